@@ -1,0 +1,115 @@
+/** Bytes and their text forms. Strict in both directions: what does not re-encode to itself is refused. */
+
+import { DoorwardError } from './error.ts'
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+export function utf8(text: string): Uint8Array<ArrayBuffer> {
+  return encoder.encode(text)
+}
+
+/** Decodes UTF-8; malformed sequences throw, a byte order mark is kept as U+FEFF. */
+export function fromUtf8(bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes)
+  } catch {
+    throw new DoorwardError('bytes_not_utf8', 'expected UTF-8, got a malformed byte sequence')
+  }
+}
+
+export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  let length = 0
+  for (const part of parts) length += part.length
+  const out = new Uint8Array(length)
+  let offset = 0
+  for (const part of parts) {
+    out.set(part, offset)
+    offset += part.length
+  }
+  return out
+}
+
+/** Byte equality for public values. Not constant-time: never for secrets. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
+export function hex(bytes: Uint8Array): string {
+  return bytes.toHex !== undefined ? bytes.toHex() : Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('')
+}
+
+declare global {
+  // ES2026 Uint8Array text forms (TC39 proposal-arraybuffer-base64): present on Node 26, absent on 24.
+  interface Uint8Array {
+    toHex?(): string
+  }
+}
+
+const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+
+function encode64(bytes: Uint8Array, alphabet: string, pad: boolean): string {
+  let out = ''
+  for (let i = 0; i < bytes.length; i += 3) {
+    const left = bytes.length - i
+    const group = (bytes[i]! << 16) | ((left > 1 ? bytes[i + 1]! : 0) << 8) | (left > 2 ? bytes[i + 2]! : 0)
+    out += alphabet[group >> 18]! + alphabet[(group >> 12) & 63]!
+    if (left > 1) out += alphabet[(group >> 6) & 63]!
+    else if (pad) out += '='
+    if (left > 2) out += alphabet[group & 63]!
+    else if (pad) out += '='
+  }
+  return out
+}
+
+function reverse(alphabet: string): Int8Array {
+  const table = new Int8Array(128).fill(-1)
+  for (let i = 0; i < 64; i++) table[alphabet.charCodeAt(i)] = i
+  return table
+}
+const FROM_BASE64URL = reverse(BASE64URL)
+const FROM_BASE64 = reverse(BASE64)
+
+function decode64(text: string, table: Int8Array): Uint8Array<ArrayBuffer> | null {
+  const remainder = text.length % 4
+  if (remainder === 1) return null
+  const out = new Uint8Array(Math.floor((text.length * 3) / 4))
+  let bits = 0
+  let held = 0
+  let at = 0
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    const value = code < 128 ? table[code]! : -1
+    if (value < 0) return null
+    bits = ((bits << 6) | value) & 0xffffff
+    held += 6
+    if (held >= 8) {
+      held -= 8
+      out[at++] = (bits >> held) & 0xff
+    }
+  }
+  return (bits & ((1 << held) - 1)) === 0 ? out : null
+}
+
+export function toBase64url(bytes: Uint8Array): string {
+  return encode64(bytes, BASE64URL, false)
+}
+
+/** RFC 4648 §5 without padding. Null when a character, the length or a trailing bit is not canonical. */
+export function fromBase64url(text: string): Uint8Array<ArrayBuffer> | null {
+  return decode64(text, FROM_BASE64URL)
+}
+
+export function toBase64(bytes: Uint8Array): string {
+  return encode64(bytes, BASE64, true)
+}
+
+/** RFC 4648 §4 with padding. Null when not canonical. */
+export function fromBase64(text: string): Uint8Array<ArrayBuffer> | null {
+  if (text.length % 4 !== 0) return null
+  const end = text.endsWith('==') ? text.length - 2 : text.endsWith('=') ? text.length - 1 : text.length
+  return decode64(text.slice(0, end), FROM_BASE64)
+}

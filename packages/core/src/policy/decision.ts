@@ -1,0 +1,67 @@
+/** What is asked of a policy, and what it answers. */
+
+import type { Principal } from '../identity/principal.ts'
+
+/** Groups of actions. `session` is allowed wherever anything is. */
+export type ActionGroup = 'read' | 'write' | 'admin' | 'session'
+
+export interface Action {
+  /** MCP method (`tools/call`) or HTTP method (`GET`). */
+  readonly name: string
+  readonly group: ActionGroup
+}
+
+export type ResourceKind = 'tool' | 'prompt' | 'resource' | 'task' | 'server' | 'route'
+
+export interface Resource {
+  /** Configured server name, or the name of our own API (`authority`, `gateway`). */
+  readonly server: string
+  readonly kind: ResourceKind
+  /** Tool or prompt name, resource URI, route path; empty for the server itself. */
+  readonly name: string
+}
+
+export interface DecisionContext {
+  /** Arguments of the call; `undefined` means not known (yet), which a list decision leaves open. */
+  readonly args: unknown
+  readonly timeSeconds: number
+  readonly remoteAddress: string
+}
+
+export interface DecisionRequest {
+  readonly principal: Principal
+  readonly action: Action
+  readonly resource: Resource
+  readonly context: DecisionContext
+}
+
+/** A duty that an allow brings with it. Unknown kinds must be refused by who carries them out. */
+export type Obligation = { readonly kind: 'filter-list' }
+
+export interface PolicyVersion {
+  /** SHA-256 over the canonical policy text, base64url. */
+  readonly digest: string
+  readonly sequence: number
+}
+
+export type Verdict =
+  | {
+      readonly effect: 'allow'
+      readonly policies: readonly string[]
+      readonly obligations: readonly Obligation[]
+      readonly version: PolicyVersion
+    }
+  | {
+      readonly effect: 'deny'
+      /** `none`: nothing matched; `forbid`: a rule forbade; `error`: a rule that applies failed. */
+      readonly reason: 'none' | 'forbid' | 'error'
+      readonly policies: readonly string[]
+      /** For the operator, never for the caller. */
+      readonly explanation: string
+      /** The narrowest permission that would have allowed this; null when no permission would. */
+      readonly wouldAllow: string | null
+      readonly version: PolicyVersion
+    }
+
+/** `depends`: some arguments would be allowed and others not. */
+export type ListVerdict = 'allow' | 'deny' | 'depends'

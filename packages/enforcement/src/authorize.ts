@@ -1,0 +1,92 @@
+/** Stage 3: may this principal do this to that. Unmatched, erroring and unanswerable deny. */
+
+import { toSeconds } from '@doorward/core'
+import type { DecisionRequest, EpochMillis, Obligation, PolicyVersion, Resource, Verdict } from '@doorward/core'
+import type { Classified } from './classify.ts'
+import { deny } from './denial.ts'
+import type { Denial } from './denial.ts'
+import type { Identified } from './identify.ts'
+import type { DecisionPort } from './ports.ts'
+
+declare const authorized: unique symbol
+
+export interface Authorized<Detail> {
+  readonly [authorized]: true
+  readonly classified: Classified<Detail>
+  readonly policies: readonly string[]
+  readonly obligations: readonly Obligation[]
+  readonly policyVersion: PolicyVersion
+}
+
+export async function authorize<Detail>(
+  classified: Classified<Detail>,
+  decisions: DecisionPort,
+  now: EpochMillis,
+): Promise<Authorized<Detail> | Denial> {
+  const { identified, call } = classified
+  const subject = {
+    caller: identified.principal,
+    action: call.action,
+    resource: call.resource,
+    rpcId: call.rpcId,
+  }
+  let verdict: Verdict
+  try {
+    verdict = await decisions.decide(decisionRequest(classified, now))
+  } catch (error) {
+    return deny('policy_unavailable', `the decision engine failed: ${String(error)}`, subject)
+  }
+  if (verdict.effect === 'allow') {
+    const { policies, obligations, version } = verdict
+    return { classified, policies, obligations, policyVersion: version } as Authorized<Detail>
+  }
+  return deny(denialCodes[verdict.reason], verdict.explanation, {
+    ...subject,
+    wouldAllow: verdict.wouldAllow,
+    policies: verdict.policies,
+    policyVersion: verdict.version,
+  })
+}
+
+const denialCodes = { none: 'policy_denied', forbid: 'policy_forbidden', error: 'policy_error' } as const
+
+function decisionRequest<Detail>(classified: Classified<Detail>, now: EpochMillis): DecisionRequest {
+  const { identified, call } = classified
+  return {
+    principal: identified.principal,
+    action: call.action,
+    resource: call.resource,
+    context: {
+      args: call.args,
+      timeSeconds: toSeconds(now),
+      remoteAddress: identified.inbound.connection.remoteAddress,
+    },
+  }
+}
+
+/**
+ * Decides for one item of a list as a call of it would be decided, arguments unknown.
+ * True when some call of it could be allowed; a failing engine hides the item.
+ */
+export async function couldCall(
+  identified: Identified,
+  call: { readonly action: DecisionRequest['action']; readonly resource: Resource },
+  decisions: DecisionPort,
+  now: EpochMillis,
+): Promise<boolean> {
+  try {
+    const verdict = await decisions.list({
+      principal: identified.principal,
+      action: call.action,
+      resource: call.resource,
+      context: {
+        args: undefined,
+        timeSeconds: toSeconds(now),
+        remoteAddress: identified.inbound.connection.remoteAddress,
+      },
+    })
+    return verdict !== 'deny'
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * What one connection's certificate is worth under one trust view.
+ *
+ * Chain and profile are judged once per trust generation; expiry, denials and the issuance mirror on every
+ * request, because a connection outlives all of them (reference TR-1, RV-4).
+ */
+
+import { backdatingSeconds, chainsToAnchor, checkSvidLeaf, toSeconds } from '@doorward/core'
+import type { EpochMillis, AccessTokenClaims, ImportP256, PeerCertificate, Principal, SpiffeId } from '@doorward/core'
+import { deny } from './denial.ts'
+import type { Denial } from './denial.ts'
+import type { TrustView } from './ports.ts'
+
+/** A verified leaf: its identity is certain. */
+export interface VerifiedLeaf {
+  readonly certificate: PeerCertificate
+  readonly id: SpiffeId
+  /** Key id of the anchor it chains to. */
+  readonly anchorKeyId: string
+}
+
+/** A token whose signature and claims held when first seen; its times and denials are checked on every request. */
+export interface AcceptedToken {
+  readonly claims: AccessTokenClaims
+  readonly principal: Principal
+}
+
+const MAX_TOKENS = 8
+
+export class CertificateStanding {
+  #generation = -1
+  #judged: VerifiedLeaf | Denial | null = null
+  readonly #tokens = new Map<string, AcceptedToken>()
+
+  /** Judges chain and profile, once per trust generation. */
+  judge(certificate: PeerCertificate | null, view: TrustView, now: EpochMillis, importP256: ImportP256): VerifiedLeaf | Denial {
+    if (this.#judged === null || this.#generation !== view.generation) {
+      this.#generation = view.generation
+      this.#tokens.clear()
+      this.#judged = judgeLeaf(certificate, view, now, importP256)
+    }
+    return this.#judged
+  }
+
+  /** A token already accepted on this connection under this generation, keyed by its full text and audience. */
+  remembered(token: string): AcceptedToken | undefined {
+    return this.#tokens.get(token)
+  }
+
+  remember(token: string, accepted: AcceptedToken): void {
+    if (this.#tokens.size >= MAX_TOKENS) this.#tokens.delete(this.#tokens.keys().next().value as string)
+    this.#tokens.set(token, accepted)
+  }
+}
+
+function judgeLeaf(
+  certificate: PeerCertificate | null,
+  view: TrustView,
+  now: EpochMillis,
+  importP256: ImportP256,
+): VerifiedLeaf | Denial {
+  if (certificate === null) return deny('certificate_missing', 'no certificate that parses was presented')
+  const problem = checkSvidLeaf(certificate, view.state.trustDomain)
+  if (problem !== null) return deny('certificate_profile', `${problem.code}: ${problem.message}`)
+  const id = certificate.spiffeId
+  if (id === null) return deny('certificate_profile', 'the certificate has no SPIFFE ID')
+  const anchor = chainsToAnchor(certificate, view.anchors, toSeconds(now), importP256)
+  if ('code' in anchor) return chainDenial(anchor.code)
+  return { certificate, id, anchorKeyId: anchor.subjectKeyId }
+}
+
+function chainDenial(code: string): Denial {
+  switch (code) {
+    case 'certificate_expired':
+      return deny('certificate_expired', 'the certificate is past its notAfter')
+    case 'certificate_not_yet_valid':
+      return deny('certificate_not_yet_valid', 'the certificate is before its notBefore')
+    default:
+      return deny('certificate_untrusted', `the certificate does not chain to a current anchor: ${code}`)
+  }
+}
+
+/** The checks that every request repeats: validity, denials and the issuance mirror. Null when all hold. */
+export function standingProblem(leaf: VerifiedLeaf, view: TrustView, now: EpochMillis): Denial | null {
+  const { certificate, id } = leaf
+  const seconds = toSeconds(now)
+  const caller = {
+    id: id.uri,
+    certificateFingerprint: certificate.fingerprint,
+    certificateSerial: certificate.serial,
+  }
+  if (seconds >= certificate.notAfter) return deny('certificate_expired', `notAfter was ${certificate.notAfter}`, { caller })
+  if (seconds < certificate.notBefore) return deny('certificate_not_yet_valid', `notBefore is ${certificate.notBefore}`, { caller })
+  if (view.deniedSerials.has(certificate.serial)) return deny('certificate_denied', `serial ${certificate.serial} is denied`, { caller })
+  if (view.deniedAuthorities.has(leaf.anchorKeyId)) {
+    return deny('certificate_denied', `signing authority ${leaf.anchorKeyId} is denied`, { caller })
+  }
+  const issuedBefore = view.deniedIdentities.get(id.uri)
+  if (issuedBefore !== undefined && certificate.notBefore + backdatingSeconds < issuedBefore) {
+    return deny('identity_denied', `credentials issued before ${issuedBefore} are denied`, { caller })
+  }
+  if (!view.roles.has(id.uri)) return deny('identity_unregistered', 'the trust state has no such workload', { caller })
+  return null
+}

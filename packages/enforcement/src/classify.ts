@@ -1,0 +1,41 @@
+/** Stage 2: which action on which resource. The body decides; what was judged is what is forwarded. */
+
+import type { Action, Resource } from '@doorward/core'
+import { isDenial } from './denial.ts'
+import type { Denial } from './denial.ts'
+import type { Identified } from './identify.ts'
+
+declare const classified: unique symbol
+
+/** One call as a protocol's classifier understood it. */
+export interface Call<Detail> {
+  readonly action: Action
+  readonly resource: Resource
+  /** Arguments of the call; undefined when it has none. */
+  readonly args: unknown
+  /** JSON-RPC id to answer a later refusal with. */
+  readonly rpcId: string | number | undefined
+  /** What the protocol's forwarder needs later. */
+  readonly detail: Detail
+}
+
+/** Pure: judges the complete body. */
+export type Classifier<Detail> = (body: Uint8Array, identified: Identified) => Call<Detail> | Denial
+
+export interface Classified<Detail> {
+  readonly [classified]: true
+  readonly identified: Identified
+  readonly call: Call<Detail>
+  /** The exact bytes that were judged. */
+  readonly body: Uint8Array
+}
+
+export function classify<Detail>(
+  caller: Identified,
+  body: Uint8Array,
+  classifier: Classifier<Detail>,
+): Classified<Detail> | Denial {
+  const call = classifier(body, caller)
+  if (isDenial(call)) return { ...call, caller: caller.principal }
+  return { identified: caller, call, body } as Classified<Detail>
+}

@@ -1,0 +1,227 @@
+/** Stage 1: who is calling. Certificate first, then token; the body has not been read. */
+
+import { backdatingSeconds, freshness, parseSpiffeId, toSeconds, verifyToken } from '@doorward/core'
+import type {
+  AccessTokenClaims,
+  AuthenticationStrength,
+  EpochSeconds,
+  ImportP256,
+  Principal,
+  SpiffeId,
+  StalenessLimits,
+} from '@doorward/core'
+import { standingProblem } from './certificate-standing.ts'
+import type { VerifiedLeaf } from './certificate-standing.ts'
+import { deny, isDenial, isDenialCode } from './denial.ts'
+import type { Denial, PartialCaller } from './denial.ts'
+import type { Inbound } from './inbound.ts'
+import type { KnownIdentities } from './known-identities.ts'
+import type { Rate, RateLimiter, Take, TrustSource, TrustView } from './ports.ts'
+
+declare const identified: unique symbol
+
+/** A request whose caller is certain. */
+export interface Identified {
+  readonly [identified]: true
+  readonly inbound: Inbound
+  readonly principal: Principal
+}
+
+/** `token`: certificate and bound token. `certificate`: the certificate alone, for the token endpoint only. */
+export type RequiredCredential = 'token' | 'certificate'
+
+export interface IdentifySettings {
+  /** Issuer of the tokens, from configuration. */
+  readonly issuer: string
+  readonly staleness: StalenessLimits
+  readonly perUser: Rate
+  /** How long a certificate that is not in the issuance mirror waits for the next trust state. 1000 by default. */
+  readonly mirrorWaitMilliseconds: number
+}
+
+export interface IdentifyDependencies {
+  readonly trust: TrustSource
+  readonly limiter: RateLimiter
+  readonly importP256: ImportP256
+  readonly known: KnownIdentities
+  readonly settings: IdentifySettings
+}
+
+const REDUCED_DIVISOR = 10
+const LEEWAY_SECONDS = 30
+
+export async function identify(
+  inbound: Inbound,
+  credential: RequiredCredential,
+  dependencies: IdentifyDependencies,
+): Promise<Identified | Denial> {
+  const view = dependencies.trust.current()
+  if (view === null) return deny('trust_stale', 'no trust state has been received yet')
+  const leaf = verifiedLeaf(inbound, view, dependencies)
+  if (isDenial(leaf)) return leaf
+  const caller = partialCaller(leaf)
+  const current = await awaitMirror(leaf, view, dependencies)
+  if (current === null) {
+    return deny('certificate_not_issued', `fingerprint ${caller.certificateFingerprint} is not in the issuance mirror`, { caller })
+  }
+  const problem = standingProblem(leaf, current, dependencies.trust.now())
+  if (problem !== null) return problem
+  const limited = await takeUser(caller, dependencies)
+  if (limited !== null) return limited
+  const principal =
+    credential === 'certificate'
+      ? certificatePrincipal(leaf, current)
+      : tokenPrincipal(inbound, leaf, current, dependencies)
+  if ('denied' in principal) return principal
+  if (dependencies.trust.ageSeconds() <= dependencies.settings.staleness.fullSeconds) dependencies.known.add(caller.id)
+  return { inbound, principal } as Identified
+}
+
+function verifiedLeaf(inbound: Inbound, view: TrustView, dependencies: IdentifyDependencies): VerifiedLeaf | Denial {
+  const { connection } = inbound
+  if (connection.resumed) return deny('session_resumed', 'the TLS session was resumed')
+  return connection.standing.judge(connection.certificate, view, dependencies.trust.now(), dependencies.importP256)
+}
+
+function partialCaller(leaf: VerifiedLeaf): PartialCaller {
+  return {
+    id: leaf.id.uri,
+    certificateFingerprint: leaf.certificate.fingerprint,
+    certificateSerial: leaf.certificate.serial,
+  }
+}
+
+/** A certificate may be a moment younger than the mirror: wait for messages, but not for long. */
+async function awaitMirror(leaf: VerifiedLeaf, view: TrustView, dependencies: IdentifyDependencies): Promise<TrustView | null> {
+  const fingerprint = leaf.certificate.fingerprint
+  const mirrored = (candidate: TrustView) => candidate.issued.get(fingerprint)?.id === leaf.id.uri
+  if (mirrored(view)) return view
+  const deadline = dependencies.trust.now() + dependencies.settings.mirrorWaitMilliseconds
+  for (;;) {
+    const left = deadline - dependencies.trust.now()
+    if (left <= 0) return null
+    const next = await dependencies.trust.next(left)
+    if (next !== null && mirrored(next)) return next
+  }
+}
+
+/** The limit per user, and what remains of it while the authority is out of reach. */
+async function takeUser(caller: PartialCaller, dependencies: IdentifyDependencies): Promise<Denial | null> {
+  const { settings, trust, limiter, known } = dependencies
+  const takes: Take[] = [{ scope: 'user', key: caller.id, rate: settings.perUser }]
+  switch (freshness(trust.ageSeconds(), settings.staleness)) {
+    case 'fresh':
+      break
+    case 'reduced':
+      if (!known.has(caller.id)) return deny('trust_stale', 'the trust state is old and this identity is not known yet', { caller })
+      takes.push({ scope: 'reduced', key: caller.id, rate: reduced(settings.perUser) })
+      break
+    case 'stale':
+      return deny('trust_stale', `the trust state was last confirmed ${Math.round(trust.ageSeconds())} s ago`, { caller })
+  }
+  try {
+    const result = await limiter.take(takes)
+    if (result.ok) return null
+    const code = result.scope === 'reduced' ? 'trust_reduced' : 'limit_user'
+    return deny(code, `limit ${result.scope} of ${caller.id}`, { caller, retryAfterSeconds: result.retryAfterSeconds })
+  } catch (error) {
+    return deny('limits_unavailable', `the limiter failed: ${String(error)}`, { caller })
+  }
+}
+
+function reduced(rate: Rate): Rate {
+  return { count: Math.max(1, Math.floor(rate.count / REDUCED_DIVISOR)), periodSeconds: rate.periodSeconds }
+}
+
+function certificatePrincipal(leaf: VerifiedLeaf, view: TrustView): Principal {
+  return principalOf(leaf, view, { strength: 'mtls-client-credentials', tokenId: null, expires: leaf.certificate.notAfter })
+}
+
+interface PrincipalCredential {
+  readonly strength: AuthenticationStrength
+  readonly tokenId: string | null
+  readonly expires: EpochSeconds
+}
+
+function principalOf(leaf: VerifiedLeaf, view: TrustView, credential: PrincipalCredential): Principal {
+  return {
+    subject: { kind: 'workload', id: leaf.id },
+    presenter: leaf.id,
+    act: [],
+    roles: view.roles.get(leaf.id.uri) ?? [],
+    epoch: view.state.epoch,
+    certificateFingerprint: leaf.certificate.fingerprint,
+    certificateSerial: leaf.certificate.serial,
+    ...credential,
+  }
+}
+
+function bearer(header: string | undefined): string | null {
+  return header !== undefined && /^Bearer [^ ]/i.test(header) ? header.slice('Bearer '.length) : null
+}
+
+function tokenPrincipal(
+  inbound: Inbound,
+  leaf: VerifiedLeaf,
+  view: TrustView,
+  dependencies: IdentifyDependencies,
+): Principal | Denial {
+  const caller = partialCaller(leaf)
+  const token = bearer(inbound.head.headers['authorization'])
+  if (token === null) return deny('token_missing', 'no Authorization: Bearer header', { caller })
+  const { standing } = inbound.connection
+  const key = `${inbound.audience} ${token}`
+  const seconds = toSeconds(dependencies.trust.now())
+  const remembered = standing.remembered(key)
+  if (remembered !== undefined) {
+    return repeatedTokenProblem(remembered.claims, view, seconds, caller) ?? remembered.principal
+  }
+  const verdict = verifyToken(token, {
+    expect: {
+      issuer: dependencies.settings.issuer,
+      audience: inbound.audience,
+      trustDomain: leaf.id.trustDomain,
+      certificateFingerprint: leaf.certificate.fingerprint,
+      epoch: view.state.epoch,
+    },
+    keys: view.tokenKeys,
+    now: seconds,
+    leewaySeconds: LEEWAY_SECONDS,
+  })
+  if (!verdict.ok) {
+    const code = isDenialCode(verdict.code) ? verdict.code : 'token_malformed'
+    return deny(code, verdict.message, { caller })
+  }
+  const { claims } = verdict
+  const problem = subjectProblem(claims, leaf.id, caller) ?? repeatedTokenProblem(claims, view, seconds, caller)
+  if (problem !== null) return problem
+  const principal = principalOf(leaf, view, {
+    strength: 'mtls-bound-token',
+    tokenId: claims.jti,
+    expires: Math.min(claims.exp, leaf.certificate.notAfter) as EpochSeconds,
+  })
+  standing.remember(key, { claims, principal })
+  return principal
+}
+
+/** Nobody acts for anybody yet: the subject is the workload that holds the connection, and there is no chain. */
+function subjectProblem(claims: AccessTokenClaims, id: SpiffeId, caller: PartialCaller): Denial | null {
+  if (claims.sub === id.uri && claims.client_id === id.uri && claims.act === undefined) return null
+  return deny('token_subject', `expected subject ${id.uri} without act, got ${claims.sub}`, { caller })
+}
+
+/** What may change between two requests with the same token. */
+function repeatedTokenProblem(
+  claims: AccessTokenClaims,
+  view: TrustView,
+  seconds: EpochSeconds,
+  caller: PartialCaller,
+): Denial | null {
+  if (seconds >= claims.exp + LEEWAY_SECONDS) return deny('token_expired', `exp was ${claims.exp}`, { caller })
+  if (view.deniedTokens.has(claims.jti)) return deny('token_denied', `token ${claims.jti} is denied`, { caller })
+  const issuedBefore = view.deniedIdentities.get(parseSpiffeId(claims.sub).uri)
+  if (issuedBefore !== undefined && claims.iat + backdatingSeconds < issuedBefore) {
+    return deny('identity_denied', `credentials issued before ${issuedBefore} are denied`, { caller })
+  }
+  return null
+}

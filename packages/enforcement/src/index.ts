@@ -1,0 +1,23 @@
+/** The one decision path, for gateway, sidecar and SDK alike. Knows neither wire nor database. */
+
+// pipeline
+export { authorize, couldCall } from './authorize.ts'
+export type { Authorized } from './authorize.ts'
+export { CertificateStanding } from './certificate-standing.ts'
+export type { AcceptedToken, VerifiedLeaf } from './certificate-standing.ts'
+export { classify } from './classify.ts'
+export type { Call, Classified, Classifier } from './classify.ts'
+export { denialRow, denialTable, deny, isDenial, isDenialCode } from './denial.ts'
+export type { Denial, DenialCode, PartialCaller } from './denial.ts'
+export { identify } from './identify.ts'
+export type { Identified, IdentifyDependencies, IdentifySettings, RequiredCredential } from './identify.ts'
+export type { Connection, Inbound, RequestHead } from './inbound.ts'
+export { KnownIdentities } from './known-identities.ts'
+export { limit, limitArrival } from './limit.ts'
+export type { Admitted, ConnectionLimits, Quota } from './limit.ts'
+export { Permit } from './permit.ts'
+export { isRefusal, Pipeline } from './pipeline.ts'
+export type { EnforceOptions, PipelineDependencies, ReadBody, Refusal } from './pipeline.ts'
+export type { DecisionPort, Rate, RateLimiter, Take, TakeResult, TrustSource, TrustView } from './ports.ts'
+export { record, recordOutcome, recordRefusal } from './record.ts'
+export type { Outcome, RefusalEntry } from './record.ts'

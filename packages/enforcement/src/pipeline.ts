@@ -1,0 +1,96 @@
+/** The one decision path: each stage takes what the previous one returned; refusals are recorded on the way out. */
+
+import { authorize } from './authorize.ts'
+import { classify } from './classify.ts'
+import type { Classifier } from './classify.ts'
+import { deny, isDenial } from './denial.ts'
+import type { Denial } from './denial.ts'
+import { identify } from './identify.ts'
+import type { Identified, IdentifyDependencies, RequiredCredential } from './identify.ts'
+import type { Inbound } from './inbound.ts'
+import { limit, limitArrival } from './limit.ts'
+import type { ConnectionLimits, Quota } from './limit.ts'
+import type { Permit } from './permit.ts'
+import type { DecisionPort, RateLimiter, TrustSource } from './ports.ts'
+import { record, recordRefusal } from './record.ts'
+import type { RefusalEntry } from './record.ts'
+import type { Record } from './record/record.ts'
+import type { RefusalCounter } from './record/refusal-counter.ts'
+
+/** A refusal that has been recorded: ready to be answered. */
+export interface Refusal {
+  readonly refused: true
+  readonly denial: Denial
+  readonly entry: RefusalEntry
+}
+
+export interface PipelineDependencies extends IdentifyDependencies {
+  readonly trust: TrustSource
+  readonly limiter: RateLimiter
+  readonly decisions: DecisionPort
+  readonly log: Record
+  readonly refusals: RefusalCounter
+  readonly connectionLimits: ConnectionLimits
+  readonly quotas: readonly Quota[]
+}
+
+/** Reads the complete body, within its limits, or says why not. */
+export type ReadBody = () => Promise<Uint8Array | Denial>
+
+export interface EnforceOptions<Detail> {
+  readonly credential: RequiredCredential
+  readonly readBody: ReadBody
+  readonly classifier: Classifier<Detail>
+}
+
+export function isRefusal(value: object): value is Refusal {
+  return 'refused' in value && value.refused === true
+}
+
+export class Pipeline {
+  readonly dependencies: PipelineDependencies
+
+  constructor(dependencies: PipelineDependencies) {
+    this.dependencies = dependencies
+  }
+
+  /** All stages in order: a permit, or a recorded refusal. Never rejects: what fails unexpectedly is refused. */
+  async enforce<Detail>(inbound: Inbound, options: EnforceOptions<Detail>): Promise<Permit<Detail> | Refusal> {
+    const caller: { identified: Identified | null } = { identified: null }
+    let result: Permit<Detail> | Denial
+    try {
+      result = await this.#stages(inbound, options, caller)
+    } catch (error) {
+      result = deny('internal', `a stage failed: ${String(error)}`, { caller: caller.identified?.principal ?? null })
+    }
+    return isDenial(result) ? this.refuse(inbound, result) : result
+  }
+
+  async #stages<Detail>(
+    inbound: Inbound,
+    options: EnforceOptions<Detail>,
+    caller: { identified: Identified | null },
+  ): Promise<Permit<Detail> | Denial> {
+    const { dependencies } = this
+    const over = await limitArrival(inbound, dependencies.limiter, dependencies.connectionLimits)
+    if (over !== null) return over
+    const identified = await identify(inbound, options.credential, dependencies)
+    if (isDenial(identified)) return identified
+    caller.identified = identified
+    const body = await options.readBody()
+    if (isDenial(body)) return { ...body, caller: identified.principal }
+    const classified = classify(identified, body, options.classifier)
+    if (isDenial(classified)) return classified
+    const authorized = await authorize(classified, dependencies.decisions, dependencies.trust.now())
+    if (isDenial(authorized)) return authorized
+    const admitted = await limit(authorized, dependencies.limiter, dependencies.quotas)
+    if (isDenial(admitted)) return admitted
+    return record(admitted, dependencies.log)
+  }
+
+  /** Records a refusal that a transport found before or after the stages (header hygiene, an upstream's answer). */
+  async refuse(inbound: Inbound, denial: Denial): Promise<Refusal> {
+    const entry = await recordRefusal(inbound, denial, this.dependencies.log, this.dependencies.refusals)
+    return { refused: true, denial, entry }
+  }
+}

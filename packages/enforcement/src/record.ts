@@ -1,0 +1,134 @@
+/** Stage 5: the decision is durable in the log before the permit exists. Refusals are recorded here too. */
+
+import { principalName } from '@doorward/core'
+import type { JsonObject, PolicyVersion, Principal } from '@doorward/core'
+import { deny, denialRow } from './denial.ts'
+import type { Denial, PartialCaller } from './denial.ts'
+import type { Inbound } from './inbound.ts'
+import type { Admitted } from './limit.ts'
+import { Permit } from './permit.ts'
+import type { Record } from './record/record.ts'
+import type { EntryReference } from './record/reference.ts'
+import type { RefusalCounter } from './record/refusal-counter.ts'
+
+/** Writes an allow and makes the permit; a denial when it cannot be written. */
+export async function record<Detail>(admitted: Admitted<Detail>, log: Record): Promise<Permit<Detail> | Denial> {
+  const { authorized } = admitted
+  const { call, identified } = authorized.classified
+  try {
+    const entry = await log.append({
+      kind: 'decision',
+      body: {
+        decision: 'allow',
+        code: 'allowed',
+        ...callerFields(identified.principal),
+        ...inboundFields(identified.inbound),
+        action: call.action.name,
+        group: call.action.group,
+        resource: { ...call.resource },
+        policies: [...authorized.policies],
+        policy: versionFields(authorized.policyVersion),
+      },
+    })
+    return Permit.afterRecord(admitted, entry)
+  } catch (error) {
+    return deny('record_unavailable', `the decision could not be recorded: ${String(error)}`, {
+      caller: identified.principal,
+      action: call.action,
+      resource: call.resource,
+      rpcId: call.rpcId,
+    })
+  }
+}
+
+/** Where a refusal stands in the record: its own entry, or counted with others of its second. */
+export type RefusalEntry = EntryReference | 'counted' | 'unrecorded'
+
+/** Records a refusal: known callers one by one, strangers and floods as counted entries. */
+export async function recordRefusal(
+  inbound: Inbound,
+  denial: Denial,
+  log: Record,
+  counter: RefusalCounter,
+): Promise<RefusalEntry> {
+  if (denial.caller === null || denialRow(denial.code).counted) {
+    counter.count({ source: refusalSource(inbound, denial), reason: denial.code })
+    return 'counted'
+  }
+  try {
+    return await log.append({
+      kind: 'decision',
+      body: {
+        decision: 'deny',
+        code: denial.code,
+        explanation: denial.explanation,
+        ...callerFields(denial.caller),
+        ...inboundFields(inbound),
+        ...(denial.action === null ? {} : { action: denial.action.name, group: denial.action.group }),
+        ...(denial.resource === null ? {} : { resource: { ...denial.resource } }),
+        ...(denial.wouldAllow === null ? {} : { would_allow: denial.wouldAllow }),
+        policies: [...denial.policies],
+        ...(denial.policyVersion === null ? {} : { policy: versionFields(denial.policyVersion) }),
+      },
+    })
+  } catch {
+    return 'unrecorded'
+  }
+}
+
+export interface Outcome {
+  readonly status: 'completed' | 'failed' | 'cancelled'
+  /** HTTP status towards the caller; 0 when none was sent. */
+  readonly http: number
+  /** Bytes sent towards the caller. */
+  readonly bytes: number
+  readonly milliseconds: number
+  /** Code of the failure, when there was one. */
+  readonly code?: string
+}
+
+/** The second entry of a call. Rejects when it cannot be written; the call has happened all the same. */
+export async function recordOutcome(entry: EntryReference, outcome: Outcome, log: Record): Promise<void> {
+  await log.append({ kind: 'outcome', body: { of: entry.index, ...outcome } })
+}
+
+function refusalSource(inbound: Inbound, denial: Denial): string {
+  return denial.caller === null ? inbound.connection.remoteAddress : callerName(denial.caller)
+}
+
+function isPrincipal(caller: Principal | PartialCaller): caller is Principal {
+  return 'presenter' in caller
+}
+
+function callerName(caller: Principal | PartialCaller): string {
+  return isPrincipal(caller) ? principalName(caller) : caller.id
+}
+
+function callerFields(caller: Principal | PartialCaller): JsonObject {
+  const certificate = { fingerprint: caller.certificateFingerprint, serial: caller.certificateSerial }
+  if (!isPrincipal(caller)) return { caller: caller.id, certificate }
+  const { subject } = caller
+  return {
+    caller: principalName(caller),
+    subject: subject.kind === 'workload' ? subject.id.uri : `${subject.issuer}#${subject.subject}`,
+    presenter: caller.presenter.uri,
+    act: caller.act.map((actor) => actor.uri),
+    roles: [...caller.roles],
+    strength: caller.strength,
+    epoch: caller.epoch,
+    certificate,
+    ...(caller.tokenId === null ? {} : { token: caller.tokenId }),
+  }
+}
+
+function inboundFields(inbound: Inbound): JsonObject {
+  return {
+    remote: inbound.connection.remoteAddress,
+    listener: inbound.connection.listener,
+    request: { method: inbound.head.method, path: inbound.head.path },
+  }
+}
+
+function versionFields(version: PolicyVersion): JsonObject {
+  return { digest: version.digest, sequence: version.sequence }
+}
