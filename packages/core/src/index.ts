@@ -63,3 +63,61 @@ export type {
   ResourceKind,
   Verdict,
 } from './policy/decision.ts'
+
+// audit
+export {
+  ENTRY_KINDS,
+  LEAF_BYTES,
+  MAX_PAYLOAD_BYTES,
+  SALT_BYTES,
+  encodeLeaf,
+  encodePayload,
+  isEntryKind,
+  parseLeaf,
+  parsePayload,
+} from './audit/entry.ts'
+export type { EntryEnvelope, EntryKind } from './audit/entry.ts'
+export {
+  HASH_BYTES,
+  TILE_WIDTH,
+  TreeEdge,
+  completeRoot,
+  emptyRoot,
+  foldPeaks,
+  leafHash,
+  nodeHash,
+  rangeRoot,
+  subtreesOf,
+} from './audit/merkle-tree.ts'
+export type { FullTile, ReadSubtree, SubtreeId } from './audit/merkle-tree.ts'
+export {
+  encodeEntryBundle,
+  encodeTile,
+  parseEntryBundle,
+  parseTile,
+  partialTileIds,
+  partialWidth,
+  subtreesInTiles,
+  tilePath,
+} from './audit/tile.ts'
+export type { TileId } from './audit/tile.ts'
+export { buildInclusionProof, verifyInclusion } from './audit/inclusion-proof.ts'
+export { buildConsistencyProof, verifyConsistency } from './audit/consistency-proof.ts'
+export { formatVerifierKey, openNote, parseNote, parseVerifierKey, signNote, verifierKey } from './audit/signed-note.ts'
+export type { NoteSigner, NoteVerifier, VerifierKey } from './audit/signed-note.ts'
+export { claimedOrigin, formatCheckpoint, openCheckpoint, parseCheckpoint, signCheckpoint } from './audit/checkpoint.ts'
+export type { Checkpoint, SignedCheckpoint } from './audit/checkpoint.ts'
+export {
+  CHECKPOINT_FILE,
+  FRAME_HEADER_BYTES,
+  MAX_SEGMENT_HEADER_BYTES,
+  SEGMENTS_FOLDER,
+  encodeFrames,
+  encodeSegmentHeader,
+  parseSegmentHeader,
+  parseSegmentName,
+  readFrame,
+  scanSegment,
+  segmentName,
+} from './audit/journal.ts'
+export type { Crc32, FrameRead, JournalFrame, SegmentFault, SegmentHeader, SegmentScan } from './audit/journal.ts'
