@@ -10,7 +10,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
-const suite = fileURLToPath(new URL('../../../node_modules/@modelcontextprotocol/conformance/dist/index.js', import.meta.url))
+const suite = fileURLToPath(
+  new URL('../../../node_modules/@modelcontextprotocol/conformance/dist/index.js', import.meta.url),
+)
 const suiteTimeoutMs = 240_000
 const run = promisify(execFile)
 
@@ -72,7 +74,7 @@ export async function runConformance(url: string, options: CompareOptions = {}):
 }
 
 /** A suite that found failures exits with 1; anything else (a time-out, a crash) is an error of ours. */
-function exitedOnly(error: { readonly code?: unknown; readonly killed?: boolean }): void {
+function exitedOnly(error: Error & { readonly code?: unknown; readonly killed?: boolean }): void {
   if (error.code !== 1 || error.killed === true) throw error
 }
 

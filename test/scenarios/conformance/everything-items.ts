@@ -11,9 +11,7 @@ export function registerResources(server: McpServer): void {
     'test://static-text',
     { description: 'A text', mimeType: 'text/plain' },
     (uri) => ({
-      contents: [
-        { uri: uri.href, mimeType: 'text/plain', text: 'This is the content of the static text resource.' },
-      ],
+      contents: [{ uri: uri.href, mimeType: 'text/plain', text: 'This is the content of the static text resource.' }],
     }),
   )
   server.registerResource(

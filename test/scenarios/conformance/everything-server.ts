@@ -3,7 +3,11 @@
  * TypeScript SDK over streamable HTTP with sessions. `node everything-server.ts --port 3902` serves `/mcp`.
  */
 
-import { NodeStreamableHTTPServerTransport, localhostHostValidation, localhostOriginValidation } from '@modelcontextprotocol/node'
+import {
+  NodeStreamableHTTPServerTransport,
+  localhostHostValidation,
+  localhostOriginValidation,
+} from '@modelcontextprotocol/node'
 import { type EventStore, McpServer } from '@modelcontextprotocol/server'
 import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
