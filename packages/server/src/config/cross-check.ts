@@ -1,0 +1,121 @@
+/** Mistakes that only show when several keys are read together. */
+
+import { compilePolicy, DoorwardError, parseTrustDomain } from '@doorward/core'
+import type { TrustDomain } from '@doorward/core'
+import type { Configuration } from './schema.ts'
+
+export interface CrossProblem {
+  readonly keys: readonly (string | number)[]
+  readonly message: string
+  readonly expected: string | null
+  readonly got: string | null
+}
+
+function problem(keys: CrossProblem['keys'], message: string, expected: string | null, got: string | null): CrossProblem {
+  return { keys, message, expected, got }
+}
+
+/** Keys of a dotted path such as `roles.researcher[0]`. */
+function keysOf(where: string): readonly (string | number)[] {
+  return where
+    .split(/\.(?![^[]*\])/)
+    .flatMap((part) => part.split('[').map((piece) => (piece.endsWith(']') ? Number(piece.slice(0, -1)) : piece)))
+    .filter((piece) => piece !== '')
+}
+
+export function crossProblems(configuration: Configuration): readonly CrossProblem[] {
+  const domain = domainOf(configuration)
+  if (domain instanceof DoorwardError) {
+    return [problem(['trust_domain'], domain.message, domain.expected ?? null, domain.got ?? null)]
+  }
+  return [
+    ...policyProblems(configuration, domain),
+    ...listenerProblems(configuration),
+    ...serverProblems(configuration),
+    ...limitProblems(configuration),
+  ]
+}
+
+function domainOf(configuration: Configuration): TrustDomain | DoorwardError {
+  try {
+    return parseTrustDomain(configuration.trust_domain)
+  } catch (error) {
+    if (error instanceof DoorwardError) return error
+    throw error
+  }
+}
+
+/** The policy slice of a configuration. */
+export function policySource(configuration: Configuration, trustDomain: TrustDomain) {
+  return {
+    trustDomain,
+    rbac: configuration.security.rbac.policies,
+    roles: Object.entries(configuration.roles).map(([role, permissions]) => ({ role, permissions })),
+    bindings: configuration.bindings,
+    servers: Object.keys(configuration.servers),
+  }
+}
+
+function policyProblems(configuration: Configuration, trustDomain: TrustDomain): readonly CrossProblem[] {
+  const result = compilePolicy(policySource(configuration, trustDomain))
+  if (result.ok) return []
+  return result.problems.map((error) => problem(keysOf(error.where ?? ''), error.message, error.expected ?? null, error.got ?? null))
+}
+
+function listenerProblems(configuration: Configuration): readonly CrossProblem[] {
+  const { listen, listeners, authority } = configuration
+  const problems: CrossProblem[] = []
+  if (listen !== undefined && listeners.main !== undefined) {
+    problems.push(problem(['listen'], 'listen and listeners.main name the same listener', 'one of the two', null))
+  }
+  const used = new Map<string, string>()
+  const addresses: readonly (readonly [readonly string[], string])[] = [
+    [listen === undefined ? ['listeners', 'main'] : ['listen'], listen ?? listeners.main ?? '127.0.0.1:8443'],
+    [['listeners', 'admin'], listeners.admin],
+    [['listeners', 'public'], listeners.public],
+    ...Object.entries(authority.listeners).map(([name, address]) => [['authority', 'listeners', name], address] as const),
+  ]
+  for (const [keys, address] of addresses) {
+    if (address.endsWith(':0')) continue
+    const other = used.get(address)
+    if (other !== undefined) {
+      problems.push(problem(keys, `the address is taken by ${other}`, 'an address of its own for each listener', address))
+    }
+    used.set(address, keys.join('.'))
+  }
+  return problems
+}
+
+const loopback = new Set(['localhost', '127.0.0.1', '[::1]'])
+
+function serverProblems(configuration: Configuration): readonly CrossProblem[] {
+  const problems: CrossProblem[] = []
+  for (const [name, server] of Object.entries(configuration.servers)) {
+    if (!('url' in server)) continue
+    const url = new URL(server.url)
+    const keys = ['servers', name, 'url']
+    if (url.protocol === 'http:' && !(loopback.has(url.hostname) && server.insecure_upstream)) {
+      problems.push(problem(keys, 'plain HTTP is spoken only to this machine and only with insecure_upstream: true', 'an https URL', server.url))
+    }
+    if (url.username !== '' || url.password !== '' || url.hash !== '') {
+      problems.push(problem(keys, 'a server URL has no credentials and no fragment', 'https://host/path', url.origin))
+    }
+    if (url.protocol === 'https:' && server.insecure_upstream) {
+      problems.push(problem(['servers', name, 'insecure_upstream'], 'the server is reached over TLS already', 'no insecure_upstream', 'true'))
+    }
+  }
+  return problems
+}
+
+function limitProblems(configuration: Configuration): readonly CrossProblem[] {
+  const { trust } = configuration
+  if (trust.full_seconds <= trust.reduced_seconds) return []
+  return [
+    problem(
+      ['trust', 'full_seconds'],
+      'full function cannot outlast reduced function',
+      `at most trust.reduced_seconds (${trust.reduced_seconds})`,
+      String(trust.full_seconds),
+    ),
+  ]
+}

@@ -1,0 +1,35 @@
+/** The only reader of the process environment. */
+
+import { homedir, userInfo } from 'node:os'
+import { join } from 'node:path'
+
+export interface Environment {
+  /** Where keys lie, away from any state folder: `$XDG_CONFIG_HOME/doorward` or `~/.config/doorward`. */
+  readonly keyHome: string
+  readonly home: string
+  readonly user: string
+  readonly color: boolean
+  /** Search path for server commands; nothing else of the environment reaches them. */
+  readonly path: string
+  readonly appData: string | undefined
+}
+
+function userName(env: NodeJS.ProcessEnv): string {
+  try {
+    return userInfo().username
+  } catch {
+    return env['USER'] ?? 'operator'
+  }
+}
+
+export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environment {
+  const home = env['HOME'] ?? homedir()
+  return {
+    keyHome: join(env['XDG_CONFIG_HOME'] || join(home, '.config'), 'doorward'),
+    home,
+    user: userName(env).toLowerCase().replaceAll(/[^a-z0-9._-]/g, '-') || 'operator',
+    color: (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb',
+    path: env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
+    appData: env['APPDATA'],
+  }
+}

@@ -1,0 +1,171 @@
+/** Reads `doorward.yaml` into a frozen configuration, or tells every mistake with its line. */
+
+import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { DoorwardError } from '@doorward/core'
+import { LineCounter, parseDocument } from 'yaml'
+import type { Document, Node } from 'yaml'
+import { isNode, isMap, isPair, isScalar } from 'yaml'
+import type { z } from 'zod'
+import { crossProblems } from './cross-check.ts'
+import type { CrossProblem } from './cross-check.ts'
+import { ConfigurationError } from './problem.ts'
+import type { Problem } from './problem.ts'
+import { configuration } from './schema.ts'
+import type { Configuration } from './schema.ts'
+
+const MAX_BYTES = 1024 * 1024
+
+export interface Loaded {
+  /** Absolute path of the file. */
+  readonly file: string
+  /** Folder of the file; relative paths in it are meant from here. */
+  readonly folder: string
+  readonly configuration: Configuration
+}
+
+/** Throws `configuration_missing`, `configuration_unreadable` or a ConfigurationError (`configuration_invalid`). */
+export async function loadConfiguration(path: string): Promise<Loaded> {
+  const file = resolve(path)
+  return { file, folder: dirname(file), configuration: parseConfiguration(await readText(file), file) }
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    const bytes = await readFile(file)
+    if (bytes.length > MAX_BYTES) {
+      throw new DoorwardError('configuration_unreadable', 'the configuration is too large', {
+        where: file,
+        expected: `at most ${MAX_BYTES} bytes`,
+        got: `${bytes.length}`,
+      })
+    }
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (error) {
+    if (error instanceof DoorwardError) throw error
+    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    throw new DoorwardError(missing ? 'configuration_missing' : 'configuration_unreadable', missing ? 'there is no configuration' : 'the configuration cannot be read', {
+      where: file,
+      ...(missing ? {} : { got: error instanceof Error ? error.message : String(error) }),
+      next: missing ? 'write one with: doorward init, or name it with --config FILE' : 'check that the file is readable and UTF-8',
+    })
+  }
+}
+
+/** Judges the text of a configuration. Throws ConfigurationError with all mistakes. */
+export function parseConfiguration(text: string, file: string): Configuration {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, strict: true, version: '1.2', merge: false })
+  if (document.errors.length > 0) {
+    throw new ConfigurationError(
+      file,
+      document.errors.map((error) => ({
+        line: error.linePos?.[0].line ?? null,
+        path: '',
+        message: error.message.split('\n')[0] ?? 'not YAML',
+        expected: null,
+        got: null,
+      })),
+    )
+  }
+  const value: unknown = document.toJS({ maxAliasCount: 0 }) ?? {}
+  const parsed = configuration.safeParse(value)
+  const problems = parsed.success
+    ? crossProblems(parsed.data).map((problem) => placed(problem, document, lines))
+    : [
+        ...flatten(parsed.error.issues).map((issue) => problemOf(issue, document, lines)),
+        ...soundProblems(value, parsed.error.issues).map((problem) => placed(problem, document, lines)),
+      ]
+  if (problems.length > 0 || !parsed.success) throw new ConfigurationError(file, problems.toSorted(byLine))
+  return deepFreeze(parsed.data)
+}
+
+function byLine(a: Problem, b: Problem): number {
+  return (a.line ?? 0) - (b.line ?? 0)
+}
+
+function placed(problem: CrossProblem, document: Document, lines: LineCounter): Problem {
+  return { ...problem, line: lineOf(document, lines, problem.keys), path: dotted(problem.keys) }
+}
+
+/** Mistakes between the sections that are sound in themselves, so that one wrong key does not hide them. */
+function soundProblems(value: unknown, issues: readonly z.core.$ZodIssue[]): readonly CrossProblem[] {
+  if (typeof value !== 'object' || value === null) return []
+  const broken = new Set<PropertyKey>(
+    issues.flatMap((issue) => (issue.code === 'unrecognized_keys' && issue.path.length === 0 ? issue.keys : issue.path.slice(0, 1))),
+  )
+  if (policyKeys.some((key) => broken.has(key))) return []
+  const rest = configuration.safeParse(Object.fromEntries(Object.entries(value).filter(([key]) => !broken.has(key))))
+  return rest.success ? crossProblems(rest.data) : []
+}
+
+const policyKeys = ['trust_domain', 'servers', 'roles', 'bindings', 'security']
+
+function flatten(issues: readonly z.core.$ZodIssue[]): readonly z.core.$ZodIssue[] {
+  return issues.flatMap((issue): z.core.$ZodIssue[] =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => ({ ...issue, keys: [key], path: [...issue.path, key] }))
+      : issue.code === 'invalid_key'
+        ? issue.issues.map((inner) => ({ ...inner, path: issue.path }))
+        : [issue],
+  )
+}
+
+function problemOf(issue: z.core.$ZodIssue, document: Document, lines: LineCounter): Problem {
+  const [message = '', expected = null] = wording(issue).split('; expected ')
+  return {
+    line: lineOf(document, lines, issue.path),
+    path: dotted(issue.path),
+    message,
+    expected,
+    got: issue.code === 'unrecognized_keys' ? null : gotOf(document, issue.path),
+  }
+}
+
+function wording(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'unrecognized_keys') return 'unknown key'
+  if (issue.code === 'invalid_type') return `wrong type; expected ${issue.expected}`
+  return issue.message
+}
+
+function dotted(keys: readonly PropertyKey[]): string {
+  return keys.reduce<string>(
+    (text, key) => (typeof key === 'number' ? `${text}[${key}]` : text === '' ? String(key) : `${text}.${String(key)}`),
+    '',
+  )
+}
+
+function gotOf(document: Document, path: readonly PropertyKey[]): string | null {
+  const node = document.getIn(path, true)
+  if (node === undefined) return 'nothing'
+  const value: unknown = isNode(node) ? node.toJS(document) : node
+  const text = JSON.stringify(value) ?? 'nothing'
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text
+}
+
+/** Line of the deepest key on the path that the file has. */
+function lineOf(document: Document, lines: LineCounter, path: readonly PropertyKey[]): number | null {
+  for (let length = path.length; length > 0; length--) {
+    const offset = offsetOf(document, path.slice(0, length))
+    if (offset !== null) return lines.linePos(offset).line
+  }
+  return path.length === 0 ? null : 1
+}
+
+function offsetOf(document: Document, path: readonly PropertyKey[]): number | null {
+  const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true)
+  if (isMap(parent)) {
+    const pair = parent.items.find((item) => isPair(item) && isScalar(item.key) && item.key.value === path.at(-1))
+    return pair !== undefined && isScalar(pair.key) ? (pair.key.range?.[0] ?? null) : null
+  }
+  const node = document.getIn(path, true)
+  return isNode(node) ? ((node as Node).range?.[0] ?? null) : null
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value)
+    for (const inner of Object.values(value)) deepFreeze(inner)
+  }
+  return value
+}

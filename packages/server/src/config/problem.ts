@@ -1,0 +1,36 @@
+/** Mistakes in a configuration, all of them at once, each with its place. */
+
+import { DoorwardError } from '@doorward/core'
+
+export interface Problem {
+  /** 1-based line in the file; null when the file as a whole is meant. */
+  readonly line: number | null
+  /** Dotted path, such as `security.tls.min_version`. */
+  readonly path: string
+  readonly message: string
+  readonly expected: string | null
+  readonly got: string | null
+}
+
+export class ConfigurationError extends DoorwardError {
+  readonly file: string
+  readonly problems: readonly Problem[]
+
+  constructor(file: string, problems: readonly Problem[]) {
+    const count = problems.length === 1 ? '1 mistake' : `${problems.length} mistakes`
+    super('configuration_invalid', `${count} in ${file}`, {
+      where: file,
+      next: 'mend the lines above, then run: doorward config check',
+    })
+    this.file = file
+    this.problems = problems
+  }
+}
+
+/** One line per mistake: `file:line path: message; expected …, got …`. */
+export function problemLine(file: string, problem: Problem): string {
+  const place = problem.line === null ? file : `${file}:${problem.line}`
+  const expected = problem.expected === null ? '' : `; expected ${problem.expected}`
+  const got = problem.got === null ? '' : `, got ${problem.got}`
+  return `${place} ${problem.path === '' ? '(top level)' : problem.path}: ${problem.message}${expected}${got}`
+}

@@ -1,0 +1,139 @@
+/** `doorward.yaml`: strict, unknown keys are errors. */
+
+import { z } from 'zod'
+import { readNetwork } from './network.ts'
+import { rate, security } from './security-schema.ts'
+
+const address = z
+  .string()
+  .regex(/^(\[[0-9a-fA-F:.]+\]|[0-9A-Za-z.-]+):(0|[1-9][0-9]{0,4})$/, { error: 'not an address; expected host:port' })
+  .refine((text) => Number(text.slice(text.lastIndexOf(':') + 1)) <= 65535, { error: 'a port is at most 65535' })
+
+/** An https origin, optionally with a path, without trailing slash, query or fragment. */
+const publicUrl = z.string().refine(
+  (text) => {
+    const url = URL.canParse(text) ? new URL(text) : null
+    return url !== null && url.protocol === 'https:' && url.username === '' && url.search === '' && url.hash === '' && !text.endsWith('/')
+  },
+  { error: 'not a public URL; expected https://host[:port] without trailing slash, query or fragment' },
+)
+
+const serverName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, {
+  error: 'not a server name; expected lowercase letters, digits, - and _',
+})
+
+const toolPattern = z.string().min(1).max(256)
+
+const effects = z
+  .strictObject({
+    read: z.array(toolPattern).default([]),
+    write: z.array(toolPattern).default([]),
+    admin: z.array(toolPattern).default([]),
+  })
+  .prefault({})
+
+const environmentName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'not the name of an environment variable' })
+
+const stdioServer = z.strictObject({
+  command: z.array(z.string().min(1)).min(1, { error: 'expected a program and its arguments' }),
+  cwd: z.string().optional(),
+  env: z.record(environmentName, z.string()).default({}),
+  effects,
+})
+
+const httpServer = z.strictObject({
+  url: z.url({ protocol: /^https?$/ }),
+  insecure_upstream: z.boolean().default(false),
+  effects,
+})
+
+const reservedServers = new Set(['authority', 'gateway', 'admin'])
+
+/** Which of the two kinds an entry is decides how its mistakes are told. */
+const server = z.unknown().transform((value, context): ServerSection => {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+  const shape = isObject && 'url' in value ? httpServer : isObject && 'command' in value ? stdioServer : null
+  if (shape === null) {
+    context.addIssue({ code: 'custom', message: 'a server needs command: [program, …] or url: https://…', input: value })
+    return z.NEVER
+  }
+  if (isObject && 'url' in value && 'command' in value) {
+    context.addIssue({ code: 'custom', message: 'a server has either command or url, not both', input: value })
+    return z.NEVER
+  }
+  const parsed = shape.safeParse(value)
+  if (parsed.success) return parsed.data
+  for (const issue of parsed.error.issues) context.addIssue({ ...issue })
+  return z.NEVER
+})
+
+export type StdioServerSection = z.output<typeof stdioServer>
+export type HttpServerSection = z.output<typeof httpServer>
+export type ServerSection = StdioServerSection | HttpServerSection
+
+const network = z.string().refine((text) => readNetwork(text) !== null, {
+  error: 'not a network; expected CIDR such as 10.0.0.0/8',
+})
+
+const limits = z.strictObject({
+  networks: z.array(z.strictObject({ cidr: network, per_ip: rate })).default([]),
+  quotas: z.array(z.strictObject({ action: z.string().min(1), per_user: rate })).default([]),
+  body_bytes: z.int().min(1024).max(10 * 1024 * 1024).default(1024 * 1024),
+  sessions_per_user: z.int().min(1).max(1024).default(64),
+  handshakes_per_ip: rate.prefault('1200/min'),
+})
+
+const seconds = (fallback: number) => z.int().min(1).max(3600).default(fallback)
+
+const authority = z.strictObject({
+  public_url: publicUrl.optional(),
+  listeners: z
+    .strictObject({
+      main: address.default('127.0.0.1:8446'),
+      admin: address.default('127.0.0.1:8447'),
+      enrol: address.default('127.0.0.1:8448'),
+      public: address.default('127.0.0.1:8449'),
+    })
+    .prefault({}),
+})
+
+export const configuration = z.strictObject({
+  trust_domain: z.string().regex(/^[a-z0-9._-]{1,255}$/, {
+    error: 'not a trust domain; expected a lowercase name such as example.org',
+  }),
+  public_url: publicUrl.optional(),
+  listen: address.optional(),
+  listeners: z
+    .strictObject({
+      main: address.optional(),
+      admin: address.default('127.0.0.1:8444'),
+      public: address.default('127.0.0.1:8445'),
+    })
+    .prefault({}),
+  authority: authority.prefault({}),
+  state: z.strictObject({ dir: z.string().min(1).default('.doorward'), key_dir: z.string().min(1).optional() }).prefault({}),
+  security: security.prefault({}),
+  servers: z
+    .record(serverName, server)
+    .default({})
+    .check((context) => {
+      for (const name of Object.keys(context.value)) {
+        if (reservedServers.has(name)) {
+          context.issues.push({ code: 'custom', message: 'this name is reserved', input: name, path: [name] })
+        }
+      }
+    }),
+  roles: z.record(z.string().min(1).max(64), z.array(z.string())).default({}),
+  bindings: z.array(z.strictObject({ role: z.string(), workloads: z.array(z.string()).min(1) })).default([]),
+  issuers: z
+    .record(z.string(), z.unknown())
+    .default({})
+    .refine((value) => Object.keys(value).length === 0, {
+      error: 'tokens of other issuers are not accepted by this version; expected no issuers',
+    }),
+  limits: limits.prefault({}),
+  trust: z.strictObject({ full_seconds: seconds(60), reduced_seconds: seconds(300) }).prefault({}),
+  audit: z.strictObject({ checkpoint_dir: z.string().min(1).optional() }).prefault({}),
+})
+
+export type Configuration = z.output<typeof configuration>
