@@ -121,3 +121,99 @@ export {
   segmentName,
 } from './audit/journal.ts'
 export type { Crc32, FrameRead, JournalFrame, SegmentFault, SegmentHeader, SegmentScan } from './audit/journal.ts'
+
+// policy
+export { actionTable, isKnownUse } from './policy/action.ts'
+export type { ActionRow, ActionUse } from './policy/action.ts'
+export { builtinPolicies, gatewayRole, ownRoute, ownRoutes, ownServers } from './policy/builtin.ts'
+export type { OwnRoute } from './policy/builtin.ts'
+export { cedarQuestions, unknownPart } from './policy/cedar-request.ts'
+export type { CedarEntity, CedarQuestion, CedarUid } from './policy/cedar-request.ts'
+export type { CedarPolicy } from './policy/cedar-text.ts'
+export { boundRoles, compilePolicy } from './policy/compile.ts'
+export type { CompileResult, CompiledPolicy } from './policy/compile.ts'
+export { matchesName, readNamePattern } from './policy/name-pattern.ts'
+export type { NamePattern } from './policy/name-pattern.ts'
+export { isServerName, parsePermission, permissionFor } from './policy/permission.ts'
+export type { Permission, PermissionVerb } from './policy/permission.ts'
+export { policySchema } from './policy/schema.ts'
+export type { Binding, BindingSource, PolicySource, RolePermissions } from './policy/source.ts'
+export { allowed, denialOf, deniedError, deniedUnknown } from './policy/verdict.ts'
+export type { CedarAnswer, Judged } from './policy/verdict.ts'
+
+// identity (certificates, trust state)
+export { checkSvidLeaf, readCertificate } from './identity/certificate.ts'
+export type { CertificateProblem, LeafProblem, PeerCertificate } from './identity/certificate.ts'
+export type { CertificateExtensions } from './identity/certificate-extensions.ts'
+export { anchorName, anchorTemplate, buildCertificate, newSerial, selfSignedForKey, svidTemplate } from './identity/certificate-template.ts'
+export type { AnchorContents, CertificateTemplate, IssuerName, SvidContents } from './identity/certificate-template.ts'
+export { chainsToAnchor, checkAnchor } from './identity/chain.ts'
+export type { AnchorCertificate, ChainProblem } from './identity/chain.ts'
+export { ecdsaFromDer, ecdsaToDer } from './identity/ecdsa-signature.ts'
+export { jwkThumbprint, keyIdOf, p256JwkOfSpki, readP256Jwk, spkiOfP256Jwk } from './identity/jwk.ts'
+export { openDelegation, signDelegation } from './identity/delegation.ts'
+export type { DelegationCheck, OpenedDelegation, SignedDelegation } from './identity/delegation.ts'
+export { decodeTrustState, encodeTrustState, trustStateLimits } from './identity/trust-state-codec.ts'
+export { openTrustState, signTrustState, trustStateDigest } from './identity/signed-trust-state.ts'
+export type { OpenedTrustState, SignedTrustState, TrustStateCheck, TrustStateVersion } from './identity/signed-trust-state.ts'
+export { openHeartbeat, signHeartbeat } from './identity/heartbeat.ts'
+export type { HeartbeatCheck, OpenedHeartbeat, SignedHeartbeat } from './identity/heartbeat.ts'
+export type { StatementRefusal } from './identity/signed-statement.ts'
+export { parseTrustMessage, trustMessageBytes } from './identity/trust-message.ts'
+export type { TrustMessage } from './identity/trust-message.ts'
+export { encodeTrustBundle, parseTrustBundle } from './identity/trust-bundle.ts'
+export type { JwtBundleKey, TrustBundle } from './identity/trust-bundle.ts'
+export { encodeJoinString, parseJoinString } from './identity/join-string.ts'
+export type { JoinString } from './identity/join-string.ts'
+
+// token
+export { epochClaim, tokenLimits } from './token/claims.ts'
+export type { AccessTokenClaims, ActClaim, TokenCode } from './token/claims.ts'
+export { keySetOf } from './token/key-set.ts'
+export type { TokenKeySet } from './token/key-set.ts'
+export { mintToken } from './token/mint.ts'
+export { boundToCertificate } from './token/proof-of-possession.ts'
+export { verifyToken } from './token/verify.ts'
+export type { TokenCheck, TokenRefusal, TokenVerdict } from './token/verify.ts'
+export type { TokenExpectation } from './token/judge-claims.ts'
+
+// json
+export { itemSpans, spliceItems } from './json/item-spans.ts'
+export type { ArraySpans, ByteSpan } from './json/item-spans.ts'
+export { DEFAULT_JSON_LIMITS } from './json/limits.ts'
+export type { JsonLimits } from './json/limits.ts'
+export { isJsonObject, member } from './json/object.ts'
+export { scanJson } from './json/scan.ts'
+export type { JsonRefusal, JsonRefusalCode, JsonScan } from './json/scan.ts'
+
+// mcp
+export { mcpAction, partAction } from './mcp/action.ts'
+export type { ToolEffect, ToolEffects } from './mcp/action.ts'
+export type {
+  Classified,
+  ClassifiedNotification,
+  ClassifiedRequest,
+  ClassifiedResponse,
+  ClassifiedSessionOperation,
+} from './mcp/classified.ts'
+export { classifyMcp } from './mcp/classify.ts'
+export type { McpExchange } from './mcp/classify.ts'
+export { errorBody, refusalBody, toolDenialResult } from './mcp/denial-body.ts'
+export { LIST_LIMITS, filterListResult } from './mcp/list-filter.ts'
+export type { FilteredList } from './mcp/list-filter.ts'
+export { isRequestId, parseMessage } from './mcp/message.ts'
+export type { MalformedMessage, McpMessage, RequestId } from './mcp/message.ts'
+export type { ClientMethod, Era, ListRule, McpSubject, Revision, ServerMethod, SubjectRule } from './mcp/method.ts'
+export type { McpHeaders } from './mcp/mirrored-headers.ts'
+export { refuseJson } from './mcp/refusal.ts'
+export type { McpRefusal, McpRefusalCode } from './mcp/refusal.ts'
+export {
+  DEFAULT_VERSION,
+  REVISIONS,
+  SUPPORTED_VERSIONS,
+  isModernVersion,
+  legacyRevision,
+  negotiatedVersion,
+} from './mcp/revisions.ts'
+export { classifyServerMessage, isCapable } from './mcp/server-message.ts'
+export type { ElicitationMode, ServerMessage, ServerMessageRefusal } from './mcp/server-message.ts'
