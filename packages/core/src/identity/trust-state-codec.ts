@@ -1,0 +1,161 @@
+/** Trust state as JSON and back. Strict: no unknown member, no repeated name, every list bounded. */
+
+import { fromBase64, toBase64, utf8 } from '../bytes.ts'
+import { scanJson } from '../json/scan.ts'
+import type { JsonObject, JsonValue } from '../json-value.ts'
+import type { Sha256 } from '../primitives.ts'
+import { readCertificate } from './certificate.ts'
+import { readP256Jwk } from './jwk.ts'
+import { readSpiffeId } from './spiffe-id.ts'
+import { statementVersion } from './signed-statement.ts'
+import { distinct, exactObject, isCount, isSeconds, isText, readList } from './strict-members.ts'
+import type { DeniedIdentity, Denials, Issued, RegisteredWorkload, SlotState, TokenKey, TrustAnchor, TrustState } from './trust-state.ts'
+
+export const trustStateLimits = {
+  payloadBytes: 16 * 1024 * 1024,
+  anchors: 64,
+  tokenKeys: 64,
+  workloads: 20_000,
+  issued: 100_000,
+  denied: 20_000,
+  rolesPerWorkload: 64,
+  nameLength: 128,
+} as const
+
+const LIMITS = { maxBytes: trustStateLimits.payloadBytes, maxDepth: 5, maxKeys: 500_000 }
+const STATES: readonly string[] = ['prepared', 'published', 'active', 'retired'] satisfies readonly SlotState[]
+const FINGERPRINT = /^[A-Za-z0-9_-]{43}$/
+const KEY_ID = /^(?:[0-9a-f]{2}){8,32}$/
+const SERIAL = /^(?:[0-9a-f]{2}){1,20}$/
+const MEMBERS = [
+  ...['v', 'trust_domain', 'delegation', 'sequence', 'issued_at', 'expires_at', 'epoch'],
+  ...['anchors', 'token_keys', 'workloads', 'issued', 'denied'],
+]
+
+type Members = Readonly<Record<string, JsonValue>>
+
+/** The payload bytes of one full state. Two equal states encode alike. */
+export function encodeTrustState(state: TrustState): Uint8Array {
+  const { denied } = state
+  const document = {
+    v: statementVersion,
+    trust_domain: state.trustDomain,
+    delegation: state.delegation,
+    sequence: state.sequence,
+    issued_at: state.issuedAt,
+    expires_at: state.expiresAt,
+    epoch: state.epoch,
+    anchors: state.anchors.map((one) => ({ key_id: one.keyId, state: one.state, certificate: toBase64(one.certificate) })),
+    token_keys: state.tokenKeys.map(({ kid, state: slot, jwk: { kty, crv, x, y } }) => ({ kid, state: slot, jwk: { kty, crv, x, y } })),
+    workloads: state.workloads.map(({ id, roles }) => ({ id, roles })),
+    issued: state.issued.map(({ fingerprint, id, notAfter }) => ({ fingerprint, id, not_after: notAfter })),
+    denied: {
+      identities: denied.identities.map(({ id, issuedBefore }) => ({ id, issued_before: issuedBefore })),
+      serials: denied.serials,
+      tokens: denied.tokens,
+      authorities: denied.authorities,
+    },
+  }
+  return utf8(JSON.stringify(document))
+}
+
+/** The state in payload bytes, or null when the bytes are not exactly one. Judges neither times nor order. */
+export function decodeTrustState(payload: Uint8Array, sha256: Sha256): TrustState | null {
+  const scan = scanJson(payload, LIMITS)
+  const document = scan.ok ? exactObject(scan.value, MEMBERS) : null
+  if (document === null || document['v'] !== statementVersion) return null
+  const header = readHeader(document)
+  return header === null ? null : readLists(document, header, sha256)
+}
+
+type Header = Pick<TrustState, 'trustDomain' | 'delegation' | 'sequence' | 'issuedAt' | 'expiresAt' | 'epoch'>
+
+function readHeader(document: JsonObject): Header | null {
+  const { trust_domain, delegation, sequence, issued_at, expires_at, epoch } = document as Members
+  if (!isText(trust_domain, 255) || !isCount(delegation) || !isCount(sequence) || !isCount(epoch)) return null
+  if (!isSeconds(issued_at) || !isSeconds(expires_at) || issued_at >= expires_at) return null
+  return { trustDomain: trust_domain, delegation, sequence, issuedAt: issued_at, expiresAt: expires_at, epoch }
+}
+
+function readLists(document: JsonObject, header: Header, sha256: Sha256): TrustState | null {
+  const domain = header.trustDomain
+  const anchors = readList(document['anchors'], trustStateLimits.anchors, (item) => readAnchor(item, domain, sha256))
+  const tokenKeys = readList(document['token_keys'], trustStateLimits.tokenKeys, readTokenKey)
+  const workloads = readList(document['workloads'], trustStateLimits.workloads, (item) => readWorkload(item, domain))
+  const issued = readList(document['issued'], trustStateLimits.issued, (item) => readIssued(item, domain))
+  const denied = readDenials(document['denied'], domain)
+  if (anchors === null || tokenKeys === null || workloads === null || issued === null || denied === null) return null
+  const unambiguous =
+    distinct(anchors, ({ keyId }) => keyId) &&
+    distinct(tokenKeys, ({ kid }) => kid) &&
+    distinct(workloads, ({ id }) => id) &&
+    distinct(issued, ({ fingerprint }) => fingerprint)
+  return unambiguous ? { ...header, anchors, tokenKeys, workloads, issued, denied } : null
+}
+
+function readAnchor(value: JsonValue, trustDomain: string, sha256: Sha256): TrustAnchor | null {
+  const item = exactObject(value, ['key_id', 'state', 'certificate'])
+  if (item === null) return null
+  const { key_id, state, certificate } = item as Members
+  if (!isSlotState(state) || typeof key_id !== 'string' || !KEY_ID.test(key_id) || typeof certificate !== 'string') return null
+  const der = fromBase64(certificate)
+  const read = der === null ? null : readCertificate(der, { sha256 })
+  if (der === null || read === null || 'problem' in read) return null
+  const fits = read.isCa && read.subjectKeyId === key_id && read.spiffeId?.uri === `spiffe://${trustDomain}`
+  return fits ? { keyId: key_id, state, certificate: der } : null
+}
+
+function readTokenKey(value: JsonValue): TokenKey | null {
+  const item = exactObject(value, ['kid', 'state', 'jwk'])
+  if (item === null) return null
+  const { kid, state } = item as Members
+  const jwk = readP256Jwk(item['jwk'])
+  return jwk !== null && isText(kid, trustStateLimits.nameLength) && isSlotState(state) ? { kid, state, jwk } : null
+}
+
+function readWorkload(value: JsonValue, trustDomain: string): RegisteredWorkload | null {
+  const item = exactObject(value, ['id', 'roles'])
+  const id = item?.['id']
+  const roles = readList(item?.['roles'], trustStateLimits.rolesPerWorkload, readName)
+  return isWorkloadId(id, trustDomain) && roles !== null ? { id, roles } : null
+}
+
+function readIssued(value: JsonValue, trustDomain: string): Issued | null {
+  const item = exactObject(value, ['fingerprint', 'id', 'not_after'])
+  if (item === null) return null
+  const { fingerprint, id, not_after } = item as Members
+  const fits = typeof fingerprint === 'string' && FINGERPRINT.test(fingerprint) && isWorkloadId(id, trustDomain) && isSeconds(not_after)
+  return fits ? { fingerprint, id, notAfter: not_after } : null
+}
+
+function readDenials(value: JsonValue | undefined, trustDomain: string): Denials | null {
+  const item = exactObject(value, ['identities', 'serials', 'tokens', 'authorities'])
+  if (item === null) return null
+  const limit = trustStateLimits.denied
+  const identities = readList(item['identities'], limit, (one) => readDeniedIdentity(one, trustDomain))
+  const serials = readList(item['serials'], limit, (one) => (typeof one === 'string' && SERIAL.test(one) ? one : null))
+  const tokens = readList(item['tokens'], limit, readName)
+  const authorities = readList(item['authorities'], limit, readName)
+  if (identities === null || serials === null || tokens === null || authorities === null) return null
+  return distinct(identities, ({ id }) => id) ? { identities, serials, tokens, authorities } : null
+}
+
+function readDeniedIdentity(value: JsonValue, trustDomain: string): DeniedIdentity | null {
+  const item = exactObject(value, ['id', 'issued_before'])
+  const id = item?.['id']
+  const issuedBefore = item?.['issued_before']
+  return isWorkloadId(id, trustDomain) && isSeconds(issuedBefore) ? { id, issuedBefore } : null
+}
+
+function readName(value: JsonValue): string | null {
+  return isText(value, trustStateLimits.nameLength) ? value : null
+}
+
+function isSlotState(value: JsonValue | undefined): value is SlotState {
+  return typeof value === 'string' && STATES.includes(value)
+}
+
+function isWorkloadId(value: JsonValue | undefined, trustDomain: string): value is string {
+  const id = typeof value === 'string' ? readSpiffeId(value) : null
+  return id !== null && !('problem' in id) && id.trustDomain === trustDomain && id.segments.length > 0
+}

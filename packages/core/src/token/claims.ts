@@ -1,0 +1,60 @@
+/** What one of our access tokens says (RFC 9068 §2.2 layout, kind 2 of the identity reference). No roles: those come from the trust state. */
+
+import type { EpochSeconds } from '../time.ts'
+
+/** Private claim: the trust epoch in which the token was issued. */
+export const epochClaim = 'urn:doorward:epoch'
+
+/** The actor chain of RFC 8693 §4.1, current actor outermost. */
+export interface ActClaim {
+  /** SPIFFE ID. */
+  readonly sub: string
+  readonly act?: ActClaim
+}
+
+/** The payload as it goes over the wire. Every member but `act` is required; no other member is accepted. */
+export interface AccessTokenClaims {
+  readonly iss: string
+  /** SPIFFE ID of the workload on whose behalf the call is made. */
+  readonly sub: string
+  /** Exactly one audience. */
+  readonly aud: string
+  readonly iat: EpochSeconds
+  readonly nbf: EpochSeconds
+  /** At most 300 s after `iat`. */
+  readonly exp: EpochSeconds
+  /** Random, at most 128 characters. */
+  readonly jti: string
+  /** SPIFFE ID of the presenter: the subject itself, or the outermost actor. */
+  readonly client_id: string
+  /** SHA-256 of the presenter's DER certificate, base64url (RFC 8705 §3.1). */
+  readonly cnf: { readonly 'x5t#S256': string }
+  readonly act?: ActClaim
+  readonly [epochClaim]: number
+}
+
+export const tokenLimits = {
+  bytes: 4096,
+  lifetimeSeconds: 300,
+  actDepth: 4,
+  idLength: 128,
+} as const
+
+/** Why a token is refused. Each is a row of the denial table. */
+export type TokenCode =
+  | 'token_malformed'
+  | 'token_too_large'
+  | 'token_algorithm'
+  | 'token_type'
+  | 'token_header'
+  | 'token_key_unknown'
+  | 'token_signature'
+  | 'token_claims'
+  | 'token_expired'
+  | 'token_not_yet_valid'
+  | 'token_issuer'
+  | 'token_audience'
+  | 'token_binding'
+  | 'token_subject'
+  | 'token_epoch'
+  | 'token_lifetime'

@@ -1,0 +1,40 @@
+/** The shape of the claims: every one required and typed, none unknown. An unknown claim might be a restriction that nobody here enforces. */
+
+import { exactObject, isCount, isSeconds, isText } from '../identity/strict-members.ts'
+import type { JsonValue } from '../json-value.ts'
+import { epochClaim, tokenLimits } from './claims.ts'
+import type { AccessTokenClaims, ActClaim } from './claims.ts'
+
+const REQUIRED = ['iss', 'sub', 'aud', 'iat', 'nbf', 'exp', 'jti', 'client_id', 'cnf', epochClaim]
+const MAX_TEXT = 2048
+const FINGERPRINT = /^[A-Za-z0-9_-]{43}$/
+
+/** The claims, or what is wrong with them. Values are not judged. */
+export function readClaims(value: JsonValue): AccessTokenClaims | string {
+  const claims = exactObject(value, REQUIRED, ['act'])
+  if (claims === null) return `expected exactly the claims ${REQUIRED.join(', ')} and at most act`
+  const { iss, sub, aud, iat, nbf, exp, jti, client_id } = claims as Readonly<Record<string, JsonValue>>
+  if (!isText(iss, MAX_TEXT)) return 'expected iss to be a text'
+  if (!isText(sub, MAX_TEXT)) return 'expected sub to be a text'
+  if (!isText(aud, MAX_TEXT)) return 'expected aud to be one text'
+  if (!isSeconds(iat) || !isSeconds(nbf) || !isSeconds(exp)) return 'expected iat, nbf and exp to be whole seconds'
+  if (!isText(jti, tokenLimits.idLength)) return `expected jti to be a text of at most ${tokenLimits.idLength} characters`
+  if (!isText(client_id, MAX_TEXT)) return 'expected client_id to be a text'
+  const epoch = claims[epochClaim]
+  if (!isCount(epoch)) return 'expected the epoch to be a whole number'
+  const thumbprint = exactObject(claims['cnf'], ['x5t#S256'])?.['x5t#S256']
+  if (typeof thumbprint !== 'string' || !FINGERPRINT.test(thumbprint)) return 'expected cnf to hold x5t#S256 alone'
+  const plain = { iss, sub, aud, iat, nbf, exp, jti, client_id, cnf: { 'x5t#S256': thumbprint }, [epochClaim]: epoch } as const
+  if (!Object.hasOwn(claims, 'act')) return plain
+  const act = readAct(claims['act'], tokenLimits.actDepth)
+  return act === null ? `expected act to be at most ${tokenLimits.actDepth} nested objects of sub and act` : { ...plain, act }
+}
+
+function readAct(value: JsonValue | undefined, depthLeft: number): ActClaim | null {
+  const actor = depthLeft === 0 ? null : exactObject(value, ['sub'], ['act'])
+  const sub = actor?.['sub']
+  if (actor === null || !isText(sub, MAX_TEXT)) return null
+  if (!Object.hasOwn(actor, 'act')) return { sub }
+  const act = readAct(actor['act'], depthLeft - 1)
+  return act === null ? null : { sub, act }
+}
