@@ -1,0 +1,72 @@
+/** Every action that policy knows: MCP methods (2025-11-25 and 2026-07-28) and HTTP methods, with their groups. */
+
+import type { Action, ActionGroup, ResourceKind } from './decision.ts'
+
+/** One way an action may occur: counted in `group` when asked of one of `kinds`. */
+export interface ActionUse {
+  readonly group: ActionGroup
+  readonly kinds: readonly ResourceKind[]
+}
+
+export interface ActionRow {
+  readonly name: string
+  readonly uses: readonly ActionUse[]
+  /** The answer is a list, which must be filtered by the same decisions as calls. */
+  readonly lists: boolean
+}
+
+const session: ActionUse = { group: 'session', kinds: ['server'] }
+const readItem = (...kinds: ResourceKind[]): ActionUse => ({ group: 'read', kinds })
+const writeItem = (...kinds: ResourceKind[]): ActionUse => ({ group: 'write', kinds })
+const adminRoute: ActionUse = { group: 'admin', kinds: ['route'] }
+/** A task belongs to whoever started it, which the session knows; policy may also be asked for it by id. */
+const ownTask: ActionUse = { group: 'session', kinds: ['server', 'task'] }
+
+const uses: Readonly<Record<string, readonly ActionUse[]>> = {
+  initialize: [session],
+  ping: [session],
+  'server/discover': [session],
+  'logging/setLevel': [session],
+  'notifications/initialized': [session],
+  'notifications/cancelled': [session],
+  'notifications/progress': [session],
+  'notifications/roots/list_changed': [session],
+  'notifications/tasks/status': [ownTask],
+  response: [session],
+  'tools/list': [session],
+  'prompts/list': [session],
+  'resources/list': [session],
+  'resources/templates/list': [session],
+  'tasks/list': [session],
+  'tools/call': [readItem('tool'), writeItem('tool')],
+  'prompts/get': [readItem('prompt')],
+  'resources/read': [readItem('resource')],
+  'resources/subscribe': [readItem('resource')],
+  'resources/unsubscribe': [readItem('resource')],
+  'completion/complete': [readItem('prompt', 'resource')],
+  'subscriptions/listen': [session, readItem('resource')],
+  'tasks/get': [readItem('task'), ownTask],
+  'tasks/result': [readItem('task'), ownTask],
+  'tasks/cancel': [writeItem('task'), ownTask],
+  'tasks/update': [writeItem('task'), ownTask],
+  GET: [readItem('route'), session, adminRoute],
+  HEAD: [readItem('route'), adminRoute],
+  OPTIONS: [readItem('route'), adminRoute],
+  POST: [writeItem('route'), session, adminRoute],
+  PUT: [writeItem('route'), adminRoute],
+  PATCH: [writeItem('route'), adminRoute],
+  DELETE: [writeItem('route'), session, adminRoute],
+}
+
+const listing = new Set(['tools/list', 'prompts/list', 'resources/list', 'resources/templates/list', 'tasks/list'])
+
+/** Rows by action name. `response` is a client's answer to a request of the server, which has no method of its own. */
+export const actionTable: ReadonlyMap<string, ActionRow> = new Map(
+  Object.entries(uses).map(([name, row]) => [name, { name, uses: row, lists: listing.has(name) }]),
+)
+
+/** True when the action exists, may count as its group, and applies to that kind of resource. */
+export function isKnownUse(action: Action, kind: ResourceKind): boolean {
+  const row = actionTable.get(action.name)
+  return row !== undefined && row.uses.some((use) => use.group === action.group && use.kinds.includes(kind))
+}

@@ -1,0 +1,68 @@
+/** From Cedar's answers to a verdict: any error in a policy that applies denies, and every party must be allowed. */
+
+import { principalName } from '../identity/principal.ts'
+import { actionTable } from './action.ts'
+import type { CedarQuestion } from './cedar-request.ts'
+import type { DecisionRequest, Obligation, PolicyVersion, Verdict } from './decision.ts'
+import { permissionFor } from './permission.ts'
+
+export interface CedarAnswer {
+  readonly decision: 'allow' | 'deny'
+  /** Ids of the determining policies. */
+  readonly reason: readonly string[]
+  /** Policies whose scope matched and whose condition failed. */
+  readonly errors: readonly { readonly policyId: string; readonly message: string }[]
+}
+
+/** A request and the version it is judged under. */
+export interface Judged {
+  readonly request: DecisionRequest
+  readonly version: PolicyVersion
+}
+
+const filterList: readonly Obligation[] = [{ kind: 'filter-list' }]
+const nothing: readonly Obligation[] = []
+
+function what({ principal, action, resource }: DecisionRequest): string {
+  const target = resource.name === '' ? resource.server : `${resource.server}/${resource.name.slice(0, 200)}`
+  return `${principalName(principal)}: ${action.name} (${action.group}) on ${resource.kind} ${target}`
+}
+
+export function allowed({ request, version }: Judged, policies: readonly string[]): Verdict {
+  const obligations = actionTable.get(request.action.name)?.lists === true ? filterList : nothing
+  return { effect: 'allow', policies, obligations, version }
+}
+
+/** Something in the request is unknown, or no policy is active. No permission would allow it. */
+export function deniedUnknown({ request, version }: Judged, why: string): Verdict {
+  return { effect: 'deny', reason: 'none', policies: [], explanation: `${why}; ${what(request)}`, wouldAllow: null, version }
+}
+
+/** No sound answer was to be had. */
+export function deniedError({ request, version }: Judged, why: string, policies: readonly string[] = []): Verdict {
+  return { effect: 'deny', reason: 'error', policies, explanation: `${why}; ${what(request)}`, wouldAllow: null, version }
+}
+
+function rolesOf(question: CedarQuestion): string {
+  const own = question.entities.find((entity) => entity.uid === question.principal)
+  const roles = own?.parents.map((parent) => parent.id) ?? []
+  return roles.length === 0 ? 'without roles' : `with the roles ${roles.join(', ')}`
+}
+
+/** The denial that the answer about one party means; null when that party is allowed. */
+export function denialOf(judged: Judged, question: CedarQuestion, answer: CedarAnswer): Verdict | null {
+  const [failed] = answer.errors
+  if (failed !== undefined) {
+    const ids = answer.errors.map((error) => error.policyId)
+    return deniedError(judged, `policy ${failed.policyId} failed: ${failed.message}`, ids)
+  }
+  if (answer.decision === 'allow') return null
+  const { request, version } = judged
+  const party = `${question.principal.id} ${rolesOf(question)}`
+  const forbidden = answer.reason.length > 0
+  const why = forbidden ? `forbidden to ${party} by ${answer.reason.join(', ')}` : `nothing allows it to ${party}`
+  const explanation = `${why}; ${what(request)}`
+  if (forbidden) return { effect: 'deny', reason: 'forbid', policies: answer.reason, explanation, wouldAllow: null, version }
+  const wouldAllow = permissionFor(request.action, request.resource)
+  return { effect: 'deny', reason: 'none', policies: [], explanation, wouldAllow, version }
+}

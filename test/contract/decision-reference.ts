@@ -1,0 +1,103 @@
+/**
+ * A slow second opinion on roles, permissions and bindings: works on the operator's text directly, shares no code
+ * with compiler or engine, and serves as the small decision port that the contract is also run on.
+ */
+
+import type { DecisionRequest, ListVerdict, PolicySource, Verdict } from '@doorward/core'
+import type { DecisionPort } from '@doorward/enforcement'
+
+const session = 'initialize ping server/discover logging/setLevel response subscriptions/listen tools/list prompts/list resources/list resources/templates/list tasks/list notifications/initialized notifications/cancelled notifications/progress notifications/roots/list_changed notifications/tasks/status GET POST DELETE'
+const task = 'tasks/get tasks/result tasks/cancel tasks/update'
+const uses: Readonly<Record<string, string>> = {
+  'session server': `${session} ${task}`,
+  'session task': `${task} notifications/tasks/status`,
+  'read tool': 'tools/call',
+  'write tool': 'tools/call',
+  'read prompt': 'prompts/get completion/complete',
+  'read resource': 'resources/read resources/subscribe resources/unsubscribe completion/complete subscriptions/listen',
+  'read task': 'tasks/get tasks/result',
+  'write task': 'tasks/cancel tasks/update',
+  'read route': 'GET HEAD OPTIONS',
+  'write route': 'POST PUT PATCH DELETE',
+  'admin route': 'GET HEAD OPTIONS POST PUT PATCH DELETE',
+}
+
+const own = ['authority', 'gateway']
+const ownRoutes: readonly (readonly [RegExp, string])[] = [
+  [/^POST authority\/v1\/(token|renew|enrol|trust-state\/ack)$/, 'write'],
+  [/^GET authority\/v1\/trust-state$/, 'read'],
+  [/^(GET|POST) authority\/v1\/(workloads|join-tokens)$/, 'admin'],
+  [/^(GET|POST|PUT|PATCH|DELETE) authority\/v1\/workloads\/.+$/, 'admin'],
+  [/^(GET|DELETE) authority\/v1\/join-tokens\/.+$/, 'admin'],
+  [/^GET (authority|gateway)\/v1\/(status|record\/.+)$/, 'admin'],
+]
+
+function known({ action, resource }: DecisionRequest, source: PolicySource): boolean {
+  if (!(uses[`${action.group} ${resource.kind}`] ?? '').split(' ').includes(action.name)) return false
+  if (!own.includes(resource.server)) return source.servers.includes(resource.server) && action.group !== 'admin'
+  const line = `${action.name} ${resource.server}${resource.name}`
+  return ownRoutes.some(([route, group]) => group === action.group && route.test(line))
+}
+
+function glob(pattern: string, name: string): boolean {
+  if (pattern === '') return name === ''
+  if (pattern[0] === '*') return glob(pattern.slice(1), name) || (name !== '' && glob(pattern, name.slice(1)))
+  return pattern[0] === name[0] && glob(pattern.slice(1), name.slice(1))
+}
+
+function bound(pattern: string, id: string): boolean {
+  const want = pattern.split('/')
+  const have = id.split('/')
+  if (want.at(-1) === '**') return have.length >= want.length && want.slice(0, -1).every((part, i) => part === '*' || part === have[i])
+  return want.length === have.length && want.every((part, i) => part === '*' || part === have[i])
+}
+
+function permits(permission: string, { action, resource }: DecisionRequest): boolean {
+  const word = permission.split(':')[0] ?? ''
+  const place = permission.slice(word.length + 1)
+  const isGroup = ['read', 'write', 'admin', '*'].includes(word)
+  const mine = own.includes(resource.server)
+  const server = place.split('/')[0] ?? ''
+  const here = place === '' ? !mine || word === 'admin' || word === '*' : server === resource.server
+  if (action.group === 'session' && here && word !== 'admin' && !mine) return true
+  if (!here || (isGroup ? word !== '*' && word !== action.group : word !== action.name)) return false
+  const name = resource.kind === 'route' ? resource.name.replace(/^\//, '') : resource.name
+  return place === '' || glob(place.slice(server.length + 1), name)
+}
+
+function partyAllowed(request: DecisionRequest, source: PolicySource, id: string | null, given: readonly string[]): boolean {
+  const { action, resource, principal } = request
+  const route = `${action.name} ${resource.server}${resource.kind === 'route' ? resource.name : ''}`
+  if (principal.strength === 'mtls-enrolment' && route !== 'POST authority/v1/enrol') return false
+  if (principal.strength === 'mtls-client-credentials' && route !== 'POST authority/v1/token') return false
+  const bindings = source.bindings.filter((binding) => id !== null && binding.workloads.some((pattern) => bound(pattern, id)))
+  const roles = new Set([...given, ...bindings.map((binding) => binding.role)])
+  if (id !== null && ['POST authority/v1/token', 'POST authority/v1/renew'].includes(route)) return true
+  if (id !== null && route === 'POST authority/v1/enrol' && principal.strength === 'mtls-enrolment') return true
+  const stream = ['GET authority/v1/trust-state', 'POST authority/v1/trust-state/ack'].includes(route)
+  if (stream && roles.has('gateway')) return true
+  return [...source.rbac, ...source.roles].some((role) => roles.has(role.role) && role.permissions.some((text) => permits(text, request)))
+}
+
+/** Allow or deny, by the text of the configuration alone. The configuration must be a valid one. */
+export function referenceDecision(source: PolicySource, request: DecisionRequest): 'allow' | 'deny' {
+  const { presenter, act, subject, roles } = request.principal
+  if (!known(request, source)) return 'deny'
+  const others = [...act.map((id) => id.uri), subject.kind === 'workload' ? subject.id.uri : null]
+  const all = others.every((id) => id === presenter.uri || partyAllowed(request, source, id, []))
+  return all && partyAllowed(request, source, presenter.uri, roles) ? 'allow' : 'deny'
+}
+
+/** The reference as a decision port. */
+export function referencePort(source: PolicySource): DecisionPort {
+  const version = { digest: 'reference', sequence: 1 }
+  const decide = async (request: DecisionRequest): Promise<Verdict> => {
+    if (referenceDecision(source, request) === 'deny') {
+      return { effect: 'deny', reason: 'none', policies: [], explanation: 'by reference', wouldAllow: null, version }
+    }
+    const lists = request.action.name.endsWith('/list') && request.action.group === 'session' && !request.action.name.startsWith('notifications/')
+    return { effect: 'allow', policies: ['reference'], obligations: lists ? [{ kind: 'filter-list' }] : [], version }
+  }
+  const list = async (request: DecisionRequest): Promise<ListVerdict> => referenceDecision(source, request)
+  return { decide, list }
+}
