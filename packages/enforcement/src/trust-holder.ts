@@ -1,0 +1,127 @@
+/** The trust state that a process holds: applied atomically, indexed for the request path, aged monotonically. */
+
+import { compareStates, DoorwardError, epochMillis, keySetOf, readCertificate, toMillis } from '@doorward/core'
+import type { EpochMillis, EpochSeconds, ImportP256, PeerCertificate, Sha256, TrustState } from '@doorward/core'
+import type { TrustSource, TrustView } from './ports.ts'
+
+export interface TrustHolderDependencies {
+  readonly sha256: Sha256
+  readonly importP256: ImportP256
+  /** Milliseconds that never go back, from any origin. */
+  readonly monotonic: () => number
+  /** Wall clock, used only until the authority's time is known. */
+  readonly wall: () => EpochMillis
+}
+
+function anchorOf(certificate: Uint8Array, sha256: Sha256): PeerCertificate {
+  const anchor = readCertificate(certificate, { sha256 })
+  if ('problem' in anchor) {
+    throw new DoorwardError('trust_state_anchor', `the trust state has an anchor that does not parse: ${anchor.problem}`)
+  }
+  return anchor
+}
+
+/** Indexes a verified state. Throws `trust_state_anchor` or `token_key_invalid` when a key does not import. */
+export function trustViewOf(
+  state: TrustState,
+  generation: number,
+  platform: { readonly sha256: Sha256; readonly importP256: ImportP256 },
+): TrustView {
+  return {
+    generation,
+    state,
+    anchors: state.anchors.map((anchor) => anchorOf(anchor.certificate, platform.sha256)),
+    issued: new Map(state.issued.map((issued) => [issued.fingerprint, { id: issued.id }])),
+    roles: new Map(state.workloads.map((workload) => [workload.id, workload.roles])),
+    deniedIdentities: new Map(state.denied.identities.map((denied) => [denied.id, denied.issuedBefore])),
+    deniedSerials: new Set(state.denied.serials),
+    deniedTokens: new Set(state.denied.tokens),
+    deniedAuthorities: new Set(state.denied.authorities),
+    tokenKeys: keySetOf(
+      state.tokenKeys.filter((key) => !state.denied.authorities.includes(key.kid)),
+      platform.importP256,
+    ),
+  }
+}
+
+export class TrustHolder implements TrustSource {
+  readonly #dependencies: TrustHolderDependencies
+  readonly #waiting = new Set<(view: TrustView) => void>()
+  readonly #listeners = new Set<(view: TrustView) => void>()
+  #view: TrustView | null = null
+  #generation = 0
+  #confirmedAt = Number.NEGATIVE_INFINITY
+  #clock: { readonly authority: EpochMillis; readonly monotonic: number } | null = null
+
+  constructor(dependencies: TrustHolderDependencies) {
+    this.#dependencies = dependencies
+  }
+
+  current(): TrustView | null {
+    return this.#view
+  }
+
+  ageSeconds(): number {
+    return (this.#dependencies.monotonic() - this.#confirmedAt) / 1000
+  }
+
+  now(): EpochMillis {
+    if (this.#clock === null) return this.#dependencies.wall()
+    return epochMillis(this.#clock.authority + this.#dependencies.monotonic() - this.#clock.monotonic)
+  }
+
+  next(milliseconds: number): Promise<TrustView | null> {
+    return new Promise((resolve) => {
+      const done = (view: TrustView | null) => {
+        clearTimeout(timer)
+        this.#waiting.delete(done)
+        resolve(view)
+      }
+      const timer = setTimeout(() => done(this.#view), Math.max(0, milliseconds))
+      this.#waiting.add(done)
+    })
+  }
+
+  /** Calls back after every applied state; returns the way to stop. */
+  onApply(listener: (view: TrustView) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /**
+   * Applies a state that has been opened and verified. An older one throws `trust_state_older`; the same one
+   * confirms. What is applied is kept whole or not at all.
+   */
+  apply(state: TrustState, authorityTime: EpochSeconds): void {
+    const order = this.#view === null ? 'newer' : compareStates(state, this.#view.state)
+    if (order === 'older') {
+      throw new DoorwardError('trust_state_older', 'a trust state older than the newest seen is refused', {
+        expected: `at least (${this.#view?.state.delegation}, ${this.#view?.state.sequence})`,
+        got: `(${state.delegation}, ${state.sequence})`,
+      })
+    }
+    if (order === 'newer') {
+      const view = trustViewOf(state, this.#generation + 1, this.#dependencies)
+      this.#generation = view.generation
+      this.#view = view
+    }
+    this.confirm(authorityTime)
+    if (order === 'newer') this.#announce()
+  }
+
+  /** The authority said at `authorityTime` that the held state is the newest. */
+  confirm(authorityTime: EpochSeconds): void {
+    const monotonic = this.#dependencies.monotonic()
+    const authority = toMillis(authorityTime)
+    this.#confirmedAt = monotonic
+    const behind = this.#clock === null || this.now() < authority
+    if (behind) this.#clock = { authority, monotonic }
+  }
+
+  #announce(): void {
+    const view = this.#view
+    if (view === null) return
+    for (const resolve of [...this.#waiting]) resolve(view)
+    for (const listener of [...this.#listeners]) listener(view)
+  }
+}

@@ -1,0 +1,55 @@
+/** `doorward config check`: judges a configuration without starting anything. */
+
+import type { Command } from 'commander'
+import { allowedAudiences, connectionLimits, securityHeaders } from '../config/settings.ts'
+import type { Deployment } from '../config/settings.ts'
+import type { CliContext } from './context.ts'
+import { painter } from './output.ts'
+
+export function register(program: Command, context: CliContext): void {
+  const config = program.command('config').description('judge the configuration')
+  config
+    .command('check')
+    .description('tell every mistake in the configuration, or what it means')
+    .addHelpText('after', '\nExample:\n  doorward config check --config doorward.yaml')
+    .action(async () => {
+      const deployment = await context.deployment()
+      if (context.json) context.out(JSON.stringify(meaning(deployment)))
+      else for (const line of humanMeaning(deployment, context.color)) context.out(line)
+    })
+}
+
+function meaning(deployment: Deployment): object {
+  const { configuration } = deployment
+  return {
+    ok: true,
+    file: deployment.file,
+    trust_domain: deployment.trustDomain,
+    gateway: { public_url: deployment.gateway.publicUrl, listeners: deployment.gateway.listeners },
+    authority: { public_url: deployment.authority.publicUrl, listeners: deployment.authority.listeners },
+    audiences: [...allowedAudiences(deployment)],
+    servers: Object.keys(configuration.servers),
+    roles: [...configuration.security.rbac.policies.map(({ role }) => role), ...Object.keys(configuration.roles)],
+    bindings: configuration.bindings,
+    headers: securityHeaders(configuration),
+    limits: { ...configuration.security.rate_limiting, loopback_per_ip: connectionLimits(configuration).perIp('127.0.0.1') },
+  }
+}
+
+function humanMeaning(deployment: Deployment, color: boolean): readonly string[] {
+  const paint = painter(color)
+  const { configuration } = deployment
+  const servers = Object.entries(configuration.servers)
+  const roles = configuration.security.rbac.policies.length + Object.keys(configuration.roles).length
+  return [
+    `${paint('green', '✓')} ${deployment.file}`,
+    `  trust domain  ${deployment.trustDomain}`,
+    `  gateway       ${deployment.gateway.publicUrl}`,
+    `  authority     ${deployment.authority.publicUrl}`,
+    ...servers.map(([name, server]) => `  server        ${name}: ${'url' in server ? server.url : server.command.join(' ')}`),
+    `  roles         ${roles}, bindings ${configuration.bindings.length}`,
+    ...(configuration.bindings.length === 0 && servers.length > 0
+      ? [paint('yellow', '  no bindings: only roles given at registration allow anything')]
+      : []),
+  ]
+}

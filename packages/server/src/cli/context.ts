@@ -1,0 +1,51 @@
+/** What every command gets: streams, the way to speak, and the deployment that it is about. */
+
+import type { Readable, Writable } from 'node:stream'
+import type { Environment } from '../config/environment.ts'
+import { loadConfiguration } from '../config/load.ts'
+import { deploymentOf } from '../config/settings.ts'
+import type { Deployment } from '../config/settings.ts'
+import type { Output } from './output.ts'
+
+export interface CliContext extends Output {
+  readonly stdin: Readable
+  readonly stdout: Writable
+  readonly environment: Environment
+  /** True when a person looks at standard output. */
+  readonly interactive: boolean
+  /** Ends when the user interrupts. */
+  readonly signal: AbortSignal
+  /** Absolute path of the program that hosts can start: a Node.js binary and its arguments. */
+  readonly program: readonly string[]
+  /** The configuration of `--config`, `./doorward.yaml` by default. Read once. */
+  deployment(): Promise<Deployment>
+}
+
+export interface ContextParts {
+  readonly stdin: Readable
+  readonly stdout: Writable & { isTTY?: boolean }
+  readonly stderr: Writable
+  readonly environment: Environment
+  readonly json: boolean
+  readonly configFile: string
+  readonly signal: AbortSignal
+  readonly program: readonly string[]
+}
+
+export function cliContext(parts: ContextParts): CliContext {
+  let deployment: Promise<Deployment> | null = null
+  const interactive = parts.stdout.isTTY === true
+  return {
+    json: parts.json,
+    color: interactive && parts.environment.color && !parts.json,
+    out: (line) => void parts.stdout.write(`${line}\n`),
+    err: (line) => void parts.stderr.write(`${line}\n`),
+    stdin: parts.stdin,
+    stdout: parts.stdout,
+    environment: parts.environment,
+    interactive,
+    signal: parts.signal,
+    program: parts.program,
+    deployment: () => (deployment ??= loadConfiguration(parts.configFile).then(deploymentOf)),
+  }
+}

@@ -1,0 +1,2 @@
+/** The released version, the same in every package. */
+export const version = '0.1.0'

@@ -1,0 +1,143 @@
+/** What a configuration means: addresses, URLs, audiences and folders, each derived in one place. */
+
+import { isAbsolute, join, resolve } from 'node:path'
+import { parseTrustDomain, workloadId } from '@doorward/core'
+import type { SpiffeId, TrustDomain } from '@doorward/core'
+import type { ConnectionLimits } from '@doorward/enforcement'
+import type { Loaded } from './load.ts'
+import { addressKey, readNetwork } from './network.ts'
+import type { Configuration } from './schema.ts'
+import { defaultHeaders } from './security-schema.ts'
+
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+/** One deployment as every command sees it. */
+export interface Deployment {
+  readonly file: string
+  readonly folder: string
+  readonly configuration: Configuration
+  readonly trustDomain: TrustDomain
+  readonly stateDir: string
+  /** Set when the configuration names the key folder itself. */
+  readonly keyDir: string | null
+  readonly authority: {
+    readonly id: SpiffeId
+    readonly publicUrl: string
+    readonly adminUrl: string
+    readonly listeners: Readonly<Record<'main' | 'admin' | 'enrol' | 'public', Address>>
+  }
+  readonly gateway: {
+    readonly id: SpiffeId
+    readonly name: string
+    readonly publicUrl: string
+    readonly adminUrl: string
+    readonly listeners: Readonly<Record<'main' | 'admin' | 'public', Address>>
+  }
+}
+
+/** `host:port`, host perhaps in brackets. */
+export function readAddress(text: string): Address {
+  const at = text.lastIndexOf(':')
+  return { host: text.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(text.slice(at + 1)) }
+}
+
+export function showAddress(address: Address): string {
+  return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`
+}
+
+function fromFolder(folder: string, path: string): string {
+  return isAbsolute(path) ? path : resolve(folder, path)
+}
+
+export function deploymentOf(loaded: Loaded): Deployment {
+  const { configuration, folder } = loaded
+  const trustDomain = parseTrustDomain(configuration.trust_domain)
+  const gatewayMain = configuration.listen ?? configuration.listeners.main ?? '127.0.0.1:8443'
+  const { listeners } = configuration.authority
+  const keyDir = configuration.state.key_dir
+  return {
+    file: loaded.file,
+    folder,
+    configuration,
+    trustDomain,
+    stateDir: fromFolder(folder, configuration.state.dir),
+    keyDir: keyDir === undefined ? null : fromFolder(folder, keyDir),
+    authority: {
+      id: workloadId(trustDomain, 'doorward', 'authority'),
+      publicUrl: configuration.authority.public_url ?? `https://${listeners.main}`,
+      adminUrl: `https://${listeners.admin}`,
+      listeners: {
+        main: readAddress(listeners.main),
+        admin: readAddress(listeners.admin),
+        enrol: readAddress(listeners.enrol),
+        public: readAddress(listeners.public),
+      },
+    },
+    gateway: {
+      id: workloadId(trustDomain, 'doorward', 'gateway', 'main'),
+      name: 'main',
+      publicUrl: configuration.public_url ?? `https://${gatewayMain}`,
+      adminUrl: `https://${configuration.listeners.admin}`,
+      listeners: {
+        main: readAddress(gatewayMain),
+        admin: readAddress(configuration.listeners.admin),
+        public: readAddress(configuration.listeners.public),
+      },
+    },
+  }
+}
+
+/** Resource identifier, hence token audience, of one server behind the gateway. */
+export function serverAudience(deployment: Deployment, server: string): string {
+  return `${deployment.gateway.publicUrl}/mcp/${server}`
+}
+
+/** Resource identifier of the gateway's admin API. */
+export function gatewayAdminAudience(deployment: Deployment): string {
+  return `${deployment.gateway.publicUrl}/admin`
+}
+
+/** Everything a token may be asked for. */
+export function allowedAudiences(deployment: Deployment): ReadonlySet<string> {
+  return new Set([
+    deployment.authority.publicUrl,
+    gatewayAdminAudience(deployment),
+    ...Object.keys(deployment.configuration.servers).map((name) => serverAudience(deployment, name)),
+  ])
+}
+
+/** Headers of every response: ADR-0011's, with the configuration's own on top. */
+export function securityHeaders(configuration: Configuration): Readonly<Record<string, string>> {
+  const own = configuration.security.headers
+  const replaced = new Set(Object.keys(own).map((name) => name.toLowerCase()))
+  const kept = Object.entries(defaultHeaders).filter(([name]) => !replaced.has(name.toLowerCase()))
+  return { ...Object.fromEntries(kept), ...own }
+}
+
+/** The three limits of ADR-0011, with the named networks'. */
+export function connectionLimits(configuration: Configuration): ConnectionLimits {
+  const general = configuration.security.rate_limiting.per_ip
+  const networks = configuration.limits.networks
+    .flatMap((entry) => {
+      const network = readNetwork(entry.cidr)
+      return network === null ? [] : [{ network, rate: entry.per_ip }]
+    })
+    .toSorted((a, b) => b.network.prefix - a.network.prefix)
+  return {
+    global: configuration.security.rate_limiting.global,
+    perIp: (address) => networks.find(({ network }) => network.contains(address))?.rate ?? general,
+    ipKey: addressKey,
+  }
+}
+
+/** Folders of the parts within the state folder. */
+export function stateFolders(stateDir: string) {
+  return {
+    authority: join(stateDir, 'authority'),
+    gateway: join(stateDir, 'gateway'),
+    identities: join(stateDir, 'identities'),
+  }
+}
