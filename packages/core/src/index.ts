@@ -188,7 +188,7 @@ export type { JsonRefusal, JsonRefusalCode, JsonScan } from './json/scan.ts'
 
 // mcp
 export { mcpAction, partAction } from './mcp/action.ts'
-export type { ToolEffect, ToolEffects } from './mcp/action.ts'
+export type { McpAction, ToolEffect, ToolEffects } from './mcp/action.ts'
 export type {
   Classified,
   ClassifiedNotification,
@@ -203,7 +203,7 @@ export { LIST_LIMITS, filterListResult } from './mcp/list-filter.ts'
 export type { FilteredList } from './mcp/list-filter.ts'
 export { isRequestId, parseMessage } from './mcp/message.ts'
 export type { MalformedMessage, McpMessage, RequestId } from './mcp/message.ts'
-export type { ClientMethod, Era, ListRule, McpSubject, Revision, ServerMethod, SubjectRule } from './mcp/method.ts'
+export type { ClientMethod, Era, ListRule, McpSubject, MethodGroup, Revision, ServerMethod, SubjectRule } from './mcp/method.ts'
 export type { McpHeaders } from './mcp/mirrored-headers.ts'
 export { refuseJson } from './mcp/refusal.ts'
 export type { McpRefusal, McpRefusalCode } from './mcp/refusal.ts'
@@ -217,3 +217,7 @@ export {
 } from './mcp/revisions.ts'
 export { classifyServerMessage, isCapable } from './mcp/server-message.ts'
 export type { ElicitationMode, ServerMessage, ServerMessageRefusal } from './mcp/server-message.ts'
+
+// rate
+export { takeCell } from './rate.ts'
+export type { CellRate, CellVerdict } from './rate.ts'

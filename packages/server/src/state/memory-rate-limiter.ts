@@ -1,0 +1,61 @@
+/** Rate limits of one process: a bounded table of GCRA cells. */
+
+import { takeCell } from '@doorward/core'
+import type { RateLimiter, Take, TakeResult } from '@doorward/enforcement'
+
+export interface MemoryRateLimiterOptions {
+  /** Milliseconds that never go back. */
+  readonly monotonic: () => number
+  /** Keys held at once; 50,000 by default. */
+  readonly capacity?: number
+}
+
+const CAPACITY = 50_000
+/** A full table is swept at most this often: refusing is cheap, sweeping is not. */
+const SWEEP_MILLISECONDS = 1000
+
+/** Atomic because it never awaits between reading and writing. Nothing survives the process. */
+export class MemoryRateLimiter implements RateLimiter {
+  readonly #monotonic: () => number
+  readonly #capacity: number
+  readonly #arrivals = new Map<string, number>()
+  #sweptAt = Number.NEGATIVE_INFINITY
+
+  constructor(options: MemoryRateLimiterOptions) {
+    this.#monotonic = options.monotonic
+    this.#capacity = options.capacity ?? CAPACITY
+  }
+
+  async take(takes: readonly Take[]): Promise<TakeResult> {
+    const now = this.#monotonic()
+    const next: [string, number][] = []
+    for (const take of takes) {
+      const key = cellKey(take)
+      const pending = next.find(([known]) => known === key)?.[1]
+      const cell = takeCell(pending ?? this.#arrivals.get(key), now, take.rate)
+      if (!cell.ok) return { ok: false, scope: take.scope, retryAfterSeconds: cell.retryAfterSeconds }
+      next.push([key, cell.arrival])
+    }
+    const unknown = next.findIndex(([key]) => !this.#arrivals.has(key))
+    if (unknown >= 0 && !this.#hasRoom(next.length, now)) return { ok: false, scope: takes[unknown]!.scope, retryAfterSeconds: 1 }
+    for (const [key, arrival] of next) this.#arrivals.set(key, arrival)
+    return { ok: true }
+  }
+
+  get size(): number {
+    return this.#arrivals.size
+  }
+
+  #hasRoom(keys: number, now: number): boolean {
+    if (this.#arrivals.size + keys <= this.#capacity) return true
+    if (now - this.#sweptAt < SWEEP_MILLISECONDS) return false
+    this.#sweptAt = now
+    for (const [known, arrival] of this.#arrivals) if (arrival <= now) this.#arrivals.delete(known)
+    return this.#arrivals.size + keys <= this.#capacity
+  }
+}
+
+/** Different rates on one key are different cells. */
+function cellKey(take: Take): string {
+  return `${take.scope} ${take.rate.count}/${take.rate.periodSeconds} ${take.key}`
+}

@@ -1,0 +1,93 @@
+/** The one place that turns a refusal into bytes. What a caller learns stands in the denial table, the rest in the record. */
+
+import type { JsonObject, JsonValue } from '@doorward/core'
+import { denialRow } from '@doorward/enforcement'
+import type { Denial, Refusal, RefusalEntry } from '@doorward/enforcement'
+import { closeAfterAnswer, send } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
+
+export interface RefusalForm {
+  /** The body is a JSON-RPC message; plain API errors otherwise. */
+  readonly rpc?: boolean
+  /** A refused `tools/call` of a legacy session: a result with `isError`, which models read. */
+  readonly toolCall?: boolean
+  /** URL of the protected resource metadata (RFC 9728), only where it is served. */
+  readonly challenge?: { readonly resourceMetadata?: string }
+}
+
+/** The decision id, absent where the refusal was only counted or could not be recorded. */
+export function decisionIdOf(entry: RefusalEntry): string | null {
+  return entry === 'counted' || entry === 'unrecorded' ? null : entry.toString()
+}
+
+/** Answers a recorded refusal: status and body from the table, `Doorward-Decision` and `Doorward-Code` headers. */
+export function sendRefusal(exchange: Exchange, refusal: Refusal, form: RefusalForm = {}): void {
+  const { denial } = refusal
+  const row = denialRow(denial.code)
+  const decision = decisionIdOf(refusal.entry)
+  const status = denial.http ?? row.http
+  const body = form.rpc === true ? rpcBody(denial, decision, form.toolCall === true) : plainBody(denial, decision)
+  // Whoever is refused before the body was read must not go on in the middle of it.
+  if (exchange.problem !== null) closeAfterAnswer(exchange)
+  // HTTP has no 200 for a refused plain request.
+  const shown = form.rpc !== true && status === 200 ? 403 : status
+  send(exchange, shown, refusalHeaders(exchange, denial, decision, shown, form), JSON.stringify(body))
+}
+
+function refusalHeaders(
+  exchange: Exchange,
+  denial: Denial,
+  decision: string | null,
+  status: number,
+  form: RefusalForm,
+): Readonly<Record<string, string>> {
+  return {
+    'Content-Type': 'application/json',
+    'Cache-Control': 'no-store',
+    'Doorward-Code': denial.code,
+    ...(decision === null ? {} : { 'Doorward-Decision': decision }),
+    ...(denial.retryAfterSeconds === null ? {} : { 'Retry-After': String(denial.retryAfterSeconds) }),
+    ...(status === 401 ? { 'WWW-Authenticate': challengeOf(exchange, form) } : {}),
+  }
+}
+
+/** RFC 6750 §3: the error is named only when a token was presented. */
+function challengeOf(exchange: Exchange, form: RefusalForm): string {
+  const parameters: string[] = []
+  if (exchange.head.headers['authorization'] !== undefined) parameters.push('error="invalid_token"')
+  const metadata = form.challenge?.resourceMetadata
+  if (metadata !== undefined) parameters.push(`resource_metadata="${metadata}"`)
+  return parameters.length === 0 ? 'Bearer' : `Bearer ${parameters.join(', ')}`
+}
+
+function plainBody(denial: Denial, decision: string | null): JsonObject {
+  return { error: { code: denial.code, message: denialRow(denial.code).text, decision, permission: denial.wouldAllow } }
+}
+
+function rpcBody(denial: Denial, decision: string | null, toolCall: boolean): JsonObject {
+  const row = denialRow(denial.code)
+  const id = denial.rpcId ?? null
+  if (toolCall && id !== null && row.http === 200 && row.rpc === POLICY) {
+    return { jsonrpc: '2.0', id, result: toolResult(denial, decision) }
+  }
+  const data = (denial.rpcData ?? { code: denial.code, decision, permission: denial.wouldAllow }) as JsonValue
+  return { jsonrpc: '2.0', id, error: { code: denial.rpc ?? row.rpc, message: row.text, data } }
+}
+
+const POLICY = -31403
+
+function toolResult(denial: Denial, decision: string | null): JsonObject {
+  return {
+    content: [{ type: 'text', text: `${denialRow(denial.code).text}${permissionHint(denial)}${decisionHint(decision)}` }],
+    isError: true,
+    _meta: { 'doorward/code': denial.code, 'doorward/decision': decision, 'doorward/permission': denial.wouldAllow },
+  }
+}
+
+function permissionHint(denial: Denial): string {
+  return denial.wouldAllow === null ? '' : `: the permission ${denial.wouldAllow} would allow this call`
+}
+
+function decisionHint(decision: string | null): string {
+  return decision === null ? '' : ` (decision ${decision})`
+}

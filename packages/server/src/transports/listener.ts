@@ -1,0 +1,360 @@
+/** One address that speaks HTTP/1.1 over TLS 1.3: handshake, connection and header limits, nothing decided about calls. */
+
+import { constants, createHash, X509Certificate } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import { createServer } from 'node:https'
+import type { Server, ServerOptions } from 'node:https'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
+import { DoorwardError, readCertificate, toMillis } from '@doorward/core'
+import type { Clock, PeerCertificate } from '@doorward/core'
+import { CertificateStanding } from '@doorward/enforcement'
+import type { Connection } from '@doorward/enforcement'
+import { ConnectionGate, defaultGateLimits } from './connection-gate.ts'
+import type { GateLimits } from './connection-gate.ts'
+import { exchangeOf } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
+import { handshakeDetail, handshakeReason } from './handshake-refusal.ts'
+import type { HandshakeReason } from './handshake-refusal.ts'
+import { rawAnswer } from './raw-answer.ts'
+import { remoteAddressOf } from './remote-address.ts'
+import { readHead } from './request-head.ts'
+import type { HeadRules } from './request-head.ts'
+
+export interface TlsMaterial {
+  /** DER, leaf first. */
+  readonly chain: readonly Uint8Array[]
+  readonly privateKey: KeyObject
+  /** DER of the anchors that client certificates must chain to. */
+  readonly anchors: readonly Uint8Array[]
+}
+
+export interface ListenerLimits extends GateLimits {
+  readonly handshakeMilliseconds: number
+  /** For the complete header section. */
+  readonly headersMilliseconds: number
+  /** For the complete request with its body; answers have no such limit. */
+  readonly requestMilliseconds: number
+  readonly idleMilliseconds: number
+  readonly headerBytes: number
+  readonly headerLines: number
+}
+
+export const defaultListenerLimits: ListenerLimits = {
+  ...defaultGateLimits,
+  handshakeMilliseconds: 5000,
+  headersMilliseconds: 5000,
+  requestMilliseconds: 30_000,
+  idleMilliseconds: 60_000,
+  headerBytes: 16 * 1024,
+  headerLines: 64,
+}
+
+export interface RefusedHandshake {
+  readonly remoteAddress: string
+  readonly reason: HandshakeReason
+  /** For the operator. */
+  readonly detail: string
+}
+
+export interface ListenerOptions {
+  /** `main`, `admin`, `enrol`, `public`. */
+  readonly name: string
+  readonly host: string
+  /** 0 takes any free port. */
+  readonly port: number
+  /**
+   * `required`: must chain to an anchor. `self-signed`: one is asked for and the API judges it (enrolment only).
+   * `none`: none is asked for.
+   */
+  readonly clientCertificate: 'required' | 'self-signed' | 'none'
+  readonly material: TlsMaterial
+  /** Accepted `Host` values, `host` or `host:port`; with port 0 a value `host:0` stands for the port taken. */
+  readonly authorities: readonly string[]
+  /** Accepted `Origin` values; none by default. */
+  readonly origins?: readonly string[]
+  /** TLS 1.3 suites, best first; AES-256-GCM and ChaCha20-Poly1305 by default. */
+  readonly cipherSuites: readonly string[]
+  readonly securityHeaders: Readonly<Record<string, string>>
+  readonly limits: ListenerLimits
+  readonly clock: Clock
+  /** Milliseconds that never go back. */
+  readonly monotonic: () => number
+  readonly onExchange: (exchange: Exchange) => Promise<void>
+  readonly onRefusedHandshake: (refusal: RefusedHandshake) => void
+}
+
+export interface Listener {
+  readonly name: string
+  readonly address: { readonly host: string; readonly port: number }
+  /** New connections use the new material; open ones keep theirs until it ends. */
+  update(material: TlsMaterial): void
+  /** Closes the connections that match; how many. */
+  closeConnections(which: (connection: Connection) => boolean): number
+  readonly openConnections: number
+  /** Stops accepting, lets requests end for that long, then closes what is left. */
+  close(graceMilliseconds: number): Promise<void>
+}
+
+export const defaultCipherSuites = ['TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256'] as const
+/** Hybrid post-quantum first; no finite-field groups (threats F6). */
+export const tlsGroups = 'X25519MLKEM768:X25519:P-256:P-384'
+
+let connectionsSeen = 0
+
+/** Opens a listener. Throws `port_in_use`, `address_unavailable`, `tls_material_invalid`. */
+export async function openListener(options: ListenerOptions): Promise<Listener> {
+  const listener = new TlsListener(options)
+  await listener.open()
+  return listener
+}
+
+class TlsListener implements Listener {
+  readonly name: string
+  readonly #options: ListenerOptions
+  readonly #server: Server
+  readonly #gate: ConnectionGate
+  readonly #connections = new Map<TLSSocket, Connection>()
+  readonly #sockets = new Set<Socket>()
+  #rules: HeadRules
+  #address = { host: '', port: 0 }
+
+  constructor(options: ListenerOptions) {
+    this.name = options.name
+    this.#options = options
+    this.#gate = new ConnectionGate(options.limits)
+    this.#rules = this.#rulesFor(options.port)
+    this.#server = createServer(serverOptions(options))
+    this.#attach()
+  }
+
+  get address(): { readonly host: string; readonly port: number } {
+    return this.#address
+  }
+
+  get openConnections(): number {
+    return this.#connections.size
+  }
+
+  async open(): Promise<void> {
+    const { host, port, name } = this.#options
+    await new Promise<void>((resolve, reject) => {
+      const failed = (error: NodeJS.ErrnoException) => reject(listenError(error, name, `${host}:${port}`))
+      this.#server.once('error', failed)
+      this.#server.listen({ host, port, backlog: 511 }, () => {
+        this.#server.off('error', failed)
+        resolve()
+      })
+    })
+    this.#server.on('error', (error) => this.#refused('unknown', 'tls_error', String(error)))
+    this.#address = { host, port: (this.#server.address() as AddressInfo).port }
+    this.#rules = this.#rulesFor(this.#address.port)
+  }
+
+  update(material: TlsMaterial): void {
+    this.#server.setSecureContext(contextOptions(this.#options, material))
+  }
+
+  closeConnections(which: (connection: Connection) => boolean): number {
+    let closed = 0
+    for (const [socket, connection] of this.#connections) {
+      if (!which(connection)) continue
+      socket.destroy()
+      closed++
+    }
+    return closed
+  }
+
+  async close(graceMilliseconds: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    this.#server.closeIdleConnections()
+    const timer = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy()
+    }, graceMilliseconds)
+    await closed
+    clearTimeout(timer)
+  }
+
+  #rulesFor(port: number): HeadRules {
+    const { authorities, origins, limits } = this.#options
+    return {
+      authorities: new Set(authorities.map((authority) => authority.replace(/:0$/, `:${port}`))),
+      origins: new Set(origins ?? []),
+      maxHeaderLines: limits.headerLines,
+    }
+  }
+
+  #attach(): void {
+    const server = this.#server
+    const [startHandshake] = server.listeners('connection')
+    if (startHandshake === undefined) throw new TypeError('the TLS server takes connections in another way than expected')
+    // The gate stands before the handshake, so that a flood costs a socket and no cryptography.
+    server.removeAllListeners('connection')
+    server.on('connection', (socket: Socket) => {
+      if (this.#admit(socket)) startHandshake.call(server, socket)
+    })
+    server.prependListener('secureConnection', (socket: TLSSocket) => this.#secured(socket))
+    server.on('tlsClientError', (error: Error, socket: TLSSocket) => this.#handshakeFailed(error, socket))
+    server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => this.#requestFailed(error, socket))
+    const onRequest = (request: IncomingMessage, response: ServerResponse) => void this.#exchange(request, response)
+    server.on('request', onRequest).on('checkContinue', onRequest).on('checkExpectation', onRequest)
+    server.on('connect', (_request, socket: Duplex) => this.#answerRaw(socket, 405))
+    server.on('upgrade', (_request, socket: Duplex) => this.#answerRaw(socket, 400))
+  }
+
+  #admit(socket: Socket): boolean {
+    const address = remoteAddressOf(socket.remoteAddress)
+    const refusal = this.#gate.admit(address, this.#options.monotonic())
+    socket.on('error', () => socket.destroy())
+    if (refusal !== null) {
+      socket.destroy()
+      this.#refused(address, refusal, '')
+      return false
+    }
+    socket.setNoDelay(true)
+    this.#sockets.add(socket)
+    socket.once('close', () => {
+      this.#sockets.delete(socket)
+      this.#gate.closed(address)
+    })
+    return true
+  }
+
+  #secured(socket: TLSSocket): void {
+    this.#gate.handshakeEnded()
+    const connection = connectionOf(socket, this.#options.name)
+    this.#connections.set(socket, connection)
+    socket.on('error', () => socket.destroy())
+    const expiry = this.#expiryTimer(socket, connection.certificate)
+    socket.once('close', () => {
+      clearTimeout(expiry)
+      this.#connections.delete(socket)
+    })
+  }
+
+  /** A connection ends with the certificate that opened it (threats F4). */
+  #expiryTimer(socket: TLSSocket, certificate: PeerCertificate | null): NodeJS.Timeout | undefined {
+    if (certificate === null || this.#options.clientCertificate !== 'required') return undefined
+    const left = toMillis(certificate.notAfter) - this.#options.clock()
+    return setTimeout(() => socket.destroy(), Math.min(Math.max(left, 0), 2 ** 31 - 1)).unref()
+  }
+
+  #handshakeFailed(error: NodeJS.ErrnoException, socket: TLSSocket): void {
+    this.#gate.handshakeEnded()
+    this.#refused(remoteAddressOf(socket.remoteAddress), handshakeReason(error, socket), handshakeDetail(error, socket))
+    socket.destroy()
+  }
+
+  #refused(remoteAddress: string, reason: HandshakeReason, detail: string): void {
+    this.#options.onRefusedHandshake({ remoteAddress, reason, detail })
+  }
+
+  /** What the HTTP parser refuses never becomes an exchange: it is answered on the socket and closed. */
+  #requestFailed(error: NodeJS.ErrnoException, socket: Duplex): void {
+    if (!this.#connections.has(socket as TLSSocket)) return
+    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+    this.#answerRaw(socket, parserStatus(error.code))
+  }
+
+  #answerRaw(socket: Duplex, status: number): void {
+    socket.on('error', () => socket.destroy())
+    socket.end(rawAnswer(status, this.#options.securityHeaders), () => socket.destroy())
+  }
+
+  async #exchange(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const socket = request.socket as TLSSocket
+    const connection = this.#connections.get(socket)
+    if (connection === undefined) return void socket.destroy()
+    request.on('error', () => socket.destroy())
+    response.on('error', () => socket.destroy())
+    for (const [name, value] of Object.entries(this.#options.securityHeaders)) response.setHeader(name, value)
+    const { head, problem } = readHead(request, socket.servername, this.#rules)
+    if (problem !== null) response.setHeader('Connection', 'close')
+    try {
+      await this.#options.onExchange(exchangeOf({ connection, head, problem, request, response }))
+    } catch {
+      if (response.headersSent) return void socket.destroy()
+      response.writeHead(500, { Connection: 'close', 'Content-Length': '0' }).end()
+    }
+  }
+}
+
+function serverOptions(options: ListenerOptions): ServerOptions {
+  const { limits } = options
+  return {
+    ...contextOptions(options, options.material),
+    requestCert: options.clientCertificate !== 'none',
+    rejectUnauthorized: options.clientCertificate === 'required',
+    handshakeTimeout: limits.handshakeMilliseconds,
+    ALPNProtocols: ['http/1.1'],
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout: limits.headersMilliseconds,
+    requestTimeout: limits.requestMilliseconds,
+    connectionsCheckingInterval: 1000,
+    keepAliveTimeout: limits.idleMilliseconds,
+    insecureHTTPParser: false,
+    // Ours answers with the configured headers and on the record.
+    requireHostHeader: false,
+    noDelay: true,
+  }
+}
+
+/** Everything that `setSecureContext` forgets when it is not repeated. */
+function contextOptions(options: ListenerOptions, material: TlsMaterial) {
+  try {
+    return {
+      key: material.privateKey.export({ type: 'pkcs8', format: 'pem' }),
+      cert: material.chain.map(pem).join(''),
+      ca: material.anchors.map(pem),
+      minVersion: 'TLSv1.3',
+      maxVersion: 'TLSv1.3',
+      ciphers: options.cipherSuites.join(':'),
+      honorCipherOrder: true,
+      ecdhCurve: tlsGroups,
+      secureOptions: constants.SSL_OP_NO_TICKET,
+      sessionTimeout: 1,
+    } as const
+  } catch (error) {
+    throw new DoorwardError('tls_material_invalid', 'the certificate or key of a listener does not parse', { cause: error })
+  }
+}
+
+function pem(der: Uint8Array): string {
+  return new X509Certificate(der).toString()
+}
+
+const sha256 = (data: Uint8Array): Uint8Array => createHash('sha256').update(data).digest()
+
+function connectionOf(socket: TLSSocket, listener: string): Connection {
+  const raw = socket.getPeerX509Certificate()?.raw
+  const certificate = raw === undefined ? null : readCertificate(raw, { sha256 })
+  return {
+    id: ++connectionsSeen,
+    remoteAddress: remoteAddressOf(socket.remoteAddress),
+    listener,
+    certificate: certificate === null || 'problem' in certificate ? null : certificate,
+    resumed: socket.isSessionReused(),
+    standing: new CertificateStanding(),
+  }
+}
+
+function parserStatus(code: string | undefined): number {
+  if (code === 'HPE_HEADER_OVERFLOW') return 431
+  return code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
+}
+
+function listenError(error: NodeJS.ErrnoException, name: string, where: string): Error {
+  if (error.code === 'EADDRINUSE') {
+    return new DoorwardError('port_in_use', `the ${name} listener cannot have its port: another process has it`, {
+      where,
+      next: 'stop the other process or configure another port',
+      cause: error,
+    })
+  }
+  if (error.code === 'EADDRNOTAVAIL' || error.code === 'EACCES' || error.code === 'ENOTFOUND') {
+    return new DoorwardError('address_unavailable', `the ${name} listener cannot have its address: ${error.code}`, { where, cause: error })
+  }
+  return error
+}
