@@ -20,62 +20,119 @@ const stranger = caller('nobody')
 type Row = readonly [rule: string, request: DecisionRequest]
 
 const granted: readonly Row[] = [
-  ['read covers a tool whose effect is read', toolCall(readonly, 'files', 'read_file', 'read')],
-  ['write covers a tool', toolCall(user, 'files', 'write_file')],
-  ['* covers everything', toolCall(admin, 'github', 'delete_repo')],
-  ['a binding gives its role', toolCall(planner, 'files', 'read_file', 'read')],
-  ['a permission for an action ignores the effect', toolCall(planner, 'github', 'get_issue', 'write')],
-  ['read covers prompts and resources of the server', ask(planner, { name: 'resources/read', group: 'read' }, { server: 'files', kind: 'resource', name: 'file:///a/b' })],
+  ['read covers a tool whose effect is read', toolCall(readonly, 'files/read_file', 'read')],
+  ['write covers a tool', toolCall(user, 'files/write_file')],
+  ['* covers everything', toolCall(admin, 'github/delete_repo')],
+  ['a binding gives its role', toolCall(planner, 'files/read_file', 'read')],
+  ['a permission for an action ignores the effect', toolCall(planner, 'github/get_issue', 'write')],
+  [
+    'read covers prompts and resources of the server',
+    ask(planner, { name: 'resources/read', group: 'read' }, { server: 'files', kind: 'resource', name: 'file:///a/b' }),
+  ],
   ['a session is open wherever anything is', sessionAction(planner, 'initialize', 'github')],
-  ['a route is named without its first slash', route(clerk, 'GET', 'orders', '/v1/17', 'read')],
-  ['a permission for an action alone covers configured servers', route(clerk, 'POST', 'orders', '/v2/x', 'write')],
-  ['** binds one or more segments', toolCall(caller('x', [], { presenter: parseSpiffeId('spiffe://acme.example/ro/a/b'), subject: { kind: 'workload', id: parseSpiffeId('spiffe://acme.example/ro/a/b') } }), 'files', 'read_file', 'read')],
-  ['any workload may ask for its token', route(stranger, 'POST', 'authority', '/v1/token', 'write')],
-  ['any workload may renew', route(stranger, 'POST', 'authority', '/v1/renew', 'write')],
-  ['a gateway may read the trust state', route(gateway, 'GET', 'authority', '/v1/trust-state', 'read')],
-  ['a gateway may acknowledge', route(gateway, 'POST', 'authority', '/v1/trust-state/ack', 'write')],
-  ['* covers the admin API', route(admin, 'DELETE', 'authority', '/v1/workloads/agent/x', 'admin')],
-  ['a permission may name our own API', route(caller('w', ['auditor']), 'GET', 'gateway', '/v1/record/tail', 'admin')],
-  ['certificate alone opens the token route', route(caller('n', [], { strength: 'mtls-client-credentials' }), 'POST', 'authority', '/v1/token', 'write')],
+  ['a route is named without its first slash', route(clerk, 'GET orders/v1/17', 'read')],
+  ['a permission for an action alone covers configured servers', route(clerk, 'POST orders/v2/x', 'write')],
+  [
+    '** binds one or more segments',
+    toolCall(
+      caller('x', [], {
+        presenter: parseSpiffeId('spiffe://acme.example/ro/a/b'),
+        subject: { kind: 'workload', id: parseSpiffeId('spiffe://acme.example/ro/a/b') },
+      }),
+      'files/read_file',
+      'read',
+    ),
+  ],
+  ['any workload may ask for its token', route(stranger, 'POST authority/v1/token', 'write')],
+  ['any workload may renew', route(stranger, 'POST authority/v1/renew', 'write')],
+  ['a gateway may read the trust state', route(gateway, 'GET authority/v1/trust-state', 'read')],
+  ['a gateway may acknowledge', route(gateway, 'POST authority/v1/trust-state/ack', 'write')],
+  ['* covers the admin API', route(admin, 'DELETE authority/v1/workloads/agent/x', 'admin')],
+  ['a permission may name our own API', route(caller('w', ['auditor']), 'GET gateway/v1/record/tail', 'admin')],
+  [
+    'certificate alone opens the token route',
+    route(caller('n', [], { strength: 'mtls-client-credentials' }), 'POST authority/v1/token', 'write'),
+  ],
 ]
 
 const refused: readonly Row[] = [
-  ['no role allows nothing', toolCall(stranger, 'files', 'read_file', 'read')],
-  ['a role nobody defined allows nothing', toolCall(caller('x', ['root', '__proto__']), 'files', 'read_file', 'read')],
+  ['no role allows nothing', toolCall(stranger, 'files/read_file', 'read')],
+  ['a role nobody defined allows nothing', toolCall(caller('x', ['root', '__proto__']), 'files/read_file', 'read')],
   ['a role without permissions allows nothing', sessionAction(caller('x', ['empty']), 'initialize', 'files')],
-  ['read does not write', toolCall(readonly, 'files', 'write_file')],
-  ['write does not read', toolCall(caller('x', ['writer']), 'files', 'read_file', 'read')],
-  ['a permission ends at its server', toolCall(planner, 'orders', 'read_file', 'read')],
-  ['a name pattern is whole', toolCall(planner, 'github', 'forget_all')],
-  ['case is not folded', toolCall(planner, 'github', 'GET_issue')],
-  ['white space is not trimmed', toolCall(planner, 'github', ' get_issue')],
-  ['a star in a name is a character', toolCall(planner, 'github', '*')],
-  ['a binding matches whole segments', toolCall(caller('planner2'), 'files', 'read_file', 'read')],
-  ['an unknown server', toolCall(admin, 'nowhere', 'read_file')],
-  ['an inherited property is no server', toolCall(admin, 'constructor', 'read_file')],
-  ['an unknown action', ask(admin, { name: 'tools/destroy', group: 'write' }, { server: 'files', kind: 'tool', name: 'x' })],
-  ['an inherited property is no action', ask(admin, { name: 'constructor', group: 'read' }, { server: 'files', kind: 'tool', name: 'x' })],
-  ['an action in a foreign group', ask(admin, { name: 'prompts/get', group: 'session' }, { server: 'files', kind: 'prompt', name: 'x' })],
-  ['an unknown group', ask(admin, { name: 'tools/call', group: 'root' as 'read' }, { server: 'files', kind: 'tool', name: 'x' })],
-  ['an unknown kind', ask(admin, { name: 'tools/call', group: 'read' }, { server: 'files', kind: 'constructor' as 'tool', name: 'x' })],
-  ['an action on a foreign kind', ask(admin, { name: 'tools/call', group: 'read' }, { server: 'files', kind: 'prompt', name: 'x' })],
+  ['read does not write', toolCall(readonly, 'files/write_file')],
+  ['write does not read', toolCall(caller('x', ['writer']), 'files/read_file', 'read')],
+  ['a permission ends at its server', toolCall(planner, 'orders/read_file', 'read')],
+  ['a name pattern is whole', toolCall(planner, 'github/forget_all')],
+  ['case is not folded', toolCall(planner, 'github/GET_issue')],
+  ['white space is not trimmed', toolCall(planner, 'github/ get_issue')],
+  ['a star in a name is a character', toolCall(planner, 'github/*')],
+  ['a binding matches whole segments', toolCall(caller('planner2'), 'files/read_file', 'read')],
+  ['an unknown server', toolCall(admin, 'nowhere/read_file')],
+  ['an inherited property is no server', toolCall(admin, 'constructor/read_file')],
+  [
+    'an unknown action',
+    ask(admin, { name: 'tools/destroy', group: 'write' }, { server: 'files', kind: 'tool', name: 'x' }),
+  ],
+  [
+    'an inherited property is no action',
+    ask(admin, { name: 'constructor', group: 'read' }, { server: 'files', kind: 'tool', name: 'x' }),
+  ],
+  [
+    'an action in a foreign group',
+    ask(admin, { name: 'prompts/get', group: 'session' }, { server: 'files', kind: 'prompt', name: 'x' }),
+  ],
+  [
+    'an unknown group',
+    ask(admin, { name: 'tools/call', group: 'root' as 'read' }, { server: 'files', kind: 'tool', name: 'x' }),
+  ],
+  [
+    'an unknown kind',
+    ask(admin, { name: 'tools/call', group: 'read' }, { server: 'files', kind: 'constructor' as 'tool', name: 'x' }),
+  ],
+  [
+    'an action on a foreign kind',
+    ask(admin, { name: 'tools/call', group: 'read' }, { server: 'files', kind: 'prompt', name: 'x' }),
+  ],
   ['no session where there is no permission', sessionAction(planner, 'initialize', 'orders')],
-  ['read and write do not reach our own API', route(user, 'GET', 'authority', '/v1/trust-state', 'read')],
-  ['write does not acknowledge for a gateway', route(user, 'POST', 'authority', '/v1/trust-state/ack', 'write')],
-  ['an action alone does not reach our own API', route(clerk, 'POST', 'authority', '/v1/workloads', 'admin')],
-  ['the admin API needs admin', route(user, 'GET', 'authority', '/v1/workloads', 'admin')],
-  ['a gateway is no admin', route(gateway, 'POST', 'authority', '/v1/workloads', 'admin')],
-  ['an admin route counted as read', route(user, 'GET', 'authority', '/v1/workloads', 'read')],
-  ['an unlisted route of our own API', route(admin, 'POST', 'authority', '/v1/keys', 'admin')],
-  ['an unlisted method of our own API', route(admin, 'DELETE', 'gateway', '/v1/status', 'admin')],
-  ['certificate alone opens nothing else', route(caller('a', ['admin'], { strength: 'mtls-client-credentials' }), 'POST', 'authority', '/v1/renew', 'write')],
-  ['enrolment opens nothing else', toolCall(caller('a', ['admin'], { strength: 'mtls-enrolment' }), 'files', 'read_file')],
-  ['acting for somebody without the right', toolCall(caller('a', ['admin'], { subject: { kind: 'workload', id: agent('nobody') } }), 'files', 'read_file', 'read')],
-  ['acting for a user without a role', toolCall(caller('a', ['admin'], { subject: { kind: 'user', issuer: 'https://i', subject: 's', groups: ['admin'] } }), 'files', 'read_file', 'read')],
-  ['an actor in between without the right', toolCall(caller('planner', [], { act: [agent('nobody')] }), 'files', 'read_file', 'read')],
-  ['a chain that is too long', toolCall(caller('planner', [], { act: Array.from({ length: 9 }, () => agent('planner')) }), 'files', 'read_file', 'read')],
-  ['a name that is not well-formed', toolCall(admin, 'files', '\ud800')],
-  ['a name that is too long', toolCall(admin, 'files', 'x'.repeat(100_000))],
+  ['read and write do not reach our own API', route(user, 'GET authority/v1/trust-state', 'read')],
+  ['write does not acknowledge for a gateway', route(user, 'POST authority/v1/trust-state/ack', 'write')],
+  ['an action alone does not reach our own API', route(clerk, 'POST authority/v1/workloads', 'admin')],
+  ['the admin API needs admin', route(user, 'GET authority/v1/workloads', 'admin')],
+  ['a gateway is no admin', route(gateway, 'POST authority/v1/workloads', 'admin')],
+  ['an admin route counted as read', route(user, 'GET authority/v1/workloads', 'read')],
+  ['an unlisted route of our own API', route(admin, 'POST authority/v1/keys', 'admin')],
+  ['an unlisted method of our own API', route(admin, 'DELETE gateway/v1/status', 'admin')],
+  [
+    'certificate alone opens nothing else',
+    route(caller('a', ['admin'], { strength: 'mtls-client-credentials' }), 'POST authority/v1/renew', 'write'),
+  ],
+  ['enrolment opens nothing else', toolCall(caller('a', ['admin'], { strength: 'mtls-enrolment' }), 'files/read_file')],
+  [
+    'acting for somebody without the right',
+    toolCall(caller('a', ['admin'], { subject: { kind: 'workload', id: agent('nobody') } }), 'files/read_file', 'read'),
+  ],
+  [
+    'acting for a user without a role',
+    toolCall(
+      caller('a', ['admin'], { subject: { kind: 'user', issuer: 'https://i', subject: 's', groups: ['admin'] } }),
+      'files/read_file',
+      'read',
+    ),
+  ],
+  [
+    'an actor in between without the right',
+    toolCall(caller('planner', [], { act: [agent('nobody')] }), 'files/read_file', 'read'),
+  ],
+  [
+    'a chain that is too long',
+    toolCall(
+      caller('planner', [], { act: Array.from({ length: 9 }, () => agent('planner')) }),
+      'files/read_file',
+      'read',
+    ),
+  ],
+  ['a name that is not well-formed', toolCall(admin, 'files/\ud800')],
+  ['a name that is too long', toolCall(admin, 'files/x'.repeat(100_000))],
 ]
 
 const hostileArguments: readonly unknown[] = [
@@ -110,14 +167,14 @@ export function decisionPortContract(adapter: string, build: PortBuilder): void 
     }
     test('arguments of any shape change nothing and break nothing', async () => {
       for (const args of hostileArguments) {
-        assert.equal((await port.decide(toolCall(planner, 'github', 'get_issue', 'write', args))).effect, 'allow')
-        assert.equal((await port.decide(toolCall(planner, 'github', 'set_issue', 'write', args))).effect, 'deny')
+        assert.equal((await port.decide(toolCall(planner, 'github/get_issue', 'write', args))).effect, 'allow')
+        assert.equal((await port.decide(toolCall(planner, 'github/set_issue', 'write', args))).effect, 'deny')
       }
     })
     test('a list must be filtered and a call need not', async () => {
       const list = await port.decide(sessionAction(planner, 'tools/list', 'files'))
       assert.deepEqual(list.effect === 'allow' && list.obligations, [{ kind: 'filter-list' }])
-      const call = await port.decide(toolCall(planner, 'files', 'read_file', 'read'))
+      const call = await port.decide(toolCall(planner, 'files/read_file', 'read'))
       assert.deepEqual(call.effect === 'allow' && call.obligations, [])
     })
     test('every verdict names one policy version', async () => {

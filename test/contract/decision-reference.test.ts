@@ -6,7 +6,14 @@ decisionPortContract('reference', async (source) => {
   // The reference judges meaning; limits of size and form are the engine's, given here in the shortest way.
   const tooMuch = ({ principal, resource }: Parameters<typeof port.decide>[0]): boolean =>
     principal.act.length > 4 || resource.name.length > 8192 || !resource.name.isWellFormed()
-  const denied = { effect: 'deny', reason: 'none', policies: [], explanation: 'too much', wouldAllow: null, version: { digest: 'reference', sequence: 1 } } as const
+  const denied = {
+    effect: 'deny',
+    reason: 'none',
+    policies: [],
+    explanation: 'too much',
+    wouldAllow: null,
+    version: { digest: 'reference', sequence: 1 },
+  } as const
   return {
     decide: async (request) => (tooMuch(request) ? denied : port.decide(request)),
     list: async (request) => (tooMuch(request) ? 'deny' : port.list(request)),

@@ -6,16 +6,17 @@
 import type { DecisionRequest, ListVerdict, PolicySource, Verdict } from '@doorward/core'
 import type { DecisionPort } from '@doorward/enforcement'
 
-const session = 'initialize ping server/discover logging/setLevel response subscriptions/listen tools/list prompts/list resources/list resources/templates/list tasks/list notifications/initialized notifications/cancelled notifications/progress notifications/roots/list_changed notifications/tasks/status GET POST DELETE'
-const task = 'tasks/get tasks/result tasks/cancel tasks/update'
+const session =
+  'initialize ping server/discover logging/setLevel response subscriptions/listen tools/list prompts/list resources/list resources/templates/list tasks/list notifications/initialized notifications/cancelled notifications/progress notifications/roots/list_changed GET POST DELETE'
 const uses: Readonly<Record<string, string>> = {
-  'session server': `${session} ${task}`,
-  'session task': `${task} notifications/tasks/status`,
+  'session server': session,
+  'session task': 'notifications/tasks/status',
   'read tool': 'tools/call',
   'write tool': 'tools/call',
+  'admin tool': 'tools/call',
   'read prompt': 'prompts/get completion/complete',
   'read resource': 'resources/read resources/subscribe resources/unsubscribe completion/complete subscriptions/listen',
-  'read task': 'tasks/get tasks/result',
+  'read task': 'tasks/get tasks/result subscriptions/listen',
   'write task': 'tasks/cancel tasks/update',
   'read route': 'GET HEAD OPTIONS',
   'write route': 'POST PUT PATCH DELETE',
@@ -34,7 +35,8 @@ const ownRoutes: readonly (readonly [RegExp, string])[] = [
 
 function known({ action, resource }: DecisionRequest, source: PolicySource): boolean {
   if (!(uses[`${action.group} ${resource.kind}`] ?? '').split(' ').includes(action.name)) return false
-  if (!own.includes(resource.server)) return source.servers.includes(resource.server) && action.group !== 'admin'
+  if (!own.includes(resource.server))
+    return source.servers.includes(resource.server) && (action.group !== 'admin' || resource.kind === 'tool')
   const line = `${action.name} ${resource.server}${resource.name}`
   return ownRoutes.some(([route, group]) => group === action.group && route.test(line))
 }
@@ -48,7 +50,8 @@ function glob(pattern: string, name: string): boolean {
 function bound(pattern: string, id: string): boolean {
   const want = pattern.split('/')
   const have = id.split('/')
-  if (want.at(-1) === '**') return have.length >= want.length && want.slice(0, -1).every((part, i) => part === '*' || part === have[i])
+  if (want.at(-1) === '**')
+    return have.length >= want.length && want.slice(0, -1).every((part, i) => part === '*' || part === have[i])
   return want.length === have.length && want.every((part, i) => part === '*' || part === have[i])
 }
 
@@ -59,24 +62,33 @@ function permits(permission: string, { action, resource }: DecisionRequest): boo
   const mine = own.includes(resource.server)
   const server = place.split('/')[0] ?? ''
   const here = place === '' ? !mine || word === 'admin' || word === '*' : server === resource.server
-  if (action.group === 'session' && here && word !== 'admin' && !mine) return true
+  if (action.group === 'session' && here && !mine) return true
   if (!here || (isGroup ? word !== '*' && word !== action.group : word !== action.name)) return false
   const name = resource.kind === 'route' ? resource.name.replace(/^\//, '') : resource.name
   return place === '' || glob(place.slice(server.length + 1), name)
 }
 
-function partyAllowed(request: DecisionRequest, source: PolicySource, id: string | null, given: readonly string[]): boolean {
+function partyAllowed(
+  request: DecisionRequest,
+  source: PolicySource,
+  id: string | null,
+  given: readonly string[],
+): boolean {
   const { action, resource, principal } = request
   const route = `${action.name} ${resource.server}${resource.kind === 'route' ? resource.name : ''}`
   if (principal.strength === 'mtls-enrolment' && route !== 'POST authority/v1/enrol') return false
   if (principal.strength === 'mtls-client-credentials' && route !== 'POST authority/v1/token') return false
-  const bindings = source.bindings.filter((binding) => id !== null && binding.workloads.some((pattern) => bound(pattern, id)))
+  const bindings = source.bindings.filter(
+    (binding) => id !== null && binding.workloads.some((pattern) => bound(pattern, id)),
+  )
   const roles = new Set([...given, ...bindings.map((binding) => binding.role)])
   if (id !== null && ['POST authority/v1/token', 'POST authority/v1/renew'].includes(route)) return true
   if (id !== null && route === 'POST authority/v1/enrol' && principal.strength === 'mtls-enrolment') return true
   const stream = ['GET authority/v1/trust-state', 'POST authority/v1/trust-state/ack'].includes(route)
   if (stream && roles.has('gateway')) return true
-  return [...source.rbac, ...source.roles].some((role) => roles.has(role.role) && role.permissions.some((text) => permits(text, request)))
+  return [...source.rbac, ...source.roles].some(
+    (role) => roles.has(role.role) && role.permissions.some((text) => permits(text, request)),
+  )
 }
 
 /** Allow or deny, by the text of the configuration alone. The configuration must be a valid one. */
@@ -95,7 +107,10 @@ export function referencePort(source: PolicySource): DecisionPort {
     if (referenceDecision(source, request) === 'deny') {
       return { effect: 'deny', reason: 'none', policies: [], explanation: 'by reference', wouldAllow: null, version }
     }
-    const lists = request.action.name.endsWith('/list') && request.action.group === 'session' && !request.action.name.startsWith('notifications/')
+    const lists =
+      request.action.name.endsWith('/list') &&
+      request.action.group === 'session' &&
+      !request.action.name.startsWith('notifications/')
     return { effect: 'allow', policies: ['reference'], obligations: lists ? [{ kind: 'filter-list' }] : [], version }
   }
   const list = async (request: DecisionRequest): Promise<ListVerdict> => referenceDecision(source, request)

@@ -27,20 +27,32 @@ export function caller(name: string, roles: readonly string[] = [], over: Partia
   }
 }
 
-export function ask(principal: Principal, action: Action, resource: Resource, args: unknown = undefined): DecisionRequest {
+export function ask(principal: Principal, action: Action, resource: Resource, args?: unknown): DecisionRequest {
   return { principal, action, resource, context: { args, timeSeconds: 1_800_000_000, remoteAddress: '127.0.0.1' } }
 }
 
-export function toolCall(principal: Principal, server: string, name: string, group: Action['group'] = 'write', args: unknown = {}): DecisionRequest {
-  return ask(principal, { name: 'tools/call', group }, { server, kind: 'tool', name }, args)
+/** A call of the tool `<server>/<name>`. */
+export function toolCall(
+  principal: Principal,
+  tool: string,
+  group: Action['group'] = 'write',
+  args: unknown = {},
+): DecisionRequest {
+  const slash = tool.indexOf('/')
+  const resource = { server: tool.slice(0, slash), kind: 'tool', name: tool.slice(slash + 1) } as const
+  return ask(principal, { name: 'tools/call', group }, resource, args)
 }
 
 export function sessionAction(principal: Principal, name: string, server: string): DecisionRequest {
   return ask(principal, { name, group: 'session' }, { server, kind: 'server', name: '' })
 }
 
-export function route(principal: Principal, method: string, server: string, path: string, group: Action['group']): DecisionRequest {
-  return ask(principal, { name: method, group }, { server, kind: 'route', name: path })
+/** A request `<method> <server>/<path>`. */
+export function route(principal: Principal, line: string, group: Action['group']): DecisionRequest {
+  const space = line.indexOf(' ')
+  const slash = line.indexOf('/')
+  const resource = { server: line.slice(space + 1, slash), kind: 'route', name: line.slice(slash) } as const
+  return ask(principal, { name: line.slice(0, space), group }, resource)
 }
 
 /** ADR-0011's three roles and the design's researcher. */

@@ -18,9 +18,8 @@ export interface ActionRow {
 const session: ActionUse = { group: 'session', kinds: ['server'] }
 const readItem = (...kinds: ResourceKind[]): ActionUse => ({ group: 'read', kinds })
 const writeItem = (...kinds: ResourceKind[]): ActionUse => ({ group: 'write', kinds })
-const adminRoute: ActionUse = { group: 'admin', kinds: ['route'] }
-/** A task belongs to whoever started it, which the session knows; policy may also be asked for it by id. */
-const ownTask: ActionUse = { group: 'session', kinds: ['server', 'task'] }
+const adminItem = (...kinds: ResourceKind[]): ActionUse => ({ group: 'admin', kinds })
+const adminRoute = adminItem('route')
 
 const uses: Readonly<Record<string, readonly ActionUse[]>> = {
   initialize: [session],
@@ -31,24 +30,24 @@ const uses: Readonly<Record<string, readonly ActionUse[]>> = {
   'notifications/cancelled': [session],
   'notifications/progress': [session],
   'notifications/roots/list_changed': [session],
-  'notifications/tasks/status': [ownTask],
+  'notifications/tasks/status': [{ group: 'session', kinds: ['task'] }],
   response: [session],
   'tools/list': [session],
   'prompts/list': [session],
   'resources/list': [session],
   'resources/templates/list': [session],
   'tasks/list': [session],
-  'tools/call': [readItem('tool'), writeItem('tool')],
+  'tools/call': [readItem('tool'), writeItem('tool'), adminItem('tool')],
   'prompts/get': [readItem('prompt')],
   'resources/read': [readItem('resource')],
   'resources/subscribe': [readItem('resource')],
   'resources/unsubscribe': [readItem('resource')],
   'completion/complete': [readItem('prompt', 'resource')],
-  'subscriptions/listen': [session, readItem('resource')],
-  'tasks/get': [readItem('task'), ownTask],
-  'tasks/result': [readItem('task'), ownTask],
-  'tasks/cancel': [writeItem('task'), ownTask],
-  'tasks/update': [writeItem('task'), ownTask],
+  'subscriptions/listen': [session, readItem('resource', 'task')],
+  'tasks/get': [readItem('task')],
+  'tasks/result': [readItem('task')],
+  'tasks/cancel': [writeItem('task')],
+  'tasks/update': [writeItem('task')],
   GET: [readItem('route'), session, adminRoute],
   HEAD: [readItem('route'), adminRoute],
   OPTIONS: [readItem('route'), adminRoute],

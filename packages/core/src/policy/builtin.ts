@@ -58,7 +58,11 @@ function matchesPath(pattern: string, path: string): boolean {
 }
 
 /** The action and resource that a request to our own API is, or null when policy does not know the route. */
-export function ownRoute(server: string, method: string, path: string): { readonly action: Action; readonly resource: Resource } | null {
+export function ownRoute(
+  server: string,
+  method: string,
+  path: string,
+): { readonly action: Action; readonly resource: Resource } | null {
   const route = ownRoutes.find((row) => row.server === server && row.method === method && matchesPath(row.path, path))
   if (route === undefined) return null
   return { action: { name: method, group: route.group }, resource: { server, kind: 'route', name: path } }

@@ -65,15 +65,19 @@ function parties(principal: Principal, policy: CompiledPolicy): readonly Party[]
 export function unknownPart(request: DecisionRequest, policy: CompiledPolicy): string | null {
   const { action, resource, principal } = request
   if (!actionTable.has(action.name)) return `unknown action ${JSON.stringify(action.name.slice(0, 60))}`
-  if (!isKnownUse(action, resource.kind)) return `${action.name} does not count as ${action.group} on a ${resource.kind}`
+  if (!isKnownUse(action, resource.kind))
+    return `${action.name} does not count as ${action.group} on a ${resource.kind}`
   if (!policy.servers.has(resource.server)) return `unknown server ${JSON.stringify(resource.server.slice(0, 60))}`
-  if (resource.name.length > MAX_NAME) return `a name of ${resource.name.length} characters, at most ${MAX_NAME} are decided`
+  if (resource.name.length > MAX_NAME)
+    return `a name of ${resource.name.length} characters, at most ${MAX_NAME} are decided`
   if (!resource.name.isWellFormed()) return 'a name that is not well-formed Unicode'
   if (principal.act.length + 2 > MAX_PARTIES) return `a delegation chain of ${principal.act.length} actors`
   const own = ownServers.includes(resource.server)
-  if (!own && action.group === 'admin') return `${action.name} counts as admin on our own API only`
+  if (!own && resource.kind === 'route' && action.group === 'admin')
+    return 'a route counts as admin on our own API only'
   const route = own ? ownRoute(resource.server, action.name, resource.name) : null
-  if (own && route?.action.group !== action.group) return `unknown route ${action.name} ${resource.server}${resource.name.slice(0, 60)}`
+  if (own && route?.action.group !== action.group)
+    return `unknown route ${action.name} ${resource.server}${resource.name.slice(0, 60)}`
   return null
 }
 

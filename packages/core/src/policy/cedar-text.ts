@@ -2,7 +2,17 @@
 
 import type { NamePattern } from './name-pattern.ts'
 
-export type EntityType = 'Workload' | 'User' | 'Role' | 'Server' | 'Action' | 'Tool' | 'Resource' | 'Prompt' | 'Task' | 'Route'
+export type EntityType =
+  | 'Workload'
+  | 'User'
+  | 'Role'
+  | 'Server'
+  | 'Action'
+  | 'Tool'
+  | 'Resource'
+  | 'Prompt'
+  | 'Task'
+  | 'Route'
 
 /** One policy under a stable id, with its Cedar text. */
 export interface CedarPolicy {

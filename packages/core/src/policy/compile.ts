@@ -64,10 +64,8 @@ function permissionPolicy(role: string, permission: Permission, index: number): 
 
 /** Opening a session, discovery and listing, wherever the role may do anything; null when that is nowhere. */
 function sessionPolicy(role: Role): CedarPolicy | null {
-  // No upstream action counts as `admin`, so that group alone opens nothing.
-  const useful = role.permissions.filter(({ verb }) => verb.kind !== 'group' || verb.group !== 'admin')
-  const servers = new Set(useful.flatMap(({ scope }) => (scope === null ? [] : [scope.server])))
-  const everywhere = useful.some(({ scope }) => scope === null)
+  const servers = new Set(role.permissions.flatMap(({ scope }) => (scope === null ? [] : [scope.server])))
+  const everywhere = role.permissions.some(({ scope }) => scope === null)
   if (!everywhere && servers.size === 0) return null
   const list = [...servers].map((name) => entity('Server', name)).join(', ')
   return writePolicy({
@@ -84,7 +82,10 @@ function sessionPolicy(role: Role): CedarPolicy | null {
 
 function rolePolicies(role: Role): readonly CedarPolicy[] {
   const session = sessionPolicy(role)
-  return [...role.permissions.map((permission, i) => permissionPolicy(role.name, permission, i)), ...(session ? [session] : [])]
+  return [
+    ...role.permissions.map((permission, i) => permissionPolicy(role.name, permission, i)),
+    ...(session ? [session] : []),
+  ]
 }
 
 function header(source: PolicySource, bindings: readonly Binding[]): string {

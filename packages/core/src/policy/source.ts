@@ -50,14 +50,17 @@ export interface JudgedSource {
 export const maxPermissions = 10_000
 export const maxPatterns = 10_000
 
+const nameRule = '1 to 64 of A-Z a-z 0-9 . _ -, a letter or digit first'
 const roleName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 
-function some(text: string): string {
-  return JSON.stringify(text.slice(0, 120))
+interface Place {
+  readonly where: string
+  readonly got: string
+  readonly expected: string
 }
 
-function problem(code: string, message: string, where: string, got: string, expected: string): DoorwardError {
-  return new DoorwardError(code, message, { where, got: some(got), expected })
+function problem(code: string, message: string, { where, got, expected }: Place): DoorwardError {
+  return new DoorwardError(code, message, { where, got: JSON.stringify(got.slice(0, 120)), expected })
 }
 
 /** Runs a parser and keeps its error as a problem at `where`. */
@@ -77,19 +80,36 @@ function judgeServers(servers: readonly string[], problems: DoorwardError[]): Re
   for (const name of servers) {
     const where = `servers.${name.slice(0, 64)}`
     if (!isServerName(name)) {
-      problems.push(problem('server_name_invalid', 'not a server name', where, name, '1 to 64 of A-Z a-z 0-9 . _ -, a letter or digit first'))
+      problems.push(problem('server_name_invalid', 'not a server name', { where, got: name, expected: nameRule }))
     } else if (ownServers.includes(name)) {
-      problems.push(problem('server_reserved', 'a server has the name of our own API', where, name, `a name other than ${ownServers.join(', ')}`))
+      problems.push(
+        problem('server_reserved', 'a server has the name of our own API', {
+          where,
+          got: name,
+          expected: `a name other than ${ownServers.join(', ')}`,
+        }),
+      )
     }
   }
   return new Set([...servers, ...ownServers])
 }
 
-function judgePermission(text: string, where: string, servers: ReadonlySet<string>, problems: DoorwardError[]): Permission | null {
+function judgePermission(
+  text: string,
+  where: string,
+  servers: ReadonlySet<string>,
+  problems: DoorwardError[],
+): Permission | null {
   const permission = attempt(where, problems, () => parsePermission(text, where))
   if (permission === null || permission.scope === null || servers.has(permission.scope.server)) return permission
   const known = [...servers].filter((name) => !ownServers.includes(name)).join(', ')
-  problems.push(problem('server_unknown', 'a permission for a server that is not configured', where, text, `one of the servers ${known || '(none)'}`))
+  problems.push(
+    problem('server_unknown', 'a permission for a server that is not configured', {
+      where,
+      got: text,
+      expected: `one of the servers ${known || '(none)'}`,
+    }),
+  )
   return null
 }
 
@@ -100,15 +120,33 @@ interface PlacedRole extends RolePermissions {
 
 function placedRoles(source: PolicySource): readonly PlacedRole[] {
   return [
-    ...source.rbac.map((role, i) => ({ ...role, where: `security.rbac.policies[${i}].role`, list: `security.rbac.policies[${i}].permissions` })),
-    ...source.roles.map((role) => ({ ...role, where: `roles.${role.role.slice(0, 64)}`, list: `roles.${role.role.slice(0, 64)}` })),
+    ...source.rbac.map((role, i) => ({
+      ...role,
+      where: `security.rbac.policies[${i}].role`,
+      list: `security.rbac.policies[${i}].permissions`,
+    })),
+    ...source.roles.map((role) => ({
+      ...role,
+      where: `roles.${role.role.slice(0, 64)}`,
+      list: `roles.${role.role.slice(0, 64)}`,
+    })),
   ]
 }
 
 function roleProblem(name: string, seen: ReadonlySet<string>, where: string): DoorwardError | null {
-  if (!roleName.test(name)) return problem('role_invalid', 'not a role name', where, name, '1 to 64 of A-Z a-z 0-9 . _ -, a letter or digit first')
-  if (name === gatewayRole) return problem('role_reserved', 'a role has the name that the authority gives to gateways', where, name, 'another name')
-  if (seen.has(name)) return problem('role_duplicate', 'a role is defined twice', where, name, 'each role in one place, rbac.policies or roles')
+  if (!roleName.test(name)) return problem('role_invalid', 'not a role name', { where, got: name, expected: nameRule })
+  if (name === gatewayRole)
+    return problem('role_reserved', 'a role has the name that the authority gives to gateways', {
+      where,
+      got: name,
+      expected: 'another name',
+    })
+  if (seen.has(name))
+    return problem('role_duplicate', 'a role is defined twice', {
+      where,
+      got: name,
+      expected: 'each role in one place, rbac.policies or roles',
+    })
   return null
 }
 
@@ -131,14 +169,26 @@ function judgeBindings(source: PolicySource, roles: readonly Role[], problems: D
   const bindings: Binding[] = []
   source.bindings.forEach(({ role, workloads }, i) => {
     if (!known.has(role)) {
-      problems.push(problem('role_unknown', 'a binding to a role that is not defined', `bindings[${i}].role`, role, `one of ${[...known].join(', ') || '(none)'}`))
+      problems.push(
+        problem('role_unknown', 'a binding to a role that is not defined', {
+          where: `bindings[${i}].role`,
+          got: role,
+          expected: `one of ${[...known].join(', ') || '(none)'}`,
+        }),
+      )
     }
     workloads.forEach((text, j) => {
       const where = `bindings[${i}].workloads[${j}]`
       const pattern = attempt(where, problems, () => parseSpiffeIdPattern(text))
       if (pattern === null) return
       if (pattern.trustDomain !== source.trustDomain) {
-        problems.push(problem('binding_trust_domain', 'a binding outside the trust domain', where, text, `spiffe://${source.trustDomain}/…`))
+        problems.push(
+          problem('binding_trust_domain', 'a binding outside the trust domain', {
+            where,
+            got: text,
+            expected: `spiffe://${source.trustDomain}/…`,
+          }),
+        )
       }
       bindings.push({ role, pattern })
     })
@@ -150,7 +200,9 @@ function sizeProblems(source: PolicySource): DoorwardError[] {
   const permissions = [...source.rbac, ...source.roles].reduce((sum, role) => sum + role.permissions.length + 1, 0)
   const patterns = source.bindings.reduce((sum, binding) => sum + binding.workloads.length, 0)
   const over = (where: string, count: number, limit: number): DoorwardError[] =>
-    count <= limit ? [] : [problem('policy_too_large', 'too many entries', where, String(count), `at most ${limit}`)]
+    count <= limit
+      ? []
+      : [problem('policy_too_large', 'too many entries', { where, got: String(count), expected: `at most ${limit}` })]
   return [...over('roles', permissions, maxPermissions), ...over('bindings', patterns, maxPatterns)]
 }
 

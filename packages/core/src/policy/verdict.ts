@@ -35,12 +35,26 @@ export function allowed({ request, version }: Judged, policies: readonly string[
 
 /** Something in the request is unknown, or no policy is active. No permission would allow it. */
 export function deniedUnknown({ request, version }: Judged, why: string): Verdict {
-  return { effect: 'deny', reason: 'none', policies: [], explanation: `${why}; ${what(request)}`, wouldAllow: null, version }
+  return {
+    effect: 'deny',
+    reason: 'none',
+    policies: [],
+    explanation: `${why}; ${what(request)}`,
+    wouldAllow: null,
+    version,
+  }
 }
 
 /** No sound answer was to be had. */
 export function deniedError({ request, version }: Judged, why: string, policies: readonly string[] = []): Verdict {
-  return { effect: 'deny', reason: 'error', policies, explanation: `${why}; ${what(request)}`, wouldAllow: null, version }
+  return {
+    effect: 'deny',
+    reason: 'error',
+    policies,
+    explanation: `${why}; ${what(request)}`,
+    wouldAllow: null,
+    version,
+  }
 }
 
 function rolesOf(question: CedarQuestion): string {
@@ -62,7 +76,8 @@ export function denialOf(judged: Judged, question: CedarQuestion, answer: CedarA
   const forbidden = answer.reason.length > 0
   const why = forbidden ? `forbidden to ${party} by ${answer.reason.join(', ')}` : `nothing allows it to ${party}`
   const explanation = `${why}; ${what(request)}`
-  if (forbidden) return { effect: 'deny', reason: 'forbid', policies: answer.reason, explanation, wouldAllow: null, version }
+  if (forbidden)
+    return { effect: 'deny', reason: 'forbid', policies: answer.reason, explanation, wouldAllow: null, version }
   const wouldAllow = permissionFor(request.action, request.resource)
   return { effect: 'deny', reason: 'none', policies: [], explanation, wouldAllow, version }
 }

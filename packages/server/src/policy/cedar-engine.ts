@@ -1,8 +1,25 @@
 /** The decision port on the official Cedar WebAssembly build. */
 
 import { createHash } from 'node:crypto'
-import { DoorwardError, allowed, cedarQuestions, denialOf, deniedError, deniedUnknown, unknownPart } from '@doorward/core'
-import type { CedarAnswer, CedarQuestion, CompiledPolicy, DecisionRequest, Judged, ListVerdict, PolicyVersion, Verdict } from '@doorward/core'
+import {
+  DoorwardError,
+  allowed,
+  cedarQuestions,
+  denialOf,
+  deniedError,
+  deniedUnknown,
+  unknownPart,
+} from '@doorward/core'
+import type {
+  CedarAnswer,
+  CedarQuestion,
+  CompiledPolicy,
+  DecisionRequest,
+  Judged,
+  ListVerdict,
+  PolicyVersion,
+  Verdict,
+} from '@doorward/core'
 import type { DecisionPort } from '@doorward/enforcement'
 import { loadCedar } from './cedar-module.ts'
 import type { Cedar } from './cedar-module.ts'
@@ -98,7 +115,11 @@ export class CedarEngine implements DecisionPort {
       this.#cedar = null
       throw new DoorwardError('policy_hostile', 'the policy broke the decision engine', { cause: error })
     }
-    if (answer.type === 'failure') throw new DoorwardError('policy_invalid', `the policy is not valid: ${answer.errors[0]?.message ?? 'no reason given'}`)
+    if (answer.type === 'failure')
+      throw new DoorwardError(
+        'policy_invalid',
+        `the policy is not valid: ${answer.errors[0]?.message ?? 'no reason given'}`,
+      )
   }
 
   /** A new instance that already holds the active policy. */
@@ -106,7 +127,8 @@ export class CedarEngine implements DecisionPort {
     const cedar = this.#load()
     if (this.#active !== null) {
       const answer = cedar.preparsePolicySet(this.#active.set, policySet(this.#active.policy))
-      if (answer.type === 'failure') throw new DoorwardError('policy_invalid', 'the active policy is no longer accepted')
+      if (answer.type === 'failure')
+        throw new DoorwardError('policy_invalid', 'the active policy is no longer accepted')
     }
     return cedar
   }
@@ -147,7 +169,8 @@ export class CedarEngine implements DecisionPort {
       this.#cedar ??= this.#revive(nowSeconds)
       if (this.#cedar === null) return 'the decision engine is broken and is being replaced'
       const answer = this.#cedar.statefulIsAuthorized({ ...question, preparsedPolicySetId: active.set })
-      if (answer.type === 'failure') return `Cedar refused the question: ${answer.errors[0]?.message ?? 'no reason given'}`
+      if (answer.type === 'failure')
+        return `Cedar refused the question: ${answer.errors[0]?.message ?? 'no reason given'}`
       const { decision, diagnostics } = answer.response
       const errors = diagnostics.errors.map(({ policyId, error }) => ({ policyId, message: error.message }))
       return { decision, reason: diagnostics.reason, errors }

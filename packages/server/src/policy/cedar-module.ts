@@ -7,7 +7,9 @@ interface CedarMessage {
   readonly message: string
 }
 
-export type CedarParse = { readonly type: 'success' } | { readonly type: 'failure'; readonly errors: readonly CedarMessage[] }
+export type CedarParse =
+  | { readonly type: 'success' }
+  | { readonly type: 'failure'; readonly errors: readonly CedarMessage[] }
 
 export type CedarAuthorization =
   | {
@@ -36,9 +38,9 @@ export interface CedarPolicySet {
 
 /** What is used of the package. Any function may throw, after which the instance must not be used again. */
 export interface Cedar {
-  preparsePolicySet(id: string, policies: CedarPolicySet): CedarParse
-  statefulIsAuthorized(call: CedarQuestion & { readonly preparsedPolicySetId: string }): CedarAuthorization
-  validate(call: { readonly schema: string; readonly policies: CedarPolicySet }): CedarValidation
+  readonly preparsePolicySet: (id: string, policies: CedarPolicySet) => CedarParse
+  readonly statefulIsAuthorized: (call: CedarQuestion & { readonly preparsedPolicySetId: string }) => CedarAuthorization
+  readonly validate: (call: { readonly schema: string; readonly policies: CedarPolicySet }) => CedarValidation
 }
 
 const require = createRequire(import.meta.url)

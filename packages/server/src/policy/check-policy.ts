@@ -10,7 +10,10 @@ const MAX_TEXT = 8 * 1024 * 1024
 
 export const checkTimeoutMilliseconds = 20_000
 
-const workerFile = new URL(import.meta.url.endsWith('.ts') ? './check-policy-worker.ts' : './check-policy-worker.js', import.meta.url)
+const workerFile = new URL(
+  import.meta.url.endsWith('.ts') ? './check-policy-worker.ts' : './check-policy-worker.js',
+  import.meta.url,
+)
 
 /** Limits of V8's heap and stack. The stack is smaller than the main thread's, so what passes here parses there. */
 const resourceLimits = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 16, stackSizeMb: 0.75 }
@@ -22,7 +25,10 @@ export function policySet(policy: CompiledPolicy): CedarPolicySet {
 function refuseSize(policy: CompiledPolicy): void {
   const size = policy.policies.reduce((sum, { text }) => sum + text.length, 0)
   if (size > MAX_TEXT) {
-    throw new DoorwardError('policy_too_large', 'the policy text is too large', { expected: `at most ${MAX_TEXT} characters`, got: String(size) })
+    throw new DoorwardError('policy_too_large', 'the policy text is too large', {
+      expected: `at most ${MAX_TEXT} characters`,
+      got: String(size),
+    })
   }
   const ids = new Set(policy.policies.map(({ id }) => id))
   if (ids.size !== policy.policies.length) throw new DoorwardError('policy_invalid', 'two policies have the same id')
@@ -30,8 +36,12 @@ function refuseSize(policy: CompiledPolicy): void {
 
 function run(worker: Worker, timeoutMilliseconds: number): Promise<CheckResult> {
   return new Promise((resolve, reject) => {
-    const fail = (code: string, message: string, cause?: unknown): void => reject(new DoorwardError(code, message, { cause }))
-    const timer = setTimeout(() => fail('policy_timeout', `checking the policy took more than ${timeoutMilliseconds} ms`), timeoutMilliseconds)
+    const fail = (code: string, message: string, cause?: unknown): void =>
+      reject(new DoorwardError(code, message, { cause }))
+    const timer = setTimeout(
+      () => fail('policy_timeout', `checking the policy took more than ${timeoutMilliseconds} ms`),
+      timeoutMilliseconds,
+    )
     worker.once('message', (result: CheckResult) => resolve(result))
     worker.once('error', (error) => fail('policy_hostile', 'checking the policy broke the checker', error))
     worker.once('exit', () => {
@@ -46,7 +56,10 @@ function run(worker: Worker, timeoutMilliseconds: number): Promise<CheckResult> 
  * mistakes), `policy_hostile` (the text broke the parser, such as hundreds of nested parentheses),
  * `policy_timeout`, `policy_too_large`.
  */
-export async function checkPolicy(policy: CompiledPolicy, timeoutMilliseconds = checkTimeoutMilliseconds): Promise<void> {
+export async function checkPolicy(
+  policy: CompiledPolicy,
+  timeoutMilliseconds = checkTimeoutMilliseconds,
+): Promise<void> {
   refuseSize(policy)
   const workerData = { schema: policy.schema, policies: policySet(policy) }
   const worker = new Worker(workerFile, { workerData, resourceLimits, env: {} })

@@ -14,7 +14,8 @@ function part(text: string): string {
  */
 export function decisionKey({ principal, action, resource }: DecisionRequest): string | null {
   const { subject } = principal
-  const who = subject.kind === 'workload' ? `w${part(subject.id.uri)}` : `u${part(subject.issuer)}${part(subject.subject)}`
+  const who =
+    subject.kind === 'workload' ? `w${part(subject.id.uri)}` : `u${part(subject.issuer)}${part(subject.subject)}`
   const roles = principal.roles.length === 0 ? '' : principal.roles.map(part).join('')
   const act = principal.act.length === 0 ? '' : principal.act.map((id) => part(id.uri)).join('')
   const chain = `${part(principal.presenter.uri)}${principal.roles.length},${roles}${principal.act.length},${act}${principal.strength}`

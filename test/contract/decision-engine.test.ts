@@ -1,0 +1,350 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import fc from 'fast-check'
+import { actionTable, compilePolicy, isDoorwardError, parseSpiffeId } from '@doorward/core'
+import type { CompiledPolicy, DecisionRequest, PolicySource } from '@doorward/core'
+import { CedarEngine } from '../../packages/server/src/policy/cedar-engine.ts'
+import { loadCedar } from '../../packages/server/src/policy/cedar-module.ts'
+import type { Cedar } from '../../packages/server/src/policy/cedar-module.ts'
+import { DecisionCache, decisionKey } from '../../packages/server/src/policy/decision-cache.ts'
+import { referenceDecision } from './decision-reference.ts'
+import { agent, caller, sampleSource, sessionAction, toolCall, trustDomain } from './decision-requests.ts'
+
+function compiled(source: PolicySource = sampleSource): CompiledPolicy {
+  const result = compilePolicy(source)
+  assert(result.ok)
+  return result.policy
+}
+
+function withText(text: string): CompiledPolicy {
+  const policy = compiled()
+  return { ...policy, text: `${policy.text}\n${text}`, policies: [...policy.policies, { id: 'own:0', text }] }
+}
+
+const planner = caller('planner')
+const reading = toolCall(planner, 'files/read_file', 'read')
+
+async function effect(engine: CedarEngine, request: DecisionRequest): Promise<string> {
+  const verdict = await engine.decide(request)
+  return verdict.effect === 'allow' ? 'allow' : `deny ${verdict.reason}`
+}
+
+test('before the first policy everything is denied', async () => {
+  const engine = new CedarEngine()
+  assert.equal(await effect(engine, reading), 'deny none')
+  assert.equal(await engine.list(reading), 'deny')
+  assert.deepEqual(engine.version(), { digest: '', sequence: 0 })
+})
+
+test('an empty set of policies denies', async () => {
+  const engine = new CedarEngine()
+  await engine.activate({ ...compiled(), policies: [], text: '' })
+  assert.equal(await effect(engine, reading), 'deny none')
+})
+
+test('a verdict names its policies, and a denial the permission that is missing', async () => {
+  const engine = new CedarEngine()
+  const version = await engine.activate(compiled())
+  assert.deepEqual(await engine.decide(reading), {
+    effect: 'allow',
+    policies: ['role:researcher/0'],
+    obligations: [],
+    version,
+  })
+  const denied = await engine.decide(toolCall(planner, 'files/write_file'))
+  assert(denied.effect === 'deny')
+  assert.equal(denied.wouldAllow, 'tools/call:files/write_file')
+  assert(denied.explanation.includes('spiffe://acme.example/agent/planner with the roles researcher'))
+})
+
+test('texts that harm the parser end the check, not the process, and the policy before stays', async () => {
+  const engine = new CedarEngine()
+  const version = await engine.activate(compiled())
+  for (const depth of [200, 1000, 100_000]) {
+    const text = `permit (principal, action, resource) when { ${'('.repeat(depth)}true${')'.repeat(depth)} };`
+    await assert.rejects(
+      engine.activate(withText(text)),
+      (error) => isDoorwardError(error, 'policy_hostile'),
+      String(depth),
+    )
+  }
+  assert.deepEqual(engine.version(), version)
+  assert.equal(await effect(engine, reading), 'allow')
+})
+
+test('a policy that is wrong, unknown to the schema or not one policy is refused, and the policy before stays', async () => {
+  const engine = new CedarEngine()
+  const version = await engine.activate(compiled())
+  const wrong = [
+    'permit (principal, action, resource',
+    'permit (principal, action, resource) when { context.args.path == "x" };',
+    'permit (principal in Group::"x", action, resource);',
+    'permit (principal, action == Action::"tools/destroy", resource);',
+    'permit (principal, action, resource); permit (principal, action, resource);',
+    'permit (principal == ?principal, action, resource);',
+    '',
+  ]
+  for (const text of wrong) {
+    await assert.rejects(engine.activate(withText(text)), (error) => isDoorwardError(error, 'policy_invalid'), text)
+  }
+  const twice = compiled()
+  await assert.rejects(engine.activate({ ...twice, policies: [...twice.policies, ...twice.policies] }), (error) =>
+    isDoorwardError(error, 'policy_invalid'),
+  )
+  await assert.rejects(engine.activate(withText(`// ${'x'.repeat(9 * 1024 * 1024)}`)), (error) =>
+    isDoorwardError(error, 'policy_too_large'),
+  )
+  assert.deepEqual(engine.version(), version)
+  assert.equal(await effect(engine, reading), 'allow')
+})
+
+test('a check that takes too long is ended', async () => {
+  const engine = new CedarEngine({ checkTimeoutMilliseconds: 1 })
+  await assert.rejects(engine.activate(compiled()), (error) => isDoorwardError(error, 'policy_timeout'))
+})
+
+test('forbid wins and an error in a policy that applies denies', async () => {
+  const engine = new CedarEngine()
+  await engine.activate(withText('forbid (principal, action, resource) when { resource.name == "read_file" };'))
+  assert.equal(await effect(engine, reading), 'deny forbid')
+  await engine.activate(
+    withText('forbid (principal, action, resource) when { 9223372036854775807 + 1 == 0 && resource.name == "x" };'),
+  )
+  const verdict = await engine.decide(reading)
+  assert(verdict.effect === 'deny' && verdict.reason === 'error')
+  assert.deepEqual(verdict.policies, ['own:0'])
+  assert.equal(verdict.wouldAllow, null)
+})
+
+test('each activation replaces the whole policy and counts one up', async () => {
+  const engine = new CedarEngine()
+  const first = await engine.activate(compiled())
+  assert.equal(await effect(engine, reading), 'allow')
+  const second = await engine.activate(compiled({ ...sampleSource, bindings: [] }))
+  assert.equal(await effect(engine, reading), 'deny none')
+  const third = await engine.activate(compiled())
+  assert.equal(await effect(engine, reading), 'allow')
+  assert.deepEqual([first.sequence, second.sequence, third.sequence], [1, 2, 3])
+  assert.equal(first.digest, third.digest)
+  assert.notEqual(first.digest, second.digest)
+})
+
+test('activations at the same time end with the last one', async () => {
+  const engine = new CedarEngine()
+  const versions = await Promise.allSettled([
+    engine.activate(compiled()),
+    engine.activate(withText('permit (')),
+    engine.activate(compiled({ ...sampleSource, bindings: [] })),
+  ])
+  assert.deepEqual(
+    versions.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'fulfilled'],
+  )
+  assert.equal(engine.version().sequence, 2)
+  assert.equal(await effect(engine, reading), 'deny none')
+})
+
+test('an engine that breaks denies and is replaced, at most once per second', async () => {
+  let loads = 0
+  let broken = true
+  const load = (): Cedar => {
+    loads += 1
+    const cedar = loadCedar()
+    const breaking: Cedar['statefulIsAuthorized'] = (call) => {
+      if (broken) throw new Error('memory access out of bounds')
+      return cedar.statefulIsAuthorized(call)
+    }
+    return { preparsePolicySet: cedar.preparsePolicySet, validate: cedar.validate, statefulIsAuthorized: breaking }
+  }
+  const engine = new CedarEngine({ load })
+  const at = (timeSeconds: number): DecisionRequest => ({ ...reading, context: { ...reading.context, timeSeconds } })
+  await engine.activate(compiled())
+  for (let i = 0; i < 5; i++) assert.equal(await effect(engine, at(100)), 'deny error')
+  assert.equal(loads, 2)
+  broken = false
+  assert.equal(await effect(engine, at(100)), 'deny error')
+  assert.equal(await effect(engine, at(101)), 'allow')
+  assert.equal(loads, 3)
+})
+
+test('an engine that breaks on a new policy keeps the one before', async () => {
+  let fatal = false
+  const load = (): Cedar => {
+    const cedar = loadCedar()
+    const prepare: Cedar['preparsePolicySet'] = (id, set) => {
+      if (fatal && 'own:0' in set.staticPolicies) throw new Error('unreachable')
+      return cedar.preparsePolicySet(id, set)
+    }
+    return { preparsePolicySet: prepare, validate: cedar.validate, statefulIsAuthorized: cedar.statefulIsAuthorized }
+  }
+  const engine = new CedarEngine({ load })
+  const version = await engine.activate(compiled())
+  fatal = true
+  await assert.rejects(engine.activate(withText('forbid (principal, action, resource);')), (error) =>
+    isDoorwardError(error, 'policy_hostile'),
+  )
+  assert.deepEqual(engine.version(), version)
+  assert.equal(await effect(engine, reading), 'allow')
+})
+
+test('the cache holds no more than it may and keys hold all that a decision depends on', () => {
+  const cache = new DecisionCache(10)
+  const version = { digest: 'd', sequence: 1 }
+  for (let i = 0; i < 100; i++) cache.set(String(i), { effect: 'allow', policies: [], obligations: [], version })
+  const kept = Array.from({ length: 100 }, (_, i) => cache.get(String(i))).filter((verdict) => verdict !== undefined)
+  assert(kept.length >= 5 && kept.length <= 10)
+  const principals = [
+    planner,
+    caller('planner', ['a', 'b']),
+    caller('planner', ['a:b']),
+    caller('planner', ['a', 'b'], { strength: 'mtls-enrolment' }),
+    caller('planner', [], { act: [agent('x')] }),
+    caller('planner', [], { presenter: agent('x') }),
+    caller('planner', [], { subject: { kind: 'user', issuer: 'a', subject: 'b', groups: [] } }),
+    caller('planner', [], { subject: { kind: 'user', issuer: 'ab', subject: '', groups: [] } }),
+  ]
+  const requests = principals.flatMap((who) => [
+    toolCall(who, 'files/x'),
+    toolCall(who, 'files/x', 'read'),
+    toolCall(who, 'filesx/'),
+    toolCall(who, 'files/5:filesx'),
+    sessionAction(who, 'tools/list', 'files'),
+  ])
+  assert.equal(new Set(requests.map(decisionKey)).size, requests.length)
+  assert.equal(decisionKey(toolCall(planner, `files/${'x'.repeat(4000)}`)), null)
+})
+
+// A closed world small enough for permissions and requests to meet often.
+const servers = ['files', 'orders']
+const names = ['', 'a', 'ab', 'b*', 'v1/ab', 'a"b\\', '\u{1f600}']
+const paths = [
+  '/',
+  '/a',
+  '/v1/ab',
+  '/v1/token',
+  '/v1/renew',
+  '/v1/trust-state',
+  '/v1/trust-state/ack',
+  '/v1/workloads',
+  '/v1/workloads/x',
+  '/v1/status',
+  '/v1/record/x',
+]
+const roleNames = ['r0', 'r1', 'r2']
+const ids = ['spiffe://acme.example/agent/a', 'spiffe://acme.example/agent/b', 'spiffe://acme.example/agent/a/c'].map(
+  parseSpiffeId,
+)
+const patterns = [
+  'spiffe://acme.example/agent/a',
+  'spiffe://acme.example/agent/*',
+  'spiffe://acme.example/agent/**',
+  'spiffe://acme.example/*/a',
+  'spiffe://acme.example/agent/*/c',
+]
+
+const action = fc.constantFrom(...actionTable.keys())
+const word = fc.oneof(
+  fc.constantFrom('read', 'write', 'admin', '*'),
+  fc.constantFrom('tools/call', 'GET', 'POST', 'tools/list', 'resources/read'),
+  action,
+)
+const place = fc
+  .tuple(
+    fc.constantFrom(...servers, 'authority', 'gateway'),
+    fc.constantFrom('*', 'a', 'a*', '*b', 'v1/*', '*a*b*', 'a"b\\', '\u{1f600}*', 'v1/workloads*'),
+  )
+  .map(([server, name]) => `:${server}/${name}`)
+const permission = fc.tuple(word, fc.option(place, { nil: '' })).map(([verb, where]) => verb + where)
+const roleSet = fc.tuple(
+  ...roleNames.map((role) =>
+    fc.record({ role: fc.constant(role), permissions: fc.array(permission, { minLength: 1, maxLength: 4 }) }),
+  ),
+)
+const binding = fc.record({
+  role: fc.constantFrom(...roleNames),
+  workloads: fc.array(fc.constantFrom(...patterns), { maxLength: 2 }),
+})
+const sourceOf = fc
+  .tuple(roleSet, fc.array(binding, { maxLength: 3 }))
+  .map(([roles, bindings]): PolicySource => ({
+    trustDomain,
+    rbac: roles.slice(0, 1),
+    roles: roles.slice(1),
+    bindings,
+    servers,
+  }))
+
+const principalOf = fc
+  .record({
+    presenter: fc.constantFrom(...ids),
+    other: fc.option(fc.constantFrom(...ids), { freq: 1, nil: null }),
+    act: fc.array(fc.constantFrom(...ids), { maxLength: 1 }),
+    roles: fc.subarray([...roleNames, 'gateway', 'ghost'], { minLength: 1 }),
+    strength: fc.oneof(
+      { weight: 8, arbitrary: fc.constant('mtls-bound-token' as const) },
+      fc.constantFrom('mtls-enrolment' as const, 'mtls-client-credentials' as const),
+    ),
+  })
+  .map(({ presenter, other, act, roles, strength }) =>
+    caller('a', roles, {
+      presenter,
+      subject: { kind: 'workload', id: other ?? presenter },
+      act: other === null ? [] : act,
+      strength,
+    }),
+  )
+
+/** Mostly uses that exist, some that do not. */
+const useOf = action.chain((name) => {
+  const real = (actionTable.get(name)?.uses ?? []).flatMap(({ group, kinds }) => kinds.map((kind) => ({ group, kind })))
+  const any = fc.record({
+    group: fc.constantFrom('read', 'write', 'admin', 'session'),
+    kind: fc.constantFrom('tool', 'prompt', 'resource', 'task', 'server', 'route'),
+  })
+  return fc.tuple(
+    fc.constant(name),
+    fc.oneof({ weight: 9, arbitrary: fc.constantFrom(...real) }, any as fc.Arbitrary<(typeof real)[number]>),
+  )
+})
+
+const requestOf = fc
+  .tuple(
+    principalOf,
+    useOf,
+    fc.constantFrom(...servers, ...servers, 'authority', 'gateway', 'ghost'),
+    fc.constantFrom(...names),
+    fc.constantFrom(...paths),
+  )
+  .map(([principal, [name, { group, kind }], server, item, path]): DecisionRequest => {
+    const resource = { server, kind, name: kind === 'server' ? '' : kind === 'route' ? path : item }
+    return {
+      principal,
+      action: { name, group },
+      resource,
+      context: { args: {}, timeSeconds: 1_800_000_000, remoteAddress: '127.0.0.1' },
+    }
+  })
+
+const tally = { allow: 0, deny: 0 }
+
+test('Cedar decides as the reference does, and lists agree with calls', async () => {
+  const engine = new CedarEngine()
+  const property = fc.asyncProperty(
+    sourceOf,
+    fc.array(requestOf, { minLength: 50, maxLength: 50 }),
+    async (source, requests) => {
+      await engine.activate(compiled(source))
+      for (const request of requests) {
+        const expected = referenceDecision(source, request)
+        tally[expected] += 1
+        assert.equal((await engine.decide(request)).effect, expected, JSON.stringify(request))
+        assert.equal(await engine.list(request), expected)
+      }
+    },
+  )
+  await fc.assert(property, { seed: 20251122, numRuns: 16, endOnFailure: true })
+})
+
+after(() => {
+  assert(tally.allow > 100 && tally.deny > 100, `one-sided sample: ${JSON.stringify(tally)}`)
+})
