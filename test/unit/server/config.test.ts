@@ -8,7 +8,7 @@ import { addressKey, readNetwork } from '../../../packages/server/src/config/net
 import { ConfigurationError, problemLine } from '../../../packages/server/src/config/problem.ts'
 import { readRate } from '../../../packages/server/src/config/rate.ts'
 import { connectionLimits, deploymentOf, securityHeaders } from '../../../packages/server/src/config/settings.ts'
-import { openStateFolder } from '../../../packages/server/src/config/state-folder.ts'
+import { openDeploymentFolder } from '../../../packages/server/src/config/deployment-folder.ts'
 
 /** ADR-0011's block, as it is printed there. */
 const adr0011 = `
@@ -213,8 +213,8 @@ describe('the state folder', () => {
 
   test('is made once, closed to others, and found again with the same keys', () =>
     withFolder(async (dir) => {
-      const first = await openStateFolder(options(dir))
-      const second = await openStateFolder(options(dir))
+      const first = await openDeploymentFolder(options(dir))
+      const second = await openDeploymentFolder(options(dir))
       assert.equal(first.created, true)
       assert.equal(second.created, false)
       assert.equal(first.keyDir, second.keyDir)
@@ -225,10 +225,10 @@ describe('the state folder', () => {
   test('keys inside the folder that they encrypt are refused, through links too', () =>
     withFolder(async (dir) => {
       const { symlink } = await import('node:fs/promises')
-      await assert.rejects(openStateFolder({ ...options(dir), keyDir: join(dir, 'state', 'keys') }), { code: 'key_inside_state' })
+      await assert.rejects(openDeploymentFolder({ ...options(dir), keyDir: join(dir, 'state', 'keys') }), { code: 'key_inside_state' })
       await mkdir(join(dir, 'state'))
       await symlink(join(dir, 'state'), join(dir, 'elsewhere'))
-      await assert.rejects(openStateFolder({ ...options(dir), keyDir: join(dir, 'elsewhere', 'keys') }), { code: 'key_inside_state' })
+      await assert.rejects(openDeploymentFolder({ ...options(dir), keyDir: join(dir, 'elsewhere', 'keys') }), { code: 'key_inside_state' })
     }))
 
   test('a foreign, damaged or open folder is refused and left as it is', () =>
@@ -236,14 +236,14 @@ describe('the state folder', () => {
       const state = join(dir, 'state')
       await mkdir(state, { mode: 0o700 })
       await writeFile(join(state, 'thesis.txt'), 'mine')
-      await assert.rejects(openStateFolder(options(dir)), { code: 'state_foreign' })
+      await assert.rejects(openDeploymentFolder(options(dir)), { code: 'state_foreign' })
       assert.equal(await readFile(join(state, 'thesis.txt'), 'utf8'), 'mine')
       await writeFile(join(state, 'state.json'), '{"version": 1, "state_')
-      await assert.rejects(openStateFolder(options(dir)), { code: 'state_half_written' })
+      await assert.rejects(openDeploymentFolder(options(dir)), { code: 'state_half_written' })
       await writeFile(join(state, 'state.json'), JSON.stringify({ version: 1, state_id: '0'.repeat(32), trust_domain: 'b.example' }))
-      await assert.rejects(openStateFolder(options(dir)), { code: 'state_foreign' })
+      await assert.rejects(openDeploymentFolder(options(dir)), { code: 'state_foreign' })
       const { chmod } = await import('node:fs/promises')
       await chmod(state, 0o755)
-      await assert.rejects(openStateFolder(options(dir)), { code: 'state_mode' })
+      await assert.rejects(openDeploymentFolder(options(dir)), { code: 'state_mode' })
     }))
 })

@@ -1,5 +1,5 @@
 /**
- * The state folder and the folder of its keys. The state folder (0700) holds a marker with a random id; the keys
+ * The state folder of one deployment and the folder of its keys. The state folder (0700) holds a marker with a random id; the keys
  * that encrypt what it holds lie elsewhere, under that id, so that neither is worth anything alone.
  */
 
@@ -17,7 +17,7 @@ const marker = z.strictObject({
   trust_domain: z.string(),
 })
 
-export interface StateFolder {
+export interface DeploymentFolder {
   readonly dir: string
   readonly stateId: string
   /** Where the keys of this state lie; never inside `dir`. */
@@ -26,7 +26,7 @@ export interface StateFolder {
   readonly created: boolean
 }
 
-export interface StateFolderOptions {
+export interface DeploymentFolderOptions {
   readonly dir: string
   readonly trustDomain: string
   /** Named by the configuration; null puts the keys under the user's key home. */
@@ -38,7 +38,7 @@ export interface StateFolderOptions {
  * Opens the state folder, or makes it. Throws `state_unreadable`, `state_foreign`, `state_half_written`,
  * `state_mode` or `key_inside_state`; nothing is changed then.
  */
-export async function openStateFolder(options: StateFolderOptions): Promise<StateFolder> {
+export async function openDeploymentFolder(options: DeploymentFolderOptions): Promise<DeploymentFolder> {
   const names = await entriesOf(options.dir)
   const found = names === null ? null : await readMarker(options, names)
   const stateId = found ?? hex(randomBytes(16))
@@ -62,7 +62,7 @@ async function entriesOf(dir: string): Promise<readonly string[] | null> {
 }
 
 /** The state id; null for an empty folder, which is as good as none. */
-async function readMarker(options: StateFolderOptions, names: readonly string[]): Promise<string | null> {
+async function readMarker(options: DeploymentFolderOptions, names: readonly string[]): Promise<string | null> {
   if (names.length === 0) return null
   if (!names.includes(MARKER)) {
     throw new DoorwardError('state_foreign', 'the state folder has content but no state.json', {
@@ -129,7 +129,7 @@ async function resolved(path: string): Promise<string> {
 }
 
 /** A crash before the rename leaves an empty folder or a stray temporary file that the next start replaces. */
-async function writeMarker(options: StateFolderOptions, stateId: string): Promise<void> {
+async function writeMarker(options: DeploymentFolderOptions, stateId: string): Promise<void> {
   await mkdir(options.dir, { recursive: true, mode: 0o700 })
   await chmod(options.dir, 0o700)
   const file = join(options.dir, MARKER)
