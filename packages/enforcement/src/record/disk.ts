@@ -1,0 +1,27 @@
+/** What the record asks of a disk. */
+
+/** A file that only grows. After any rejection it must not be used again except to close it. */
+export interface AppendFile {
+  /** Appends all bytes. */
+  write(bytes: Uint8Array): Promise<void>
+  /** Resolves once everything written is on stable storage (fdatasync). */
+  sync(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface FileContent {
+  readonly path: string
+  readonly bytes: Uint8Array
+}
+
+/** Writes of the record. A rejection means that nothing may be assumed about what reached the disk. */
+export interface RecordDisk {
+  /** Opens an existing file; writing starts at `position`. */
+  openAppend(path: string, position: number): Promise<AppendFile>
+  /** Creates or replaces files with their folders, durably; a crash leaves each file old or new, never torn. */
+  replace(files: readonly FileContent[]): Promise<void>
+  /** Cuts a file, durably, through a descriptor of its own. */
+  truncate(path: string, bytes: number): Promise<void>
+  /** Removes a folder with its files; missing is fine. Need not be durable. */
+  removeFolder(path: string): Promise<void>
+}

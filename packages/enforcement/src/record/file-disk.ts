@@ -1,0 +1,84 @@
+/** The record's disk on node:fs. */
+
+import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { FileHandle } from 'node:fs/promises'
+import type { AppendFile, FileContent, RecordDisk } from './disk.ts'
+
+export const fileDisk: RecordDisk = {
+  async openAppend(path, position) {
+    return appendTo(await open(path, 'r+'), position)
+  },
+
+  async replace(files) {
+    // Names become visible only after every content is durable; one folder is synced once, however many files it got.
+    const folders = await Promise.all([...new Set(files.map((file) => dirname(file.path)))].map(makeFolder))
+    await Promise.all(files.map(writeBeside))
+    await Promise.all(files.map((file) => rename(beside(file.path), file.path)))
+    await Promise.all([...new Set(folders.flat())].map(syncFolder))
+  },
+
+  async truncate(path, bytes) {
+    const file = await open(path, 'r+')
+    try {
+      await file.truncate(bytes)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+  },
+
+  async removeFolder(path) {
+    await rm(path, { recursive: true, force: true })
+  },
+}
+
+function appendTo(file: FileHandle, start: number): AppendFile {
+  let position = start
+  return {
+    async write(bytes) {
+      let done = 0
+      while (done < bytes.length) {
+        const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position)
+        done += bytesWritten
+        position += bytesWritten
+      }
+    },
+    sync: () => file.datasync(),
+    close: () => file.close(),
+  }
+}
+
+function beside(path: string): string {
+  return `${path}.new`
+}
+
+async function writeBeside({ path, bytes }: FileContent): Promise<void> {
+  const file = await open(beside(path), 'w', 0o600)
+  try {
+    await file.writeFile(bytes)
+    await file.datasync()
+  } finally {
+    await file.close()
+  }
+}
+
+/** Makes a folder and names those whose content changes with a file in it: itself and the parents of new ones. */
+async function makeFolder(path: string): Promise<readonly string[]> {
+  const first = await mkdir(path, { recursive: true, mode: 0o700 })
+  const changed = [path]
+  if (first === undefined) return changed
+  for (let at = path; at.length >= first.length; at = dirname(at)) changed.push(dirname(at))
+  return changed
+}
+
+async function syncFolder(path: string): Promise<void> {
+  // Windows cannot open a folder; its rename is durable with the file system's own journal.
+  if (process.platform === 'win32') return
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}

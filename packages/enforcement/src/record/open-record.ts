@@ -1,0 +1,113 @@
+/** Opening a log for writing. */
+
+import { join } from 'node:path'
+import { DoorwardError, epochMillis, formatVerifierKey, verifierKey } from '@doorward/core'
+import type { Clock, NoteSigner, NoteVerifier, RandomBytes, Sha256 } from '@doorward/core'
+import { CheckpointPublisher } from './checkpoint-publisher.ts'
+import type { CheckpointStore } from './checkpoint-store.ts'
+import type { RecordDisk } from './disk.ts'
+import type { LogKey } from './ed25519.ts'
+import { fileDisk } from './file-disk.ts'
+import { FileRecord, RECORD_LIMITS } from './file-record.ts'
+import type { RecordLimits } from './file-record.ts'
+import { JournalWriter } from './journal-writer.ts'
+import type { JournalSettings, JournalTail } from './journal-writer.ts'
+import { LogTree } from './log-tree.ts'
+import { checkOwner, readOwnCheckpoints } from './own-checkpoints.ts'
+import type { OwnCheckpoints } from './own-checkpoints.ts'
+import { recover } from './recovery.ts'
+import type { Recovered } from './recovery.ts'
+import { listSegments } from './segment-files.ts'
+import { lockLog } from './writer-lock.ts'
+
+export interface OpenRecordOptions {
+  /** The log's own folder; made with mode 0700 when missing. */
+  readonly dir: string
+  /** `<trust domain>/authority` or `<trust domain>/gateway/<name>`: no spaces, no plus. */
+  readonly origin: string
+  readonly signKey: LogKey
+  readonly sha256: Sha256
+  readonly random: RandomBytes
+  readonly clock: Clock
+  /** The second copy; must not live in `dir`. */
+  readonly checkpointStore: CheckpointStore
+  /**
+   * Accept that the second copy has never heard of a log that has entries. Only for an operator who has lost the
+   * copy and vouches for the log; default false.
+   */
+  readonly acceptMissingCopy?: boolean
+  readonly disk?: RecordDisk
+  readonly limits?: Partial<RecordLimits>
+}
+
+/**
+ * Opens or begins the log and publishes a checkpoint over all it holds. Reads the entries after the last checkpoint;
+ * the others only when the tiles do not give the signed root. Throws
+ *
+ * - `record_locked`: another writer is alive;
+ * - `record_foreign`: the folder or the second copy belongs to another log or key;
+ * - `record_rollback`, `record_copy_missing`: the log, or the second copy, is not as far as it once was;
+ * - `record_forked`: the entries are not those that were signed;
+ * - `record_corrupt`, `record_gap`: damage, naming file and byte, or missing entries;
+ * - `vkey_malformed`: the origin cannot name a key.
+ */
+export async function openRecord(options: OpenRecordOptions): Promise<FileRecord> {
+  const lock = lockLog(join(options.dir, 'writer.lock'))
+  try {
+    return await openLocked(options, () => lock.release())
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+async function openLocked(options: OpenRecordOptions, release: () => void): Promise<FileRecord> {
+  const { dir, origin, signKey, sha256, checkpointStore: store, disk = fileDisk } = options
+  const limits = { ...RECORD_LIMITS, ...options.limits }
+  const vkey = verifierKey(sha256, origin, signKey.publicKey)
+  const signer: NoteSigner = { name: origin, keyId: vkey.keyId, key: signKey.sign }
+  const verifier: NoteVerifier = { name: origin, keyId: vkey.keyId, key: signKey.verify }
+  const settings = { folder: dir, origin, vkey: formatVerifierKey(vkey), segmentBytes: limits.segmentBytes }
+
+  const checkpoints = await readOwnCheckpoints(dir, store, verifier)
+  const recovered = await recoverOrBegin(options, disk, { settings, checkpoints })
+  const { local, copy } = checkpoints
+  const publisher = new CheckpointPublisher({ folder: dir, disk, store, signer, verifier }, copy?.note ?? null)
+  const current = local !== null && local.note === copy?.note && !recovered.rederived ? local : null
+  const record = new FileRecord({
+    ...options,
+    ...recovered,
+    limits,
+    publisher,
+    checkpoint: current,
+    journal: new JournalWriter(disk, settings, recovered.tail),
+    release,
+  })
+  await record.checkpoint()
+  return record
+}
+
+async function recoverOrBegin(
+  { dir, sha256, acceptMissingCopy = false }: OpenRecordOptions,
+  disk: RecordDisk,
+  { settings, checkpoints }: { readonly settings: JournalSettings; readonly checkpoints: OwnCheckpoints },
+): Promise<Recovered> {
+  const segments = await listSegments(dir)
+  checkOwner(segments, settings)
+  const recovered =
+    segments.length === 0 && (checkpoints.local?.size ?? 0) === 0 && (checkpoints.copy?.size ?? 0) === 0
+      ? freshLog(sha256, await JournalWriter.begin(disk, settings))
+      : await recover({ folder: dir, segments, checkpoints, sha256, disk })
+  if (checkpoints.copy === null && !acceptMissingCopy && (recovered.tree.size > 0 || checkpoints.local !== null)) {
+    throw new DoorwardError('record_copy_missing', 'the second copy of the checkpoint does not know this log', {
+      where: dir,
+      expected: `a checkpoint of ${settings.origin}`,
+      next: 'put the second copy back; without it nobody can tell whether the log was cut',
+    })
+  }
+  return recovered
+}
+
+function freshLog(sha256: Sha256, tail: JournalTail): Recovered {
+  return { tree: LogTree.empty(sha256), tail, lastTime: epochMillis(0), rederived: false }
+}
