@@ -64,7 +64,8 @@ export function readCertificate(
 ): PeerCertificate | CertificateProblem {
   if (der.length > MAX_BYTES) return { problem: 'certificate_too_large', message: `${der.length} bytes, at most ${MAX_BYTES}` }
   try {
-    return certificateOf(readDer(der), sha256)
+    // A copy: what was judged cannot be changed through the caller's buffer.
+    return certificateOf(readDer(new Uint8Array(der)), sha256)
   } catch (error) {
     if (!isDoorwardError(error, 'der_invalid')) throw error
     return { problem: 'certificate_malformed', message: error.message }
