@@ -221,3 +221,6 @@ export type { ElicitationMode, ServerMessage, ServerMessageRefusal } from './mcp
 // rate
 export { takeCell } from './rate.ts'
 export type { CellRate, CellVerdict } from './rate.ts'
+
+// strict reading of scanned JSON
+export { distinct, exactObject, isCount, isSeconds, isText, readList } from './identity/strict-members.ts'

@@ -22,7 +22,8 @@ const BACKSLASH = 0x5c
 /**
  * Spans of the items of the array that `path` leads to through nested objects, such as
  * `['result', 'tools']`. Null when the path does not lead to an array. `bytes` must have passed
- * `scanJson`: grammar is not checked again. O(n).
+ * `scanJson`: grammar is not checked again (malformed bytes give null, a SyntaxError or meaningless
+ * spans, but an end). O(n).
  */
 export function itemSpans(bytes: Uint8Array, path: readonly string[]): ArraySpans | null {
   let at = skipSpace(bytes, 0)
@@ -36,11 +37,12 @@ export function itemSpans(bytes: Uint8Array, path: readonly string[]): ArraySpan
   at = skipSpace(bytes, open)
   while (at < bytes.length && bytes[at] !== 0x5d) {
     const end = skipValue(bytes, at)
+    if (end === at) return null
     items.push({ start: at, end })
     at = skipSpace(bytes, end)
     if (bytes[at] === 0x2c) at = skipSpace(bytes, at + 1)
   }
-  return { open, close: at, items }
+  return at < bytes.length ? { open, close: at, items } : null
 }
 
 /**

@@ -1,21 +1,27 @@
 /** The action that policy is asked about: one per MCP method. */
 
-import type { Action } from '../policy/decision.ts'
 import type { Classified, ClassifiedRequest } from './classified.ts'
+import type { MethodGroup } from './method.ts'
+
+/** The action as policy takes it: `tools/call` in one of its groups, or what the row of the method says. */
+export interface McpAction {
+  readonly name: string
+  readonly group: MethodGroup
+}
 
 export type ToolEffect = 'read' | 'write' | 'admin'
 
 /** The effect that the operator has declared for a tool; `write` where nothing is declared. */
 export type ToolEffects = (server: string, tool: string) => ToolEffect
 
-const TOOL_CALLS: Readonly<Record<ToolEffect, Action>> = {
+const TOOL_CALLS: Readonly<Record<ToolEffect, McpAction>> = {
   read: { name: 'tools/call', group: 'read' },
   write: { name: 'tools/call', group: 'write' },
   admin: { name: 'tools/call', group: 'admin' },
 }
 
-const CLIENT_RESPONSE: Action = { name: 'response', group: 'session' }
-const SESSION_OPERATIONS: Readonly<Record<'stream' | 'end', Action>> = {
+const CLIENT_RESPONSE: McpAction = { name: 'response', group: 'session' }
+const SESSION_OPERATIONS: Readonly<Record<'stream' | 'end', McpAction>> = {
   stream: { name: 'GET', group: 'session' },
   end: { name: 'DELETE', group: 'session' },
 }
@@ -27,7 +33,7 @@ const SESSION_OPERATIONS: Readonly<Record<'stream' | 'end', Action>> = {
  *
  * The `parts` of a `subscriptions/listen` are asked about one by one, with `partAction`.
  */
-export function mcpAction(message: Classified, server: string, effects: ToolEffects): Action {
+export function mcpAction(message: Classified, server: string, effects: ToolEffects): McpAction {
   switch (message.kind) {
     case 'response':
       return CLIENT_RESPONSE
@@ -42,6 +48,6 @@ export function mcpAction(message: Classified, server: string, effects: ToolEffe
 }
 
 /** The action on each part of a request that names several subjects. */
-export function partAction(message: ClassifiedRequest): Action {
+export function partAction(message: ClassifiedRequest): McpAction {
   return { name: message.method, group: 'read' }
 }

@@ -1,7 +1,6 @@
 /** Short ways to write a row of a revision's table. */
 
-import type { ActionGroup } from '../policy/decision.ts'
-import type { ClientMethod, ListRule, ServerMethod, SubjectRule } from './method.ts'
+import type { ClientMethod, ListRule, MethodGroup, ServerMethod, SubjectRule } from './method.ts'
 
 export const ON_SERVER: SubjectRule = { from: 'server' }
 export const ON_TOOL: SubjectRule = { from: 'param', field: 'name', kind: 'tool' }
@@ -16,7 +15,7 @@ type ClientOptions = Partial<Pick<ClientMethod, 'list' | 'takesArguments'>>
 export function clientRequest(
   method: string,
   subject: SubjectRule,
-  group: ActionGroup | 'declared',
+  group: MethodGroup | 'declared',
   { list, takesArguments = false }: ClientOptions = {},
 ): ClientMethod {
   return { method, kind: 'request', subject, group, list, takesArguments, refersTo: undefined }

@@ -1,8 +1,9 @@
 /** What a protocol revision says of a method. */
 
-import type { ActionGroup } from '../policy/decision.ts'
-
 export type Era = 'legacy' | 'modern'
+
+/** Policy's groups of actions; `session` is allowed wherever anything is. */
+export type MethodGroup = 'read' | 'write' | 'admin' | 'session'
 
 /** What a message is about, in the words of policy: `server` is the MCP server as a whole, with an empty name. */
 export interface McpSubject {
@@ -40,7 +41,7 @@ export interface ClientMethod {
   readonly kind: 'request' | 'notification'
   readonly subject: SubjectRule
   /** `declared`: the effect that the operator has declared for the tool. */
-  readonly group: ActionGroup | 'declared'
+  readonly group: MethodGroup | 'declared'
   /** Set when the result is a list that has to be filtered. */
   readonly list: ListRule | undefined
   /** `params.arguments` is an object that policies may look at. */

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { fromUtf8, itemSpans, spliceItems, utf8 } from '@doorward/core'
+
+function itemsOf(text: string, path: readonly string[]): readonly string[] | null {
+  const bytes = utf8(text)
+  return itemSpans(bytes, path)?.items.map(({ start, end }) => fromUtf8(bytes.subarray(start, end))) ?? null
+}
+
+describe('item spans', () => {
+  test('cover exactly the items, without the whitespace around them', () => {
+    const text = '{"a":[9],"r":{"x":"]}\\"","t":[ {"n":"[,\\\\"} , "s,]" ,1e400,[1,[2]],null ]}}'
+    assert.deepEqual(itemsOf(text, ['r', 't']), ['{"n":"[,\\\\"}', '"s,]"', '1e400', '[1,[2]]', 'null'])
+  })
+
+  test('are found under keys that are spelled with escapes', () => {
+    assert.deepEqual(itemsOf(String.raw`{"\u0072esult":{"tool\u0073":[1,2]}}`, ['result', 'tools']), ['1', '2'])
+  })
+
+  test('of an empty array are none', () => {
+    assert.deepEqual(itemsOf('{"a":[ ]}', ['a']), [])
+  })
+
+  test('are null where the path leads to no array', () => {
+    for (const text of ['{}', '{"a":{}}', '{"a":"[1]"}', '[1]', '1', '{"b":{"a":[1]}}']) assert.equal(itemsOf(text, ['a']), null)
+  })
+
+  test('end on malformed bytes too', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...'{}[],:"\\a1 '), { maxLength: 20 }), (parts) => {
+        try {
+          itemSpans(utf8(`{"a":[${parts.join('')}`), ['a'])
+        } catch (error) {
+          assert.ok(error instanceof SyntaxError)
+        }
+      }),
+      { seed: 1, numRuns: 500 },
+    )
+  })
+
+  test('splicing by them equals filtering the parsed array, and keeps the bytes of what stays', () => {
+    const arrays = fc.array(fc.tuple(fc.json({ maxDepth: 3, noUnicodeString: false }), fc.boolean()), { maxLength: 8 })
+    fc.assert(
+      fc.property(arrays, fc.constantFrom('', ' ', '\n\t'), (items, space) => {
+        const bytes = utf8(`{"é":1,"r":{"t":[${items.map(([text]) => space + text + space).join(',')}],"next":"x"}}`)
+        const spans = itemSpans(bytes, ['r', 't'])
+        assert.ok(spans !== null)
+        const spliced = fromUtf8(spliceItems(bytes, spans, items.map(([, keep]) => keep)))
+        assert.equal(spliced, `{"é":1,"r":{"t":[${items.filter(([, keep]) => keep).map(([text]) => text).join(',')}],"next":"x"}}`)
+      }),
+      { seed: 1, numRuns: 300 },
+    )
+  })
+
+  test('numbers that no parser keeps survive', () => {
+    const bytes = utf8('{"t":[{"n":9007199254740993},{"n":1},{"n":1e400}]}')
+    const spans = itemSpans(bytes, ['t'])
+    assert.ok(spans !== null)
+    assert.equal(fromUtf8(spliceItems(bytes, spans, [true, false, true])), '{"t":[{"n":9007199254740993},{"n":1e400}]}')
+  })
+})
