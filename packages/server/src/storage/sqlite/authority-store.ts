@@ -1,0 +1,35 @@
+/** The authority's store on one SQLite file, `authority.db`. */
+
+import type { AuthorityStore } from '../../authority/ports.ts'
+import { authoritySchema } from '../migrations/sqlite-001-authority.ts'
+import { openSqlite } from './database.ts'
+import { sqliteDenials } from './denials.ts'
+import { sqliteDomain } from './domain.ts'
+import { sqliteIssuance } from './issuance.ts'
+import { sqliteJoins } from './joins.ts'
+import { sqliteKeySlots } from './key-slots.ts'
+import { sqliteRegistrations } from './registrations.ts'
+import { sqliteTrustStates } from './trust-states.ts'
+
+export interface SqliteAuthorityStore extends AuthorityStore {
+  close(): void
+}
+
+/** 'DwA1' in ASCII. */
+const APPLICATION_ID = 0x44774131
+const migrations = [{ version: 1, sql: authoritySchema }]
+
+/** Opens or, with `create`, makes the store. Codes as at `openSqlite`. */
+export function openAuthorityStore(path: string, options: { readonly create: boolean }): SqliteAuthorityStore {
+  const database = openSqlite({ path, applicationId: APPLICATION_ID, migrations, create: options.create })
+  return {
+    domain: sqliteDomain(database),
+    registrations: sqliteRegistrations(database),
+    joins: sqliteJoins(database),
+    issuance: sqliteIssuance(database),
+    slots: sqliteKeySlots(database),
+    denials: sqliteDenials(database),
+    trust: sqliteTrustStates(database),
+    close: () => database.close(),
+  }
+}

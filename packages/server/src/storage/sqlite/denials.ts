@@ -1,0 +1,35 @@
+/** What is refused although it was issued. */
+
+import type { Denial, DenialStore } from '../../authority/ports.ts'
+import type { Row, SqliteDatabase } from './database.ts'
+import { seconds, text } from './row.ts'
+
+/** Part of a larger transaction. */
+export function writeDenial(database: SqliteDatabase, denial: Denial): void {
+  database.run(
+    `INSERT INTO denials (kind, value, issued_before, lapses_at, reason) VALUES (?, ?, ?, ?, ?)
+     ON CONFLICT (kind, value) DO UPDATE SET
+       issued_before = max(issued_before, excluded.issued_before),
+       lapses_at = max(lapses_at, excluded.lapses_at)`,
+    ...[denial.kind, denial.value, denial.issuedBefore, denial.lapsesAt, denial.reason],
+  )
+}
+
+export function denialOf(row: Row): Denial {
+  return {
+    kind: text(row, 'kind') as Denial['kind'],
+    value: text(row, 'value'),
+    issuedBefore: seconds(row, 'issued_before'),
+    lapsesAt: seconds(row, 'lapses_at'),
+    reason: text(row, 'reason'),
+  }
+}
+
+export const liveDenials = 'SELECT * FROM denials WHERE lapses_at > ? ORDER BY kind, value'
+
+export function sqliteDenials(database: SqliteDatabase): DenialStore {
+  return {
+    deny: (denial) => database.write(() => writeDenial(database, denial)),
+    list: (now) => database.read(() => database.all(liveDenials, now).map(denialOf)),
+  }
+}

@@ -1,0 +1,61 @@
+/** Key slots and their transitions; the database itself allows one active slot per purpose and authority. */
+
+import type { SlotState } from '@doorward/core'
+import type { KeySlot, KeySlotStore, SlotPurpose } from '../../authority/ports.ts'
+import type { Row, SqliteDatabase } from './database.ts'
+import { bytesOrNull, jwk, seconds, secondsOrNull, text } from './row.ts'
+
+export function slotOf(row: Row): KeySlot {
+  return {
+    purpose: text(row, 'purpose') as SlotPurpose,
+    keyId: text(row, 'key_id'),
+    authority: text(row, 'authority'),
+    state: text(row, 'state') as SlotState,
+    jwk: jwk(row, 'jwk'),
+    certificate: bytesOrNull(row, 'certificate'),
+    notAfter: seconds(row, 'not_after'),
+    preparedAt: seconds(row, 'prepared_at'),
+    publishedAt: secondsOrNull(row, 'published_at'),
+    activatedAt: secondsOrNull(row, 'activated_at'),
+    retiredAt: secondsOrNull(row, 'retired_at'),
+  }
+}
+
+export const allSlots = 'SELECT * FROM key_slots ORDER BY prepared_at, key_id'
+
+export function sqliteKeySlots(database: SqliteDatabase): KeySlotStore {
+  return {
+    prepare: (slot) =>
+      database.write(
+        () =>
+          database.run(
+            `INSERT INTO key_slots (key_id, purpose, authority, state, jwk, certificate, not_after, prepared_at)
+             VALUES (?, ?, ?, 'prepared', ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+            ...[slot.keyId, slot.purpose, slot.authority, JSON.stringify(slot.jwk)],
+            ...[slot.certificate, slot.notAfter, slot.preparedAt],
+          ) === 1,
+      ),
+    publish: (keyId, at) =>
+      database.write(
+        () =>
+          database.run("UPDATE key_slots SET state = 'published', published_at = ? WHERE key_id = ? AND state = 'prepared'", at, keyId) === 1,
+      ),
+    activate: (keyId, at) =>
+      database.write(() => {
+        const row = database.one("SELECT * FROM key_slots WHERE key_id = ? AND state = 'published'", keyId)
+        if (row === null) return false
+        const { purpose, authority } = slotOf(row)
+        database.run(
+          "UPDATE key_slots SET state = 'retired', retired_at = ? WHERE purpose = ? AND authority = ? AND state = 'active'",
+          ...[at, purpose, authority],
+        )
+        database.run("UPDATE key_slots SET state = 'active', activated_at = ? WHERE key_id = ?", at, keyId)
+        return true
+      }),
+    remove: (keyId) =>
+      database.write(
+        () => database.run("DELETE FROM key_slots WHERE key_id = ? AND state IN ('prepared', 'retired')", keyId) === 1,
+      ),
+    list: () => database.read(() => database.all(allSlots).map(slotOf)),
+  }
+}

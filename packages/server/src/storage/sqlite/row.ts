@@ -1,0 +1,45 @@
+/** Reading columns: a column of another type means a file that we did not write. */
+
+import { DoorwardError, epochSeconds } from '@doorward/core'
+import type { EpochSeconds, P256Jwk } from '@doorward/core'
+import type { Row } from './database.ts'
+
+export function text(row: Row, column: string): string {
+  const value = row[column]
+  if (typeof value !== 'string') throw wrongType(column)
+  return value
+}
+
+export function whole(row: Row, column: string): number {
+  const value = row[column]
+  if (typeof value !== 'number') throw wrongType(column)
+  return value
+}
+
+export function seconds(row: Row, column: string): EpochSeconds {
+  return epochSeconds(whole(row, column))
+}
+
+export function secondsOrNull(row: Row, column: string): EpochSeconds | null {
+  return row[column] === null ? null : seconds(row, column)
+}
+
+export function bytesOrNull(row: Row, column: string): Uint8Array | null {
+  const value = row[column]
+  if (value === null || value instanceof Uint8Array) return value
+  throw wrongType(column)
+}
+
+export function texts(row: Row, column: string): readonly string[] {
+  const value: unknown = JSON.parse(text(row, column))
+  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) throw wrongType(column)
+  return value
+}
+
+export function jwk(row: Row, column: string): P256Jwk {
+  return JSON.parse(text(row, column)) as P256Jwk
+}
+
+function wrongType(column: string): DoorwardError {
+  return new DoorwardError('store_corrupt', 'the store holds a value of another type', { where: column })
+}

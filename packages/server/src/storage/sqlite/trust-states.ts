@@ -1,0 +1,66 @@
+/** Signed trust states and delegations, appended by compare-and-swap. */
+
+import { epochSeconds } from '@doorward/core'
+import type { TrustStateStore } from '../../authority/ports.ts'
+import type { SqliteDatabase } from './database.ts'
+import { denialOf, liveDenials } from './denials.ts'
+import { allSlots, slotOf } from './key-slots.ts'
+import { seconds, text, texts, whole } from './row.ts'
+
+/** Older states are of no use to anybody: receivers take only the newest. */
+const KEPT_STATES = 8
+
+export function sqliteTrustStates(database: SqliteDatabase): TrustStateStore {
+  const newest = () => database.one('SELECT * FROM trust_states ORDER BY sequence DESC LIMIT 1')
+  const newestDelegation = () => database.one('SELECT * FROM delegations ORDER BY version DESC LIMIT 1')
+  return {
+    material: (now) =>
+      database.read(() => ({
+        epoch: whole(database.one('SELECT epoch FROM domain') ?? {}, 'epoch'),
+        slots: database.all(allSlots).map(slotOf),
+        workloads: database
+          .all('SELECT id, roles FROM registrations ORDER BY id')
+          .map((row) => ({ id: text(row, 'id'), roles: texts(row, 'roles') })),
+        issued: database
+          .all("SELECT fingerprint, id, not_after FROM issuance WHERE state = 'committed' AND not_after > ? ORDER BY not_after, serial", now)
+          .map((row) => ({
+            fingerprint: text(row, 'fingerprint'),
+            id: text(row, 'id'),
+            notAfter: epochSeconds(whole(row, 'not_after')),
+          })),
+        denials: database.all(liveDenials, now).map(denialOf),
+      })),
+    newest: () =>
+      database.read(() => {
+        const row = newest()
+        if (row === null) return null
+        return { delegation: whole(row, 'delegation'), sequence: whole(row, 'sequence'), message: text(row, 'message') }
+      }),
+    append: ({ delegation, sequence, message }, after) =>
+      database.write(() => {
+        const held = newest()
+        if ((held === null ? 0 : whole(held, 'sequence')) !== after || sequence <= after) return false
+        database.run('INSERT INTO trust_states (sequence, delegation, message) VALUES (?, ?, ?)', sequence, delegation, message)
+        database.run('DELETE FROM trust_states WHERE sequence <= ?', sequence - KEPT_STATES)
+        return true
+      }),
+    newestDelegation: () =>
+      database.read(() => {
+        const row = newestDelegation()
+        if (row === null) return null
+        return {
+          version: whole(row, 'version'),
+          keyName: text(row, 'key_name'),
+          expiresAt: seconds(row, 'expires_at'),
+          message: text(row, 'message'),
+        }
+      }),
+    delegate: ({ version, keyName, expiresAt, message }) =>
+      database.write(() => {
+        const held = newestDelegation()
+        if (version !== (held === null ? 0 : whole(held, 'version')) + 1) return false
+        database.run('INSERT INTO delegations (version, key_name, expires_at, message) VALUES (?, ?, ?, ?)', version, keyName, expiresAt, message)
+        return true
+      }),
+  }
+}
