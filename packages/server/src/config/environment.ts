@@ -12,6 +12,8 @@ export interface Environment {
   /** Search path for server commands; nothing else of the environment reaches them. */
   readonly path: string
   readonly appData: string | undefined
+  /** The value of a variable that the configuration names in `env_from`. */
+  readonly variable: (name: string) => string | undefined
 }
 
 function userName(env: NodeJS.ProcessEnv): string {
@@ -31,5 +33,6 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
     color: (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb',
     path: env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
     appData: env['APPDATA'],
+    variable: (name) => env[name],
   }
 }

@@ -38,6 +38,8 @@ const stdioServer = z.strictObject({
   command: z.array(z.string().min(1)).min(1, { error: 'expected a program and its arguments' }),
   cwd: z.string().optional(),
   env: z.record(environmentName, z.string()).default({}),
+  /** Names of variables that the gateway passes on from its own environment. */
+  env_from: z.array(environmentName).default([]),
   effects,
 })
 
