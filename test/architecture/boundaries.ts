@@ -103,6 +103,11 @@ function known(zone: string): string | undefined {
   return importTable.some((row) => row.zone === zone) ? zone : undefined
 }
 
+interface Importer {
+  readonly path: string
+  readonly zone: string
+}
+
 interface ResolvedImport {
   readonly line: number
   readonly specifier: string
@@ -127,7 +132,7 @@ export function violations(files: readonly SourceFile[], declared: DeclaredPacka
       continue
     }
     for (const each of imports) {
-      const broken = judgeImport(file.path, zone, each, paths, declared)
+      const broken = judgeImport({ path: file.path, zone }, each, paths, declared)
       if (broken !== undefined) found.push({ path: file.path, line: each.line, ...broken })
     }
   }
@@ -137,14 +142,14 @@ export function violations(files: readonly SourceFile[], declared: DeclaredPacka
 type Broken = Pick<Violation, 'rule' | 'detail'>
 
 function judgeImport(
-  path: string,
-  zone: string,
+  importer: Importer,
   each: ResolvedImport,
   paths: ReadonlySet<string>,
   declared: DeclaredPackages,
 ): Broken | undefined {
+  const { path, zone } = importer
   const target = relativeTarget(path, each.specifier)
-  if (target !== undefined) return judgeRelative(path, zone, each, target, paths)
+  if (target !== undefined) return judgeRelative(importer, each, target, paths)
   if (each.specifier.startsWith('node:')) {
     return zone.startsWith('core/') ? { rule: 'node_in_core', detail: each.specifier } : undefined
   }
@@ -158,8 +163,7 @@ function judgeImport(
 }
 
 function judgeRelative(
-  path: string,
-  zone: string,
+  { path, zone }: Importer,
   each: ResolvedImport,
   target: string,
   paths: ReadonlySet<string>,

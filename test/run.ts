@@ -1,0 +1,88 @@
+/**
+ * `npm test`: type check, lint, and every `*.test.ts` under test/. `npm test -- unit/core refusals` runs only the test
+ * files whose path contains one of the words. The last line is `N passed, N failed`; exit 1 when anything failed.
+ * With CI=true a skipped test counts as failed.
+ */
+
+import { spawnSync } from 'node:child_process'
+import { globSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import type { TestRecord } from './runner/reporter.ts'
+import { type FileRun, runFile } from './runner/run-file.ts'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const concurrency = 2
+const fileTimeoutSeconds = 180
+const budgetSeconds = 720
+const inCi = process.env['CI'] === 'true'
+
+const totals = { passed: 0, failed: 0, skipped: 0 }
+const failures: string[] = []
+const words = process.argv.slice(2)
+
+if (words.length === 0) {
+  check('types', ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'])
+  check('lint', ['scripts/lint.ts'])
+}
+await runAll(testFiles())
+for (const failure of failures) console.log(`\nFAILED ${failure}`)
+console.log(
+  `\n${totals.passed} passed, ${totals.failed} failed${totals.skipped > 0 ? `, ${totals.skipped} skipped` : ''}`,
+)
+process.exitCode = totals.failed === 0 ? 0 : 1
+
+/** Scenarios and refusals first: they take longest, and the short ones fill the gaps at the end. */
+function testFiles(): readonly string[] {
+  const paths = globSync('test/**/*.test.ts', { cwd: root, exclude: (name) => name === 'third_party' })
+    .map((path) => path.replaceAll('\\', '/'))
+    .toSorted()
+  const chosen = words.length === 0 ? paths : paths.filter((path) => words.some((word) => path.includes(word)))
+  if (chosen.length === 0) fail('test files', `no path contains ${words.join(' or ')}`)
+  const long = (path: string): boolean => /^test\/(scenarios|refusals)\//.test(path)
+  return [...chosen.filter(long), ...chosen.filter((path) => !long(path))]
+}
+
+function check(name: string, args: readonly string[]): void {
+  const { status, stdout, stderr, error } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' })
+  if (status === 0) {
+    totals.passed++
+    console.log(`ok      ${name}`)
+    return
+  }
+  console.log(`FAILED  ${name}`)
+  fail(name, error?.message ?? `${stdout}${stderr}`)
+}
+
+function fail(name: string, detail: string): void {
+  totals.failed++
+  failures.push(`${name}\n${detail}`)
+}
+
+async function runAll(paths: readonly string[]): Promise<void> {
+  const budget = AbortSignal.timeout(budgetSeconds * 1000)
+  const queue = [...paths]
+  const worker = async (): Promise<void> => {
+    for (let path = queue.shift(); path !== undefined; path = queue.shift()) {
+      report(await runFile(path, { cwd: root, timeoutSeconds: fileTimeoutSeconds, signal: budget }))
+    }
+  }
+  await Promise.all(Array.from({ length: concurrency }, worker))
+}
+
+function report(run: FileRun): void {
+  const of = (kind: TestRecord['kind']): readonly TestRecord[] => run.records.filter((record) => record.kind === kind)
+  const failed = inCi ? [...of('failed'), ...of('skipped')] : of('failed')
+  const skipped = inCi ? [] : of('skipped')
+  totals.passed += of('passed').length
+  totals.skipped += skipped.length
+  const counts = [`${of('passed').length} passed`, ...(failed.length > 0 ? [`${failed.length} failed`] : [])]
+  console.log(
+    `${failed.length === 0 ? 'ok    ' : 'FAILED'}  ${run.path}: ${counts.join(', ')} (${run.seconds.toFixed(1)} s)`,
+  )
+  for (const { name, detail } of skipped) console.log(`          skipped: ${name}: ${detail}`)
+  for (const { name, detail } of of('note')) console.log(`          note: ${name}: ${detail}`)
+  for (const { kind, name, detail } of failed) {
+    fail(`${run.path}: ${name}`, kind === 'skipped' ? `skipped, which CI does not accept: ${detail}` : detail)
+  }
+  if (failed.length > 0 && run.output.trim() !== '') failures.push(`output of ${run.path}\n${run.output.trimEnd()}`)
+}
