@@ -264,15 +264,13 @@ const binding = fc.record({
   role: fc.constantFrom(...roleNames),
   workloads: fc.array(fc.constantFrom(...patterns), { maxLength: 2 }),
 })
-const sourceOf = fc
-  .tuple(roleSet, fc.array(binding, { maxLength: 3 }))
-  .map(([roles, bindings]): PolicySource => ({
-    trustDomain,
-    rbac: roles.slice(0, 1),
-    roles: roles.slice(1),
-    bindings,
-    servers,
-  }))
+const sourceOf = fc.tuple(roleSet, fc.array(binding, { maxLength: 3 })).map(([roles, bindings]): PolicySource => ({
+  trustDomain,
+  rbac: roles.slice(0, 1),
+  roles: roles.slice(1),
+  bindings,
+  servers,
+}))
 
 const principalOf = fc
   .record({

@@ -100,6 +100,8 @@ const refused: readonly Row[] = [
   ['the admin API needs admin', route(user, 'GET authority/v1/workloads', 'admin')],
   ['a gateway is no admin', route(gateway, 'POST authority/v1/workloads', 'admin')],
   ['an admin route counted as read', route(user, 'GET authority/v1/workloads', 'read')],
+  ['a route of our own API in another group than its own', route(admin, 'GET authority/v1/workloads', 'read')],
+  ['a route of our own API as a session', route(admin, 'GET authority/v1/status', 'session')],
   ['an unlisted route of our own API', route(admin, 'POST authority/v1/keys', 'admin')],
   ['an unlisted method of our own API', route(admin, 'DELETE gateway/v1/status', 'admin')],
   [
@@ -132,7 +134,7 @@ const refused: readonly Row[] = [
     ),
   ],
   ['a name that is not well-formed', toolCall(admin, 'files/\ud800')],
-  ['a name that is too long', toolCall(admin, 'files/x'.repeat(100_000))],
+  ['a name that is too long', toolCall(admin, `files/${'x'.repeat(100_000)}`)],
 ]
 
 const hostileArguments: readonly unknown[] = [

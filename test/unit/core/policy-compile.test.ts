@@ -47,6 +47,15 @@ test('an operator can read what a permission became', () => {
   )
 })
 
+test('only admin and * reach our own API without naming it', () => {
+  const texts = new Map(compiled().policies.map(({ id, text }) => [id, text]))
+  const own = 'unless { resource in [Server::"authority", Server::"gateway"] }'
+  for (const id of ['role:user/0', 'role:user/1', 'role:user/session', 'role:admin/session', 'role:clerk/1']) {
+    assert(texts.get(id)?.includes(own), id)
+  }
+  assert(!texts.get('role:admin/0')?.includes('unless'))
+})
+
 test('the text holds everything a decision depends on', () => {
   const { text } = compiled()
   assert(text.includes('// role researcher: spiffe://acme.example/agent/planner'))
