@@ -30,14 +30,25 @@ export async function run(options: VectorOptions): Promise<VectorReport> {
   const folder = options.path ?? USUAL_PATH
   const cases = await readCases(folder, options.path !== undefined)
   if (cases === null) {
-    return { suite: 'json', passed: 0, failed: 0, wrongAccepts: [], wrongRejects: [], minimum: 0, notice: `no vectors at ${folder}` }
+    return {
+      suite: 'json',
+      passed: 0,
+      failed: 0,
+      wrongAccepts: [],
+      wrongRejects: [],
+      minimum: 0,
+      notice: `no vectors at ${folder}`,
+    }
   }
   const valid = cases.filter(({ id }) => id.startsWith('y_'))
   const invalid = cases.filter(({ id }) => id.startsWith('n_'))
   const open = cases.filter(({ id }) => id.startsWith('i_'))
   const wrongAccepts = invalid.filter(({ scan }) => scan.ok).map(({ id }) => id)
   const refused = valid.flatMap(({ id, scan }) => (scan.ok ? [] : [{ id, code: scan.code }]))
-  const wrongRejects = refused.map(({ id, code }) => ({ id, reason: REFUSED_ON_PURPOSE.get(id) ?? `unexpected: ${code}` }))
+  const wrongRejects = refused.map(({ id, code }) => ({
+    id,
+    reason: REFUSED_ON_PURPOSE.get(id) ?? `unexpected: ${code}`,
+  }))
   const unexpected = refused.filter(({ id }) => !REFUSED_ON_PURPOSE.has(id)).length
   return {
     suite: 'json',

@@ -137,8 +137,36 @@ describe('the JSON scan beside JSON.parse', () => {
 
   test('what it accepts, JSON.parse accepts with the same value; what JSON.parse rejects, it rejects', () => {
     const fragment = fc.constantFrom(
-      '{', '}', '[', ']', ',', ':', '"', '"a"', '"b":', '\\', String.raw`\u0061`, String.raw`\ud83d`, String.raw`\ude00`, '0', '-', '1', '.5',
-      'e+1', 'E', 'true', 'false', 'null', ' ', '\n', '\t', '\u00e9', '😀', '\u0000', 'nul', '//',
+      '{',
+      '}',
+      '[',
+      ']',
+      ',',
+      ':',
+      '"',
+      '"a"',
+      '"b":',
+      '\\',
+      String.raw`\u0061`,
+      String.raw`\ud83d`,
+      String.raw`\ude00`,
+      '0',
+      '-',
+      '1',
+      '.5',
+      'e+1',
+      'E',
+      'true',
+      'false',
+      'null',
+      ' ',
+      '\n',
+      '\t',
+      '\u00e9',
+      '😀',
+      '\u0000',
+      'nul',
+      '//',
     )
     const noise = fc.array(fragment, { maxLength: 12 }).map((parts) => parts.join(''))
     const valid = fc.json({ maxDepth: 6 })

@@ -50,8 +50,9 @@ const NOTHING = utf8('')
 /** Up to so many keys each new one is compared with its siblings; more are sorted when the object closes. */
 const COMPARED_KEYS = 16
 
-/** What may follow a backslash, besides `u`. */
-const SHORT_ESCAPES: readonly number[] = Array.from('"\\/bfnrt', (letter) => letter.charCodeAt(0))
+/** Bytes that may follow a backslash, besides `u`. */
+const SHORT_ESCAPE = new Uint8Array(256)
+for (const byte of utf8('"\\/bfnrt')) SHORT_ESCAPE[byte] = 1
 
 /** Bytes that a string may hold as they are: all but control characters, quote and backslash. */
 const PLAIN = Uint8Array.from({ length: 256 }, (_, byte) =>
@@ -226,7 +227,7 @@ function checkEscape(c: GrammarCursor): boolean {
   c.at++
   const code = here(c)
   if (code !== LOWER_U) {
-    if (!SHORT_ESCAPES.includes(code)) return refuse(c, 'json_syntax', 'expected an escape of RFC 8259')
+    if (SHORT_ESCAPE[code] !== 1) return refuse(c, 'json_syntax', 'expected an escape of RFC 8259')
     c.at++
     return true
   }
