@@ -1,7 +1,7 @@
 /**
  * What one connection's certificate is worth under one trust view.
  *
- * Chain and profile are judged once per trust generation; expiry, denials and the issuance mirror on every
+ * Chain and profile are judged once per set of anchors and keys; expiry, denials and the issuance mirror on every
  * request, because a connection outlives all of them (reference TR-1, RV-4).
  */
 
@@ -23,6 +23,8 @@ export interface VerifiedLeaf {
 export interface AcceptedToken {
   readonly claims: AccessTokenClaims
   readonly principal: Principal
+  /** The trust generation from which the principal's roles are. */
+  readonly generation: number
 }
 
 const MAX_TOKENS = 8
@@ -32,17 +34,17 @@ export class CertificateStanding {
   #judged: VerifiedLeaf | Denial | null = null
   readonly #tokens = new Map<string, AcceptedToken>()
 
-  /** Judges chain and profile, once per trust generation. */
+  /** Judges chain and profile, once per set of anchors and keys. */
   judge(certificate: PeerCertificate | null, view: TrustView, now: EpochMillis, importP256: ImportP256): VerifiedLeaf | Denial {
-    if (this.#judged === null || this.#generation !== view.generation) {
-      this.#generation = view.generation
+    if (this.#judged === null || this.#generation !== view.keyGeneration) {
+      this.#generation = view.keyGeneration
       this.#tokens.clear()
       this.#judged = judgeLeaf(certificate, view, now, importP256)
     }
     return this.#judged
   }
 
-  /** A token already accepted on this connection under this generation, keyed by its full text and audience. */
+  /** A token already accepted on this connection under the same keys, keyed by its full text and audience. */
   remembered(token: string): AcceptedToken | undefined {
     return this.#tokens.get(token)
   }

@@ -1,6 +1,6 @@
 /** Stage 1: who is calling. Certificate first, then token; the body has not been read. */
 
-import { backdatingSeconds, freshness, parseSpiffeId, toSeconds, verifyToken } from '@doorward/core'
+import { backdatingSeconds, freshness, toSeconds, verifyToken } from '@doorward/core'
 import type {
   AccessTokenClaims,
   AuthenticationStrength,
@@ -174,7 +174,10 @@ function tokenPrincipal(
   const seconds = toSeconds(dependencies.trust.now())
   const remembered = standing.remembered(key)
   if (remembered !== undefined) {
-    return repeatedTokenProblem(remembered.claims, view, seconds, caller) ?? remembered.principal
+    const problem = repeatedTokenProblem(remembered.claims, view, seconds, caller)
+    if (problem !== null) return problem
+    if (remembered.generation === view.generation) return remembered.principal
+    return accepted(inbound, key, remembered.claims, leaf, view)
   }
   const verdict = verifyToken(token, {
     expect: {
@@ -195,12 +198,16 @@ function tokenPrincipal(
   const { claims } = verdict
   const problem = subjectProblem(claims, leaf.id, caller) ?? repeatedTokenProblem(claims, view, seconds, caller)
   if (problem !== null) return problem
+  return accepted(inbound, key, claims, leaf, view)
+}
+
+function accepted(inbound: Inbound, key: string, claims: AccessTokenClaims, leaf: VerifiedLeaf, view: TrustView): Principal {
   const principal = principalOf(leaf, view, {
     strength: 'mtls-bound-token',
     tokenId: claims.jti,
     expires: Math.min(claims.exp, leaf.certificate.notAfter) as EpochSeconds,
   })
-  standing.remember(key, { claims, principal })
+  inbound.connection.standing.remember(key, { claims, principal, generation: view.generation })
   return principal
 }
 
@@ -219,7 +226,7 @@ function repeatedTokenProblem(
 ): Denial | null {
   if (seconds >= claims.exp + LEEWAY_SECONDS) return deny('token_expired', `exp was ${claims.exp}`, { caller })
   if (view.deniedTokens.has(claims.jti)) return deny('token_denied', `token ${claims.jti} is denied`, { caller })
-  const issuedBefore = view.deniedIdentities.get(parseSpiffeId(claims.sub).uri)
+  const issuedBefore = view.deniedIdentities.get(claims.sub)
   if (issuedBefore !== undefined && claims.iat + backdatingSeconds < issuedBefore) {
     return deny('identity_denied', `credentials issued before ${issuedBefore} are denied`, { caller })
   }

@@ -21,6 +21,8 @@ export type { EnforceOptions, PipelineDependencies, ReadBody, Refusal } from './
 export type { DecisionPort, Rate, RateLimiter, Take, TakeResult, TrustSource, TrustView } from './ports.ts'
 export { record, recordOutcome, recordRefusal } from './record.ts'
 export type { Outcome, RefusalEntry } from './record.ts'
+export { TrustHolder, trustViewOf } from './trust-holder.ts'
+export type { TrustHolderDependencies } from './trust-holder.ts'
 
 // record
 export type { CheckpointStore } from './record/checkpoint-store.ts'

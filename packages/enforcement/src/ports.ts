@@ -39,8 +39,10 @@ export interface RateLimiter {
 
 /** One verified trust state, indexed for the request path. Immutable. */
 export interface TrustView {
-  /** Rises with every applied state; caches of judgements are valid for one generation. */
+  /** Rises with every applied state. */
   readonly generation: number
+  /** Rises when anchors, token keys or the epoch change: signatures checked before are checked again. */
+  readonly keyGeneration: number
   readonly state: TrustState
   readonly anchors: readonly PeerCertificate[]
   /** Issuance mirror by certificate fingerprint. */

@@ -1,6 +1,6 @@
 /** The trust state that a process holds: applied atomically, indexed for the request path, aged monotonically. */
 
-import { compareStates, DoorwardError, epochMillis, keySetOf, readCertificate, toMillis } from '@doorward/core'
+import { compareStates, DoorwardError, epochMillis, equalBytes, keySetOf, readCertificate, toMillis } from '@doorward/core'
 import type { EpochMillis, EpochSeconds, ImportP256, PeerCertificate, Sha256, TrustState } from '@doorward/core'
 import type { TrustSource, TrustView } from './ports.ts'
 
@@ -24,11 +24,11 @@ function anchorOf(certificate: Uint8Array, sha256: Sha256): PeerCertificate {
 /** Indexes a verified state. Throws `trust_state_anchor` or `token_key_invalid` when a key does not import. */
 export function trustViewOf(
   state: TrustState,
-  generation: number,
+  generations: { readonly generation: number; readonly keyGeneration: number },
   platform: { readonly sha256: Sha256; readonly importP256: ImportP256 },
 ): TrustView {
   return {
-    generation,
+    ...generations,
     state,
     anchors: state.anchors.map((anchor) => anchorOf(anchor.certificate, platform.sha256)),
     issued: new Map(state.issued.map((issued) => [issued.fingerprint, { id: issued.id }])),
@@ -44,12 +44,22 @@ export function trustViewOf(
   }
 }
 
+function sameKeys(a: TrustState, b: TrustState): boolean {
+  const keys = (state: TrustState) =>
+    JSON.stringify([
+      state.epoch,
+      state.anchors.map((anchor) => anchor.keyId),
+      state.tokenKeys.map((key) => [key.kid, key.jwk.x, key.jwk.y]),
+      state.denied.authorities,
+    ])
+  return keys(a) === keys(b) && a.anchors.every((anchor, i) => equalBytes(anchor.certificate, b.anchors[i]!.certificate))
+}
+
 export class TrustHolder implements TrustSource {
   readonly #dependencies: TrustHolderDependencies
   readonly #waiting = new Set<(view: TrustView) => void>()
   readonly #listeners = new Set<(view: TrustView) => void>()
   #view: TrustView | null = null
-  #generation = 0
   #confirmedAt = Number.NEGATIVE_INFINITY
   #clock: { readonly authority: EpochMillis; readonly monotonic: number } | null = null
 
@@ -101,9 +111,10 @@ export class TrustHolder implements TrustSource {
       })
     }
     if (order === 'newer') {
-      const view = trustViewOf(state, this.#generation + 1, this.#dependencies)
-      this.#generation = view.generation
-      this.#view = view
+      const previous = this.#view
+      const generation = (previous?.generation ?? 0) + 1
+      const keyGeneration = previous !== null && sameKeys(previous.state, state) ? previous.keyGeneration : generation
+      this.#view = trustViewOf(state, { generation, keyGeneration }, this.#dependencies)
     }
     this.confirm(authorityTime)
     if (order === 'newer') this.#announce()
