@@ -21,14 +21,15 @@ function anchorOf(certificate: Uint8Array, sha256: Sha256): PeerCertificate {
   return anchor
 }
 
-/** Indexes a verified state. Throws `trust_state_anchor` or `token_key_invalid` when a key does not import. */
+/** Indexes a verified state; `keyGeneration` is the generation itself unless the keys are known to be older. Throws `trust_state_anchor` or `token_key_invalid` when a key does not import. */
 export function trustViewOf(
   state: TrustState,
-  generations: { readonly generation: number; readonly keyGeneration: number },
-  platform: { readonly sha256: Sha256; readonly importP256: ImportP256 },
+  generation: number,
+  platform: { readonly sha256: Sha256; readonly importP256: ImportP256; readonly keyGeneration?: number },
 ): TrustView {
   return {
-    ...generations,
+    generation,
+    keyGeneration: platform.keyGeneration ?? generation,
     state,
     anchors: state.anchors.map((anchor) => anchorOf(anchor.certificate, platform.sha256)),
     issued: new Map(state.issued.map((issued) => [issued.fingerprint, { id: issued.id }])),
@@ -114,7 +115,7 @@ export class TrustHolder implements TrustSource {
       const previous = this.#view
       const generation = (previous?.generation ?? 0) + 1
       const keyGeneration = previous !== null && sameKeys(previous.state, state) ? previous.keyGeneration : generation
-      this.#view = trustViewOf(state, { generation, keyGeneration }, this.#dependencies)
+      this.#view = trustViewOf(state, generation, { ...this.#dependencies, keyGeneration })
     }
     this.confirm(authorityTime)
     if (order === 'newer') this.#announce()

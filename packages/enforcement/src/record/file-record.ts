@@ -1,6 +1,14 @@
 /** The record on disk: group commit, back-pressure, checkpoints and recovery around one journal. */
 
-import { DoorwardError, SALT_BYTES, encodeLeaf, encodePayload, epochMillis, isDoorwardError, leafHash } from '@doorward/core'
+import {
+  DoorwardError,
+  SALT_BYTES,
+  encodeLeaf,
+  encodePayload,
+  epochMillis,
+  isDoorwardError,
+  leafHash,
+} from '@doorward/core'
 import type { Clock, EpochMillis, JournalFrame, RandomBytes, Sha256, SignedCheckpoint } from '@doorward/core'
 import type { CheckpointPublisher } from './checkpoint-publisher.ts'
 import { unavailable } from './journal-writer.ts'

@@ -1,12 +1,6 @@
 /** The derived half of a log as it grows: the tree's right edge, its tiles and its entry bundles. */
 
-import {
-  TILE_WIDTH,
-  TreeEdge,
-  encodeEntryBundle,
-  encodeTile,
-  tilePath,
-} from '@doorward/core'
+import { TILE_WIDTH, TreeEdge, encodeEntryBundle, encodeTile, tilePath } from '@doorward/core'
 import type { Checkpoint, FullTile, Sha256 } from '@doorward/core'
 
 export interface TileFile {

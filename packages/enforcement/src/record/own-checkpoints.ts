@@ -45,7 +45,9 @@ function believe(note: string, where: string, verifier: NoteVerifier): SignedChe
     return openCheckpoint(note, verifier)
   } catch (cause) {
     if (isDoorwardError(cause, 'note_unverified')) {
-      const ours = parseNote(note).signatures.some((each) => each.name === verifier.name && equalBytes(each.keyId, verifier.keyId))
+      const ours = parseNote(note).signatures.some(
+        (each) => each.name === verifier.name && equalBytes(each.keyId, verifier.keyId),
+      )
       if (!ours) throw foreign(where, `a signature of key ${hex(verifier.keyId)}`, cause.got ?? 'another')
     }
     throw new DoorwardError('record_corrupt', 'checkpoint cannot be believed', {
@@ -58,7 +60,10 @@ function believe(note: string, where: string, verifier: NoteVerifier): SignedChe
 }
 
 /** Refuses segments that another log or key has written. Throws `record_foreign`. */
-export function checkOwner(segments: readonly SegmentFile[], owner: { readonly origin: string; readonly vkey: string }): void {
+export function checkOwner(
+  segments: readonly SegmentFile[],
+  owner: { readonly origin: string; readonly vkey: string },
+): void {
   for (const { path, header } of segments) {
     if (header.origin !== owner.origin) throw foreign(path, owner.origin, header.origin)
     if (header.vkey !== owner.vkey) throw foreign(path, owner.vkey, header.vkey)

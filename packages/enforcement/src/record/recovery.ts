@@ -135,7 +135,11 @@ function checkSegment(
 
 function damaged(segment: SegmentFile, scan: SegmentScan, fault: NonNullable<SegmentScan['fault']>): DoorwardError {
   const index = scan.header.first + scan.frames.length
-  return corrupt(segment.path, fault.offset, fault.kind === 'gap' ? `entry ${index}, got another` : `the whole entry ${index}`)
+  return corrupt(
+    segment.path,
+    fault.offset,
+    fault.kind === 'gap' ? `entry ${index}, got another` : `the whole entry ${index}`,
+  )
 }
 
 async function writeTiles(source: RecoverySource, tree: LogTree): Promise<void> {

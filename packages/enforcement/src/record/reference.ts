@@ -20,7 +20,7 @@ export class EntryReference {
 
   /** True for a reference that this module made. */
   static isReference(value: unknown): value is EntryReference {
-    return typeof value === 'object' && value !== null && #durable in value
+    return typeof value === 'object' && value !== null && #durable in value && value.#durable
   }
 
   /** `<origin>#<index>`, the decision id that people see. */

@@ -50,7 +50,12 @@ async function readHeader(path: string): Promise<SegmentFile> {
   const file = await open(path, 'r')
   try {
     const { size } = await file.stat()
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_SEGMENT_HEADER_BYTES), 0, MAX_SEGMENT_HEADER_BYTES, 0)
+    const { buffer, bytesRead } = await file.read(
+      Buffer.alloc(MAX_SEGMENT_HEADER_BYTES),
+      0,
+      MAX_SEGMENT_HEADER_BYTES,
+      0,
+    )
     const { header, end } = parseSegmentHeader(buffer.subarray(0, bytesRead), crc32)
     return { path, bytes: size, header, start: end }
   } catch (error) {

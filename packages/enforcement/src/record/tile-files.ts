@@ -29,7 +29,8 @@ export async function restoreTree(sha256: Sha256, folder: string, size: number):
     levels.push((await readTile(folder, tile)).slice(0, tile.width))
   }
   const width = size % TILE_WIDTH
-  const leaves = width === 0 ? [] : await readBundle(folder, { level: 'entries', index: Math.floor(size / TILE_WIDTH), width })
+  const leaves =
+    width === 0 ? [] : await readBundle(folder, { level: 'entries', index: Math.floor(size / TILE_WIDTH), width })
   const hashes = levels[0] ?? []
   if (leaves.length !== width || leaves.some((leaf, i) => !equalBytes(leafHash(sha256, leaf), hashes[i] ?? leaf))) {
     throw new DoorwardError('tile_malformed', 'entry bundle does not hash to its tile', { where: folder })
@@ -68,7 +69,10 @@ async function readAtLeast(folder: string, tile: TileId): Promise<Uint8Array> {
 
 async function widthsIn(folder: string): Promise<readonly number[]> {
   try {
-    return (await readdir(folder)).map(Number).filter((width) => Number.isInteger(width)).toSorted((a, b) => a - b)
+    return (await readdir(folder))
+      .map(Number)
+      .filter((width) => Number.isInteger(width))
+      .toSorted((a, b) => a - b)
   } catch {
     return []
   }
