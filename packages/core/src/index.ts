@@ -174,7 +174,9 @@ export type { TokenKeySet } from './token/key-set.ts'
 export { mintToken } from './token/mint.ts'
 export { boundToCertificate } from './token/proof-of-possession.ts'
 export { verifyToken } from './token/verify.ts'
-export type { TokenCheck, TokenRefusal, TokenVerdict } from './token/verify.ts'
+export type { TokenCheck, TokenVerdict } from './token/verify.ts'
+export { openCompactJws } from './token/compact-jws.ts'
+export type { JwsCheck, TokenRefusal } from './token/compact-jws.ts'
 export type { TokenExpectation } from './token/judge-claims.ts'
 
 // json

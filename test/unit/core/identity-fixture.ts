@@ -71,7 +71,11 @@ export function mustRead(der: Uint8Array): PeerCertificate {
 export function der(tag: number, ...content: readonly Uint8Array[]): Uint8Array {
   const body = concat(...content)
   const length =
-    body.length < 128 ? [body.length] : body.length < 256 ? [0x81, body.length] : [0x82, body.length >> 8, body.length & 0xff]
+    body.length < 128
+      ? [body.length]
+      : body.length < 256
+        ? [0x81, body.length]
+        : [0x82, body.length >> 8, body.length & 0xff]
   return concat(Uint8Array.of(tag, ...length), body)
 }
 
@@ -127,7 +131,8 @@ export interface LeafParts {
 }
 
 export function goodLeaf(authority: Authority, key: KeyObject | Uint8Array): LeafParts {
-  const spki = key instanceof Uint8Array ? key : new Uint8Array(createPublicKey(key).export({ type: 'spki', format: 'der' }))
+  const spki =
+    key instanceof Uint8Array ? key : new Uint8Array(createPublicKey(key).export({ type: 'spki', format: 'der' }))
   return {
     version: der(0xa0, Uint8Array.of(2, 1, 2)),
     serial: der(0x02, hexBytes('1234567890')),
@@ -150,7 +155,14 @@ export function goodLeaf(authority: Authority, key: KeyObject | Uint8Array): Lea
 }
 
 export function assemble(parts: LeafParts, signer: KeyObject): Uint8Array {
-  const list = [parts.keyUsage, parts.extendedKeyUsage, parts.basicConstraints, parts.authorityKeyId, parts.names, parts.more]
+  const list = [
+    parts.keyUsage,
+    parts.extendedKeyUsage,
+    parts.basicConstraints,
+    parts.authorityKeyId,
+    parts.names,
+    parts.more,
+  ]
   const extensions = parts.extensions ?? der(0xa3, der(0x30, ...list))
   const { version, serial, algorithm, issuer, validity, subject, spki, uniqueIds } = parts
   const tbs = der(0x30, version, serial, algorithm, issuer, validity, subject, spki, uniqueIds, extensions)

@@ -43,8 +43,15 @@ const without = (name: string) => () => {
   return forge(goodHeader, rest, key)
 }
 const parts = () => good.split('.') as [string, string, string]
-const actChain = (depth: number): object => ({ sub: goodClaims.client_id, ...(depth > 1 ? { act: actChain(depth - 1) } : {}) })
-const delegated = (change: object) => ({ sub: 'spiffe://example.org/agent/other', act: { sub: goodClaims.client_id }, ...change })
+const actChain = (depth: number): object => ({
+  sub: goodClaims.client_id,
+  ...(depth > 1 ? { act: actChain(depth - 1) } : {}),
+})
+const delegated = (change: object) => ({
+  sub: 'spiffe://example.org/agent/other',
+  act: { sub: goodClaims.client_id },
+  ...change,
+})
 const strange = (algorithm: string, privateKey: KeyObject) => {
   const input = `${toBase64url(utf8(JSON.stringify({ ...goodHeader, alg: algorithm })))}.${parts()[1]}`
   return `${input}.${toBase64url(new Uint8Array(sign('sha256', utf8(input), privateKey)))}`
@@ -78,14 +85,30 @@ const forged: readonly (readonly [string, string, () => string])[] = [
   ['standard base64 in the signature', 'token_malformed', () => `${parts()[0]}.${parts()[1]}.${'+'.repeat(86)}`],
   ['a character beyond ASCII', 'token_malformed', () => good.replace('.', 'é.')],
   ['another spelling of the last signature character', 'token_malformed', () => respelled(good)],
-  ['JSON serialisation', 'token_malformed', () => JSON.stringify({ protected: parts()[0], payload: parts()[1], signature: parts()[2] })],
+  [
+    'JSON serialisation',
+    'token_malformed',
+    () => JSON.stringify({ protected: parts()[0], payload: parts()[1], signature: parts()[2] }),
+  ],
   ['more than 4 KiB', 'token_too_large', () => forge(goodHeader, { ...goodClaims, jti: 'x'.repeat(4000) }, key)],
   ['a header that is not JSON', 'token_malformed', () => forge('{', goodClaims, key)],
   ['a header that is an array', 'token_malformed', () => forge('[]', goodClaims, key)],
   ['a header with bytes after it', 'token_malformed', () => forge(`${headerText}x`, goodClaims, key)],
-  ['a header with alg twice', 'token_malformed', () => forge(headerText.replace('{', '{"alg":"none",'), goodClaims, key)],
-  ['a header with an escaped alg twice', 'token_malformed', () => forge(headerText.replace('{', '{"\\u0061lg":"none",'), goodClaims, key)],
-  ['a header with __proto__', 'token_malformed', () => forge(headerText.replace('{', '{"__proto__":{},'), goodClaims, key)],
+  [
+    'a header with alg twice',
+    'token_malformed',
+    () => forge(headerText.replace('{', '{"alg":"none",'), goodClaims, key),
+  ],
+  [
+    'a header with an escaped alg twice',
+    'token_malformed',
+    () => forge(headerText.replace('{', '{"\\u0061lg":"none",'), goodClaims, key),
+  ],
+  [
+    'a header with __proto__',
+    'token_malformed',
+    () => forge(headerText.replace('{', '{"__proto__":{},'), goodClaims, key),
+  ],
   // Algorithm and kind.
   ['alg none with its signature', 'token_algorithm', withHeader({ alg: 'none' })],
   ['alg None', 'token_algorithm', withHeader({ alg: 'None' })],
@@ -96,7 +119,11 @@ const forged: readonly (readonly [string, string, () => string])[] = [
   ['alg null', 'token_algorithm', withHeader({ alg: null })],
   ['alg ES384', 'token_algorithm', withHeader({ alg: 'ES384' })],
   ['alg EdDSA', 'token_algorithm', () => strangeEd()],
-  ['alg RS256', 'token_algorithm', () => strange('RS256', generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey)],
+  [
+    'alg RS256',
+    'token_algorithm',
+    () => strange('RS256', generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey),
+  ],
   ['alg HS256 keyed with the public key', 'token_algorithm', hmacWithPublicKey],
   ['a JWT-SVID', 'token_type', withHeader({ typ: 'JWT' })],
   ['a JWT-SVID of type JOSE', 'token_type', withHeader({ typ: 'JOSE' })],
@@ -126,8 +153,16 @@ const forged: readonly (readonly [string, string, () => string])[] = [
   ['a kid with SQL', 'token_key_unknown', withHeader({ kid: "x' UNION SELECT 'key" })],
   ['a kid that names a method of objects', 'token_key_unknown', withHeader({ kid: 'toString' })],
   // Signature.
-  ['another key', 'token_signature', () => forge(goodHeader, goodClaims, generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)],
-  ['a changed payload', 'token_signature', () => `${parts()[0]}.${toBase64url(utf8(claimsText.replace('planner', 'admin')))}.${parts()[2]}`],
+  [
+    'another key',
+    'token_signature',
+    () => forge(goodHeader, goodClaims, generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey),
+  ],
+  [
+    'a changed payload',
+    'token_signature',
+    () => `${parts()[0]}.${toBase64url(utf8(claimsText.replace('planner', 'admin')))}.${parts()[2]}`,
+  ],
   ['a signature of zeros', 'token_signature', signatureOf(() => new Uint8Array(64))],
   ['r and s equal to the order', 'token_signature', signatureOf(() => Uint8Array.of(...order, ...order))],
   ['r of zero', 'token_signature', signatureOf((bytes) => Uint8Array.of(...new Uint8Array(32), ...bytes.slice(32)))],
@@ -143,14 +178,27 @@ const forged: readonly (readonly [string, string, () => string])[] = [
       [`${name} as an array`, 'token_claims', withClaims({ [name]: [goodClaims[name]] })],
       [`${name} as an object`, 'token_claims', withClaims({ [name]: { value: goodClaims[name] } })],
       [`${name} as a boolean`, 'token_claims', withClaims({ [name]: true })],
-      [`${name} twice`, 'token_claims', () => forge(goodHeader, claimsText.replace('{', `{${JSON.stringify({ [name]: goodClaims[name] }).slice(1, -1)},`), key)],
+      [
+        `${name} twice`,
+        'token_claims',
+        () =>
+          forge(
+            goodHeader,
+            claimsText.replace('{', `{${JSON.stringify({ [name]: goodClaims[name] }).slice(1, -1)},`),
+            key,
+          ),
+      ],
     ],
   ),
   ...(['iat', 'nbf', 'exp', epochClaim] as const).flatMap((name): (readonly [string, string, () => string])[] => [
     [`${name} as a text`, 'token_claims', withClaims({ [name]: String(goodClaims[name]) })],
     [`${name} with a fraction`, 'token_claims', withClaims({ [name]: goodClaims[name] + 0.5 })],
     [`${name} of 1e400`, 'token_claims', withRawClaims(`"${name}":${goodClaims[name]}`, `"${name}":1e400`)],
-    [`${name} beyond 2^53`, 'token_claims', withRawClaims(`"${name}":${goodClaims[name]}`, `"${name}":9007199254740993`)],
+    [
+      `${name} beyond 2^53`,
+      'token_claims',
+      withRawClaims(`"${name}":${goodClaims[name]}`, `"${name}":9007199254740993`),
+    ],
     [`${name} negative`, 'token_claims', withClaims({ [name]: -1 })],
   ]),
   ['an empty iss', 'token_claims', withClaims({ iss: '' })],
@@ -158,7 +206,11 @@ const forged: readonly (readonly [string, string, () => string])[] = [
   ['a jti of 129 characters', 'token_claims', withClaims({ jti: 'x'.repeat(129) })],
   ['an unknown claim', 'token_claims', withClaims({ scope: 'files:read' })],
   ['roles in the token', 'token_claims', withClaims({ roles: ['admin'] })],
-  ['a claim __proto__', 'token_claims', () => forge(goodHeader, claimsText.replace('{', '{"__proto__":{"admin":true},'), key)],
+  [
+    'a claim __proto__',
+    'token_claims',
+    () => forge(goodHeader, claimsText.replace('{', '{"__proto__":{"admin":true},'), key),
+  ],
   ['a cnf with a jwk', 'token_claims', () => forge(goodHeader, { ...goodClaims, cnf: { jwk: signer.key.jwk } }, key)],
   ['a cnf with a jkt beside', 'token_claims', withClaims({ cnf: { 'x5t#S256': fingerprint, jkt: fingerprint } })],
   ['an empty cnf', 'token_claims', withClaims({ cnf: {} })],
@@ -188,12 +240,32 @@ const forged: readonly (readonly [string, string, () => string])[] = [
   ['a lifetime of a year', 'token_lifetime', withClaims({ exp: now + 31_536_000 })],
   ['exp at iat', 'token_lifetime', withClaims({ iat: now + 10, exp: now + 10 })],
   ['exp before nbf', 'token_lifetime', withClaims({ nbf: now + 300 })],
-  ['the subject of another trust domain', 'token_subject', withClaims({ sub: 'spiffe://evil.example/agent/planner', client_id: 'spiffe://evil.example/agent/planner' })],
+  [
+    'the subject of another trust domain',
+    'token_subject',
+    withClaims({ sub: 'spiffe://evil.example/agent/planner', client_id: 'spiffe://evil.example/agent/planner' }),
+  ],
   ['a subject that is no SPIFFE ID', 'token_subject', withClaims({ sub: 'planner', client_id: 'planner' })],
-  ['the trust domain itself as subject', 'token_subject', withClaims({ sub: 'spiffe://example.org', client_id: 'spiffe://example.org' })],
-  ['a presenter that is not the subject, without act', 'token_subject', withClaims({ client_id: 'spiffe://example.org/agent/other' })],
-  ['a presenter that is not the current actor', 'token_subject', withClaims(delegated({ act: { sub: 'spiffe://example.org/agent/third' } }))],
-  ['an actor of another trust domain', 'token_subject', withClaims(delegated({ act: { sub: goodClaims.client_id, act: { sub: 'spiffe://evil.example/a' } } }))],
+  [
+    'the trust domain itself as subject',
+    'token_subject',
+    withClaims({ sub: 'spiffe://example.org', client_id: 'spiffe://example.org' }),
+  ],
+  [
+    'a presenter that is not the subject, without act',
+    'token_subject',
+    withClaims({ client_id: 'spiffe://example.org/agent/other' }),
+  ],
+  [
+    'a presenter that is not the current actor',
+    'token_subject',
+    withClaims(delegated({ act: { sub: 'spiffe://example.org/agent/third' } })),
+  ],
+  [
+    'an actor of another trust domain',
+    'token_subject',
+    withClaims(delegated({ act: { sub: goodClaims.client_id, act: { sub: 'spiffe://evil.example/a' } } })),
+  ],
   ['another certificate', 'token_binding', withClaims({ cnf: { 'x5t#S256': `${'B'.repeat(42)}E` } })],
   ['an earlier epoch', 'token_epoch', withClaims({ [epochClaim]: 6 })],
 ]
@@ -231,10 +303,14 @@ describe('what an accepted token says', () => {
   })
   test('members in any order and with whitespace are accepted', () => {
     const turned = Object.fromEntries(Object.entries(goodClaims).reverse())
-    assert.equal(verdictOf(forge({ kid, typ: 'at+jwt', alg: 'ES256' }, JSON.stringify(turned, null, 2), key), signer.check), 'accepted')
+    assert.equal(
+      verdictOf(forge({ kid, typ: 'at+jwt', alg: 'ES256' }, JSON.stringify(turned, null, 2), key), signer.check),
+      'accepted',
+    )
   })
   test('four actors are accepted and five are not', () => {
-    const at = (depth: number) => verdictOf(forge(goodHeader, { ...goodClaims, ...delegated({ act: actChain(depth) }) }, key), signer.check)
+    const at = (depth: number) =>
+      verdictOf(forge(goodHeader, { ...goodClaims, ...delegated({ act: actChain(depth) }) }, key), signer.check)
     assert.deepEqual([1, 2, 3, 4, 5].map(at), ['accepted', 'accepted', 'accepted', 'accepted', 'token_claims'])
   })
   test('leeway is 30 s to either side', () => {
@@ -258,7 +334,7 @@ describe('mutations', () => {
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ \n"{}'
   test('no other text of the same length is accepted', () => {
     fc.assert(
-      fc.property(fc.nat(good.length - 1), fc.constantFrom(...alphabet), (at, letter) => {
+      fc.property(fc.nat(good.length - 1), fc.constantFrom(...alphabet.split('')), (at, letter) => {
         const mutant = good.slice(0, at) + letter + good.slice(at + 1)
         return mutant === good || verdictOf(mutant, signer.check) !== 'accepted'
       }),
@@ -274,7 +350,10 @@ describe('mutations', () => {
       { numRuns: 500 },
     )
     fc.assert(
-      fc.property(fc.string({ maxLength: 300, unit: 'binary' }), (text) => verdictOf(text, signer.check) !== 'accepted'),
+      fc.property(
+        fc.string({ maxLength: 300, unit: 'binary' }),
+        (text) => verdictOf(text, signer.check) !== 'accepted',
+      ),
       { numRuns: 300 },
     )
   })
@@ -293,14 +372,18 @@ describe('mutations', () => {
 
 describe('jose as an oracle', () => {
   test('jose accepts what we mint', async () => {
-    const { payload, protectedHeader } = await jose.jwtVerify(good, await jose.importJWK({ ...signer.key.jwk }, 'ES256'), {
-      algorithms: ['ES256'],
-      issuer: goodClaims.iss,
-      audience: goodClaims.aud,
-      typ: 'at+jwt',
-      currentDate: new Date(now * 1000),
-      requiredClaims: ['exp', 'nbf', 'iat', 'jti', 'sub'],
-    })
+    const { payload, protectedHeader } = await jose.jwtVerify(
+      good,
+      await jose.importJWK({ ...signer.key.jwk }, 'ES256'),
+      {
+        algorithms: ['ES256'],
+        issuer: goodClaims.iss,
+        audience: goodClaims.aud,
+        typ: 'at+jwt',
+        currentDate: new Date(now * 1000),
+        requiredClaims: ['exp', 'nbf', 'iat', 'jti', 'sub'],
+      },
+    )
     assert.deepEqual(payload, goodClaims)
     assert.deepEqual(protectedHeader, goodHeader)
   })
@@ -311,15 +394,15 @@ describe('jose as an oracle', () => {
   test('jose refuses every forged token whose signature we refuse', async () => {
     const joseKey = await jose.importJWK({ ...signer.key.jwk }, 'ES256')
     const refusedByUs = forged.filter(([, code]) => code === 'token_signature')
-    for (const [what, , make] of refusedByUs) await assert.rejects(jose.jwtVerify(make(), joseKey, { currentDate: new Date(now * 1000) }), what)
+    for (const [what, , make] of refusedByUs)
+      await assert.rejects(jose.jwtVerify(make(), joseKey, { currentDate: new Date(now * 1000) }), what)
   })
 })
 
 describe('minting', () => {
   const refused = (change: object) =>
-    assert.rejects(
-      mintToken({ ...goodClaims, ...change } as AccessTokenClaims, { kid, signKey: signer.key.signKey }),
-      (error) => isDoorwardError(error, 'token_claims_invalid'),
+    assert.rejects(mintToken({ ...goodClaims, ...change }, { kid, signKey: signer.key.signKey }), (error) =>
+      isDoorwardError(error, 'token_claims_invalid'),
     )
   test('claims that would be refused are not signed', async () => {
     await refused({ jti: '' })
@@ -329,7 +412,9 @@ describe('minting', () => {
     await refused({ aud: ['a'] })
     await refused({ iat: now + 0.5 })
     await refused({ sub: 's'.repeat(2000), client_id: 'c'.repeat(2000) })
-    await assert.rejects(mintToken(goodClaims, { kid: '', signKey: signer.key.signKey }), (error) => isDoorwardError(error, 'token_claims_invalid'))
+    await assert.rejects(mintToken(goodClaims, { kid: '', signKey: signer.key.signKey }), (error) =>
+      isDoorwardError(error, 'token_claims_invalid'),
+    )
   })
 })
 
@@ -337,14 +422,27 @@ describe('the key set', () => {
   test('a prepared key verifies nothing; published, active and retired keys do', async () => {
     const { jwk } = await generateP256()
     const states = ['prepared', 'published', 'active', 'retired'] as const
-    const set = keySetOf(states.map((state) => ({ kid: state, state, jwk })), importP256)
+    const set = keySetOf(
+      states.map((state) => ({ kid: state, state, jwk })),
+      importP256,
+    )
     assert.deepEqual([...set.keys()], ['published', 'active', 'retired'])
   })
   test('a point off the curve and a repeated id are errors', async () => {
     const { jwk } = await generateP256()
     const invalid = (error: unknown) => isDoorwardError(error, 'token_key_invalid')
     assert.throws(() => keySetOf([{ kid: 'a', state: 'active', jwk: { ...jwk, y: jwk.x } }], importP256), invalid)
-    assert.throws(() => keySetOf([{ kid: 'a', state: 'active', jwk }, { kid: 'a', state: 'retired', jwk }], importP256), invalid)
+    assert.throws(
+      () =>
+        keySetOf(
+          [
+            { kid: 'a', state: 'active', jwk },
+            { kid: 'a', state: 'retired', jwk },
+          ],
+          importP256,
+        ),
+      invalid,
+    )
   })
   test('a key under another id does not verify', async () => {
     const keys = keySetOf([{ kid: 'other', state: 'active', jwk: signer.key.jwk }], importP256)

@@ -67,7 +67,9 @@ export function readExtensions(sequence: DerNode | undefined): CertificateExtens
     extendedKeyUsage: read(EXTENSION.extendedKeyUsage, readPurposes),
     basicConstraints: read(EXTENSION.basicConstraints, readBasicConstraints),
     subjectAltNames: read(EXTENSION.subjectAltName, readSubjectAltNames),
-    subjectKeyId: read(EXTENSION.subjectKeyId, (node) => hex(expectTag(node, TAG.octetString, 'a key identifier').content)),
+    subjectKeyId: read(EXTENSION.subjectKeyId, (node) =>
+      hex(expectTag(node, TAG.octetString, 'a key identifier').content),
+    ),
     authorityKeyId: read(EXTENSION.authorityKeyId, readAuthorityKeyId),
     unknownCritical: [...raw].filter(([oid, { critical }]) => critical && !known.includes(oid)).map(([oid]) => oid),
   }
@@ -84,7 +86,10 @@ function rawExtensions(sequence: DerNode): Map<string, RawExtension> {
     if (flag?.content[0] === 0) throw derError('an encoded default criticality')
     const oid = oidText(parts[0]!)
     if (out.has(oid)) throw derError(`extension ${oid} twice`)
-    out.set(oid, { critical: flag !== null, value: expectTag(parts.at(-1), TAG.octetString, 'an extension value').content })
+    out.set(oid, {
+      critical: flag !== null,
+      value: expectTag(parts.at(-1), TAG.octetString, 'an extension value').content,
+    })
   }
   return out
 }
@@ -93,7 +98,8 @@ function readKeyUsage(node: DerNode, critical: boolean): KeyUsage {
   const { content } = expectTag(node, TAG.bitString, 'key usage bits')
   const last = content[content.length - 1]!
   const padded = content.length > 1 && (last & (1 << content[0]!)) === 0
-  if (content.length < 2 || content.length > 3 || padded) throw derError('key usage that is empty or has trailing zero bits')
+  if (content.length < 2 || content.length > 3 || padded)
+    throw derError('key usage that is empty or has trailing zero bits')
   const bits = content[1]!
   return {
     critical,
@@ -113,9 +119,11 @@ function readBasicConstraints(node: DerNode, critical: boolean): BasicConstraint
   const { children } = expectTag(node, TAG.sequence, 'basic constraints')
   const flag = children[0]?.tag === TAG.boolean ? children[0] : undefined
   const rest = flag === undefined ? children : children.slice(1)
-  if (flag?.content[0] === 0 || rest.length > 1) throw derError('basic constraints with an encoded default or more parts')
+  if (flag?.content[0] === 0 || rest.length > 1)
+    throw derError('basic constraints with an encoded default or more parts')
   const path = rest.length === 0 ? null : expectTag(rest[0], TAG.integer, 'a path length').content
-  if (path !== null && (path.length !== 1 || path[0]! > 0x7f)) throw derError('a path length that is negative or above 127')
+  if (path !== null && (path.length !== 1 || path[0]! > 0x7f))
+    throw derError('a path length that is negative or above 127')
   return { critical, ca: flag !== undefined, pathLength: path === null ? null : path[0]! }
 }
 
@@ -142,7 +150,8 @@ function readSubjectAltNames(node: DerNode, critical: boolean): SubjectAltNames 
 
 /** Names are visible ASCII: a control character or a space is how one name has been made to look like two. */
 function visibleText({ content }: DerNode): string {
-  if (!content.every((byte) => byte > 0x20 && byte < 0x7f)) throw derError('a name with a character that is not visible ASCII')
+  if (!content.every((byte) => byte > 0x20 && byte < 0x7f))
+    throw derError('a name with a character that is not visible ASCII')
   return String.fromCharCode(...content)
 }
 

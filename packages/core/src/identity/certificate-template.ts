@@ -165,7 +165,11 @@ export async function buildCertificate(template: CertificateTemplate, signKey: S
     ),
   })
   const signature = ecdsaToDer(await signKey.sign(new Uint8Array(AsnConvert.serialize(tbs))))
-  const certificate = new Certificate({ tbsCertificate: tbs, signatureAlgorithm: algorithm, signatureValue: signature.slice().buffer })
+  const certificate = new Certificate({
+    tbsCertificate: tbs,
+    signatureAlgorithm: algorithm,
+    signatureValue: signature.slice().buffer,
+  })
   return new Uint8Array(AsnConvert.serialize(certificate))
 }
 

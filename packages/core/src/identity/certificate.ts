@@ -62,7 +62,8 @@ export function readCertificate(
   der: Uint8Array,
   { sha256 }: { readonly sha256: Sha256 },
 ): PeerCertificate | CertificateProblem {
-  if (der.length > MAX_BYTES) return { problem: 'certificate_too_large', message: `${der.length} bytes, at most ${MAX_BYTES}` }
+  if (der.length > MAX_BYTES)
+    return { problem: 'certificate_too_large', message: `${der.length} bytes, at most ${MAX_BYTES}` }
   try {
     // A copy: what was judged cannot be changed through the caller's buffer.
     return certificateOf(readDer(new Uint8Array(der)), sha256)
@@ -114,7 +115,8 @@ function parts(node: DerNode | undefined, count: number, what: string): readonly
 function readVersion(node: DerNode): number {
   const { content } = expectTag(node.children[0], TAG.integer, 'a version')
   const value = content[0]!
-  if (node.children.length !== 1 || content.length !== 1 || (value !== 1 && value !== 2)) throw derError('an unknown version')
+  if (node.children.length !== 1 || content.length !== 1 || (value !== 1 && value !== 2))
+    throw derError('an unknown version')
   return value + 1
 }
 
@@ -129,12 +131,15 @@ function readSerial(content: Uint8Array): { serial: string; serialValid: boolean
 function extensionsOf(rest: readonly DerNode[], version: number): DerNode | undefined {
   if (rest.length === 0) return undefined
   const [node] = rest
-  if (rest.length > 1 || node?.tag !== 0xa3 || node.children.length !== 1) throw derError('unknown fields after the public key')
+  if (rest.length > 1 || node?.tag !== 0xa3 || node.children.length !== 1)
+    throw derError('unknown fields after the public key')
   if (version !== 3) throw derError('extensions in a certificate that is not version 3')
   return node.children[0]
 }
 
-function namesOf({ subjectAltNames }: CertificateExtensions): Pick<PeerCertificate, 'spiffeId' | 'uris' | 'dnsNames' | 'ipAddresses'> {
+function namesOf({
+  subjectAltNames,
+}: CertificateExtensions): Pick<PeerCertificate, 'spiffeId' | 'uris' | 'dnsNames' | 'ipAddresses'> {
   const { uris, dnsNames, ipAddresses } = subjectAltNames ?? { uris: [], dnsNames: [], ipAddresses: [] }
   const [uri] = uris
   const id = uris.length === 1 && uri !== undefined ? readSpiffeId(uri) : null
@@ -147,7 +152,8 @@ const GENERALIZED_TIME = /^\d{14}Z$/
 /** RFC 5280 §4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050 on, seconds present, Z, no fraction. */
 function readTime({ tag, content }: DerNode): EpochSeconds {
   const text = String.fromCharCode(...content.subarray(0, 16))
-  if (content.length > 15 || !(tag === TAG.utcTime ? UTC_TIME : GENERALIZED_TIME).test(text)) throw derError('a time in another form')
+  if (content.length > 15 || !(tag === TAG.utcTime ? UTC_TIME : GENERALIZED_TIME).test(text))
+    throw derError('a time in another form')
   if (tag !== TAG.utcTime && tag !== TAG.generalizedTime) throw derError('expected a time')
   const full = tag === TAG.utcTime ? (text < '50' ? '20' : '19') + text : text
   if (tag === TAG.generalizedTime && full < '2050') throw derError('a GeneralizedTime before 2050')
@@ -182,7 +188,10 @@ const EMPTY_NAME_BYTES = 2
 export function checkSvidLeaf(cert: PeerCertificate, trustDomain: string): LeafProblem | null {
   for (const [code, message, holds] of LEAF_RULES) if (!holds(cert)) return { code, message }
   if (cert.spiffeId?.trustDomain === trustDomain) return null
-  return { code: 'svid_trust_domain', message: `expected an id of ${trustDomain}, got ${JSON.stringify(cert.uris[0] ?? '')}` }
+  return {
+    code: 'svid_trust_domain',
+    message: `expected an id of ${trustDomain}, got ${JSON.stringify(cert.uris[0] ?? '')}`,
+  }
 }
 
 type LeafRule = readonly [code: string, message: string, holds: (cert: PeerCertificate) => boolean]
@@ -192,14 +201,26 @@ const LEAF_RULES: readonly LeafRule[] = [
   ['svid_serial', 'expected a positive serial number of at most 20 octets', ({ serialValid }) => serialValid],
   ['svid_signature_algorithm', 'expected ecdsa-with-SHA256', ({ signature }) => signature !== null],
   ['svid_key', 'expected a P-256 public key', ({ publicJwk }) => publicJwk !== null],
-  ['svid_critical_extension', 'a critical extension that is not understood', (cert) => cert.extensions.unknownCritical.length === 0],
+  [
+    'svid_critical_extension',
+    'a critical extension that is not understood',
+    (cert) => cert.extensions.unknownCritical.length === 0,
+  ],
   ['svid_ca', 'expected a leaf, got a signing certificate', (cert) => !cert.isCa && !pathLengthGiven(cert)],
-  ['svid_key_usage', 'expected critical key usage with digitalSignature and without keyCertSign and cRLSign', leafKeyUsage],
+  [
+    'svid_key_usage',
+    'expected critical key usage with digitalSignature and without keyCertSign and cRLSign',
+    leafKeyUsage,
+  ],
   ['svid_extended_key_usage', 'expected serverAuth and clientAuth', leafPurposes],
   ['svid_uri', 'expected exactly one URI name', ({ uris }) => uris.length === 1],
   ['svid_san_critical', 'expected critical names beside an empty subject', sanCriticality],
   ['svid_id', 'expected a SPIFFE ID as URI name', ({ spiffeId }) => spiffeId !== null],
-  ['svid_path', 'expected a SPIFFE ID with a path', ({ spiffeId }) => spiffeId !== null && spiffeId.segments.length > 0],
+  [
+    'svid_path',
+    'expected a SPIFFE ID with a path',
+    ({ spiffeId }) => spiffeId !== null && spiffeId.segments.length > 0,
+  ],
   ['svid_validity', 'expected notBefore before notAfter', ({ notBefore, notAfter }) => notBefore < notAfter],
 ]
 
@@ -208,11 +229,14 @@ function pathLengthGiven(cert: PeerCertificate): boolean {
 }
 
 function leafKeyUsage({ extensions: { keyUsage } }: PeerCertificate): boolean {
-  return keyUsage !== null && keyUsage.critical && keyUsage.digitalSignature && !keyUsage.keyCertSign && !keyUsage.crlSign
+  return (
+    keyUsage !== null && keyUsage.critical && keyUsage.digitalSignature && !keyUsage.keyCertSign && !keyUsage.crlSign
+  )
 }
 
 function leafPurposes({ extensions: { extendedKeyUsage } }: PeerCertificate): boolean {
-  if (extendedKeyUsage === null || !extendedKeyUsage.includes(SERVER_AUTH) || !extendedKeyUsage.includes(CLIENT_AUTH)) return false
+  if (extendedKeyUsage === null || !extendedKeyUsage.includes(SERVER_AUTH) || !extendedKeyUsage.includes(CLIENT_AUTH))
+    return false
   return extendedKeyUsage.every((purpose) => purpose === SERVER_AUTH || purpose === CLIENT_AUTH)
 }
 

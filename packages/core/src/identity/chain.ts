@@ -31,7 +31,8 @@ export function chainsToAnchor(
   if (now > leaf.notAfter) return problem('certificate_expired', `notAfter was ${leaf.notAfter}`)
   if (now < leaf.notBefore) return problem('certificate_not_yet_valid', `notBefore is ${leaf.notBefore}`)
   const anchor = anchors.find((candidate) => issued(candidate, leaf))
-  if (anchor === undefined) return problem('chain_issuer_unknown', `no anchor has key id ${leaf.authorityKeyId ?? 'none'}`)
+  if (anchor === undefined)
+    return problem('chain_issuer_unknown', `no anchor has key id ${leaf.authorityKeyId ?? 'none'}`)
   const wrong = checkAnchor(anchor, now, importP256)
   if (wrong !== null) return wrong
   if (!signedBy(leaf, anchor, importP256)) return problem('chain_signature', 'the signature is not by the anchor')

@@ -6,7 +6,15 @@ import type { JsonValue } from '../json-value.ts'
 import type { ImportP256, P256Jwk, Sha256, SignKey, VerifyKey } from '../primitives.ts'
 import type { EpochSeconds } from '../time.ts'
 import { jwkThumbprint, readP256Jwk } from './jwk.ts'
-import { payloadBytes, refusal, signPayload, signatureHolds, signedBytes, statementSkewSeconds, statementVersion } from './signed-statement.ts'
+import {
+  payloadBytes,
+  refusal,
+  signPayload,
+  signatureHolds,
+  signedBytes,
+  statementSkewSeconds,
+  statementVersion,
+} from './signed-statement.ts'
 import type { SignedPayload, StatementRefusal } from './signed-statement.ts'
 import { exactObject, isCount, isSeconds, isText } from './strict-members.ts'
 import type { Delegation } from './trust-state.ts'
@@ -39,7 +47,11 @@ const LIMITS = { maxBytes: MAX_PAYLOAD, maxDepth: 2, maxKeys: 16 }
 const MEMBERS = ['v', 'trust_domain', 'version', 'key', 'issued_at', 'expires_at']
 
 /** Signs a delegation with the recovery root. Throws what custody throws. */
-export async function signDelegation(delegation: Delegation, rootKey: SignKey, root: P256Jwk): Promise<SignedDelegation> {
+export async function signDelegation(
+  delegation: Delegation,
+  rootKey: SignKey,
+  root: P256Jwk,
+): Promise<SignedDelegation> {
   const { kty, crv, x, y } = delegation.key
   const document = {
     v: statementVersion,
@@ -63,21 +75,24 @@ export function openDelegation(signed: SignedDelegation, check: DelegationCheck)
   }
   const root = check.importP256(signed.root)
   const payload = payloadBytes(signed, MAX_PAYLOAD)
-  if (root === null || payload === null) return refusal('delegation_malformed', 'expected a P-256 root and a base64url payload')
+  if (root === null || payload === null)
+    return refusal('delegation_malformed', 'expected a P-256 root and a base64url payload')
   if (!signatureHolds('delegation', payload, signed.signature, root)) {
     return refusal('delegation_signature', 'the delegation is not signed by its root')
   }
   const scan = scanJson(payload, LIMITS)
   const delegation = scan.ok ? readDelegation(scan.value) : null
   const key = delegation === null ? null : check.importP256(delegation.key)
-  if (delegation === null || key === null) return refusal('delegation_malformed', `expected exactly ${MEMBERS.join(', ')}`)
+  if (delegation === null || key === null)
+    return refusal('delegation_malformed', `expected exactly ${MEMBERS.join(', ')}`)
   const digest = toBase64url(check.sha256(signedBytes('delegation', payload)))
   return judge(delegation, check) ?? { delegation, digest, key }
 }
 
 function judge(delegation: Delegation, { trustDomain, now }: DelegationCheck): StatementRefusal | null {
   if (delegation.trustDomain !== trustDomain) return refusal('delegation_trust_domain', `expected ${trustDomain}`)
-  if (now >= delegation.expiresAt) return refusal('delegation_expired', `the delegation ended at ${delegation.expiresAt}`)
+  if (now >= delegation.expiresAt)
+    return refusal('delegation_expired', `the delegation ended at ${delegation.expiresAt}`)
   if (now < delegation.issuedAt - statementSkewSeconds) {
     return refusal('delegation_not_yet_valid', `the delegation starts at ${delegation.issuedAt}`)
   }

@@ -110,7 +110,8 @@ const UNIVERSAL: Readonly<Record<number, Check>> = {
   [TAG.null]: ({ content }) => (content.length === 0 ? null : 'a null with content'),
   [TAG.oid]: ({ content }) => oidProblem(content),
   [TAG.utf8String]: ({ content }) => utf8Problem(content),
-  [TAG.printableString]: ({ content }) => (content.every(isPrintable) ? null : 'a PrintableString with another character'),
+  [TAG.printableString]: ({ content }) =>
+    content.every(isPrintable) ? null : 'a PrintableString with another character',
   [TAG.ia5String]: ({ content }) => (content.every((b) => b < 0x80) ? null : 'an IA5String with a byte above 7F'),
   [TAG.utcTime]: fine,
   [TAG.generalizedTime]: fine,
@@ -128,7 +129,8 @@ function integerProblem(content: Uint8Array): string | null {
 
 function bitStringProblem(content: Uint8Array): string | null {
   const unused = content[0]
-  if (unused === undefined || unused > 7 || (content.length === 1 && unused !== 0)) return 'a bit string with wrong padding'
+  if (unused === undefined || unused > 7 || (content.length === 1 && unused !== 0))
+    return 'a bit string with wrong padding'
   const last = content[content.length - 1]!
   return content.length > 1 && (last & ((1 << unused) - 1)) !== 0 ? 'a bit string with set padding bits' : null
 }

@@ -5,7 +5,14 @@ import { scanJson } from '../json/scan.ts'
 import type { JsonValue } from '../json-value.ts'
 import type { SignKey, VerifyKey } from '../primitives.ts'
 import type { EpochSeconds } from '../time.ts'
-import { payloadBytes, refusal, signPayload, signatureHolds, statementSkewSeconds, statementVersion } from './signed-statement.ts'
+import {
+  payloadBytes,
+  refusal,
+  signPayload,
+  signatureHolds,
+  statementSkewSeconds,
+  statementVersion,
+} from './signed-statement.ts'
 import type { SignedPayload, StatementRefusal } from './signed-statement.ts'
 import type { TrustStateVersion } from './signed-trust-state.ts'
 import { exactObject, isCount, isSeconds, isText } from './strict-members.ts'
@@ -60,17 +67,23 @@ export function openHeartbeat(message: SignedHeartbeat, check: HeartbeatCheck): 
 }
 
 function judgeTime({ time }: Heartbeat, { now, after, current }: HeartbeatCheck): StatementRefusal | null {
-  if (now >= current.delegationExpiresAt) return refusal('delegation_expired', `the delegation ended at ${current.delegationExpiresAt}`)
+  if (now >= current.delegationExpiresAt)
+    return refusal('delegation_expired', `the delegation ended at ${current.delegationExpiresAt}`)
   if (time < now - statementSkewSeconds) return refusal('heartbeat_stale', `of ${time}, now is ${now}`)
   if (after !== undefined && time < after) return refusal('heartbeat_stale', `of ${time}, the last one was of ${after}`)
   return time > now + statementSkewSeconds ? refusal('heartbeat_not_yet_valid', `of ${time}, now is ${now}`) : null
 }
 
-function judgeVersion(heartbeat: Heartbeat, { trustDomain, current }: HeartbeatCheck): OpenedHeartbeat | StatementRefusal {
+function judgeVersion(
+  heartbeat: Heartbeat,
+  { trustDomain, current }: HeartbeatCheck,
+): OpenedHeartbeat | StatementRefusal {
   if (heartbeat.trustDomain !== trustDomain) return refusal('heartbeat_trust_domain', `expected ${trustDomain}`)
-  if (heartbeat.delegation !== current.delegation) return refusal('heartbeat_delegation', `expected delegation ${current.delegation}`)
+  if (heartbeat.delegation !== current.delegation)
+    return refusal('heartbeat_delegation', `expected delegation ${current.delegation}`)
   const order = compareStates(heartbeat, current)
-  if (order === 'older') return refusal('heartbeat_rollback', `got sequence ${heartbeat.sequence}, holding ${current.sequence}`)
+  if (order === 'older')
+    return refusal('heartbeat_rollback', `got sequence ${heartbeat.sequence}, holding ${current.sequence}`)
   if (order === 'same' && heartbeat.digest !== current.digest) {
     return refusal('heartbeat_equivocation', `another content of sequence ${heartbeat.sequence}`)
   }

@@ -58,10 +58,13 @@ export function parseJoinString(text: string): JoinString {
 function readDocument(value: JsonValue): JoinString {
   const document = exactObject(value, ['trust_domain', 'address', 'trust_state', 'root'], ['token', 'spiffe_id'])
   if (document === null) throw invalid('trust domain, address, trust state, root and at most token and SPIFFE ID')
-  const { trust_domain, address, trust_state, root, token, spiffe_id } = document as Readonly<Record<string, JsonValue | undefined>>
+  const { trust_domain, address, trust_state, root, token, spiffe_id } = document as Readonly<
+    Record<string, JsonValue | undefined>
+  >
   const domain = isText(trust_domain, 255) ? readSpiffeId(`spiffe://${trust_domain}`) : null
   if (domain === null || 'problem' in domain || domain.segments.length > 0) throw invalid('a trust domain')
-  if (!isText(address, 300) || Number(ADDRESS.exec(address)?.[1] ?? '65536') > 65535) throw invalid('an address host:port')
+  if (!isText(address, 300) || Number(ADDRESS.exec(address)?.[1] ?? '65536') > 65535)
+    throw invalid('an address host:port')
   if (!isText(trust_state, 43) || !FINGERPRINT.test(trust_state)) throw invalid('a trust-state fingerprint')
   if (!isText(root, 43) || !FINGERPRINT.test(root)) throw invalid('a recovery-root fingerprint')
   const { trustDomain } = domain

@@ -23,10 +23,7 @@ export function jwkThumbprint(jwk: P256Jwk, sha256: Sha256): string {
 }
 
 /** SubjectPublicKeyInfo up to the coordinates: id-ecPublicKey with prime256v1, an uncompressed point (RFC 5480 §2). */
-const SPKI_HEAD = Uint8Array.of(
-  ...[0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01],
-  ...[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04],
-)
+const SPKI_HEAD = fromBase64url('MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE') ?? new Uint8Array()
 const SPKI_LENGTH = SPKI_HEAD.length + 64
 
 /** The key of a DER SubjectPublicKeyInfo, or null for any other key type, curve or point form. */

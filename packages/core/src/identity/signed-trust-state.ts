@@ -6,7 +6,14 @@ import type { ImportP256, Sha256, SignKey, VerifyKey } from '../primitives.ts'
 import type { EpochSeconds } from '../time.ts'
 import { openDelegation } from './delegation.ts'
 import type { OpenedDelegation, SignedDelegation } from './delegation.ts'
-import { payloadBytes, refusal, signPayload, signatureHolds, signedBytes, statementSkewSeconds } from './signed-statement.ts'
+import {
+  payloadBytes,
+  refusal,
+  signPayload,
+  signatureHolds,
+  signedBytes,
+  statementSkewSeconds,
+} from './signed-statement.ts'
 import type { SignedPayload, StatementRefusal } from './signed-statement.ts'
 import { compareStates } from './trust-state.ts'
 import type { TrustState } from './trust-state.ts'
@@ -78,23 +85,30 @@ export function openTrustState(message: SignedTrustState, check: TrustStateCheck
   const delegated = openDelegation(message.delegation, check)
   if ('code' in delegated) return delegated
   const payload = payloadBytes(message, trustStateLimits.payloadBytes)
-  if (payload === null) return refusal('trust_state_too_large', `expected at most ${trustStateLimits.payloadBytes} bytes of base64url`)
+  if (payload === null)
+    return refusal('trust_state_too_large', `expected at most ${trustStateLimits.payloadBytes} bytes of base64url`)
   if (!signatureHolds('trust-state', payload, message.signature, delegated.key)) {
     return refusal('trust_state_signature', 'the trust state is not signed by the delegated key')
   }
   const state = decodeTrustState(payload, check.sha256)
-  if (state === null) return refusal('trust_state_malformed', 'expected one trust state of version 1 without unknown members')
+  if (state === null)
+    return refusal('trust_state_malformed', 'expected one trust state of version 1 without unknown members')
   const digest = trustStateDigest(payload, check.sha256)
   return judge(state, delegated, check) ?? place(state, digest, delegated, check.current)
 }
 
-function judge(state: TrustState, { delegation }: OpenedDelegation, { trustDomain, now }: TrustStateCheck): StatementRefusal | null {
+function judge(
+  state: TrustState,
+  { delegation }: OpenedDelegation,
+  { trustDomain, now }: TrustStateCheck,
+): StatementRefusal | null {
   if (state.trustDomain !== trustDomain) return refusal('trust_state_trust_domain', `expected ${trustDomain}`)
   if (state.delegation !== delegation.version) {
     return refusal('trust_state_delegation', `expected delegation ${delegation.version}, got ${state.delegation}`)
   }
   if (now >= state.expiresAt) return refusal('trust_state_expired', `the trust state ended at ${state.expiresAt}`)
-  if (now < state.issuedAt - statementSkewSeconds) return refusal('trust_state_not_yet_valid', `issued at ${state.issuedAt}`)
+  if (now < state.issuedAt - statementSkewSeconds)
+    return refusal('trust_state_not_yet_valid', `issued at ${state.issuedAt}`)
   return null
 }
 
@@ -111,7 +125,8 @@ function place(
   if (current !== undefined && forked(version, current, order)) {
     return refusal('trust_state_equivocation', `two different contents of ${name(version)}`)
   }
-  if (current !== undefined && epoch < current.epoch) return refusal('trust_state_rollback', `got epoch ${epoch}, holding ${current.epoch}`)
+  if (current !== undefined && epoch < current.epoch)
+    return refusal('trust_state_rollback', `got epoch ${epoch}, holding ${current.epoch}`)
   return { ...version, state, order, key, delegationExpiresAt: delegation.expiresAt }
 }
 

@@ -100,8 +100,12 @@ export interface SpiffeIdPattern {
  * Throws `spiffe_pattern_invalid`.
  */
 export function parseSpiffeIdPattern(text: string): SpiffeIdPattern {
-  const segments = text.startsWith('spiffe://') ? text.slice('spiffe://'.length).split('/').slice(1) : []
-  const literal = text.replaceAll('/**', '/x').replaceAll('/*', '/x')
+  const [domain = '', ...segments] = text.startsWith('spiffe://') ? text.slice('spiffe://'.length).split('/') : []
+  const literal = [
+    'spiffe:/',
+    domain,
+    ...segments.map((segment) => (segment === '*' || segment === '**' ? 'x' : segment)),
+  ].join('/')
   const id = readSpiffeId(literal)
   const problem =
     'problem' in id

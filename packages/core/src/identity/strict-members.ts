@@ -7,7 +7,11 @@ import type { EpochSeconds } from '../time.ts'
 type Json = JsonValue | undefined
 
 /** The value as an object with exactly the required members and at most the optional ones, else null. */
-export function exactObject(value: Json, required: readonly string[], optional: readonly string[] = []): JsonObject | null {
+export function exactObject(
+  value: Json,
+  required: readonly string[],
+  optional: readonly string[] = [],
+): JsonObject | null {
   if (!isJsonObject(value)) return null
   for (const name of required) if (!Object.hasOwn(value, name)) return null
   const names = Object.keys(value)

@@ -31,7 +31,10 @@ const LIMITS = { maxBytes: 1024 * 1024, maxDepth: 8, maxKeys: 10_000 }
 
 /** The bundle as JSON. Throws a TypeError for a certificate whose key is not P-256. */
 export function encodeTrustBundle(bundle: TrustBundle): string {
-  const keys = [...bundle.x509.map(x509Entry), ...bundle.jwt.map(({ kid, jwk }) => ({ use: 'jwt-svid', kid, ...bare(jwk) }))]
+  const keys = [
+    ...bundle.x509.map(x509Entry),
+    ...bundle.jwt.map(({ kid, jwk }) => ({ use: 'jwt-svid', kid, ...bare(jwk) })),
+  ]
   // A sequence has 64 bits, more than a JSON number made by JSON.stringify can hold.
   const head = [
     ...(bundle.sequence === null ? [] : [`"spiffe_sequence":${bundle.sequence}`]),
@@ -75,18 +78,22 @@ function readSequence(document: JsonObject, bytes: Uint8Array): bigint | null | 
   if (member(document, 'spiffe_sequence') === undefined) return null
   const sources = new Map<unknown, string | undefined>()
   let root: unknown
-  JSON.parse(fromUtf8(bytes), function (this: unknown, key: string, value: unknown, context?: { readonly source?: string }) {
-    if (key === 'spiffe_sequence') sources.set(this, context?.source)
-    root = value
-    return value
-  })
+  JSON.parse(
+    fromUtf8(bytes),
+    function (this: unknown, key: string, value: unknown, context?: { readonly source?: string }) {
+      if (key === 'spiffe_sequence') sources.set(this, context?.source)
+      root = value
+      return value
+    },
+  )
   const source = sources.get(root) ?? ''
   return /^(?:0|[1-9][0-9]{0,19})$/.test(source) && BigInt(source) < 2n ** 64n ? BigInt(source) : undefined
 }
 
 function readX509(entry: JsonObject, sha256: Sha256): PeerCertificate | null {
   const x5c = member(entry, 'x5c')
-  if (member(entry, 'use') !== 'x509-svid' || typeof member(entry, 'kty') !== 'string' || !Array.isArray(x5c)) return null
+  if (member(entry, 'use') !== 'x509-svid' || typeof member(entry, 'kty') !== 'string' || !Array.isArray(x5c))
+    return null
   const first: unknown = x5c[0]
   const der = typeof first === 'string' ? fromBase64(first) : null
   const certificate = der === null ? null : readCertificate(der, { sha256 })
@@ -99,4 +106,3 @@ function readJwt(entry: JsonObject): JwtBundleKey | null {
   const jwk = readP256Jwk({ kty, crv, x, y })
   return member(entry, 'use') === 'jwt-svid' && isText(kid, 256) && jwk !== null ? { kid, jwk } : null
 }
-

@@ -9,7 +9,16 @@ import { readP256Jwk } from './jwk.ts'
 import { readSpiffeId } from './spiffe-id.ts'
 import { statementVersion } from './signed-statement.ts'
 import { distinct, exactObject, isCount, isSeconds, isText, readList } from './strict-members.ts'
-import type { DeniedIdentity, Denials, Issued, RegisteredWorkload, SlotState, TokenKey, TrustAnchor, TrustState } from './trust-state.ts'
+import type {
+  DeniedIdentity,
+  Denials,
+  Issued,
+  RegisteredWorkload,
+  SlotState,
+  TokenKey,
+  TrustAnchor,
+  TrustState,
+} from './trust-state.ts'
 
 export const trustStateLimits = {
   payloadBytes: 16 * 1024 * 1024,
@@ -45,8 +54,16 @@ export function encodeTrustState(state: TrustState): Uint8Array {
     issued_at: state.issuedAt,
     expires_at: state.expiresAt,
     epoch: state.epoch,
-    anchors: state.anchors.map((one) => ({ key_id: one.keyId, state: one.state, certificate: toBase64(one.certificate) })),
-    token_keys: state.tokenKeys.map(({ kid, state: slot, jwk: { kty, crv, x, y } }) => ({ kid, state: slot, jwk: { kty, crv, x, y } })),
+    anchors: state.anchors.map((one) => ({
+      key_id: one.keyId,
+      state: one.state,
+      certificate: toBase64(one.certificate),
+    })),
+    token_keys: state.tokenKeys.map(({ kid, state: slot, jwk: { kty, crv, x, y } }) => ({
+      kid,
+      state: slot,
+      jwk: { kty, crv, x, y },
+    })),
     workloads: state.workloads.map(({ id, roles }) => ({ id, roles })),
     issued: state.issued.map(({ fingerprint, id, notAfter }) => ({ fingerprint, id, not_after: notAfter })),
     denied: {
@@ -97,7 +114,8 @@ function readAnchor(value: JsonValue, trustDomain: string, sha256: Sha256): Trus
   const item = exactObject(value, ['key_id', 'state', 'certificate'])
   if (item === null) return null
   const { key_id, state, certificate } = item as Members
-  if (!isSlotState(state) || typeof key_id !== 'string' || !KEY_ID.test(key_id) || typeof certificate !== 'string') return null
+  if (!isSlotState(state) || typeof key_id !== 'string' || !KEY_ID.test(key_id) || typeof certificate !== 'string')
+    return null
   const der = fromBase64(certificate)
   const read = der === null ? null : readCertificate(der, { sha256 })
   if (der === null || read === null || 'problem' in read) return null
@@ -124,7 +142,11 @@ function readIssued(value: JsonValue, trustDomain: string): Issued | null {
   const item = exactObject(value, ['fingerprint', 'id', 'not_after'])
   if (item === null) return null
   const { fingerprint, id, not_after } = item as Members
-  const fits = typeof fingerprint === 'string' && FINGERPRINT.test(fingerprint) && isWorkloadId(id, trustDomain) && isSeconds(not_after)
+  const fits =
+    typeof fingerprint === 'string' &&
+    FINGERPRINT.test(fingerprint) &&
+    isWorkloadId(id, trustDomain) &&
+    isSeconds(not_after)
   return fits ? { fingerprint, id, notAfter: not_after } : null
 }
 

@@ -15,7 +15,8 @@ export function keySetOf(keys: readonly TokenKey[], importP256: ImportP256): Tok
   const set = new Map<string, VerifyKey>()
   for (const { kid, state, jwk } of keys) {
     const key = importP256(jwk)
-    if (key === null || set.has(kid)) throw new DoorwardError('token_key_invalid', 'expected distinct P-256 token keys', { where: kid })
+    if (key === null || set.has(kid))
+      throw new DoorwardError('token_key_invalid', 'expected distinct P-256 token keys', { where: kid })
     if (state !== 'prepared') set.set(kid, key)
   }
   return set

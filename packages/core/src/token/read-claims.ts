@@ -18,16 +18,30 @@ export function readClaims(value: JsonValue): AccessTokenClaims | string {
   if (!isText(sub, MAX_TEXT)) return 'expected sub to be a text'
   if (!isText(aud, MAX_TEXT)) return 'expected aud to be one text'
   if (!isSeconds(iat) || !isSeconds(nbf) || !isSeconds(exp)) return 'expected iat, nbf and exp to be whole seconds'
-  if (!isText(jti, tokenLimits.idLength)) return `expected jti to be a text of at most ${tokenLimits.idLength} characters`
+  if (!isText(jti, tokenLimits.idLength))
+    return `expected jti to be a text of at most ${tokenLimits.idLength} characters`
   if (!isText(client_id, MAX_TEXT)) return 'expected client_id to be a text'
   const epoch = claims[epochClaim]
   if (!isCount(epoch)) return 'expected the epoch to be a whole number'
   const thumbprint = exactObject(claims['cnf'], ['x5t#S256'])?.['x5t#S256']
   if (typeof thumbprint !== 'string' || !FINGERPRINT.test(thumbprint)) return 'expected cnf to hold x5t#S256 alone'
-  const plain = { iss, sub, aud, iat, nbf, exp, jti, client_id, cnf: { 'x5t#S256': thumbprint }, [epochClaim]: epoch } as const
+  const plain = {
+    iss,
+    sub,
+    aud,
+    iat,
+    nbf,
+    exp,
+    jti,
+    client_id,
+    cnf: { 'x5t#S256': thumbprint },
+    [epochClaim]: epoch,
+  } as const
   if (!Object.hasOwn(claims, 'act')) return plain
   const act = readAct(claims['act'], tokenLimits.actDepth)
-  return act === null ? `expected act to be at most ${tokenLimits.actDepth} nested objects of sub and act` : { ...plain, act }
+  return act === null
+    ? `expected act to be at most ${tokenLimits.actDepth} nested objects of sub and act`
+    : { ...plain, act }
 }
 
 function readAct(value: JsonValue | undefined, depthLeft: number): ActClaim | null {

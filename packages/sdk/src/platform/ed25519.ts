@@ -44,6 +44,7 @@ export async function generateEd25519(): Promise<Ed25519KeyPair> {
 export function ed25519KeyPairOf(privateKey: KeyObject): Ed25519KeyPair {
   const { crv, x } = createPublicKey(privateKey).export({ format: 'jwk' })
   const publicKey = crv === 'Ed25519' && x !== undefined ? fromBase64url(x) : null
-  if (publicKey === null) throw new TypeError(`expected an Ed25519 private key, got ${privateKey.asymmetricKeyType ?? privateKey.type}`)
+  if (publicKey === null)
+    throw new TypeError(`expected an Ed25519 private key, got ${privateKey.asymmetricKeyType ?? privateKey.type}`)
   return { privateKey, publicKey, signKey: signKeyOf(privateKey) }
 }

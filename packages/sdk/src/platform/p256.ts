@@ -50,7 +50,8 @@ export async function generateP256(): Promise<P256KeyPair> {
 export function p256KeyPairOf(privateKey: KeyObject): P256KeyPair {
   const spki = new Uint8Array(createPublicKey(privateKey).export({ type: 'spki', format: 'der' }))
   const jwk = p256JwkOfSpki(spki)
-  if (jwk === null) throw new TypeError(`expected a P-256 private key, got ${privateKey.asymmetricKeyType ?? privateKey.type}`)
+  if (jwk === null)
+    throw new TypeError(`expected a P-256 private key, got ${privateKey.asymmetricKeyType ?? privateKey.type}`)
   return { privateKey, jwk, spki: spkiOfP256Jwk(jwk), signKey: signKeyOf(privateKey) }
 }
 

@@ -1,0 +1,358 @@
+import assert from 'node:assert/strict'
+import { sign } from 'node:crypto'
+import { before, describe, test } from 'node:test'
+import fc from 'fast-check'
+import {
+  decodeTrustState,
+  encodeTrustState,
+  fromBase64url,
+  isDoorwardError,
+  jwkThumbprint,
+  openHeartbeat,
+  openTrustState,
+  parseTrustDomain,
+  parseTrustMessage,
+  signDelegation,
+  signHeartbeat,
+  signTrustState,
+  toBase64,
+  toBase64url,
+  trustStateDigest,
+  utf8,
+} from '@doorward/core'
+import type {
+  Delegation,
+  Heartbeat,
+  OpenedTrustState,
+  SignedDelegation,
+  SignedTrustState,
+  TrustState,
+} from '@doorward/core'
+import { generateP256, importP256, sha256 } from '@doorward/sdk'
+import type { P256KeyPair } from '@doorward/sdk'
+import { after, issue, makeAuthority, now, trustDomain } from './identity-fixture.ts'
+import type { Authority } from './identity-fixture.ts'
+
+let root: P256KeyPair
+let stateKey: P256KeyPair
+let tokenKey: P256KeyPair
+let authority: Authority
+let delegation: SignedDelegation
+let state: TrustState
+
+before(async () => {
+  root = await generateP256()
+  stateKey = await generateP256()
+  tokenKey = await generateP256()
+  authority = await makeAuthority()
+  delegation = await delegate({})
+  const leaf = await issue(authority)
+  state = {
+    trustDomain,
+    delegation: 1,
+    sequence: 5,
+    issuedAt: now,
+    expiresAt: after(3600),
+    epoch: 2,
+    anchors: [{ keyId: authority.issuer.keyId, state: 'active', certificate: authority.certificate.der }],
+    tokenKeys: [{ kid: 't1', state: 'active', jwk: tokenKey.jwk }],
+    workloads: [{ id: 'spiffe://example.org/agent/planner', roles: ['researcher'] }],
+    issued: [{ fingerprint: leaf.fingerprint, id: 'spiffe://example.org/agent/planner', notAfter: leaf.notAfter }],
+    denied: {
+      identities: [{ id: 'spiffe://example.org/agent/thief', issuedBefore: now }],
+      serials: ['0abc'],
+      tokens: ['jti-1'],
+      authorities: ['t0'],
+    },
+  }
+})
+
+function delegate(change: Partial<Delegation>, signer = root): Promise<SignedDelegation> {
+  const full = { trustDomain, version: 1, key: stateKey.jwk, issuedAt: now, expiresAt: after(2_592_000), ...change }
+  return signDelegation(full, signer.signKey, signer.jwk)
+}
+
+function signed(change: Partial<TrustState> = {}, by = stateKey, under = delegation): Promise<SignedTrustState> {
+  return signTrustState({ ...state, ...change }, under, { signKey: by.signKey, sha256 })
+}
+
+function open(message: SignedTrustState, change: Partial<Parameters<typeof openTrustState>[1]> = {}) {
+  const rootFingerprint = jwkThumbprint(root.jwk, sha256)
+  return openTrustState(message, { rootFingerprint, trustDomain, now, importP256, sha256, ...change })
+}
+
+function opened(message: SignedTrustState): OpenedTrustState {
+  const result = open(message)
+  assert.ok(!('code' in result), 'code' in result ? result.code : '')
+  return result
+}
+
+function codeOf(result: object): string {
+  return 'code' in result ? String(result.code) : 'accepted'
+}
+
+/** A message over other payload bytes, signed for the kind. */
+function resigned(payload: Uint8Array | string, prefix = 'doorward trust-state v1\n'): SignedTrustState {
+  const bytes = typeof payload === 'string' ? utf8(payload) : payload
+  const signature = sign('sha256', Buffer.concat([utf8(prefix), bytes]), {
+    key: stateKey.privateKey,
+    dsaEncoding: 'ieee-p1363',
+  })
+  return {
+    kind: 'trust-state',
+    payload: toBase64url(bytes),
+    signature: toBase64url(new Uint8Array(signature)),
+    delegation,
+  }
+}
+
+const payloadText = (message: SignedTrustState) => new TextDecoder().decode(fromBase64url(message.payload) ?? undefined)
+
+describe('a signed state', () => {
+  test('opens to what was signed', async () => {
+    const result = opened(await signed())
+    assert.deepEqual(result.state, state)
+    assert.equal(result.order, 'newer')
+    assert.equal(result.digest, trustStateDigest(encodeTrustState(state), sha256))
+  })
+  test('survives its line in the stream', async () => {
+    const message = await signed()
+    assert.deepEqual(parseTrustMessage(JSON.stringify(message)), message)
+    assert.deepEqual(parseTrustMessage(utf8(JSON.stringify(message))), message)
+  })
+  test('under another root is refused', async () => {
+    const stranger = await generateP256()
+    assert.equal(codeOf(open(await signed({}, stateKey, await delegate({}, stranger)))), 'delegation_root')
+  })
+  test('under a delegation that claims the pinned root but is signed by another is refused', async () => {
+    const stranger = await generateP256()
+    const fake = { ...(await delegate({}, stranger)), root: root.jwk }
+    assert.equal(codeOf(open(await signed({}, stateKey, fake))), 'delegation_signature')
+  })
+  test('under a delegation that ended, or has not begun, is refused', async () => {
+    assert.equal(
+      codeOf(open(await signed({}, stateKey, await delegate({ issuedAt: after(-100), expiresAt: now })))),
+      'delegation_expired',
+    )
+    assert.equal(
+      codeOf(open(await signed({}, stateKey, await delegate({ issuedAt: after(61) })))),
+      'delegation_not_yet_valid',
+    )
+  })
+  test('under a delegation for another trust domain is refused', async () => {
+    const other = await delegate({ trustDomain: parseTrustDomain('evil.example') })
+    assert.equal(codeOf(open(await signed({}, stateKey, other))), 'delegation_trust_domain')
+  })
+  test('by a key that is not the delegated one, the token key and the root itself included, is refused', async () => {
+    for (const key of [await generateP256(), tokenKey, root, authority.key]) {
+      assert.equal(codeOf(open(await signed({}, key))), 'trust_state_signature')
+    }
+  })
+  test('signed for another kind of statement is refused', async () => {
+    const bytes = encodeTrustState(state)
+    assert.equal(codeOf(open(resigned(bytes))), 'accepted')
+    for (const prefix of ['doorward heartbeat v1\n', 'doorward delegation v1\n', '']) {
+      assert.equal(codeOf(open(resigned(bytes, prefix))), 'trust_state_signature')
+    }
+  })
+  test('that names another delegation than the one it came with is refused', async () => {
+    assert.equal(codeOf(open(await signed({ delegation: 2 }))), 'trust_state_delegation')
+  })
+  test('that has ended, or lies in the future, is refused', async () => {
+    assert.equal(codeOf(open(await signed(), { now: after(3600) })), 'trust_state_expired')
+    assert.equal(codeOf(open(await signed(), { now: after(3599) })), 'accepted')
+    assert.equal(codeOf(open(await signed({ issuedAt: after(61) }))), 'trust_state_not_yet_valid')
+  })
+  test('of another trust domain than the pinned one is refused', async () => {
+    assert.equal(
+      codeOf(open(await signed(), { trustDomain: parseTrustDomain('other.example') })),
+      'delegation_trust_domain',
+    )
+    const foreign = {
+      trustDomain: 'evil.example',
+      anchors: [],
+      workloads: [],
+      issued: [],
+      denied: { ...state.denied, identities: [] },
+    }
+    assert.equal(codeOf(open(await signed(foreign))), 'trust_state_trust_domain')
+  })
+})
+
+describe('order', () => {
+  test('a lower sequence is a rollback, the same state confirms, a higher one replaces', async () => {
+    const current = opened(await signed())
+    assert.equal(codeOf(open(await signed({ sequence: 4 }), { current })), 'trust_state_rollback')
+    const same = open(await signed(), { current })
+    assert.ok(!('code' in same) && same.order === 'same')
+    const newer = open(await signed({ sequence: 6 }), { current })
+    assert.ok(!('code' in newer) && newer.order === 'newer')
+  })
+  test('an equal sequence with other content is equivocation', async () => {
+    const current = opened(await signed())
+    assert.equal(codeOf(open(await signed({ epoch: 3 }), { current })), 'trust_state_equivocation')
+  })
+  test('a new delegation outranks any sequence of an earlier one, and never the other way', async () => {
+    const thief = opened(await signed({ sequence: 1_000_000 }))
+    const key = await generateP256()
+    const second = await delegate({ version: 2, key: key.jwk })
+    const recovered = open(await signed({ delegation: 2, sequence: 1, epoch: 3 }, key, second), { current: thief })
+    assert.ok(!('code' in recovered) && recovered.order === 'newer')
+    assert.equal(codeOf(open(await signed({ sequence: 1_000_001 }), { current: recovered })), 'trust_state_rollback')
+  })
+  test('two delegations of one version are equivocation', async () => {
+    const current = opened(await signed())
+    const key = await generateP256()
+    const fork = await delegate({ key: key.jwk })
+    assert.equal(codeOf(open(await signed({ sequence: 6 }, key, fork), { current })), 'trust_state_equivocation')
+  })
+  test('a lower epoch is a rollback whatever the sequence', async () => {
+    const current = opened(await signed())
+    assert.equal(codeOf(open(await signed({ sequence: 6, epoch: 1 }), { current })), 'trust_state_rollback')
+  })
+  test('what is remembered across a restart is enough', async () => {
+    const { delegation: version, sequence, epoch, digest, delegationDigest } = opened(await signed())
+    const current = JSON.parse(JSON.stringify({ delegation: version, sequence, epoch, digest, delegationDigest }))
+    assert.equal(codeOf(open(await signed({ sequence: 4 }), { current })), 'trust_state_rollback')
+  })
+})
+
+describe('the payload is strict', () => {
+  const cases: readonly (readonly [string, (text: string) => string])[] = [
+    ['an unknown member', (text) => text.replace('{"v":1', '{"v":1,"x":1')],
+    ['an unknown member of an anchor', (text) => text.replace('"key_id"', '"x":1,"key_id"')],
+    ['an unknown member of the denials', (text) => text.replace('"serials"', '"x":[],"serials"')],
+    ['another version', (text) => text.replace('"v":1', '"v":2')],
+    ['the version as a text', (text) => text.replace('"v":1', '"v":"1"')],
+    ['a repeated member', (text) => text.replace('{"v":1', '{"v":1,"epoch":9')],
+    ['a missing member', (text) => text.replace('"epoch":2,', '')],
+    ['a sequence beyond 2^53', (text) => text.replace('"sequence":5', '"sequence":9007199254740993')],
+    ['a sequence of 1e400', (text) => text.replace('"sequence":5', '"sequence":1e400')],
+    ['a negative sequence', (text) => text.replace('"sequence":5', '"sequence":-5')],
+    ['an unknown slot state', (text) => text.replace('"state":"active"', '"state":"trusted"')],
+    [
+      'a workload of another trust domain',
+      (text) => text.replace('"workloads":[{"id":"spiffe://example.org', '"workloads":[{"id":"spiffe://evil.example'),
+    ],
+    ['an end before the beginning', (text) => text.replace(/"expires_at":\d+/, '"expires_at":1')],
+    ['a serial in capitals', (text) => text.replace('0abc', '0ABC')],
+    ['a short fingerprint', (text) => text.replace(/"fingerprint":"./, '"fingerprint":"')],
+    ['roles that are not a list', (text) => text.replace('["researcher"]', '"admin"')],
+    ['bytes after it', (text) => `${text} `.concat('{}')],
+    ['a byte order mark', (text) => `\ufeff${text}`],
+    ['an anchor under another key id', (text) => text.replace(/"key_id":"[0-9a-f]{2}/, '"key_id":"zz')],
+    [
+      'an anchor with the key id of another',
+      (text) => text.replace(/"key_id":"[0-9a-f]{40}"/, `"key_id":"${'ab'.repeat(20)}"`),
+    ],
+  ]
+  for (const [what, change] of cases) {
+    test(`${what} is refused`, async () => {
+      const text = payloadText(await signed())
+      assert.notEqual(change(text), text)
+      assert.equal(codeOf(open(resigned(change(text)))), 'trust_state_malformed')
+    })
+  }
+  test('a leaf as anchor, a foreign anchor and a repeated anchor are refused', async () => {
+    const leaf = await issue(authority)
+    const foreign = await makeAuthority(parseTrustDomain('evil.example'))
+    const text = payloadText(await signed())
+    const swap = (der: Uint8Array) => text.replace(toBase64(authority.certificate.der), toBase64(der))
+    assert.equal(codeOf(open(resigned(swap(leaf.der)))), 'trust_state_malformed')
+    assert.equal(codeOf(open(resigned(swap(foreign.certificate.der)))), 'trust_state_malformed')
+    const [anchor] = state.anchors
+    assert.equal(decodeTrustState(encodeTrustState({ ...state, anchors: [anchor!, anchor!] }), sha256), null)
+  })
+  test('what no receiver would read is not signed', async () => {
+    const invalid = (error: unknown) => isDoorwardError(error, 'trust_state_invalid')
+    const [workload] = state.workloads
+    await assert.rejects(signed({ workloads: [workload!, { ...workload!, roles: ['admin'] }] }), invalid)
+    await assert.rejects(signed({ sequence: -1 }), invalid)
+    await assert.rejects(signed({ expiresAt: now }), invalid)
+  })
+  test('a change of one byte anywhere in the message is refused', async () => {
+    const line = JSON.stringify(await signed())
+    fc.assert(
+      fc.property(fc.nat(line.length - 1), fc.integer({ min: 33, max: 126 }), (at, code) => {
+        const mutant = line.slice(0, at) + String.fromCharCode(code) + line.slice(at + 1)
+        if (mutant === line) return true
+        const message = parseTrustMessage(mutant)
+        return 'code' in message || message.kind !== 'trust-state' || 'code' in open(message)
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
+
+describe('a line of the stream', () => {
+  test('that is not exactly one signed message is refused', async () => {
+    const message = await signed()
+    const text = JSON.stringify(message)
+    const refused = [
+      '',
+      'null',
+      '[]',
+      '{}',
+      `${text}\n${text}`,
+      text.replace('"kind":"trust-state"', '"kind":"other"'),
+      text.replace('"kind":"trust-state"', '"kind":"heartbeat"'),
+      text.replace('{', '{"kind":"heartbeat",'),
+      text.replace('{', '{"x":1,'),
+      JSON.stringify({ ...message, payload: 1 }),
+      JSON.stringify({ ...message, delegation: null }),
+      JSON.stringify({ ...message, delegation: { ...delegation, root: { ...root.jwk, d: 'x' } } }),
+      JSON.stringify({ ...message, delegation: { ...delegation, root: { ...root.jwk, crv: 'P-384' } } }),
+    ]
+    for (const line of refused)
+      assert.equal(codeOf(parseTrustMessage(line)), 'trust_message_malformed', line.slice(0, 60))
+  })
+})
+
+describe('heartbeats', () => {
+  let current: OpenedTrustState
+  before(async () => {
+    current = opened(await signed())
+  })
+  const beat = (change: Partial<Heartbeat> = {}, by = stateKey) =>
+    signHeartbeat({ trustDomain, delegation: 1, sequence: 5, digest: current.digest, time: now, ...change }, by.signKey)
+  const judge = async (
+    change: Partial<Heartbeat> = {},
+    check: { after?: typeof now; now?: typeof now } = {},
+    by = stateKey,
+  ) => openHeartbeat(await beat(change, by), { current, trustDomain, now, ...check })
+
+  test('confirm the state held', async () => {
+    const result = await judge()
+    assert.ok(!('code' in result) && result.order === 'same')
+    assert.equal(result.heartbeat.time, now)
+    const message = await beat()
+    assert.deepEqual(parseTrustMessage(JSON.stringify(message)), message)
+  })
+  test('of a newer state say that one is missing', async () => {
+    const result = await judge({ sequence: 6, digest: 'x'.repeat(43) })
+    assert.ok(!('code' in result) && result.order === 'newer')
+  })
+  test('of an older state, of other content, of another domain or delegation are refused', async () => {
+    assert.equal(codeOf(await judge({ sequence: 4 })), 'heartbeat_rollback')
+    assert.equal(codeOf(await judge({ digest: 'x'.repeat(43) })), 'heartbeat_equivocation')
+    assert.equal(codeOf(await judge({ trustDomain: 'evil.example' })), 'heartbeat_trust_domain')
+    assert.equal(codeOf(await judge({ delegation: 2 })), 'heartbeat_delegation')
+  })
+  test('that are old, replayed or from the future are refused', async () => {
+    assert.equal(codeOf(await judge({}, { now: after(61) })), 'heartbeat_stale')
+    assert.equal(codeOf(await judge({}, { after: after(1) })), 'heartbeat_stale')
+    assert.equal(codeOf(await judge({}, { now: after(-61) })), 'heartbeat_not_yet_valid')
+  })
+  test('by another key, or with the signature of a state, are refused', async () => {
+    assert.equal(codeOf(await judge({}, {}, tokenKey)), 'heartbeat_signature')
+    const { payload, signature } = await signed()
+    assert.equal(
+      codeOf(openHeartbeat({ kind: 'heartbeat', payload, signature }, { current, trustDomain, now })),
+      'heartbeat_signature',
+    )
+  })
+  test('are refused once the delegation has ended', async () => {
+    const end = after(2_592_000)
+    assert.equal(codeOf(await judge({ time: end }, { now: end })), 'delegation_expired')
+  })
+})
