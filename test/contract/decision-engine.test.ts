@@ -226,9 +226,9 @@ const paths = [
   '/v1/trust-state',
   '/v1/trust-state/ack',
   '/v1/workloads',
-  '/v1/workloads/x',
+  '/v1/join-strings',
   '/v1/status',
-  '/v1/record/x',
+  '/v1/record',
 ]
 const roleNames = ['r0', 'r1', 'r2']
 const ids = ['spiffe://acme.example/agent/a', 'spiffe://acme.example/agent/b', 'spiffe://acme.example/agent/a/c'].map(

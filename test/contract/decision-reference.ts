@@ -27,10 +27,9 @@ const own = ['authority', 'gateway']
 const ownRoutes: readonly (readonly [RegExp, string])[] = [
   [/^POST authority\/v1\/(token|renew|enrol|trust-state\/ack)$/, 'write'],
   [/^GET authority\/v1\/trust-state$/, 'read'],
-  [/^(GET|POST) authority\/v1\/(workloads|join-tokens)$/, 'admin'],
-  [/^(GET|POST|PUT|PATCH|DELETE) authority\/v1\/workloads\/.+$/, 'admin'],
-  [/^(GET|DELETE) authority\/v1\/join-tokens\/.+$/, 'admin'],
-  [/^GET (authority|gateway)\/v1\/(status|record\/.+)$/, 'admin'],
+  [/^(GET|POST|DELETE) authority\/v1\/workloads$/, 'admin'],
+  [/^POST authority\/v1\/join-strings$/, 'admin'],
+  [/^GET (authority|gateway)\/v1\/(status|record)$/, 'admin'],
 ]
 
 function known({ action, resource }: DecisionRequest, source: PolicySource): boolean {
@@ -85,7 +84,7 @@ function partyAllowed(
   if (id !== null && ['POST authority/v1/token', 'POST authority/v1/renew'].includes(route)) return true
   if (id !== null && route === 'POST authority/v1/enrol' && principal.strength === 'mtls-enrolment') return true
   const stream = ['GET authority/v1/trust-state', 'POST authority/v1/trust-state/ack'].includes(route)
-  if (stream && roles.has('gateway')) return true
+  if (id !== null && stream) return true
   return [...source.rbac, ...source.roles].some(
     (role) => roles.has(role.role) && role.permissions.some((text) => permits(text, request)),
   )

@@ -66,7 +66,7 @@ export const sampleSource: PolicySource = {
   roles: [
     { role: 'researcher', permissions: ['read:files/*', 'tools/call:github/get_*'] },
     { role: 'clerk', permissions: ['GET:orders/v1/*', 'POST'] },
-    { role: 'auditor', permissions: ['GET:gateway/v1/record/*'] },
+    { role: 'auditor', permissions: ['GET:gateway/v1/record'] },
     { role: 'empty', permissions: [] },
   ],
   bindings: [

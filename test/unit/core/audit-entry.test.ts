@@ -32,12 +32,18 @@ const SALT = Uint8Array.from({ length: 16 }, (_, i) => i)
 describe('payload', () => {
   test('has one written form and comes back', () => {
     const payload = encodePayload('decision', NOW, { allow: true, by: ['p1'] })
-    assert.equal(Buffer.from(payload).toString(), '{"v":1,"kind":"decision","time":1800000000123,"body":{"allow":true,"by":["p1"]}}')
+    assert.equal(
+      Buffer.from(payload).toString(),
+      '{"v":1,"kind":"decision","time":1800000000123,"body":{"allow":true,"by":["p1"]}}',
+    )
     assert.deepEqual(parsePayload(payload), { v: 1, kind: 'decision', time: NOW, body: { allow: true, by: ['p1'] } })
   })
 
   test('any JSON object of any kind comes back, hostile names and text included', () => {
-    const body = fc.dictionary(fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('__proto__', 'constructor', '1', 'v')), fc.jsonValue())
+    const body = fc.dictionary(
+      fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('__proto__', 'constructor', '1', 'v')),
+      fc.jsonValue(),
+    )
     fc.assert(
       fc.property(body, fc.constantFrom(...ENTRY_KINDS), (value, kind) => {
         const written = JSON.parse(JSON.stringify(value))
@@ -106,7 +112,10 @@ describe('leaf', () => {
     assert.throws(() => parseLeaf(leaf.subarray(1)), coded('entry_malformed'))
     assert.throws(() => parseLeaf(Uint8Array.from(leaf, (b, i) => (i === 0 ? 2 : b))), coded('entry_malformed'))
     assert.throws(() => parseLeaf(Uint8Array.from(leaf, (b, i) => (i === 1 ? 255 : b))), coded('entry_malformed'))
-    assert.throws(() => encodeLeaf(sha256, { time: NOW, salt: new Uint8Array(8), payload: utf8('x') }), coded('entry_malformed'))
+    assert.throws(
+      () => encodeLeaf(sha256, { time: NOW, salt: new Uint8Array(8), payload: utf8('x') }),
+      coded('entry_malformed'),
+    )
   })
 })
 
@@ -129,7 +138,10 @@ describe('journal', () => {
     const scan = scanSegment(segment, crc32)
     assert.equal(scan.fault, null)
     assert.deepEqual(scan.header, HEADER)
-    assert.deepEqual(scan.frames.map(({ index, batch, time }) => [index, batch, time]), frames.map((f) => [f.index, f.batch, f.time]))
+    assert.deepEqual(
+      scan.frames.map(({ index, batch, time }) => [index, batch, time]),
+      frames.map((f) => [f.index, f.batch, f.time]),
+    )
     assert.equal(scan.offsets.at(-1), segment.length)
     assert.equal(readFrame(segment, segment.length, crc32).at, 'end')
   })

@@ -29,10 +29,19 @@ function rawPublic(key: KeyObject): Uint8Array {
 function verifierOf(key: VerifierKey): NoteVerifier {
   const x = Buffer.from(key.publicKey).toString('base64url')
   const imported = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' })
-  return { name: key.name, keyId: key.keyId, key: { verify: (data, signature) => verify(null, data, imported, signature) } }
+  return {
+    name: key.name,
+    keyId: key.keyId,
+    key: { verify: (data, signature) => verify(null, data, imported, signature) },
+  }
 }
 
-function signerOf(name: string): { readonly signer: NoteSigner; readonly verifier: NoteVerifier; readonly vkey: VerifierKey; readonly key: KeyObject } {
+function signerOf(name: string): {
+  readonly signer: NoteSigner
+  readonly verifier: NoteVerifier
+  readonly vkey: VerifierKey
+  readonly key: KeyObject
+} {
   const { privateKey } = generateKeyPairSync('ed25519')
   const vkey = verifierKey(sha256, name, rawPublic(privateKey))
   const signer = { name, keyId: vkey.keyId, key: { sign: async (data: Uint8Array) => sign(null, data, privateKey) } }
@@ -111,7 +120,11 @@ describe('signed note', () => {
       `${'x'.repeat(140_000)}\n\n— a AAAAAAAA\n`,
     ]
     for (const note of bad) {
-      assert.throws(() => openNote(note, [verifierOf(parseVerifierKey(sha256, NEUMANN))]), coded('note_malformed'), JSON.stringify(note).slice(0, 90))
+      assert.throws(
+        () => openNote(note, [verifierOf(parseVerifierKey(sha256, NEUMANN))]),
+        coded('note_malformed'),
+        JSON.stringify(note).slice(0, 90),
+      )
     }
   })
 

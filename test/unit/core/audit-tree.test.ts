@@ -104,7 +104,11 @@ describe('merkle tree', () => {
         assert.equal(hashes.length, width)
         levels[Number(level)] = [...hashes]
       }
-      const restored = TreeEdge.restore(sha256, size, Array.from(levels, (each) => each ?? []))
+      const restored = TreeEdge.restore(
+        sha256,
+        size,
+        Array.from(levels, (each) => each ?? []),
+      )
       assert.deepEqual(restored.root(), grown.edge.root())
       for (let i = 0; i < more; i++) {
         const leaf = leafHash(sha256, utf8(`more ${i}`))
@@ -117,7 +121,10 @@ describe('merkle tree', () => {
   })
 
   test('an edge is not restored from tiles of the wrong width', () => {
-    assert.throws(() => TreeEdge.restore(sha256, 3, [[emptyRoot(sha256)]]), (e) => isDoorwardError(e, 'tree_wrong_shape'))
+    assert.throws(
+      () => TreeEdge.restore(sha256, 3, [[emptyRoot(sha256)]]),
+      (e) => isDoorwardError(e, 'tree_wrong_shape'),
+    )
   })
 })
 
@@ -141,7 +148,15 @@ describe('tiles', () => {
 
   test('every subtree found in tiles equals the definition', async () => {
     const grown = grow(1300)
-    for (const [from, to] of [[0, 1300], [0, 256], [256, 512], [1024, 1300], [1280, 1300], [512, 1024], [1299, 1300]] as const) {
+    for (const [from, to] of [
+      [0, 1300],
+      [0, 256],
+      [256, 512],
+      [1024, 1300],
+      [1280, 1300],
+      [512, 1024],
+      [1299, 1300],
+    ] as const) {
       assert.ok(equalBytes(await rangeRoot(sha256, [from, to], reader(grown, 1300)), mth(grown.hashes.slice(from, to))))
     }
   })
@@ -155,7 +170,10 @@ describe('tiles', () => {
     assert.throws(() => parseTile(new Uint8Array(257 * 32)), malformed)
     const bundle = encodeEntryBundle([utf8('a'), utf8('bc')])
     assert.deepEqual([...bundle], [0, 1, 97, 0, 2, 98, 99])
-    assert.deepEqual(parseEntryBundle(bundle).map((leaf) => Buffer.from(leaf).toString()), ['a', 'bc'])
+    assert.deepEqual(
+      parseEntryBundle(bundle).map((leaf) => Buffer.from(leaf).toString()),
+      ['a', 'bc'],
+    )
     for (let cut = 0; cut < bundle.length; cut++) {
       if (cut !== 3) assert.throws(() => parseEntryBundle(bundle.subarray(0, cut)), malformed)
     }
@@ -174,7 +192,8 @@ describe('proofs', () => {
         const claim = { index, size, leafHash: small.hashes[index]!, root: roots.get(size)!, proof }
         assert.ok(verifyInclusion(sha256, claim), `${index} of ${size}`)
         for (let other = 0; other < size; other++) {
-          if (other !== index) assert.ok(!verifyInclusion(sha256, { ...claim, index: other }), `${index} as ${other} of ${size}`)
+          if (other !== index)
+            assert.ok(!verifyInclusion(sha256, { ...claim, index: other }), `${index} as ${other} of ${size}`)
         }
         assert.ok(!verifyInclusion(sha256, { ...claim, leafHash: emptyRoot(sha256) }))
         assert.ok(!verifyInclusion(sha256, { ...claim, proof: [...proof, emptyRoot(sha256)] }))

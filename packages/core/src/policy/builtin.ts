@@ -23,15 +23,15 @@ export interface OwnRoute {
   readonly group: Exclude<ActionGroup, 'session'>
 }
 
-/** Who may use a route without any permission: each registered workload for itself, gateways, holders of a join token. */
-type Opening = 'caller' | 'gateway' | 'enrolment'
+/** Who may use a route without any permission: each registered workload for itself, holders of a join token. */
+type Opening = 'caller' | 'enrolment'
 
 const openRoutes: readonly (OwnRoute & { readonly open: Opening })[] = [
   { server: 'authority', method: 'POST', path: '/v1/token', group: 'write', open: 'caller' },
   { server: 'authority', method: 'POST', path: '/v1/renew', group: 'write', open: 'caller' },
   { server: 'authority', method: 'POST', path: '/v1/enrol', group: 'write', open: 'enrolment' },
-  { server: 'authority', method: 'GET', path: '/v1/trust-state', group: 'read', open: 'gateway' },
-  { server: 'authority', method: 'POST', path: '/v1/trust-state/ack', group: 'write', open: 'gateway' },
+  { server: 'authority', method: 'GET', path: '/v1/trust-state', group: 'read', open: 'caller' },
+  { server: 'authority', method: 'POST', path: '/v1/trust-state/ack', group: 'write', open: 'caller' },
 ]
 
 function admin(server: OwnRoute['server'], path: string, ...methods: readonly string[]): readonly OwnRoute[] {
@@ -41,14 +41,12 @@ function admin(server: OwnRoute['server'], path: string, ...methods: readonly st
 /** Every route of our own API that policy knows. A route that is not listed is denied to everybody. */
 export const ownRoutes: readonly OwnRoute[] = [
   ...openRoutes,
-  ...admin('authority', '/v1/workloads', 'GET', 'POST'),
-  ...admin('authority', '/v1/workloads/*', 'GET', 'POST', 'PUT', 'PATCH', 'DELETE'),
-  ...admin('authority', '/v1/join-tokens', 'GET', 'POST'),
-  ...admin('authority', '/v1/join-tokens/*', 'GET', 'DELETE'),
+  ...admin('authority', '/v1/workloads', 'GET', 'POST', 'DELETE'),
+  ...admin('authority', '/v1/join-strings', 'POST'),
   ...admin('authority', '/v1/status', 'GET'),
-  ...admin('authority', '/v1/record/*', 'GET'),
+  ...admin('authority', '/v1/record', 'GET'),
   ...admin('gateway', '/v1/status', 'GET'),
-  ...admin('gateway', '/v1/record/*', 'GET'),
+  ...admin('gateway', '/v1/record', 'GET'),
 ]
 
 function matchesPath(pattern: string, path: string): boolean {
@@ -77,7 +75,6 @@ function routeEntity(server: string, path: string): string {
 
 const openTo: Readonly<Record<Opening, { readonly principal: string; readonly when?: readonly string[] }>> = {
   caller: { principal: 'principal is Workload' },
-  gateway: { principal: `principal is Workload in ${entity('Role', gatewayRole)}` },
   enrolment: { principal: 'principal is Workload', when: [`context.strength == ${quote('mtls-enrolment')}`] },
 }
 
