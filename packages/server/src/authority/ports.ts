@@ -6,7 +6,7 @@
  * No private key and no token in clear ever reaches these ports.
  */
 
-import type { EpochSeconds, Issued, P256Jwk, RegisteredWorkload, SlotState } from '@doorward/core'
+import type { EntryKind, EpochSeconds, Issued, P256Jwk, RegisteredWorkload, SignKey, SlotState } from '@doorward/core'
 
 /** The trust domain as founded. Written once. */
 export interface Domain {
@@ -93,22 +93,34 @@ export interface IssuanceIntent {
   readonly intendedAt: EpochSeconds
 }
 
+export interface IssuanceLimits {
+  /** Live certificates of one identity. */
+  readonly perIdentity: number
+  /** Live certificates of all identities; a trust state can hold no more. */
+  readonly total: number
+}
+
+/** A serial's way: intended → signed → released, or void from either of the first two. */
 export interface IssuanceStore {
-  /** `unregistered` when the identity is no longer registered, `serial_taken` when the serial was used before. */
-  intend(intent: IssuanceIntent): Promise<'intended' | 'unregistered' | 'serial_taken'>
-  /** Enters the certificate into the mirror; false when the intent is gone: voided, or its identity was removed. */
+  /** `unregistered` when the identity is no longer registered, `serial_taken` when the serial was used before, `full` beyond a limit. */
+  intend(intent: IssuanceIntent, limits: IssuanceLimits): Promise<'intended' | 'unregistered' | 'serial_taken' | 'full'>
+  /** intended → signed; false when the intent was voided or its identity removed. */
   commit(serial: string, fingerprint: string): Promise<boolean>
-  /** Ends an intent without a certificate and denies its serial. False when it was committed or voided before. */
+  /** signed → released: it enters the mirror. False when it was voided or its identity removed. */
+  release(serial: string): Promise<boolean>
+  /** Ends a serial that was not released, and denies it. False when it was released or voided before. */
   void(serial: string, at: EpochSeconds): Promise<boolean>
-  /** Voids and denies every open intent of the authority; answers them. */
+  /** Voids and denies every serial of the authority that was not released; answers them. */
   voidOpen(authority: string, at: EpochSeconds): Promise<readonly IssuanceIntent[]>
 }
 
 export type SlotPurpose = 'anchor' | 'token'
 
-/** One key's place in the rotation. The private part lies in custody under the key id. */
+/** One key's place in the rotation. */
 export interface KeySlot {
   readonly purpose: SlotPurpose
+  /** Name of the private part in custody. */
+  readonly keyName: string
   readonly keyId: string
   readonly authority: string
   readonly state: SlotState
@@ -197,4 +209,26 @@ export interface AuthorityStore {
   readonly slots: KeySlotStore
   readonly denials: DenialStore
   readonly trust: TrustStateStore
+}
+
+/** A P-256 key in custody. */
+export interface CustodyKey extends SignKey {
+  readonly jwk: P256Jwk
+  /** DER SubjectPublicKeyInfo. */
+  readonly publicKey: Uint8Array
+}
+
+/** Where private keys are kept. A key is durable when `create` resolves. */
+export interface Custody {
+  /** A name is given once. */
+  create(name: string): Promise<CustodyKey>
+  /** Throws `key_missing`. */
+  need(name: string): Promise<CustodyKey>
+  destroy(name: string): Promise<void>
+  names(): Promise<readonly string[]>
+}
+
+/** The log of this authority. `append` resolves when the entry is durable; a rejection means that what it records must not happen. */
+export interface AuthorityRecord {
+  append(entry: { readonly kind: EntryKind; readonly body: object }): Promise<unknown>
 }

@@ -43,16 +43,17 @@ CREATE TABLE issuance (
   not_before INTEGER NOT NULL,
   not_after INTEGER NOT NULL,
   intended_at INTEGER NOT NULL,
-  state TEXT NOT NULL CHECK (state IN ('intended', 'committed', 'void')),
+  state TEXT NOT NULL CHECK (state IN ('intended', 'signed', 'released', 'void')),
   fingerprint TEXT UNIQUE,
-  CHECK ((state = 'committed') = (fingerprint IS NOT NULL))
+  CHECK (state IN ('intended', 'void') OR fingerprint IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX issuance_live ON issuance (not_after) WHERE state = 'committed';
-CREATE INDEX issuance_open ON issuance (authority) WHERE state = 'intended';
-CREATE INDEX issuance_by_id ON issuance (id) WHERE state = 'intended';
+CREATE INDEX issuance_live ON issuance (not_after) WHERE state = 'released';
+CREATE INDEX issuance_open ON issuance (authority) WHERE state IN ('intended', 'signed');
+CREATE INDEX issuance_by_id ON issuance (id, not_after);
 
 CREATE TABLE key_slots (
   key_id TEXT PRIMARY KEY,
+  key_name TEXT NOT NULL UNIQUE,
   purpose TEXT NOT NULL CHECK (purpose IN ('anchor', 'token')),
   authority TEXT NOT NULL,
   state TEXT NOT NULL CHECK (state IN ('prepared', 'published', 'active', 'retired')),

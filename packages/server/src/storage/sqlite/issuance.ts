@@ -1,10 +1,10 @@
 /** Serials from intent to outcome. */
 
 import type { EpochSeconds } from '@doorward/core'
-import type { IssuanceIntent, IssuanceStore } from '../../authority/ports.ts'
+import type { IssuanceIntent, IssuanceLimits, IssuanceStore } from '../../authority/ports.ts'
 import type { Row, SqliteDatabase } from './database.ts'
 import { writeDenial } from './denials.ts'
-import { seconds, text } from './row.ts'
+import { seconds, text, whole } from './row.ts'
 
 function intentOf(row: Row): IssuanceIntent {
   return {
@@ -31,11 +31,24 @@ function voidIntent(database: SqliteDatabase, intent: IssuanceIntent, at: EpochS
   })
 }
 
+/** Not released: whether anybody has a certificate for it is not known. */
+const open = "state IN ('intended', 'signed')"
+const registered = 'id IN (SELECT id FROM registrations)'
+
+function isFull(database: SqliteDatabase, { id, intendedAt }: IssuanceIntent, limits: IssuanceLimits): boolean {
+  const count = (sql: string, ...values: readonly (string | number)[]) => whole(database.one(sql, ...values) ?? {}, 'n')
+  return (
+    count("SELECT count(*) AS n FROM issuance WHERE id = ? AND not_after > ? AND state <> 'void'", id, intendedAt) >= limits.perIdentity ||
+    count("SELECT count(*) AS n FROM issuance WHERE not_after > ? AND state = 'released'", intendedAt) >= limits.total
+  )
+}
+
 export function sqliteIssuance(database: SqliteDatabase): IssuanceStore {
   return {
-    intend: (intent) =>
+    intend: (intent, limits) =>
       database.write(() => {
         if (database.one('SELECT 1 FROM registrations WHERE id = ?', intent.id) === null) return 'unregistered'
+        if (isFull(database, intent, limits)) return 'full'
         const added = database.run(
           `INSERT INTO issuance (serial, id, anchor_key_id, authority, public_key_hash, not_before, not_after, intended_at, state)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'intended') ON CONFLICT DO NOTHING`,
@@ -48,23 +61,26 @@ export function sqliteIssuance(database: SqliteDatabase): IssuanceStore {
       database.write(
         () =>
           database.run(
-            `UPDATE issuance SET state = 'committed', fingerprint = ?
-             WHERE serial = ? AND state = 'intended' AND id IN (SELECT id FROM registrations)`,
+            `UPDATE issuance SET state = 'signed', fingerprint = ? WHERE serial = ? AND state = 'intended' AND ${registered}`,
             ...[fingerprint, serial],
           ) === 1,
       ),
+    release: (serial) =>
+      database.write(
+        () => database.run(`UPDATE issuance SET state = 'released' WHERE serial = ? AND state = 'signed' AND ${registered}`, serial) === 1,
+      ),
     void: (serial, at) =>
       database.write(() => {
-        const row = database.one("SELECT * FROM issuance WHERE serial = ? AND state = 'intended'", serial)
+        const row = database.one(`SELECT * FROM issuance WHERE serial = ? AND ${open}`, serial)
         if (row === null) return false
         voidIntent(database, intentOf(row), at)
         return true
       }),
     voidOpen: (authority, at) =>
       database.write(() => {
-        const open = database.all("SELECT * FROM issuance WHERE authority = ? AND state = 'intended'", authority).map(intentOf)
-        for (const intent of open) voidIntent(database, intent, at)
-        return open
+        const intents = database.all(`SELECT * FROM issuance WHERE authority = ? AND ${open}`, authority).map(intentOf)
+        for (const intent of intents) voidIntent(database, intent, at)
+        return intents
       }),
   }
 }

@@ -9,6 +9,7 @@ export function slotOf(row: Row): KeySlot {
   return {
     purpose: text(row, 'purpose') as SlotPurpose,
     keyId: text(row, 'key_id'),
+    keyName: text(row, 'key_name'),
     authority: text(row, 'authority'),
     state: text(row, 'state') as SlotState,
     jwk: jwk(row, 'jwk'),
@@ -29,9 +30,9 @@ export function sqliteKeySlots(database: SqliteDatabase): KeySlotStore {
       database.write(
         () =>
           database.run(
-            `INSERT INTO key_slots (key_id, purpose, authority, state, jwk, certificate, not_after, prepared_at)
-             VALUES (?, ?, ?, 'prepared', ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-            ...[slot.keyId, slot.purpose, slot.authority, JSON.stringify(slot.jwk)],
+            `INSERT INTO key_slots (key_id, key_name, purpose, authority, state, jwk, certificate, not_after, prepared_at)
+             VALUES (?, ?, ?, ?, 'prepared', ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+            ...[slot.keyId, slot.keyName, slot.purpose, slot.authority, JSON.stringify(slot.jwk)],
             ...[slot.certificate, slot.notAfter, slot.preparedAt],
           ) === 1,
       ),

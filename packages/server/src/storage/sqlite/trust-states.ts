@@ -22,7 +22,7 @@ export function sqliteTrustStates(database: SqliteDatabase): TrustStateStore {
           .all('SELECT id, roles FROM registrations ORDER BY id')
           .map((row) => ({ id: text(row, 'id'), roles: texts(row, 'roles') })),
         issued: database
-          .all("SELECT fingerprint, id, not_after FROM issuance WHERE state = 'committed' AND not_after > ? ORDER BY not_after, serial", now)
+          .all("SELECT fingerprint, id, not_after FROM issuance WHERE state = 'released' AND not_after > ? ORDER BY not_after, serial", now)
           .map((row) => ({
             fingerprint: text(row, 'fingerprint'),
             id: text(row, 'id'),

@@ -1,0 +1,24 @@
+/** What every rule of one authority works with. */
+
+import { toSeconds } from '@doorward/core'
+import type { Clock, EpochSeconds, ImportP256, RandomBytes, Sha256, SpiffeId, TrustDomain } from '@doorward/core'
+import type { AuthorityRecord, AuthorityStore, Custody } from './ports.ts'
+
+export interface AuthorityContext {
+  readonly trustDomain: TrustDomain
+  /** `spiffe://<trust domain>/doorward/authority`. */
+  readonly id: SpiffeId
+  /** Name of this authority among others on the same store: its serials and slots carry it. */
+  readonly instance: string
+  readonly store: AuthorityStore
+  readonly custody: Custody
+  readonly log: AuthorityRecord
+  readonly clock: Clock
+  readonly random: RandomBytes
+  readonly sha256: Sha256
+  readonly importP256: ImportP256
+}
+
+export function nowSeconds({ clock }: Pick<AuthorityContext, 'clock'>): EpochSeconds {
+  return toSeconds(clock())
+}

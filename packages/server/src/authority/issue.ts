@@ -1,0 +1,222 @@
+/**
+ * Issuing an X.509-SVID: the registration decides the content, the request contributes only a public key.
+ *
+ * Order: intent in the store, intent on record, sign, independent re-parse, commit, outcome on record, release,
+ * publication. A crash anywhere leaves a serial that start-up voids and denies, or a released certificate.
+ */
+
+import {
+  backdatingSeconds,
+  buildCertificate,
+  chainsToAnchor,
+  checkSvidLeaf,
+  DoorwardError,
+  epochSeconds,
+  equalBytes,
+  newSerial,
+  parseSpiffeId,
+  readCertificate,
+  svidTemplate,
+  toBase64url,
+} from '@doorward/core'
+import type { CertificateTemplate, EpochSeconds, PeerCertificate, SignKey } from '@doorward/core'
+import { nowSeconds } from './context.ts'
+import type { AuthorityContext } from './context.ts'
+import type { ActiveAnchor, KeySlots } from './key-slots.ts'
+import type { IssuanceIntent, IssuanceLimits, Registration } from './ports.ts'
+import { isAuthorityRefusal, refuse } from './refusal.ts'
+import type { AuthorityRefusal } from './refusal.ts'
+
+export interface IssueDependencies {
+  readonly context: AuthorityContext
+  readonly slots: KeySlots
+  /** Resolves when a trust state with everything released before the call is published. */
+  readonly publish: () => Promise<void>
+  /** The moment before which credentials of the identity are denied; 0 for none. */
+  readonly deniedBefore: (id: string) => number
+  /** Signs nothing that leaves this process: it only makes a template readable for the profile check. */
+  readonly throwawayKey: SignKey
+}
+
+export interface IssueRequest {
+  readonly id: string
+  /** DER SubjectPublicKeyInfo, P-256; the caller has proven possession of its private part. */
+  readonly publicKey: Uint8Array
+  /** For the record: `join`, `return`, `renew`, `own`. */
+  readonly occasion: string
+}
+
+export interface IssuedCertificate {
+  readonly id: string
+  /** DER. */
+  readonly certificate: Uint8Array
+  readonly serial: string
+  readonly fingerprint: string
+  readonly notAfter: EpochSeconds
+}
+
+export const issuanceLimits: IssuanceLimits = { perIdentity: 256, total: 90_000 }
+/** A certificate that could not be renewed in time is not worth issuing. */
+const SHORTEST_SECONDS = 60
+
+/** Issues one certificate. Refusals: `identity_unregistered`, `authority_unready`, `limit_user`. Throws what store, record and custody throw. */
+export async function issueCertificate(dependencies: IssueDependencies, request: IssueRequest): Promise<IssuedCertificate | AuthorityRefusal> {
+  const { context, slots } = dependencies
+  const registration = await context.store.registrations.find(request.id)
+  if (registration === null) return refuse('identity_unregistered', `${request.id} is not registered`)
+  const now = nowSeconds(context)
+  const anchor = slots.anchor(now)
+  if (anchor === null || anchor.slot.notAfter - now < SHORTEST_SECONDS) return refuse('authority_unready', 'no anchor can sign now')
+  const template = templateFor(dependencies, { registration, anchor, publicKey: request.publicKey, now })
+  await lint(dependencies, template)
+  const intent = intentOf(context, { request, template, anchor, now })
+  const intended = await context.store.issuance.intend(intent, issuanceLimits)
+  switch (intended) {
+    case 'unregistered':
+      return refuse('identity_unregistered', `${request.id} is not registered`)
+    case 'full':
+      return refuse('limit_user', `${request.id} has too many live certificates`)
+    case 'serial_taken':
+      throw new DoorwardError('serial_taken', 'a random serial number was drawn twice', { got: intent.serial })
+    case 'intended':
+      return complete(dependencies, { intent, template, anchor, occasion: request.occasion })
+  }
+}
+
+interface Work {
+  readonly intent: IssuanceIntent
+  readonly template: CertificateTemplate
+  readonly anchor: ActiveAnchor
+  readonly occasion: string
+}
+
+async function complete(dependencies: IssueDependencies, work: Work): Promise<IssuedCertificate | AuthorityRefusal> {
+  try {
+    const issued = await signAndRelease(dependencies, work)
+    if (!isAuthorityRefusal(issued)) await dependencies.publish()
+    return issued
+  } catch (error) {
+    await abandon(dependencies.context, work.intent)
+    throw error
+  }
+}
+
+async function signAndRelease(dependencies: IssueDependencies, work: Work): Promise<IssuedCertificate | AuthorityRefusal> {
+  const { context } = dependencies
+  const { intent, template, anchor } = work
+  const { serial, id, notAfter } = intent
+  await context.log.append({
+    kind: 'issuance',
+    body: { phase: 'intent', serial, id, occasion: work.occasion, anchor: intent.anchorKeyId, public_key: intent.publicKeyHash, not_after: notAfter },
+  })
+  const certificate = await buildCertificate(template, anchor.key)
+  const { fingerprint } = inspect(context, { certificate, intent, anchor, template })
+  if (!(await context.store.issuance.commit(serial, fingerprint))) return removedMeanwhile(context, intent)
+  await context.log.append({ kind: 'issuance', body: { phase: 'outcome', serial, id, outcome: 'issued', fingerprint } })
+  if (!(await context.store.issuance.release(serial))) return removedMeanwhile(context, intent)
+  return { id, certificate, serial, fingerprint, notAfter }
+}
+
+async function removedMeanwhile(context: AuthorityContext, intent: IssuanceIntent): Promise<AuthorityRefusal> {
+  await abandon(context, intent)
+  return refuse('identity_unregistered', `${intent.id} was removed while its certificate was made`)
+}
+
+/** What fails here is done by the next start: the serial stays without outcome until then, and its certificate was never handed out. */
+async function abandon(context: AuthorityContext, { serial, id }: IssuanceIntent): Promise<void> {
+  try {
+    if (!(await context.store.issuance.void(serial, nowSeconds(context)))) return
+    await context.log.append({ kind: 'issuance', body: { phase: 'outcome', serial, id, outcome: 'void' } })
+  } catch {
+    return
+  }
+}
+
+/** Start-up: serials without outcome are voided and denied, and the record says so. */
+export async function voidOpenIssuance(context: AuthorityContext): Promise<number> {
+  const open = await context.store.issuance.voidOpen(context.instance, nowSeconds(context))
+  for (const { serial, id } of open) {
+    await context.log.append({ kind: 'issuance', body: { phase: 'outcome', serial, id, outcome: 'void' } })
+  }
+  return open.length
+}
+
+interface Content {
+  readonly registration: Registration
+  readonly anchor: ActiveAnchor
+  readonly publicKey: Uint8Array
+  readonly now: EpochSeconds
+}
+
+/** A certificate that follows a denial of its identity is dated at or after it, or it would be refused itself. */
+function templateFor({ context, deniedBefore }: IssueDependencies, { registration, anchor, publicKey, now }: Content): CertificateTemplate {
+  const issuedAt = Math.max(now, deniedBefore(registration.id))
+  return svidTemplate({
+    spiffeId: parseSpiffeId(registration.id),
+    publicKey,
+    serial: newSerial(context.random),
+    notBefore: epochSeconds(issuedAt - backdatingSeconds),
+    notAfter: epochSeconds(Math.min(now + registration.ttlSeconds, anchor.slot.notAfter)),
+    issuer: anchor.issuer,
+    dnsNames: registration.dnsNames,
+    ipAddresses: registration.ipAddresses,
+  })
+}
+
+function intentOf(
+  context: AuthorityContext,
+  work: { readonly request: IssueRequest; readonly template: CertificateTemplate; readonly anchor: ActiveAnchor; readonly now: EpochSeconds },
+): IssuanceIntent {
+  const { template, request, now } = work
+  return {
+    serial: template.serial,
+    id: request.id,
+    anchorKeyId: work.anchor.slot.keyId,
+    authority: context.instance,
+    publicKeyHash: toBase64url(context.sha256(request.publicKey)),
+    notBefore: template.notBefore,
+    notAfter: template.notAfter,
+    intendedAt: now,
+  }
+}
+
+/** The profile, judged before the anchor's key signs anything. */
+async function lint({ context, throwawayKey }: IssueDependencies, template: CertificateTemplate): Promise<void> {
+  checkProfile(context, await buildCertificate(template, throwawayKey))
+}
+
+function checkProfile(context: AuthorityContext, der: Uint8Array): PeerCertificate {
+  const certificate = readCertificate(der, context)
+  if ('problem' in certificate) throw unfit(certificate.problem, certificate.message)
+  const problem = checkSvidLeaf(certificate, context.trustDomain)
+  if (problem !== null) throw unfit(problem.code, problem.message)
+  return certificate
+}
+
+interface Signed {
+  readonly certificate: Uint8Array
+  readonly intent: IssuanceIntent
+  readonly anchor: ActiveAnchor
+  readonly template: CertificateTemplate
+}
+
+/** Reads what was signed as a stranger would, and compares it with what was meant. */
+function inspect(context: AuthorityContext, { certificate, intent, anchor, template }: Signed): PeerCertificate {
+  const read = checkProfile(context, certificate)
+  const issuer = readCertificate(anchor.certificate, context)
+  if ('problem' in issuer) throw unfit(issuer.problem, issuer.message)
+  const chain = chainsToAnchor(read, [issuer], intent.intendedAt, context.importP256)
+  if ('code' in chain) throw unfit(chain.code, chain.message)
+  const same =
+    read.spiffeId?.uri === intent.id &&
+    read.serial === intent.serial &&
+    read.notBefore === intent.notBefore &&
+    read.notAfter === intent.notAfter &&
+    equalBytes(read.publicKeySpki, template.publicKey)
+  if (!same) throw unfit('certificate_differs', 'the certificate does not say what was meant')
+  return read
+}
+
+function unfit(code: string, message: string): DoorwardError {
+  return new DoorwardError('certificate_unfit', `a certificate was not released: ${code}: ${message}`)
+}
