@@ -1,11 +1,11 @@
-/** Certificates made byte by byte, so that tests can mint what no library would. */
-
-import { createPublicKey, sign } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, sign } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import {
   anchorName,
   anchorTemplate,
   buildCertificate,
+  chainsToAnchor,
+  checkSvidLeaf,
   concat,
   epochSeconds,
   keyIdOf,
@@ -17,7 +17,7 @@ import {
   workloadId,
 } from '@doorward/core'
 import type { EpochSeconds, IssuerName, PeerCertificate, TrustDomain } from '@doorward/core'
-import { generateP256, randomBytes, sha256 } from '@doorward/sdk'
+import { generateP256, importP256, randomBytes, sha256 } from '@doorward/sdk'
 import type { P256KeyPair } from '@doorward/sdk'
 
 export const trustDomain = parseTrustDomain('example.org')
@@ -168,4 +168,25 @@ export function assemble(parts: LeafParts, signer: KeyObject): Uint8Array {
   const tbs = der(0x30, version, serial, algorithm, issuer, validity, subject, spki, uniqueIds, extensions)
   const signature = der(0x03, Uint8Array.of(0), new Uint8Array(sign('sha256', tbs, signer)))
   return der(0x30, tbs, parts.outerAlgorithm, signature, parts.tail)
+}
+
+/** The first code that refuses the certificate at reading, profile or chain; null when all accept. */
+export function leafVerdict(bytes: Uint8Array, anchors: readonly PeerCertificate[]): string | null {
+  const certificate = readCertificate(bytes, { sha256 })
+  if ('problem' in certificate) return certificate.problem
+  const profile = checkSvidLeaf(certificate, trustDomain)
+  if (profile !== null) return profile.code
+  const anchor = chainsToAnchor(certificate, anchors, now, importP256)
+  return 'code' in anchor ? anchor.code : null
+}
+
+/** A public key of another kind than ours. */
+export const spkiOf = (kind: 'rsa' | 'p384' | 'ed25519'): Uint8Array => {
+  const { publicKey } =
+    kind === 'rsa'
+      ? generateKeyPairSync('rsa', { modulusLength: 2048 })
+      : kind === 'p384'
+        ? generateKeyPairSync('ec', { namedCurve: 'P-384' })
+        : generateKeyPairSync('ed25519')
+  return new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }))
 }

@@ -1,5 +1,3 @@
-/** A valid token and the means to derive wrong ones from it. */
-
 import { sign } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { epochClaim, epochSeconds, keySetOf, toBase64url, utf8, verifyToken } from '@doorward/core'
@@ -56,3 +54,16 @@ export function verdictOf(token: string, check: TokenCheck): string {
   const verdict = verifyToken(token, check)
   return verdict.ok ? 'accepted' : verdict.code
 }
+
+/** The presenter, acting through `depth` nested actors. */
+export const actChain = (depth: number): object => ({
+  sub: goodClaims.client_id,
+  ...(depth > 1 ? { act: actChain(depth - 1) } : {}),
+})
+
+/** Claims of a call on behalf of another workload. */
+export const delegated = (change: object) => ({
+  sub: 'spiffe://example.org/agent/other',
+  act: { sub: goodClaims.client_id },
+  ...change,
+})

@@ -23,7 +23,7 @@ export function jwkThumbprint(jwk: P256Jwk, sha256: Sha256): string {
 }
 
 /** SubjectPublicKeyInfo up to the coordinates: id-ecPublicKey with prime256v1, an uncompressed point (RFC 5480 §2). */
-const SPKI_HEAD = fromBase64url('MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE') ?? new Uint8Array()
+const SPKI_HEAD = fromBase64url('MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE')!
 const SPKI_LENGTH = SPKI_HEAD.length + 64
 
 /** The key of a DER SubjectPublicKeyInfo, or null for any other key type, curve or point form. */

@@ -36,10 +36,8 @@ const STATES: readonly string[] = ['prepared', 'published', 'active', 'retired']
 const FINGERPRINT = /^[A-Za-z0-9_-]{43}$/
 const KEY_ID = /^(?:[0-9a-f]{2}){8,32}$/
 const SERIAL = /^(?:[0-9a-f]{2}){1,20}$/
-const MEMBERS = [
-  ...['v', 'trust_domain', 'delegation', 'sequence', 'issued_at', 'expires_at', 'epoch'],
-  ...['anchors', 'token_keys', 'workloads', 'issued', 'denied'],
-]
+const HEADER = ['v', 'trust_domain', 'delegation', 'sequence', 'issued_at', 'expires_at', 'epoch']
+const MEMBERS = [...HEADER, 'anchors', 'token_keys', 'workloads', 'issued', 'denied']
 
 type Members = Readonly<Record<string, JsonValue>>
 
