@@ -77,6 +77,16 @@ describe('the chain', () => {
     const answer = chainsToAnchor(below, [{ ...leaf, subjectKeyId: 'aa' }], now, importP256)
     assert.equal('code' in answer && answer.code, 'chain_anchor_profile')
   })
+  test('an anchor that did not sign itself verifies nothing', async () => {
+    const leaf = await issue(authority)
+    const other = await makeAuthority()
+    const renamed = { ...authority.certificate, issuerName: other.certificate.subjectName }
+    const resigned = { ...authority.certificate, signature: other.certificate.signature }
+    for (const anchor of [renamed, resigned]) {
+      const answer = chainsToAnchor(leaf, [anchor], now, importP256)
+      assert.equal('code' in answer && answer.code, 'chain_anchor_profile')
+    }
+  })
   test('a signing certificate of another trust domain does not issue here', async () => {
     const foreign = await makeAuthority(parseTrustDomain('evil.example'))
     const leaf = await issue(foreign)
