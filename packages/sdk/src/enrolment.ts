@@ -1,0 +1,172 @@
+/**
+ * The enrolment exchange: two requests on one TLS connection whose server is proven between them.
+ *
+ * The handshake itself proves nothing yet: our certificate is self-signed over the new key, and the anchors are not
+ * known. The first answer brings a trust state, which the pinned recovery root must have signed; its anchors must then
+ * have issued the certificate of this very connection. Only after that anything of value is sent (reference id BS-4).
+ */
+
+import { Agent } from 'node:https'
+import { connect } from 'node:tls'
+import type { TLSSocket } from 'node:tls'
+import {
+  buildCertificate,
+  DoorwardError,
+  epochSeconds,
+  newSerial,
+  openTrustState,
+  parseTrustMessage,
+  selfSignedForKey,
+  toBase64url,
+  toSeconds,
+  trustMessageBytes,
+  workloadId,
+} from '@doorward/core'
+import type { Clock, JsonObject, OpenedTrustState, P256Jwk, PeerCertificate, SignedTrustState, SignKey, TrustDomain, TrustStateVersion } from '@doorward/core'
+import { trustViewOf } from '@doorward/enforcement'
+import { exchange, exportKey, readJsonBody } from './https-exchange.ts'
+import { tlsOptions, untilJudged } from './mutual-tls.ts'
+import { randomBytes, sha256 } from './platform/hash.ts'
+import { importP256 } from './platform/p256.ts'
+import type { P256KeyPair } from './platform/p256.ts'
+import { readRefusal, refusalError } from './refusal.ts'
+import { serverProblem } from './server-identity.ts'
+
+export interface EnrolmentPin {
+  readonly trustDomain: TrustDomain
+  readonly rootFingerprint: string
+  /** The newest state seen before, so that none older is accepted. */
+  readonly current?: TrustStateVersion
+}
+
+export interface EnrolmentOptions {
+  /** host:port */
+  readonly address: string
+  readonly pin: EnrolmentPin
+  /** The key that the new certificate will be for. */
+  readonly key: P256KeyPair
+  readonly clock: Clock
+}
+
+/** A trust state together with the message that proves it. */
+export interface ProvenTrust {
+  readonly opened: OpenedTrustState
+  readonly message: SignedTrustState
+}
+
+export interface Enrolment {
+  readonly trust: ProvenTrust
+  /** Sends the second message on the proven connection. Throws `join_refused` or another refusal code. */
+  submit(machine: MachineKey, body: (proof: MachineProof) => JsonObject): Promise<JsonObject>
+  close(): void
+}
+
+export interface MachineKey {
+  readonly jwk: P256Jwk
+  readonly signKey: SignKey
+}
+
+export interface MachineProof {
+  readonly machine_key: P256Jwk
+  readonly machine_proof: string
+}
+
+export const enrolExporter = 'EXPORTER-doorward-enrol'
+const LIFETIME_SECONDS = 600
+const HELLO = '{"hello":1}'
+
+/**
+ * Connects and proves the server. Throws `server_unreachable`, `connection_timeout`, `connection_lost`, `authority_not_pinned`
+ * (the trust state is not signed under the pinned root, or this server is not its authority), or a `trust_state_*` code.
+ */
+export async function openEnrolment(options: EnrolmentOptions): Promise<Enrolment> {
+  const { socket, server } = await dial(options)
+  try {
+    const agent = agentOver(socket)
+    const url = new URL(`https://${options.address}/v1/enrol`)
+    const hello = await post(agent, url, HELLO)
+    const trust = openProvenTrust(hello['trust_state'], options.pin, options.clock)
+    proveServer(server, trust.opened, options)
+    return {
+      trust,
+      submit: async (machine, body) => {
+        const proof = await machine.signKey.sign(exportKey(socket, enrolExporter))
+        return post(agent, url, JSON.stringify(body({ machine_key: machine.jwk, machine_proof: toBase64url(proof) })))
+      },
+      close: () => socket.destroy(),
+    }
+  } catch (error) {
+    socket.destroy()
+    throw error
+  }
+}
+
+/** Opens a trust state that arrived as JSON. Throws `authority_not_pinned` or the code of `openTrustState`. */
+export function openProvenTrust(value: JsonObject[string] | undefined, pin: EnrolmentPin, clock: Clock): ProvenTrust {
+  const message = parseTrustMessage(JSON.stringify(value ?? null))
+  if ('code' in message || message.kind !== 'trust-state') {
+    throw new DoorwardError('trust_message_malformed', 'the authority sent something other than a trust state')
+  }
+  const opened = openTrustState(message, { ...pin, now: toSeconds(clock()), importP256, sha256 })
+  if (!('code' in opened)) return { opened, message }
+  const pinned = opened.code !== 'delegation_root'
+  throw new DoorwardError(pinned ? opened.code : 'authority_not_pinned', 'the trust state of the authority is not accepted', {
+    expected: `one signed under the recovery root ${pin.rootFingerprint}`,
+    got: opened.message,
+  })
+}
+
+function proveServer(server: PeerCertificate, opened: OpenedTrustState, { pin, clock, address }: EnrolmentOptions): void {
+  const problem = serverProblem(server, {
+    expected: workloadId(pin.trustDomain, 'doorward', 'authority'),
+    view: trustViewOf(opened.state, 0, { sha256, importP256 }),
+    now: toSeconds(clock()),
+    importP256,
+    mirror: 'skip',
+  })
+  if (problem === null) return
+  throw new DoorwardError('authority_not_pinned', 'the server is not the authority that the join string names', {
+    where: address,
+    expected: `the authority of ${pin.trustDomain}`,
+    got: `${problem.code}: ${problem.message}`,
+    next: 'check the address, or ask the operator for a new join string',
+  })
+}
+
+async function dial(options: EnrolmentOptions): Promise<{ socket: TLSSocket; server: PeerCertificate }> {
+  const { hostname, port } = new URL(`https://${options.address}`)
+  const host = hostname.replaceAll(/^\[|\]$/g, '')
+  const now = toSeconds(options.clock())
+  const certificate = await buildCertificate(
+    selfSignedForKey({
+      publicKey: options.key.spki,
+      serial: newSerial(randomBytes),
+      notBefore: epochSeconds(now - LIFETIME_SECONDS),
+      notAfter: epochSeconds(now + LIFETIME_SECONDS),
+    }),
+    options.key.signKey,
+  )
+  const place = { host, port: Number(port || '443'), svid: { chain: [certificate], privateKey: options.key.privateKey } }
+  // Judged in `proveServer`, before anything but the greeting is sent.
+  const socket = connect({ ...tlsOptions(place), ca: [], rejectUnauthorized: false })
+  return untilJudged(socket, { ...place, judge: async () => null })
+}
+
+/** An agent that has this one connection and never opens another. */
+function agentOver(socket: TLSSocket): Agent {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, maxCachedSessions: 0 })
+  let given = false
+  agent.createConnection = (_options, callback) => {
+    if (given) callback?.(new DoorwardError('connection_lost', 'the enrolment connection ended between its two messages'), socket)
+    else callback?.(null, socket)
+    given = true
+    return undefined
+  }
+  return agent
+}
+
+async function post(agent: Agent, url: URL, body: string): Promise<JsonObject> {
+  const response = await exchange(agent, url, { method: 'POST', headers: { 'content-type': 'application/json', accept: 'application/json' }, body })
+  if (response.status === 200) return readJsonBody(response, trustMessageBytes + 65_536)
+  throw refusalError(await readRefusal(response), url.host)
+}

@@ -1,0 +1,236 @@
+/** One workload's identity, put together: certificate, trust, tokens and calls. */
+
+import type { KeyObject } from 'node:crypto'
+import { DoorwardError, toSeconds, workloadId } from '@doorward/core'
+import type { PeerCertificate, Secret, SpiffeId, TrustDomain } from '@doorward/core'
+import { TrustHolder } from '@doorward/enforcement'
+import { ConnectionPool } from './connection-pool.ts'
+import type { Target } from './connection-pool.ts'
+import { CredentialSource } from './credential-source.ts'
+import { openEnrolment } from './enrolment.ts'
+import { IdentityFolder } from './identity-folder.ts'
+import type { IdentityDescription } from './identity-folder.ts'
+import { sha256 } from './platform/hash.ts'
+import { generateP256, importP256 } from './platform/p256.ts'
+import { systemProcesses } from './process-identity.ts'
+import type { ProcessProbe } from './process-identity.ts'
+import { Renewal } from './renewal.ts'
+import { systemRuntime } from './runtime.ts'
+import type { Runtime } from './runtime.ts'
+import type { Sealer } from './sealer.ts'
+import { serverProblem } from './server-identity.ts'
+import type { ServerProblem } from './server-identity.ts'
+import { signedFetch } from './signed-fetch.ts'
+import type { SignedFetch } from './signed-fetch.ts'
+import { exchange } from './https-exchange.ts'
+import type { CallResponse } from './https-exchange.ts'
+import { TokenSource } from './token-source.ts'
+import { TrustClient } from './trust-client.ts'
+import { TrustStore } from './trust-store.ts'
+
+export interface OpenIdentityOptions {
+  readonly folder: string
+  readonly sealer: Sealer
+  readonly runtime?: Runtime
+  readonly processes?: ProcessProbe
+  /** Hears of failures that were survived: renewals to be tried again, streams that broke. */
+  readonly onProblem?: (error: unknown) => void
+}
+
+/** What a TLS listener of this workload presents and trusts. */
+export interface IdentityMaterial {
+  /** DER, leaf first. */
+  readonly chain: readonly Uint8Array[]
+  readonly privateKey: KeyObject
+  /** DER. */
+  readonly anchors: readonly Uint8Array[]
+}
+
+export interface Identity extends SignedFetch {
+  readonly id: SpiffeId
+  readonly trustDomain: TrustDomain
+  readonly authorityId: SpiffeId
+  readonly authorityUrl: string
+  readonly credentials: CredentialSource
+  /** Fed by the live stream only: stays empty until `run` or `prepare` has heard from the authority. */
+  readonly trust: TrustHolder
+  /** The newest state, remembered ones included. */
+  readonly trustStore: TrustStore
+  /** A token for the audience, bound to the current SVID. Throws as `TokenSource.token`. */
+  token(audience: string): Promise<Secret>
+  /**
+   * Makes the identity usable now: returns by the machine key when its certificate has lapsed, fetches the trust state, renews
+   * if due. What fails but is not needed yet goes to `onProblem`. Throws when no usable certificate can be had.
+   */
+  prepare(signal?: AbortSignal): Promise<void>
+  /** Follows trust and renews until the signal aborts. Never rejects. */
+  run(signal: AbortSignal): Promise<void>
+  /** Throws `identity_without_certificate` or `trust_state_missing`. */
+  material(): IdentityMaterial
+  /** Calls back after a new SVID or trust state; returns the way to stop. */
+  onMaterial(listener: () => void): () => void
+  /** Closes every connection. */
+  close(): void
+}
+
+const MIRROR_WAIT = 1000
+
+/** Opens the folder of a workload that has joined. Sends nothing. Throws `identity_missing`, `identity_folder_invalid`, `identity_key_unreadable`, `svid_invalid` or `folder_not_private`. */
+export async function openIdentity(options: OpenIdentityOptions): Promise<Identity> {
+  const folder = new IdentityFolder(options.folder, options.sealer)
+  const description = await folder.readDescription()
+  if (description === null) {
+    throw new DoorwardError('identity_missing', 'nobody has joined in this folder', { where: options.folder, next: 'doorward join' })
+  }
+  await folder.prepare()
+  const parts = assemble(folder, description, options)
+  await parts.store.load()
+  await parts.renewal.reload()
+  return identityOf(description, parts)
+}
+
+interface Parts {
+  readonly credentials: CredentialSource
+  readonly holder: TrustHolder
+  readonly store: TrustStore
+  readonly pool: ConnectionPool
+  readonly tokens: TokenSource
+  readonly fetch: SignedFetch
+  readonly renewal: Renewal
+  readonly client: TrustClient
+  readonly authorityId: SpiffeId
+  readonly following: { count: number }
+  readonly onProblem: (error: unknown) => void
+}
+
+function assemble(folder: IdentityFolder, description: IdentityDescription, options: OpenIdentityOptions): Parts {
+  const runtime = options.runtime ?? systemRuntime
+  const onProblem = options.onProblem ?? (() => undefined)
+  const authorityId = workloadId(description.trustDomain, 'doorward', 'authority')
+  const authorityUrl = description.addresses.authority
+  const credentials = new CredentialSource(null)
+  const holder = new TrustHolder({ sha256, importP256, monotonic: runtime.monotonic, wall: runtime.wall })
+  const store = new TrustStore({ description, folder, holder, runtime })
+  const following = { count: 0 }
+  const judge = serverJudge({ store, authorityId, runtime, refresh: () => fresherTrust(store, following, client, runtime) })
+  const pool = new ConnectionPool({ anchors: () => anchorsOf(store), judge }, runtime.wall)
+  const tokens = new TokenSource({ post: (svid, form) => postToken(pool, { authorityId, authorityUrl, svid, form }), monotonic: runtime.monotonic })
+  const fetch = signedFetch({ pool, credentials, tokens, freshen: async () => (renewal.isDue() ? renewal.reload() : undefined) })
+  const processes = options.processes ?? systemProcesses()
+  const renewal = new Renewal({ folder, description, credentials, trust: store, fetch, authorityId, runtime, processes, onProblem })
+  const rescue = () => greet(description, store, runtime)
+  const client = new TrustClient({ store, fetch, authorityUrl, authorityId, runtime, onProblem, rescue })
+  store.onAccept(() => void pool.recheck())
+  return { credentials, holder, store, pool, tokens, fetch, renewal, client, authorityId, following, onProblem }
+}
+
+function identityOf(description: IdentityDescription, parts: Parts): Identity {
+  const { credentials, store, renewal, client, following } = parts
+  return {
+    id: description.id,
+    trustDomain: description.trustDomain,
+    authorityId: parts.authorityId,
+    authorityUrl: description.addresses.authority,
+    credentials,
+    trust: parts.holder,
+    trustStore: store,
+    call: (url, options) => parts.fetch.call(url, options),
+    token: (audience) => parts.tokens.token({ svid: credentials.current(), audience }),
+    prepare: (signal) => prepare(parts, signal),
+    run: async (signal) => {
+      following.count++
+      try {
+        await Promise.all([renewal.run(signal), client.run(signal)])
+      } finally {
+        following.count--
+      }
+    },
+    material: () => {
+      const { chain, privateKey } = credentials.current()
+      const anchors = anchorsOf(store)
+      if (anchors.length > 0) return { chain, privateKey, anchors }
+      throw new DoorwardError('trust_state_missing', 'there is no current trust state yet', { next: 'wait until the authority can be reached' })
+    },
+    onMaterial: (listener) => {
+      const stops = [credentials.onChange(listener), store.onAccept(listener)]
+      return () => stops.forEach((stop) => stop())
+    },
+    close: () => parts.pool.close(),
+  }
+}
+
+async function prepare({ store, renewal, client, credentials, onProblem }: Parts, signal: AbortSignal | undefined): Promise<void> {
+  if (credentials.peek() === null || renewal.isUnusable()) await renewal.ensure(signal)
+  else {
+    await client.renewView(signal).catch(onProblem)
+    await renewal.ensure(signal).catch((error: unknown) => {
+      if (renewal.isUnusable()) throw error
+      onProblem(error)
+    })
+  }
+  if (store.view() === null) throw new DoorwardError('trust_state_missing', 'there is no current trust state', { next: 'check that the authority runs' })
+}
+
+function anchorsOf(store: TrustStore): readonly Uint8Array[] {
+  return (store.view()?.anchors ?? []).map(({ der }) => der)
+}
+
+interface JudgeParts {
+  readonly store: TrustStore
+  readonly authorityId: SpiffeId
+  readonly runtime: Runtime
+  /** Waits for, or fetches, a newer state. */
+  readonly refresh: () => Promise<void>
+}
+
+type ServerJudge = (server: PeerCertificate, target: Target, moment: 'connecting' | 'connected') => Promise<ServerProblem | null>
+
+function serverJudge({ store, authorityId, runtime, refresh }: JudgeParts): ServerJudge {
+  const once = (server: PeerCertificate, target: Target, mirror: 'require' | 'skip') => {
+    const view = store.view()
+    if (view === null) return { code: 'trust_state_missing', message: 'there is no current trust state to judge the server by' }
+    return serverProblem(server, { expected: target.expected, view, now: toSeconds(runtime.wall()), importP256, mirror })
+  }
+  return async (server, target, moment) => {
+    // The authority brings the mirror, so its own newest certificate may be missing from the one at hand.
+    const skip = moment === 'connected' || target.expected.uri === authorityId.uri
+    const problem = once(server, target, skip ? 'skip' : 'require')
+    if (problem?.code !== 'server_not_issued') return problem
+    await refresh()
+    return once(server, target, 'require')
+  }
+}
+
+/** A certificate may be a moment younger than the mirror: the stream brings the next one, or it is fetched. */
+async function fresherTrust(store: TrustStore, following: { readonly count: number }, client: TrustClient, runtime: Runtime): Promise<void> {
+  if (following.count === 0) return client.refresh()
+  const arrived = new AbortController()
+  const stop = store.onAccept(() => arrived.abort())
+  await runtime.sleep(MIRROR_WAIT, arrived.signal)
+  stop()
+}
+
+interface TokenPost {
+  readonly authorityId: SpiffeId
+  readonly authorityUrl: string
+  readonly svid: Parameters<ConnectionPool['agent']>[1]
+  readonly form: string
+}
+
+function postToken(pool: ConnectionPool, { authorityId, authorityUrl, svid, form }: TokenPost): Promise<CallResponse> {
+  const url = new URL('/v1/token', authorityUrl)
+  const target = { host: url.hostname.replaceAll(/^\[|\]$/g, ''), port: Number(url.port || '443'), expected: authorityId }
+  const headers = { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' }
+  return exchange(pool.agent(target, svid), url, { method: 'POST', headers, body: form })
+}
+
+/** The greeting of the enrolment exchange, for its trust state alone: the recovery root proves it, not the anchors at hand. */
+async function greet(description: IdentityDescription, store: TrustStore, runtime: Runtime): Promise<void> {
+  const { trustDomain, rootFingerprint, addresses } = description
+  const version = store.version()
+  const pin = { trustDomain, rootFingerprint, ...(version === null ? {} : { current: version }) }
+  const enrolment = await openEnrolment({ address: addresses.enrol, pin, key: await generateP256(), clock: runtime.wall })
+  enrolment.close()
+  const result = await store.accept(enrolment.trust.message)
+  if ('code' in result) throw new DoorwardError(result.code, 'the trust state is not accepted', { where: addresses.enrol, got: result.message })
+}

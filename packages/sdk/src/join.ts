@@ -1,0 +1,146 @@
+/** Becoming a workload: by a join string the first time, by the machine key after every certificate has lapsed. */
+
+import { DoorwardError, parseJoinString, parseSpiffeId } from '@doorward/core'
+import type { Clock, JoinString, JsonObject, OpenedTrustState, SpiffeId, TrustDomain } from '@doorward/core'
+import { trustViewOf } from '@doorward/enforcement'
+import { openEnrolment, openProvenTrust } from './enrolment.ts'
+import type { Enrolment, EnrolmentPin, ProvenTrust } from './enrolment.ts'
+import { IdentityFolder } from './identity-folder.ts'
+import type { IdentityDescription } from './identity-folder.ts'
+import { acceptIssued } from './issued-certificate.ts'
+import { systemClock } from './platform/clock.ts'
+import { sha256 } from './platform/hash.ts'
+import { generateP256, importP256, p256KeyPairOf } from './platform/p256.ts'
+import type { P256KeyPair } from './platform/p256.ts'
+import type { Sealer } from './sealer.ts'
+import type { Svid } from './svid.ts'
+
+export interface JoinOptions {
+  /** The text that the operator handed over. */
+  readonly joinString: string
+  readonly folder: string
+  readonly sealer: Sealer
+  /** https URL of the authority's main listener, for authorities whose answer does not name it. */
+  readonly authorityUrl?: string
+  readonly clock?: Clock
+}
+
+export interface Joined {
+  readonly id: SpiffeId
+  readonly trustDomain: TrustDomain
+  readonly folder: string
+  readonly notAfter: number
+}
+
+/** A certificate and the trust under which it was accepted. */
+export interface Admission {
+  readonly svid: Svid
+  readonly trust: ProvenTrust
+  readonly authorityUrl: string | null
+}
+
+/**
+ * Joins and writes the identity folder. Nothing but a greeting is sent before the server is proven; the machine key is
+ * durable before the token is spent, so that a crash in between leaves a key with which the workload can return.
+ * Throws `join_string_invalid`, `identity_exists`, `join_refused`, `authority_not_pinned`, `svid_invalid`,
+ * `authority_url_missing`, `folder_not_private`, and the codes of `openEnrolment`.
+ */
+export async function join(options: JoinOptions): Promise<Joined> {
+  const clock = options.clock ?? systemClock
+  const invitation = parseJoinString(options.joinString)
+  const folder = new IdentityFolder(options.folder, options.sealer)
+  await folder.prepare()
+  await refuseOther(folder, invitation)
+  const machine = await machineKey(folder)
+  const admission = await enrol({ address: invitation.address, pin: invitation, machine, clock, expectedId: invitation.spiffeId ?? null }, (proof) => ({
+    ...(invitation.token === undefined ? {} : { token: invitation.token.reveal() }),
+    ...(invitation.token === undefined && invitation.spiffeId !== undefined ? { id: invitation.spiffeId } : {}),
+    ...proof,
+  }))
+  const authority = admission.authorityUrl ?? options.authorityUrl
+  if (authority === undefined) {
+    throw new DoorwardError('authority_url_missing', 'the authority did not name its address', { next: 'give it beside the join string' })
+  }
+  await store(folder, admission)
+  const { id } = admission.svid
+  const addresses = { authority, enrol: invitation.address }
+  // Last, because a folder with this file counts as joined.
+  await folder.writeDescription({ trustDomain: invitation.trustDomain, id, rootFingerprint: invitation.rootFingerprint, addresses })
+  return { id, trustDomain: invitation.trustDomain, folder: options.folder, notAfter: admission.svid.certificate.notAfter }
+}
+
+/** Returns by the machine key: no token, no certificate, no human. The caller holds the renewal lock. Throws as `join`. */
+export async function rejoin(folder: IdentityFolder, description: IdentityDescription, clock: Clock): Promise<Admission> {
+  const key = await folder.readMachineKey()
+  if (key === null) throw new DoorwardError('machine_key_missing', 'this identity has no machine key to return with', { where: folder.path, next: 'join again' })
+  const { trustDomain, rootFingerprint, addresses, id } = description
+  const current = (await folder.readTrust())?.version
+  const pin = { trustDomain, rootFingerprint, ...(current === undefined ? {} : { current }) }
+  const admission = await enrol({ address: addresses.enrol, pin, machine: p256KeyPairOf(key), clock, expectedId: id.uri }, (proof) => ({ id: id.uri, ...proof }))
+  await store(folder, admission)
+  return admission
+}
+
+interface EnrolWith {
+  readonly address: string
+  readonly pin: EnrolmentPin
+  readonly machine: P256KeyPair
+  readonly clock: Clock
+  readonly expectedId: string | null
+}
+
+async function enrol(what: EnrolWith, body: (proof: JsonObject) => JsonObject): Promise<Admission> {
+  const { trustDomain, rootFingerprint } = what.pin
+  const key = await generateP256()
+  const pin = { trustDomain, rootFingerprint, ...(what.pin.current === undefined ? {} : { current: what.pin.current }) }
+  const enrolment = await openEnrolment({ address: what.address, pin, key, clock: what.clock })
+  try {
+    const answer = await enrolment.submit(what.machine, (proof) => body({ ...proof, machine_key: { ...proof.machine_key } }))
+    return admissionOf(answer, enrolment, what, key)
+  } finally {
+    enrolment.close()
+  }
+}
+
+function admissionOf(answer: JsonObject, enrolment: Enrolment, what: EnrolWith, key: P256KeyPair): Admission {
+  const { id, certificate, trust_state, authority_url } = answer
+  const { trustDomain, rootFingerprint } = what.pin
+  const pin = { trustDomain, rootFingerprint, current: enrolment.trust.opened }
+  const trust = trust_state === undefined ? enrolment.trust : openProvenTrust(trust_state, pin, what.clock)
+  const named = typeof id === 'string' ? parseSpiffeId(id).uri : null
+  const expectedId = what.expectedId ?? named
+  if (named !== expectedId) {
+    throw new DoorwardError('svid_invalid', 'the authority admits another workload than was asked for', { expected: expectedId ?? 'an id', got: String(named) })
+  }
+  const svid = acceptIssued(certificate, { key, trustDomain, expectedId, view: viewOf(trust.opened), clock: what.clock })
+  return { svid, trust, authorityUrl: typeof authority_url === 'string' && URL.canParse(authority_url) ? authority_url : null }
+}
+
+function viewOf(opened: OpenedTrustState): ReturnType<typeof trustViewOf> {
+  return trustViewOf(opened.state, 0, { sha256, importP256 })
+}
+
+async function store(folder: IdentityFolder, { svid, trust }: Admission): Promise<void> {
+  await folder.writeTrust({ version: trust.opened, message: trust.message })
+  await folder.writeSvid(svid)
+}
+
+/** A folder is one identity: joining it again as the same one is a repair, as another one a mistake. */
+async function refuseOther(folder: IdentityFolder, invitation: JoinString): Promise<void> {
+  const held = await folder.readDescription()
+  if (held === null || (held.trustDomain === invitation.trustDomain && held.id.uri === invitation.spiffeId)) return
+  throw new DoorwardError('identity_exists', 'this folder already holds another identity', {
+    where: folder.path,
+    expected: invitation.spiffeId ?? 'an empty folder',
+    got: held.id.uri,
+    next: 'join in another folder',
+  })
+}
+
+async function machineKey(folder: IdentityFolder): Promise<P256KeyPair> {
+  const held = await folder.readMachineKey()
+  if (held !== null) return p256KeyPairOf(held)
+  const fresh = await generateP256()
+  await folder.writeMachineKey(fresh.privateKey)
+  return fresh
+}

@@ -1,0 +1,61 @@
+/** A refusal as a server of ours words it: code, decision and text, and nothing that somebody else put into the body. */
+
+import { DoorwardError, isJsonObject, scanJson, utf8 } from '@doorward/core'
+import type { JsonValue } from '@doorward/core'
+import { denialRow, isDenialCode } from '@doorward/enforcement'
+import { readShortText } from './https-exchange.ts'
+import type { CallResponse } from './https-exchange.ts'
+
+export interface ServerRefusal {
+  readonly status: number
+  /** A code of the denial table, or null when the answer is not from a server of ours. */
+  readonly code: string | null
+  /** Entry of the decision in the server's record; absent for refusals that are only counted. */
+  readonly decision: string | null
+  /** One line for people. Never markup of a third party. */
+  readonly text: string
+  readonly retryAfterSeconds: number | null
+  /** The JSON body, when it is one. */
+  readonly body: JsonValue | null
+}
+
+/** Reads what a non-success response says. Consumes the body. */
+export async function readRefusal(response: CallResponse): Promise<ServerRefusal> {
+  const text = await readShortText(response)
+  const scan = text === null ? null : scanJson(utf8(text))
+  const body = scan?.ok === true ? scan.value : null
+  const header = headerText(response, 'doorward-code')
+  const code = header !== null && isDenialCode(header) ? header : null
+  const retryAfter = Number(headerText(response, 'retry-after') ?? Number.NaN)
+  return {
+    status: response.status,
+    code,
+    decision: headerText(response, 'doorward-decision'),
+    text: said(body) ?? (code === null ? `the server answered with HTTP status ${response.status}` : denialRow(code as never).text),
+    retryAfterSeconds: Number.isFinite(retryAfter) ? retryAfter : null,
+    body,
+  }
+}
+
+/** The refusal as an error: its code, or `server_refused` when the server named none. */
+export function refusalError(refusal: ServerRefusal, where: string): DoorwardError {
+  return new DoorwardError(refusal.code ?? 'server_refused', refusal.text, {
+    where,
+    got: `HTTP ${refusal.status}${refusal.decision === null ? '' : `, decision ${refusal.decision}`}`,
+    ...(refusal.retryAfterSeconds === null ? {} : { next: `try again in ${refusal.retryAfterSeconds} s` }),
+  })
+}
+
+function headerText({ headers }: CallResponse, name: string): string | null {
+  const value = headers[name]
+  return typeof value === 'string' && value.length <= 512 ? value : null
+}
+
+/** The message of a JSON-RPC error, an OAuth error (RFC 6749 §5.2) or our own `{code, message}`. */
+function said(body: JsonValue | null): string | null {
+  if (body === null || !isJsonObject(body)) return null
+  const { error, error_description, message } = body
+  const inner = error !== undefined && isJsonObject(error) ? error['message'] : undefined
+  for (const text of [inner, error_description, message]) if (typeof text === 'string' && text !== '') return text.slice(0, 2000)
+  return null
+}

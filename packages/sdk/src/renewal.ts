@@ -1,0 +1,193 @@
+/**
+ * Keeps the SVID of one identity fresh, for all its processes together: whoever holds the folder's lock renews, the others
+ * pick up what was stored. A failure never takes away an SVID that is still valid.
+ */
+
+import { chainsToAnchor, DoorwardError, toBase64url, toSeconds } from '@doorward/core'
+import type { SpiffeId } from '@doorward/core'
+import type { CredentialSource } from './credential-source.ts'
+import { underLock } from './folder-lock.ts'
+import type { HeldLock } from './folder-lock.ts'
+import { readJsonBody } from './https-exchange.ts'
+import type { IdentityDescription, IdentityFolder } from './identity-folder.ts'
+import { acceptIssued } from './issued-certificate.ts'
+import { rejoin } from './join.ts'
+import type { Admission } from './join.ts'
+import { generateP256, importP256 } from './platform/p256.ts'
+import type { ProcessProbe } from './process-identity.ts'
+import { readRefusal, refusalError } from './refusal.ts'
+import { renewalPlan, returnBackoff } from './renewal-plan.ts'
+import { backoffMilliseconds } from './runtime.ts'
+import type { Runtime } from './runtime.ts'
+import type { SignedFetch } from './signed-fetch.ts'
+import type { Svid } from './svid.ts'
+import type { TrustStore } from './trust-store.ts'
+
+export interface RenewalOptions {
+  readonly folder: IdentityFolder
+  readonly description: IdentityDescription
+  readonly credentials: CredentialSource
+  readonly trust: TrustStore
+  readonly fetch: SignedFetch
+  readonly authorityId: SpiffeId
+  readonly runtime: Runtime
+  readonly processes: ProcessProbe
+  readonly onProblem: (error: unknown) => void
+}
+
+export const renewExporter = 'EXPORTER-doorward-renew'
+/** Timers sleep through a suspended machine: look at the clock at least this often. */
+const MAX_SLEEP = 30_000
+
+type Standing = 'fresh' | 'due' | 'unusable'
+
+export class Renewal {
+  readonly #options: RenewalOptions
+  #chance: number
+  #stored: string | null = null
+
+  constructor(options: RenewalOptions) {
+    this.#options = options
+    this.#chance = options.runtime.chance()
+  }
+
+  /** Renews until the signal aborts. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    let failures = 0
+    const wake = this.#wakeOnTrust()
+    try {
+      while (!signal.aborted) {
+        const woken = wake.arm()
+        const outcome = await this.ensure(signal).then(
+          () => 'done' as const,
+          (error: unknown) => error,
+        )
+        if (outcome !== 'done' && !signal.aborted) this.#options.onProblem(outcome)
+        failures = outcome === 'done' ? 0 : failures + 1
+        await this.#options.runtime.sleep(this.#pause(failures), AbortSignal.any([signal, woken]))
+      }
+    } finally {
+      wake.stop()
+    }
+  }
+
+  /** Renews now if it is due, or returns by the machine key when no usable SVID is left. Throws why that failed; what was held stays. */
+  async ensure(signal?: AbortSignal): Promise<void> {
+    await this.reload()
+    if (this.#standing() === 'fresh') return
+    await underLock({ path: this.#options.folder.lockPath, runtime: this.#options.runtime, processes: this.#options.processes }, async (lock) => {
+      // Somebody else may have renewed while we waited.
+      await this.reload()
+      const standing = this.#standing()
+      if (standing === 'due') await this.#renew(lock, signal)
+      else if (standing === 'unusable') await this.#return()
+    })
+  }
+
+  /** Picks up an SVID that another process of this identity has stored. */
+  async reload(): Promise<void> {
+    const { folder, description } = this.#options
+    const version = await folder.svidVersion()
+    if (version === this.#stored) return
+    const svid = await folder.readSvid(description.trustDomain)
+    this.#stored = version
+    if (svid !== null) this.#use(svid)
+  }
+
+  /** True when servers would refuse what is held: nothing, expired, or withdrawn. */
+  isUnusable(): boolean {
+    return this.#standing() === 'unusable'
+  }
+
+  /** True from the planned moment of renewal on, or when nothing usable is held. */
+  isDue(): boolean {
+    return this.#standing() !== 'fresh'
+  }
+
+  #use(svid: Svid): void {
+    if (this.#options.credentials.peek()?.fingerprint !== svid.fingerprint) this.#chance = this.#options.runtime.chance()
+    this.#options.credentials.replace(svid)
+  }
+
+  #standing(): Standing {
+    const svid = this.#options.credentials.peek()
+    if (svid === null) return 'unusable'
+    const now = this.#options.runtime.wall()
+    const { renewAt, expiresAt } = renewalPlan(svid, this.#chance)
+    if (now >= expiresAt || this.#isWithdrawn(svid)) return 'unusable'
+    return now >= renewAt ? 'due' : 'fresh'
+  }
+
+  /** Its authority or serial is denied, or its anchor has left the trust state: servers refuse it, whatever its times say. */
+  #isWithdrawn(svid: Svid): boolean {
+    const view = this.#options.trust.view()
+    if (view === null) return false
+    const anchor = chainsToAnchor(svid.certificate, view.anchors, toSeconds(this.#options.runtime.wall()), importP256)
+    if ('code' in anchor) return anchor.code === 'chain_issuer_unknown'
+    return view.deniedSerials.has(svid.certificate.serial) || view.deniedAuthorities.has(anchor.subjectKeyId)
+  }
+
+  async #renew(lock: HeldLock, signal: AbortSignal | undefined): Promise<void> {
+    const { fetch, description, authorityId, trust } = this.#options
+    const authority = description.addresses.authority
+    const key = await generateP256()
+    const response = await fetch.call(new URL('/v1/renew', authority), {
+      method: 'POST',
+      audience: authority,
+      expectedId: authorityId,
+      headers: { 'content-type': 'application/json' },
+      body: async (exporter) => {
+        const proof = await key.signKey.sign(exporter(renewExporter))
+        return new TextEncoder().encode(JSON.stringify({ public_key: toBase64url(key.spki), proof: toBase64url(proof) }))
+      },
+      ...(signal === undefined ? {} : { signal }),
+    })
+    if (response.status !== 200) throw refusalError(await readRefusal(response), authority)
+    const { certificate } = await readJsonBody(response, 65_536)
+    const view = trust.view()
+    if (view === null) throw new DoorwardError('trust_state_expired', 'no current trust state to judge the new certificate by', { where: authority })
+    const expectedId = description.id.uri
+    const svid = acceptIssued(certificate, { key, trustDomain: description.trustDomain, expectedId, view, clock: this.#options.runtime.wall })
+    await this.#store(svid, lock)
+  }
+
+  async #store(svid: Svid, lock: HeldLock): Promise<void> {
+    const { folder } = this.#options
+    // Without the lock somebody else's SVID may be in the file already; ours is then only used here.
+    if (await lock.held()) {
+      await folder.writeSvid(svid)
+      this.#stored = await folder.svidVersion()
+    }
+    this.#use(svid)
+  }
+
+  async #return(): Promise<void> {
+    const { folder, description, runtime, trust } = this.#options
+    const admission: Admission = await rejoin(folder, description, runtime.wall)
+    const result = await trust.accept(admission.trust.message)
+    if ('code' in result) throw new DoorwardError(result.code, 'the trust state is not accepted', { got: result.message })
+    this.#stored = await folder.svidVersion()
+    this.#use(admission.svid)
+  }
+
+  #pause(failures: number): number {
+    const { runtime, credentials } = this.#options
+    const svid = credentials.peek()
+    const plan = svid === null ? null : renewalPlan(svid, this.#chance)
+    if (failures === 0 && plan !== null) return Math.min(MAX_SLEEP, Math.max(0, plan.renewAt - runtime.wall()))
+    const valid = plan !== null && runtime.wall() < plan.expiresAt
+    return backoffMilliseconds(failures - 1, valid ? plan.backoff : returnBackoff, runtime.chance())
+  }
+
+  /** A new trust state may withdraw our certificate: look at once instead of at half-life. */
+  #wakeOnTrust(): { arm: () => AbortSignal; stop: () => void } {
+    let controller = new AbortController()
+    const stop = this.#options.trust.onAccept(() => controller.abort())
+    // Armed before the standing is judged, so that a state that arrives meanwhile is not slept through.
+    const arm = () => {
+      if (controller.signal.aborted) controller = new AbortController()
+      return controller.signal
+    }
+    return { arm, stop }
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * The newest trust state of one identity, in memory and in its folder.
+ *
+ * What comes live from the authority also goes into the `TrustHolder` that enforcement reads; what was only remembered
+ * does not, because a restart must not make an old state look freshly confirmed.
+ */
+
+import { DoorwardError, openHeartbeat, openTrustState, toSeconds } from '@doorward/core'
+import type { EpochSeconds, OpenedTrustState, SignedHeartbeat, SignedTrustState, StatementRefusal, TrustStateVersion } from '@doorward/core'
+import { trustViewOf } from '@doorward/enforcement'
+import type { TrustHolder, TrustView } from '@doorward/enforcement'
+import type { IdentityDescription, IdentityFolder } from './identity-folder.ts'
+import { sha256 } from './platform/hash.ts'
+import { importP256 } from './platform/p256.ts'
+import type { Runtime } from './runtime.ts'
+
+export interface TrustStoreOptions {
+  readonly description: Pick<IdentityDescription, 'trustDomain' | 'rootFingerprint'>
+  readonly folder: Pick<IdentityFolder, 'readTrust' | 'writeTrust'>
+  readonly holder: TrustHolder
+  readonly runtime: Runtime
+}
+
+export interface Accepted {
+  readonly order: 'newer' | 'same'
+  readonly version: TrustStateVersion
+}
+
+export class TrustStore {
+  readonly #options: TrustStoreOptions
+  readonly #listeners = new Set<(view: TrustView) => void>()
+  #opened: OpenedTrustState | null = null
+  #newest: TrustStateVersion | null = null
+  #view: TrustView | null = null
+  #lastBeat: EpochSeconds | undefined
+  #writing: Promise<void> = Promise.resolve()
+
+  constructor(options: TrustStoreOptions) {
+    this.#options = options
+  }
+
+  /** Reads the folder. A remembered state that has expired leaves only its version. Throws `identity_folder_invalid`. */
+  async load(): Promise<void> {
+    const remembered = await this.#options.folder.readTrust()
+    if (remembered === null) return
+    this.#newest = newer(this.#newest, remembered.version)
+    const opened = this.#open(remembered.message)
+    if ('code' in opened || opened.order !== 'newer' && this.#opened !== null) return
+    this.#index(opened)
+  }
+
+  /** What client-side judgement goes by; null when nothing usable is remembered. */
+  view(): TrustView | null {
+    const expires = this.#view?.state.expiresAt
+    return expires !== undefined && this.#seconds() < expires ? this.#view : null
+  }
+
+  /** The newest version ever seen. */
+  version(): TrustStateVersion | null {
+    return this.#newest
+  }
+
+  /** Takes a state that arrived live. Resolves once it is applied and durable, or answers why it is refused. */
+  async accept(message: SignedTrustState): Promise<Accepted | StatementRefusal> {
+    const opened = this.#open(message)
+    if ('code' in opened) return opened
+    this.#options.holder.apply(opened.state, opened.state.issuedAt)
+    const { order } = opened
+    const fresh = order === 'newer' || this.#view === null
+    this.#index(opened)
+    if (fresh) {
+      for (const listener of [...this.#listeners]) listener(this.#view as TrustView)
+      await this.#persist({ version: opened, message })
+    }
+    return { order, version: opened }
+  }
+
+  /** Takes a heartbeat: confirms the state held, or says that a newer one exists. */
+  beat(message: SignedHeartbeat): 'confirmed' | 'behind' | StatementRefusal {
+    if (this.#opened === null) return 'behind'
+    const result = openHeartbeat(message, {
+      current: this.#opened,
+      trustDomain: this.#options.description.trustDomain,
+      now: this.#seconds(),
+      ...(this.#lastBeat === undefined ? {} : { after: this.#lastBeat }),
+    })
+    if ('code' in result) return result
+    if (result.order === 'newer') return 'behind'
+    this.#lastBeat = result.heartbeat.time
+    this.#options.holder.confirm(result.heartbeat.time)
+    return 'confirmed'
+  }
+
+  /** Calls back after every newly accepted state; returns the way to stop. */
+  onAccept(listener: (view: TrustView) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  #open(message: SignedTrustState): OpenedTrustState | StatementRefusal {
+    const { trustDomain, rootFingerprint } = this.#options.description
+    const current = this.#newest === null ? {} : { current: this.#newest }
+    return openTrustState(message, { trustDomain, rootFingerprint, ...current, now: this.#seconds(), importP256, sha256 })
+  }
+
+  #index(opened: OpenedTrustState): void {
+    const generation = (this.#view?.generation ?? 0) + (opened.order === 'newer' ? 1 : 0)
+    this.#view = trustViewOf(opened.state, generation, { sha256, importP256 })
+    this.#opened = opened
+    this.#newest = newer(this.#newest, opened)
+  }
+
+  /** One write at a time, and never an older one over a newer one of another process. */
+  #persist(remembered: { version: TrustStateVersion; message: SignedTrustState }): Promise<void> {
+    const { folder } = this.#options
+    this.#writing = this.#writing
+      .catch(() => undefined)
+      .then(async () => {
+        const held = await folder.readTrust().catch(() => null)
+        if (held !== null && newer(held.version, remembered.version) === held.version) return
+        await folder.writeTrust(remembered)
+      })
+    return this.#writing
+  }
+
+  #seconds(): EpochSeconds {
+    return toSeconds(this.#options.runtime.wall())
+  }
+}
+
+/** The later of two versions; the first when they are equal. */
+function newer(held: TrustStateVersion | null, candidate: TrustStateVersion): TrustStateVersion {
+  if (held === null) return candidate
+  const difference = candidate.delegation - held.delegation || candidate.sequence - held.sequence
+  return difference > 0 ? candidate : held
+}
+
+/** A refused statement as an error. */
+export function statementError(refusal: StatementRefusal, where: string): DoorwardError {
+  return new DoorwardError(refusal.code, 'the authority sent a statement that is not accepted', { where, got: refusal.message })
+}
