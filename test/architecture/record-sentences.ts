@@ -15,7 +15,7 @@ export function recordSentences(markdown: string): readonly RecordSentence[] {
   let section = ''
   let block: string[] | undefined
   for (const line of markdown.split('\n')) {
-    if (/^```/.test(line)) {
+    if (line.startsWith('```')) {
       for (const sentence of configurationKeys(block?.join('\n') ?? '')) found.push({ section, sentence })
       block = block === undefined ? [] : undefined
     } else if (block !== undefined) block.push(line)
