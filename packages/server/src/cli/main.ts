@@ -5,7 +5,7 @@ import { readEnvironment } from '../config/environment.ts'
 import { cliContext } from './context.ts'
 import type { CliContext } from './context.ts'
 import { reportFailure } from './failure.ts'
-import { version } from './version.ts'
+import { version } from '../config/version.ts'
 
 interface CommandModule {
   readonly register: (program: Command, context: CliContext) => void
