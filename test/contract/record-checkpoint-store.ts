@@ -7,7 +7,7 @@ import type { CheckpointStore } from '@doorward/enforcement'
 /** `open` returns handles on one and the same store; `fresh` gives an empty one. */
 export interface CheckpointStoreSubject {
   readonly name: string
-  fresh(): Promise<{ open(): CheckpointStore }>
+  readonly fresh: () => Promise<{ readonly open: () => CheckpointStore }>
 }
 
 const note = (n: number): string => `acme.example/log\n${n}\nroot ${n} é\n\n— acme.example/log sig${n}\n`

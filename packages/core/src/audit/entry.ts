@@ -80,7 +80,8 @@ function bodyText(body: object): string {
 export function parsePayload(payload: Uint8Array): EntryEnvelope {
   const text = fromUtf8(payload)
   const value = parseJson(text)
-  if (typeof value !== 'object' || value === null) throw malformed('payload is not an object', 'an object', typeof value)
+  if (typeof value !== 'object' || value === null)
+    throw malformed('payload is not an object', 'an object', typeof value)
   const { v, kind, time, body } = value as { v?: unknown; kind?: unknown; time?: unknown; body?: unknown }
   if (v !== 1) throw malformed('unknown payload version', '1', String(v))
   if (!isEntryKind(kind)) throw malformed('unknown kind', ENTRY_KINDS.join(', '), String(kind))
@@ -89,7 +90,8 @@ export function parsePayload(payload: Uint8Array): EntryEnvelope {
     throw malformed('body is not an object', 'a JSON object', typeof body)
   }
   const envelope = { v: 1, kind, time: epochMillis(time), body: body as EntryEnvelope['body'] } as const
-  if (JSON.stringify(envelope) !== text) throw malformed('payload is not in its one written form', 'compact JSON', 'another form')
+  if (JSON.stringify(envelope) !== text)
+    throw malformed('payload is not in its one written form', 'compact JSON', 'another form')
   return envelope
 }
 
@@ -110,7 +112,8 @@ export function encodeLeaf(
   sha256: Sha256,
   entry: { readonly time: EpochMillis; readonly salt: Uint8Array; readonly payload: Uint8Array },
 ): Uint8Array<ArrayBuffer> {
-  if (entry.salt.length !== SALT_BYTES) throw malformed('salt has the wrong length', `${SALT_BYTES}`, `${entry.salt.length}`)
+  if (entry.salt.length !== SALT_BYTES)
+    throw malformed('salt has the wrong length', `${SALT_BYTES}`, `${entry.salt.length}`)
   const leaf = new Uint8Array(LEAF_BYTES)
   leaf[0] = LEAF_VERSION
   new DataView(leaf.buffer).setBigUint64(1, BigInt(entry.time))

@@ -77,7 +77,10 @@ export function encodeSegmentHeader(header: SegmentHeader, crc32: Crc32): Uint8A
 }
 
 /** Parses the start of a segment. Throws `segment_malformed`. */
-export function parseSegmentHeader(bytes: Uint8Array, crc32: Crc32): { readonly header: SegmentHeader; readonly end: number } {
+export function parseSegmentHeader(
+  bytes: Uint8Array,
+  crc32: Crc32,
+): { readonly header: SegmentHeader; readonly end: number } {
   if (bytes.length < PREFIX_BYTES || MAGIC.some((byte, i) => bytes[i] !== byte)) throw badHeader('the magic bytes')
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const end = PREFIX_BYTES + view.getUint32(8)
@@ -183,7 +186,7 @@ export function scanSegment(bytes: Uint8Array, crc32: Crc32): SegmentScan {
   const frames: JournalFrame[] = []
   const offsets = [end]
   let fault: SegmentFault | null = null
-  for (let offset = end; fault === null; ) {
+  for (let offset = end; fault === null;) {
     const read = readFrame(bytes, offset, crc32)
     if (read.at === 'end') break
     const expected = header.first + frames.length
@@ -198,7 +201,11 @@ export function scanSegment(bytes: Uint8Array, crc32: Crc32): SegmentScan {
   return { header, frames, offsets, fault }
 }
 
-function laterBatchFollows(bytes: Uint8Array, at: { readonly offset: number; readonly expected: number }, crc32: Crc32): boolean {
+function laterBatchFollows(
+  bytes: Uint8Array,
+  at: { readonly offset: number; readonly expected: number },
+  crc32: Crc32,
+): boolean {
   // Every position: a damaged length says nothing about where the next frame begins.
   for (let offset = at.offset; offset + FRAME_HEADER_BYTES <= bytes.length; offset++) {
     if (bytes[offset + 4] !== FRAME_VERSION) continue

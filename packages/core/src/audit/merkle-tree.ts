@@ -77,7 +77,11 @@ export function subtreesOf(from: number, to: number): readonly SubtreeId[] {
 export type ReadSubtree = (id: SubtreeId) => Promise<Uint8Array>
 
 /** The root over the leaves [from, to) of a stored tree. */
-export async function rangeRoot(sha256: Sha256, range: readonly [number, number], read: ReadSubtree): Promise<Uint8Array> {
+export async function rangeRoot(
+  sha256: Sha256,
+  range: readonly [number, number],
+  read: ReadSubtree,
+): Promise<Uint8Array> {
   return foldPeaks(sha256, await Promise.all(subtreesOf(range[0], range[1]).map((id) => read(id))))
 }
 
@@ -165,17 +169,15 @@ export class TreeEdge {
   }
 
   root(): Uint8Array {
-    return foldPeaks(
-      this.#sha256,
-      this.#peaks.filter((peak) => peak !== null).reverse(),
-    )
+    return foldPeaks(this.#sha256, this.#peaks.filter((peak) => peak !== null).reverse())
   }
 
   /** The unfinished tiles, lowest level first; levels whose partial tile is empty are left out. */
   partialTiles(): readonly FullTile[] {
     const out: FullTile[] = []
     for (const [level, hashes] of this.#tiles.entries()) {
-      if (hashes.length > 0) out.push({ level, index: Math.floor(this.#size / TILE_WIDTH ** (level + 1)), hashes: [...hashes] })
+      if (hashes.length > 0)
+        out.push({ level, index: Math.floor(this.#size / TILE_WIDTH ** (level + 1)), hashes: [...hashes] })
     }
     return out
   }

@@ -59,7 +59,8 @@ export function parseVerifierKey(sha256: Sha256, text: string): VerifierKey {
 
 /** Signs `text`, which must end in a newline and hold no other control character. Throws `note_malformed`. */
 export async function signNote(text: string, signer: NoteSigner): Promise<string> {
-  if (!text.endsWith('\n') || FORBIDDEN_IN_TEXT.test(text)) throw badNote('text ending in a newline, no control characters')
+  if (!text.endsWith('\n') || FORBIDDEN_IN_TEXT.test(text))
+    throw badNote('text ending in a newline, no control characters')
   const signature = await signer.key.sign(utf8(text))
   return `${text}\n— ${signer.name} ${toBase64(concat(signer.keyId, signature))}\n`
 }

@@ -103,7 +103,10 @@ export function subtreesInTiles(
     const hashes = await readTile({ level: tileLevel, index: tileIndex, width })
     const start = first % TILE_WIDTH
     if (hashes.length < start + count || width < start + count) {
-      throw tileMalformed(`${start + count} hashes in ${tilePath({ level: tileLevel, index: tileIndex, width })}`, `${hashes.length}`)
+      throw tileMalformed(
+        `${start + count} hashes in ${tilePath({ level: tileLevel, index: tileIndex, width })}`,
+        `${hashes.length}`,
+      )
     }
     return completeRoot(sha256, hashes.slice(start, start + count))
   }

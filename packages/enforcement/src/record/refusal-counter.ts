@@ -31,7 +31,8 @@ const OTHER = 'other'
 export class RefusalCounter {
   readonly #options: RefusalCounterOptions
   readonly #budget: number
-  #cells = new Map<string, RefusalCount>()
+  readonly #cells = new Map<string, RefusalCount>()
+  readonly #others = new Map<string, RefusalCount>()
 
   constructor(options: RefusalCounterOptions) {
     this.#options = options
@@ -51,22 +52,13 @@ export class RefusalCounter {
     else this.#addToOther(refusal)
   }
 
-  // While others still wait to be written, seconds are folded together too: the oldest `other` of a reason takes all.
+  // Until they are written, seconds are folded together too: the first `other` of a reason takes all.
   #addToOther(refusal: RefusalCount): void {
-    const folded = [...this.#cells.values()].find((cell) => cell.source === OTHER && cell.reason === refusal.reason)
+    const full = this.#others.size >= this.#budget - 1
+    const reason = this.#others.has(refusal.reason) || !full ? refusal.reason : OTHER
+    const folded = this.#others.get(reason)
     if (folded !== undefined) folded.count += refusal.count
-    else if (this.#cells.size < this.#budget * 2 - 1) this.#set({ ...refusal, source: OTHER })
-    else this.#addToLast(refusal)
-  }
-
-  #addToLast(refusal: RefusalCount): void {
-    const last = [...this.#cells.values()].find((cell) => cell.source === OTHER && cell.reason === OTHER)
-    if (last !== undefined) last.count += refusal.count
-    else this.#set({ ...refusal, source: OTHER, reason: OTHER })
-  }
-
-  #set(refusal: RefusalCount): void {
-    this.#cells.set(keyOf(refusal), refusal)
+    else this.#others.set(reason, { ...refusal, source: OTHER, reason })
   }
 
   /**
@@ -75,13 +67,15 @@ export class RefusalCounter {
    */
   async flush(all = false): Promise<boolean> {
     const now = toSeconds(this.#options.clock())
-    const due = [...this.#cells.values()].filter((cell) => all || cell.second < now)
+    const due = [...this.#cells.values(), ...this.#others.values()].filter((cell) => all || cell.second < now)
     const written = await Promise.all(due.slice(0, this.#budget).map((cell) => this.#write(cell)))
     return due.length <= this.#budget && written.every(Boolean)
   }
 
   async #write(cell: RefusalCount): Promise<boolean> {
-    this.#cells.delete(keyOf(cell))
+    // By identity: a cell of the same name may have begun since.
+    if (this.#cells.get(keyOf(cell)) === cell) this.#cells.delete(keyOf(cell))
+    if (this.#others.get(cell.reason) === cell) this.#others.delete(cell.reason)
     try {
       await this.#options.record.append({ kind: 'refusals', body: { ...cell } })
       return true

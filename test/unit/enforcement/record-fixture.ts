@@ -1,0 +1,143 @@
+/** A log in a folder of its own, with a disk that fails on command. */
+
+import { generateKeyPairSync, hash, randomBytes } from 'node:crypto'
+import { cp, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after } from 'node:test'
+import { epochMillis, formatVerifierKey, verifierKey } from '@doorward/core'
+import type { Sha256 } from '@doorward/core'
+import { ed25519LogKey, fileCheckpointStore, fileDisk, importEd25519, openRecord } from '@doorward/enforcement'
+import type { AppendFile, FileRecord, LogKey, OpenRecordOptions, RecordDisk } from '@doorward/enforcement'
+import { verifyLog } from '../../../packages/server/src/audit/verify.ts'
+import type { VerifyReport } from '../../../packages/server/src/audit/verify.ts'
+
+export const sha256: Sha256 = (data) => hash('sha256', data, 'buffer')
+export const ORIGIN = 'acme.example/gateway/main'
+
+export interface Log {
+  readonly dir: string
+  readonly copy: string
+  readonly key: LogKey
+  readonly vkey: string
+  open(options?: Partial<OpenRecordOptions>): Promise<FileRecord>
+  verify(): Promise<VerifyReport>
+  segments(): Promise<readonly string[]>
+  /** Copies the log's folder, or puts the copy back. */
+  save(): Promise<() => Promise<void>>
+}
+
+export async function newLog(): Promise<Log> {
+  const root = await mkdtemp(join(tmpdir(), 'doorward-record-'))
+  after(() => rm(root, { recursive: true, force: true }))
+  return logIn(root, ed25519LogKey(generateKeyPairSync('ed25519').privateKey))
+}
+
+export function logIn(root: string, key: LogKey, origin = ORIGIN): Log {
+  const [dir, copy] = [join(root, 'log'), join(root, 'copy')]
+  const vkey = formatVerifierKey(verifierKey(sha256, origin, key.publicKey))
+  return {
+    dir,
+    copy,
+    key,
+    vkey,
+    open: (options) =>
+      openRecord({
+        dir,
+        origin,
+        signKey: key,
+        sha256,
+        random: randomBytes,
+        clock: () => epochMillis(Date.now()),
+        checkpointStore: fileCheckpointStore(copy, origin),
+        ...options,
+      }),
+    verify: async () =>
+      verifyLog({
+        folder: dir,
+        vkey,
+        sha256,
+        importEd25519,
+        secondCopy: await fileCheckpointStore(copy, origin).newest(),
+      }),
+    segments: async () =>
+      (await readdir(join(dir, 'segments')))
+        .filter((name) => name.endsWith('.journal'))
+        .toSorted()
+        .map((name) => join(dir, 'segments', name)),
+    async save() {
+      const saved = await mkdtemp(join(root, 'saved-'))
+      await cp(dir, saved, { recursive: true })
+      return async () => {
+        await rm(dir, { recursive: true })
+        await cp(saved, dir, { recursive: true })
+      }
+    },
+  }
+}
+
+export interface FaultyDisk extends RecordDisk {
+  /** The operations that fail from now on. */
+  readonly broken: Set<'write' | 'sync' | 'replace' | 'truncate' | 'open'>
+  /** Descriptors that were used after they had failed. */
+  reused: number
+  syncs: number
+  /** While set, syncs wait for it. */
+  gate: Promise<void> | null
+  /** A failing write leaves half of its bytes behind. */
+  torn: boolean
+}
+
+export function faultyDisk(): FaultyDisk {
+  const broken: FaultyDisk['broken'] = new Set()
+  const fail = (operation: 'write' | 'sync' | 'replace' | 'truncate' | 'open'): void => {
+    if (broken.has(operation)) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+  }
+  const watch = (file: AppendFile): AppendFile => {
+    let failed = false
+    const step = async (operation: 'write' | 'sync', work: () => Promise<void>): Promise<void> => {
+      if (failed) disk.reused += 1
+      try {
+        fail(operation)
+        await work()
+      } catch (error) {
+        failed = true
+        throw error
+      }
+    }
+    return {
+      write: async (bytes) => {
+        if (broken.has('write') && disk.torn) await file.write(bytes.subarray(0, bytes.length >> 1))
+        return step('write', () => file.write(bytes))
+      },
+      sync: () =>
+        step('sync', async () => {
+          disk.syncs += 1
+          await disk.gate
+          await file.sync()
+        }),
+      close: () => file.close(),
+    }
+  }
+  const disk: FaultyDisk = {
+    broken,
+    reused: 0,
+    syncs: 0,
+    gate: null,
+    torn: false,
+    openAppend: async (path, position) => {
+      fail('open')
+      return watch(await fileDisk.openAppend(path, position))
+    },
+    replace: async (files) => {
+      fail('replace')
+      await fileDisk.replace(files)
+    },
+    truncate: async (path, bytes) => {
+      fail('truncate')
+      await fileDisk.truncate(path, bytes)
+    },
+    removeFolder: (path) => fileDisk.removeFolder(path),
+  }
+  return disk
+}

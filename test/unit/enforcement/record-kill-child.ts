@@ -1,0 +1,22 @@
+/** Appends until killed; prints "index value" for every acknowledgement. Arguments: root folder, key file, first value. */
+
+import { createPrivateKey } from 'node:crypto'
+import { readFileSync, writeSync } from 'node:fs'
+import { ed25519LogKey } from '@doorward/enforcement'
+import { logIn } from './record-fixture.ts'
+
+const [root, keyFile, firstValue] = process.argv.slice(2) as [string, string, string]
+const log = logIn(root, ed25519LogKey(createPrivateKey(readFileSync(keyFile))))
+const record = await log.open({ limits: { segmentBytes: 60_000 } })
+let value = Number(firstValue)
+writeSync(1, 'ready\n')
+
+async function writer(): Promise<never> {
+  for (;;) {
+    const mine = value++
+    const { index } = await record.append({ kind: 'decision', body: { n: mine } })
+    // Synchronous: a line that is out was acknowledged, and one that was acknowledged long enough is out.
+    writeSync(1, `${index} ${mine}\n`)
+  }
+}
+await Promise.all(Array.from({ length: 8 }, writer))
