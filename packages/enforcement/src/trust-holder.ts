@@ -100,10 +100,11 @@ export class TrustHolder implements TrustSource {
   }
 
   /**
-   * Applies a state that has been opened and verified. An older one throws `trust_state_older`; the same one
-   * confirms. What is applied is kept whole or not at all.
+   * Applies a state that has been opened and verified. An older one throws `trust_state_older`; the same one changes
+   * nothing, because a replay proves nothing about now. What is applied is kept whole or not at all. A new state
+   * counts as confirmed when it was signed, not when it arrived.
    */
-  apply(state: TrustState, authorityTime: EpochSeconds): void {
+  apply(state: TrustState, signedAt: EpochSeconds): void {
     const order = this.#view === null ? 'newer' : compareStates(state, this.#view.state)
     if (order === 'older') {
       throw new DoorwardError('trust_state_older', 'a trust state older than the newest seen is refused', {
@@ -111,14 +112,14 @@ export class TrustHolder implements TrustSource {
         got: `(${state.delegation}, ${state.sequence})`,
       })
     }
-    if (order === 'newer') {
-      const previous = this.#view
-      const generation = (previous?.generation ?? 0) + 1
-      const keyGeneration = previous !== null && sameKeys(previous.state, state) ? previous.keyGeneration : generation
-      this.#view = trustViewOf(state, generation, { ...this.#dependencies, keyGeneration })
-    }
-    this.confirm(authorityTime)
-    if (order === 'newer') this.#announce()
+    if (order === 'same') return
+    const previous = this.#view
+    const generation = (previous?.generation ?? 0) + 1
+    const keyGeneration = previous !== null && sameKeys(previous.state, state) ? previous.keyGeneration : generation
+    this.#view = trustViewOf(state, generation, { ...this.#dependencies, keyGeneration })
+    const age = Math.max(0, this.now() - toMillis(signedAt))
+    this.#confirmedAt = Math.max(this.#confirmedAt, this.#dependencies.monotonic() - age)
+    this.#announce()
   }
 
   /** The authority said at `authorityTime` that the held state is the newest. */
