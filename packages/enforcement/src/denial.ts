@@ -106,6 +106,8 @@ export const denialTable = {
   resource_unknown: row(404, -32602, 'there is no such thing'),
   conflict: row(409, -32602, 'the request conflicts with what is there'),
   join_refused: row(403, -31403, 'the join was refused'),
+  audience_unknown: row(400, -32602, 'tokens are not given for this audience'),
+  proof_invalid: row(403, -31403, 'the proof of possession is not valid'),
 
   // Limits and health.
   limit_global: row(429, -31429, 'the service is at its request limit', busy),
@@ -116,6 +118,8 @@ export const denialTable = {
   policy_unavailable: row(503, -31503, 'no policy decision can be made', busy),
   record_unavailable: row(503, -31503, 'the record cannot be written', busy),
   limits_unavailable: row(503, -31503, 'the limits cannot be counted', busy),
+  store_unavailable: row(503, -31503, 'the store cannot be reached', { retryable: true }),
+  authority_unready: row(503, -31503, 'the authority cannot sign now', { retryable: true }),
   upstream_unavailable: row(502, -31502, 'the server behind the gateway cannot be reached', { retryable: true }),
   upstream_invalid: row(502, -31502, 'the server behind the gateway gave an answer that is not accepted'),
   upstream_timeout: row(504, -31504, 'the server behind the gateway did not answer in time', { retryable: true }),

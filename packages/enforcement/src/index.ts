@@ -40,3 +40,6 @@ export type { Record, RecordEntry } from './record/record.ts'
 export { EntryReference } from './record/reference.ts'
 export { RefusalCounter } from './record/refusal-counter.ts'
 export type { RefusalCounterOptions } from './record/refusal-counter.ts'
+
+// standing (of open connections)
+export { standingProblem } from './certificate-standing.ts'
