@@ -106,11 +106,11 @@ test('a folder without a log has its own code', async () => {
 test('a live log verifies at any moment of its growth, and its tail is reported as not signed yet', async () => {
   const log = await newLog()
   const record = await log.open({ limits: { segmentBytes: 20_000 } })
-  let stopped = false
+  const stop = new AbortController()
   let appended = 0
   const writing = Promise.all(
     Array.from({ length: 4 }, async () => {
-      while (!stopped) await record.append(entry(appended++))
+      while (!stop.signal.aborted) await record.append(entry(appended++))
     }),
   )
   for (let n = 0; n < 10; n++) {
@@ -118,7 +118,7 @@ test('a live log verifies at any moment of its growth, and its tail is reported 
     assert.deepEqual(report.problems, [])
     assert.ok(report.entries >= report.checkpointSize)
   }
-  stopped = true
+  stop.abort()
   await writing
   await record.close()
   const report = await log.verify()
