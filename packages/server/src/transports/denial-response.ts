@@ -23,15 +23,19 @@ export function decisionIdOf(entry: RefusalEntry): string | null {
 /** Answers a recorded refusal: status and body from the table, `Doorward-Decision` and `Doorward-Code` headers. */
 export function sendRefusal(exchange: Exchange, refusal: Refusal, form: RefusalForm = {}): void {
   const { denial } = refusal
-  const row = denialRow(denial.code)
   const decision = decisionIdOf(refusal.entry)
-  const status = denial.http ?? row.http
+  const status = httpStatus(exchange, denial, form)
   const body = form.rpc === true ? rpcBody(denial, decision, form.toolCall === true) : plainBody(denial, decision)
   // Whoever is refused before the body was read must not go on in the middle of it.
   if (exchange.problem !== null) closeAfterAnswer(exchange)
-  // HTTP has no 200 for a refused plain request.
-  const shown = form.rpc !== true && status === 200 ? 403 : status
-  send(exchange, shown, refusalHeaders(exchange, denial, decision, shown, form), JSON.stringify(body))
+  send(exchange, status, refusalHeaders(exchange, denial, decision, status, form), JSON.stringify(body))
+}
+
+/** 200 is for answers to JSON-RPC requests; what expects no answer is refused by its status. */
+function httpStatus(exchange: Exchange, denial: Denial, form: RefusalForm): number {
+  const status = denial.http ?? denialRow(denial.code).http
+  if (status !== 200 || (form.rpc === true && denial.rpcId !== undefined)) return status
+  return form.rpc === true && exchange.head.method === 'POST' ? 400 : 403
 }
 
 function refusalHeaders(

@@ -3,6 +3,7 @@
 import type { TLSSocket } from 'node:tls'
 import type { GateRefusal } from './connection-gate.ts'
 
+/** The last three are not the handshake's: the HTTP parser refused what came after it. */
 export type HandshakeReason =
   | GateRefusal
   | 'certificate_missing'
@@ -19,6 +20,9 @@ export type HandshakeReason =
   | 'tls_aborted'
   | 'tls_resumed'
   | 'tls_error'
+  | 'request_malformed'
+  | 'header_limit'
+  | 'body_slow'
 
 const byErrorCode: ReadonlyMap<string, HandshakeReason> = new Map<string, HandshakeReason>([
   ['ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE', 'certificate_missing'],

@@ -200,8 +200,8 @@ class TlsListener implements Listener {
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => this.#requestFailed(error, socket))
     const onRequest = (request: IncomingMessage, response: ServerResponse) => void this.#exchange(request, response)
     server.on('request', onRequest).on('checkContinue', onRequest).on('checkExpectation', onRequest)
-    server.on('connect', (_request, socket: Duplex) => this.#answerRaw(socket, 405))
-    server.on('upgrade', (_request, socket: Duplex) => this.#answerRaw(socket, 400))
+    // Without a listener for 'upgrade' such requests are ordinary ones, which header hygiene refuses.
+    server.on('connect', (_request, socket: Duplex) => this.#refuseRequest(socket, 405, 'CONNECT'))
   }
 
   #admit(socket: Socket): boolean {
@@ -255,10 +255,12 @@ class TlsListener implements Listener {
   #requestFailed(error: NodeJS.ErrnoException, socket: Duplex): void {
     if (!this.#connections.has(socket as TLSSocket)) return
     if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-    this.#answerRaw(socket, parserStatus(error.code))
+    this.#refuseRequest(socket, parserStatus(error.code), error.code ?? error.name)
   }
 
-  #answerRaw(socket: Duplex, status: number): void {
+  #refuseRequest(socket: Duplex, status: number, detail: string): void {
+    const reason = status === 431 ? 'header_limit' : status === 408 ? 'body_slow' : 'request_malformed'
+    this.#refused(remoteAddressOf((socket as TLSSocket).remoteAddress), reason, detail)
     socket.on('error', () => socket.destroy())
     socket.end(rawAnswer(status, this.#options.securityHeaders), () => socket.destroy())
   }

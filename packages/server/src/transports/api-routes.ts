@@ -1,0 +1,208 @@
+/** Our own APIs: a table of routes behind the same decision path as every other call. */
+
+import { fromUtf8, isJsonObject, scanJson } from '@doorward/core'
+import type { ActionGroup, JsonObject, JsonValue, Principal } from '@doorward/core'
+import { deny, isDenial, isDenialCode, isRefusal, recordOutcome } from '@doorward/enforcement'
+import type { Call, Denial, Inbound, Outcome, Permit, Pipeline, RequiredCredential } from '@doorward/enforcement'
+import { sendRefusal } from './denial-response.ts'
+import { send, sendJson } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
+import { sendLines } from './ndjson.ts'
+
+/** What a route's request brought, already checked for its form. */
+export interface ApiRequest {
+  readonly query: ReadonlyMap<string, string>
+  /** The JSON object of the body; null for routes without one. */
+  readonly json: JsonObject | null
+  /** The fields of a form body; empty for other routes. */
+  readonly form: ReadonlyMap<string, string>
+}
+
+export type ApiAnswer =
+  | { readonly kind: 'json'; readonly status: number; readonly value: unknown }
+  /** One JSON text per line; the iteration ends when the signal aborts, which it does when the caller has gone. */
+  | { readonly kind: 'lines'; readonly lines: (signal: AbortSignal) => AsyncIterable<string> }
+
+export interface ApiRoute {
+  readonly method: string
+  /** Exact path. */
+  readonly path: string
+  readonly credential: RequiredCredential
+  readonly group: ActionGroup
+  readonly body: 'none' | 'json' | 'form'
+  /** Accepted query parameters, each at most once; none by default. */
+  readonly query?: readonly string[]
+  /** Called once the decision is on record. A denial that it returns is the recorded outcome. */
+  readonly handle: (permit: Permit<ApiRequest>, exchange: Exchange) => Promise<ApiAnswer | Denial>
+}
+
+export interface ApiOptions {
+  readonly pipeline: Pipeline
+  readonly routes: readonly ApiRoute[]
+  /** What tokens must be for. */
+  readonly audience: string
+  /** Name of our API in policy. */
+  readonly server: 'authority' | 'gateway'
+  /** Told of outcomes that could not be recorded, and of handlers that failed. */
+  readonly onProblem?: (error: unknown) => void
+}
+
+const MAX_BODY = 64 * 1024
+const JSON_LIMITS = { maxBytes: MAX_BODY, maxDepth: 8, maxKeys: 1000 }
+const MAX_FIELDS = 32
+
+/** Judges and answers one request. Never rejects. Strangers learn nothing about which paths exist: they are refused first. */
+export async function serveApi(exchange: Exchange, options: ApiOptions): Promise<void> {
+  const { pipeline, audience } = options
+  const inbound: Inbound = { connection: exchange.connection, head: exchange.head, audience }
+  if (exchange.problem !== null) return sendRefusal(exchange, await pipeline.refuse(inbound, exchange.problem))
+  const route = findRoute(exchange, options)
+  const permit = await pipeline.enforce<ApiRequest>(inbound, {
+    credential: isDenial(route) ? 'token' : route.credential,
+    readBody: () => exchange.readBody(!isDenial(route) && route.body !== 'none' ? MAX_BODY : 0),
+    classifier: (body) => (isDenial(route) ? route : callOf(exchange, { route, body, server: options.server })),
+  })
+  if (isRefusal(permit)) return sendRefusal(exchange, permit)
+  if (!isDenial(route)) await answer(exchange, { permit, route, options })
+}
+
+/** The caller of a permitted request. */
+export function callerOf(permit: Permit<ApiRequest>): Principal {
+  return permit.admitted.authorized.classified.identified.principal
+}
+
+/** What a permitted request brought. */
+export function requestOf(permit: Permit<ApiRequest>): ApiRequest {
+  return permit.admitted.authorized.classified.call.detail
+}
+
+function findRoute({ head }: Exchange, { routes }: ApiOptions): ApiRoute | Denial {
+  const atPath = routes.filter(({ path }) => path === head.path)
+  if (atPath.length === 0) return deny('path_unknown', `no route ${JSON.stringify(head.path.slice(0, 120))}`)
+  const route = atPath.find(({ method }) => method === head.method)
+  return route ?? deny('http_method', `expected ${atPath.map(({ method }) => method).join(' or ')}, got ${head.method}`)
+}
+
+interface Judged {
+  readonly route: ApiRoute
+  readonly body: Uint8Array
+  readonly server: string
+}
+
+function callOf({ head }: Exchange, { route, body, server }: Judged): Call<ApiRequest> | Denial {
+  const query = readFields(head.query, route.query ?? [])
+  if (isDenial(query)) return query
+  const content = readContent(head.headers['content-type'], route, body)
+  if (isDenial(content)) return content
+  return {
+    action: { name: route.method, group: route.group },
+    resource: { server, kind: 'route', name: route.path },
+    args: undefined,
+    rpcId: undefined,
+    detail: { query, ...content },
+  }
+}
+
+const noContent: Pick<ApiRequest, 'json' | 'form'> = { json: null, form: new Map() }
+
+function readContent(type: string | undefined, route: ApiRoute, body: Uint8Array): Pick<ApiRequest, 'json' | 'form'> | Denial {
+  switch (route.body) {
+    case 'none':
+      return noContent
+    case 'json': {
+      if (!isMediaType(type, 'application/json')) return deny('content_type', 'expected application/json')
+      const json = readJsonObject(body)
+      return isDenial(json) ? json : { json, form: new Map() }
+    }
+    case 'form': {
+      if (!isMediaType(type, 'application/x-www-form-urlencoded')) return deny('content_type', 'expected application/x-www-form-urlencoded')
+      const text = readText(body)
+      const form = typeof text === 'string' ? readFields(text, null) : text
+      return isDenial(form) ? form : { json: null, form }
+    }
+  }
+}
+
+/** The type itself, with at most `charset=utf-8` beside it. */
+function isMediaType(header: string | undefined, expected: string): boolean {
+  const [type = '', ...parameters] = (header ?? '').toLowerCase().split(';')
+  return type.trim() === expected && parameters.every((parameter) => parameter.trim() === 'charset=utf-8')
+}
+
+/** One JSON object by the strict grammar, or why not. */
+export function readJsonObject(body: Uint8Array): JsonObject | Denial {
+  if (body.length === 0) return deny('body_missing', 'expected a JSON object')
+  const scan = scanJson(body, JSON_LIMITS)
+  if (!scan.ok) return deny(isDenialCode(scan.code) ? scan.code : 'json_syntax', `${scan.code} at byte ${scan.offset}: ${scan.message}`)
+  const value: JsonValue = scan.value
+  return isJsonObject(value) ? value : deny('request_invalid', 'expected a JSON object')
+}
+
+function readText(body: Uint8Array): string | Denial {
+  try {
+    return fromUtf8(body)
+  } catch {
+    return deny('json_not_utf8', 'expected UTF-8')
+  }
+}
+
+/** URL-encoded fields, each once. With `known`, others are refused. */
+function readFields(text: string, known: readonly string[] | null): ReadonlyMap<string, string> | Denial {
+  const fields = new Map<string, string>()
+  for (const [name, value] of new URLSearchParams(text)) {
+    if (fields.has(name)) return deny('request_invalid', `the parameter ${JSON.stringify(name.slice(0, 60))} is repeated`)
+    if (known !== null && !known.includes(name)) return deny('request_invalid', `no parameter ${JSON.stringify(name.slice(0, 60))}`)
+    if (fields.size >= MAX_FIELDS) return deny('request_invalid', `expected at most ${MAX_FIELDS} parameters`)
+    fields.set(name, value)
+  }
+  return fields
+}
+
+interface Permitted {
+  readonly permit: Permit<ApiRequest>
+  readonly route: ApiRoute
+  readonly options: ApiOptions
+}
+
+async function answer(exchange: Exchange, { permit, route, options }: Permitted): Promise<void> {
+  const started = performance.now()
+  permit.use()
+  let result: ApiAnswer | Denial
+  try {
+    result = await route.handle(permit, exchange)
+  } catch (error) {
+    options.onProblem?.(error)
+    result = failureOf(error)
+  }
+  const sent = isDenial(result) ? sendDenied(exchange, permit, result) : await sendAnswer(exchange, permit, result)
+  const milliseconds = Math.round(performance.now() - started)
+  try {
+    await recordOutcome(permit.entry, { ...sent, milliseconds }, options.pipeline.dependencies.log)
+  } catch (error) {
+    options.onProblem?.(error)
+  }
+}
+
+/** What failed is told by its code when the table has it; the rest is nobody's business outside. */
+function failureOf(error: unknown): Denial {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  if (code.startsWith('record_')) return deny('record_unavailable', String(error))
+  return deny(isDenialCode(code) ? code : 'internal', String(error))
+}
+
+function sendDenied(exchange: Exchange, permit: Permit<ApiRequest>, denial: Denial): Omit<Outcome, 'milliseconds'> {
+  sendRefusal(exchange, { refused: true, denial: { ...denial, caller: callerOf(permit) }, entry: permit.entry })
+  return { status: 'failed', http: exchange.response.statusCode, bytes: 0, code: denial.code }
+}
+
+async function sendAnswer(exchange: Exchange, permit: Permit<ApiRequest>, result: ApiAnswer): Promise<Omit<Outcome, 'milliseconds'>> {
+  const headers = { 'Doorward-Decision': permit.entry.toString(), 'Doorward-Code': 'allowed' }
+  if (result.kind === 'lines') {
+    const { bytes, cancelled } = await sendLines(exchange, result.lines, headers)
+    return { status: cancelled ? 'cancelled' : 'completed', http: 200, bytes }
+  }
+  if (result.status === 204) send(exchange, 204, headers)
+  else sendJson(exchange, result.status, result.value, headers)
+  const length = Number(exchange.response.getHeader('content-length') ?? 0)
+  return { status: 'completed', http: result.status, bytes: length }
+}

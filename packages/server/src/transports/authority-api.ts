@@ -1,0 +1,115 @@
+/** The authority's main API: tokens, renewal and the trust state, for every registered workload. */
+
+import { exactObject, fromBase64url, isCount, toBase64 } from '@doorward/core'
+import type { JsonObject } from '@doorward/core'
+import { deny } from '@doorward/enforcement'
+import type { Denial, Permit } from '@doorward/enforcement'
+import type { Authority } from '../authority/authority.ts'
+import { isAuthorityRefusal } from '../authority/refusal.ts'
+import type { AuthorityRefusal } from '../authority/refusal.ts'
+import { renewLabel } from '../authority/renew.ts'
+import { callerOf, requestOf } from './api-routes.ts'
+import type { ApiAnswer, ApiRequest, ApiRoute } from './api-routes.ts'
+import type { Exchange } from './exchange.ts'
+import { followTrust } from './trust-stream.ts'
+
+const MAX_AUDIENCE = 2048
+const MAX_KEY = 512
+
+/** `stopping` ends open streams, so that a shutdown does not wait for them. */
+export function authorityRoutes(authority: Authority, stopping: AbortSignal): readonly ApiRoute[] {
+  return [
+    {
+      ...{ method: 'POST', path: '/v1/token', credential: 'certificate', group: 'write', body: 'form' },
+      handle: (permit) => token(authority, permit),
+    },
+    {
+      ...{ method: 'POST', path: '/v1/renew', credential: 'token', group: 'write', body: 'json' },
+      handle: (permit, exchange) => renewal(authority, permit, exchange),
+    },
+    {
+      ...{ method: 'GET', path: '/v1/trust-state', credential: 'token', group: 'read', body: 'none', query: ['follow'] },
+      handle: (permit) => trustState(authority, permit, stopping),
+    },
+    {
+      ...{ method: 'POST', path: '/v1/trust-state/ack', credential: 'token', group: 'write', body: 'json' },
+      handle: (permit) => acknowledge(authority, permit),
+    },
+  ]
+}
+
+/** An authority's refusal as a denial of the same code. */
+export function denialOf({ code, explanation }: AuthorityRefusal): Denial {
+  return deny(code, explanation)
+}
+
+/** RFC 6749 §4.4: parameters that the specification does not name are ignored; scopes are not used. */
+async function token(authority: Authority, permit: Permit<ApiRequest>): Promise<ApiAnswer | Denial> {
+  const { form } = requestOf(permit)
+  const caller = callerOf(permit)
+  const audience = form.get('resource') ?? ''
+  if (form.get('grant_type') !== 'client_credentials') return deny('request_invalid', 'expected grant_type client_credentials')
+  if (audience === '' || audience.length > MAX_AUDIENCE) return deny('request_invalid', 'expected one resource (RFC 8707)')
+  const clientId = form.get('client_id')
+  if (clientId !== undefined && clientId !== caller.presenter.uri) return deny('request_invalid', 'expected client_id to be the caller')
+  const minted = await authority.token({
+    id: caller.presenter.uri,
+    certificateFingerprint: caller.certificateFingerprint,
+    certificateNotAfter: caller.expires,
+    audience,
+  })
+  if (isAuthorityRefusal(minted)) return denialOf(minted)
+  const value = { access_token: minted.token.reveal(), token_type: 'Bearer', expires_in: minted.expiresInSeconds }
+  return { kind: 'json', status: 200, value }
+}
+
+async function renewal(authority: Authority, permit: Permit<ApiRequest>, exchange: Exchange): Promise<ApiAnswer | Denial> {
+  const body = exactObject(requestOf(permit).json ?? {}, ['public_key', 'proof'])
+  const publicKey = bytesOf(body, 'public_key')
+  const proof = bytesOf(body, 'proof')
+  const { certificate } = exchange.connection
+  if (publicKey === null || proof === null) return deny('request_invalid', 'expected exactly public_key and proof in base64url')
+  if (certificate === null) return deny('certificate_missing', 'the connection has no certificate')
+  const issued = await authority.renew({
+    id: callerOf(permit).presenter.uri,
+    currentPublicKey: certificate.publicKeySpki,
+    publicKey,
+    proof,
+    exported: exchange.exportKeyingMaterial(renewLabel),
+  })
+  if (isAuthorityRefusal(issued)) return denialOf(issued)
+  return { kind: 'json', status: 200, value: { certificate: toBase64(issued.certificate), not_after: issued.notAfter } }
+}
+
+function bytesOf(body: JsonObject | null, name: string): Uint8Array | null {
+  const value = body?.[name]
+  return typeof value === 'string' && value.length <= MAX_KEY ? fromBase64url(value) : null
+}
+
+async function trustState(authority: Authority, permit: Permit<ApiRequest>, stopping: AbortSignal): Promise<ApiAnswer | Denial> {
+  const follow = requestOf(permit).query.get('follow') ?? 'false'
+  if (follow !== 'true' && follow !== 'false') return deny('request_invalid', 'expected follow to be true or false')
+  if (follow === 'false') {
+    const { text } = authority.trustState()
+    return {
+      kind: 'lines',
+      lines: async function* once() {
+        yield text
+      },
+    }
+  }
+  const lines = followTrust(authority, callerOf(permit).presenter.uri)
+  if (lines === null) return deny('stream_limit', 'too many subscribers')
+  return { kind: 'lines', lines: (signal) => lines(AbortSignal.any([signal, stopping])) }
+}
+
+async function acknowledge(authority: Authority, permit: Permit<ApiRequest>): Promise<ApiAnswer | Denial> {
+  const body = exactObject(requestOf(permit).json ?? {}, ['delegation', 'sequence'])
+  const delegation = body?.['delegation']
+  const sequence = body?.['sequence']
+  if (!isCount(delegation) || !isCount(sequence)) return deny('request_invalid', 'expected exactly delegation and sequence')
+  const { state } = authority.trustState()
+  if (delegation > state.delegation || sequence > state.sequence) return deny('request_invalid', 'that state has not been published')
+  authority.acknowledge({ id: callerOf(permit).presenter.uri, delegation, sequence })
+  return { kind: 'json', status: 204, value: null }
+}

@@ -1,0 +1,175 @@
+/**
+ * Enrolment: one route for callers that have no certificate yet.
+ *
+ * The first message brings the signed trust state, by which the caller pins us before it sends anything. The second
+ * one proves a machine key and, the first time, presents a join token. The key to be certified is the one of the
+ * caller's self-signed client certificate: the handshake has proven it.
+ */
+
+import { exactObject, fromBase64url, readP256Jwk, Secret, spkiOfP256Jwk, parseSpiffeId, toBase64 } from '@doorward/core'
+import type { ImportP256, JsonObject, PeerCertificate, Principal } from '@doorward/core'
+import { authorize, classify, deny, isDenial, limit, limitArrival, record, recordOutcome } from '@doorward/enforcement'
+import type { Call, Denial, Identified, Inbound, Permit, Pipeline } from '@doorward/enforcement'
+import type { Authority } from '../authority/authority.ts'
+import { enrolLabel } from '../authority/join.ts'
+import type { EnrolRequest, ExaminedEnrolment } from '../authority/join.ts'
+import { isAuthorityRefusal } from '../authority/refusal.ts'
+import { readJsonObject } from './api-routes.ts'
+import { denialOf } from './authority-api.ts'
+import { sendRefusal } from './denial-response.ts'
+import { send, sendJson } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
+
+export interface EnrolOptions {
+  readonly pipeline: Pipeline
+  readonly authority: Authority
+  /** Where the authority's main API is reached; told to who joins. */
+  readonly publicUrl: string
+  readonly onProblem: (error: unknown) => void
+}
+
+const PATH = '/v1/enrol'
+const MAX_BODY = 16 * 1024
+const MAX_TEXT = 2048
+
+/** Judges and answers one request on the enrolment listener. Never rejects. Refusals of strangers are counted. */
+export async function serveEnrol(exchange: Exchange, options: EnrolOptions): Promise<void> {
+  const inbound: Inbound = { connection: exchange.connection, head: exchange.head, audience: options.publicUrl }
+  try {
+    const result = await exchangeOf(exchange, inbound, options)
+    if (result !== null) sendRefusal(exchange, await options.pipeline.refuse(inbound, result))
+  } catch (error) {
+    options.onProblem(error)
+    sendRefusal(exchange, await options.pipeline.refuse(inbound, deny('internal', String(error))))
+  }
+}
+
+/** Null when the exchange has been answered. */
+async function exchangeOf(exchange: Exchange, inbound: Inbound, options: EnrolOptions): Promise<Denial | null> {
+  const { limiter, connectionLimits, importP256 } = options.pipeline.dependencies
+  if (exchange.problem !== null) return exchange.problem
+  const over = await limitArrival(inbound, limiter, connectionLimits)
+  if (over !== null) return over
+  if (exchange.head.path !== PATH) return deny('path_unknown', 'only enrolment is here')
+  if (exchange.head.method !== 'POST') return deny('http_method', `expected POST, got ${exchange.head.method}`)
+  const certificate = ownCertificate(exchange.connection.certificate, importP256)
+  if (isDenial(certificate)) return certificate
+  const body = await exchange.readBody(MAX_BODY)
+  if (isDenial(body)) return body
+  const message = readJsonObject(body)
+  if (isDenial(message)) return message
+  if (exactObject(message, ['hello']) !== null) return greet(exchange, message, options.authority)
+  const request = readEnrolment(message, certificate, exchange)
+  return isDenial(request) ? request : enrol(exchange, { inbound, request, certificate, body }, options)
+}
+
+/** The throw-away certificate over the new key: self-signed, P-256. It names nobody. */
+function ownCertificate(certificate: PeerCertificate | null, importP256: ImportP256): PeerCertificate | Denial {
+  if (certificate === null) return deny('certificate_missing', 'expected a self-signed certificate over the new key')
+  const { publicJwk, tbs, signature } = certificate
+  const holds = publicJwk !== null && signature !== null && importP256(publicJwk)?.verify(tbs, signature) === true
+  return holds ? certificate : deny('certificate_profile', 'expected a self-signed P-256 certificate')
+}
+
+function greet(exchange: Exchange, message: JsonObject, authority: Authority): Denial | null {
+  if (message['hello'] !== 1) return deny('request_invalid', 'expected hello to be 1')
+  const headers = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' }
+  send(exchange, 200, headers, `{"trust_state":${authority.trustState().text}}`)
+  return null
+}
+
+function readEnrolment(message: JsonObject, certificate: PeerCertificate, exchange: Exchange): EnrolRequest | Denial {
+  const body = exactObject(message, ['machine_key', 'machine_proof'], ['token', 'id'])
+  if (body === null) return deny('request_invalid', 'expected machine_key, machine_proof and a token or an id')
+  const { token, id, machine_proof } = body
+  const machineKey = readP256Jwk(body['machine_key'])
+  const machineProof = typeof machine_proof === 'string' ? fromBase64url(machine_proof.slice(0, MAX_TEXT)) : null
+  const texts = [token, id].every((text) => text === undefined || (typeof text === 'string' && text.length <= MAX_TEXT))
+  if (machineKey === null || machineProof === null || !texts) return deny('request_invalid', 'expected a P-256 key and a proof in base64url')
+  if (token === undefined && id === undefined) return deny('request_invalid', 'expected a token or an id')
+  return {
+    token: typeof token === 'string' ? new Secret(token) : null,
+    id: typeof id === 'string' ? id : null,
+    machineKey,
+    machineProof,
+    exported: exchange.exportKeyingMaterial(enrolLabel),
+    publicKey: certificate.publicJwk === null ? certificate.publicKeySpki : spkiOfP256Jwk(certificate.publicJwk),
+  }
+}
+
+interface Enrolling {
+  readonly inbound: Inbound
+  readonly request: EnrolRequest
+  readonly certificate: PeerCertificate
+  readonly body: Uint8Array
+}
+
+/** Nothing is consumed before the decision is on record. */
+async function enrol(exchange: Exchange, enrolling: Enrolling, options: EnrolOptions): Promise<Denial | null> {
+  const examined = await options.authority.examineEnrolment(enrolling.request)
+  if (isAuthorityRefusal(examined)) return denialOf(examined)
+  const permit = await decide(examined, enrolling, options)
+  if (isDenial(permit)) return permit
+  await complete(exchange, permit, options)
+  return null
+}
+
+/** The remaining stages of the decision path, for a caller whom the join token or the machine key has identified. */
+async function decide(examined: ExaminedEnrolment, enrolling: Enrolling, { pipeline, authority }: EnrolOptions): Promise<Permit<ExaminedEnrolment> | Denial> {
+  const { decisions, trust, limiter, quotas, log } = pipeline.dependencies
+  const principal = principalOf(examined.id, enrolling.certificate, authority)
+  const identified = { inbound: enrolling.inbound, principal } as Identified
+  const call: Call<ExaminedEnrolment> = {
+    action: { name: 'POST', group: 'write' },
+    resource: { server: 'authority', kind: 'route', name: PATH },
+    args: undefined,
+    rpcId: undefined,
+    detail: examined,
+  }
+  const classified = classify(identified, enrolling.body, () => call)
+  if (isDenial(classified)) return classified
+  const authorized = await authorize(classified, decisions, trust.now())
+  if (isDenial(authorized)) return authorized
+  const admitted = await limit(authorized, limiter, quotas)
+  return isDenial(admitted) ? admitted : record(admitted, log)
+}
+
+function principalOf(id: string, certificate: PeerCertificate, authority: Authority): Principal {
+  const { epoch, workloads } = authority.trustState().state
+  const spiffeId = parseSpiffeId(id)
+  return {
+    subject: { kind: 'workload', id: spiffeId },
+    presenter: spiffeId,
+    act: [],
+    roles: workloads.find((workload) => workload.id === id)?.roles ?? [],
+    epoch,
+    strength: 'mtls-enrolment',
+    certificateFingerprint: certificate.fingerprint,
+    certificateSerial: certificate.serial,
+    tokenId: null,
+    expires: certificate.notAfter,
+  }
+}
+
+async function complete(exchange: Exchange, permit: Permit<ExaminedEnrolment>, options: EnrolOptions): Promise<void> {
+  const started = performance.now()
+  const { call, identified } = permit.use().authorized.classified
+  const issued = await options.authority.completeEnrolment(call.detail)
+  const denial = isAuthorityRefusal(issued) ? denialOf(issued) : null
+  if (denial !== null) {
+    sendRefusal(exchange, { refused: true, denial: { ...denial, caller: identified.principal }, entry: permit.entry })
+  } else if (!isAuthorityRefusal(issued)) {
+    const headers = { 'Doorward-Decision': permit.entry.toString(), 'Doorward-Code': 'allowed' }
+    sendJson(exchange, 200, answerOf(issued.id, issued.certificate, options), headers)
+  }
+  const status = denial === null ? 'completed' : 'failed'
+  const http = exchange.response.statusCode
+  const milliseconds = Math.round(performance.now() - started)
+  const outcome = { status, http, bytes: 0, milliseconds, ...(denial === null ? {} : { code: denial.code }) } as const
+  await recordOutcome(permit.entry, outcome, options.pipeline.dependencies.log).catch(options.onProblem)
+}
+
+function answerOf(id: string, certificate: Uint8Array, { authority, publicUrl }: EnrolOptions): object {
+  const trustState: unknown = JSON.parse(authority.trustState().text)
+  return { id, certificate: toBase64(certificate), trust_state: trustState, authority_url: publicUrl }
+}

@@ -1,0 +1,156 @@
+/** From an HTTP request with an MCP message to what the pipeline decides about. Pure but for the session table. */
+
+import { classifyMcp, DEFAULT_JSON_LIMITS, mcpAction, refuseJson, scanJson, SUPPORTED_VERSIONS } from '@doorward/core'
+import type { Classified, ClassifiedRequest, JsonValue, McpRefusal, McpRefusalCode, ToolEffect } from '@doorward/core'
+import { deny, isDenialCode } from '@doorward/enforcement'
+import type { Call, Classifier, Denial, DenialCode, Identified, RequestHead } from '@doorward/enforcement'
+import { idKey, ownerOf } from './session.ts'
+import type { McpSession, SessionTable } from './session.ts'
+
+/** What the forwarder needs of a judged message. */
+export interface McpCall {
+  readonly session: McpSession
+  readonly message: Classified
+  /** True when the session begins with this message. */
+  readonly opens: boolean
+  readonly head: RequestHead
+}
+
+export interface McpCallOptions {
+  readonly server: string
+  readonly effectOf: (tool: string) => ToolEffect
+  readonly sessions: SessionTable
+  readonly head: RequestHead
+  readonly bodyBytes: number
+  /** Called with a session that was opened before the decision, so that a refusal can take it back. */
+  readonly onOpened: (session: McpSession) => void
+}
+
+const denialOfRefusal: Readonly<Record<McpRefusalCode, DenialCode>> = {
+  mcp_batch: 'message_batch',
+  mcp_envelope_malformed: 'message_envelope',
+  mcp_header_mismatch: 'message_header_mismatch',
+  mcp_http_method_refused: 'http_method',
+  mcp_key_lookalike: 'message_malformed',
+  mcp_message_malformed: 'message_malformed',
+  mcp_method_unlisted: 'method_unknown',
+  mcp_notification_refused: 'notification_unknown',
+  mcp_params_malformed: 'subject_missing',
+  mcp_subject_missing: 'subject_missing',
+  mcp_version_unsupported: 'protocol_version',
+}
+
+/** The classifier of one request to an MCP server. */
+export function mcpClassifier(options: McpCallOptions): Classifier<McpCall> {
+  return (body, identified) => {
+    const { head, sessions, server } = options
+    const wrong = contentProblem(head)
+    if (wrong !== null) return wrong
+    const scanned = head.method === 'POST' ? scanBody(body, options.bodyBytes) : { value: undefined }
+    if ('denied' in scanned) return scanned
+    const named = head.headers['mcp-session-id']
+    const session = named === undefined ? null : sessions.find(named, server, ownerOf(identified.principal))
+    const message = classifyMcp({
+      httpMethod: head.method,
+      headers: {
+        protocolVersion: head.headers['mcp-protocol-version'],
+        method: head.headers['mcp-method'],
+        name: head.headers['mcp-name'],
+      },
+      body: scanned.value,
+      session: session === null || session.version === null ? null : { version: session.version },
+      supported: SUPPORTED_VERSIONS,
+    })
+    if (message.kind === 'refusal') return refusalDenial(message, denialOfRefusal[message.code])
+    if (named !== undefined && session === null) return deny('session_unknown', 'no such session of this caller', rpcIdOf(message))
+    return callOf({ message, session, value: scanned.value, identified }, options)
+  }
+}
+
+interface Understood {
+  readonly message: Classified
+  readonly session: McpSession | null
+  readonly value: JsonValue | undefined
+  readonly identified: Identified
+}
+
+function callOf(understood: Understood, options: McpCallOptions): Call<McpCall> | Denial {
+  const { message, identified } = understood
+  const session = sessionOf(understood, options)
+  if ('denied' in session) return session
+  const problem = pendingProblem(message, session)
+  if (problem !== null) return problem
+  session.identified = identified
+  const { head, server, effectOf } = options
+  return {
+    action: mcpAction(message, server, (_server, tool) => effectOf(tool)),
+    resource: { server, kind: message.subject.kind, name: message.subject.name },
+    args: message.kind === 'request' ? message.args : undefined,
+    rpcId: message.kind === 'request' ? message.id : undefined,
+    detail: { session, message, opens: session.version === null, head },
+  }
+}
+
+/** The session that the message belongs to; `initialize` opens one. */
+function sessionOf({ message, session, value, identified }: Understood, options: McpCallOptions): McpSession | Denial {
+  const opening = message.kind === 'request' && message.method === 'initialize'
+  if (session !== null) {
+    if (!opening) return session
+    return deny('request_invalid', 'the session is initialized already', { ...rpcIdOf(message), rpc: -32600 })
+  }
+  if (!opening) return deny('session_missing', 'no Mcp-Session-Id header', rpcIdOf(message))
+  const opened = options.sessions.open(options.server, identified)
+  if (opened === null) return deny('session_limit', 'no session of this caller is idle', rpcIdOf(message))
+  opened.clientCapabilities = capabilitiesOf(value)
+  options.onOpened(opened)
+  return opened
+}
+
+function capabilitiesOf(value: JsonValue | undefined): JsonValue | undefined {
+  const { params } = value as { readonly params?: { readonly capabilities?: JsonValue } }
+  return params?.capabilities
+}
+
+/** What a message says about other exchanges must be true of this session. */
+function pendingProblem(message: Classified, session: McpSession): Denial | null {
+  if (message.kind === 'response' && !session.toClient.has(idKey(message.id))) {
+    return deny('response_unexpected', 'no request of the server with this id is pending on the session')
+  }
+  if (message.kind === 'request' && session.toServer.has(idKey(message.id))) {
+    return deny('request_invalid', 'a request with this id is pending already', { ...rpcIdOf(message), rpc: -32600 })
+  }
+  return null
+}
+
+function rpcIdOf(message: Classified): { readonly rpcId: ClassifiedRequest['id'] | undefined } {
+  return { rpcId: message.kind === 'request' ? message.id : undefined }
+}
+
+/** Streamable HTTP: JSON in, JSON or an event stream out, and the client must be ready for either. */
+function contentProblem(head: RequestHead): Denial | null {
+  const accept = head.headers['accept'] ?? ''
+  if (head.method === 'GET' && !accept.includes('text/event-stream')) return deny('accept_type', 'expected Accept: text/event-stream')
+  if (head.method !== 'POST') return null
+  const type = head.headers['content-type']
+  if (type === undefined || !/^application\/json(?:[ \t]*;|[ \t]*$)/i.test(type)) {
+    return deny('content_type', 'expected Content-Type: application/json')
+  }
+  if (accept.includes('application/json') && accept.includes('text/event-stream')) return null
+  return deny('accept_type', 'expected Accept: application/json, text/event-stream')
+}
+
+function scanBody(body: Uint8Array, maxBytes: number): { readonly value: JsonValue } | Denial {
+  const scan = scanJson(body, { ...DEFAULT_JSON_LIMITS, maxBytes })
+  if (scan.ok) return scan
+  const code = isDenialCode(scan.code) ? scan.code : 'json_syntax'
+  return refusalDenial(refuseJson(scan), code)
+}
+
+function refusalDenial(refusal: McpRefusal<string>, code: DenialCode): Denial {
+  return deny(code, refusal.message, {
+    http: refusal.http,
+    rpc: refusal.rpcCode,
+    rpcData: refusal.data ?? null,
+    rpcId: refusal.id ?? undefined,
+  })
+}

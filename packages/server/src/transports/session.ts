@@ -1,0 +1,200 @@
+/**
+ * Legacy MCP sessions: state, never authentication. An id is ours, random, and good for its owner and server alone;
+ * to everybody else it does not exist (reference mcp.md §2).
+ */
+
+import { toBase64url } from '@doorward/core'
+import type { JsonValue, Principal, RandomBytes, RequestId } from '@doorward/core'
+import { principalName } from '@doorward/core'
+import type { Identified } from '@doorward/enforcement'
+
+export interface SessionLimits {
+  /** Sessions per owner; 8 by default. The one idle for longest makes room. */
+  readonly perOwner: number
+  /** Sessions of the gateway; 10,000 by default. */
+  readonly total: number
+  /** A session without request or stream ends after this; 30 minutes by default. */
+  readonly idleMilliseconds: number
+  /** Requests of one session that wait for an answer, per direction; 256 by default. */
+  readonly pending: number
+}
+
+export const defaultSessionLimits: SessionLimits = {
+  perOwner: 8,
+  total: 10_000,
+  idleMilliseconds: 30 * 60_000,
+  pending: 256,
+}
+
+/** A client's request that its server has not answered. */
+export interface PendingRequest {
+  readonly id: RequestId
+  readonly method: string
+  readonly progressToken: RequestId | undefined
+}
+
+/** What a session does at its server's end. */
+export interface SessionEnd {
+  end(): void
+}
+
+/** Ids of either type without collisions: 1 and "1" are two ids. */
+export function idKey(id: RequestId): string {
+  return typeof id === 'number' ? `n${id}` : `s${id}`
+}
+
+/** On whose behalf and by whom: the whole of what a session belongs to. */
+export function ownerOf(principal: Principal): string {
+  return principalName(principal)
+}
+
+export class McpSession {
+  readonly id: string
+  readonly server: string
+  readonly owner: string
+  /** The version that `initialize` settled on; null before its result. */
+  version: string | null = null
+  /** `capabilities` of the client's `initialize`. */
+  clientCapabilities: JsonValue | undefined
+  /** The caller of the newest request, with roles as they are now. */
+  identified: Identified
+  usedAt: number
+  /** Requests and streams that are open now. */
+  open = 0
+  readonly toServer = new Map<string, PendingRequest>()
+  /** The server's requests that the client has not answered. */
+  readonly toClient = new Set<string>()
+  #upstream: SessionEnd | null = null
+  #ended = false
+  readonly #limits: SessionLimits
+
+  constructor(parts: { id: string; server: string; identified: Identified; now: number; limits: SessionLimits }) {
+    this.id = parts.id
+    this.server = parts.server
+    this.owner = ownerOf(parts.identified.principal)
+    this.identified = parts.identified
+    this.usedAt = parts.now
+    this.#limits = parts.limits
+  }
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  attach(upstream: SessionEnd): void {
+    if (this.#ended) upstream.end()
+    else this.#upstream = upstream
+  }
+
+  /** False when the id waits already or too many do. */
+  expect(request: PendingRequest): boolean {
+    const key = idKey(request.id)
+    if (this.toServer.has(key) || this.toServer.size >= this.#limits.pending) return false
+    this.toServer.set(key, request)
+    return true
+  }
+
+  /** The request that this id answers, which then waits no longer. */
+  answered(id: RequestId): PendingRequest | null {
+    const key = idKey(id)
+    const request = this.toServer.get(key)
+    if (request === undefined) return null
+    this.toServer.delete(key)
+    return request
+  }
+
+  /** Remembers a request of the server; false when too many wait. */
+  asked(id: RequestId): boolean {
+    if (this.toClient.size >= this.#limits.pending) return false
+    this.toClient.add(idKey(id))
+    return true
+  }
+
+  end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#upstream?.end()
+    this.#upstream = null
+    this.toServer.clear()
+    this.toClient.clear()
+  }
+}
+
+const ID_BYTES = 16
+
+export interface SessionTableOptions {
+  readonly limits: SessionLimits
+  readonly random: RandomBytes
+  /** Milliseconds that never go back. */
+  readonly monotonic: () => number
+}
+
+export class SessionTable {
+  readonly #options: SessionTableOptions
+  readonly #sessions = new Map<string, McpSession>()
+  readonly #owners = new Map<string, Set<McpSession>>()
+
+  constructor(options: SessionTableOptions) {
+    this.#options = options
+  }
+
+  get size(): number {
+    return this.#sessions.size
+  }
+
+  /** The owner's session of that id on that server; null for every other id, for whatever reason. */
+  find(id: string, server: string, owner: string): McpSession | null {
+    const session = this.#sessions.get(id)
+    if (session === undefined || session.server !== server || session.owner !== owner) return null
+    if (session.version === null || session.ended) return null
+    return session
+  }
+
+  /** A new session that nobody can find before its version is settled; null when there is no room. */
+  open(server: string, identified: Identified): McpSession | null {
+    const { limits, random, monotonic } = this.#options
+    const owner = ownerOf(identified.principal)
+    const mine = this.#owners.get(owner) ?? new Set()
+    if (mine.size >= limits.perOwner && !this.#endIdlest(mine)) return null
+    if (this.#sessions.size >= limits.total && !this.#endIdlest(this.#sessions.values())) return null
+    const session = new McpSession({ id: toBase64url(random(ID_BYTES)), server, identified, now: monotonic(), limits })
+    this.#sessions.set(session.id, session)
+    mine.add(session)
+    this.#owners.set(owner, mine)
+    return session
+  }
+
+  touch(session: McpSession): void {
+    session.usedAt = this.#options.monotonic()
+  }
+
+  remove(session: McpSession): void {
+    session.end()
+    this.#sessions.delete(session.id)
+    const mine = this.#owners.get(session.owner)
+    mine?.delete(session)
+    if (mine?.size === 0) this.#owners.delete(session.owner)
+  }
+
+  /** Ends the sessions that match; how many. */
+  endWhere(which: (session: McpSession) => boolean): number {
+    const ending = [...this.#sessions.values()].filter(which)
+    for (const session of ending) this.remove(session)
+    return ending.length
+  }
+
+  /** Ends what has been idle for too long. */
+  sweep(): number {
+    const oldest = this.#options.monotonic() - this.#options.limits.idleMilliseconds
+    return this.endWhere((session) => session.ended || (session.open === 0 && session.usedAt < oldest))
+  }
+
+  #endIdlest(sessions: Iterable<McpSession>): boolean {
+    let idlest: McpSession | null = null
+    for (const session of sessions) {
+      if ((session.ended || (session.open === 0 && session.version !== null)) && (idlest === null || session.usedAt < idlest.usedAt)) idlest = session
+    }
+    if (idlest !== null) this.remove(idlest)
+    return idlest !== null
+  }
+}

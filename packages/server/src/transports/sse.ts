@@ -1,0 +1,129 @@
+/** Server-sent events (WHATWG HTML §9.2) as bytes: what is not changed passes as it came. */
+
+import { concat, utf8 } from '@doorward/core'
+import { GrowingBytes } from './growing-bytes.ts'
+
+export interface SseEvent {
+  /** The event with its line ends and the empty line that closes it. */
+  readonly raw: Uint8Array
+  /** The data lines joined by LF; null when the event has none. */
+  readonly data: Uint8Array | null
+}
+
+/** The largest event, in bytes; 4 MiB by default. */
+export const maxEventBytes = 4 * 1024 * 1024
+
+const CR = 13
+const LF = 10
+const DATA = utf8('data')
+const LINE_FEED = Uint8Array.of(LF)
+const DATA_PREFIX = utf8('data: ')
+
+/**
+ * Cuts a stream into events, whatever the chunks are. Lines end in LF, CR LF or CR. An unfinished event at the end of
+ * the stream is not an event.
+ */
+export class SseParser {
+  readonly #limit: number
+  readonly #held = new GrowingBytes()
+  /** Where the next search may start: everything before is known to hold no complete event. */
+  #searched = 0
+  #lineStart = 0
+
+  constructor(limit = maxEventBytes) {
+    this.#limit = limit
+  }
+
+  /** The events that are now complete; null when one is too large, after which the stream is of no use. */
+  push(chunk: Uint8Array): SseEvent[] | null {
+    this.#held.append(chunk)
+    const events: SseEvent[] = []
+    for (;;) {
+      const end = this.#eventEnd()
+      if (end < 0) break
+      if (end > this.#limit) return null
+      events.push(eventOf(this.#held.take(end)))
+      this.#searched = 0
+      this.#lineStart = 0
+    }
+    return this.#held.length > this.#limit ? null : events
+  }
+
+  /** The index after the empty line that ends the first event, or −1. */
+  #eventEnd(): number {
+    const bytes = this.#held.view()
+    for (let i = this.#searched; i < bytes.length; i++) {
+      const byte = bytes[i]
+      if (byte !== LF && byte !== CR) continue
+      // A CR at the very end may be half of CR LF.
+      if (byte === CR && i + 1 === bytes.length) {
+        this.#searched = i
+        return -1
+      }
+      const next = byte === CR && bytes[i + 1] === LF ? i + 2 : i + 1
+      if (i === this.#lineStart) return next
+      this.#lineStart = next
+      i = next - 1
+    }
+    this.#searched = bytes.length
+    return -1
+  }
+}
+
+function linesOf(raw: Uint8Array): Uint8Array[] {
+  const lines: Uint8Array[] = []
+  let start = 0
+  for (let i = 0; i < raw.length; i++) {
+    if (raw[i] !== LF && raw[i] !== CR) continue
+    if (i > start) lines.push(raw.subarray(start, i))
+    if (raw[i] === CR && raw[i + 1] === LF) i++
+    start = i + 1
+  }
+  return lines
+}
+
+/** The value of a `data` line, or null for any other line. */
+function dataValue(line: Uint8Array): Uint8Array | null {
+  for (let i = 0; i < DATA.length; i++) if (line[i] !== DATA[i]) return null
+  if (line.length === DATA.length) return line.subarray(DATA.length)
+  if (line[DATA.length] !== 0x3a) return null
+  return line.subarray(line[DATA.length + 1] === 0x20 ? DATA.length + 2 : DATA.length + 1)
+}
+
+function eventOf(raw: Uint8Array): SseEvent {
+  const values: Uint8Array[] = []
+  for (const line of linesOf(raw)) {
+    const value = dataValue(line)
+    if (value === null) continue
+    if (values.length > 0) values.push(LINE_FEED)
+    values.push(value)
+  }
+  if (values.length === 0) return { raw, data: null }
+  return { raw, data: values.length === 1 ? values[0]! : concat(...values) }
+}
+
+/** The event with other data; `id`, `event`, `retry` and comments stay. */
+export function withData(event: SseEvent, data: Uint8Array): Uint8Array {
+  const parts: Uint8Array[] = []
+  for (const line of linesOf(event.raw)) if (dataValue(line) === null) parts.push(line, LINE_FEED)
+  for (const line of linesOf(data)) parts.push(DATA_PREFIX, line, LINE_FEED)
+  return concat(...parts, LINE_FEED)
+}
+
+/** The event without data: its `id` and `retry` still count for whoever resumes after it. Null when nothing is left. */
+export function withoutData(event: SseEvent): Uint8Array | null {
+  const kept = linesOf(event.raw).filter((line) => dataValue(line) === null && startsWith(line, 'id', 'retry'))
+  return kept.length === 0 ? null : concat(...kept.flatMap((line) => [line, LINE_FEED]), LINE_FEED)
+}
+
+function startsWith(line: Uint8Array, ...fields: readonly string[]): boolean {
+  return fields.some((field) => {
+    const name = utf8(`${field}:`)
+    return name.every((byte, i) => line[i] === byte)
+  })
+}
+
+/** One `message` event around a JSON text. */
+export function messageEvent(data: Uint8Array): Uint8Array {
+  return withData({ raw: utf8('event: message\n\n'), data: null }, data)
+}

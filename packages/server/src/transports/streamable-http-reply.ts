@@ -1,0 +1,148 @@
+/** One HTTP answer of the MCP endpoint: JSON, an event stream or a status, and its outcome on the record. */
+
+import { deny } from '@doorward/enforcement'
+import type { DenialCode, EntryReference, Outcome } from '@doorward/enforcement'
+import type { RequestId } from '@doorward/core'
+import { sendRefusal } from './denial-response.ts'
+import { send } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
+import type { Reply } from './upstream.ts'
+
+export interface ReplyOptions {
+  readonly exchange: Exchange
+  readonly entry: EntryReference
+  readonly rpcId: RequestId | undefined
+  /** The id to tell on the answer that opens a session. A stream begins before it is known whether the session will. */
+  readonly sessionId: (streaming: boolean) => string | null
+  readonly streamMilliseconds: number
+  readonly keepAliveMilliseconds: number
+  readonly monotonic: () => number
+  /** Called once, at the end. */
+  readonly onOutcome: (outcome: Outcome) => void
+}
+
+const KEEP_ALIVE = Buffer.from(': keep-alive\n\n')
+
+export class StreamableReply implements Reply {
+  readonly #options: ReplyOptions
+  readonly #startedAt: number
+  readonly #listeners: (() => void)[] = []
+  #bytes = 0
+  #http = 0
+  #code: DenialCode | undefined
+  #finished = false
+  #timers: NodeJS.Timeout[] = []
+
+  constructor(options: ReplyOptions) {
+    this.#options = options
+    this.#startedAt = options.monotonic()
+    const { response } = options.exchange
+    response.once('close', () => this.#close(response.writableFinished))
+  }
+
+  get closed(): boolean {
+    return this.#finished || this.#options.exchange.response.writableEnded
+  }
+
+  get started(): boolean {
+    return this.#options.exchange.response.headersSent
+  }
+
+  json(status: number, body: Uint8Array, headers: Readonly<Record<string, string>> = {}): void {
+    this.#complete(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', ...headers }, body)
+  }
+
+  status(status: number, headers: Readonly<Record<string, string>> = {}): void {
+    this.#complete(status, headers, '')
+  }
+
+  stream(): void {
+    const { response } = this.#options.exchange
+    if (this.closed || response.headersSent) return
+    this.#http = 200
+    response.writeHead(200, {
+      'Content-Type': 'text/event-stream',
+      'Cache-Control': 'no-cache, no-transform',
+      'X-Accel-Buffering': 'no',
+      ...this.#ownHeaders(true),
+    })
+    response.flushHeaders()
+    const { keepAliveMilliseconds, streamMilliseconds } = this.#options
+    this.#timers = [
+      setInterval(() => this.write(KEEP_ALIVE), keepAliveMilliseconds).unref(),
+      setTimeout(() => this.end(), streamMilliseconds).unref(),
+    ]
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.closed) return true
+    this.#bytes += bytes.length
+    return this.#options.exchange.response.write(bytes)
+  }
+
+  drained(): Promise<void> {
+    const { response } = this.#options.exchange
+    if (this.closed || !response.writableNeedDrain) return Promise.resolve()
+    return new Promise((resolve) => {
+      const done = () => {
+        response.off('drain', done).off('close', done)
+        resolve()
+      }
+      response.on('drain', done).on('close', done)
+    })
+  }
+
+  end(): void {
+    if (!this.closed) this.#options.exchange.response.end()
+  }
+
+  fail(code: DenialCode, explanation: string): void {
+    if (this.closed) return
+    this.#code = code
+    if (this.started) return this.end()
+    const denial = deny(code, explanation, { rpcId: this.#options.rpcId })
+    sendRefusal(this.#options.exchange, { refused: true, denial, entry: this.#options.entry }, { rpc: true })
+    this.#http = this.#options.exchange.response.statusCode
+  }
+
+  /** The answer told the caller of a failure in a message of its own. */
+  note(code: DenialCode): void {
+    this.#code = code
+  }
+
+  onClose(listener: () => void): void {
+    if (this.#finished) listener()
+    else this.#listeners.push(listener)
+  }
+
+  #complete(status: number, headers: Readonly<Record<string, string>>, body: Uint8Array | string): void {
+    if (this.closed || this.started) return
+    this.#http = status
+    this.#bytes += body.length
+    send(this.#options.exchange, status, { ...headers, ...this.#ownHeaders(false) }, body)
+  }
+
+  #ownHeaders(streaming: boolean): Readonly<Record<string, string>> {
+    const session = this.#options.sessionId(streaming)
+    return {
+      'Doorward-Code': 'allowed',
+      'Doorward-Decision': this.#options.entry.toString(),
+      ...(session === null ? {} : { 'Mcp-Session-Id': session }),
+    }
+  }
+
+  #close(finished: boolean): void {
+    if (this.#finished) return
+    this.#finished = true
+    for (const timer of this.#timers) clearTimeout(timer)
+    const status = !finished ? 'cancelled' : this.#code === undefined ? 'completed' : 'failed'
+    this.#options.onOutcome({
+      status,
+      http: this.#http,
+      bytes: this.#bytes,
+      milliseconds: Math.round((this.#options.monotonic() - this.#startedAt) * 1000) / 1000,
+      ...(this.#code === undefined ? {} : { code: this.#code }),
+    })
+    for (const listener of this.#listeners) listener()
+  }
+}

@@ -1,0 +1,174 @@
+/** The MCP endpoint: one path per server, POST, GET and DELETE, each request decided and recorded on its own. */
+
+import { recordOutcome, isRefusal, deny } from '@doorward/enforcement'
+import type { Denial, EntryReference, Inbound, Outcome, Permit, Pipeline } from '@doorward/enforcement'
+import type { ToolEffect } from '@doorward/core'
+import { sendRefusal } from './denial-response.ts'
+import type { RefusalForm } from './denial-response.ts'
+import type { Exchange } from './exchange.ts'
+import { mcpClassifier } from './mcp-call.ts'
+import type { McpCall } from './mcp-call.ts'
+import type { McpSession, SessionTable } from './session.ts'
+import { StreamableReply } from './streamable-http-reply.ts'
+import type { Upstream, UpstreamLimits, UpstreamSession } from './upstream.ts'
+
+export interface McpServer {
+  readonly upstream: Upstream
+  readonly effectOf: (tool: string) => ToolEffect
+  /** Resource identifier of the path, from configuration. */
+  readonly audience: string
+}
+
+export interface StreamableHttpOptions {
+  readonly pipeline: Pipeline
+  readonly servers: ReadonlyMap<string, McpServer>
+  readonly sessions: SessionTable
+  readonly limits: UpstreamLimits
+  /** Bytes of a request body; 1 MiB by default. */
+  readonly bodyBytes: number
+  readonly keepAliveMilliseconds: number
+  readonly monotonic: () => number
+  readonly onCall: (call: CallReport) => void
+}
+
+/** One line of the log. */
+export interface CallReport {
+  readonly decision: string | null
+  readonly code: string
+  readonly caller: string | null
+  readonly server: string | null
+  readonly action: string | null
+  readonly subject: string | null
+  readonly outcome: Outcome | null
+}
+
+const PREFIX = '/mcp/'
+const METHODS = new Set(['POST', 'GET', 'DELETE'])
+
+export class StreamableHttp {
+  readonly #options: StreamableHttpOptions
+  readonly #upstreams = new WeakMap<McpSession, UpstreamSession>()
+
+  constructor(options: StreamableHttpOptions) {
+    this.#options = options
+  }
+
+  /** Answers one request. */
+  async serve(exchange: Exchange): Promise<void> {
+    const { head } = exchange
+    const name = head.path.startsWith(PREFIX) ? head.path.slice(PREFIX.length) : ''
+    const server = this.#options.servers.get(name)
+    const inbound: Inbound = { connection: exchange.connection, head, audience: server?.audience ?? '' }
+    const problem = exchange.problem ?? routeProblem(head.method, server)
+    if (problem !== null || server === undefined) {
+      return this.#refuse(exchange, inbound, problem ?? deny('path_unknown', 'no server has this path'))
+    }
+    await this.#decide(exchange, inbound, { name, server })
+  }
+
+  async #refuse(exchange: Exchange, inbound: Inbound, denial: Denial): Promise<void> {
+    const refusal = await this.#options.pipeline.refuse(inbound, denial)
+    if (denial.code === 'http_method') exchange.response.setHeader('Allow', 'POST, GET, DELETE')
+    sendRefusal(exchange, refusal, { rpc: true })
+  }
+
+  async #decide(exchange: Exchange, inbound: Inbound, { name, server }: { name: string; server: McpServer }): Promise<void> {
+    const { pipeline, sessions, bodyBytes } = this.#options
+    let opened: McpSession | null = null
+    const result = await pipeline.enforce(inbound, {
+      credential: 'token',
+      readBody: () => (exchange.head.method === 'POST' ? exchange.readBody(bodyBytes) : exchange.readBody(0)),
+      classifier: mcpClassifier({
+        server: name,
+        effectOf: server.effectOf,
+        sessions,
+        bodyBytes,
+        head: exchange.head,
+        onOpened: (session) => {
+          opened = session
+        },
+      }),
+    })
+    if (isRefusal(result)) {
+      if (opened !== null) sessions.remove(opened)
+      sendRefusal(exchange, result, formOf(result.denial))
+      this.#options.onCall(reportOf(result.denial, name, result.entry))
+      return
+    }
+    this.#forward(exchange, result, server)
+  }
+
+  #forward(exchange: Exchange, permit: Permit<McpCall>, server: McpServer): void {
+    const { call } = permit.admitted.authorized.classified
+    const { session, message, opens } = call.detail
+    const reply = new StreamableReply({
+      exchange,
+      entry: permit.entry,
+      rpcId: call.rpcId,
+      sessionId: (streaming) => (opens && (streaming || session.version !== null) ? session.id : null),
+      streamMilliseconds: this.#options.limits.streamMilliseconds,
+      keepAliveMilliseconds: this.#options.keepAliveMilliseconds,
+      monotonic: this.#options.monotonic,
+      onOutcome: (outcome) => this.#ended(permit, session, outcome),
+    })
+    session.open++
+    this.#options.sessions.touch(session)
+    if (message.kind === 'request') {
+      const waiting = session.expect({ id: message.id, method: message.method, progressToken: message.progressToken })
+      if (!waiting) return reply.fail('request_invalid', 'too many requests wait, or one with this id')
+    }
+    this.#upstreamOf(session, server).forward(permit, reply)
+  }
+
+  #upstreamOf(session: McpSession, server: McpServer): UpstreamSession {
+    const known = this.#upstreams.get(session)
+    if (known !== undefined) return known
+    const upstream = server.upstream.open(session)
+    this.#upstreams.set(session, upstream)
+    session.attach(upstream)
+    return upstream
+  }
+
+  #ended(permit: Permit<McpCall>, session: McpSession, outcome: Outcome): void {
+    const { sessions, pipeline } = this.#options
+    const { authorized } = permit.admitted
+    const { call, identified } = authorized.classified
+    session.open--
+    sessions.touch(session)
+    // A handshake that did not settle leaves nothing behind.
+    if (call.detail.opens && session.version === null) sessions.remove(session)
+    if (session.ended) sessions.remove(session)
+    recordOutcome(permit.entry, outcome, pipeline.dependencies.log).catch(() => undefined)
+    this.#options.onCall({
+      decision: permit.entry.toString(),
+      code: outcome.code ?? 'allowed',
+      caller: identified.principal.presenter.uri,
+      server: call.resource.server,
+      action: call.action.name,
+      subject: call.resource.name,
+      outcome,
+    })
+  }
+}
+
+function routeProblem(method: string, server: McpServer | undefined): Denial | null {
+  if (server === undefined) return deny('path_unknown', 'no server has this path')
+  return METHODS.has(method) ? null : deny('http_method', `${method} is not a method of MCP`)
+}
+
+function formOf(denial: Denial): RefusalForm {
+  return { rpc: true, toolCall: denial.action?.name === 'tools/call' }
+}
+
+function reportOf(denial: Denial, server: string, entry: EntryReference | 'counted' | 'unrecorded'): CallReport {
+  const { caller } = denial
+  return {
+    decision: typeof entry === 'string' ? null : entry.toString(),
+    code: denial.code,
+    caller: caller === null ? null : 'presenter' in caller ? caller.presenter.uri : caller.id,
+    server,
+    action: denial.action?.name ?? null,
+    subject: denial.resource?.name ?? null,
+    outcome: null,
+  }
+}

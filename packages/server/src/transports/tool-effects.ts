@@ -1,0 +1,35 @@
+/** What the operator has declared about tools: which only read, which write, which administer. */
+
+import { matchesName, readNamePattern } from '@doorward/core'
+import type { NamePattern, ToolEffect } from '@doorward/core'
+
+export interface DeclaredEffects {
+  /** Tool names, `*` for any characters. */
+  readonly read: readonly string[]
+  readonly write: readonly string[]
+  readonly admin: readonly string[]
+}
+
+export const noEffects: DeclaredEffects = { read: [], write: [], admin: [] }
+
+/** The effect of a tool. The strongest declaration counts; a tool that nobody declared writes. */
+export function toolEffects(declared: DeclaredEffects): (tool: string) => ToolEffect {
+  const admin = patterns(declared.admin)
+  const write = patterns(declared.write)
+  const read = patterns(declared.read)
+  return (tool) => {
+    if (matches(admin, tool)) return 'admin'
+    return !matches(write, tool) && matches(read, tool) ? 'read' : 'write'
+  }
+}
+
+function patterns(texts: readonly string[]): readonly NamePattern[] {
+  return texts.flatMap((text) => {
+    const pattern = readNamePattern(text)
+    return 'problem' in pattern ? [] : [pattern]
+  })
+}
+
+function matches(list: readonly NamePattern[], tool: string): boolean {
+  return list.some((pattern) => matchesName(pattern, tool))
+}

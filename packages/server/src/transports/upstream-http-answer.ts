@@ -1,0 +1,208 @@
+/** One request to an HTTP server and its answer: JSON or an event stream, each message judged before it goes on. */
+
+import type { Dispatcher } from 'undici'
+import { parseMessage, scanJson } from '@doorward/core'
+import { GrowingBytes } from './growing-bytes.ts'
+import type { McpCall } from './mcp-call.ts'
+import { judgeTraffic } from './server-traffic.ts'
+import type { ServerTraffic, TrafficOptions } from './server-traffic.ts'
+import type { McpSession } from './session.ts'
+import { SseParser, withData, withoutData } from './sse.ts'
+import type { SseEvent } from './sse.ts'
+import type { Reply, UpstreamLimits } from './upstream.ts'
+
+export interface HttpAnswerParts {
+  readonly call: McpCall
+  readonly reply: Reply
+  readonly session: McpSession
+  readonly limits: UpstreamLimits
+  readonly traffic: TrafficOptions
+  readonly onFailure: (reason: string) => void
+  readonly onNamed: (id: string) => void
+  readonly refuseToServer: (message: Uint8Array) => void
+  readonly onEnd: () => void
+}
+
+/** Statuses whose meaning is between us and the server: credentials and redirects are never the caller's business. */
+const NOT_RELAYED = new Set([401, 407])
+const ERROR_BODY_BYTES = 64 * 1024
+const SESSION_ID = /^[\x21-\x7e]{1,256}$/
+
+/** One request to the server and its answer. */
+export class HttpAnswer implements Dispatcher.DispatchHandler {
+  readonly #parts: HttpAnswerParts
+  #controller: Dispatcher.DispatchController | null = null
+  #ended = false
+  #status = 0
+  #body: GrowingBytes | null = null
+  #bodyLimit = 0
+  #isJson = false
+  #retryAfter: string | null = null
+  #parser: SseParser | null = null
+  /** Events wait for the judgement of those before them. */
+  #queue: Promise<void> = Promise.resolve()
+  #cancelled: string | null = null
+
+  constructor(parts: HttpAnswerParts) {
+    this.#parts = parts
+    // Legacy: the caller's going is no cancellation, which has a message of its own; to the server it looks as it would
+    // without us, so that it keeps what a resumption needs.
+    parts.reply.onClose(() => this.cancel('the caller has gone'))
+  }
+
+  cancel(reason: string): void {
+    this.#cancelled ??= reason
+    if (!this.#ended) this.#controller?.abort(new Error(reason))
+    this.#parts.reply.end()
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    if (this.#cancelled !== null) controller.abort(new Error(this.#cancelled))
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, string | string[] | undefined>): void {
+    if (status < 200) return
+    const { call, session } = this.#parts
+    this.#status = status
+    const type = String(headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase()
+    const named = headers['mcp-session-id']
+    if (call.opens && status === 200 && typeof named === 'string' && SESSION_ID.test(named)) this.#parts.onNamed(named)
+    const mayStream = call.message.kind === 'request' || call.head.method === 'GET'
+    if (status === 200 && type === 'text/event-stream' && mayStream) return this.#beginStream()
+    this.#isJson = type === 'application/json'
+    this.#retryAfter = typeof headers['retry-after'] === 'string' && /^\d{1,6}$/.test(headers['retry-after']) ? headers['retry-after'] : null
+    this.#body = new GrowingBytes()
+    this.#bodyLimit = status === 200 ? this.#parts.limits.messageBytes : ERROR_BODY_BYTES
+    // The server has forgotten the session: so do we, and the caller starts again.
+    if (status === 404 && !call.opens) session.end()
+  }
+
+  #beginStream(): void {
+    this.#parser = new SseParser(this.#parts.limits.messageBytes)
+    this.#parts.reply.stream()
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#parser === null) {
+      if ((this.#body?.length ?? 0) + chunk.length > this.#bodyLimit) return this.#invalid('the answer is too large')
+      this.#body?.append(chunk)
+      return
+    }
+    const events = this.#parser.push(chunk)
+    if (events === null) return this.#invalid('an event is too large')
+    if (events.length === 0) return
+    controller.pause()
+    this.#queue = this.#queue.then(() => this.#deliver(events)).then(
+      () => controller.resume(),
+      () => this.#invalid('an event could not be delivered'),
+    )
+  }
+
+  async #deliver(events: readonly SseEvent[]): Promise<void> {
+    for (const event of events) {
+      const bytes = event.data === null || event.data.length === 0 ? event.raw : await this.#judged(event, event.data)
+      if (bytes !== null && !this.#parts.reply.write(bytes)) await this.#parts.reply.drained()
+    }
+  }
+
+  async #judged(event: SseEvent, data: Uint8Array): Promise<Uint8Array | null> {
+    const traffic = await this.#judge(data)
+    if (traffic.kind === 'drop') return withoutData(event)
+    return traffic.bytes === data ? event.raw : withData(event, traffic.bytes)
+  }
+
+  async #judge(data: Uint8Array): Promise<ServerTraffic> {
+    const { session, traffic: options, reply, refuseToServer } = this.#parts
+    const traffic = await judgeTraffic(data, session, options)
+    if (traffic.kind === 'drop' && traffic.reply !== null) refuseToServer(traffic.reply)
+    if (traffic.kind === 'pass' && traffic.failure !== null) reply.note(traffic.failure)
+    return traffic
+  }
+
+  onResponseEnd(): void {
+    this.#queue = this.#queue.then(() => this.#complete()).catch(() => this.#invalid('the answer could not be delivered'))
+  }
+
+  async #complete(): Promise<void> {
+    if (this.#ended) return
+    const { reply, call, session } = this.#parts
+    if (this.#parser !== null) reply.end()
+    else if (this.#status === 200 && call.message.kind === 'request') await this.#answerJson()
+    else if (this.#status >= 200 && this.#status < 300) this.#answerStatus(call.message.kind === 'request')
+    else this.#relayError()
+    if (call.head.method === 'DELETE' && this.#status < 300) session.end()
+    this.#end()
+  }
+
+  async #answerJson(): Promise<void> {
+    const { reply } = this.#parts
+    const body = this.#body?.view() ?? new Uint8Array(0)
+    const traffic = this.#isJson ? await this.#judge(body) : null
+    if (traffic?.kind !== 'pass' || traffic.message.kind === 'request' || traffic.message.kind === 'notification') {
+      return reply.fail('upstream_invalid', 'the server answered with something else than the answer')
+    }
+    if (traffic.message.kind === 'response' && traffic.message.id !== this.#requestId()) {
+      return reply.fail('upstream_invalid', 'the server answered another request')
+    }
+    reply.json(200, traffic.bytes)
+  }
+
+  #requestId(): string | number | null {
+    const { message } = this.#parts.call
+    return message.kind === 'request' ? message.id : null
+  }
+
+  #answerStatus(isRequest: boolean): void {
+    const { reply, call } = this.#parts
+    if (isRequest || call.head.method === 'GET') return reply.fail('upstream_invalid', `the server answered ${this.#status} without an answer`)
+    reply.status(call.head.method === 'DELETE' ? 200 : 202)
+  }
+
+  /** An error of the server's is its own affair, and the caller's: status and JSON-RPC error, none of the headers. */
+  #relayError(): void {
+    const { reply, session, call } = this.#parts
+    if (call.message.kind === 'request') session.answered(call.message.id)
+    if (this.#status < 400 || NOT_RELAYED.has(this.#status)) {
+      return reply.fail('upstream_invalid', `the server answered ${this.#status}`)
+    }
+    const headers = this.#retryAfter === null ? {} : { 'Retry-After': this.#retryAfter }
+    const body = this.#body?.view() ?? new Uint8Array(0)
+    if (this.#isJson && isRpcError(body)) reply.json(this.#status, body, headers)
+    else reply.status(this.#status, headers)
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#queue = this.#queue.then(() => this.#failed(error))
+  }
+
+  #failed(error: Error): void {
+    if (this.#ended) return
+    this.#end()
+    const { reply, session, call, onFailure } = this.#parts
+    if (this.#cancelled !== null) return reply.end()
+    if (call.message.kind === 'request' && !reply.started) session.answered(call.message.id)
+    const code = 'code' in error ? String(error.code) : error.name
+    onFailure(code)
+    reply.fail(code === 'UND_ERR_HEADERS_TIMEOUT' ? 'upstream_timeout' : 'upstream_unavailable', code)
+  }
+
+  #invalid(explanation: string): void {
+    const { reply, session, call } = this.#parts
+    if (call.message.kind === 'request') session.answered(call.message.id)
+    reply.fail('upstream_invalid', explanation)
+    this.#controller?.abort(new Error(explanation))
+    this.#end()
+  }
+
+  #end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#parts.onEnd()
+  }
+}
+
+function isRpcError(body: Uint8Array): boolean {
+  const scan = scanJson(body)
+  return scan.ok && parseMessage(scan.value).kind === 'error'
+}
