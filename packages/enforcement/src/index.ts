@@ -26,7 +26,7 @@ export type { TrustHolderDependencies } from './trust-holder.ts'
 
 // record
 export type { CheckpointStore } from './record/checkpoint-store.ts'
-export type { AppendFile, FileContent, RecordDisk } from './record/disk.ts'
+export type { AppendFile, Durability, FileContent, RecordDisk } from './record/disk.ts'
 export { ed25519LogKey, importEd25519 } from './record/ed25519.ts'
 export type { LogKey } from './record/ed25519.ts'
 export { fileCheckpointStore } from './record/file-checkpoint-store.ts'

@@ -129,9 +129,9 @@ export function faultyDisk(): FaultyDisk {
       fail('open')
       return watch(await fileDisk.openAppend(path, position))
     },
-    replace: async (files) => {
+    replace: async (files, durability) => {
       fail('replace')
-      await fileDisk.replace(files)
+      await fileDisk.replace(files, durability)
     },
     truncate: async (path, bytes) => {
       fail('truncate')

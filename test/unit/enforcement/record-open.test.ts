@@ -163,6 +163,14 @@ test('missing or damaged tiles are derived again from the journal', async () => 
   assert.ok((await codes(log)).includes('tile_differs'))
   await (await log.open()).close()
   assert.deepEqual((await log.verify()).problems, [])
+  const full = await readFile(join(log.dir, 'tile/0/000'))
+  await writeFile(join(log.dir, 'tile/0/000'), Buffer.from(full).fill(7, 100, 101))
+  await (await log.open()).close()
+  assert.deepEqual(await readFile(join(log.dir, 'tile/0/000')), full)
+  for (const partial of ['tile/0/001.p', 'tile/1/000.p', 'tile/entries/001.p'])
+    await rm(join(log.dir, partial), { recursive: true })
+  await (await log.open()).close()
+  assert.deepEqual((await log.verify()).problems, [])
 })
 
 test('a missing segment is a gap', async () => {
@@ -267,9 +275,9 @@ test('a second live writer is refused, in this process and in another, and named
   assert.equal(await ask(), 0)
 })
 
-test('opening reads the entries after the checkpoint, not the whole journal', async () => {
-  const log = await written(200)
-  // Rot in a segment that a checkpoint covers: invisible to opening, the verifier's to find.
+test('opening reads the entries after the last full tile, not the whole journal', async () => {
+  const log = await written(530)
+  // Rot in a segment under a full tile: invisible to opening, the verifier's to find.
   const path = (await log.segments())[0]!
   const bytes = await readFile(path)
   bytes[bytes.length - 3]! ^= 1

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { CHECKPOINT_FILE, DoorwardError, equalBytes, openCheckpoint, signCheckpoint, utf8 } from '@doorward/core'
 import type { NoteSigner, NoteVerifier, SignedCheckpoint } from '@doorward/core'
 import type { CheckpointStore } from './checkpoint-store.ts'
-import type { RecordDisk } from './disk.ts'
-import type { TreeSnapshot } from './log-tree.ts'
+import type { FileContent, RecordDisk } from './disk.ts'
+import type { TileFile, TreeSnapshot } from './log-tree.ts'
 
 export interface PublisherParts {
   readonly folder: string
@@ -28,17 +28,19 @@ export class CheckpointPublisher {
   }
 
   /**
-   * Resolves once the checkpoint stands in both places. A crash on the way leaves at worst a second copy that is
-   * ahead of the log's own file, over entries that are durable. Throws `record_forked` when the second copy holds a
+   * Resolves once the checkpoint stands in both places. A crash leaves at worst a second copy that is ahead of the
+   * log's own file, over entries that are durable; only the second copy is durable at once. Throws `record_forked` when the second copy holds a
    * note that this writer did not put there; other rejections may be tried again.
    */
   async publish(snapshot: TreeSnapshot): Promise<SignedCheckpoint> {
     const { folder, disk, signer } = this.#parts
-    await disk.replace(snapshot.files.map((file) => ({ path: join(folder, file.path), bytes: file.bytes })))
+    const inFolder = (file: TileFile): FileContent => ({ path: join(folder, file.path), bytes: file.bytes })
+    if (snapshot.full.length > 0) await disk.replace(snapshot.full.map(inFolder), 'durable')
+    await disk.replace(snapshot.partial.map(inFolder), 'derivable')
     const { size, root } = snapshot
     const signed = await this.#sign({ origin: signer.name, size, root })
     await this.#swap(signed.note)
-    await disk.replace([{ path: join(folder, CHECKPOINT_FILE), bytes: utf8(signed.note) }])
+    await disk.replace([{ path: join(folder, CHECKPOINT_FILE), bytes: utf8(signed.note) }], 'whole')
     await Promise.all(snapshot.superseded.map((path) => disk.removeFolder(join(folder, path))))
     return signed
   }

@@ -14,12 +14,18 @@ export interface FileContent {
   readonly bytes: Uint8Array
 }
 
+/**
+ * What a crash of the machine may do to files that were replaced (a crash of the process never tears one):
+ * `durable`: nothing; `whole`: bring an older content back; `derivable`: anything, they can be derived again.
+ */
+export type Durability = 'durable' | 'whole' | 'derivable'
+
 /** Writes of the record. A rejection means that nothing may be assumed about what reached the disk. */
 export interface RecordDisk {
   /** Opens an existing file; writing starts at `position`. */
   openAppend(path: string, position: number): Promise<AppendFile>
-  /** Creates or replaces files with their folders, durably; a crash leaves each file old or new, never torn. */
-  replace(files: readonly FileContent[]): Promise<void>
+  /** Creates or replaces files with their folders. */
+  replace(files: readonly FileContent[], durability: Durability): Promise<void>
   /** Cuts a file, durably, through a descriptor of its own. */
   truncate(path: string, bytes: number): Promise<void>
   /** Removes a folder with its files; missing is fine. Need not be durable. */

@@ -23,7 +23,7 @@ export function fileCheckpointStore(folder: string, origin: string): CheckpointS
       const lock = await waitForLock(`${path}.lock`)
       try {
         if ((await readNote(path)) !== expected) return false
-        await fileDisk.replace([{ path, bytes: utf8(next) }])
+        await fileDisk.replace([{ path, bytes: utf8(next) }], 'durable')
         return true
       } finally {
         lock.release()

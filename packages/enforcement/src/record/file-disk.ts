@@ -3,19 +3,19 @@
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { FileHandle } from 'node:fs/promises'
-import type { AppendFile, FileContent, RecordDisk } from './disk.ts'
+import type { AppendFile, Durability, FileContent, RecordDisk } from './disk.ts'
 
 export const fileDisk: RecordDisk = {
   async openAppend(path, position) {
     return appendTo(await open(path, 'r+'), position)
   },
 
-  async replace(files) {
+  async replace(files, durability) {
     // Names become visible only after every content is durable; one folder is synced once, however many files it got.
     const folders = await Promise.all([...new Set(files.map((file) => dirname(file.path)))].map(makeFolder))
-    await Promise.all(files.map(writeBeside))
+    await Promise.all(files.map((file) => writeBeside(file, durability)))
     await Promise.all(files.map((file) => rename(beside(file.path), file.path)))
-    await Promise.all([...new Set(folders.flat())].map(syncFolder))
+    if (durability === 'durable') await Promise.all([...new Set(folders.flat())].map(syncFolder))
   },
 
   async truncate(path, bytes) {
@@ -53,11 +53,11 @@ function beside(path: string): string {
   return `${path}.new`
 }
 
-async function writeBeside({ path, bytes }: FileContent): Promise<void> {
+async function writeBeside({ path, bytes }: FileContent, durability: Durability): Promise<void> {
   const file = await open(beside(path), 'w', 0o600)
   try {
     await file.writeFile(bytes)
-    await file.datasync()
+    if (durability !== 'derivable') await file.datasync()
   } finally {
     await file.close()
   }

@@ -60,7 +60,6 @@ export interface RecordParts {
   readonly journal: JournalWriter
   readonly tree: LogTree
   readonly publisher: CheckpointPublisher
-  readonly checkpoint: SignedCheckpoint | null
   readonly lastTime: EpochMillis
   readonly sha256: Sha256
   readonly random: RandomBytes
@@ -96,7 +95,7 @@ export class FileRecord implements Record {
   #queuedBytes = 0
   #lastTime: EpochMillis
   #committing: Promise<void> | null = null
-  #checkpoint: SignedCheckpoint | null
+  #checkpoint: SignedCheckpoint | null = null
   #publishing: Promise<SignedCheckpoint> | null = null
   #publishFailures = 0
   #checkpointTimer: NodeJS.Timeout | null = null
@@ -107,7 +106,6 @@ export class FileRecord implements Record {
   constructor(parts: RecordParts) {
     this.#parts = parts
     this.#lastTime = parts.lastTime
-    this.#checkpoint = parts.checkpoint
   }
 
   async append(entry: RecordEntry): Promise<EntryReference> {

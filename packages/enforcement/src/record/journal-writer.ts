@@ -116,7 +116,7 @@ async function newSegment(
   { first, previous }: Pick<SegmentHeader, 'first' | 'previous'>,
 ): Promise<JournalTail> {
   const bytes = encodeSegmentHeader({ v: 1, origin, vkey, first, previous }, crc32)
-  await disk.replace([{ path: join(folder, SEGMENTS_FOLDER, segmentName(first)), bytes }])
+  await disk.replace([{ path: join(folder, SEGMENTS_FOLDER, segmentName(first)), bytes }], 'durable')
   return { first, previous, bytes: bytes.length, next: first }
 }
 

@@ -11,28 +11,29 @@ export interface TileFile {
 
 /** What must be on disk before a checkpoint of this size may be published. */
 export interface TreeSnapshot extends Omit<Checkpoint, 'origin'> {
-  readonly files: readonly TileFile[]
+  /** Full tiles and bundles: what a restart builds on. */
+  readonly full: readonly TileFile[]
+  /** Unfinished ones, for readers: a restart derives them again. Those that an earlier snapshot wrote are left out. */
+  readonly partial: readonly TileFile[]
   /** Folders of partial tiles that full tiles have replaced. */
   readonly superseded: readonly string[]
-  readonly fullTiles: number
   readonly partialPaths: readonly string[]
 }
 
 /** Memory: the right edge and the full tiles since the last snapshot that was published. */
 export class LogTree {
   readonly #edge: TreeEdge
-  #leaves: Uint8Array[]
+  #leaves: Uint8Array[] = []
   #full: { readonly file: TileFile; readonly partials: string }[] = []
   #written = new Set<string>()
 
-  /** `leaves` are those of the unfinished entry bundle: the last (size mod 256) leaves. */
-  constructor(edge: TreeEdge, leaves: readonly Uint8Array[]) {
+  /** `edge` must stand between two entry bundles: its size is a multiple of 256. */
+  constructor(edge: TreeEdge) {
     this.#edge = edge
-    this.#leaves = [...leaves]
   }
 
   static empty(sha256: Sha256): LogTree {
-    return new LogTree(new TreeEdge(sha256), [])
+    return new LogTree(new TreeEdge(sha256))
   }
 
   get size(): number {
@@ -61,7 +62,7 @@ export class LogTree {
     this.#full.push({ file: { path, bytes }, partials: `${path}.p` })
   }
 
-  /** The tree as it is now. Partial tiles that an earlier published snapshot wrote are left out. */
+  /** The tree as it is now. */
   snapshot(): TreeSnapshot {
     const partial: TileFile[] = this.#edge.partialTiles().map(({ level, index, hashes }) => ({
       path: tilePath({ level, index, width: hashes.length }),
@@ -75,9 +76,9 @@ export class LogTree {
     return {
       size: this.size,
       root: this.root(),
-      files: [...this.#full.map((each) => each.file), ...partial.filter((file) => !this.#written.has(file.path))],
+      full: this.#full.map((each) => each.file),
+      partial: partial.filter((file) => !this.#written.has(file.path)),
       superseded: this.#full.map((each) => each.partials),
-      fullTiles: this.#full.length,
       partialPaths: partial.map((file) => file.path),
     }
   }
@@ -87,9 +88,9 @@ export class LogTree {
     this.#full = []
   }
 
-  /** The files of `snapshot` are durable: forget them. */
+  /** The files of `snapshot` are written: forget them. */
   published(snapshot: TreeSnapshot): void {
-    this.#full = this.#full.slice(snapshot.fullTiles)
+    this.#full = this.#full.slice(snapshot.full.length)
     this.#written = new Set(snapshot.partialPaths)
   }
 }

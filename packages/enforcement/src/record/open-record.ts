@@ -71,18 +71,17 @@ async function openLocked(options: OpenRecordOptions, release: () => void): Prom
 
   const checkpoints = await readOwnCheckpoints(dir, store, verifier)
   const recovered = await recoverOrBegin(options, disk, { settings, checkpoints })
-  const { local, copy } = checkpoints
-  const publisher = new CheckpointPublisher({ folder: dir, disk, store, signer, verifier }, copy?.note ?? null)
-  const current = local !== null && local.note === copy?.note && !recovered.rederived ? local : null
+  const copy = checkpoints.copy?.note ?? null
+  const publisher = new CheckpointPublisher({ folder: dir, disk, store, signer, verifier }, copy)
   const record = new FileRecord({
     ...options,
     ...recovered,
     limits,
     publisher,
-    checkpoint: current,
     journal: new JournalWriter(disk, settings, recovered.tail),
     release,
   })
+  // Always, even over nothing new: it also writes the partial tiles that a crash of the machine may have spoilt.
   await record.checkpoint()
   return record
 }
@@ -109,5 +108,5 @@ async function recoverOrBegin(
 }
 
 function freshLog(sha256: Sha256, tail: JournalTail): Recovered {
-  return { tree: LogTree.empty(sha256), tail, lastTime: epochMillis(0), rederived: false }
+  return { tree: LogTree.empty(sha256), tail, lastTime: epochMillis(0) }
 }

@@ -2,7 +2,7 @@
  * Opening a log after whatever happened to it: find what was acknowledged, refuse what contradicts the checkpoints,
  * drop the torn tail of the last write, and derive again what a crash left underived.
  *
- * Entries that both checkpoints cover are not read again when the tiles give the signed root; checking every byte is
+ * Entries in full tiles under a checkpoint are not read again when these give the signed root; checking every byte is
  * the verifier's work.
  */
 
@@ -16,7 +16,7 @@ import { LogTree } from './log-tree.ts'
 import type { OwnCheckpoints } from './own-checkpoints.ts'
 import { corrupt, readSegment } from './segment-files.ts'
 import type { SegmentFile } from './segment-files.ts'
-import { restoreTree, rootInTiles } from './tile-files.ts'
+import { restoreTree } from './tile-files.ts'
 
 export interface RecoverySource {
   readonly folder: string
@@ -30,8 +30,6 @@ export interface Recovered {
   readonly tree: LogTree
   readonly tail: JournalTail
   readonly lastTime: EpochMillis
-  /** The tiles did not hold the signed root: all were derived again and await publishing. */
-  readonly rederived: boolean
 }
 
 /** Full tiles held in memory before they are written out while deriving again. */
@@ -44,32 +42,32 @@ const PENDING_TILES = 256
 export async function recover(source: RecoverySource): Promise<Recovered> {
   const anchors = [source.checkpoints.local, source.checkpoints.copy].filter((each) => each !== null)
   const stored = anchors.length === 0 ? LogTree.empty(source.sha256) : await fromTiles(source, anchors)
-  if (stored !== null) return settle(source, anchors, { tree: stored, rederived: false })
+  if (stored !== null) {
+    try {
+      return await settle(source, anchors, stored)
+    } catch (error) {
+      // Wrong tiles or wrong entries: only the journal from its beginning tells.
+      if (!isDoorwardError(error, 'record_forked')) throw error
+    }
+  }
   // Judged first, written after: a forged journal must not overwrite the tiles that would convict it.
   const judged = LogTree.empty(source.sha256)
   await replay(source, judged, { anchors, spill: async () => judged.discard() })
-  return settle(source, anchors, { tree: LogTree.empty(source.sha256), rederived: true })
+  return settle(source, anchors, LogTree.empty(source.sha256))
 }
 
-async function settle(
-  source: RecoverySource,
-  anchors: readonly SignedCheckpoint[],
-  { tree, rederived }: Pick<Recovered, 'tree' | 'rederived'>,
-): Promise<Recovered> {
+async function settle(source: RecoverySource, anchors: readonly SignedCheckpoint[], tree: LogTree): Promise<Recovered> {
   const { segment, scan } = await replay(source, tree, { anchors, spill: () => writeTiles(source, tree) })
   const tail = await settleTail(source, segment, { scan, covered: coveredBy(anchors) })
-  return { tree, tail, lastTime: scan.lastTime, rederived }
+  return { tree, tail, lastTime: scan.lastTime }
 }
 
-/** The tree of the newest checkpoint, if the tiles hold it and the older one agrees with them; otherwise null. */
+/** The full bundles under the newest checkpoint, if the tiles hold them and agree with older checkpoints; or null. */
 async function fromTiles(source: RecoverySource, anchors: readonly SignedCheckpoint[]): Promise<LogTree | null> {
-  const newest = anchors.toSorted((a, b) => b.size - a.size)[0]
-  if (newest === undefined) return null
   try {
-    const tree = await restoreTree(source.sha256, source.folder, newest.size)
-    if (!equalBytes(tree.root(), newest.root)) return null
+    const { tree, rootAt } = await restoreTree(source.sha256, source.folder, coveredBy(anchors))
     for (const { size, root } of anchors) {
-      if (!equalBytes(await rootInTiles(source.sha256, source.folder, size), root)) return null
+      if (size <= tree.size && !equalBytes(await rootAt(size), root)) return null
     }
     return tree
   } catch (error) {
@@ -144,8 +142,9 @@ function damaged(segment: SegmentFile, scan: SegmentScan, fault: NonNullable<Seg
 
 async function writeTiles(source: RecoverySource, tree: LogTree): Promise<void> {
   const snapshot = tree.snapshot()
-  await source.disk.replace(snapshot.files.map((file) => ({ path: join(source.folder, file.path), bytes: file.bytes })))
-  tree.published(snapshot)
+  const files = snapshot.full.map((file) => ({ path: join(source.folder, file.path), bytes: file.bytes }))
+  await source.disk.replace(files, 'durable')
+  tree.published({ ...snapshot, partialPaths: [] })
 }
 
 function checkAnchors(tree: LogTree, anchors: readonly Checkpoint[]): void {
