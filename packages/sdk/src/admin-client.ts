@@ -62,7 +62,7 @@ export class AdminClient {
   }
 
   removeWorkload(id: string): Promise<JsonObject> {
-    return this.#json('DELETE', `/v1/workloads?${new URLSearchParams({ id })}`)
+    return this.#json('DELETE', `/v1/workloads?${new URLSearchParams({ id }).toString()}`)
   }
 
   /** A join string with a new single-use token. */
@@ -77,9 +77,14 @@ export class AdminClient {
   }
 
   /** Entries from index `from` on; with `follow` the stream stays open until the signal aborts. */
-  async *record(options: { readonly from?: number; readonly follow?: boolean; readonly signal?: AbortSignal } = {}): AsyncGenerator<RecordLine> {
-    const query = new URLSearchParams({ from: String(options.from ?? 0), ...(options.follow === true ? { follow: 'true' } : {}) })
-    const response = await this.#call('GET', `/v1/record?${query}`, undefined, options.signal)
+  async *record(
+    options: { readonly from?: number; readonly follow?: boolean; readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<RecordLine> {
+    const query = new URLSearchParams({
+      from: String(options.from ?? 0),
+      ...(options.follow === true ? { follow: 'true' } : {}),
+    })
+    const response = await this.#call('GET', `/v1/record?${query.toString()}`, undefined, options.signal)
     for await (const line of readLines(response.body as AsyncIterable<Uint8Array>, LINE)) {
       if (line !== '') yield recordLine(line)
     }
@@ -94,13 +99,21 @@ export class AdminClient {
     return readJsonBody(response, LIMIT)
   }
 
-  async #call(method: string, path: string, body: JsonObject | undefined, signal: AbortSignal | undefined): Promise<CallResponse> {
+  async #call(
+    method: string,
+    path: string,
+    body: JsonObject | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<CallResponse> {
     const { url, audience, expectedId } = this.#endpoint
     const response = await this.#fetch.call(new URL(path, url), {
       method,
       audience,
       expectedId,
-      headers: { accept: 'application/json, application/x-ndjson', ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      headers: {
+        accept: 'application/json, application/x-ndjson',
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(signal === undefined ? {} : { signal }),
     })
@@ -120,7 +133,8 @@ function workloadRow(value: JsonValue): WorkloadRow {
 function recordLine(line: string): RecordLine {
   const document = parsed(line)
   const { origin, index, kind } = document
-  if (typeof origin !== 'string' || typeof index !== 'number' || typeof kind !== 'string') throw invalid('entries with origin, index and kind')
+  if (typeof origin !== 'string' || typeof index !== 'number' || typeof kind !== 'string')
+    throw invalid('entries with origin, index and kind')
   return { origin, index, kind, document }
 }
 

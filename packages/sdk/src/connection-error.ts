@@ -2,7 +2,16 @@
 
 import { DoorwardError } from '@doorward/core'
 
-const UNREACHABLE = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'EADDRNOTAVAIL', 'ENETDOWN', 'EHOSTDOWN'])
+const UNREACHABLE = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EADDRNOTAVAIL',
+  'ENETDOWN',
+  'EHOSTDOWN',
+])
 const UNTRUSTED = new Set([
   'UNABLE_TO_GET_ISSUER_CERT',
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
@@ -28,12 +37,18 @@ const ABORTED = 'ABORT_ERR'
 export function connectionError(error: unknown, where: string): DoorwardError {
   if (error instanceof DoorwardError) return error
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  const detail = { where, got: error instanceof Error ? `${code} ${error.message}`.trim() : String(error), cause: error }
+  const detail = {
+    where,
+    got: error instanceof Error ? `${code} ${error.message}`.trim() : String(error),
+    cause: error,
+  }
   if (code === ABORTED || (error instanceof Error && error.name === 'AbortError')) {
     return new DoorwardError('call_aborted', 'the call was aborted', detail)
   }
   if (UNREACHABLE.has(code)) return new DoorwardError('server_unreachable', 'the server cannot be reached', detail)
-  if (UNTRUSTED.has(code)) return new DoorwardError('server_untrusted', 'the server does not chain to an anchor of the trust state', detail)
-  if (/^ERR_SSL_|^EPROTO$/.test(code)) return new DoorwardError('connection_refused', 'the server refused the TLS connection', detail)
+  if (UNTRUSTED.has(code))
+    return new DoorwardError('server_untrusted', 'the server does not chain to an anchor of the trust state', detail)
+  if (/^ERR_SSL_|^EPROTO$/.test(code))
+    return new DoorwardError('connection_refused', 'the server refused the TLS connection', detail)
   return new DoorwardError('connection_lost', 'the connection broke', detail)
 }

@@ -7,9 +7,11 @@
 
 import { Agent } from 'node:https'
 import { PassThrough } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import { toMillis } from '@doorward/core'
 import type { Clock, PeerCertificate, SpiffeId } from '@doorward/core'
+import { connectionError } from './connection-error.ts'
 import { connectMutualTls } from './mutual-tls.ts'
 import type { ServerProblem } from './server-identity.ts'
 import type { Svid } from './svid.ts'
@@ -23,7 +25,11 @@ export interface Target {
 export interface PoolTrust {
   /** DER anchors of the state held now; empty refuses every connection. */
   readonly anchors: () => readonly Uint8Array[]
-  readonly judge: (server: PeerCertificate, target: Target, moment: 'connecting' | 'connected') => Promise<ServerProblem | null>
+  readonly judge: (
+    server: PeerCertificate,
+    target: Target,
+    moment: 'connecting' | 'connected',
+  ) => Promise<ServerProblem | null>
 }
 
 interface Live {
@@ -58,7 +64,8 @@ export class ConnectionPool {
     const entry = this.#entries.get(key)
     if (entry?.svid.fingerprint === svid.fingerprint) return entry.agent
     // A request that took its SVID just before a renewal still gets a connection, but not a pool of its own.
-    if (entry !== undefined && entry.svid.certificate.notBefore > svid.certificate.notBefore) return this.#newAgent(target, svid, 0)
+    if (entry !== undefined && entry.svid.certificate.notBefore > svid.certificate.notBefore)
+      return this.#newAgent(target, svid, 0)
     if (entry !== undefined) retire(entry.agent)
     const agent = this.#newAgent(target, svid, MAX_IDLE)
     this.#entries.set(key, { agent, svid })
@@ -86,14 +93,23 @@ export class ConnectionPool {
     const agent = new Agent({ keepAlive: true, maxCachedSessions: 0, maxSockets: MAX_SOCKETS, maxFreeSockets })
     // Asynchronous on purpose: the request is given the socket only after the server has been judged.
     agent.createConnection = (_options, callback) => {
-      this.#connect(target, svid).then(
-        (socket) => callback?.(null, socket),
-        // The types ask for a stream beside the error; the agent looks at the error first.
-        (error: Error) => callback?.(error, new PassThrough()),
-      )
+      void this.#hand(target, svid, callback)
       return undefined
     }
     return agent
+  }
+
+  async #hand(
+    target: Target,
+    svid: Svid,
+    give: ((error: Error | null, stream: Duplex) => void) | undefined,
+  ): Promise<void> {
+    const outcome = await this.#connect(target, svid).catch((error: unknown) =>
+      connectionError(error, `${target.host}:${target.port}`),
+    )
+    // The types ask for a stream beside the error; the agent looks at the error first.
+    if (outcome instanceof Error) give?.(outcome, new PassThrough())
+    else give?.(null, outcome)
   }
 
   async #connect(target: Target, svid: Svid): Promise<TLSSocket> {

@@ -28,7 +28,7 @@ export class CredentialSource {
   replace(svid: Svid): void {
     if (this.#svid?.fingerprint === svid.fingerprint) return
     this.#svid = svid
-    for (const listener of [...this.#listeners]) listener(svid)
+    for (const listener of this.#listeners) listener(svid)
   }
 
   /** Calls back after every replacement; returns the way to stop. */

@@ -59,7 +59,11 @@ export async function readBounded(path: string, maxBytes: number): Promise<Uint8
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return null
     if (error instanceof DoorwardError) throw error
-    throw new DoorwardError('file_unreadable', 'the file cannot be read', { where: path, got: String(error), cause: error })
+    throw new DoorwardError('file_unreadable', 'the file cannot be read', {
+      where: path,
+      got: String(error),
+      cause: error,
+    })
   }
 }
 

@@ -22,7 +22,17 @@ import {
   trustMessageBytes,
   workloadId,
 } from '@doorward/core'
-import type { Clock, JsonObject, OpenedTrustState, P256Jwk, PeerCertificate, SignedTrustState, SignKey, TrustDomain, TrustStateVersion } from '@doorward/core'
+import type {
+  Clock,
+  JsonObject,
+  OpenedTrustState,
+  P256Jwk,
+  PeerCertificate,
+  SignedTrustState,
+  SignKey,
+  TrustDomain,
+  TrustStateVersion,
+} from '@doorward/core'
 import { trustViewOf } from '@doorward/enforcement'
 import { exchange, exportKey, readJsonBody } from './https-exchange.ts'
 import { tlsOptions, untilJudged } from './mutual-tls.ts'
@@ -110,13 +120,21 @@ export function openProvenTrust(value: JsonObject[string] | undefined, pin: Enro
   const opened = openTrustState(message, { ...pin, now: toSeconds(clock()), importP256, sha256 })
   if (!('code' in opened)) return { opened, message }
   const pinned = opened.code !== 'delegation_root'
-  throw new DoorwardError(pinned ? opened.code : 'authority_not_pinned', 'the trust state of the authority is not accepted', {
-    expected: `one signed under the recovery root ${pin.rootFingerprint}`,
-    got: opened.message,
-  })
+  throw new DoorwardError(
+    pinned ? opened.code : 'authority_not_pinned',
+    'the trust state of the authority is not accepted',
+    {
+      expected: `one signed under the recovery root ${pin.rootFingerprint}`,
+      got: opened.message,
+    },
+  )
 }
 
-function proveServer(server: PeerCertificate, opened: OpenedTrustState, { pin, clock, address }: EnrolmentOptions): void {
+function proveServer(
+  server: PeerCertificate,
+  opened: OpenedTrustState,
+  { pin, clock, address }: EnrolmentOptions,
+): void {
   const problem = serverProblem(server, {
     expected: workloadId(pin.trustDomain, 'doorward', 'authority'),
     view: trustViewOf(opened.state, 0, { sha256, importP256 }),
@@ -146,7 +164,11 @@ async function dial(options: EnrolmentOptions): Promise<{ socket: TLSSocket; ser
     }),
     options.key.signKey,
   )
-  const place = { host, port: Number(port || '443'), svid: { chain: [certificate], privateKey: options.key.privateKey } }
+  const place = {
+    host,
+    port: Number(port || '443'),
+    svid: { chain: [certificate], privateKey: options.key.privateKey },
+  }
   // Judged in `proveServer`, before anything but the greeting is sent.
   const socket = connect({ ...tlsOptions(place), ca: [], rejectUnauthorized: false })
   return untilJudged(socket, { ...place, judge: async () => null })
@@ -157,7 +179,11 @@ function agentOver(socket: TLSSocket): Agent {
   const agent = new Agent({ keepAlive: true, maxSockets: 1, maxCachedSessions: 0 })
   let given = false
   agent.createConnection = (_options, callback) => {
-    if (given) callback?.(new DoorwardError('connection_lost', 'the enrolment connection ended between its two messages'), socket)
+    if (given)
+      callback?.(
+        new DoorwardError('connection_lost', 'the enrolment connection ended between its two messages'),
+        socket,
+      )
     else callback?.(null, socket)
     given = true
     return undefined
@@ -166,7 +192,11 @@ function agentOver(socket: TLSSocket): Agent {
 }
 
 async function post(agent: Agent, url: URL, body: string): Promise<JsonObject> {
-  const response = await exchange(agent, url, { method: 'POST', headers: { 'content-type': 'application/json', accept: 'application/json' }, body })
+  const response = await exchange(agent, url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'application/json' },
+    body,
+  })
   if (response.status === 200) return readJsonBody(response, trustMessageBytes + 65_536)
   throw refusalError(await readRefusal(response), url.host)
 }

@@ -32,7 +32,8 @@ export async function* readEvents(stream: AsyncIterable<Uint8Array>, maxBytes: n
     }
     rest = rest.slice(start)
     searched = rest.endsWith('\r') ? rest.length - 1 : rest.length
-    if (rest.length + pending.length > maxBytes) throw new DoorwardError('event_too_large', `an event is larger than ${maxBytes} bytes`)
+    if (rest.length + pending.length > maxBytes)
+      throw new DoorwardError('event_too_large', `an event is larger than ${maxBytes} bytes`)
   }
 }
 
@@ -68,7 +69,12 @@ class PendingEvent {
 
   #dispatch(): StreamEvent | null {
     const wanted = this.#data.length > 0 || this.#sawId
-    const event = { type: this.#type || 'message', data: this.#data.join('\n'), lastEventId: this.#id, retryMilliseconds: this.#retry }
+    const event = {
+      type: this.#type || 'message',
+      data: this.#data.join('\n'),
+      lastEventId: this.#id,
+      retryMilliseconds: this.#retry,
+    }
     this.#data = []
     this.#type = ''
     this.#sawId = false

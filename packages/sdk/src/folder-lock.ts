@@ -34,7 +34,10 @@ const POLL = 50
 
 /** Runs `work` under the lock. Throws `lock_timeout` when a living process keeps it for longer than the wait. */
 export async function underLock<T>(options: LockOptions, work: (lock: HeldLock) => Promise<T>): Promise<T> {
-  const text = JSON.stringify({ ...options.processes.self(), nonce: randomBytes(12).toString('hex') } satisfies LockText)
+  const text = JSON.stringify({
+    ...options.processes.self(),
+    nonce: randomBytes(12).toString('hex'),
+  } satisfies LockText)
   await take(options, text)
   const held = async () => (await current(options.path)) === text
   try {
@@ -95,7 +98,12 @@ function readLock(text: string): ProcessIdentity | null {
     const value: unknown = JSON.parse(text)
     if (typeof value !== 'object' || value === null) return null
     const { pid, boot, started } = value as Readonly<Record<string, unknown>>
-    const fits = typeof pid === 'number' && Number.isSafeInteger(pid) && pid > 0 && typeof boot === 'string' && typeof started === 'string'
+    const fits =
+      typeof pid === 'number' &&
+      Number.isSafeInteger(pid) &&
+      pid > 0 &&
+      typeof boot === 'string' &&
+      typeof started === 'string'
     return fits ? { pid, boot, started } : null
   } catch {
     return null

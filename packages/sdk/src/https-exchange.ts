@@ -57,7 +57,8 @@ export function exchange(agent: Agent, url: URL, what: ExchangeRequest): Promise
 
 function send(outgoing: ClientRequest, body: RequestBody | undefined, fail: (error: unknown) => void): void {
   if (body === undefined) outgoing.end()
-  else if (typeof body === 'string' || body instanceof Uint8Array) endWith(outgoing, typeof body === 'string' ? utf8(body) : body)
+  else if (typeof body === 'string' || body instanceof Uint8Array)
+    endWith(outgoing, typeof body === 'string' ? utf8(body) : body)
   else if (typeof body === 'function') sendBound(outgoing, body, fail)
   else pipeline(body, outgoing, (error) => error !== null && error !== undefined && fail(error))
 }
@@ -67,7 +68,11 @@ function endWith(outgoing: ClientRequest, bytes: Uint8Array): void {
   outgoing.end(bytes)
 }
 
-function sendBound(outgoing: ClientRequest, body: (exporter: KeyExporter) => Promise<Uint8Array>, fail: (error: unknown) => void): void {
+function sendBound(
+  outgoing: ClientRequest,
+  body: (exporter: KeyExporter) => Promise<Uint8Array>,
+  fail: (error: unknown) => void,
+): void {
   outgoing.once('socket', (socket) => {
     const tls = socket as TLSSocket
     body((label) => exportKey(tls, label)).then((bytes) => endWith(outgoing, bytes), fail)
@@ -86,7 +91,8 @@ export async function readBody(response: CallResponse, limitBytes: number): Prom
   try {
     for await (const part of response.body as AsyncIterable<Uint8Array>) {
       length += part.length
-      if (length > limitBytes) throw new DoorwardError('response_too_large', `the response is larger than ${limitBytes} bytes`)
+      if (length > limitBytes)
+        throw new DoorwardError('response_too_large', `the response is larger than ${limitBytes} bytes`)
       parts.push(part)
     }
   } catch (error) {
@@ -98,7 +104,7 @@ export async function readBody(response: CallResponse, limitBytes: number): Prom
 /** The body as one JSON object. Throws `response_invalid`. */
 export async function readJsonBody(response: CallResponse, limitBytes: number, maxDepth = 8): Promise<JsonObject> {
   const scan = scanJson(await readBody(response, limitBytes), { maxBytes: limitBytes, maxDepth, maxKeys: 500_000 })
-  if (scan.ok && isJsonObject(scan.value)) return scan.value as JsonObject
+  if (scan.ok && isJsonObject(scan.value)) return scan.value
   throw new DoorwardError('response_invalid', 'the server answered with something other than a JSON object', {
     got: scan.ok ? 'another kind of JSON' : scan.code,
   })

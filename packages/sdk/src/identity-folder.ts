@@ -94,9 +94,13 @@ export class IdentityFolder {
     const document = await this.#readJson('svid.json', SMALL)
     if (document === null) return null
     const { chain, key } = document
-    const certificates = Array.isArray(chain) && chain.length <= 4 ? chain.map((one) => (typeof one === 'string' ? fromBase64(one) : null)) : []
+    const certificates =
+      Array.isArray(chain) && chain.length <= 4
+        ? chain.map((one) => (typeof one === 'string' ? fromBase64(one) : null))
+        : []
     const sealed = typeof key === 'string' ? fromBase64(key) : null
-    if (sealed === null || certificates.length === 0 || certificates.some((one) => one === null)) throw this.#foreign('svid.json')
+    if (sealed === null || certificates.length === 0 || certificates.some((one) => one === null))
+      throw this.#foreign('svid.json')
     return svidOf(certificates as Uint8Array[], await this.#unseal(sealed, 'svid-key'), trustDomain)
   }
 
@@ -120,7 +124,8 @@ export class IdentityFolder {
     const version = readVersion(document['newest'])
     const text = document['message']
     const message = typeof text === 'string' ? parseTrustMessage(text) : null
-    if (version === null || message === null || 'code' in message || message.kind !== 'trust-state') throw this.#foreign('trust-state.json')
+    if (version === null || message === null || 'code' in message || message.kind !== 'trust-state')
+      throw this.#foreign('trust-state.json')
     return { version, message }
   }
 
@@ -138,7 +143,7 @@ export class IdentityFolder {
     if (bytes === null) return null
     const scan = scanJson(bytes, { maxBytes: bytes.length, maxDepth: 4, maxKeys: 64 })
     if (!scan.ok || !isJsonObject(scan.value) || scan.value['version'] !== VERSION) throw this.#foreign(name)
-    return scan.value as JsonObject
+    return scan.value
   }
 
   async #writeJson(name: string, document: object): Promise<void> {
@@ -158,7 +163,11 @@ export class IdentityFolder {
     try {
       const bytes = await this.#sealer.open(sealed, `doorward identity ${context}`)
       try {
-        return createPrivateKey({ key: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), type: 'pkcs8', format: 'der' })
+        return createPrivateKey({
+          key: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
+          type: 'pkcs8',
+          format: 'der',
+        })
       } finally {
         bytes.fill(0)
       }
@@ -176,11 +185,19 @@ export class IdentityFolder {
     const { trust_domain, id, root_fingerprint, addresses } = document
     const parsed = typeof id === 'string' ? readSpiffeId(id) : null
     const places = isJsonObject(addresses) ? addresses : {}
-    const { authority, enrol } = places as JsonObject
-    if (parsed === null || 'problem' in parsed || parsed.trustDomain !== trust_domain) throw this.#foreign('identity.json')
-    if (typeof root_fingerprint !== 'string' || !FINGERPRINT.test(root_fingerprint)) throw this.#foreign('identity.json')
-    if (typeof authority !== 'string' || !URL.canParse(authority) || typeof enrol !== 'string') throw this.#foreign('identity.json')
-    return { trustDomain: parsed.trustDomain, id: parsed, rootFingerprint: root_fingerprint, addresses: { authority, enrol } }
+    const { authority, enrol }: JsonObject = places
+    if (parsed === null || 'problem' in parsed || parsed.trustDomain !== trust_domain)
+      throw this.#foreign('identity.json')
+    if (typeof root_fingerprint !== 'string' || !FINGERPRINT.test(root_fingerprint))
+      throw this.#foreign('identity.json')
+    if (typeof authority !== 'string' || !URL.canParse(authority) || typeof enrol !== 'string')
+      throw this.#foreign('identity.json')
+    return {
+      trustDomain: parsed.trustDomain,
+      id: parsed,
+      rootFingerprint: root_fingerprint,
+      addresses: { authority, enrol },
+    }
   }
 
   #foreign(name: string): DoorwardError {
@@ -195,7 +212,9 @@ export class IdentityFolder {
 function readVersion(value: unknown): TrustStateVersion | null {
   if (typeof value !== 'object' || value === null) return null
   const { delegation, sequence, epoch, digest, delegation_digest } = value as Readonly<Record<string, unknown>>
-  const counts = [delegation, sequence, epoch].every((one) => typeof one === 'number' && Number.isSafeInteger(one) && one >= 0)
+  const counts = [delegation, sequence, epoch].every(
+    (one) => typeof one === 'number' && Number.isSafeInteger(one) && one >= 0,
+  )
   const digests = [digest, delegation_digest].every((one) => typeof one === 'string' && FINGERPRINT.test(one))
   if (!counts || !digests) return null
   return { delegation, sequence, epoch, digest, delegationDigest: delegation_digest } as TrustStateVersion

@@ -80,7 +80,10 @@ export async function openIdentity(options: OpenIdentityOptions): Promise<Identi
   const folder = new IdentityFolder(options.folder, options.sealer)
   const description = await folder.readDescription()
   if (description === null) {
-    throw new DoorwardError('identity_missing', 'nobody has joined in this folder', { where: options.folder, next: 'doorward join' })
+    throw new DoorwardError('identity_missing', 'nobody has joined in this folder', {
+      where: options.folder,
+      next: 'doorward join',
+    })
   }
   await folder.prepare()
   const parts = assemble(folder, description, options)
@@ -112,12 +115,35 @@ function assemble(folder: IdentityFolder, description: IdentityDescription, opti
   const holder = new TrustHolder({ sha256, importP256, monotonic: runtime.monotonic, wall: runtime.wall })
   const store = new TrustStore({ description, folder, holder, runtime })
   const following = { count: 0 }
-  const judge = serverJudge({ store, authorityId, runtime, refresh: () => fresherTrust(store, following, client, runtime) })
+  const judge = serverJudge({
+    store,
+    authorityId,
+    runtime,
+    refresh: () => fresherTrust(store, following, client, runtime),
+  })
   const pool = new ConnectionPool({ anchors: () => anchorsOf(store), judge }, runtime.wall)
-  const tokens = new TokenSource({ post: (svid, form) => postToken(pool, { authorityId, authorityUrl, svid, form }), monotonic: runtime.monotonic })
-  const fetch = signedFetch({ pool, credentials, tokens, freshen: async () => (renewal.isDue() ? renewal.reload() : undefined) })
+  const tokens = new TokenSource({
+    post: (svid, form) => postToken(pool, { authorityId, authorityUrl, svid, form }),
+    monotonic: runtime.monotonic,
+  })
+  const fetch = signedFetch({
+    pool,
+    credentials,
+    tokens,
+    freshen: async () => (renewal.isDue() ? renewal.reload() : undefined),
+  })
   const processes = options.processes ?? systemProcesses()
-  const renewal = new Renewal({ folder, description, credentials, trust: store, fetch, authorityId, runtime, processes, onProblem })
+  const renewal = new Renewal({
+    folder,
+    description,
+    credentials,
+    trust: store,
+    fetch,
+    authorityId,
+    runtime,
+    processes,
+    onProblem,
+  })
   const rescue = () => greet(description, store, runtime)
   const client = new TrustClient({ store, fetch, authorityUrl, authorityId, runtime, onProblem, rescue })
   store.onAccept(() => void pool.recheck())
@@ -149,7 +175,9 @@ function identityOf(description: IdentityDescription, parts: Parts): Identity {
       const { chain, privateKey } = credentials.current()
       const anchors = anchorsOf(store)
       if (anchors.length > 0) return { chain, privateKey, anchors }
-      throw new DoorwardError('trust_state_missing', 'there is no current trust state yet', { next: 'wait until the authority can be reached' })
+      throw new DoorwardError('trust_state_missing', 'there is no current trust state yet', {
+        next: 'wait until the authority can be reached',
+      })
     },
     onMaterial: (listener) => {
       const stops = [credentials.onChange(listener), store.onAccept(listener)]
@@ -159,7 +187,10 @@ function identityOf(description: IdentityDescription, parts: Parts): Identity {
   }
 }
 
-async function prepare({ store, renewal, client, credentials, onProblem }: Parts, signal: AbortSignal | undefined): Promise<void> {
+async function prepare(
+  { store, renewal, client, credentials, onProblem }: Parts,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   if (credentials.peek() === null || renewal.isUnusable()) await renewal.ensure(signal)
   else {
     await client.renewView(signal).catch(onProblem)
@@ -168,7 +199,10 @@ async function prepare({ store, renewal, client, credentials, onProblem }: Parts
       onProblem(error)
     })
   }
-  if (store.view() === null) throw new DoorwardError('trust_state_missing', 'there is no current trust state', { next: 'check that the authority runs' })
+  if (store.view() === null)
+    throw new DoorwardError('trust_state_missing', 'there is no current trust state', {
+      next: 'check that the authority runs',
+    })
 }
 
 function anchorsOf(store: TrustStore): readonly Uint8Array[] {
@@ -183,13 +217,24 @@ interface JudgeParts {
   readonly refresh: () => Promise<void>
 }
 
-type ServerJudge = (server: PeerCertificate, target: Target, moment: 'connecting' | 'connected') => Promise<ServerProblem | null>
+type ServerJudge = (
+  server: PeerCertificate,
+  target: Target,
+  moment: 'connecting' | 'connected',
+) => Promise<ServerProblem | null>
 
 function serverJudge({ store, authorityId, runtime, refresh }: JudgeParts): ServerJudge {
   const once = (server: PeerCertificate, target: Target, mirror: 'require' | 'skip') => {
     const view = store.view()
-    if (view === null) return { code: 'trust_state_missing', message: 'there is no current trust state to judge the server by' }
-    return serverProblem(server, { expected: target.expected, view, now: toSeconds(runtime.wall()), importP256, mirror })
+    if (view === null)
+      return { code: 'trust_state_missing', message: 'there is no current trust state to judge the server by' }
+    return serverProblem(server, {
+      expected: target.expected,
+      view,
+      now: toSeconds(runtime.wall()),
+      importP256,
+      mirror,
+    })
   }
   return async (server, target, moment) => {
     // The authority brings the mirror, so its own newest certificate may be missing from the one at hand.
@@ -202,7 +247,12 @@ function serverJudge({ store, authorityId, runtime, refresh }: JudgeParts): Serv
 }
 
 /** A certificate may be a moment younger than the mirror: the stream brings the next one, or it is fetched. */
-async function fresherTrust(store: TrustStore, following: { readonly count: number }, client: TrustClient, runtime: Runtime): Promise<void> {
+async function fresherTrust(
+  store: TrustStore,
+  following: { readonly count: number },
+  client: TrustClient,
+  runtime: Runtime,
+): Promise<void> {
   if (following.count === 0) return client.refresh()
   const arrived = new AbortController()
   const stop = store.onAccept(() => arrived.abort())
@@ -219,7 +269,11 @@ interface TokenPost {
 
 function postToken(pool: ConnectionPool, { authorityId, authorityUrl, svid, form }: TokenPost): Promise<CallResponse> {
   const url = new URL('/v1/token', authorityUrl)
-  const target = { host: url.hostname.replaceAll(/^\[|\]$/g, ''), port: Number(url.port || '443'), expected: authorityId }
+  const target = {
+    host: url.hostname.replaceAll(/^\[|\]$/g, ''),
+    port: Number(url.port || '443'),
+    expected: authorityId,
+  }
   const headers = { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' }
   return exchange(pool.agent(target, svid), url, { method: 'POST', headers, body: form })
 }
@@ -229,8 +283,17 @@ async function greet(description: IdentityDescription, store: TrustStore, runtim
   const { trustDomain, rootFingerprint, addresses } = description
   const version = store.version()
   const pin = { trustDomain, rootFingerprint, ...(version === null ? {} : { current: version }) }
-  const enrolment = await openEnrolment({ address: addresses.enrol, pin, key: await generateP256(), clock: runtime.wall })
+  const enrolment = await openEnrolment({
+    address: addresses.enrol,
+    pin,
+    key: await generateP256(),
+    clock: runtime.wall,
+  })
   enrolment.close()
   const result = await store.accept(enrolment.trust.message)
-  if ('code' in result) throw new DoorwardError(result.code, 'the trust state is not accepted', { where: addresses.enrol, got: result.message })
+  if ('code' in result)
+    throw new DoorwardError(result.code, 'the trust state is not accepted', {
+      where: addresses.enrol,
+      got: result.message,
+    })
 }

@@ -29,5 +29,8 @@ export function acceptIssued(certificate: JsonValue | undefined, check: IssuedCh
 }
 
 function invalid(expected: string, got: string): DoorwardError {
-  return new DoorwardError('svid_invalid', 'the authority sent a certificate that is not the one asked for', { expected, got })
+  return new DoorwardError('svid_invalid', 'the authority sent a certificate that is not the one asked for', {
+    expected,
+    got,
+  })
 }

@@ -1,6 +1,6 @@
 /** Becoming a workload: by a join string the first time, by the machine key after every certificate has lapsed. */
 
-import { DoorwardError, parseJoinString, parseSpiffeId } from '@doorward/core'
+import { DoorwardError, isDoorwardError, parseJoinString, parseSpiffeId } from '@doorward/core'
 import type { Clock, JoinString, JsonObject, OpenedTrustState, SpiffeId, TrustDomain } from '@doorward/core'
 import { trustViewOf } from '@doorward/enforcement'
 import { openEnrolment, openProvenTrust } from './enrolment.ts'
@@ -51,32 +51,72 @@ export async function join(options: JoinOptions): Promise<Joined> {
   const folder = new IdentityFolder(options.folder, options.sealer)
   await folder.prepare()
   await refuseOther(folder, invitation)
-  const machine = await machineKey(folder)
-  const admission = await enrol({ address: invitation.address, pin: invitation, machine, clock, expectedId: invitation.spiffeId ?? null }, (proof) => ({
-    ...(invitation.token === undefined ? {} : { token: invitation.token.reveal() }),
-    ...(invitation.token === undefined && invitation.spiffeId !== undefined ? { id: invitation.spiffeId } : {}),
-    ...proof,
-  }))
+  const { key: machine, held } = await machineKey(folder)
+  const admission = await enrolOrReturn(invitation, { machine, clock }, held)
   const authority = admission.authorityUrl ?? options.authorityUrl
   if (authority === undefined) {
-    throw new DoorwardError('authority_url_missing', 'the authority did not name its address', { next: 'give it beside the join string' })
+    throw new DoorwardError('authority_url_missing', 'the authority did not name its address', {
+      next: 'give it beside the join string',
+    })
   }
   await store(folder, admission)
   const { id } = admission.svid
   const addresses = { authority, enrol: invitation.address }
   // Last, because a folder with this file counts as joined.
-  await folder.writeDescription({ trustDomain: invitation.trustDomain, id, rootFingerprint: invitation.rootFingerprint, addresses })
-  return { id, trustDomain: invitation.trustDomain, folder: options.folder, notAfter: admission.svid.certificate.notAfter }
+  await folder.writeDescription({
+    trustDomain: invitation.trustDomain,
+    id,
+    rootFingerprint: invitation.rootFingerprint,
+    addresses,
+  })
+  return {
+    id,
+    trustDomain: invitation.trustDomain,
+    folder: options.folder,
+    notAfter: admission.svid.certificate.notAfter,
+  }
+}
+
+/**
+ * Spends the token. Where an earlier attempt spent it and broke before the answer was stored, the machine key, which was durable
+ * before, is bound already: the workload returns by it.
+ */
+async function enrolOrReturn(
+  invitation: JoinString,
+  by: Pick<EnrolWith, 'machine' | 'clock'>,
+  mayReturn: boolean,
+): Promise<Admission> {
+  const { token, spiffeId, address } = invitation
+  const what = { ...by, address, pin: invitation, expectedId: spiffeId ?? null }
+  const named = spiffeId === undefined ? {} : { id: spiffeId }
+  if (token === undefined) return enrol(what, (proof) => ({ ...named, ...proof }))
+  try {
+    return await enrol(what, (proof) => ({ token: token.reveal(), ...proof }))
+  } catch (error) {
+    if (!mayReturn || spiffeId === undefined || !isDoorwardError(error, 'join_refused')) throw error
+    return enrol(what, (proof) => ({ ...named, ...proof }))
+  }
 }
 
 /** Returns by the machine key: no token, no certificate, no human. The caller holds the renewal lock. Throws as `join`. */
-export async function rejoin(folder: IdentityFolder, description: IdentityDescription, clock: Clock): Promise<Admission> {
+export async function rejoin(
+  folder: IdentityFolder,
+  description: IdentityDescription,
+  clock: Clock,
+): Promise<Admission> {
   const key = await folder.readMachineKey()
-  if (key === null) throw new DoorwardError('machine_key_missing', 'this identity has no machine key to return with', { where: folder.path, next: 'join again' })
+  if (key === null)
+    throw new DoorwardError('machine_key_missing', 'this identity has no machine key to return with', {
+      where: folder.path,
+      next: 'join again',
+    })
   const { trustDomain, rootFingerprint, addresses, id } = description
   const current = (await folder.readTrust())?.version
   const pin = { trustDomain, rootFingerprint, ...(current === undefined ? {} : { current }) }
-  const admission = await enrol({ address: addresses.enrol, pin, machine: p256KeyPairOf(key), clock, expectedId: id.uri }, (proof) => ({ id: id.uri, ...proof }))
+  const admission = await enrol(
+    { address: addresses.enrol, pin, machine: p256KeyPairOf(key), clock, expectedId: id.uri },
+    (proof) => ({ id: id.uri, ...proof }),
+  )
   await store(folder, admission)
   return admission
 }
@@ -95,7 +135,9 @@ async function enrol(what: EnrolWith, body: (proof: JsonObject) => JsonObject): 
   const pin = { trustDomain, rootFingerprint, ...(what.pin.current === undefined ? {} : { current: what.pin.current }) }
   const enrolment = await openEnrolment({ address: what.address, pin, key, clock: what.clock })
   try {
-    const answer = await enrolment.submit(what.machine, (proof) => body({ ...proof, machine_key: { ...proof.machine_key } }))
+    const answer = await enrolment.submit(what.machine, (proof) =>
+      body({ ...proof, machine_key: { ...proof.machine_key } }),
+    )
     return admissionOf(answer, enrolment, what, key)
   } finally {
     enrolment.close()
@@ -110,10 +152,23 @@ function admissionOf(answer: JsonObject, enrolment: Enrolment, what: EnrolWith, 
   const named = typeof id === 'string' ? parseSpiffeId(id).uri : null
   const expectedId = what.expectedId ?? named
   if (named !== expectedId) {
-    throw new DoorwardError('svid_invalid', 'the authority admits another workload than was asked for', { expected: expectedId ?? 'an id', got: String(named) })
+    throw new DoorwardError('svid_invalid', 'the authority admits another workload than was asked for', {
+      expected: expectedId ?? 'an id',
+      got: String(named),
+    })
   }
-  const svid = acceptIssued(certificate, { key, trustDomain, expectedId, view: viewOf(trust.opened), clock: what.clock })
-  return { svid, trust, authorityUrl: typeof authority_url === 'string' && URL.canParse(authority_url) ? authority_url : null }
+  const svid = acceptIssued(certificate, {
+    key,
+    trustDomain,
+    expectedId,
+    view: viewOf(trust.opened),
+    clock: what.clock,
+  })
+  return {
+    svid,
+    trust,
+    authorityUrl: typeof authority_url === 'string' && URL.canParse(authority_url) ? authority_url : null,
+  }
 }
 
 function viewOf(opened: OpenedTrustState): ReturnType<typeof trustViewOf> {
@@ -137,10 +192,10 @@ async function refuseOther(folder: IdentityFolder, invitation: JoinString): Prom
   })
 }
 
-async function machineKey(folder: IdentityFolder): Promise<P256KeyPair> {
+async function machineKey(folder: IdentityFolder): Promise<{ key: P256KeyPair; held: boolean }> {
   const held = await folder.readMachineKey()
-  if (held !== null) return p256KeyPairOf(held)
-  const fresh = await generateP256()
-  await folder.writeMachineKey(fresh.privateKey)
-  return fresh
+  if (held !== null) return { key: p256KeyPairOf(held), held: true }
+  const key = await generateP256()
+  await folder.writeMachineKey(key.privateKey)
+  return { key, held: false }
 }

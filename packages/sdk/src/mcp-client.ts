@@ -18,7 +18,13 @@ export interface McpClientOptions {
 /** The answer to a request; a JSON-RPC error is a value, because a denial is one. */
 export type McpAnswer =
   | { readonly ok: true; readonly result: JsonObject; readonly decision: Decision | null }
-  | { readonly ok: false; readonly code: number; readonly message: string; readonly data: JsonValue; readonly decision: Decision | null }
+  | {
+      readonly ok: false
+      readonly code: number
+      readonly message: string
+      readonly data: JsonValue
+      readonly decision: Decision | null
+    }
 
 export interface McpClient {
   readonly server: JsonObject
@@ -29,6 +35,7 @@ export interface McpClient {
 }
 
 const PROTOCOL_VERSION = '2025-11-25'
+const EMPTY: JsonObject = {}
 const MAX_PAGES = 1000
 
 /** Initializes a session. Throws `mcp_refused` with the server's text. */
@@ -48,11 +55,15 @@ export async function openMcpClient(options: McpClientOptions): Promise<McpClien
     const id = next++
     const answer = new Promise<JsonObject>((resolve) => waiting.set(id, resolve))
     const sent = session.send(JSON.stringify({ jsonrpc: '2.0', id, method, params }), options.signal)
-    const message = await Promise.race([answer, sent.then(() => (waiting.has(id) ? null : answer))])
+    const message = await Promise.race([answer, sent.then(() => null)])
     waiting.delete(id)
     return answerOf(message, decisions.get(id) ?? null)
   }
-  const opened = await request('initialize', { protocolVersion: PROTOCOL_VERSION, capabilities: {}, clientInfo: { ...options.client } })
+  const opened = await request('initialize', {
+    protocolVersion: PROTOCOL_VERSION,
+    capabilities: {},
+    clientInfo: { ...options.client },
+  })
   if (!opened.ok) throw refused('initialize', opened)
   await session.send(JSON.stringify({ jsonrpc: '2.0', method: 'notifications/initialized' }), options.signal)
   return {
@@ -70,14 +81,18 @@ export function refused(method: string, answer: Extract<McpAnswer, { ok: false }
   return new DoorwardError(code, answer.message, { where: method, got: `error ${answer.code}` })
 }
 
-async function listAll(request: (method: string, params: JsonObject) => Promise<McpAnswer>, method: string, member: string): Promise<readonly JsonObject[]> {
+async function listAll(
+  request: (method: string, params: JsonObject) => Promise<McpAnswer>,
+  method: string,
+  member: string,
+): Promise<readonly JsonObject[]> {
   const items: JsonObject[] = []
   let cursor: JsonValue | undefined
   for (let page = 0; page < MAX_PAGES; page++) {
     const answer = await request(method, typeof cursor === 'string' ? { cursor } : {})
     if (!answer.ok) throw refused(method, answer)
     const listed = answer.result[member]
-    if (Array.isArray(listed)) for (const item of listed) if (isJsonObject(item)) items.push(item)
+    if (Array.isArray(listed)) items.push(...(listed as readonly JsonValue[]).filter(isJsonObject))
     cursor = answer.result['nextCursor']
     if (typeof cursor !== 'string') return items
   }
@@ -85,10 +100,14 @@ async function listAll(request: (method: string, params: JsonObject) => Promise<
 }
 
 /** Responses go to whoever waits; requests of the server are answered, because an open one would keep a call from ending. */
-async function take(text: string, waiting: ReadonlyMap<number, (message: JsonObject) => void>, session: McpSession): Promise<void> {
+async function take(
+  text: string,
+  waiting: ReadonlyMap<number, (message: JsonObject) => void>,
+  session: McpSession,
+): Promise<void> {
   const scan = scanJson(utf8(text), { maxBytes: 64 * 1024 * 1024, maxDepth: 256, maxKeys: 5_000_000 })
   if (!scan.ok || !isJsonObject(scan.value)) return
-  const message = scan.value as JsonObject
+  const message = scan.value
   const { id, method } = message
   if (typeof method !== 'string') {
     if (typeof id === 'number') waiting.get(id)?.(message)
@@ -102,7 +121,7 @@ function answerOf(message: JsonObject | null, decision: Decision | null): McpAns
   const result = message?.['result']
   if (isJsonObject(result)) return { ok: true, result, decision }
   const error = message?.['error']
-  const { code, message: text, data } = isJsonObject(error) ? error : ({} as JsonObject)
+  const { code, message: text, data } = isJsonObject(error) ? error : EMPTY
   return {
     ok: false,
     code: typeof code === 'number' ? code : -32603,

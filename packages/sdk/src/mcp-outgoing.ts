@@ -5,10 +5,20 @@ import type { JsonObject, JsonValue, RequestId } from '@doorward/core'
 
 export type Outgoing =
   | { readonly kind: 'request'; readonly id: RequestId; readonly method: string; readonly modern: ModernHeaders | null }
-  | { readonly kind: 'notification'; readonly method: string; readonly cancels: RequestId | null; readonly modern: ModernHeaders | null }
+  | {
+      readonly kind: 'notification'
+      readonly method: string
+      readonly cancels: RequestId | null
+      readonly modern: ModernHeaders | null
+    }
   /** A client's answer to a request of the server. */
   | { readonly kind: 'response' }
-  | { readonly kind: 'malformed'; readonly id: RequestId | null; readonly rpcCode: -32700 | -32600; readonly problem: string }
+  | {
+      readonly kind: 'malformed'
+      readonly id: RequestId | null
+      readonly rpcCode: -32700 | -32600
+      readonly problem: string
+    }
 
 /** Headers in which 2026-07-28 repeats the body (SEP-2243). */
 export type ModernHeaders = Readonly<Record<string, string>>
@@ -32,11 +42,15 @@ export function readOutgoing(line: string): Outgoing {
   const { id, method, params } = scan.value
   if (typeof method !== 'string') {
     const answers = isRequestId(id) && (scan.value['result'] !== undefined || scan.value['error'] !== undefined)
-    return answers ? { kind: 'response' } : malformed(isRequestId(id) ? id : null, 'expected a method, a result or an error')
+    return answers
+      ? { kind: 'response' }
+      : malformed(isRequestId(id) ? id : null, 'expected a method, a result or an error')
   }
   const modern = modernHeaders(method, params)
   if (id === undefined) return { kind: 'notification', method, cancels: cancelled(method, params), modern }
-  return isRequestId(id) ? { kind: 'request', id, method, modern } : malformed(null, 'expected an id that is a string or an integer')
+  return isRequestId(id)
+    ? { kind: 'request', id, method, modern }
+    : malformed(null, 'expected an id that is a string or an integer')
 }
 
 function malformed(id: RequestId | null, problem: string): Outgoing {
@@ -67,7 +81,10 @@ function mirrored(value: string): string {
 }
 
 /** A JSON-RPC error as one line. */
-export function rpcErrorLine(id: RequestId | null, error: { readonly code: number; readonly message: string; readonly data?: JsonValue }): string {
+export function rpcErrorLine(
+  id: RequestId | null,
+  error: { readonly code: number; readonly message: string; readonly data?: JsonValue },
+): string {
   return JSON.stringify({ jsonrpc: '2.0', id, error })
 }
 

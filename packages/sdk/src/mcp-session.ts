@@ -122,35 +122,54 @@ export class McpSession {
   }
 
   #noteCancelled(id: RequestId): void {
-    if (this.#cancelled.size >= MAX_CANCELLED) this.#cancelled.delete(this.#cancelled.values().next().value as RequestId)
+    if (this.#cancelled.size >= MAX_CANCELLED)
+      this.#cancelled.delete(this.#cancelled.values().next().value as RequestId)
     this.#cancelled.add(id)
   }
 
-  #post(line: string, message: Exclude<Outgoing, { kind: 'malformed' }>, signal: AbortSignal | undefined): Promise<CallResponse> {
+  #post(
+    line: string,
+    message: Exclude<Outgoing, { kind: 'malformed' }>,
+    signal: AbortSignal | undefined,
+  ): Promise<CallResponse> {
     const modern = message.kind === 'response' ? null : message.modern
     const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...modern }
-    return this.#call('POST', headers, signal, line, modern !== null)
+    return this.#call('POST', headers, signal, { line, sessionless: modern !== null })
   }
 
   #get(lastEventId: string | null, signal: AbortSignal | undefined): Promise<CallResponse> {
-    return this.#call('GET', { accept: 'text/event-stream', ...(lastEventId === null ? {} : { 'last-event-id': lastEventId }) }, signal)
+    return this.#call(
+      'GET',
+      { accept: 'text/event-stream', ...(lastEventId === null ? {} : { 'last-event-id': lastEventId }) },
+      signal,
+    )
   }
 
-  #call(method: string, headers: Record<string, string>, signal: AbortSignal | undefined, body?: string, sessionless = false): Promise<CallResponse> {
+  #call(
+    method: string,
+    headers: Record<string, string>,
+    signal: AbortSignal | undefined,
+    post?: { readonly line: string; readonly sessionless: boolean },
+  ): Promise<CallResponse> {
     const { fetch, endpoint } = this.#options
-    const session = sessionless || this.#sessionId === null ? {} : { 'mcp-session-id': this.#sessionId }
-    const version = sessionless || this.#version === null ? {} : { 'mcp-protocol-version': this.#version }
+    const legacy = post?.sessionless !== true
+    const session = legacy && this.#sessionId !== null ? { 'mcp-session-id': this.#sessionId } : {}
+    const version = legacy && this.#version !== null ? { 'mcp-protocol-version': this.#version } : {}
     return fetch.call(endpoint.url, {
       method,
       headers: { ...session, ...version, ...headers },
       audience: endpoint.audience,
       expectedId: endpoint.expectedId,
-      ...(body === undefined ? {} : { body }),
+      ...(post === undefined ? {} : { body: post.line }),
       ...(signal === undefined ? {} : { signal }),
     })
   }
 
-  async #receive(message: Exclude<Outgoing, { kind: 'malformed' }>, response: CallResponse, signal: AbortSignal | undefined): Promise<void> {
+  async #receive(
+    message: Exclude<Outgoing, { kind: 'malformed' }>,
+    response: CallResponse,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     this.#tellDecision(message, response)
     if (response.status < 200 || response.status >= 300) return this.#refused(message, await readRefusal(response))
     if (message.kind !== 'request') {
@@ -161,7 +180,11 @@ export class McpSession {
     if (message.method === 'initialize' && typeof session === 'string') this.#sessionId = session
     if (isEventStream(response)) return this.#stream(message, response, signal)
     const text = new TextDecoder().decode(await readBody(response, MAX_MESSAGE))
-    if (text.trim() === '') throw new DoorwardError('upstream_invalid', `the server answered a request with HTTP status ${response.status} and no body`)
+    if (text.trim() === '')
+      throw new DoorwardError(
+        'upstream_invalid',
+        `the server answered a request with HTTP status ${response.status} and no body`,
+      )
     this.#learn(message, text)
     await this.#options.deliver(oneLine(text))
   }
@@ -177,14 +200,22 @@ export class McpSession {
       })
       if (at.answered || signal?.aborted === true) return
       if (at.lastEventId === null || attempt >= MAX_RESUMPTIONS) break
-      await runtime.sleep(Math.min(at.retry ?? backoffMilliseconds(attempt, BACKOFF, runtime.chance()), BACKOFF.cap), signal)
+      await runtime.sleep(
+        Math.min(at.retry ?? backoffMilliseconds(attempt, BACKOFF, runtime.chance()), BACKOFF.cap),
+        signal,
+      )
       response = await this.#get(at.lastEventId, signal)
       if (response.status !== 200) return this.#refused(message, await readRefusal(response))
     }
-    if (!this.#cancelled.has(message.id)) throw new DoorwardError('upstream_unavailable', 'the server ended its stream without an answer')
+    if (!this.#cancelled.has(message.id))
+      throw new DoorwardError('upstream_unavailable', 'the server ended its stream without an answer')
   }
 
-  async #relay(message: Request, response: CallResponse, at: { lastEventId: string | null; retry: number | null; answered: boolean }): Promise<void> {
+  async #relay(
+    message: Request,
+    response: CallResponse,
+    at: { lastEventId: string | null; retry: number | null; answered: boolean },
+  ): Promise<void> {
     for await (const event of eventsOf(response)) {
       at.lastEventId = event.lastEventId ?? at.lastEventId
       at.retry = event.retryMilliseconds ?? at.retry
@@ -223,7 +254,8 @@ export class McpSession {
       this.#options.onNotice(`${what} was refused: ${refusal.text}`)
       return
     }
-    const ended = refusal.status === 404 && message.method !== 'initialize' && this.#sessionId !== null && message.modern === null
+    const ended =
+      refusal.status === 404 && message.method !== 'initialize' && this.#sessionId !== null && message.modern === null
     const { code, text, data } = rpcErrorOf(refusal)
     await this.#options.deliver(rpcErrorLine(message.id, { code, message: ended ? RESTART : text, data }))
   }
@@ -261,14 +293,19 @@ function answerTo(text: string, id: RequestId): JsonObject | null {
   const scan = scanJson(utf8(text), { maxBytes: MAX_MESSAGE, maxDepth: 256, maxKeys: 5_000_000 })
   if (!scan.ok || !isJsonObject(scan.value)) return null
   const { value } = scan
-  return value['method'] === undefined && isRequestId(value['id']) && value['id'] === id ? (value as JsonObject) : null
+  return value['method'] === undefined && isRequestId(value['id']) && value['id'] === id ? value : null
 }
 
 /** The gateway's JSON-RPC error when it sent one, else one that says no more than the refusal's text. */
-function rpcErrorOf({ body, code, decision, text, status }: ServerRefusal): { code: number; text: string; data: JsonValue } {
+function rpcErrorOf({ body, code, decision, text, status }: ServerRefusal): {
+  code: number
+  text: string
+  data: JsonValue
+} {
   const error = isJsonObject(body ?? undefined) ? (body as JsonObject)['error'] : undefined
   const plain = { code, decision, http: status }
-  if (isJsonObject(error) && typeof error['code'] === 'number') return { code: error['code'], text, data: error['data'] ?? plain }
+  if (isJsonObject(error) && typeof error['code'] === 'number')
+    return { code: error['code'], text, data: error['data'] ?? plain }
   const known = code !== null && isDenialCode(code) ? denialTable[code].rpc : -31502
   return { code: known, text, data: plain }
 }

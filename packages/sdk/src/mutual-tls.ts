@@ -39,7 +39,10 @@ const DEFAULT_TIMEOUT = 10_000
 /** PEM of DER certificates. */
 export function pemOf(certificates: readonly Uint8Array[]): string {
   return certificates
-    .map((der) => `-----BEGIN CERTIFICATE-----\n${toBase64(der).replaceAll(/(.{64})/g, '$1\n')}\n-----END CERTIFICATE-----\n`)
+    .map(
+      (der) =>
+        `-----BEGIN CERTIFICATE-----\n${toBase64(der).replaceAll(/(.{64})/g, '$1\n')}\n-----END CERTIFICATE-----\n`,
+    )
     .join('')
 }
 
@@ -67,14 +70,19 @@ export function tlsOptions(dial: Pick<Dial, 'host' | 'port' | 'svid'>): Connecti
  */
 export async function connectMutualTls(dial: Dial): Promise<Connected> {
   if (dial.anchors.length === 0) {
-    throw new DoorwardError('server_untrusted', 'the trust state has no anchors: no server can be trusted', { where: `${dial.host}:${dial.port}` })
+    throw new DoorwardError('server_untrusted', 'the trust state has no anchors: no server can be trusted', {
+      where: `${dial.host}:${dial.port}`,
+    })
   }
   const socket = connect({ ...tlsOptions(dial), ca: pemOf(dial.anchors), rejectUnauthorized: true })
   return untilJudged(socket, dial)
 }
 
 /** Waits for the handshake, then for the judgement; destroys the socket unless both succeed in time. */
-export function untilJudged(socket: TLSSocket, dial: Pick<Dial, 'host' | 'port' | 'judge' | 'timeoutMilliseconds'>): Promise<Connected> {
+export function untilJudged(
+  socket: TLSSocket,
+  dial: Pick<Dial, 'host' | 'port' | 'judge' | 'timeoutMilliseconds'>,
+): Promise<Connected> {
   const where = `${dial.host}:${dial.port}`
   return new Promise((resolve, reject) => {
     const settle = (outcome: () => void) => {
@@ -83,7 +91,7 @@ export function untilJudged(socket: TLSSocket, dial: Pick<Dial, 'host' | 'port' 
       socket.off('close', closed)
       outcome()
     }
-    const fail = (error: unknown) =>
+    const fail = (error: Error) =>
       settle(() => {
         // A late error of the dying socket has nobody else to hear it.
         socket.on('error', () => undefined)
@@ -105,7 +113,10 @@ export function untilJudged(socket: TLSSocket, dial: Pick<Dial, 'host' | 'port' 
 
 async function judged(socket: TLSSocket, dial: Pick<Dial, 'judge'>, where: string): Promise<PeerCertificate> {
   if (socket.isSessionReused() || socket.getProtocol() !== 'TLSv1.3') {
-    throw new DoorwardError('server_untrusted', 'only fresh TLS 1.3 sessions are used', { where, got: String(socket.getProtocol()) })
+    throw new DoorwardError('server_untrusted', 'only fresh TLS 1.3 sessions are used', {
+      where,
+      got: String(socket.getProtocol()),
+    })
   }
   const raw = socket.getPeerX509Certificate()?.raw
   const server = raw === undefined ? null : readCertificate(new Uint8Array(raw), { sha256 })
@@ -113,6 +124,10 @@ async function judged(socket: TLSSocket, dial: Pick<Dial, 'judge'>, where: strin
     throw new DoorwardError('server_profile', 'the server presented no certificate that parses', { where })
   }
   const problem = await dial.judge(server)
-  if (problem !== null) throw new DoorwardError(problem.code, 'the server is not the one that was asked for', { where, got: problem.message })
+  if (problem !== null)
+    throw new DoorwardError(problem.code, 'the server is not the one that was asked for', {
+      where,
+      got: problem.message,
+    })
   return server
 }

@@ -31,7 +31,8 @@ export async function readRefusal(response: CallResponse): Promise<ServerRefusal
     status: response.status,
     code,
     decision: headerText(response, 'doorward-decision'),
-    text: said(body) ?? (code === null ? `the server answered with HTTP status ${response.status}` : denialRow(code as never).text),
+    text:
+      said(body) ?? (code === null ? `the server answered with HTTP status ${response.status}` : denialRow(code).text),
     retryAfterSeconds: Number.isFinite(retryAfter) ? retryAfter : null,
     body,
   }
@@ -56,6 +57,7 @@ function said(body: JsonValue | null): string | null {
   if (body === null || !isJsonObject(body)) return null
   const { error, error_description, message } = body
   const inner = error !== undefined && isJsonObject(error) ? error['message'] : undefined
-  for (const text of [inner, error_description, message]) if (typeof text === 'string' && text !== '') return text.slice(0, 2000)
+  for (const text of [inner, error_description, message])
+    if (typeof text === 'string' && text !== '') return text.slice(0, 2000)
   return null
 }

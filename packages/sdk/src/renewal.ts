@@ -75,13 +75,16 @@ export class Renewal {
   async ensure(signal?: AbortSignal): Promise<void> {
     await this.reload()
     if (this.#standing() === 'fresh') return
-    await underLock({ path: this.#options.folder.lockPath, runtime: this.#options.runtime, processes: this.#options.processes }, async (lock) => {
-      // Somebody else may have renewed while we waited.
-      await this.reload()
-      const standing = this.#standing()
-      if (standing === 'due') await this.#renew(lock, signal)
-      else if (standing === 'unusable') await this.#return()
-    })
+    await underLock(
+      { path: this.#options.folder.lockPath, runtime: this.#options.runtime, processes: this.#options.processes },
+      async (lock) => {
+        // Somebody else may have renewed while we waited.
+        await this.reload()
+        const standing = this.#standing()
+        if (standing === 'due') await this.#renew(lock, signal)
+        else if (standing === 'unusable') await this.#return()
+      },
+    )
   }
 
   /** Picks up an SVID that another process of this identity has stored. */
@@ -105,7 +108,8 @@ export class Renewal {
   }
 
   #use(svid: Svid): void {
-    if (this.#options.credentials.peek()?.fingerprint !== svid.fingerprint) this.#chance = this.#options.runtime.chance()
+    if (this.#options.credentials.peek()?.fingerprint !== svid.fingerprint)
+      this.#chance = this.#options.runtime.chance()
     this.#options.credentials.replace(svid)
   }
 
@@ -138,16 +142,27 @@ export class Renewal {
       headers: { 'content-type': 'application/json' },
       body: async (exporter) => {
         const proof = await key.signKey.sign(exporter(renewExporter))
-        return new TextEncoder().encode(JSON.stringify({ public_key: toBase64url(key.spki), proof: toBase64url(proof) }))
+        return new TextEncoder().encode(
+          JSON.stringify({ public_key: toBase64url(key.spki), proof: toBase64url(proof) }),
+        )
       },
       ...(signal === undefined ? {} : { signal }),
     })
     if (response.status !== 200) throw refusalError(await readRefusal(response), authority)
     const { certificate } = await readJsonBody(response, 65_536)
     const view = trust.view()
-    if (view === null) throw new DoorwardError('trust_state_expired', 'no current trust state to judge the new certificate by', { where: authority })
+    if (view === null)
+      throw new DoorwardError('trust_state_expired', 'no current trust state to judge the new certificate by', {
+        where: authority,
+      })
     const expectedId = description.id.uri
-    const svid = acceptIssued(certificate, { key, trustDomain: description.trustDomain, expectedId, view, clock: this.#options.runtime.wall })
+    const svid = acceptIssued(certificate, {
+      key,
+      trustDomain: description.trustDomain,
+      expectedId,
+      view,
+      clock: this.#options.runtime.wall,
+    })
     await this.#store(svid, lock)
   }
 
@@ -165,7 +180,8 @@ export class Renewal {
     const { folder, description, runtime, trust } = this.#options
     const admission: Admission = await rejoin(folder, description, runtime.wall)
     const result = await trust.accept(admission.trust.message)
-    if ('code' in result) throw new DoorwardError(result.code, 'the trust state is not accepted', { got: result.message })
+    if ('code' in result)
+      throw new DoorwardError(result.code, 'the trust state is not accepted', { got: result.message })
     this.#stored = await folder.svidVersion()
     this.#use(admission.svid)
   }

@@ -30,7 +30,11 @@ export function timerSleep(milliseconds: number, signal?: AbortSignal): Promise<
 }
 
 /** Delay before attempt `attempt` (0 is the first retry): exponential from `first` to `cap`, jittered to 50–100 %. */
-export function backoffMilliseconds(attempt: number, limits: { readonly first: number; readonly cap: number }, chance: number): number {
+export function backoffMilliseconds(
+  attempt: number,
+  limits: { readonly first: number; readonly cap: number },
+  chance: number,
+): number {
   const full = Math.min(limits.cap, limits.first * 2 ** Math.min(attempt, 30))
   return Math.round(full * (0.5 + chance / 2))
 }

@@ -29,14 +29,23 @@ export function serverProblem(certificate: PeerCertificate, check: ServerCheck):
     return problem(expired ? 'server_expired' : 'server_untrusted', `${anchor.code}: ${anchor.message}`)
   }
   if (certificate.spiffeId?.uri !== check.expected.uri) {
-    return problem('server_identity', `expected ${check.expected.uri}, got ${certificate.spiffeId?.uri ?? 'no SPIFFE ID'}`)
+    return problem(
+      'server_identity',
+      `expected ${check.expected.uri}, got ${certificate.spiffeId?.uri ?? 'no SPIFFE ID'}`,
+    )
   }
   return denied(certificate, anchor.subjectKeyId, check) ?? mirrored(certificate, check)
 }
 
-function denied(certificate: PeerCertificate, anchorKeyId: string, { view, expected }: ServerCheck): ServerProblem | null {
-  if (view.deniedSerials.has(certificate.serial)) return problem('server_revoked', `serial ${certificate.serial} is denied`)
-  if (view.deniedAuthorities.has(anchorKeyId)) return problem('server_revoked', `signing authority ${anchorKeyId} is denied`)
+function denied(
+  certificate: PeerCertificate,
+  anchorKeyId: string,
+  { view, expected }: ServerCheck,
+): ServerProblem | null {
+  if (view.deniedSerials.has(certificate.serial))
+    return problem('server_revoked', `serial ${certificate.serial} is denied`)
+  if (view.deniedAuthorities.has(anchorKeyId))
+    return problem('server_revoked', `signing authority ${anchorKeyId} is denied`)
   const before = view.deniedIdentities.get(expected.uri)
   if (before !== undefined && certificate.notBefore + backdatingSeconds < before) {
     return problem('server_revoked', `certificates of ${expected.uri} issued before ${before} are denied`)

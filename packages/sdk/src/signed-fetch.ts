@@ -51,14 +51,24 @@ async function call(dependencies: SignedFetchDependencies, url: URL, options: Ca
   const svid = dependencies.credentials.current()
   const response = await attempt(dependencies, url, options, svid)
   const code = response.headers['doorward-code']
-  const again = response.status === 401 && options.audience !== null && typeof code === 'string' && LAPSED.has(code) && isRepeatable(options.body)
+  const again =
+    response.status === 401 &&
+    options.audience !== null &&
+    typeof code === 'string' &&
+    LAPSED.has(code) &&
+    isRepeatable(options.body)
   if (!again || options.audience === null) return response
   response.body.resume()
   dependencies.tokens.forget({ svid, audience: options.audience })
   return attempt(dependencies, url, options, svid)
 }
 
-async function attempt(dependencies: SignedFetchDependencies, url: URL, options: CallOptions, svid: Svid): Promise<CallResponse> {
+async function attempt(
+  dependencies: SignedFetchDependencies,
+  url: URL,
+  options: CallOptions,
+  svid: Svid,
+): Promise<CallResponse> {
   const headers: OutgoingHttpHeaders = { ...options.headers }
   if (options.audience !== null) {
     const token = await dependencies.tokens.token({ svid, audience: options.audience })
@@ -70,12 +80,18 @@ async function attempt(dependencies: SignedFetchDependencies, url: URL, options:
   } catch (error) {
     // The server may close a kept connection in the very moment in which we reuse it. Only what may arrive twice is sent again.
     const lost = error instanceof DoorwardError && error.code === 'connection_lost'
-    if (lost && SAFE.has(options.method ?? 'GET') && isRepeatable(options.body) && options.signal?.aborted !== true) return send()
+    if (lost && SAFE.has(options.method ?? 'GET') && isRepeatable(options.body) && options.signal?.aborted !== true)
+      return send()
     throw error
   }
 }
 
-function sendOnce({ pool }: SignedFetchDependencies, url: URL, options: CallOptions, svid: Svid): Promise<CallResponse> {
+function sendOnce(
+  { pool }: SignedFetchDependencies,
+  url: URL,
+  options: CallOptions,
+  svid: Svid,
+): Promise<CallResponse> {
   const target = { host: hostOf(url), port: Number(url.port || '443'), expected: options.expectedId }
   return exchange(pool.agent(target, svid), url, {
     method: options.method ?? 'GET',
@@ -96,5 +112,7 @@ function hostOf({ hostname }: URL): string {
 function targetUrl(url: string | URL): URL {
   const parsed = URL.canParse(String(url)) ? new URL(url) : null
   if (parsed?.protocol === 'https:' && parsed.username === '' && parsed.password === '') return parsed
-  throw new DoorwardError('url_invalid', 'only https URLs without credentials are called', { got: String(url).slice(0, 200) })
+  throw new DoorwardError('url_invalid', 'only https URLs without credentials are called', {
+    got: String(url).slice(0, 200),
+  })
 }

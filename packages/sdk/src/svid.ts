@@ -25,8 +25,10 @@ export function svidOf(chain: readonly Uint8Array[], privateKey: KeyObject, trus
   const certificate = leaf === undefined ? null : readCertificate(leaf, { sha256 })
   if (certificate === null || 'problem' in certificate) throw invalid('a certificate', certificate?.message ?? 'none')
   const problem = checkSvidLeaf(certificate, trustDomain)
-  if (problem !== null || certificate.spiffeId === null) throw invalid(`an SVID of ${trustDomain}`, problem?.message ?? 'no SPIFFE ID')
-  if (!equalBytes(certificate.publicKeySpki, p256KeyPairOf(privateKey).spki)) throw invalid('a certificate for our own key', 'another key')
+  if (problem !== null || certificate.spiffeId === null)
+    throw invalid(`an SVID of ${trustDomain}`, problem?.message ?? 'no SPIFFE ID')
+  if (!equalBytes(certificate.publicKeySpki, p256KeyPairOf(privateKey).spki))
+    throw invalid('a certificate for our own key', 'another key')
   return { id: certificate.spiffeId, chain, privateKey, certificate, fingerprint: certificate.fingerprint }
 }
 

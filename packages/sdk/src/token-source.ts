@@ -69,7 +69,8 @@ export class TokenSource {
     const response = await this.#dependencies.post(svid, form.toString())
     if (response.status !== 200) throw refusalError(await readRefusal(response), 'token endpoint')
     const { access_token, token_type, expires_in } = await readJsonBody(response, 16_384)
-    if (typeof access_token !== 'string' || typeof expires_in !== 'number' || !(expires_in > 0)) throw invalid('access_token and expires_in')
+    if (typeof access_token !== 'string' || typeof expires_in !== 'number' || !(expires_in > 0))
+      throw invalid('access_token and expires_in')
     if (typeof token_type !== 'string' || token_type.toLowerCase() !== 'bearer') throw invalid('token_type Bearer')
     return { token: new Secret(access_token), lifetimeSeconds: expires_in }
   }
@@ -80,5 +81,7 @@ function keyOf({ svid, audience }: TokenRequest): string {
 }
 
 function invalid(expected: string): DoorwardError {
-  return new DoorwardError('token_response_invalid', 'the token endpoint gave an answer that cannot be used', { expected })
+  return new DoorwardError('token_response_invalid', 'the token endpoint gave an answer that cannot be used', {
+    expected,
+  })
 }

@@ -54,7 +54,9 @@ export class TrustClient {
       await this.#take(messageOf(line), null)
       return
     }
-    throw new DoorwardError('trust_message_malformed', 'the authority answered without a trust state', { where: this.#options.authorityUrl })
+    throw new DoorwardError('trust_message_malformed', 'the authority answered without a trust state', {
+      where: this.#options.authorityUrl,
+    })
   }
 
   /** `refresh`, past anchors that are too old to connect with. Throws as `refresh`. */
@@ -68,9 +70,9 @@ export class TrustClient {
     }
   }
 
-  async #cope(error: unknown): Promise<void> {
-    this.#options.onProblem(error)
-    if (this.#options.store.view() !== null && !isDoorwardError(error, 'server_untrusted')) return
+  async #cope(problem: unknown): Promise<void> {
+    this.#options.onProblem(problem)
+    if (this.#options.store.view() !== null && !isDoorwardError(problem, 'server_untrusted')) return
     await this.#options.rescue().catch(this.#options.onProblem)
   }
 
@@ -117,7 +119,10 @@ export class TrustClient {
   }
 
   /** Failure costs nothing but a straggler in the authority's list: the next state is acknowledged anew. */
-  async #acknowledge({ delegation, sequence }: { delegation: number; sequence: number }, signal: AbortSignal): Promise<void> {
+  async #acknowledge(
+    { delegation, sequence }: { delegation: number; sequence: number },
+    signal: AbortSignal,
+  ): Promise<void> {
     const { fetch, authorityUrl, authorityId } = this.#options
     try {
       const response = await fetch.call(new URL('/v1/trust-state/ack', authorityUrl), {

@@ -6,7 +6,14 @@
  */
 
 import { DoorwardError, openHeartbeat, openTrustState, toSeconds } from '@doorward/core'
-import type { EpochSeconds, OpenedTrustState, SignedHeartbeat, SignedTrustState, StatementRefusal, TrustStateVersion } from '@doorward/core'
+import type {
+  EpochSeconds,
+  OpenedTrustState,
+  SignedHeartbeat,
+  SignedTrustState,
+  StatementRefusal,
+  TrustStateVersion,
+} from '@doorward/core'
 import { trustViewOf } from '@doorward/enforcement'
 import type { TrustHolder, TrustView } from '@doorward/enforcement'
 import type { IdentityDescription, IdentityFolder } from './identity-folder.ts'
@@ -45,7 +52,7 @@ export class TrustStore {
     if (remembered === null) return
     this.#newest = newer(this.#newest, remembered.version)
     const opened = this.#open(remembered.message)
-    if ('code' in opened || opened.order !== 'newer' && this.#opened !== null) return
+    if ('code' in opened || (opened.order !== 'newer' && this.#opened !== null)) return
     this.#index(opened)
   }
 
@@ -69,7 +76,7 @@ export class TrustStore {
     const fresh = order === 'newer' || this.#view === null
     this.#index(opened)
     if (fresh) {
-      for (const listener of [...this.#listeners]) listener(this.#view as TrustView)
+      for (const listener of this.#listeners) listener(this.#view as TrustView)
       await this.#persist({ version: opened, message })
     }
     return { order, version: opened }
@@ -100,7 +107,14 @@ export class TrustStore {
   #open(message: SignedTrustState): OpenedTrustState | StatementRefusal {
     const { trustDomain, rootFingerprint } = this.#options.description
     const current = this.#newest === null ? {} : { current: this.#newest }
-    return openTrustState(message, { trustDomain, rootFingerprint, ...current, now: this.#seconds(), importP256, sha256 })
+    return openTrustState(message, {
+      trustDomain,
+      rootFingerprint,
+      ...current,
+      now: this.#seconds(),
+      importP256,
+      sha256,
+    })
   }
 
   #index(opened: OpenedTrustState): void {
@@ -137,5 +151,8 @@ function newer(held: TrustStateVersion | null, candidate: TrustStateVersion): Tr
 
 /** A refused statement as an error. */
 export function statementError(refusal: StatementRefusal, where: string): DoorwardError {
-  return new DoorwardError(refusal.code, 'the authority sent a statement that is not accepted', { where, got: refusal.message })
+  return new DoorwardError(refusal.code, 'the authority sent a statement that is not accepted', {
+    where,
+    got: refusal.message,
+  })
 }

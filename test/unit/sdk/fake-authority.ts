@@ -1,0 +1,295 @@
+/**
+ * An authority for tests, over real TLS: signs trust state under a recovery root, enrols, renews, mints tokens and streams.
+ * It checks what a test of the client needs and decides nothing else.
+ */
+
+import { createServer } from 'node:https'
+import type { Server } from 'node:https'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import {
+  anchorName,
+  buildCertificate,
+  encodeJoinString,
+  epochSeconds,
+  fromBase64url,
+  jwkThumbprint,
+  newSerial,
+  p256JwkOfSpki,
+  parseSpiffeId,
+  readCertificate,
+  Secret,
+  signDelegation,
+  signHeartbeat,
+  signTrustState,
+  spkiOfP256Jwk,
+  svidTemplate,
+  toBase64,
+  trustStateDigest,
+} from '@doorward/core'
+import type { P256Jwk, PeerCertificate, SignedDelegation, SignedTrustState, SpiffeId, TrustState } from '@doorward/core'
+import { generateP256, importP256, randomBytes, sha256 } from '@doorward/sdk'
+import type { P256KeyPair } from '@doorward/sdk'
+import { now, TrustFixture } from '../../fixtures/trust-fixture.ts'
+import type { TestSvid } from '../../fixtures/trust-fixture.ts'
+
+export interface FakeAuthorityOptions {
+  /** Lifetime of the certificates it issues; 3600 by default. */
+  readonly ttlSeconds?: number
+  /** Presented instead of the authority's own SVID on the enrolment listener. */
+  readonly enrolAs?: TestSvid
+}
+
+interface Asked {
+  readonly listener: 'main' | 'enrol'
+  readonly method: string
+  readonly path: string
+  readonly body: string
+}
+
+const nobody = (await generateP256()).privateKey
+const JOIN_TOKEN = 'a-single-use-token-of-32-characters'
+
+export class FakeAuthority {
+  readonly fixture: TrustFixture
+  readonly asked: Asked[] = []
+  readonly acks: unknown[] = []
+  ttlSeconds: number
+  /** Answers every request to the main listener with this status, when set. */
+  failWith: number | null = null
+  /** Code of the 401 with which the next call under a token is refused, once. */
+  refuseOnce: string | null = null
+  readonly #root: P256KeyPair
+  readonly #stateKey: P256KeyPair
+  readonly #delegation: SignedDelegation
+  readonly #streams = new Set<ServerResponse>()
+  readonly #servers: Server[] = []
+  readonly #machines = new Map<string, P256Jwk>()
+  #tokenUsed = false
+  mainUrl = ''
+  enrolAddress = ''
+
+  private constructor(
+    fixture: TrustFixture,
+    keys: { root: P256KeyPair; state: P256KeyPair; delegation: SignedDelegation },
+    ttlSeconds: number,
+  ) {
+    this.fixture = fixture
+    this.#root = keys.root
+    this.#stateKey = keys.state
+    this.#delegation = keys.delegation
+    this.ttlSeconds = ttlSeconds
+  }
+
+  static async start(options: FakeAuthorityOptions = {}): Promise<FakeAuthority> {
+    const fixture = await TrustFixture.create()
+    const root = await generateP256()
+    const state = await generateP256()
+    const times = { issuedAt: epochSeconds(now() - 60), expiresAt: epochSeconds(now() + 30 * 86_400) }
+    const statement = { trustDomain: fixture.trustDomain, version: 1, key: state.jwk, ...times }
+    const delegation = await signDelegation(statement, root.signKey, root.jwk)
+    const authority = new FakeAuthority(fixture, { root, state, delegation }, options.ttlSeconds ?? 3600)
+    const own = await fixture.issue('doorward/authority')
+    authority.mainUrl = `https://127.0.0.1:${await authority.#listen('main', own)}`
+    authority.enrolAddress = `127.0.0.1:${await authority.#listen('enrol', options.enrolAs ?? own)}`
+    return authority
+  }
+
+  get rootFingerprint(): string {
+    return jwkThumbprint(this.#root.jwk, sha256)
+  }
+
+  joinString(overrides: { rootFingerprint?: string; spiffeId?: string } = {}): string {
+    return encodeJoinString({
+      version: 1,
+      trustDomain: this.fixture.trustDomain,
+      address: this.enrolAddress,
+      trustStateFingerprint: this.rootFingerprint,
+      rootFingerprint: overrides.rootFingerprint ?? this.rootFingerprint,
+      token: new Secret(JOIN_TOKEN),
+      spiffeId: overrides.spiffeId ?? `spiffe://${this.fixture.trustDomain}/agent/one`,
+    })
+  }
+
+  signed(state: TrustState = this.fixture.state()): Promise<SignedTrustState> {
+    return signTrustState(state, this.#delegation, { signKey: this.#stateKey.signKey, sha256 })
+  }
+
+  /** Applies what has changed and sends it to every follower. */
+  async publish(): Promise<void> {
+    this.fixture.apply()
+    const line = `${JSON.stringify(await this.signed())}\n`
+    for (const stream of this.#streams) stream.write(line)
+  }
+
+  async heartbeat(): Promise<void> {
+    const { trustDomain, sequence } = this.fixture.state()
+    const payload = fromBase64url((await this.signed()).payload) as Uint8Array
+    const digest = trustStateDigest(payload, sha256)
+    const beat = await signHeartbeat(
+      { trustDomain, delegation: 1, sequence, digest, time: now() },
+      this.#stateKey.signKey,
+    )
+    for (const stream of this.#streams) stream.write(`${JSON.stringify(beat)}\n`)
+  }
+
+  paths(listener: 'main' | 'enrol' = 'main'): string[] {
+    return this.asked.filter((one) => one.listener === listener).map(({ method, path }) => `${method} ${path}`)
+  }
+
+  async close(): Promise<void> {
+    for (const server of this.#servers) {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    }
+  }
+
+  #listen(listener: 'main' | 'enrol', svid: TestSvid): Promise<number> {
+    const server = createServer(
+      {
+        ...svid.pem,
+        ca: this.fixture.anchorsPem,
+        requestCert: true,
+        rejectUnauthorized: listener === 'main',
+        minVersion: 'TLSv1.3',
+      },
+      (request, response) => void this.#serve(listener, request, response),
+    )
+    this.#servers.push(server)
+    return new Promise((resolve) =>
+      server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port)),
+    )
+  }
+
+  async #serve(listener: 'main' | 'enrol', request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const parts: Buffer[] = []
+    for await (const part of request) parts.push(part as Buffer)
+    const body = Buffer.concat(parts).toString()
+    const path = request.url ?? ''
+    this.asked.push({ listener, method: request.method ?? '', path, body })
+    const reply = (status: number, value: unknown, headers: Record<string, string> = {}) => {
+      response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(value))
+    }
+    if (listener === 'enrol') return this.#enrol(request, body, reply)
+    if (this.failWith !== null)
+      return reply(this.failWith, { error: { code: 'internal', message: 'as the test wants' } })
+    if (path === '/v1/token') return this.#token(request, body, reply)
+    const code = this.#refusal(request)
+    if (code !== null)
+      return reply(
+        401,
+        { error: { code, message: 'refused' } },
+        { 'Doorward-Code': code, 'Doorward-Decision': 'test#7' },
+      )
+    if (path === '/v1/renew') return this.#renew(request, body, reply)
+    if (path === '/v1/trust-state/ack') this.acks.push(JSON.parse(body))
+    if (path.startsWith('/v1/trust-state') && request.method === 'GET') return this.#stream(path, response)
+    reply(200, { path })
+  }
+
+  #refusal(request: IncomingMessage): string | null {
+    const once = this.refuseOnce
+    this.refuseOnce = null
+    return once ?? ((request.headers.authorization ?? '').startsWith('Bearer ey') ? null : 'token_missing')
+  }
+
+  async #token(request: IncomingMessage, body: string, reply: Reply): Promise<void> {
+    const form = new URLSearchParams(body)
+    const svid = peerOf(request)
+    const token = await this.fixture.token(svid, form.get('resource') ?? '')
+    reply(200, { access_token: token, token_type: 'Bearer', expires_in: 300 })
+  }
+
+  async #renew(request: IncomingMessage, body: string, reply: Reply): Promise<void> {
+    const { public_key, proof } = JSON.parse(body) as { public_key: string; proof: string }
+    const spki = fromBase64url(public_key) as Uint8Array
+    const key = importP256(p256JwkOfSpki(spki) as P256Jwk)
+    const exported = (request.socket as TLSSocket).exportKeyingMaterial(32, 'EXPORTER-doorward-renew', Buffer.alloc(0))
+    if (key?.verify(exported, fromBase64url(proof) as Uint8Array) !== true)
+      return reply(400, { error: { code: 'request_invalid' } })
+    reply(200, await this.#issue(peerOf(request).id, spki))
+  }
+
+  async #stream(path: string, response: ServerResponse): Promise<void> {
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' })
+    response.write(`${JSON.stringify(await this.signed())}\n`)
+    if (!path.includes('follow=true')) return void response.end()
+    this.#streams.add(response)
+    response.once('close', () => this.#streams.delete(response))
+  }
+
+  async #enrol(request: IncomingMessage, body: string, reply: Reply): Promise<void> {
+    const message = JSON.parse(body) as {
+      hello?: number
+      token?: string
+      id?: string
+      machine_key: P256Jwk
+      machine_proof: string
+    }
+    if (message.hello === 1) return reply(200, { trust_state: await this.signed() })
+    const exported = (request.socket as TLSSocket).exportKeyingMaterial(32, 'EXPORTER-doorward-enrol', Buffer.alloc(0))
+    const proven =
+      importP256(message.machine_key)?.verify(exported, fromBase64url(message.machine_proof) as Uint8Array) === true
+    const id =
+      message.token === JOIN_TOKEN && !this.#tokenUsed
+        ? `spiffe://${this.fixture.trustDomain}/agent/one`
+        : this.#returning(message)
+    if (!proven || id === null)
+      return reply(
+        403,
+        { error: { code: 'join_refused', message: 'the join was refused' } },
+        { 'Doorward-Code': 'join_refused' },
+      )
+    if (message.token !== undefined) this.#tokenUsed = true
+    this.#machines.set(id, message.machine_key)
+    this.fixture.register('agent/one', [])
+    const spki = spkiOfP256Jwk(p256JwkOfSpki(peerKey(request)) as P256Jwk)
+    const issued = await this.#issue(parseSpiffeId(id), spki)
+    reply(200, { id, certificate: issued.certificate, trust_state: await this.signed(), authority_url: this.mainUrl })
+  }
+
+  #returning({ id, machine_key }: { id?: string; machine_key: P256Jwk }): string | null {
+    return id !== undefined && this.#machines.get(id)?.x === machine_key.x ? id : null
+  }
+
+  async #issue(id: SpiffeId, publicKey: Uint8Array): Promise<{ certificate: string; not_after: number }> {
+    const { anchor, trustDomain } = this.fixture
+    const notAfter = epochSeconds(now() + this.ttlSeconds)
+    const template = svidTemplate({
+      spiffeId: id,
+      issuer: { name: anchorName(trustDomain, anchor.keyId), keyId: anchor.keyId },
+      publicKey,
+      serial: newSerial(randomBytes),
+      notBefore: epochSeconds(now() - 60),
+      notAfter,
+    })
+    const der = await buildCertificate(template, anchor.keyPair.signKey)
+    const certificate = readCertificate(der, { sha256 })
+    if ('problem' in certificate) throw new TypeError(certificate.problem)
+    this.fixture.mirror(without(certificate, id))
+    await this.publish()
+    return { certificate: toBase64(der), not_after: notAfter }
+  }
+}
+
+type Reply = (status: number, value: unknown, headers?: Record<string, string>) => void
+
+/** A peer as the fixture knows its own, except for the private key, which nobody here has. */
+function without(certificate: PeerCertificate, id: SpiffeId): TestSvid {
+  return { id, chain: [certificate.der], certificate, privateKey: nobody, pem: { key: '', cert: '' } }
+}
+
+function peerOf(request: IncomingMessage): TestSvid {
+  const raw = (request.socket as TLSSocket).getPeerX509Certificate()?.raw
+  const certificate = readCertificate(new Uint8Array(raw as Buffer), { sha256 })
+  if ('problem' in certificate || certificate.spiffeId === null) throw new TypeError('no peer certificate')
+  return without(certificate, certificate.spiffeId)
+}
+
+function peerKey(request: IncomingMessage): Uint8Array {
+  const raw = (request.socket as TLSSocket).getPeerX509Certificate()?.raw
+  const certificate = readCertificate(new Uint8Array(raw as Buffer), { sha256 })
+  if ('problem' in certificate) throw new TypeError('no peer certificate')
+  return certificate.publicKeySpki
+}
