@@ -11,19 +11,19 @@ interface CommandModule {
   readonly register: (program: Command, context: CliContext) => void
 }
 
-/** Name, one line of help, and where the command lives. */
-const commands: readonly (readonly [name: string, load: () => Promise<CommandModule>])[] = [
-  ['init', () => import('./init.ts')],
-  ['up', () => import('./up.ts')],
-  ['config', () => import('./config.ts')],
-  ['authority', () => import('./authority.ts')],
-  ['gateway', () => import('./gateway.ts')],
-  ['workload', () => import('./workload.ts')],
-  ['join', () => import('./join.ts')],
-  ['connect', () => import('./connect.ts')],
-  ['tools', () => import('./tools.ts')],
-  ['call', () => import('./call.ts')],
-  ['audit', () => import('./audit.ts')],
+/** Name, one line of help, and where the command lives; only the called one is imported. */
+const commands: readonly (readonly [name: string, summary: string, load: () => Promise<CommandModule>])[] = [
+  ['init', 'write a configuration for the MCP servers that a host knows; it allows nothing yet', () => import('./init.ts')],
+  ['up', 'run an authority and a gateway on this machine', () => import('./up.ts')],
+  ['config', 'judge the configuration', () => import('./config.ts')],
+  ['authority', 'run the authority alone', () => import('./authority.ts')],
+  ['gateway', 'run the gateway alone', () => import('./gateway.ts')],
+  ['workload', 'register, list and remove workloads', () => import('./workload.ts')],
+  ['join', 'become a workload with a join string', () => import('./join.ts')],
+  ['connect', 'be a local MCP server that calls through the gateway', () => import('./connect.ts')],
+  ['tools', 'list the tools of a server that may be called', () => import('./tools.ts')],
+  ['call', 'call a tool of a server', () => import('./call.ts')],
+  ['audit', 'read and verify the record', () => import('./audit.ts')],
 ]
 
 function newProgram(): Command {
@@ -75,8 +75,9 @@ async function run(argv: readonly string[]): Promise<number> {
   })
   const program = newProgram()
   const name = commandName(argv)
-  const wanted = commands.filter(([command]) => command === name)
-  for (const [, load] of wanted.length > 0 ? wanted : commands) (await load()).register(program, context)
+  const wanted = commands.find(([command]) => command === name)
+  if (wanted !== undefined) (await wanted[2]()).register(program, context)
+  else for (const [command, summary] of commands) program.command(command).description(summary)
   inheritExits(program)
   try {
     await program.parseAsync(argv, { from: 'user' })

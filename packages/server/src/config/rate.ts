@@ -1,6 +1,9 @@
 /** Rates as ADR-0011 writes them: `10000/min`. */
 
-import type { Rate } from '@doorward/enforcement'
+export interface Rate {
+  readonly count: number
+  readonly periodSeconds: number
+}
 
 const periods: ReadonlyMap<string, number> = new Map([
   ['s', 1],

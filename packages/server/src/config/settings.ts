@@ -3,11 +3,18 @@
 import { isAbsolute, join, resolve } from 'node:path'
 import { parseTrustDomain, workloadId } from '@doorward/core'
 import type { SpiffeId, TrustDomain } from '@doorward/core'
-import type { ConnectionLimits } from '@doorward/enforcement'
 import type { Loaded } from './load.ts'
 import { addressKey, readNetwork } from './network.ts'
+import type { Rate } from './rate.ts'
 import type { Configuration } from './schema.ts'
 import { defaultHeaders } from './security-schema.ts'
+
+/** The three limits of ADR-0011 as the request path asks for them. */
+export interface ArrivalLimits {
+  readonly global: Rate
+  readonly perIp: (address: string) => Rate
+  readonly ipKey: (address: string) => string
+}
 
 export interface Address {
   readonly host: string
@@ -118,7 +125,7 @@ export function securityHeaders(configuration: Configuration): Readonly<Record<s
 }
 
 /** The three limits of ADR-0011, with the named networks'. */
-export function connectionLimits(configuration: Configuration): ConnectionLimits {
+export function connectionLimits(configuration: Configuration): ArrivalLimits {
   const general = configuration.security.rate_limiting.per_ip
   const networks = configuration.limits.networks
     .flatMap((entry) => {

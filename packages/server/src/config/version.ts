@@ -1,3 +1,2 @@
-/** Which release this is. */
 /** The released version, the same in every package. */
 export const version = '0.1.0'
