@@ -184,7 +184,7 @@ async function answer(exchange: Exchange, { permit, route, options }: Permitted)
 }
 
 /** What failed is told by its code when the table has it; the rest is nobody's business outside. */
-function failureOf(error: unknown): Denial {
+export function failureOf(error: unknown): Denial {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   if (code.startsWith('record_')) return deny('record_unavailable', String(error))
   return deny(isDenialCode(code) ? code : 'internal', String(error))

@@ -11,13 +11,14 @@ import type { ImportP256, JsonObject, PeerCertificate, Principal } from '@doorwa
 import { authorize, classify, deny, isDenial, limit, limitArrival, record, recordOutcome } from '@doorward/enforcement'
 import type { Call, Denial, Identified, Inbound, Permit, Pipeline } from '@doorward/enforcement'
 import type { Authority } from '../authority/authority.ts'
+import type { IssuedCertificate } from '../authority/issue.ts'
 import { enrolLabel } from '../authority/join.ts'
 import type { EnrolRequest, ExaminedEnrolment } from '../authority/join.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
-import { readJsonObject } from './api-routes.ts'
+import { failureOf, readJsonObject } from './api-routes.ts'
 import { denialOf } from './authority-api.ts'
 import { sendRefusal } from './denial-response.ts'
-import { send, sendJson } from './exchange.ts'
+import { send } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
 
 export interface EnrolOptions {
@@ -154,22 +155,32 @@ function principalOf(id: string, certificate: PeerCertificate, authority: Author
 async function complete(exchange: Exchange, permit: Permit<ExaminedEnrolment>, options: EnrolOptions): Promise<void> {
   const started = performance.now()
   const { call, identified } = permit.use().authorized.classified
-  const issued = await options.authority.completeEnrolment(call.detail)
-  const denial = isAuthorityRefusal(issued) ? denialOf(issued) : null
-  if (denial !== null) {
-    sendRefusal(exchange, { refused: true, denial: { ...denial, caller: identified.principal }, entry: permit.entry })
-  } else if (!isAuthorityRefusal(issued)) {
-    const headers = { 'Doorward-Decision': permit.entry.toString(), 'Doorward-Code': 'allowed' }
-    sendJson(exchange, 200, answerOf(issued.id, issued.certificate, options), headers)
+  const issued = await issue(call.detail, options)
+  if ('denied' in issued) {
+    sendRefusal(exchange, { refused: true, denial: { ...issued, caller: identified.principal }, entry: permit.entry })
+  } else {
+    const headers = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' }
+    const decision = { 'Doorward-Decision': permit.entry.toString(), 'Doorward-Code': 'allowed' }
+    send(exchange, 200, { ...headers, ...decision }, answerOf(issued, options))
   }
-  const status = denial === null ? 'completed' : 'failed'
   const http = exchange.response.statusCode
   const milliseconds = Math.round(performance.now() - started)
-  const outcome = { status, http, bytes: 0, milliseconds, ...(denial === null ? {} : { code: denial.code }) } as const
-  await recordOutcome(permit.entry, outcome, options.pipeline.dependencies.log).catch(options.onProblem)
+  const how = 'denied' in issued ? ({ status: 'failed', code: issued.code } as const) : ({ status: 'completed' } as const)
+  await recordOutcome(permit.entry, { ...how, http, bytes: 0, milliseconds }, options.pipeline.dependencies.log).catch(options.onProblem)
 }
 
-function answerOf(id: string, certificate: Uint8Array, { authority, publicUrl }: EnrolOptions): object {
-  const trustState: unknown = JSON.parse(authority.trustState().text)
-  return { id, certificate: toBase64(certificate), trust_state: trustState, authority_url: publicUrl }
+async function issue(examined: ExaminedEnrolment, { authority, onProblem }: EnrolOptions): Promise<IssuedCertificate | Denial> {
+  try {
+    const issued = await authority.completeEnrolment(examined)
+    return isAuthorityRefusal(issued) ? denialOf(issued) : issued
+  } catch (error) {
+    onProblem(error)
+    return failureOf(error)
+  }
+}
+
+/** The trust state goes in as it was signed: it holds the new certificate's fingerprint and the anchors to judge it by. */
+function answerOf({ id, certificate }: IssuedCertificate, { authority, publicUrl }: EnrolOptions): string {
+  const head = JSON.stringify({ id, certificate: toBase64(certificate), authority_url: publicUrl })
+  return `${head.slice(0, -1)},"trust_state":${authority.trustState().text}}`
 }

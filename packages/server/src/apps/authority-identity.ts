@@ -1,0 +1,51 @@
+/** The authority's own server certificate: issued to itself for a key that never leaves memory, renewed at half-life. */
+
+import { generateKeyPairSync } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import { DoorwardError, epochMillis, toMillis } from '@doorward/core'
+import type { Clock, EpochMillis } from '@doorward/core'
+import type { Authority } from '../authority/authority.ts'
+import { isAuthorityRefusal } from '../authority/refusal.ts'
+import type { TlsMaterial } from '../transports/listener.ts'
+
+const JITTER = 0.1
+
+export class OwnIdentity {
+  readonly #authority: Authority
+  readonly #clock: Clock
+  readonly #chance: () => number
+  #held: { readonly certificate: Uint8Array; readonly privateKey: KeyObject; readonly renewAt: EpochMillis } | null = null
+
+  /** `chance` is uniform in [0, 1). */
+  constructor(authority: Authority, clock: Clock, chance: () => number) {
+    this.#authority = authority
+    this.#clock = clock
+    this.#chance = chance
+  }
+
+  /** True at half-life, ± 10 %, and before the first certificate. */
+  isDue(): boolean {
+    return this.#held === null || this.#clock() >= this.#held.renewAt
+  }
+
+  /** A new key and certificate. Throws `own_identity` when it is refused; what is held stays. */
+  async renew(): Promise<void> {
+    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const spki = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }))
+    const issued = await this.#authority.issueOwn(spki)
+    if (isAuthorityRefusal(issued)) {
+      throw new DoorwardError('own_identity', `the authority has no certificate of its own: ${issued.code}: ${issued.explanation}`)
+    }
+    const now = this.#clock()
+    const half = (toMillis(issued.notAfter) - now) / 2
+    const renewAt = epochMillis(now + half * (1 - JITTER + 2 * JITTER * this.#chance()))
+    this.#held = { certificate: issued.certificate, privateKey, renewAt }
+  }
+
+  /** For listeners, with the anchors of the newest trust state. */
+  material(): TlsMaterial {
+    if (this.#held === null) throw new DoorwardError('own_identity', 'the authority has no certificate of its own yet')
+    const anchors = this.#authority.trustState().state.anchors.map(({ certificate }) => certificate)
+    return { chain: [this.#held.certificate], privateKey: this.#held.privateKey, anchors }
+  }
+}

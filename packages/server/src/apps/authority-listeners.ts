@@ -1,0 +1,136 @@
+/** The four listeners of an authority and what each of them serves. */
+
+import { isIP } from 'node:net'
+import { encodeTrustBundle, readCertificate } from '@doorward/core'
+import type { Clock, Sha256 } from '@doorward/core'
+import type { Connection, Pipeline } from '@doorward/enforcement'
+import { isDenial, standingProblem } from '@doorward/enforcement'
+import type { Authority } from '../authority/authority.ts'
+import { adminRoutes } from '../transports/admin-api.ts'
+import { serveApi } from '../transports/api-routes.ts'
+import { authorityRoutes } from '../transports/authority-api.ts'
+import { serveEnrol } from '../transports/enrol-api.ts'
+import type { Exchange } from '../transports/exchange.ts'
+import { defaultListenerLimits, openListener } from '../transports/listener.ts'
+import type { Listener, ListenerOptions, TlsMaterial } from '../transports/listener.ts'
+import { servePublic } from '../transports/public-api.ts'
+
+export type ListenerName = 'main' | 'admin' | 'enrol' | 'public'
+
+export interface ListenAddress {
+  readonly host: string
+  /** 0 takes any free port. */
+  readonly port: number
+}
+
+export interface ListenerSettings {
+  readonly publicUrl: string
+  readonly listeners: Readonly<Record<ListenerName, ListenAddress>>
+  readonly cipherSuites: readonly string[]
+  readonly headers: Readonly<Record<string, string>>
+  /** Replaces single values of the listeners' default limits. */
+  readonly limits: Partial<ListenerOptions['limits']>
+}
+
+export interface ListenerParts {
+  readonly settings: ListenerSettings
+  readonly authority: Authority
+  readonly pipeline: Pipeline
+  readonly material: TlsMaterial
+  readonly clock: Clock
+  readonly sha256: Sha256
+  /** Aborts when the authority stops: streams end. */
+  readonly stopping: AbortSignal
+  readonly ready: () => boolean
+  readonly onProblem: (error: unknown) => void
+}
+
+export type Listeners = Readonly<Record<ListenerName, Listener>>
+
+const REFRESH_HINT_SECONDS = 60
+const clientCertificates = { main: 'required', admin: 'required', enrol: 'self-signed', public: 'none' } as const
+const names: readonly ListenerName[] = ['main', 'admin', 'enrol', 'public']
+
+/** Opens all four; what was opened is given to `stack`. Throws `port_in_use`, `address_unavailable`, `tls_material_invalid`. */
+export async function openListeners(parts: ListenerParts, stack: AsyncDisposableStack, graceMilliseconds: number): Promise<Listeners> {
+  const open = async (name: ListenerName): Promise<Listener> => {
+    const listener = await openListener(listenerOptions(name, parts))
+    stack.defer(() => listener.close(graceMilliseconds))
+    return listener
+  }
+  return { main: await open('main'), admin: await open('admin'), enrol: await open('enrol'), public: await open('public') }
+}
+
+function listenerOptions(name: ListenerName, parts: ListenerParts): ListenerOptions {
+  const { settings, pipeline, material, clock } = parts
+  const { host, port } = settings.listeners[name]
+  return {
+    name,
+    host,
+    port,
+    clientCertificate: clientCertificates[name],
+    material,
+    authorities: acceptedHosts(host, port, name === 'main' ? settings.publicUrl : null),
+    cipherSuites: settings.cipherSuites,
+    securityHeaders: settings.headers,
+    limits: { ...defaultListenerLimits, ...settings.limits },
+    clock,
+    monotonic: () => performance.now(),
+    onExchange: exchangeFor(name, parts),
+    onRefusedHandshake: ({ remoteAddress, reason }) => pipeline.dependencies.refusals.count({ source: remoteAddress, reason }),
+  }
+}
+
+/** Values of `Host`: the address itself, its loopback name, and the host of the public URL. */
+function acceptedHosts(host: string, port: number, publicUrl: string | null): readonly string[] {
+  const shown = isIP(host) === 6 ? `[${host}]` : host
+  const loopback = host === '127.0.0.1' || host === '::1' ? [`localhost:${port}`] : []
+  return [`${shown}:${port}`, ...loopback, ...(publicUrl === null ? [] : [new URL(publicUrl).host])]
+}
+
+function exchangeFor(name: ListenerName, parts: ListenerParts): (exchange: Exchange) => Promise<void> {
+  const { settings, authority, pipeline, stopping, ready, onProblem } = parts
+  const api = { pipeline, audience: settings.publicUrl, server: 'authority', onProblem } as const
+  switch (name) {
+    case 'main': {
+      const routes = authorityRoutes(authority, stopping)
+      return (exchange) => serveApi(exchange, { ...api, routes })
+    }
+    case 'admin': {
+      const routes = adminRoutes(authority)
+      return (exchange) => serveApi(exchange, { ...api, routes })
+    }
+    case 'enrol':
+      return (exchange) => serveEnrol(exchange, { pipeline, authority, publicUrl: settings.publicUrl, onProblem })
+    case 'public':
+      return (exchange) => servePublic(exchange, { pipeline, ready, bundle: () => bundleOf(parts) })
+  }
+}
+
+/** The SPIFFE bundle of the newest trust state; its sequence is the state's. */
+function bundleOf({ authority, sha256 }: ListenerParts): string {
+  const { state } = authority.trustState()
+  const x509 = state.anchors.flatMap(({ certificate }) => {
+    const read = readCertificate(certificate, { sha256 })
+    return 'problem' in read ? [] : [read]
+  })
+  return encodeTrustBundle({ sequence: BigInt(state.sequence), refreshHintSeconds: REFRESH_HINT_SECONDS, x509, jwt: [] })
+}
+
+/** New connections get the new material. */
+export function updateListeners(listeners: Listeners, material: TlsMaterial): void {
+  for (const name of names) listeners[name].update(material)
+}
+
+/** Closes live connections whose certificate the newest trust state no longer accepts (reference id RV-4). */
+export function closeRefused(listeners: Listeners, { dependencies }: Pipeline): void {
+  const { trust, importP256 } = dependencies
+  const view = trust.current()
+  if (view === null) return
+  const refused = ({ certificate, standing }: Connection): boolean => {
+    const leaf = standing.judge(certificate, view, trust.now(), importP256)
+    return isDenial(leaf) || standingProblem(leaf, view, trust.now()) !== null
+  }
+  listeners.main.closeConnections(refused)
+  listeners.admin.closeConnections(refused)
+}

@@ -1,0 +1,56 @@
+/** What an authority does by itself: heartbeats, key slots, delegation, its own certificate. */
+
+import { timerSleep } from '@doorward/sdk'
+import { nowSeconds } from '../authority/context.ts'
+import type { AuthorityContext } from '../authority/context.ts'
+import type { OwnIdentity } from './authority-identity.ts'
+import type { OpenedTrust } from './authority-trust.ts'
+
+export interface Maintenance extends Pick<OpenedTrust, 'slots' | 'publisher' | 'delegateAgain'> {
+  readonly context: AuthorityContext
+  readonly own: OwnIdentity
+  /** The own certificate is new. */
+  readonly onOwnCertificate: () => void
+  readonly onDelegationDue: () => void
+  /** Told of what failed; it is tried again with the next beat. */
+  readonly onProblem: (error: unknown) => void
+}
+
+const beatMilliseconds = 5000
+/** The delegation is looked at once an hour. */
+const delegationBeats = 720
+
+/** Beats until the signal aborts. Never rejects. A task that fails does not keep the others from running. */
+export async function maintain(maintenance: Maintenance, signal: AbortSignal): Promise<void> {
+  for (let beat = 1; !signal.aborted; beat++) {
+    await timerSleep(beatMilliseconds, signal)
+    if (signal.aborted) return
+    for (const task of tasks(maintenance, beat)) await task().catch(maintenance.onProblem)
+  }
+}
+
+function tasks(maintenance: Maintenance, beat: number): readonly (() => Promise<void>)[] {
+  const { context, slots, publisher, own, onOwnCertificate } = maintenance
+  return [
+    () => publisher.beat(),
+    async () => {
+      if (await slots.advance(nowSeconds(context))) await publisher.publish()
+    },
+    async () => {
+      if (!own.isDue()) return
+      await own.renew()
+      onOwnCertificate()
+    },
+    async () => {
+      if (beat % delegationBeats === 0) await renewDelegation(maintenance)
+    },
+  ]
+}
+
+async function renewDelegation({ publisher, delegateAgain, onDelegationDue }: Maintenance): Promise<void> {
+  const held = await delegateAgain()
+  if (held.due) onDelegationDue()
+  if (held.stored.version === publisher.delegation.stored.version) return
+  publisher.useDelegation(held)
+  await publisher.publish()
+}

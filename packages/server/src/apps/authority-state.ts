@@ -1,0 +1,135 @@
+/** Opens everything durable of one authority, or founds it; a start that was interrupted continues where it stopped. */
+
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DoorwardError, jwkThumbprint } from '@doorward/core'
+import type { Clock, RandomBytes, Sha256, TrustDomain } from '@doorward/core'
+import { fileCheckpointStore, importEd25519, openRecord } from '@doorward/enforcement'
+import type { FileRecord, LogKey } from '@doorward/enforcement'
+import { nowSeconds } from '../authority/context.ts'
+import type { Custody } from '../authority/ports.ts'
+import { KeyCustody } from '../secrets/key-custody.ts'
+import { createRecoveryRoot, readRecoveryRoot } from '../secrets/recovery-root.ts'
+import type { RecoveryRoot } from '../secrets/recovery-root.ts'
+import { aesGcmSealer } from '../secrets/sealer.ts'
+import { asP256 } from '../secrets/signing-key.ts'
+import type { SigningKey } from '../secrets/signing-key.ts'
+import { openStateFolder } from '../secrets/state-folder.ts'
+import type { StateFolder } from '../secrets/state-folder.ts'
+import { openAuthorityStore } from '../storage/sqlite/authority-store.ts'
+import type { SqliteAuthorityStore } from '../storage/sqlite/authority-store.ts'
+
+export interface StatePlaces {
+  readonly trustDomain: TrustDomain
+  /** The authority's own state folder. */
+  readonly stateDir: string
+  /** Folder of the key file, the recovery root and the second copy of checkpoints; outside every state folder. */
+  readonly keyDir: string
+  /** The key-encryption key; `authority.key` in `keyDir` by default. */
+  readonly keyFile?: string
+  /** Further folders in which no key may lie, such as the deployment's state folder. */
+  readonly keyOutsideOf?: readonly string[]
+}
+
+export interface StateTools {
+  readonly clock: Clock
+  readonly random: RandomBytes
+  readonly sha256: Sha256
+}
+
+export interface AuthorityState {
+  readonly folder: StateFolder
+  readonly store: SqliteAuthorityStore
+  readonly custody: Custody
+  readonly record: FileRecord
+  readonly logKey: LogKey
+  /** Null when the root has left this machine, as it should. */
+  readonly root: RecoveryRoot | null
+  readonly rootFile: string
+  readonly rootFingerprint: string
+}
+
+const LOG_KEY = 'log'
+
+/** Opens or founds the state; what was opened is given to `stack`. Throws the codes of state folder, key file, custody, store and record. */
+export async function openAuthorityState(places: StatePlaces, tools: StateTools, stack: AsyncDisposableStack): Promise<AuthorityState> {
+  const { stateDir, keyDir, trustDomain } = places
+  const folder = await openStateFolder({
+    folder: stateDir,
+    kind: 'authority',
+    trustDomain,
+    keyFile: places.keyFile ?? join(keyDir, 'authority.key'),
+    keyOutsideOf: places.keyOutsideOf ?? [],
+    random: tools.random,
+  })
+  stack.defer(() => folder.release())
+  const keys = new KeyCustody(join(stateDir, 'keys'), aesGcmSealer(folder.key, tools.random))
+  const store = openAuthorityStore(join(stateDir, 'authority.db'), { create: !folder.founded })
+  stack.defer(() => store.close())
+  const founded = await openDomain({ places, tools, store, folder })
+  const logKey = await openLogKey(keys, folder)
+  const record = await openLog(places, tools, logKey)
+  stack.defer(() => record.close())
+  return { folder, store, custody: p256Custody(keys), record, logKey, ...founded }
+}
+
+interface Founding {
+  readonly places: StatePlaces
+  readonly tools: StateTools
+  readonly store: SqliteAuthorityStore
+  readonly folder: StateFolder
+}
+
+/** Root first, then the domain that pins it; a crash in between leaves a root that the next start takes up. */
+async function openDomain({ places, tools, store, folder }: Founding): Promise<Pick<AuthorityState, 'root' | 'rootFile' | 'rootFingerprint'>> {
+  const { keyDir, trustDomain } = places
+  const rootFile = join(keyDir, 'recovery-root.pem')
+  const held = await store.domain.read()
+  let root = await readRecoveryRoot(rootFile, tools.sha256)
+  if (held === null) {
+    if (folder.founded) throw damaged(places, 'the store does not know its trust domain')
+    root ??= await createRecoveryRoot(rootFile, tools.sha256)
+    await store.domain.found({ trustDomain, root: root.key.jwk, epoch: 1, foundedAt: nowSeconds(tools) })
+    return { root, rootFile, rootFingerprint: root.fingerprint }
+  }
+  if (held.trustDomain !== trustDomain) throw damaged(places, `the store is of ${held.trustDomain}`)
+  return { root, rootFile, rootFingerprint: jwkThumbprint(held.root, tools.sha256) }
+}
+
+async function openLogKey(keys: KeyCustody, folder: StateFolder): Promise<LogKey> {
+  const key = folder.founded ? await keys.need(LOG_KEY, 'ed25519') : ((await keys.open(LOG_KEY, 'ed25519')) ?? (await keys.create(LOG_KEY, 'ed25519')))
+  return logKeyOf(key)
+}
+
+/** The raw key is the tail of the SubjectPublicKeyInfo (RFC 8410 §4). */
+function logKeyOf(key: SigningKey): LogKey {
+  const publicKey = key.publicKey.slice(-32)
+  const verify = importEd25519(publicKey)
+  if (verify === null) throw new DoorwardError('key_kind', 'expected an Ed25519 log key')
+  return { sign: key, verify, publicKey }
+}
+
+async function openLog({ stateDir, keyDir, trustDomain }: StatePlaces, tools: StateTools, signKey: LogKey): Promise<FileRecord> {
+  const origin = `${trustDomain}/authority`
+  const dir = join(stateDir, 'record')
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  return openRecord({ ...tools, dir, origin, signKey, checkpointStore: fileCheckpointStore(keyDir, origin) })
+}
+
+/** Every key of the authority but the log's is P-256. */
+function p256Custody(keys: KeyCustody): Custody {
+  return {
+    create: async (name) => asP256(await keys.create(name, 'p256')),
+    need: async (name) => asP256(await keys.need(name, 'p256')),
+    destroy: (name) => keys.destroy(name),
+    names: () => keys.names(),
+  }
+}
+
+function damaged({ stateDir }: StatePlaces, got: string): DoorwardError {
+  return new DoorwardError('state_damaged', 'the state folder does not fit together', {
+    where: stateDir,
+    got,
+    next: 'put the folder back as it was; nothing has been changed',
+  })
+}

@@ -1,0 +1,63 @@
+/** Keys, delegation and trust state of one authority, up to the first published state. */
+
+import type { Clock } from '@doorward/core'
+import { TrustHolder } from '@doorward/enforcement'
+import { generateP256, importP256, sha256 } from '@doorward/sdk'
+import { Authority } from '../authority/authority.ts'
+import { nowSeconds } from '../authority/context.ts'
+import type { AuthorityContext } from '../authority/context.ts'
+import { holdDelegation } from '../authority/delegation.ts'
+import type { HeldDelegation } from '../authority/delegation.ts'
+import { KeySlots } from '../authority/key-slots.ts'
+import { TrustAudience } from '../authority/trust-audience.ts'
+import { TrustPublisher } from '../authority/trust-publisher.ts'
+import { readRecoveryRoot } from '../secrets/recovery-root.ts'
+import type { AuthorityState } from './authority-state.ts'
+
+export interface TrustParts {
+  readonly context: AuthorityContext
+  readonly state: AuthorityState
+  readonly clock: Clock
+  readonly issuer: string
+  readonly allowedAudience: (audience: string) => boolean
+  readonly enrolAddress: () => string
+}
+
+export interface OpenedTrust {
+  readonly authority: Authority
+  readonly slots: KeySlots
+  readonly publisher: TrustPublisher
+  readonly holder: TrustHolder
+  /** Renews the delegation when that is due and the root is at hand; the one in force otherwise. */
+  readonly delegateAgain: () => Promise<HeldDelegation>
+}
+
+/** Throws `delegation_expired`, `root_*`, `key_*`, and what store and record throw. */
+export async function openTrust(parts: TrustParts): Promise<OpenedTrust> {
+  const { context, clock, state } = parts
+  const slots = new KeySlots(context)
+  await slots.sweep()
+  await slots.advance(nowSeconds(context))
+  const delegateAgain = () => delegation(context, state)
+  const holder = new TrustHolder({ sha256, importP256, monotonic: () => performance.now(), wall: clock })
+  const audience = new TrustAudience()
+  const publisher = new TrustPublisher({
+    context,
+    delegation: await delegateAgain(),
+    audience,
+    onState: (published, time) => holder.apply(published.state, time),
+    onConfirmed: (time) => holder.confirm(time),
+  })
+  await publisher.publish()
+  const { signKey } = await generateP256()
+  const { issuer, allowedAudience, enrolAddress } = parts
+  const { rootFingerprint } = state
+  const authority = new Authority({ context, slots, publisher, audience, issuer, allowedAudience, enrolAddress, rootFingerprint, throwawayKey: signKey })
+  return { authority, slots, publisher, holder, delegateAgain }
+}
+
+/** The root is looked for each time: it comes back for a delegation and leaves again. */
+async function delegation(context: AuthorityContext, { rootFile }: AuthorityState): Promise<HeldDelegation> {
+  const root = await readRecoveryRoot(rootFile, sha256)
+  return holdDelegation(context, root === null ? null : { jwk: root.key.jwk, key: root.key })
+}

@@ -1,0 +1,287 @@
+/**
+ * The authority process: the only one that opens signing keys.
+ *
+ * Start-up is the normal path run from wherever the last run stopped: state, record, serials without outcome, key
+ * slots, delegation, trust state, own certificate, and listeners last. Any failure closes what was opened.
+ */
+
+import { isIP } from 'node:net'
+import { DoorwardError, formatVerifierKey, verifierKey, workloadId } from '@doorward/core'
+import type { Clock, CompiledPolicy, EpochSeconds, Secret, StalenessLimits, TrustDomain } from '@doorward/core'
+import { KnownIdentities, Pipeline, RefusalCounter } from '@doorward/enforcement'
+import type { ConnectionLimits, Quota, Rate } from '@doorward/enforcement'
+import type { TrustHolder } from '@doorward/enforcement'
+import { importP256, randomBytes, sha256, systemClock, systemRuntime } from '@doorward/sdk'
+import type { Authority } from '../authority/authority.ts'
+import type { AuthorityContext } from '../authority/context.ts'
+import { voidOpenIssuance } from '../authority/issue.ts'
+import { isAuthorityRefusal } from '../authority/refusal.ts'
+import type { AuthorityRefusal } from '../authority/refusal.ts'
+import type { NewRegistration } from '../authority/registrations.ts'
+import { CedarEngine } from '../policy/cedar-engine.ts'
+import { MemoryRateLimiter } from '../state/memory-rate-limiter.ts'
+import { OwnIdentity } from './authority-identity.ts'
+import { closeRefused, openListeners, updateListeners } from './authority-listeners.ts'
+import type { ListenAddress, ListenerName, Listeners, ListenerSettings } from './authority-listeners.ts'
+import { maintain } from './authority-maintenance.ts'
+import { openAuthorityState } from './authority-state.ts'
+import type { AuthorityState, StatePlaces } from './authority-state.ts'
+import { openTrust } from './authority-trust.ts'
+
+/** Plain values; the configuration maps to them. */
+export interface AuthoritySettings extends StatePlaces {
+  readonly trustDomain: TrustDomain
+  /** Issuer of tokens, and the audience of the authority's own APIs. */
+  readonly publicUrl: string
+  readonly listeners: Readonly<Record<ListenerName, ListenAddress>>
+  /** `host:port` at which workloads reach enrolment; the listener's own address by default. */
+  readonly enrolAddress?: string
+  /** Audiences for which tokens are given, beside `publicUrl`. */
+  readonly allowedAudience: (audience: string) => boolean
+  readonly policy: CompiledPolicy
+  readonly staleness: StalenessLimits
+  readonly security: {
+    readonly cipherSuites: readonly string[]
+    readonly headers: Readonly<Record<string, string>>
+    readonly connectionLimits: ConnectionLimits
+    readonly perUser: Rate
+    readonly quotas: readonly Quota[]
+    readonly listenerLimits?: ListenerSettings['limits']
+  }
+}
+
+export type AuthorityEvent =
+  /** Shown to the operator, loudly. */
+  | { readonly type: 'warning'; readonly code: string; readonly text: string }
+  /** Something failed that is tried again. */
+  | { readonly type: 'problem'; readonly error: unknown }
+
+export interface AuthorityOptions {
+  /** Stops the authority. */
+  readonly signal: AbortSignal
+  readonly report: (event: AuthorityEvent) => void
+  /** The machine's clock by default. */
+  readonly clock?: Clock
+}
+
+export interface JoinInvitation {
+  readonly joinString: Secret
+  readonly expiresAt: EpochSeconds
+}
+
+export interface RunningAuthority {
+  readonly addresses: Readonly<Record<ListenerName, ListenAddress>>
+  /** RFC 7638 thumbprint of the recovery root. */
+  readonly rootFingerprint: string
+  readonly recoveryRoot: {
+    readonly path: string
+    /** False once it has left this machine. */
+    readonly present: boolean
+    /** Made by this start: tell where it is, and that it should leave. */
+    readonly created: boolean
+  }
+  /** Origin and verifier key of the authority's log. */
+  readonly record: { readonly origin: string; readonly verifierKey: string }
+  /** Registers the workload or brings its registration in line. In process, on record as `by`. Throws the refusal's code. */
+  registerWorkload(registration: NewRegistration, by: string): Promise<void>
+  /** A join string for a registered workload. In process, on record as `by`. Throws the refusal's code. */
+  createJoinString(id: string, by: string): Promise<JoinInvitation>
+  /** Resolves when everything is closed. */
+  readonly stopped: Promise<void>
+}
+
+const GRACE_MILLISECONDS = 2000
+const MIRROR_WAIT_MILLISECONDS = 1000
+/** Without three heartbeats of its own the authority is not ready. */
+const READY_SECONDS = 15
+
+/**
+ * Starts an authority. Throws the codes of the state folder (`state_*`), key file (`key_*`), recovery root (`root_*`),
+ * store (`store_*`), record (`record_*`), `delegation_expired`, and of the listeners (`port_in_use`, …).
+ */
+export async function startAuthority(settings: AuthoritySettings, options: AuthorityOptions): Promise<RunningAuthority> {
+  await using stack = new AsyncDisposableStack()
+  const clock = options.clock ?? systemClock
+  const state = await openAuthorityState(settings, { clock, random: randomBytes, sha256 }, stack)
+  const running = await assemble({ settings, options, clock, state, stack })
+  return { ...running, stopped: stopOn(options, stack.move()) }
+}
+
+async function stopOn({ signal, report }: AuthorityOptions, stack: AsyncDisposableStack): Promise<void> {
+  if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+  try {
+    await stack.disposeAsync()
+  } catch (error) {
+    report({ type: 'problem', error })
+  }
+}
+
+interface Starting {
+  readonly settings: AuthoritySettings
+  readonly options: AuthorityOptions
+  readonly clock: Clock
+  readonly state: AuthorityState
+  readonly stack: AsyncDisposableStack
+}
+
+/** A trust state that is applied reaches the listeners at once, so the own certificate comes before them and they before the loops. */
+async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'stopped'>> {
+  const { settings, options, clock, state, stack } = starting
+  const context = contextOf(starting)
+  await beginRun(starting, context)
+  const bound = { enrolAddress: '' }
+  const { publicUrl: issuer } = settings
+  const allowedAudience = (audience: string) => audience === issuer || settings.allowedAudience(audience)
+  const trust = await openTrust({ context, state, clock, issuer, allowedAudience, enrolAddress: () => bound.enrolAddress })
+  const { authority, publisher, holder } = trust
+  if (publisher.delegation.due) warnOfDelegation(starting)
+  const own = new OwnIdentity(authority, clock, systemRuntime.chance)
+  expectAllowed(await authority.ensureRegistration(ownRegistration(settings), 'authority'))
+  await own.renew()
+  const pipeline = await pipelineOf(starting, holder)
+  const loops = startedLoops(stack, state)
+  const listeners = await listen(starting, { authority, holder, own, pipeline })
+  bound.enrolAddress = settings.enrolAddress ?? showAddress(listeners.enrol.address)
+  await state.folder.complete()
+  const refresh = () => updateListeners(listeners, own.material())
+  const onProblem = (error: unknown) => options.report({ type: 'problem', error })
+  const maintenance = { ...trust, context, own, onOwnCertificate: refresh, onDelegationDue: () => warnOfDelegation(starting), onProblem }
+  loops.start((signal) => maintain(maintenance, signal))
+  loops.start((signal) => pipeline.dependencies.refusals.run(signal))
+  return describe(starting, authority, listeners)
+}
+
+/** Whatever the last run left without outcome is voided before anything is published. */
+async function beginRun({ state, options }: Starting, context: AuthorityContext): Promise<void> {
+  await state.record.append({ kind: 'lifecycle', body: { event: 'authority.start' } })
+  const voided = await voidOpenIssuance(context)
+  if (voided === 0) return
+  const text = `${voided} certificates were being issued when the authority stopped; their serials are denied`
+  options.report({ type: 'warning', code: 'issuance_voided', text })
+}
+
+function contextOf({ settings, clock, state }: Starting): AuthorityContext {
+  const { trustDomain } = settings
+  return {
+    trustDomain,
+    id: workloadId(trustDomain, 'doorward', 'authority'),
+    instance: state.folder.stateId,
+    store: state.store,
+    custody: state.custody,
+    log: state.record,
+    clock,
+    random: randomBytes,
+    sha256,
+    importP256,
+  }
+}
+
+interface Loops {
+  start(run: (signal: AbortSignal) => Promise<void>): void
+}
+
+/** Loops end after the listeners have closed, so that nothing which a last request leaves behind is lost. */
+function startedLoops(stack: AsyncDisposableStack, { record }: AuthorityState): Loops {
+  const ending = new AbortController()
+  const running: Promise<void>[] = []
+  stack.defer(async () => {
+    ending.abort()
+    await Promise.all(running)
+    await record.append({ kind: 'lifecycle', body: { event: 'authority.stop' } })
+  })
+  return { start: (run) => void running.push(run(ending.signal)) }
+}
+
+async function pipelineOf({ settings, clock, state }: Starting, holder: TrustHolder): Promise<Pipeline> {
+  const { security, staleness, publicUrl } = settings
+  const decisions = new CedarEngine()
+  await decisions.activate(settings.policy)
+  return new Pipeline({
+    trust: holder,
+    limiter: new MemoryRateLimiter({ monotonic: () => performance.now() }),
+    importP256,
+    known: new KnownIdentities(),
+    settings: { issuer: publicUrl, staleness, perUser: security.perUser, mirrorWaitMilliseconds: MIRROR_WAIT_MILLISECONDS },
+    decisions,
+    log: state.record,
+    refusals: new RefusalCounter({ record: state.record, clock }),
+    connectionLimits: security.connectionLimits,
+    quotas: security.quotas,
+  })
+}
+
+interface Serving {
+  readonly authority: Authority
+  readonly holder: TrustHolder
+  readonly own: OwnIdentity
+  readonly pipeline: Pipeline
+}
+
+async function listen({ settings, options, clock, state, stack }: Starting, serving: Serving): Promise<Listeners> {
+  const { authority, holder, own, pipeline } = serving
+  const { cipherSuites, headers, listenerLimits: limits = {} } = settings.security
+  const stopping = new AbortController()
+  const parts = {
+    settings: { publicUrl: settings.publicUrl, listeners: settings.listeners, cipherSuites, headers, limits },
+    authority,
+    pipeline,
+    material: own.material(),
+    clock,
+    sha256,
+    stopping: stopping.signal,
+    ready: () => holder.ageSeconds() <= READY_SECONDS && state.record.stats().state === 'open',
+    onProblem: (error: unknown) => options.report({ type: 'problem', error }),
+  }
+  const listeners = await openListeners(parts, stack, GRACE_MILLISECONDS)
+  const stop = holder.onApply((view) => {
+    if (view.keyGeneration === view.generation) updateListeners(listeners, own.material())
+    closeRefused(listeners, pipeline)
+  })
+  stack.defer(() => {
+    stop()
+    stopping.abort()
+  })
+  return listeners
+}
+
+function describe({ state }: Starting, authority: Authority, listeners: Listeners): Omit<RunningAuthority, 'stopped'> {
+  const { rootFile, rootFingerprint, root, record, logKey, folder } = state
+  const { origin } = record.stats()
+  return {
+    addresses: { main: listeners.main.address, admin: listeners.admin.address, enrol: listeners.enrol.address, public: listeners.public.address },
+    rootFingerprint,
+    recoveryRoot: { path: rootFile, present: root !== null, created: !folder.founded },
+    record: { origin, verifierKey: formatVerifierKey(verifierKey(sha256, origin, logKey.publicKey)) },
+    async registerWorkload(registration, by) {
+      expectAllowed(await authority.ensureRegistration(registration, by))
+    },
+    createJoinString: async (id, by) => expectAllowed(await authority.createJoinString(id, by)),
+  }
+}
+
+function expectAllowed<T extends object>(result: T | AuthorityRefusal): T {
+  if (!isAuthorityRefusal(result)) return result
+  throw new DoorwardError(result.code, result.explanation)
+}
+
+/** Names for clients that dial by name; identity is the SPIFFE ID alone. */
+function ownRegistration({ trustDomain, listeners, publicUrl }: AuthoritySettings): NewRegistration {
+  const hosts = new Set([...Object.values(listeners).map(({ host }) => host), new URL(publicUrl).hostname.replaceAll(/^\[|\]$/g, '')])
+  const addresses = [...hosts].filter((host) => isIP(host) !== 0)
+  const loopback = addresses.some((address) => address === '127.0.0.1' || address === '::1') ? ['localhost'] : []
+  return {
+    id: workloadId(trustDomain, 'doorward', 'authority').uri,
+    roles: [],
+    dnsNames: [...new Set([...[...hosts].filter((host) => isIP(host) === 0), ...loopback])],
+    ipAddresses: addresses,
+  }
+}
+
+function showAddress({ host, port }: ListenAddress): string {
+  return `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
+}
+
+function warnOfDelegation({ options, state }: Starting): void {
+  const text = `the delegation of the trust-state key ends soon and the recovery root is not at ${state.rootFile}: bring it there before nothing can be published any more`
+  options.report({ type: 'warning', code: 'delegation_due', text })
+}

@@ -1,0 +1,143 @@
+/** One authority: its rules over one store, one custody and one record. Knows no wire. */
+
+import type { EpochMillis, EpochSeconds, SignKey } from '@doorward/core'
+import type { AuthorityContext } from './context.ts'
+import { exchangeToken } from './exchange-token.ts'
+import type { MintedToken, TokenRequest } from './exchange-token.ts'
+import { issueCertificate } from './issue.ts'
+import type { IssueDependencies, IssuedCertificate } from './issue.ts'
+import { completeEnrolment, createJoinString, examineEnrolment } from './join.ts'
+import type { EnrolRequest, ExaminedEnrolment, NewJoinString } from './join.ts'
+import type { KeySlots } from './key-slots.ts'
+import type { Registration } from './ports.ts'
+import type { AuthorityRefusal } from './refusal.ts'
+import { addRegistration, ensureRegistration, removeRegistration } from './registrations.ts'
+import type { NewRegistration } from './registrations.ts'
+import { renew } from './renew.ts'
+import type { RenewRequest } from './renew.ts'
+import type { TrustAck, TrustAudience } from './trust-audience.ts'
+import type { PublishedState, TrustPublisher } from './trust-publisher.ts'
+
+export interface AuthorityParts {
+  readonly context: AuthorityContext
+  readonly slots: KeySlots
+  readonly publisher: TrustPublisher
+  readonly audience: TrustAudience
+  readonly issuer: string
+  readonly allowedAudience: (audience: string) => boolean
+  readonly rootFingerprint: string
+  /** `host:port` of the enrolment listener as workloads reach it. */
+  readonly enrolAddress: () => string
+  readonly throwawayKey: SignKey
+}
+
+export interface AuthorityStatus {
+  readonly trustDomain: string
+  readonly delegation: number
+  readonly delegationExpiresAt: EpochSeconds
+  readonly sequence: number
+  readonly epoch: number
+  readonly slots: readonly { readonly purpose: string; readonly keyId: string; readonly state: string; readonly notAfter: EpochSeconds }[]
+  readonly workloads: number
+  readonly certificates: number
+  readonly acks: readonly TrustAck[]
+  readonly stragglers: readonly string[]
+}
+
+export class Authority {
+  readonly #parts: AuthorityParts
+
+  constructor(parts: AuthorityParts) {
+    this.#parts = parts
+  }
+
+  get audience(): TrustAudience {
+    return this.#parts.audience
+  }
+
+  /** The newest signed state. */
+  trustState(): PublishedState {
+    return this.#parts.publisher.current()
+  }
+
+  issueOwn(publicKey: Uint8Array): Promise<IssuedCertificate | AuthorityRefusal> {
+    return issueCertificate(this.#issuing(), { id: this.#parts.context.id.uri, publicKey, occasion: 'own' })
+  }
+
+  renew(request: RenewRequest): Promise<IssuedCertificate | AuthorityRefusal> {
+    return renew(this.#issuing(), request)
+  }
+
+  examineEnrolment(request: EnrolRequest): Promise<ExaminedEnrolment | AuthorityRefusal> {
+    return examineEnrolment(this.#parts.context, request)
+  }
+
+  completeEnrolment(examined: ExaminedEnrolment): Promise<IssuedCertificate | AuthorityRefusal> {
+    return completeEnrolment(this.#issuing(), examined)
+  }
+
+  token(request: Omit<TokenRequest, 'epoch'>): Promise<MintedToken | AuthorityRefusal> {
+    const { context, slots, issuer, allowedAudience } = this.#parts
+    const { epoch } = this.trustState().state
+    const deniedBefore = (id: string) => this.#deniedBefore(id)
+    return exchangeToken({ context, slots, issuer, allowedAudience, deniedBefore }, { ...request, epoch })
+  }
+
+  async createJoinString(id: string, by: string): Promise<NewJoinString | AuthorityRefusal> {
+    const { context, rootFingerprint, enrolAddress } = this.#parts
+    const place = { address: enrolAddress(), rootFingerprint, trustStateDigest: this.trustState().digest }
+    return createJoinString(context, { id, place, by })
+  }
+
+  registrations(): Promise<readonly Registration[]> {
+    return this.#parts.context.store.registrations.list()
+  }
+
+  addRegistration(registration: NewRegistration, by: string): Promise<Registration | AuthorityRefusal> {
+    return addRegistration(this.#parts.context, registration, this.#change(by))
+  }
+
+  ensureRegistration(registration: NewRegistration, by: string): Promise<Registration | AuthorityRefusal> {
+    return ensureRegistration(this.#parts.context, registration, this.#change(by))
+  }
+
+  removeRegistration(id: string, by: string): Promise<null | AuthorityRefusal> {
+    return removeRegistration(this.#parts.context, id, this.#change(by))
+  }
+
+  acknowledge(ack: { readonly id: string; readonly delegation: number; readonly sequence: number }): void {
+    const at: EpochMillis = this.#parts.context.clock()
+    this.#parts.audience.acknowledge({ ...ack, at })
+  }
+
+  async status(): Promise<AuthorityStatus> {
+    const { context, publisher, audience } = this.#parts
+    const { state } = this.trustState()
+    const slots = await context.store.slots.list()
+    return {
+      trustDomain: state.trustDomain,
+      delegation: state.delegation,
+      delegationExpiresAt: publisher.delegation.stored.expiresAt,
+      sequence: state.sequence,
+      epoch: state.epoch,
+      slots: slots.map(({ purpose, keyId, state, notAfter }) => ({ purpose, keyId, state, notAfter })),
+      workloads: state.workloads.length,
+      certificates: state.issued.length,
+      acks: audience.acks(),
+      stragglers: audience.stragglers(state.sequence),
+    }
+  }
+
+  #issuing(): IssueDependencies {
+    const { context, slots, publisher, throwawayKey } = this.#parts
+    return { context, slots, throwawayKey, publish: () => publisher.publish(), deniedBefore: (id) => this.#deniedBefore(id) }
+  }
+
+  #change(by: string): { readonly by: string; readonly publish: () => Promise<void> } {
+    return { by, publish: () => this.#parts.publisher.publish() }
+  }
+
+  #deniedBefore(id: string): number {
+    return this.trustState().state.denied.identities.find((denied) => denied.id === id)?.issuedBefore ?? 0
+  }
+}
