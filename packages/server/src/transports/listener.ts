@@ -120,6 +120,7 @@ class TlsListener implements Listener {
   readonly #sockets = new Set<Socket>()
   #rules: HeadRules
   #address = { host: '', port: 0 }
+  #closing = false
 
   constructor(options: ListenerOptions) {
     this.name = options.name
@@ -168,12 +169,16 @@ class TlsListener implements Listener {
   }
 
   async close(graceMilliseconds: number): Promise<void> {
+    this.#closing = true
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     this.#server.closeIdleConnections()
+    // Connections become idle one by one.
+    const idle = setInterval(() => this.#server.closeIdleConnections(), 100)
     const timer = setTimeout(() => {
       for (const socket of this.#sockets) socket.destroy()
     }, graceMilliseconds)
     await closed
+    clearInterval(idle)
     clearTimeout(timer)
   }
 
@@ -273,7 +278,7 @@ class TlsListener implements Listener {
     response.on('error', () => socket.destroy())
     for (const [name, value] of Object.entries(this.#options.securityHeaders)) response.setHeader(name, value)
     const { head, problem } = readHead(request, socket.servername, this.#rules)
-    if (problem !== null) response.setHeader('Connection', 'close')
+    if (problem !== null || this.#closing) response.setHeader('Connection', 'close')
     try {
       await this.#options.onExchange(exchangeOf({ connection, head, problem, request, response }))
     } catch {

@@ -36,6 +36,7 @@ export class StdioProcess {
   readonly #child: ChildProcessWithoutNullStreams
   readonly #events: StdioEvents
   readonly #lines: LineCutter
+  readonly #gone: PromiseWithResolvers<void> = Promise.withResolvers()
   #exited = false
   #reason: string | null = null
 
@@ -57,8 +58,9 @@ export class StdioProcess {
     this.#watch(program)
   }
 
-  get running(): boolean {
-    return !this.#exited
+  /** Resolves when the process is gone. */
+  get gone(): Promise<void> {
+    return this.#gone.promise
   }
 
   /** Writes one message; CR and LF in it become spaces, which JSON allows anywhere that they can stand. */
@@ -94,8 +96,8 @@ export class StdioProcess {
 
   #watch(program: string): void {
     const child = this.#child
-    child.on('error', (error: NodeJS.ErrnoException) => this.#gone(startProblem(program, error)))
-    child.on('exit', (code, signal) => this.#gone(this.#reason ?? (signal === null ? `it ended with exit code ${code}` : `it was ended by ${signal}`)))
+    child.on('error', (error: NodeJS.ErrnoException) => this.#end(startProblem(program, error)))
+    child.on('exit', (code, signal) => this.#end(this.#reason ?? (signal === null ? `it ended with exit code ${code}` : `it was ended by ${signal}`)))
     // Writing to a process that has gone is told by its exit.
     child.stdin.on('error', () => undefined)
     child.stdout.on('error', () => undefined)
@@ -136,9 +138,10 @@ export class StdioProcess {
     }
   }
 
-  #gone(reason: string): void {
+  #end(reason: string): void {
     if (this.#exited) return
     this.#exited = true
+    this.#gone.resolve()
     this.#events.onExit(reason)
   }
 }

@@ -29,6 +29,8 @@ export interface StreamableHttpOptions {
   readonly keepAliveMilliseconds: number
   readonly monotonic: () => number
   readonly onCall: (call: CallReport) => void
+  /** Told of outcomes that could not be recorded. */
+  readonly onProblem: (error: unknown) => void
 }
 
 /** One line of the log. */
@@ -47,10 +49,16 @@ const METHODS = new Set(['POST', 'GET', 'DELETE'])
 
 export class StreamableHttp {
   readonly #options: StreamableHttpOptions
+  readonly #streams = new Set<StreamableReply>()
   readonly #upstreams = new WeakMap<McpSession, UpstreamSession>()
 
   constructor(options: StreamableHttpOptions) {
     this.#options = options
+  }
+
+  /** Ends the streams that would never end by themselves; requests under way go on. */
+  endStreams(): void {
+    for (const reply of [...this.#streams]) reply.end()
   }
 
   /** Answers one request. */
@@ -111,6 +119,10 @@ export class StreamableHttp {
       monotonic: this.#options.monotonic,
       onOutcome: (outcome) => this.#ended(permit, session, outcome),
     })
+    if (message.kind === 'session-operation') {
+      this.#streams.add(reply)
+      reply.onClose(() => this.#streams.delete(reply))
+    }
     session.open++
     this.#options.sessions.touch(session)
     if (message.kind === 'request') {
@@ -138,7 +150,7 @@ export class StreamableHttp {
     // A handshake that did not settle leaves nothing behind.
     if (call.detail.opens && session.version === null) sessions.remove(session)
     if (session.ended) sessions.remove(session)
-    recordOutcome(permit.entry, outcome, pipeline.dependencies.log).catch(() => undefined)
+    recordOutcome(permit.entry, outcome, pipeline.dependencies.log).catch(this.#options.onProblem)
     this.#options.onCall({
       decision: permit.entry.toString(),
       code: outcome.code ?? 'allowed',

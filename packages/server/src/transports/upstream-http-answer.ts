@@ -53,7 +53,7 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
   cancel(reason: string): void {
     this.#cancelled ??= reason
     if (!this.#ended) this.#controller?.abort(new Error(reason))
-    this.#parts.reply.end()
+    this.#parts.reply.fail('upstream_unavailable', reason)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -180,7 +180,7 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
     if (this.#ended) return
     this.#end()
     const { reply, session, call, onFailure } = this.#parts
-    if (this.#cancelled !== null) return reply.end()
+    if (this.#cancelled !== null) return
     if (call.message.kind === 'request' && !reply.started) session.answered(call.message.id)
     const code = 'code' in error ? String(error.code) : error.name
     onFailure(code)

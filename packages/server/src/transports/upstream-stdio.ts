@@ -25,17 +25,19 @@ export interface StdioUpstreamOptions {
 
 /** Starts nothing before the first session. */
 export function openStdioUpstream(options: StdioUpstreamOptions): Upstream {
-  const sessions = new Set<StdioSession>()
+  const processes = new Set<StdioProcess>()
   return {
     name: options.name,
     transport: 'stdio',
     open(session) {
-      const opened = new StdioSession(session, options, () => sessions.delete(opened))
-      sessions.add(opened)
-      return opened
+      return new StdioSession(session, options, (process) => {
+        processes.add(process)
+        void process.gone.then(() => processes.delete(process))
+      })
     },
     async close() {
-      for (const session of [...sessions]) session.end()
+      for (const process of processes) process.stop()
+      await Promise.all([...processes].map((process) => process.gone))
     },
   }
 }
@@ -57,7 +59,6 @@ const CANCEL_GRACE = 1000
 class StdioSession implements UpstreamSession {
   readonly #session: McpSession
   readonly #options: StdioUpstreamOptions
-  readonly #onEnd: () => void
   readonly #process: StdioProcess
   readonly #waiters = new Map<string, Waiter>()
   #stream: Reply | null = null
@@ -67,15 +68,15 @@ class StdioSession implements UpstreamSession {
   #order: Promise<void> | null = null
   #ended = false
 
-  constructor(session: McpSession, options: StdioUpstreamOptions, onEnd: () => void) {
+  constructor(session: McpSession, options: StdioUpstreamOptions, onStart: (process: StdioProcess) => void) {
     this.#session = session
     this.#options = options
-    this.#onEnd = onEnd
     this.#process = new StdioProcess(options.command, options.limits.messageBytes, {
       onLine: (line) => this.#receive(line),
       onLog: options.onLog,
       onExit: (reason) => this.#exited(reason),
     })
+    onStart(this.#process)
   }
 
   forward(permit: Permit<McpCall>, reply: Reply): void {
@@ -105,9 +106,8 @@ class StdioSession implements UpstreamSession {
     if (this.#ended) return
     this.#ended = true
     this.#process.stop()
-    this.#settleAll((waiter) => waiter.reply.end())
+    this.#settleAll(({ reply }) => reply.fail('upstream_unavailable', 'the session has ended'))
     this.#stream?.end()
-    this.#onEnd()
   }
 
   #send(body: Uint8Array, reply: Reply): boolean {
@@ -228,6 +228,5 @@ class StdioSession implements UpstreamSession {
     this.#settleAll(({ reply }) => reply.fail('upstream_unavailable', reason))
     this.#stream?.end()
     this.#session.end()
-    this.#onEnd()
   }
 }

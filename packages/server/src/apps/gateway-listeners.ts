@@ -1,0 +1,100 @@
+/** The three listeners of a gateway and what each of them serves. */
+
+import { isIP } from 'node:net'
+import type { Clock } from '@doorward/core'
+import { isDenial, standingProblem } from '@doorward/enforcement'
+import type { Connection, Denial, Pipeline, TrustView } from '@doorward/enforcement'
+import { serveApi } from '../transports/api-routes.ts'
+import type { ApiRoute } from '../transports/api-routes.ts'
+import type { Exchange } from '../transports/exchange.ts'
+import { defaultListenerLimits, openListener } from '../transports/listener.ts'
+import type { Listener, ListenerOptions, TlsMaterial } from '../transports/listener.ts'
+import { servePublic } from '../transports/public-api.ts'
+import type { McpSession } from '../transports/session.ts'
+import type { StreamableHttp } from '../transports/streamable-http.ts'
+import { audienceOfAdmin } from './gateway-settings.ts'
+import type { GatewayListenerName, GatewaySettings } from './gateway-settings.ts'
+
+export interface GatewayListenerParts {
+  readonly settings: GatewaySettings
+  readonly pipeline: Pipeline
+  readonly endpoint: StreamableHttp
+  readonly routes: readonly ApiRoute[]
+  readonly material: TlsMaterial
+  readonly clock: Clock
+  readonly ready: () => boolean
+  readonly onProblem: (error: unknown) => void
+}
+
+export type GatewayListeners = Readonly<Record<GatewayListenerName, Listener>>
+
+const clientCertificates = { main: 'required', admin: 'required', public: 'none' } as const
+
+/** Opens all three; what was opened is given to `stack`. Throws `port_in_use`, `address_unavailable`, `tls_material_invalid`. */
+export async function openGatewayListeners(
+  parts: GatewayListenerParts,
+  stack: AsyncDisposableStack,
+  graceMilliseconds: number,
+): Promise<GatewayListeners> {
+  const open = async (name: GatewayListenerName): Promise<Listener> => {
+    const listener = await openListener(optionsOf(name, parts))
+    stack.defer(() => listener.close(graceMilliseconds))
+    return listener
+  }
+  return { main: await open('main'), admin: await open('admin'), public: await open('public') }
+}
+
+function optionsOf(name: GatewayListenerName, parts: GatewayListenerParts): ListenerOptions {
+  const { settings, pipeline, material, clock } = parts
+  const { host, port } = settings.listeners[name]
+  return {
+    name,
+    host,
+    port,
+    clientCertificate: clientCertificates[name],
+    material,
+    authorities: acceptedHosts(host, port, name === 'main' ? settings.publicUrl : null),
+    ...(name === 'main' ? { origins: settings.security.origins ?? [] } : {}),
+    cipherSuites: settings.security.cipherSuites,
+    securityHeaders: settings.security.headers,
+    limits: { ...defaultListenerLimits, ...settings.security.listenerLimits },
+    clock,
+    monotonic: () => performance.now(),
+    onExchange: exchangeFor(name, parts),
+    onRefusedHandshake: ({ remoteAddress, reason }) => pipeline.dependencies.refusals.count({ source: remoteAddress, reason }),
+  }
+}
+
+/** Values of `Host`: the address itself, its loopback name, and the host of the public URL. */
+function acceptedHosts(host: string, port: number, publicUrl: string | null): readonly string[] {
+  const shown = isIP(host) === 6 ? `[${host}]` : host
+  const loopback = host === '127.0.0.1' || host === '::1' ? [`localhost:${port}`] : []
+  return [`${shown}:${port}`, ...loopback, ...(publicUrl === null ? [] : [new URL(publicUrl).host])]
+}
+
+function exchangeFor(name: GatewayListenerName, parts: GatewayListenerParts): (exchange: Exchange) => Promise<void> {
+  const { settings, pipeline, endpoint, routes, ready, onProblem } = parts
+  switch (name) {
+    case 'main':
+      return (exchange) => endpoint.serve(exchange)
+    case 'admin':
+      return (exchange) => serveApi(exchange, { pipeline, routes, audience: audienceOfAdmin(settings), server: 'gateway', onProblem })
+    case 'public':
+      return (exchange) => servePublic(exchange, { pipeline, ready, bundle: null })
+  }
+}
+
+/** What the newest trust state has against the holder of a certificate; null when nothing. */
+export function connectionProblem({ certificate, standing }: Connection, view: TrustView, { dependencies }: Pipeline): Denial | null {
+  const now = dependencies.trust.now()
+  const leaf = standing.judge(certificate, view, now, dependencies.importP256)
+  return isDenial(leaf) ? leaf : standingProblem(leaf, view, now)
+}
+
+const ENDING = new Set(['identity_denied', 'identity_unregistered', 'certificate_denied'])
+
+/** True when the session's owner may not go on. Expiry does not end it: the owner comes back with the next certificate. */
+export function sessionMustEnd(session: McpSession, view: TrustView, pipeline: Pipeline): boolean {
+  const problem = connectionProblem(session.identified.inbound.connection, view, pipeline)
+  return problem !== null && ENDING.has(problem.code)
+}

@@ -1,0 +1,89 @@
+/** What a gateway needs to know: plain values, to which the configuration maps. */
+
+import type { CompiledPolicy, StalenessLimits, TrustDomain } from '@doorward/core'
+import type { ConnectionLimits, Quota, Rate } from '@doorward/enforcement'
+import type { ListenerOptions } from '../transports/listener.ts'
+import type { SessionLimits } from '../transports/session.ts'
+import type { DeclaredEffects } from '../transports/tool-effects.ts'
+import type { UpstreamLimits } from '../transports/upstream.ts'
+
+export type GatewayListenerName = 'main' | 'admin' | 'public'
+
+export interface GatewayAddress {
+  readonly host: string
+  /** 0 takes any free port. */
+  readonly port: number
+}
+
+export interface StdioServerSettings {
+  readonly kind: 'stdio'
+  /** Program and arguments; never a shell line. */
+  readonly command: readonly string[]
+  /** Absolute. */
+  readonly cwd: string
+  /** Configured variables, beside PATH, HOME, TMPDIR and LANG. */
+  readonly env: Readonly<Record<string, string>>
+  readonly effects: DeclaredEffects
+}
+
+export interface HttpServerSettings {
+  readonly kind: 'http'
+  readonly url: string
+  /** Plain HTTP to a loopback address, as the operator insisted. */
+  readonly insecureUpstream: boolean
+  /** SPIFFE ID of a server in our own domain: mutual TLS with the gateway's identity. The system's roots otherwise. */
+  readonly identity?: string
+  readonly effects: DeclaredEffects
+}
+
+export type ServerSettings = StdioServerSettings | HttpServerSettings
+
+export interface GatewaySettings {
+  /** Last segment of the gateway's SPIFFE ID. */
+  readonly name: string
+  readonly trustDomain: TrustDomain
+  /** The gateway's own state folder. */
+  readonly stateDir: string
+  /** Folder of the key file and the second copy of checkpoints; outside every state folder. */
+  readonly keyDir: string
+  /** The key-encryption key; `gateway-<name>.key` in `keyDir` by default. */
+  readonly keyFile?: string
+  /** Further folders in which no key may lie, and which no server process may see. */
+  readonly keyOutsideOf?: readonly string[]
+  /** https URL without trailing slash: `<publicUrl>/mcp/<server>` and `<publicUrl>/admin` are the audiences. */
+  readonly publicUrl: string
+  /** Issuer of tokens: the authority's public URL. */
+  readonly issuer: string
+  readonly listeners: Readonly<Record<GatewayListenerName, GatewayAddress>>
+  readonly servers: Readonly<Record<string, ServerSettings>>
+  /** PATH of server processes. */
+  readonly path: string
+  readonly policy: CompiledPolicy
+  readonly staleness: StalenessLimits
+  readonly security: {
+    readonly cipherSuites: readonly string[]
+    readonly headers: Readonly<Record<string, string>>
+    /** Accepted `Origin` values; none by default. */
+    readonly origins?: readonly string[]
+    readonly connectionLimits: ConnectionLimits
+    readonly perUser: Rate
+    readonly quotas: readonly Quota[]
+    readonly listenerLimits?: Partial<ListenerOptions['limits']>
+  }
+  readonly limits?: {
+    /** Of a request; 1 MiB by default. */
+    readonly bodyBytes?: number
+    readonly sessions?: Partial<SessionLimits>
+    readonly upstream?: Partial<UpstreamLimits>
+  }
+}
+
+/** Resource identifier of a server's path, hence the audience of tokens for it. */
+export function audienceOfServer(settings: Pick<GatewaySettings, 'publicUrl'>, server: string): string {
+  return `${settings.publicUrl}/mcp/${server}`
+}
+
+/** Resource identifier of the gateway's admin API. */
+export function audienceOfAdmin(settings: Pick<GatewaySettings, 'publicUrl'>): string {
+  return `${settings.publicUrl}/admin`
+}

@@ -1,0 +1,81 @@
+/** Opens everything durable of one gateway: state folder, identity and record. A start that was interrupted continues where it stopped. */
+
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DoorwardError, isDoorwardError } from '@doorward/core'
+import type { Clock } from '@doorward/core'
+import { fileCheckpointStore, openRecord } from '@doorward/enforcement'
+import type { FileRecord, LogKey } from '@doorward/enforcement'
+import { join as joinAuthority, openIdentity, randomBytes, sha256 } from '@doorward/sdk'
+import type { Identity, Sealer } from '@doorward/sdk'
+import { KeyCustody } from '../secrets/key-custody.ts'
+import { aesGcmSealer } from '../secrets/sealer.ts'
+import { openStateFolder } from '../secrets/state-folder.ts'
+import type { StateFolder } from '../secrets/state-folder.ts'
+import type { GatewaySettings } from './gateway-settings.ts'
+import { openLogKey } from './log-key.ts'
+
+export interface GatewayState {
+  readonly folder: StateFolder
+  readonly identity: Identity
+  readonly record: FileRecord
+  readonly recordFolder: string
+  readonly logKey: LogKey
+}
+
+export interface GatewayStateTools {
+  readonly clock: Clock
+  /** Asked once, and only when the gateway has no identity yet. */
+  readonly joinString: () => Promise<string>
+  readonly onProblem: (error: unknown) => void
+}
+
+/** What was opened is given to `stack`. Throws the codes of state folder, key file, custody, record, join and identity. */
+export async function openGatewayState(settings: GatewaySettings, tools: GatewayStateTools, stack: AsyncDisposableStack): Promise<GatewayState> {
+  const { stateDir, keyDir, name, trustDomain } = settings
+  const folder = await openStateFolder({
+    folder: stateDir,
+    kind: 'gateway',
+    trustDomain,
+    keyFile: settings.keyFile ?? join(keyDir, `gateway-${name}.key`),
+    keyOutsideOf: settings.keyOutsideOf ?? [],
+    random: randomBytes,
+  })
+  stack.defer(() => folder.release())
+  const sealer = aesGcmSealer(folder.key, randomBytes)
+  const logKey = await openLogKey(new KeyCustody(join(stateDir, 'keys'), sealer), folder.founded)
+  const { record, recordFolder } = await openLog(settings, tools, logKey)
+  stack.defer(() => record.close())
+  const identity = await openOwnIdentity(settings, tools, sealer)
+  stack.defer(() => identity.close())
+  await folder.complete()
+  return { folder, identity, record, recordFolder, logKey }
+}
+
+async function openLog({ stateDir, keyDir, trustDomain, name }: GatewaySettings, { clock }: GatewayStateTools, signKey: LogKey) {
+  const origin = `${trustDomain}/gateway/${name}`
+  const recordFolder = join(stateDir, 'record')
+  await mkdir(recordFolder, { recursive: true, mode: 0o700 })
+  const checkpointStore = fileCheckpointStore(keyDir, origin)
+  const record = await openRecord({ dir: recordFolder, origin, signKey, sha256, random: randomBytes, clock, checkpointStore })
+  return { record, recordFolder }
+}
+
+/** The identity in the state folder, joined with a join string where there is none. Throws `gateway_identity` for another workload's. */
+async function openOwnIdentity(settings: GatewaySettings, tools: GatewayStateTools, sealer: Sealer): Promise<Identity> {
+  const options = { folder: join(settings.stateDir, 'identity'), sealer, onProblem: tools.onProblem }
+  const identity = await openIdentity(options).catch(async (error: unknown) => {
+    if (!isDoorwardError(error, 'identity_missing')) throw error
+    await joinAuthority({ ...options, joinString: await tools.joinString(), authorityUrl: settings.issuer })
+    return openIdentity(options)
+  })
+  const expected = `spiffe://${settings.trustDomain}/doorward/gateway/${settings.name}`
+  if (identity.id.uri === expected) return identity
+  identity.close()
+  throw new DoorwardError('gateway_identity', 'the state folder holds the identity of another workload', {
+    where: options.folder,
+    expected,
+    got: identity.id.uri,
+    next: 'name another state folder, or join with a join string for this gateway',
+  })
+}

@@ -1,0 +1,288 @@
+/**
+ * The gateway process: parses hostile bytes, holds no signing key but its own, and never asks the authority during a
+ * call. Start-up: state, record, identity, policy, servers, and listeners last. Any failure closes what was opened.
+ */
+
+import { DoorwardError, formatVerifierKey, freshness, toSeconds, verifierKey } from '@doorward/core'
+import type { Clock } from '@doorward/core'
+import { KnownIdentities, Pipeline, RefusalCounter } from '@doorward/enforcement'
+import { importP256, randomBytes, sha256, systemClock, timerSleep } from '@doorward/sdk'
+import { healthOf } from '../observability/health.ts'
+import type { Health } from '../observability/health.ts'
+import { openLog } from '../observability/log.ts'
+import type { Log } from '../observability/log.ts'
+import { CedarEngine } from '../policy/cedar-engine.ts'
+import { MemoryRateLimiter } from '../state/memory-rate-limiter.ts'
+import { gatewayRoutes } from '../transports/gateway-api.ts'
+import { defaultSessionLimits, SessionTable } from '../transports/session.ts'
+import { StreamableHttp } from '../transports/streamable-http.ts'
+import type { McpServer } from '../transports/streamable-http.ts'
+import { connectionProblem, openGatewayListeners, sessionMustEnd } from './gateway-listeners.ts'
+import type { GatewayListeners } from './gateway-listeners.ts'
+import { openServers, upstreamLimits } from './gateway-servers.ts'
+import type { GatewayAddress, GatewayListenerName, GatewaySettings } from './gateway-settings.ts'
+import { openGatewayState } from './gateway-state.ts'
+import type { GatewayState } from './gateway-state.ts'
+
+export type { GatewaySettings } from './gateway-settings.ts'
+
+export type GatewayEvent =
+  /** Shown to the operator, loudly. */
+  | { readonly type: 'warning'; readonly code: string; readonly text: string }
+  /** Something failed that is tried again. */
+  | { readonly type: 'problem'; readonly error: unknown }
+
+export interface GatewayOptions {
+  /** Stops the gateway. */
+  readonly signal: AbortSignal
+  readonly report: (event: GatewayEvent) => void
+  /** Asked only when the gateway has no identity yet; `join_string_missing` when there is nobody to ask. */
+  readonly joinString?: () => Promise<string>
+  /** Standard output by default. */
+  readonly log?: Log
+  /** The machine's clock by default. */
+  readonly clock?: Clock
+}
+
+export interface RunningGateway {
+  readonly addresses: Readonly<Record<GatewayListenerName, GatewayAddress>>
+  readonly id: string
+  /** Origin and verifier key of the gateway's log. */
+  readonly record: { readonly origin: string; readonly verifierKey: string; readonly folder: string }
+  health(): Health
+  /** Resolves when everything is closed. */
+  readonly stopped: Promise<void>
+}
+
+const GRACE_MILLISECONDS = 8000
+const MIRROR_WAIT_MILLISECONDS = 1000
+const KEEP_ALIVE_MILLISECONDS = 15_000
+const HOUSEKEEPING_MILLISECONDS = 5000
+
+/**
+ * Starts a gateway. Throws the codes of the state folder (`state_*`), key file (`key_*`), record (`record_*`), joining
+ * and identity (`join_*`, `identity_*`, `authority_*`, `trust_state_missing`), policy (`policy_*`), servers
+ * (`upstream_url_invalid`) and listeners (`port_in_use`, …).
+ */
+export async function startGateway(settings: GatewaySettings, options: GatewayOptions): Promise<RunningGateway> {
+  await using stack = new AsyncDisposableStack()
+  const log = options.log ?? openLog({ name: `gateway/${settings.name}` })
+  stack.defer(() => log.close())
+  const clock = options.clock ?? systemClock
+  const onProblem = (error: unknown) => {
+    log.problem('problem', error)
+    options.report({ type: 'problem', error })
+  }
+  const state = await openGatewayState(settings, { clock, joinString: options.joinString ?? nobodyToAsk, onProblem }, stack)
+  const running = await assemble({ settings, options, clock, log, state, onProblem }, stack)
+  const kept = stack.move()
+  return { ...running, stopped: stopOn(options.signal, kept, onProblem) }
+}
+
+function nobodyToAsk(): Promise<string> {
+  return Promise.reject(
+    new DoorwardError('join_string_missing', 'the gateway has no identity yet and no join string', {
+      next: 'make one with `doorward workload add` on the authority, and start the gateway with it',
+    }),
+  )
+}
+
+async function stopOn(signal: AbortSignal, stack: AsyncDisposableStack, onProblem: (error: unknown) => void): Promise<void> {
+  if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+  try {
+    await stack.disposeAsync()
+  } catch (error) {
+    onProblem(error)
+  }
+}
+
+interface Starting {
+  readonly settings: GatewaySettings
+  readonly options: GatewayOptions
+  readonly clock: Clock
+  readonly log: Log
+  readonly state: GatewayState
+  readonly onProblem: (error: unknown) => void
+}
+
+async function assemble(starting: Starting, stack: AsyncDisposableStack): Promise<Omit<RunningGateway, 'stopped'>> {
+  const { settings, options, log, state } = starting
+  await state.record.append({ kind: 'lifecycle', body: { event: 'gateway.start', name: settings.name } })
+  const loops = new AbortController()
+  await state.identity.prepare(options.signal)
+  const pipeline = await openPipeline(starting)
+  const sessions = openSessions(settings)
+  const warn = (code: string, text: string) => options.report({ type: 'warning', code, text })
+  const servers = await openServers({ settings, pipeline, identity: state.identity, log, warn }, stack)
+  stack.defer(() => void sessions.endWhere(() => true))
+  const endpoint = openEndpoint(starting, { pipeline, sessions, servers })
+  const stopping = new AbortController()
+  const health = () => healthNow(starting, stopping.signal)
+  const listeners = await listen({ ...starting, pipeline, endpoint, stopping, health, servers, sessions }, stack)
+  const running = [pipeline.dependencies.refusals.run(loops.signal), state.identity.run(loops.signal), housekeep({ ...starting, pipeline, sessions, listeners }, loops.signal)]
+  stack.defer(async () => {
+    // First of all that is closed: no new calls, streams end so that the rest can drain.
+    stopping.abort()
+    endpoint.endStreams()
+    await Promise.all(Object.values(listeners).map((listener) => listener.close(GRACE_MILLISECONDS)))
+    loops.abort()
+    await Promise.all(running)
+    await state.record.append({ kind: 'lifecycle', body: { event: 'gateway.stop', name: settings.name } })
+  })
+  return runningOf(starting, listeners, health)
+}
+
+async function openPipeline({ settings, clock, state }: Starting): Promise<Pipeline> {
+  const engine = new CedarEngine()
+  await engine.activate(settings.policy)
+  const { security } = settings
+  return new Pipeline({
+    trust: state.identity.trust,
+    limiter: new MemoryRateLimiter({ monotonic: () => performance.now() }),
+    importP256,
+    known: new KnownIdentities(),
+    settings: {
+      issuer: settings.issuer,
+      staleness: settings.staleness,
+      perUser: security.perUser,
+      mirrorWaitMilliseconds: MIRROR_WAIT_MILLISECONDS,
+    },
+    decisions: engine,
+    log: state.record,
+    refusals: new RefusalCounter({ record: state.record, clock }),
+    connectionLimits: security.connectionLimits,
+    quotas: security.quotas,
+  })
+}
+
+function openSessions({ limits }: GatewaySettings): SessionTable {
+  return new SessionTable({
+    limits: { ...defaultSessionLimits, ...limits?.sessions },
+    random: randomBytes,
+    monotonic: () => performance.now(),
+  })
+}
+
+interface EndpointParts {
+  readonly pipeline: Pipeline
+  readonly sessions: SessionTable
+  readonly servers: ReadonlyMap<string, McpServer>
+}
+
+function openEndpoint({ settings, log, onProblem }: Starting, parts: EndpointParts): StreamableHttp {
+  return new StreamableHttp({
+    ...parts,
+    limits: upstreamLimits(settings),
+    bodyBytes: settings.limits?.bodyBytes ?? 1024 * 1024,
+    keepAliveMilliseconds: KEEP_ALIVE_MILLISECONDS,
+    monotonic: () => performance.now(),
+    onCall: (call) => log.call(call),
+    onProblem,
+  })
+}
+
+interface Listening extends Starting, EndpointParts {
+  readonly endpoint: StreamableHttp
+  readonly stopping: AbortController
+  readonly health: () => Health
+}
+
+function listen(parts: Listening, stack: AsyncDisposableStack): Promise<GatewayListeners> {
+  const { settings, state, pipeline, endpoint, clock, onProblem, stopping, health } = parts
+  const routes = gatewayRoutes({ recordFolder: state.recordFolder, status: () => statusNow(parts), stopping: stopping.signal })
+  const listenerParts = { settings, pipeline, endpoint, routes, clock, onProblem }
+  return openGatewayListeners({ ...listenerParts, material: state.identity.material(), ready: () => health().ready }, stack, GRACE_MILLISECONDS)
+}
+
+interface Housekeeping extends Starting {
+  readonly pipeline: Pipeline
+  readonly sessions: SessionTable
+  readonly listeners: GatewayListeners
+}
+
+/** What outlives a request is looked at again whenever trust changes, and now and then. */
+async function housekeep(parts: Housekeeping, signal: AbortSignal): Promise<void> {
+  const { state, listeners, sessions, onProblem } = parts
+  const stops = [
+    state.identity.onMaterial(() => {
+      try {
+        for (const listener of Object.values(listeners)) listener.update(state.identity.material())
+      } catch (error) {
+        onProblem(error)
+      }
+    }),
+    state.identity.trust.onApply(() => closeRefused(parts)),
+  ]
+  while (!signal.aborted) {
+    await timerSleep(HOUSEKEEPING_MILLISECONDS, signal)
+    sessions.sweep()
+    if (trustNow(parts) === 'stale') closeAll(parts)
+  }
+  for (const stop of stops) stop()
+}
+
+/** Ends connections and sessions that the newest trust state no longer accepts (reference id RV-4). */
+function closeRefused({ state, pipeline, sessions, listeners }: Housekeeping): void {
+  const view = state.identity.trust.current()
+  if (view === null) return
+  sessions.endWhere((session) => sessionMustEnd(session, view, pipeline))
+  listeners.main.closeConnections((connection) => connectionProblem(connection, view, pipeline) !== null)
+  listeners.admin.closeConnections((connection) => connectionProblem(connection, view, pipeline) !== null)
+}
+
+/** Nobody is let through any more: neither are streams that were opened before. */
+function closeAll({ listeners }: Housekeeping): void {
+  listeners.main.closeConnections(() => true)
+  listeners.admin.closeConnections(() => true)
+}
+
+function trustNow({ settings, state }: Starting): 'none' | 'fresh' | 'reduced' | 'stale' {
+  const { trust } = state.identity
+  return trust.current() === null ? 'none' : freshness(trust.ageSeconds(), settings.staleness)
+}
+
+function healthNow(starting: Starting, stopping: AbortSignal): Health {
+  const { state, clock } = starting
+  const notAfter = state.identity.credentials.peek()?.certificate.notAfter ?? 0
+  return healthOf({
+    stopping: stopping.aborted,
+    trust: trustNow(starting),
+    record: state.record.stats().state,
+    certificateSeconds: notAfter - toSeconds(clock()),
+  })
+}
+
+function statusNow(parts: Listening): object {
+  const { state, servers, sessions, health } = parts
+  const view = state.identity.trust.current()
+  const svid = state.identity.credentials.peek()
+  return {
+    id: state.identity.id.uri,
+    health: health(),
+    trust: {
+      freshness: trustNow(parts),
+      age_seconds: Math.round(state.identity.trust.ageSeconds()),
+      delegation: view?.state.delegation ?? null,
+      sequence: view?.state.sequence ?? null,
+      epoch: view?.state.epoch ?? null,
+    },
+    certificate: svid === null ? null : { serial: svid.certificate.serial, not_after: svid.certificate.notAfter },
+    record: { ...state.record.stats(), verifier_key: verifierKeyOf(state) },
+    servers: [...servers].map(([name, { upstream, audience }]) => ({ name, transport: upstream.transport, audience })),
+    sessions: sessions.size,
+  }
+}
+
+function verifierKeyOf({ record, logKey }: GatewayState): string {
+  return formatVerifierKey(verifierKey(sha256, record.stats().origin, logKey.publicKey))
+}
+
+function runningOf({ state }: Starting, listeners: GatewayListeners, health: () => Health): Omit<RunningGateway, 'stopped'> {
+  const { main, admin, public: open } = listeners
+  return {
+    addresses: { main: main.address, admin: admin.address, public: open.address },
+    id: state.identity.id.uri,
+    record: { origin: state.record.stats().origin, verifierKey: verifierKeyOf(state), folder: state.recordFolder },
+    health,
+  }
+}

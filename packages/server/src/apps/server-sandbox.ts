@@ -1,0 +1,100 @@
+/**
+ * As whom server processes run: another user where we may choose one, else a sandbox that hides the state folders, else
+ * as ourselves, said loudly. What is chosen is tried first: a plan that does not work is no plan.
+ */
+
+import { spawn } from 'node:child_process'
+import { chown, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { StdioCommand } from '../transports/stdio.ts'
+import type { StdioServerSettings } from './gateway-settings.ts'
+
+export interface SandboxOptions {
+  readonly name: string
+  readonly server: StdioServerSettings
+  readonly path: string
+  /** Folders that server processes must not see. */
+  readonly hidden: readonly string[]
+}
+
+export interface SandboxPlan {
+  readonly command: StdioCommand
+  /** How the process is kept apart. */
+  readonly kind: 'user' | 'bwrap' | 'none'
+  /** Why it is not kept apart; null when it is. */
+  readonly warning: string | null
+  /** Removes the process's home folder. */
+  readonly release: () => Promise<void>
+}
+
+type User = NonNullable<StdioCommand['user']>
+
+/** The user that owns nothing, by convention of Debian, Fedora, Alpine and the BSDs. */
+const NOBODY: User = { uid: 65_534, gid: 65_534 }
+const PROBE_MILLISECONDS = 10_000
+
+/** Makes the home folder of a server's processes and finds out how to keep them apart. */
+export async function planSandbox(options: SandboxOptions): Promise<SandboxPlan> {
+  const home = await mkdtemp(join(tmpdir(), `doorward-${options.name}-`))
+  const release = () => rm(home, { recursive: true, force: true })
+  const env = { PATH: options.path, HOME: home, TMPDIR: home, LANG: 'C.UTF-8', ...options.server.env }
+  const plain: StdioCommand = { command: options.server.command, cwd: options.server.cwd, env, user: null, wrapper: [] }
+  const userProblem = await tryUser(plain, home)
+  if (userProblem === null) return { command: { ...plain, user: NOBODY }, kind: 'user', warning: null, release }
+  if (process.getuid?.() === 0) await chown(home, 0, 0)
+  const wrapper = bubblewrap(plain, options.hidden)
+  const wrapProblem = await probe({ ...plain, wrapper, command: ['true'] })
+  if (wrapProblem === null) return { command: { ...plain, wrapper }, kind: 'bwrap', warning: null, release }
+  const warning = `server ${options.name} runs as the gateway's own user and can read its state: ${userProblem}; bwrap: ${wrapProblem}`
+  return { command: plain, kind: 'none', warning, release }
+}
+
+/** Null when another user can run the server: it can enter its folder and read its program and files. */
+async function tryUser(command: StdioCommand, home: string): Promise<string | null> {
+  if (process.getuid?.() !== 0) return 'only root may start processes of another user'
+  await chown(home, NOBODY.uid, NOBODY.gid)
+  const problem = await probe({ ...command, user: NOBODY, command: [process.execPath, '-e', READABLE, ...command.command] })
+  return problem === null ? null : `another user cannot run it: ${problem}`
+}
+
+/** Run by Node as the other user: the program must be executable, and arguments that name files must be readable. */
+const READABLE = `
+const fs = require('node:fs'), path = require('node:path')
+const [program, ...args] = process.argv.slice(1)
+const places = program.includes('/') ? [program] : process.env.PATH.split(':').map((folder) => path.join(folder, program))
+const may = (file, mode) => { try { fs.accessSync(file, mode); return true } catch { return false } }
+if (!places.some((file) => may(file, fs.constants.X_OK))) { console.error('it may not execute ' + program); process.exit(1) }
+for (const file of args.filter((text) => !text.startsWith('-') && text.includes('/'))) {
+  let missing = false
+  try { fs.statSync(file) } catch (error) { missing = error.code === 'ENOENT' || error.code === 'ENOTDIR' }
+  if (!missing && !may(file, fs.constants.R_OK)) { console.error('it may not read ' + file); process.exit(1) }
+}
+`
+
+/** Everything as it is, without the folders that hold keys and state. */
+function bubblewrap({ cwd }: StdioCommand, hidden: readonly string[]): readonly string[] {
+  const covers = hidden.flatMap((folder) => ['--tmpfs', folder])
+  return ['bwrap', '--die-with-parent', '--new-session', '--unshare-pid', '--bind', '/', '/', '--dev', '/dev', '--proc', '/proc', ...covers, '--chdir', cwd, '--']
+}
+
+/** Runs the command to its end: null when it exits with 0, else why not. */
+function probe(command: StdioCommand): Promise<string | null> {
+  return new Promise((resolve) => {
+    const [program = '', ...args] = [...command.wrapper, ...command.command]
+    const child = spawn(program, args, {
+      cwd: command.cwd,
+      env: { ...command.env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+      timeout: PROBE_MILLISECONDS,
+      killSignal: 'SIGKILL',
+      ...(command.user === null ? {} : command.user),
+    })
+    let said = ''
+    child.stderr.on('data', (chunk: Buffer) => {
+      if (said.length < 300) said += chunk.toString('utf8')
+    })
+    child.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ENOENT' ? `${program} is not there` : (error.code ?? error.message)))
+    child.once('close', (code) => resolve(code === 0 ? null : said.trim().split('\n')[0]?.slice(0, 200) || `it ended with ${code}`))
+  })
+}
