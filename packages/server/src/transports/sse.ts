@@ -70,6 +70,7 @@ export class SseParser {
   }
 }
 
+/** Lines that are not empty, without their ends. */
 function linesOf(raw: Uint8Array): Uint8Array[] {
   const lines: Uint8Array[] = []
   let start = 0
@@ -79,6 +80,7 @@ function linesOf(raw: Uint8Array): Uint8Array[] {
     if (raw[i] === CR && raw[i + 1] === LF) i++
     start = i + 1
   }
+  if (start < raw.length) lines.push(raw.subarray(start))
   return lines
 }
 
