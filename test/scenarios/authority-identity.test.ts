@@ -1,0 +1,233 @@
+/** One workload from join to renewal and token, against a real authority over real sockets. */
+
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import {
+  chainsToAnchor,
+  checkSvidLeaf,
+  openHeartbeat,
+  openTrustState,
+  parseJoinString,
+  parseTrustBundle,
+  parseTrustMessage,
+  readCertificate,
+  toSeconds,
+  verifyToken,
+  keySetOf,
+} from '@doorward/core'
+import type { OpenedTrustState, TrustState } from '@doorward/core'
+import { generateP256, importP256, sha256, systemClock } from '@doorward/sdk'
+import { RawClient } from '../fixtures/authority/raw-client.ts'
+import { publicUrl, removeFolders, startTestAuthority, trustDomain } from '../fixtures/authority/running.ts'
+import type { TestAuthority } from '../fixtures/authority/running.ts'
+import { call, enrolled, joined, ownToken, requestRenewal, requestToken, selfSigned, tokenFor, tryEnrol, workloadOf } from '../fixtures/authority/workload.ts'
+
+let authority: TestAuthority
+
+before(async () => {
+  authority = await startTestAuthority()
+})
+after(async () => {
+  await authority.stop()
+  await removeFolders(authority.folders)
+})
+
+function open(message: string): OpenedTrustState {
+  const parsed = parseTrustMessage(message)
+  assert.ok(!('code' in parsed) && parsed.kind === 'trust-state')
+  const opened = openTrustState(parsed, {
+    rootFingerprint: authority.running.rootFingerprint,
+    trustDomain,
+    now: toSeconds(systemClock()),
+    importP256,
+    sha256,
+  })
+  assert.ok(!('code' in opened), JSON.stringify(opened))
+  return opened
+}
+
+async function hello(): Promise<TrustState> {
+  const client = await RawClient.open(authority.running.addresses.enrol, await selfSigned(await generateP256()))
+  const answer = await client.request('POST', '/v1/enrol', { headers: { 'content-type': 'application/json' }, body: '{"hello":1}' })
+  client.close()
+  return open(JSON.stringify(answer.json()['trust_state'])).state
+}
+
+function anchorsOf(state: TrustState) {
+  return state.anchors.map(({ certificate }) => {
+    const read = readCertificate(certificate, { sha256 })
+    assert.ok(!('problem' in read))
+    return read
+  })
+}
+
+test('the enrolment greeting brings a trust state under the pinned root, and its anchors issued the server certificate', async () => {
+  const client = await RawClient.open(authority.running.addresses.enrol, await selfSigned(await generateP256()))
+  const answer = await client.request('POST', '/v1/enrol', { headers: { 'content-type': 'application/json' }, body: '{"hello":1}' })
+  const { state } = open(JSON.stringify(answer.json()['trust_state']))
+  const server = readCertificate(client.socket.getPeerX509Certificate()!.raw, { sha256 })
+  client.close()
+  assert.ok(!('problem' in server))
+  assert.equal(checkSvidLeaf(server, trustDomain), null)
+  assert.equal(server.spiffeId?.uri, 'spiffe://test.example/doorward/authority')
+  assert.ok(!('code' in chainsToAnchor(server, anchorsOf(state), toSeconds(systemClock()), importP256)))
+  assert.ok(state.issued.some(({ fingerprint }) => fingerprint === server.fingerprint))
+})
+
+test('a workload joins, gets a token bound to its certificate, and renews with a new key', async () => {
+  const id = 'spiffe://test.example/agent/planner'
+  const workload = await joined(authority, id, ['reader'])
+  assert.equal(checkSvidLeaf(workload.read, trustDomain), null)
+  assert.equal(workload.read.spiffeId?.uri, id)
+  assert.deepEqual(workload.read.publicKeySpki, workload.key.spki)
+  assert.equal(workload.read.notAfter - workload.read.notBefore, 3600 + 60)
+
+  const client = await RawClient.open(authority.running.addresses.main, workload)
+  const token = await tokenFor(client)
+  const state = await hello()
+  assert.deepEqual(state.workloads.find((entry) => entry.id === id)?.roles, ['reader'])
+  const verdict = verifyToken(token, {
+    expect: { issuer: publicUrl, audience: publicUrl, trustDomain, certificateFingerprint: workload.read.fingerprint, epoch: state.epoch },
+    keys: keySetOf(state.tokenKeys, importP256),
+    now: toSeconds(systemClock()),
+  })
+  assert.ok(verdict.ok)
+  assert.equal(verdict.claims.exp - verdict.claims.iat, 300)
+
+  const next = await generateP256()
+  const renewed = await requestRenewal(client, token, { key: next })
+  assert.equal(renewed.status, 200, renewed.text)
+  assert.equal(renewed.headers['doorward-code'], 'allowed')
+  const successor = workloadOf(id, { certificate: String(renewed.json()['certificate']), key: next, machineKey: workload.machineKey })
+  assert.deepEqual(successor.read.publicKeySpki, next.spki)
+  assert.notEqual(successor.read.serial, workload.read.serial)
+  client.close()
+
+  const after = await RawClient.open(authority.running.addresses.main, successor)
+  assert.equal((await requestToken(after, 'https://gateway.test.example/mcp/files')).status, 200)
+  after.close()
+})
+
+test('a workload returns with its bound machine key and without a token', async () => {
+  const id = 'spiffe://test.example/agent/returner'
+  const workload = await joined(authority, id)
+  const again = enrolled(id, await tryEnrol(authority, { id, machineKey: workload.machineKey }))
+  assert.notEqual(again.read.serial, workload.read.serial)
+})
+
+test('the trust stream gives the full state at once, every change, signed heartbeats, and takes acknowledgements', async () => {
+  const id = 'spiffe://test.example/agent/follower'
+  const workload = await joined(authority, id)
+  const client = await RawClient.open(authority.running.addresses.main, workload)
+  const token = await tokenFor(client)
+  const stream = await RawClient.open(authority.running.addresses.main, workload)
+  stream.send('GET', '/v1/trust-state?follow=true', { headers: { authorization: `Bearer ${token}` } })
+  assert.equal((await stream.head()).status, 200)
+  const first = open(((await stream.chunk()) ?? '').trimEnd())
+
+  const other = 'spiffe://test.example/agent/appears'
+  await authority.running.registerWorkload({ id: other, roles: [] }, 'test')
+  let newest = first
+  let beats = 0
+  while (beats === 0 || !newest.state.workloads.some((entry) => entry.id === other)) {
+    const line = ((await stream.chunk()) ?? '').trimEnd()
+    const message = parseTrustMessage(line)
+    assert.ok(!('code' in message))
+    if (message.kind === 'trust-state') newest = open(line)
+    else {
+      const check = { current: newest, trustDomain, now: toSeconds(systemClock()) }
+      const beat = openHeartbeat(message, check)
+      assert.ok(!('code' in beat), JSON.stringify(beat))
+      beats++
+    }
+  }
+  assert.ok(newest.sequence > first.sequence)
+  const ack = await call(client, token, 'POST', '/v1/trust-state/ack', { delegation: newest.delegation, sequence: newest.sequence })
+  assert.equal(ack.status, 204)
+  stream.close()
+  client.close()
+})
+
+test('an admin lists, adds, invites and removes workloads and sees acknowledgements', async () => {
+  const operator = await joined(authority, 'spiffe://test.example/doorward/operator/eve', ['admin'])
+  const token = await ownToken(authority, operator)
+  const client = await RawClient.open(authority.running.addresses.admin, operator)
+  const id = 'spiffe://test.example/agent/made'
+  assert.equal((await call(client, token, 'POST', '/v1/workloads', { id, roles: ['reader'] })).status, 201)
+  assert.equal((await call(client, token, 'POST', '/v1/workloads', { id, roles: [] })).headers['doorward-code'], 'conflict')
+  const listed = await call(client, token, 'GET', '/v1/workloads')
+  assert.ok((listed.json()['workloads'] as { id: string }[]).some((entry) => entry.id === id))
+  const invited = await call(client, token, 'POST', '/v1/join-strings', { id })
+  const string = parseJoinString(String(invited.json()['join_string']))
+  assert.equal(string.rootFingerprint, authority.running.rootFingerprint)
+  assert.equal(string.spiffeId, id)
+  enrolled(id, await tryEnrol(authority, { token: string.token!.reveal() }))
+  assert.equal((await call(client, token, 'DELETE', `/v1/workloads?id=${encodeURIComponent(id)}`)).status, 200)
+  const status = await call(client, token, 'GET', '/v1/status')
+  assert.equal(status.status, 200)
+  assert.ok((status.json()['slots'] as { state: string }[]).some((slot) => slot.state === 'active'))
+  client.close()
+})
+
+test('a removed workload that is registered again can join again within the same second', async () => {
+  const id = 'spiffe://test.example/agent/again'
+  const operator = await joined(authority, 'spiffe://test.example/doorward/operator/bob', ['admin'])
+  await joined(authority, id)
+  const token = await ownToken(authority, operator)
+  const client = await RawClient.open(authority.running.addresses.admin, operator)
+  await call(client, token, 'DELETE', `/v1/workloads?id=${encodeURIComponent(id)}`)
+  client.close()
+  const again = await joined(authority, id)
+  const main = await RawClient.open(authority.running.addresses.main, again)
+  assert.equal((await requestToken(main)).status, 200)
+  main.close()
+})
+
+test('the public listener serves the SPIFFE bundle, liveness and readiness and nothing else', async () => {
+  const client = await RawClient.open(authority.running.addresses.public, null)
+  const bundle = parseTrustBundle(Buffer.from((await client.request('GET', '/v1/trust-bundle')).text), { sha256 })
+  assert.ok(bundle !== null && bundle.x509.length === 1 && bundle.jwt.length === 0)
+  for (const path of ['/livez', '/readyz']) {
+    const answer = await client.request('GET', path)
+    assert.deepEqual([answer.status, answer.text], [200, ''])
+  }
+  assert.equal((await client.request('GET', '/v1/workloads')).status, 404)
+  client.close()
+})
+
+test('no private key lies in the state folder in clear and every file is the owner’s alone', async () => {
+  const { stateDir, keyDir } = authority.folders
+  for (const folder of [stateDir, keyDir]) {
+    const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+    for (const entry of entries) {
+      const path = join(entry.parentPath, entry.name)
+      // A lock holds nothing; its folder is private.
+      if (entry.name.includes('.lock')) continue
+      const { mode } = await stat(path)
+      assert.equal(mode & 0o077, 0, path)
+      if (entry.isFile() && folder === stateDir) {
+        const content = await readFile(path)
+        assert.ok(!content.includes('PRIVATE KEY') && !content.includes(Buffer.from('06072a8648ce3d020106082a8648ce3d030107046d', 'hex')), path)
+      }
+    }
+  }
+})
+
+test('a second start goes on with the same root, keys and registrations and publishes a newer state', async () => {
+  const first = await startTestAuthority()
+  const id = 'spiffe://test.example/agent/stays'
+  const workload = await joined(first, id)
+  const { rootFingerprint, recoveryRoot } = first.running
+  assert.deepEqual([recoveryRoot.created, recoveryRoot.present], [true, true])
+  await first.stop()
+  const second = await startTestAuthority({ folders: first.folders })
+  assert.equal(second.running.rootFingerprint, rootFingerprint)
+  assert.equal(second.running.recoveryRoot.created, false)
+  const client = await RawClient.open(second.running.addresses.main, workload)
+  assert.equal((await requestToken(client)).status, 200)
+  client.close()
+  await second.stop()
+  await removeFolders(first.folders)
+})
