@@ -2,14 +2,30 @@
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { anchorName, buildCertificate, epochSeconds, keyIdOf, newSerial, parseSpiffeId, svidTemplate } from '@doorward/core'
+import {
+  anchorName,
+  buildCertificate,
+  epochSeconds,
+  keyIdOf,
+  newSerial,
+  parseSpiffeId,
+  svidTemplate,
+} from '@doorward/core'
 import { generateP256, randomBytes, sha256 } from '@doorward/sdk'
 import { RawClient } from '../fixtures/authority/raw-client.ts'
 import type { RawAnswer } from '../fixtures/authority/raw-client.ts'
 import { publicUrl, removeFolders, startTestAuthority, trustDomain } from '../fixtures/authority/running.ts'
 import type { TestAuthority } from '../fixtures/authority/running.ts'
 import { stolenCertificate } from '../fixtures/authority/stolen-anchor.ts'
-import { call, joined, ownToken, requestRenewal, requestToken, selfSigned, tokenFor } from '../fixtures/authority/workload.ts'
+import {
+  call,
+  joined,
+  ownToken,
+  requestRenewal,
+  requestToken,
+  selfSigned,
+  tokenFor,
+} from '../fixtures/authority/workload.ts'
 import type { Workload } from '../fixtures/authority/workload.ts'
 
 let authority: TestAuthority
@@ -30,7 +46,11 @@ function codeOf(answer: RawAnswer): string | undefined {
   return answer.headers['doorward-code']
 }
 
-async function withClient<T>(listener: 'main' | 'admin', who: Workload, run: (client: RawClient) => Promise<T>): Promise<T> {
+async function withClient<T>(
+  listener: 'main' | 'admin',
+  who: Workload,
+  run: (client: RawClient) => Promise<T>,
+): Promise<T> {
   const client = await RawClient.open(authority.running.addresses[listener], who)
   try {
     return await run(client)
@@ -59,9 +79,15 @@ test('a token request of another form is refused', async () => {
     ['content_type', { 'content-type': 'application/json' }, good],
     ['body_too_large', form, `${good}&x=${'x'.repeat(70_000)}`],
   ]
-  assert.equal((await withClient('main', workload, (client) => client.request('POST', '/v1/token', { headers: form, body: good }))).status, 200)
+  assert.equal(
+    (await withClient('main', workload, (client) => client.request('POST', '/v1/token', { headers: form, body: good })))
+      .status,
+    200,
+  )
   for (const [code, headers, body] of bad) {
-    const answer = await withClient('main', workload, (client) => client.request('POST', '/v1/token', { headers, body }))
+    const answer = await withClient('main', workload, (client) =>
+      client.request('POST', '/v1/token', { headers, body }),
+    )
     assert.equal(codeOf(answer), code, body.slice(0, 80))
   }
 })
@@ -97,26 +123,27 @@ test('a certificate of another anchor with the same name fails in the handshake'
 
 test('every route but the token endpoint demands a token, known path or not', async () => {
   await withClient('main', workload, async (client) => {
-    for (const path of ['/v1/trust-state', '/v1/nothing']) assert.equal(codeOf(await client.request('GET', path)), 'token_missing')
+    for (const path of ['/v1/trust-state', '/v1/nothing'])
+      assert.equal(codeOf(await client.request('GET', path)), 'token_missing')
     const token = await tokenFor(client)
-    assert.equal((await call(client, token, 'GET', '/v1/trust-state')).status, 200)
-    assert.equal(codeOf(await call(client, token, 'GET', '/v1/nothing')), 'path_unknown')
-    assert.equal(codeOf(await call(client, token, 'PUT', '/v1/trust-state')), 'http_method')
-    assert.equal(codeOf(await call(client, token, 'GET', '/v1/trust-state?other=1')), 'request_invalid')
+    assert.equal((await call(client, token, 'GET /v1/trust-state')).status, 200)
+    assert.equal(codeOf(await call(client, token, 'GET /v1/nothing')), 'path_unknown')
+    assert.equal(codeOf(await call(client, token, 'PUT /v1/trust-state')), 'http_method')
+    assert.equal(codeOf(await call(client, token, 'GET /v1/trust-state?other=1')), 'request_invalid')
   })
 })
 
 test('a token of another workload is refused on this connection', async () => {
   const stolen = await ownToken(authority, operator)
   await withClient('main', workload, async (client) => {
-    assert.equal(codeOf(await call(client, stolen, 'GET', '/v1/trust-state')), 'token_binding')
+    assert.equal(codeOf(await call(client, stolen, 'GET /v1/trust-state')), 'token_binding')
   })
 })
 
 test('a token for another audience is refused', async () => {
   await withClient('main', workload, async (client) => {
     const token = await tokenFor(client, 'https://gateway.test.example/mcp/files')
-    assert.equal(codeOf(await call(client, token, 'GET', '/v1/trust-state')), 'token_audience')
+    assert.equal(codeOf(await call(client, token, 'GET /v1/trust-state')), 'token_audience')
   })
 })
 
@@ -131,13 +158,17 @@ test('admin routes are refused without the admin role, and no admin route is on 
       ['DELETE', `/v1/workloads?id=${encodeURIComponent(operator.id)}`],
     ]
     for (const [method, path, body] of requests) {
-      const answer = await call(client, token, method, path, body)
+      const answer = await call(client, token, `${method} ${path}`, body)
       assert.deepEqual([answer.status, codeOf(answer)], [403, 'policy_denied'], `${method} ${path}`)
     }
   })
   const admin = await ownToken(authority, operator)
-  await withClient('admin', operator, async (client) => assert.equal((await call(client, admin, 'GET', '/v1/workloads')).status, 200))
-  await withClient('main', operator, async (client) => assert.equal(codeOf(await call(client, admin, 'GET', '/v1/workloads')), 'path_unknown'))
+  await withClient('admin', operator, async (client) =>
+    assert.equal((await call(client, admin, 'GET /v1/workloads')).status, 200),
+  )
+  await withClient('main', operator, async (client) =>
+    assert.equal(codeOf(await call(client, admin, 'GET /v1/workloads')), 'path_unknown'),
+  )
 })
 
 test('registrations that make no sense are refused', async () => {
@@ -152,12 +183,20 @@ test('registrations that make no sense are refused', async () => {
     { id: 'spiffe://test.example/agent/x', roles: [], dns_names: ['*.example'] },
   ]
   await withClient('admin', operator, async (client) => {
-    for (const body of bad) assert.equal(codeOf(await call(client, admin, 'POST', '/v1/workloads', body)), 'request_invalid', JSON.stringify(body))
+    for (const body of bad)
+      assert.equal(
+        codeOf(await call(client, admin, 'POST /v1/workloads', body)),
+        'request_invalid',
+        JSON.stringify(body),
+      )
     const own = 'spiffe://test.example/doorward/authority'
-    assert.equal(codeOf(await call(client, admin, 'DELETE', `/v1/workloads?id=${encodeURIComponent(own)}`)), 'conflict')
+    assert.equal(codeOf(await call(client, admin, `DELETE /v1/workloads?id=${encodeURIComponent(own)}`)), 'conflict')
     const none = 'spiffe://test.example/agent/none'
-    assert.equal(codeOf(await call(client, admin, 'DELETE', `/v1/workloads?id=${encodeURIComponent(none)}`)), 'resource_unknown')
-    assert.equal(codeOf(await call(client, admin, 'POST', '/v1/join-strings', { id: none })), 'resource_unknown')
+    assert.equal(
+      codeOf(await call(client, admin, `DELETE /v1/workloads?id=${encodeURIComponent(none)}`)),
+      'resource_unknown',
+    )
+    assert.equal(codeOf(await call(client, admin, 'POST /v1/join-strings', { id: none })), 'resource_unknown')
   })
 })
 
@@ -168,7 +207,7 @@ test('a renewal is refused when another key gives the proof, when the key is the
     assert.equal(codeOf(await requestRenewal(client, token, { key, proofKey: await generateP256() })), 'proof_invalid')
     assert.equal(codeOf(await requestRenewal(client, token, { key: workload.key })), 'request_invalid')
     const body = { public_key: 'AAAA', proof: 'AAAA' }
-    assert.equal(codeOf(await call(client, token, 'POST', '/v1/renew', body)), 'request_invalid')
+    assert.equal(codeOf(await call(client, token, 'POST /v1/renew', body)), 'request_invalid')
     assert.equal((await requestRenewal(client, token, { key })).status, 200)
   })
 })
@@ -178,13 +217,17 @@ test('a removed workload is refused at once: token, renewal, and its live connec
   const admin = await ownToken(authority, operator)
   const live = await RawClient.open(authority.running.addresses.main, victim)
   const token = await tokenFor(live)
-  assert.equal((await call(live, token, 'GET', '/v1/trust-state')).status, 200)
+  assert.equal((await call(live, token, 'GET /v1/trust-state')).status, 200)
   await withClient('admin', operator, async (client) => {
-    assert.equal((await call(client, admin, 'DELETE', `/v1/workloads?id=${encodeURIComponent(victim.id)}`)).status, 200)
+    assert.equal((await call(client, admin, `DELETE /v1/workloads?id=${encodeURIComponent(victim.id)}`)).status, 200)
   })
   await assert.rejects(requestToken(live))
-  await withClient('main', victim, async (client) => assert.equal(codeOf(await requestToken(client)), 'identity_denied'))
-  await withClient('main', victim, async (client) => assert.equal(codeOf(await call(client, token, 'GET', '/v1/trust-state')), 'identity_denied'))
+  await withClient('main', victim, async (client) =>
+    assert.equal(codeOf(await requestToken(client)), 'identity_denied'),
+  )
+  await withClient('main', victim, async (client) =>
+    assert.equal(codeOf(await call(client, token, 'GET /v1/trust-state')), 'identity_denied'),
+  )
 })
 
 test('a certificate that the anchor signed but nobody logged gets no token', async () => {

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { generateP256 } from '@doorward/sdk'
+import { decodeTrustState, fromBase64url, parseTrustMessage } from '@doorward/core'
+import { generateP256, sha256 } from '@doorward/sdk'
 import { RawClient } from '../fixtures/authority/raw-client.ts'
 import type { RawAnswer } from '../fixtures/authority/raw-client.ts'
 import { removeFolders, startTestAuthority } from '../fixtures/authority/running.ts'
@@ -31,11 +32,15 @@ async function registered(name: string): Promise<string> {
 
 async function liveCertificates(id: string): Promise<number> {
   const client = await RawClient.open(authority.running.addresses.enrol, await selfSigned(await generateP256()))
-  const answer = await client.request('POST', '/v1/enrol', { headers: { 'content-type': 'application/json' }, body: '{"hello":1}' })
+  const answer = await client.request('POST', '/v1/enrol', {
+    headers: { 'content-type': 'application/json' },
+    body: '{"hello":1}',
+  })
   client.close()
-  const { payload } = answer.json()['trust_state'] as unknown as { payload: string }
-  const { issued } = JSON.parse(Buffer.from(payload, 'base64url').toString()) as { issued: { id: string }[] }
-  return issued.filter((entry) => entry.id === id).length
+  const message = parseTrustMessage(JSON.stringify(answer.json()['trust_state']))
+  assert.ok(!('code' in message))
+  const state = decodeTrustState(fromBase64url(message.payload)!, sha256)
+  return state?.issued.filter((entry) => entry.id === id).length ?? 0
 }
 
 test('a join token is good once', async () => {
@@ -98,7 +103,7 @@ test('a token and a machine key die with the registration', async () => {
   const operator = await joined(authority, 'spiffe://test.example/doorward/operator/root', ['admin'])
   const client = await RawClient.open(authority.running.addresses.admin, operator)
   const bearer = await ownToken(authority, operator)
-  assert.equal((await call(client, bearer, 'DELETE', `/v1/workloads?id=${encodeURIComponent(id)}`)).status, 200)
+  assert.equal((await call(client, bearer, `DELETE /v1/workloads?id=${encodeURIComponent(id)}`)).status, 200)
   client.close()
   assert.equal(codeOf((await tryEnrol(authority, { token })).answer), 'join_refused')
   assert.equal(codeOf((await tryEnrol(authority, { id, machineKey: workload.machineKey })).answer), 'join_refused')
@@ -108,12 +113,21 @@ test('enrolment demands a client certificate, one route, POST and strict JSON', 
   const { enrol } = authority.running.addresses
   const bare = await RawClient.open(enrol, null)
   const json = { 'content-type': 'application/json' }
-  assert.equal(codeOf(await bare.request('POST', '/v1/enrol', { headers: json, body: '{"hello":1}' })), 'certificate_missing')
+  assert.equal(
+    codeOf(await bare.request('POST', '/v1/enrol', { headers: json, body: '{"hello":1}' })),
+    'certificate_missing',
+  )
   bare.close()
   const client = await RawClient.open(enrol, await selfSigned(await generateP256()))
   assert.equal((await client.request('POST', '/v1/enrol', { headers: json, body: '{"hello":1}' })).status, 200)
-  assert.equal(codeOf(await client.request('POST', '/v1/enrol', { headers: json, body: '{"hello":2}' })), 'request_invalid')
-  assert.equal(codeOf(await client.request('POST', '/v1/enrol', { headers: json, body: '{"hello":1,"hello":1}' })), 'json_duplicate_key')
+  assert.equal(
+    codeOf(await client.request('POST', '/v1/enrol', { headers: json, body: '{"hello":2}' })),
+    'request_invalid',
+  )
+  assert.equal(
+    codeOf(await client.request('POST', '/v1/enrol', { headers: json, body: '{"hello":1,"hello":1}' })),
+    'json_duplicate_key',
+  )
   assert.equal(codeOf(await client.request('GET', '/v1/enrol')), 'http_method')
   assert.equal(codeOf(await client.request('GET', '/v1/token')), 'path_unknown')
   client.close()

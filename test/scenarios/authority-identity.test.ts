@@ -22,7 +22,18 @@ import { generateP256, importP256, sha256, systemClock } from '@doorward/sdk'
 import { RawClient } from '../fixtures/authority/raw-client.ts'
 import { publicUrl, removeFolders, startTestAuthority, trustDomain } from '../fixtures/authority/running.ts'
 import type { TestAuthority } from '../fixtures/authority/running.ts'
-import { call, enrolled, joined, ownToken, requestRenewal, requestToken, selfSigned, tokenFor, tryEnrol, workloadOf } from '../fixtures/authority/workload.ts'
+import {
+  call,
+  enrolled,
+  joined,
+  ownToken,
+  requestRenewal,
+  requestToken,
+  selfSigned,
+  tokenFor,
+  tryEnrol,
+  workloadOf,
+} from '../fixtures/authority/workload.ts'
 
 let authority: TestAuthority
 
@@ -50,7 +61,10 @@ function open(message: string): OpenedTrustState {
 
 async function hello(): Promise<TrustState> {
   const client = await RawClient.open(authority.running.addresses.enrol, await selfSigned(await generateP256()))
-  const answer = await client.request('POST', '/v1/enrol', { headers: { 'content-type': 'application/json' }, body: '{"hello":1}' })
+  const answer = await client.request('POST', '/v1/enrol', {
+    headers: { 'content-type': 'application/json' },
+    body: '{"hello":1}',
+  })
   client.close()
   return open(JSON.stringify(answer.json()['trust_state'])).state
 }
@@ -65,7 +79,10 @@ function anchorsOf(state: TrustState) {
 
 test('the enrolment greeting brings a trust state under the pinned root, and its anchors issued the server certificate', async () => {
   const client = await RawClient.open(authority.running.addresses.enrol, await selfSigned(await generateP256()))
-  const answer = await client.request('POST', '/v1/enrol', { headers: { 'content-type': 'application/json' }, body: '{"hello":1}' })
+  const answer = await client.request('POST', '/v1/enrol', {
+    headers: { 'content-type': 'application/json' },
+    body: '{"hello":1}',
+  })
   const { state } = open(JSON.stringify(answer.json()['trust_state']))
   const server = readCertificate(client.socket.getPeerX509Certificate()!.raw, { sha256 })
   client.close()
@@ -89,7 +106,13 @@ test('a workload joins, gets a token bound to its certificate, and renews with a
   const state = await hello()
   assert.deepEqual(state.workloads.find((entry) => entry.id === id)?.roles, ['reader'])
   const verdict = verifyToken(token, {
-    expect: { issuer: publicUrl, audience: publicUrl, trustDomain, certificateFingerprint: workload.read.fingerprint, epoch: state.epoch },
+    expect: {
+      issuer: publicUrl,
+      audience: publicUrl,
+      trustDomain,
+      certificateFingerprint: workload.read.fingerprint,
+      epoch: state.epoch,
+    },
     keys: keySetOf(state.tokenKeys, importP256),
     now: toSeconds(systemClock()),
   })
@@ -100,7 +123,11 @@ test('a workload joins, gets a token bound to its certificate, and renews with a
   const renewed = await requestRenewal(client, token, { key: next })
   assert.equal(renewed.status, 200, renewed.text)
   assert.equal(renewed.headers['doorward-code'], 'allowed')
-  const successor = workloadOf(id, { certificate: String(renewed.json()['certificate']), key: next, machineKey: workload.machineKey })
+  const successor = workloadOf(id, {
+    certificate: String(renewed.json()['certificate']),
+    key: next,
+    machineKey: workload.machineKey,
+  })
   assert.deepEqual(successor.read.publicKeySpki, next.spki)
   assert.notEqual(successor.read.serial, workload.read.serial)
   client.close()
@@ -144,7 +171,10 @@ test('the trust stream gives the full state at once, every change, signed heartb
     }
   }
   assert.ok(newest.sequence > first.sequence)
-  const ack = await call(client, token, 'POST', '/v1/trust-state/ack', { delegation: newest.delegation, sequence: newest.sequence })
+  const ack = await call(client, token, 'POST /v1/trust-state/ack', {
+    delegation: newest.delegation,
+    sequence: newest.sequence,
+  })
   assert.equal(ack.status, 204)
   stream.close()
   client.close()
@@ -155,17 +185,20 @@ test('an admin lists, adds, invites and removes workloads and sees acknowledgeme
   const token = await ownToken(authority, operator)
   const client = await RawClient.open(authority.running.addresses.admin, operator)
   const id = 'spiffe://test.example/agent/made'
-  assert.equal((await call(client, token, 'POST', '/v1/workloads', { id, roles: ['reader'] })).status, 201)
-  assert.equal((await call(client, token, 'POST', '/v1/workloads', { id, roles: [] })).headers['doorward-code'], 'conflict')
-  const listed = await call(client, token, 'GET', '/v1/workloads')
+  assert.equal((await call(client, token, 'POST /v1/workloads', { id, roles: ['reader'] })).status, 201)
+  assert.equal(
+    (await call(client, token, 'POST /v1/workloads', { id, roles: [] })).headers['doorward-code'],
+    'conflict',
+  )
+  const listed = await call(client, token, 'GET /v1/workloads')
   assert.ok((listed.json()['workloads'] as { id: string }[]).some((entry) => entry.id === id))
-  const invited = await call(client, token, 'POST', '/v1/join-strings', { id })
+  const invited = await call(client, token, 'POST /v1/join-strings', { id })
   const string = parseJoinString(String(invited.json()['join_string']))
   assert.equal(string.rootFingerprint, authority.running.rootFingerprint)
   assert.equal(string.spiffeId, id)
   enrolled(id, await tryEnrol(authority, { token: string.token!.reveal() }))
-  assert.equal((await call(client, token, 'DELETE', `/v1/workloads?id=${encodeURIComponent(id)}`)).status, 200)
-  const status = await call(client, token, 'GET', '/v1/status')
+  assert.equal((await call(client, token, `DELETE /v1/workloads?id=${encodeURIComponent(id)}`)).status, 200)
+  const status = await call(client, token, 'GET /v1/status')
   assert.equal(status.status, 200)
   assert.ok((status.json()['slots'] as { state: string }[]).some((slot) => slot.state === 'active'))
   client.close()
@@ -177,7 +210,7 @@ test('a removed workload that is registered again can join again within the same
   await joined(authority, id)
   const token = await ownToken(authority, operator)
   const client = await RawClient.open(authority.running.addresses.admin, operator)
-  await call(client, token, 'DELETE', `/v1/workloads?id=${encodeURIComponent(id)}`)
+  await call(client, token, `DELETE /v1/workloads?id=${encodeURIComponent(id)}`)
   client.close()
   const again = await joined(authority, id)
   const main = await RawClient.open(authority.running.addresses.main, again)
@@ -209,7 +242,11 @@ test('no private key lies in the state folder in clear and every file is the own
       assert.equal(mode & 0o077, 0, path)
       if (entry.isFile() && folder === stateDir) {
         const content = await readFile(path)
-        assert.ok(!content.includes('PRIVATE KEY') && !content.includes(Buffer.from('06072a8648ce3d020106082a8648ce3d030107046d', 'hex')), path)
+        assert.ok(
+          !content.includes('PRIVATE KEY') &&
+            !content.includes(Buffer.from('06072a8648ce3d020106082a8648ce3d030107046d', 'hex')),
+          path,
+        )
       }
     }
   }

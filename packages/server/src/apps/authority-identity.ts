@@ -14,7 +14,8 @@ export class OwnIdentity {
   readonly #authority: Authority
   readonly #clock: Clock
   readonly #chance: () => number
-  #held: { readonly certificate: Uint8Array; readonly privateKey: KeyObject; readonly renewAt: EpochMillis } | null = null
+  #held: { readonly certificate: Uint8Array; readonly privateKey: KeyObject; readonly renewAt: EpochMillis } | null =
+    null
 
   /** `chance` is uniform in [0, 1). */
   constructor(authority: Authority, clock: Clock, chance: () => number) {
@@ -34,7 +35,10 @@ export class OwnIdentity {
     const spki = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }))
     const issued = await this.#authority.issueOwn(spki)
     if (isAuthorityRefusal(issued)) {
-      throw new DoorwardError('own_identity', `the authority has no certificate of its own: ${issued.code}: ${issued.explanation}`)
+      throw new DoorwardError(
+        'own_identity',
+        `the authority has no certificate of its own: ${issued.code}: ${issued.explanation}`,
+      )
     }
     const now = this.#clock()
     const half = (toMillis(issued.notAfter) - now) / 2

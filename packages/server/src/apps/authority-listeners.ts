@@ -52,13 +52,22 @@ const clientCertificates = { main: 'required', admin: 'required', enrol: 'self-s
 const names: readonly ListenerName[] = ['main', 'admin', 'enrol', 'public']
 
 /** Opens all four; what was opened is given to `stack`. Throws `port_in_use`, `address_unavailable`, `tls_material_invalid`. */
-export async function openListeners(parts: ListenerParts, stack: AsyncDisposableStack, graceMilliseconds: number): Promise<Listeners> {
+export async function openListeners(
+  parts: ListenerParts,
+  stack: AsyncDisposableStack,
+  graceMilliseconds: number,
+): Promise<Listeners> {
   const open = async (name: ListenerName): Promise<Listener> => {
     const listener = await openListener(listenerOptions(name, parts))
     stack.defer(() => listener.close(graceMilliseconds))
     return listener
   }
-  return { main: await open('main'), admin: await open('admin'), enrol: await open('enrol'), public: await open('public') }
+  return {
+    main: await open('main'),
+    admin: await open('admin'),
+    enrol: await open('enrol'),
+    public: await open('public'),
+  }
 }
 
 function listenerOptions(name: ListenerName, parts: ListenerParts): ListenerOptions {
@@ -77,7 +86,8 @@ function listenerOptions(name: ListenerName, parts: ListenerParts): ListenerOpti
     clock,
     monotonic: () => performance.now(),
     onExchange: exchangeFor(name, parts),
-    onRefusedHandshake: ({ remoteAddress, reason }) => pipeline.dependencies.refusals.count({ source: remoteAddress, reason }),
+    onRefusedHandshake: ({ remoteAddress, reason }) =>
+      pipeline.dependencies.refusals.count({ source: remoteAddress, reason }),
   }
 }
 
@@ -114,7 +124,12 @@ function bundleOf({ authority, sha256 }: ListenerParts): string {
     const read = readCertificate(certificate, { sha256 })
     return 'problem' in read ? [] : [read]
   })
-  return encodeTrustBundle({ sequence: BigInt(state.sequence), refreshHintSeconds: REFRESH_HINT_SECONDS, x509, jwt: [] })
+  return encodeTrustBundle({
+    sequence: BigInt(state.sequence),
+    refreshHintSeconds: REFRESH_HINT_SECONDS,
+    x509,
+    jwt: [],
+  })
 }
 
 /** New connections get the new material. */

@@ -52,7 +52,11 @@ export interface AuthorityState {
 const LOG_KEY = 'log'
 
 /** Opens or founds the state; what was opened is given to `stack`. Throws the codes of state folder, key file, custody, store and record. */
-export async function openAuthorityState(places: StatePlaces, tools: StateTools, stack: AsyncDisposableStack): Promise<AuthorityState> {
+export async function openAuthorityState(
+  places: StatePlaces,
+  tools: StateTools,
+  stack: AsyncDisposableStack,
+): Promise<AuthorityState> {
   const { stateDir, keyDir, trustDomain } = places
   const folder = await openStateFolder({
     folder: stateDir,
@@ -81,7 +85,12 @@ interface Founding {
 }
 
 /** Root first, then the domain that pins it; a crash in between leaves a root that the next start takes up. */
-async function openDomain({ places, tools, store, folder }: Founding): Promise<Pick<AuthorityState, 'root' | 'rootFile' | 'rootFingerprint'>> {
+async function openDomain({
+  places,
+  tools,
+  store,
+  folder,
+}: Founding): Promise<Pick<AuthorityState, 'root' | 'rootFile' | 'rootFingerprint'>> {
   const { keyDir, trustDomain } = places
   const rootFile = join(keyDir, 'recovery-root.pem')
   const held = await store.domain.read()
@@ -97,7 +106,9 @@ async function openDomain({ places, tools, store, folder }: Founding): Promise<P
 }
 
 async function openLogKey(keys: KeyCustody, folder: StateFolder): Promise<LogKey> {
-  const key = folder.founded ? await keys.need(LOG_KEY, 'ed25519') : ((await keys.open(LOG_KEY, 'ed25519')) ?? (await keys.create(LOG_KEY, 'ed25519')))
+  const key = folder.founded
+    ? await keys.need(LOG_KEY, 'ed25519')
+    : ((await keys.open(LOG_KEY, 'ed25519')) ?? (await keys.create(LOG_KEY, 'ed25519')))
   return logKeyOf(key)
 }
 
@@ -109,7 +120,11 @@ function logKeyOf(key: SigningKey): LogKey {
   return { sign: key, verify, publicKey }
 }
 
-async function openLog({ stateDir, keyDir, trustDomain }: StatePlaces, tools: StateTools, signKey: LogKey): Promise<FileRecord> {
+async function openLog(
+  { stateDir, keyDir, trustDomain }: StatePlaces,
+  tools: StateTools,
+  signKey: LogKey,
+): Promise<FileRecord> {
   const origin = `${trustDomain}/authority`
   const dir = join(stateDir, 'record')
   await mkdir(dir, { recursive: true, mode: 0o700 })

@@ -52,7 +52,17 @@ export async function openTrust(parts: TrustParts): Promise<OpenedTrust> {
   const { signKey } = await generateP256()
   const { issuer, allowedAudience, enrolAddress } = parts
   const { rootFingerprint } = state
-  const authority = new Authority({ context, slots, publisher, audience, issuer, allowedAudience, enrolAddress, rootFingerprint, throwawayKey: signKey })
+  const authority = new Authority({
+    context,
+    slots,
+    publisher,
+    audience,
+    issuer,
+    allowedAudience,
+    enrolAddress,
+    rootFingerprint,
+    throwawayKey: signKey,
+  })
   return { authority, slots, publisher, holder, delegateAgain }
 }
 

@@ -99,7 +99,10 @@ const READY_SECONDS = 15
  * Starts an authority. Throws the codes of the state folder (`state_*`), key file (`key_*`), recovery root (`root_*`),
  * store (`store_*`), record (`record_*`), `delegation_expired`, and of the listeners (`port_in_use`, …).
  */
-export async function startAuthority(settings: AuthoritySettings, options: AuthorityOptions): Promise<RunningAuthority> {
+export async function startAuthority(
+  settings: AuthoritySettings,
+  options: AuthorityOptions,
+): Promise<RunningAuthority> {
   await using stack = new AsyncDisposableStack()
   const clock = options.clock ?? systemClock
   const state = await openAuthorityState(settings, { clock, random: randomBytes, sha256 }, stack)
@@ -108,7 +111,8 @@ export async function startAuthority(settings: AuthoritySettings, options: Autho
 }
 
 async function stopOn({ signal, report }: AuthorityOptions, stack: AsyncDisposableStack): Promise<void> {
-  if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+  if (!signal.aborted)
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
   try {
     await stack.disposeAsync()
   } catch (error) {
@@ -132,7 +136,14 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   const bound = { enrolAddress: '' }
   const { publicUrl: issuer } = settings
   const allowedAudience = (audience: string) => audience === issuer || settings.allowedAudience(audience)
-  const trust = await openTrust({ context, state, clock, issuer, allowedAudience, enrolAddress: () => bound.enrolAddress })
+  const trust = await openTrust({
+    context,
+    state,
+    clock,
+    issuer,
+    allowedAudience,
+    enrolAddress: () => bound.enrolAddress,
+  })
   const { authority, publisher, holder } = trust
   if (publisher.delegation.due) warnOfDelegation(starting)
   const own = new OwnIdentity(authority, clock, systemRuntime.chance)
@@ -145,7 +156,14 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   await state.folder.complete()
   const refresh = () => updateListeners(listeners, own.material())
   const onProblem = (error: unknown) => options.report({ type: 'problem', error })
-  const maintenance = { ...trust, context, own, onOwnCertificate: refresh, onDelegationDue: () => warnOfDelegation(starting), onProblem }
+  const maintenance = {
+    ...trust,
+    context,
+    own,
+    onOwnCertificate: refresh,
+    onDelegationDue: () => warnOfDelegation(starting),
+    onProblem,
+  }
   loops.start((signal) => maintain(maintenance, signal))
   loops.start((signal) => pipeline.dependencies.refusals.run(signal))
   return describe(starting, authority, listeners)
@@ -201,7 +219,12 @@ async function pipelineOf({ settings, clock, state }: Starting, holder: TrustHol
     limiter: new MemoryRateLimiter({ monotonic: () => performance.now() }),
     importP256,
     known: new KnownIdentities(),
-    settings: { issuer: publicUrl, staleness, perUser: security.perUser, mirrorWaitMilliseconds: MIRROR_WAIT_MILLISECONDS },
+    settings: {
+      issuer: publicUrl,
+      staleness,
+      perUser: security.perUser,
+      mirrorWaitMilliseconds: MIRROR_WAIT_MILLISECONDS,
+    },
     decisions,
     log: state.record,
     refusals: new RefusalCounter({ record: state.record, clock }),
@@ -248,7 +271,12 @@ function describe({ state }: Starting, authority: Authority, listeners: Listener
   const { rootFile, rootFingerprint, root, record, logKey, folder } = state
   const { origin } = record.stats()
   return {
-    addresses: { main: listeners.main.address, admin: listeners.admin.address, enrol: listeners.enrol.address, public: listeners.public.address },
+    addresses: {
+      main: listeners.main.address,
+      admin: listeners.admin.address,
+      enrol: listeners.enrol.address,
+      public: listeners.public.address,
+    },
     rootFingerprint,
     recoveryRoot: { path: rootFile, present: root !== null, created: !folder.founded },
     record: { origin, verifierKey: formatVerifierKey(verifierKey(sha256, origin, logKey.publicKey)) },
@@ -266,7 +294,10 @@ function expectAllowed<T extends object>(result: T | AuthorityRefusal): T {
 
 /** Names for clients that dial by name; identity is the SPIFFE ID alone. */
 function ownRegistration({ trustDomain, listeners, publicUrl }: AuthoritySettings): NewRegistration {
-  const hosts = new Set([...Object.values(listeners).map(({ host }) => host), new URL(publicUrl).hostname.replaceAll(/^\[|\]$/g, '')])
+  const hosts = new Set([
+    ...Object.values(listeners).map(({ host }) => host),
+    new URL(publicUrl).hostname.replaceAll(/^\[|\]$/g, ''),
+  ])
   const addresses = [...hosts].filter((host) => isIP(host) !== 0)
   const loopback = addresses.some((address) => address === '127.0.0.1' || address === '::1') ? ['localhost'] : []
   return {

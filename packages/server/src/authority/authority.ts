@@ -37,7 +37,12 @@ export interface AuthorityStatus {
   readonly delegationExpiresAt: EpochSeconds
   readonly sequence: number
   readonly epoch: number
-  readonly slots: readonly { readonly purpose: string; readonly keyId: string; readonly state: string; readonly notAfter: EpochSeconds }[]
+  readonly slots: readonly {
+    readonly purpose: string
+    readonly keyId: string
+    readonly state: string
+    readonly notAfter: EpochSeconds
+  }[]
   readonly workloads: number
   readonly certificates: number
   readonly acks: readonly TrustAck[]
@@ -130,7 +135,13 @@ export class Authority {
 
   #issuing(): IssueDependencies {
     const { context, slots, publisher, throwawayKey } = this.#parts
-    return { context, slots, throwawayKey, publish: () => publisher.publish(), deniedBefore: (id) => this.#deniedBefore(id) }
+    return {
+      context,
+      slots,
+      throwawayKey,
+      publish: () => publisher.publish(),
+      deniedBefore: (id) => this.#deniedBefore(id),
+    }
   }
 
   #change(by: string): { readonly by: string; readonly publish: () => Promise<void> } {

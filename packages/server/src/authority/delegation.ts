@@ -45,7 +45,11 @@ export async function holdDelegation(context: AuthorityContext, root: RootAtHand
 }
 
 /** Key first, then the delegation that names it, then the old key goes; a crash leaves a key too many, never one too few. */
-async function delegate(context: AuthorityContext, root: RootAtHand, before: StoredDelegation | null): Promise<HeldDelegation> {
+async function delegate(
+  context: AuthorityContext,
+  root: RootAtHand,
+  before: StoredDelegation | null,
+): Promise<HeldDelegation> {
   const { store, custody, log, random, trustDomain } = context
   await checkRoot(context, root)
   const version = (before?.version ?? 0) + 1
@@ -57,7 +61,9 @@ async function delegate(context: AuthorityContext, root: RootAtHand, before: Sto
   await log.append({ kind: 'trust', body: { change: 'delegation', version, expires_at: expiresAt } })
   const stored = { version, keyName, expiresAt, message: JSON.stringify(signed) }
   if (!(await store.trust.delegate(stored))) {
-    throw new DoorwardError('delegation_raced', 'another authority has delegated at the same time', { next: 'start again' })
+    throw new DoorwardError('delegation_raced', 'another authority has delegated at the same time', {
+      next: 'start again',
+    })
   }
   for (const name of await custody.names()) {
     if (name.startsWith(KEY_PREFIX) && name !== keyName) await custody.destroy(name)

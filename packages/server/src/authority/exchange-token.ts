@@ -1,6 +1,14 @@
 /** Access tokens by client credentials: one allowed audience, bound to the certificate of the connection (RFC 6749 §4.4, RFC 8705, RFC 8707). */
 
-import { backdatingSeconds, epochClaim, epochSeconds, mintToken, Secret, toBase64url, tokenLimits } from '@doorward/core'
+import {
+  backdatingSeconds,
+  epochClaim,
+  epochSeconds,
+  mintToken,
+  Secret,
+  toBase64url,
+  tokenLimits,
+} from '@doorward/core'
 import type { AccessTokenClaims, EpochSeconds } from '@doorward/core'
 import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
@@ -33,7 +41,10 @@ export interface MintedToken {
 }
 
 /** Mints one token; on record with its id, never with its text. Refusals: `audience_unknown`, `authority_unready`. */
-export async function exchangeToken(dependencies: TokenDependencies, request: TokenRequest): Promise<MintedToken | AuthorityRefusal> {
+export async function exchangeToken(
+  dependencies: TokenDependencies,
+  request: TokenRequest,
+): Promise<MintedToken | AuthorityRefusal> {
   const { context, slots, issuer, allowedAudience, deniedBefore } = dependencies
   if (!allowedAudience(request.audience)) {
     return refuse('audience_unknown', `no audience ${JSON.stringify(request.audience.slice(0, 200))}`)
@@ -42,7 +53,9 @@ export async function exchangeToken(dependencies: TokenDependencies, request: To
   const active = slots.tokenKey(now)
   if (active === null) return refuse('authority_unready', 'no token key can sign now')
   const iat = epochSeconds(Math.max(now, deniedBefore(request.id)))
-  const exp = epochSeconds(Math.min(iat + tokenLimits.lifetimeSeconds, request.certificateNotAfter, active.slot.notAfter))
+  const exp = epochSeconds(
+    Math.min(iat + tokenLimits.lifetimeSeconds, request.certificateNotAfter, active.slot.notAfter),
+  )
   if (exp <= now) return refuse('authority_unready', 'the certificate or the token key ends now')
   const claims: AccessTokenClaims = {
     iss: issuer,
@@ -58,7 +71,14 @@ export async function exchangeToken(dependencies: TokenDependencies, request: To
   }
   await context.log.append({
     kind: 'issuance',
-    body: { phase: 'token', token: claims.jti, id: claims.sub, audience: claims.aud, certificate: request.certificateFingerprint, expires_at: exp },
+    body: {
+      phase: 'token',
+      token: claims.jti,
+      id: claims.sub,
+      audience: claims.aud,
+      certificate: request.certificateFingerprint,
+      expires_at: exp,
+    },
   })
   const token = await mintToken(claims, { kid: active.slot.keyId, signKey: active.key })
   return { token: new Secret(token), expiresInSeconds: exp - now }

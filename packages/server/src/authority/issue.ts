@@ -60,13 +60,17 @@ export const issuanceLimits: IssuanceLimits = { perIdentity: 256, total: 90_000 
 const SHORTEST_SECONDS = 60
 
 /** Issues one certificate. Refusals: `identity_unregistered`, `authority_unready`, `limit_user`. Throws what store, record and custody throw. */
-export async function issueCertificate(dependencies: IssueDependencies, request: IssueRequest): Promise<IssuedCertificate | AuthorityRefusal> {
+export async function issueCertificate(
+  dependencies: IssueDependencies,
+  request: IssueRequest,
+): Promise<IssuedCertificate | AuthorityRefusal> {
   const { context, slots } = dependencies
   const registration = await context.store.registrations.find(request.id)
   if (registration === null) return refuse('identity_unregistered', `${request.id} is not registered`)
   const now = nowSeconds(context)
   const anchor = slots.anchor(now)
-  if (anchor === null || anchor.slot.notAfter - now < SHORTEST_SECONDS) return refuse('authority_unready', 'no anchor can sign now')
+  if (anchor === null || anchor.slot.notAfter - now < SHORTEST_SECONDS)
+    return refuse('authority_unready', 'no anchor can sign now')
   const template = templateFor(dependencies, { registration, anchor, publicKey: request.publicKey, now })
   await lint(dependencies, template)
   const intent = intentOf(context, { request, template, anchor, now })
@@ -101,13 +105,24 @@ async function complete(dependencies: IssueDependencies, work: Work): Promise<Is
   }
 }
 
-async function signAndRelease(dependencies: IssueDependencies, work: Work): Promise<IssuedCertificate | AuthorityRefusal> {
+async function signAndRelease(
+  dependencies: IssueDependencies,
+  work: Work,
+): Promise<IssuedCertificate | AuthorityRefusal> {
   const { context } = dependencies
   const { intent, template, anchor } = work
   const { serial, id, notAfter } = intent
   await context.log.append({
     kind: 'issuance',
-    body: { phase: 'intent', serial, id, occasion: work.occasion, anchor: intent.anchorKeyId, public_key: intent.publicKeyHash, not_after: notAfter },
+    body: {
+      phase: 'intent',
+      serial,
+      id,
+      occasion: work.occasion,
+      anchor: intent.anchorKeyId,
+      public_key: intent.publicKeyHash,
+      not_after: notAfter,
+    },
   })
   const certificate = await buildCertificate(template, anchor.key)
   const { fingerprint } = inspect(context, { certificate, intent, anchor, template })
@@ -149,7 +164,10 @@ interface Content {
 }
 
 /** A certificate that follows a denial of its identity is dated at or after it, or it would be refused itself. */
-function templateFor({ context, deniedBefore }: IssueDependencies, { registration, anchor, publicKey, now }: Content): CertificateTemplate {
+function templateFor(
+  { context, deniedBefore }: IssueDependencies,
+  { registration, anchor, publicKey, now }: Content,
+): CertificateTemplate {
   const issuedAt = Math.max(now, deniedBefore(registration.id))
   return svidTemplate({
     spiffeId: parseSpiffeId(registration.id),
@@ -165,7 +183,12 @@ function templateFor({ context, deniedBefore }: IssueDependencies, { registratio
 
 function intentOf(
   context: AuthorityContext,
-  work: { readonly request: IssueRequest; readonly template: CertificateTemplate; readonly anchor: ActiveAnchor; readonly now: EpochSeconds },
+  work: {
+    readonly request: IssueRequest
+    readonly template: CertificateTemplate
+    readonly anchor: ActiveAnchor
+    readonly now: EpochSeconds
+  },
 ): IssuanceIntent {
   const { template, request, now } = work
   return {

@@ -39,7 +39,10 @@ export async function createJoinString(
   const createdAt = nowSeconds(context)
   const expiresAt = epochSeconds(createdAt + joinTokenSeconds)
   await context.log.append({ kind: 'admin', body: { change: 'join-string.create', id, by, expires_at: expiresAt } })
-  const added = await context.store.joins.addToken({ hash: hashOf(context, token), id, createdAt, expiresAt }, MAX_TOKENS)
+  const added = await context.store.joins.addToken(
+    { hash: hashOf(context, token), id, createdAt, expiresAt },
+    MAX_TOKENS,
+  )
   if (added === 'unregistered') return refuse('resource_unknown', `${id} is not registered`)
   if (added === 'full') return refuse('conflict', 'too many join tokens wait to be used')
   const joinString = encodeJoinString({
@@ -81,24 +84,36 @@ export interface ExaminedEnrolment {
 }
 
 /** Judges without consuming anything. Every refusal is `join_refused`; only the explanation tells why. */
-export async function examineEnrolment(context: AuthorityContext, request: EnrolRequest): Promise<ExaminedEnrolment | AuthorityRefusal> {
+export async function examineEnrolment(
+  context: AuthorityContext,
+  request: EnrolRequest,
+): Promise<ExaminedEnrolment | AuthorityRefusal> {
   if (!proves(request.machineKey, request.exported, request.machineProof, context.importP256)) {
     return refuse('join_refused', 'expected a proof by the machine key over this connection')
   }
   return request.token === null ? examineReturn(context, request) : examineToken(context, request, request.token)
 }
 
-async function examineToken(context: AuthorityContext, request: EnrolRequest, token: Secret): Promise<ExaminedEnrolment | AuthorityRefusal> {
+async function examineToken(
+  context: AuthorityContext,
+  request: EnrolRequest,
+  token: Secret,
+): Promise<ExaminedEnrolment | AuthorityRefusal> {
   const tokenHash = hashOf(context, token.reveal())
   const known = await context.store.joins.findToken(tokenHash)
   if (known === null) return refuse('join_refused', 'the token is unknown')
   if (known.usedAt !== null) return refuse('join_refused', `the token for ${known.id} was used at ${known.usedAt}`)
-  if (known.expiresAt <= nowSeconds(context)) return refuse('join_refused', `the token for ${known.id} ended at ${known.expiresAt}`)
-  if (request.id !== null && request.id !== known.id) return refuse('join_refused', `the token is for ${known.id}, not for ${request.id}`)
+  if (known.expiresAt <= nowSeconds(context))
+    return refuse('join_refused', `the token for ${known.id} ended at ${known.expiresAt}`)
+  if (request.id !== null && request.id !== known.id)
+    return refuse('join_refused', `the token is for ${known.id}, not for ${request.id}`)
   return { id: known.id, request, tokenHash }
 }
 
-async function examineReturn(context: AuthorityContext, request: EnrolRequest): Promise<ExaminedEnrolment | AuthorityRefusal> {
+async function examineReturn(
+  context: AuthorityContext,
+  request: EnrolRequest,
+): Promise<ExaminedEnrolment | AuthorityRefusal> {
   if (request.id === null) return refuse('join_refused', 'neither a token nor an id was given')
   const bound = await context.store.joins.findMachineKey(request.id)
   if (bound === null) return refuse('join_refused', `no machine key is bound to ${request.id}`)
@@ -115,8 +130,16 @@ export async function completeEnrolment(
 ): Promise<IssuedCertificate | AuthorityRefusal> {
   const { context } = dependencies
   if (tokenHash !== null) {
-    const redeemed = await context.store.joins.redeem({ hash: tokenHash, machineKey: request.machineKey, now: nowSeconds(context) })
+    const redeemed = await context.store.joins.redeem({
+      hash: tokenHash,
+      machineKey: request.machineKey,
+      now: nowSeconds(context),
+    })
     if (redeemed.outcome !== 'redeemed') return refuse('join_refused', `the token for ${id} is ${redeemed.outcome}`)
   }
-  return issueCertificate(dependencies, { id, publicKey: request.publicKey, occasion: tokenHash === null ? 'return' : 'join' })
+  return issueCertificate(dependencies, {
+    id,
+    publicKey: request.publicKey,
+    occasion: tokenHash === null ? 'return' : 'join',
+  })
 }

@@ -1,6 +1,17 @@
 /** The keys that sign certificates and tokens, moved through their slots by the schedule. */
 
-import { anchorName, anchorTemplate, backdatingSeconds, buildCertificate, DoorwardError, epochSeconds, hex, jwkThumbprint, keyIdOf, newSerial } from '@doorward/core'
+import {
+  anchorName,
+  anchorTemplate,
+  backdatingSeconds,
+  buildCertificate,
+  DoorwardError,
+  epochSeconds,
+  hex,
+  jwkThumbprint,
+  keyIdOf,
+  newSerial,
+} from '@doorward/core'
 import type { EpochSeconds, IssuerName } from '@doorward/core'
 import type { AuthorityContext } from './context.ts'
 import type { CustodyKey, KeySlot, SlotPurpose } from './ports.ts'
@@ -55,7 +66,9 @@ export class KeySlots {
   async sweep(): Promise<void> {
     const { store, custody, instance } = this.#context
     const slots = await store.slots.list()
-    const needed = new Set(slots.filter((slot) => slot.authority === instance && slot.state !== 'retired').map((slot) => slot.keyName))
+    const needed = new Set(
+      slots.filter((slot) => slot.authority === instance && slot.state !== 'retired').map((slot) => slot.keyName),
+    )
     for (const name of await custody.names()) {
       const ours = purposes.some((purpose) => name.startsWith(`${purpose}-`))
       if (ours && !needed.has(name)) await custody.destroy(name)
@@ -119,13 +132,27 @@ export class KeySlots {
     const certificate = purpose === 'anchor' ? await this.#selfSigned(key, keyId, { now, notAfter }) : null
     await log.append({ kind: 'trust', body: { change: `${purpose}.prepare`, key_id: keyId, not_after: notAfter } })
     const slot: KeySlot = {
-      ...{ purpose, keyName, keyId, authority: instance, state: 'prepared', jwk: key.jwk, certificate, notAfter },
-      ...{ preparedAt: now, publishedAt: null, activatedAt: null, retiredAt: null },
+      purpose,
+      keyName,
+      keyId,
+      authority: instance,
+      state: 'prepared',
+      jwk: key.jwk,
+      certificate,
+      notAfter,
+      preparedAt: now,
+      publishedAt: null,
+      activatedAt: null,
+      retiredAt: null,
     }
     await store.slots.prepare(slot)
   }
 
-  #selfSigned(key: CustodyKey, keyId: string, times: { readonly now: EpochSeconds; readonly notAfter: EpochSeconds }): Promise<Uint8Array> {
+  #selfSigned(
+    key: CustodyKey,
+    keyId: string,
+    times: { readonly now: EpochSeconds; readonly notAfter: EpochSeconds },
+  ): Promise<Uint8Array> {
     const { trustDomain, random } = this.#context
     const template = anchorTemplate({
       trustDomain,

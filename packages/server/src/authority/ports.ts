@@ -74,7 +74,11 @@ export interface JoinStore {
   /** The token as it stands; null when unknown. Decides nothing: only `redeem` does. */
   findToken(hash: string): Promise<(JoinToken & { readonly usedAt: EpochSeconds | null }) | null>
   /** Consumes the token exactly once and binds the machine key. Among any number of concurrent callers one gets `redeemed`. */
-  redeem(redemption: Redemption): Promise<{ readonly outcome: 'redeemed'; readonly id: string } | { readonly outcome: 'unknown' | 'used' | 'expired' }>
+  redeem(
+    redemption: Redemption,
+  ): Promise<
+    { readonly outcome: 'redeemed'; readonly id: string } | { readonly outcome: 'unknown' | 'used' | 'expired' }
+  >
   findMachineKey(id: string): Promise<MachineKey | null>
 }
 

@@ -42,11 +42,15 @@ export function registrationProblem(registration: NewRegistration, trustDomain: 
   if ('problem' in id) return `the id is ${id.problem}`
   if (id.trustDomain !== trustDomain || id.segments.length === 0) return `expected an id below spiffe://${trustDomain}/`
   const { roles, ttlSeconds = defaultTtlSeconds, dnsNames = [], ipAddresses = [] } = registration
-  if (roles.length > trustStateLimits.rolesPerWorkload || new Set(roles).size !== roles.length) return 'expected at most 64 distinct roles'
+  if (roles.length > trustStateLimits.rolesPerWorkload || new Set(roles).size !== roles.length)
+    return 'expected at most 64 distinct roles'
   if (!roles.every((role) => ROLE.test(role))) return 'expected role names of A-Z a-z 0-9 . _ -'
-  if (!Number.isInteger(ttlSeconds) || ttlSeconds < ttl.least || ttlSeconds > ttl.most) return `expected a lifetime of ${ttl.least} to ${ttl.most} s`
-  if (dnsNames.length > MAX_NAMES || !dnsNames.every((name) => DNS_NAME.test(name))) return 'expected at most 16 lowercase DNS names'
-  if (ipAddresses.length > MAX_NAMES || !ipAddresses.every((address) => isIP(address) !== 0)) return 'expected at most 16 IP addresses'
+  if (!Number.isInteger(ttlSeconds) || ttlSeconds < ttl.least || ttlSeconds > ttl.most)
+    return `expected a lifetime of ${ttl.least} to ${ttl.most} s`
+  if (dnsNames.length > MAX_NAMES || !dnsNames.every((name) => DNS_NAME.test(name)))
+    return 'expected at most 16 lowercase DNS names'
+  if (ipAddresses.length > MAX_NAMES || !ipAddresses.every((address) => isIP(address) !== 0))
+    return 'expected at most 16 IP addresses'
   return null
 }
 
@@ -62,11 +66,18 @@ function complete(context: AuthorityContext, registration: NewRegistration): Reg
 }
 
 /** Registers a workload. Refusals: `request_invalid`, `conflict` when the id is taken or no room is left. */
-export async function addRegistration(context: AuthorityContext, registration: NewRegistration, change: Change): Promise<Registration | AuthorityRefusal> {
+export async function addRegistration(
+  context: AuthorityContext,
+  registration: NewRegistration,
+  change: Change,
+): Promise<Registration | AuthorityRefusal> {
   const problem = registrationProblem(registration, context.trustDomain)
   if (problem !== null) return refuse('request_invalid', problem)
   const full = complete(context, registration)
-  await context.log.append({ kind: 'admin', body: { change: 'workload.add', id: full.id, roles: full.roles, by: change.by } })
+  await context.log.append({
+    kind: 'admin',
+    body: { change: 'workload.add', id: full.id, roles: full.roles, by: change.by },
+  })
   const added = await context.store.registrations.add(full, MAX_WORKLOADS)
   if (added === 'exists') return refuse('conflict', `${full.id} is registered already`)
   if (added === 'full') return refuse('conflict', `no more than ${MAX_WORKLOADS} workloads can be registered`)
@@ -75,28 +86,47 @@ export async function addRegistration(context: AuthorityContext, registration: N
 }
 
 /** Registers the workload or brings the registration that is there in line; for identities that configuration defines. */
-export async function ensureRegistration(context: AuthorityContext, registration: NewRegistration, change: Change): Promise<Registration | AuthorityRefusal> {
+export async function ensureRegistration(
+  context: AuthorityContext,
+  registration: NewRegistration,
+  change: Change,
+): Promise<Registration | AuthorityRefusal> {
   const held = await context.store.registrations.find(registration.id)
   if (held === null) return addRegistration(context, registration, change)
   const problem = registrationProblem(registration, context.trustDomain)
   if (problem !== null) return refuse('request_invalid', problem)
   const full = { ...complete(context, registration), createdAt: held.createdAt }
   if (JSON.stringify(full) === JSON.stringify(held)) return held
-  await context.log.append({ kind: 'admin', body: { change: 'workload.update', id: full.id, roles: full.roles, by: change.by } })
+  await context.log.append({
+    kind: 'admin',
+    body: { change: 'workload.update', id: full.id, roles: full.roles, by: change.by },
+  })
   await context.store.registrations.update(full)
   await change.publish()
   return full
 }
 
 /** Removes a workload and denies everything that was issued to it. Refusals: `resource_unknown`, `conflict` for our own identity. */
-export async function removeRegistration(context: AuthorityContext, id: string, change: Change): Promise<null | AuthorityRefusal> {
+export async function removeRegistration(
+  context: AuthorityContext,
+  id: string,
+  change: Change,
+): Promise<null | AuthorityRefusal> {
   if (id === context.id.uri) return refuse('conflict', 'the authority cannot remove itself')
-  if ((await context.store.registrations.find(id)) === null) return refuse('resource_unknown', `${id} is not registered`)
+  if ((await context.store.registrations.find(id)) === null)
+    return refuse('resource_unknown', `${id} is not registered`)
   const now = nowSeconds(context)
   await context.log.append({ kind: 'admin', body: { change: 'workload.remove', id, by: change.by } })
   // What was issued within the running second is denied too; what follows is dated after it.
-  const denial = { kind: 'identity', value: id, issuedBefore: epochSeconds(now + 1), lapsesAt: epochSeconds(now + denialSeconds), reason: 'workload removed' } as const
-  if (!(await context.store.registrations.remove(id, denial))) return refuse('resource_unknown', `${id} is not registered`)
+  const denial = {
+    kind: 'identity',
+    value: id,
+    issuedBefore: epochSeconds(now + 1),
+    lapsesAt: epochSeconds(now + denialSeconds),
+    reason: 'workload removed',
+  } as const
+  if (!(await context.store.registrations.remove(id, denial)))
+    return refuse('resource_unknown', `${id} is not registered`)
   await change.publish()
   return null
 }

@@ -23,11 +23,15 @@ export interface RenewRequest {
 }
 
 /** Refusals: `request_invalid` (not P-256, or the old key again), `proof_invalid`, and those of `issueCertificate`. */
-export async function renew(dependencies: IssueDependencies, request: RenewRequest): Promise<IssuedCertificate | AuthorityRefusal> {
+export async function renew(
+  dependencies: IssueDependencies,
+  request: RenewRequest,
+): Promise<IssuedCertificate | AuthorityRefusal> {
   const { publicKey, currentPublicKey, proof, exported, id } = request
   const jwk = p256JwkOfSpki(publicKey)
   if (jwk === null) return refuse('request_invalid', 'expected a P-256 public key')
-  if (equalBytes(publicKey, currentPublicKey)) return refuse('request_invalid', 'expected a new key, got the one in use')
+  if (equalBytes(publicKey, currentPublicKey))
+    return refuse('request_invalid', 'expected a new key, got the one in use')
   if (!proves(jwk, exported, proof, dependencies.context.importP256)) {
     return refuse('proof_invalid', 'expected a proof by the new key over this connection')
   }
@@ -35,6 +39,11 @@ export async function renew(dependencies: IssueDependencies, request: RenewReque
 }
 
 /** True when the key signed the exported keying material. */
-export function proves(jwk: Parameters<ImportP256>[0], exported: Uint8Array, proof: Uint8Array, importP256: ImportP256): boolean {
+export function proves(
+  jwk: Parameters<ImportP256>[0],
+  exported: Uint8Array,
+  proof: Uint8Array,
+  importP256: ImportP256,
+): boolean {
   return importP256(jwk)?.verify(exported, proof) === true
 }

@@ -14,9 +14,17 @@ export interface SlotSchedule {
 const DAY = 86_400
 
 /** Seven days; certificates live at most a day. */
-export const anchorSchedule: SlotSchedule = { lifetimeSeconds: 7 * DAY, publishedSeconds: 15, signedLifetimeSeconds: DAY }
+export const anchorSchedule: SlotSchedule = {
+  lifetimeSeconds: 7 * DAY,
+  publishedSeconds: 15,
+  signedLifetimeSeconds: DAY,
+}
 /** Seven days; tokens live five minutes, plus leeway. */
-export const tokenSchedule: SlotSchedule = { lifetimeSeconds: 7 * DAY, publishedSeconds: 15, signedLifetimeSeconds: 360 }
+export const tokenSchedule: SlotSchedule = {
+  lifetimeSeconds: 7 * DAY,
+  publishedSeconds: 15,
+  signedLifetimeSeconds: 360,
+}
 
 export type SlotStep =
   | { readonly step: 'prepare' }
@@ -29,10 +37,14 @@ export type SlotStep =
  */
 export function nextStep(slots: readonly KeySlot[], schedule: SlotSchedule, now: EpochSeconds): SlotStep | null {
   const active = slots.find((slot) => slot.state === 'active' && slot.notAfter > now) ?? null
-  const successor = slots.find((slot) => (slot.state === 'prepared' || slot.state === 'published') && slot.notAfter > now)
+  const successor = slots.find(
+    (slot) => (slot.state === 'prepared' || slot.state === 'published') && slot.notAfter > now,
+  )
   if (successor?.state === 'prepared') return { step: 'publish', slot: successor }
-  if (successor?.state === 'published' && activationDue(active, successor, schedule, now)) return { step: 'activate', slot: successor }
-  if (successor === undefined && (active === null || now >= active.notAfter - schedule.lifetimeSeconds / 2)) return { step: 'prepare' }
+  if (successor?.state === 'published' && activationDue(active, successor, schedule, now))
+    return { step: 'activate', slot: successor }
+  if (successor === undefined && (active === null || now >= active.notAfter - schedule.lifetimeSeconds / 2))
+    return { step: 'prepare' }
   const finished = slots.find((slot) => removable(slot, schedule, now))
   return finished === undefined ? null : { step: 'remove', slot: finished }
 }
@@ -45,5 +57,9 @@ function activationDue(active: KeySlot | null, successor: KeySlot, schedule: Slo
 
 function removable(slot: KeySlot, schedule: SlotSchedule, now: EpochSeconds): boolean {
   if (slot.state === 'prepared') return slot.notAfter <= now
-  return slot.state === 'retired' && slot.retiredAt !== null && now >= Math.min(slot.notAfter, slot.retiredAt + schedule.signedLifetimeSeconds)
+  return (
+    slot.state === 'retired' &&
+    slot.retiredAt !== null &&
+    now >= Math.min(slot.notAfter, slot.retiredAt + schedule.signedLifetimeSeconds)
+  )
 }

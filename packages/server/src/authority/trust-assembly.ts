@@ -20,7 +20,9 @@ export function assembleTrustState(material: TrustMaterial, head: StateHead): Tr
   const { denials, slots } = material
   const values = (kind: Denial['kind']) => denials.filter((denial) => denial.kind === kind).map(({ value }) => value)
   const authorities = values('authority')
-  const shown = slots.filter(({ state, keyId, notAfter }) => state !== 'prepared' && notAfter > head.now && !authorities.includes(keyId))
+  const shown = slots.filter(
+    ({ state, keyId, notAfter }) => state !== 'prepared' && notAfter > head.now && !authorities.includes(keyId),
+  )
   return {
     trustDomain: head.trustDomain,
     delegation: head.delegation,
@@ -28,12 +30,18 @@ export function assembleTrustState(material: TrustMaterial, head: StateHead): Tr
     issuedAt: head.now,
     expiresAt: epochSeconds(Math.min(head.now + stateSeconds, head.delegationExpiresAt)),
     epoch: material.epoch,
-    anchors: shown.flatMap(({ keyId, state, certificate }) => (certificate === null ? [] : [{ keyId, state, certificate }])),
-    tokenKeys: shown.flatMap(({ purpose, keyId, state, jwk }) => (purpose === 'token' ? [{ kid: keyId, state, jwk }] : [])),
+    anchors: shown.flatMap(({ keyId, state, certificate }) =>
+      certificate === null ? [] : [{ keyId, state, certificate }],
+    ),
+    tokenKeys: shown.flatMap(({ purpose, keyId, state, jwk }) =>
+      purpose === 'token' ? [{ kid: keyId, state, jwk }] : [],
+    ),
     workloads: material.workloads,
     issued: material.issued,
     denied: {
-      identities: denials.flatMap(({ kind, value, issuedBefore }) => (kind === 'identity' ? [{ id: value, issuedBefore }] : [])),
+      identities: denials.flatMap(({ kind, value, issuedBefore }) =>
+        kind === 'identity' ? [{ id: value, issuedBefore }] : [],
+      ),
       serials: values('serial'),
       tokens: values('token'),
       authorities,

@@ -34,7 +34,7 @@ export class TrustAudience {
   }
 
   announce(line: TrustLine): void {
-    for (const deliver of [...this.#subscribers.keys()]) deliver(line)
+    for (const deliver of this.#subscribers.keys()) deliver(line)
   }
 
   acknowledge(ack: TrustAck): void {

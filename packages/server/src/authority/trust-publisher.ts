@@ -1,6 +1,14 @@
 /** Publishes the trust state: assembled from the store, signed, appended by compare-and-swap, announced (reference ids RV-1 … RV-3). */
 
-import { DoorwardError, epochMillis, fromBase64url, signHeartbeat, signTrustState, toSeconds, trustStateDigest } from '@doorward/core'
+import {
+  DoorwardError,
+  epochMillis,
+  fromBase64url,
+  signHeartbeat,
+  signTrustState,
+  toSeconds,
+  trustStateDigest,
+} from '@doorward/core'
 import type { EpochMillis, EpochSeconds, TrustState } from '@doorward/core'
 import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
@@ -84,7 +92,8 @@ export class TrustPublisher {
     const newest = await context.store.trust.newest()
     const time = nowSeconds(context)
     const overtaken = newest?.sequence !== state.sequence
-    if (overtaken || this.#delegation.stored.version !== state.delegation || time - state.issuedAt >= refreshSeconds) return this.publish()
+    if (overtaken || this.#delegation.stored.version !== state.delegation || time - state.issuedAt >= refreshSeconds)
+      return this.publish()
     const { delegation, sequence, trustDomain } = state
     const heartbeat = await signHeartbeat({ trustDomain, delegation, sequence, digest, time }, this.#delegation.key)
     // A state may have been published while this was signed.
@@ -122,7 +131,15 @@ export class TrustPublisher {
       const { delegation, sequence, epoch, workloads, issued } = published.state
       await log.append({
         kind: 'trust',
-        body: { change: 'state', delegation, sequence, epoch, digest: published.digest, workloads: workloads.length, issued: issued.length },
+        body: {
+          change: 'state',
+          delegation,
+          sequence,
+          epoch,
+          digest: published.digest,
+          workloads: workloads.length,
+          issued: issued.length,
+        },
       })
       if (!(await store.trust.append({ delegation, sequence, message: published.text }, after))) continue
       this.#published = published

@@ -15,7 +15,11 @@ export const partialSuffix = '.partial'
 export async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
   const partial = join(dirname(path), `.${basename(path)}${partialSuffix}`)
   await rm(partial, { force: true })
-  const file = await open(partial, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW, 0o600)
+  const file = await open(
+    partial,
+    constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW,
+    0o600,
+  )
   try {
     await file.writeFile(bytes)
     await file.sync()

@@ -23,6 +23,10 @@ export async function checkPrivate(path: string, code: string): Promise<void> {
     })
   }
   if (status.uid !== uid && uid !== 0) {
-    throw new DoorwardError(code, 'the owner is another user', { where: path, expected: `uid ${uid}`, got: `uid ${status.uid}` })
+    throw new DoorwardError(code, 'the owner is another user', {
+      where: path,
+      expected: `uid ${uid}`,
+      got: `uid ${status.uid}`,
+    })
   }
 }

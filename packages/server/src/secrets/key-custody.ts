@@ -97,7 +97,10 @@ export class KeyCustody {
   }
 
   #path(name: string): string {
-    if (!NAME.test(name)) throw new DoorwardError('key_name', 'expected a key name of a-z, 0-9 and -', { got: JSON.stringify(name.slice(0, 120)) })
+    if (!NAME.test(name))
+      throw new DoorwardError('key_name', 'expected a key name of a-z, 0-9 and -', {
+        got: JSON.stringify(name.slice(0, 120)),
+      })
     return join(this.#folder, `${name}${SUFFIX}`)
   }
 }

@@ -63,7 +63,8 @@ export async function readKeyFile(place: KeyFilePlace): Promise<KeyEncryptionKey
   if (prefix !== PREFIX || stateId === undefined || key?.length !== KEY_BYTES || rest.length > 0) {
     throw wrong(place, `${PREFIX}.<state id>.<key>`, 'another content')
   }
-  if (stateId !== place.stateId) throw wrong(place, `the key of state ${place.stateId}`, `the key of state ${stateId.slice(0, 64)}`)
+  if (stateId !== place.stateId)
+    throw wrong(place, `the key of state ${place.stateId}`, `the key of state ${stateId.slice(0, 64)}`)
   return new Secret(key)
 }
 
@@ -76,7 +77,8 @@ export function keyCheckValue(key: KeyEncryptionKey): string {
 export function checkKey(key: KeyEncryptionKey, expected: string, place: KeyFilePlace): void {
   const got = Buffer.from(keyCheckValue(key))
   const want = Buffer.from(expected)
-  if (got.length !== want.length || !timingSafeEqual(got, want)) throw wrong(place, 'the key that sealed this state', 'another key')
+  if (got.length !== want.length || !timingSafeEqual(got, want))
+    throw wrong(place, 'the key that sealed this state', 'another key')
 }
 
 function textOf(bytes: Uint8Array, place: KeyFilePlace): string {
@@ -102,11 +104,15 @@ async function checkOutside({ path, outsideOf }: KeyFilePlace): Promise<void> {
   for (const folder of outsideOf) {
     const inside = relative(await realPathOf(resolve(folder)), real)
     if (inside === '' || (inside !== '..' && !inside.startsWith(`..${sep}`) && resolve(inside) !== inside)) {
-      throw new DoorwardError('key_inside_state', 'the key file lies inside the state folder, where a copy of the state would hold it', {
-        where: path,
-        expected: `a path outside ${folder}`,
-        next: 'keep the key in another folder, by default below ~/.config/doorward',
-      })
+      throw new DoorwardError(
+        'key_inside_state',
+        'the key file lies inside the state folder, where a copy of the state would hold it',
+        {
+          where: path,
+          expected: `a path outside ${folder}`,
+          next: 'keep the key in another folder, by default below ~/.config/doorward',
+        },
+      )
     }
   }
 }

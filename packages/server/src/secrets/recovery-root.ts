@@ -43,7 +43,10 @@ export async function readRecoveryRoot(path: string, sha256: Sha256): Promise<Re
   try {
     return rootOf(path, asP256(signingKeyOf('p256', createPrivateKey(fromUtf8(bytes)))), sha256)
   } catch {
-    throw new DoorwardError('root_invalid', 'the recovery root cannot be read', { where: path, expected: 'a P-256 private key in PKCS #8 PEM' })
+    throw new DoorwardError('root_invalid', 'the recovery root cannot be read', {
+      where: path,
+      expected: 'a P-256 private key in PKCS #8 PEM',
+    })
   }
 }
 

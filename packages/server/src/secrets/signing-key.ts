@@ -31,7 +31,8 @@ export function signingKeyOf(kind: KeyKind, privateKey: KeyObject): SigningKey {
     kind === 'p256'
       ? privateKey.asymmetricKeyType === 'ec' && privateKey.asymmetricKeyDetails?.namedCurve === 'prime256v1'
       : privateKey.asymmetricKeyType === 'ed25519'
-  if (privateKey.type !== 'private' || !fits) throw new DoorwardError('key_kind', `expected a private key of kind ${kind}`)
+  if (privateKey.type !== 'private' || !fits)
+    throw new DoorwardError('key_kind', `expected a private key of kind ${kind}`)
   const publicKey = new Uint8Array(createPublicKey(privateKey).export({ type: 'spki', format: 'der' }))
   return {
     kind,

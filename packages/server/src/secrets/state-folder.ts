@@ -95,7 +95,13 @@ async function openLocked(options: StateFolderOptions, lock: InstanceLock): Prom
 
 /** Marker first, key second: a crash between them leaves a marker without a check value, for which the key is made anew. */
 async function beginFounding({ folder, kind, trustDomain, random }: StateFolderOptions): Promise<Marker> {
-  const marker: Marker = { kind, trust_domain: trustDomain, state_id: hex(random(8)), stage: 'founding', key_check: null }
+  const marker: Marker = {
+    kind,
+    trust_domain: trustDomain,
+    state_id: hex(random(8)),
+    stage: 'founding',
+    key_check: null,
+  }
   await writeMarker(folder, marker)
   return marker
 }
@@ -121,7 +127,9 @@ async function isThere(path: string): Promise<boolean> {
 async function prepareEmpty(folder: string): Promise<void> {
   const names = await namesIn(folder)
   if (names === null) return makePrivateFolder(folder)
-  const foreign = names.filter((name) => !name.endsWith(partialSuffix) && name !== lockName && !name.startsWith(`${lockName}-`))
+  const foreign = names.filter(
+    (name) => !name.endsWith(partialSuffix) && name !== lockName && !name.startsWith(`${lockName}-`),
+  )
   if (foreign.length > 0) {
     throw new DoorwardError('state_foreign', 'the folder holds files but no Doorward state', {
       where: folder,
@@ -172,7 +180,11 @@ function markerOf(value: JsonValue): Marker | null {
 
 function judgeMarker(marker: Marker, { folder, kind, trustDomain }: StateFolderOptions): void {
   if (marker.kind !== kind) {
-    throw new DoorwardError('state_kind', `the folder is not the state of ${kind}`, { where: folder, expected: kind, got: marker.kind })
+    throw new DoorwardError('state_kind', `the folder is not the state of ${kind}`, {
+      where: folder,
+      expected: kind,
+      got: marker.kind,
+    })
   }
   if (marker.trust_domain !== trustDomain) {
     throw new DoorwardError('state_trust_domain', 'the folder holds the state of another trust domain', {
@@ -187,4 +199,3 @@ function judgeMarker(marker: Marker, { folder, kind, trustDomain }: StateFolderO
 async function writeMarker(folder: string, marker: Marker): Promise<void> {
   await writeDurably(join(folder, MARKER), utf8(`${JSON.stringify({ v: 1, ...marker })}\n`))
 }
-

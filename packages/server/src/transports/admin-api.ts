@@ -20,7 +20,14 @@ export function adminRoutes(authority: Authority): readonly ApiRoute[] {
   return [
     { ...token, method: 'GET', path: '/v1/workloads', body: 'none', handle: () => list(authority) },
     { ...token, method: 'POST', path: '/v1/workloads', body: 'json', handle: (permit) => add(authority, permit) },
-    { ...token, method: 'DELETE', path: '/v1/workloads', body: 'none', query: ['id'], handle: (permit) => remove(authority, permit) },
+    {
+      ...token,
+      method: 'DELETE',
+      path: '/v1/workloads',
+      body: 'none',
+      query: ['id'],
+      handle: (permit) => remove(authority, permit),
+    },
     { ...token, method: 'POST', path: '/v1/join-strings', body: 'json', handle: (permit) => invite(authority, permit) },
     { ...token, method: 'GET', path: '/v1/status', body: 'none', handle: () => status(authority) },
   ]
@@ -49,7 +56,9 @@ function readRegistration(value: JsonObject): NewRegistration | null {
   const body = exactObject(value, ['id', 'roles'], ['ttl_seconds', 'dns_names', 'ip_addresses'])
   if (body === null) return null
   const { id, ttl_seconds } = body
-  const [roles, dnsNames, ipAddresses] = ['roles', 'dns_names', 'ip_addresses'].map((name) => readTexts(body[name] ?? []))
+  const [roles, dnsNames, ipAddresses] = ['roles', 'dns_names', 'ip_addresses'].map((name) =>
+    readTexts(body[name] ?? []),
+  )
   if (!isText(id, MAX_ID) || !roles || !dnsNames || !ipAddresses) return null
   if (ttl_seconds !== undefined && typeof ttl_seconds !== 'number') return null
   return { id, roles, dnsNames, ipAddresses, ...(ttl_seconds === undefined ? {} : { ttlSeconds: ttl_seconds }) }
@@ -76,7 +85,18 @@ async function invite(authority: Authority, permit: Permit<ApiRequest>): Promise
 }
 
 async function status(authority: Authority): Promise<ApiAnswer> {
-  const { trustDomain, delegation, delegationExpiresAt, sequence, epoch, slots, workloads, certificates, acks, stragglers } = await authority.status()
+  const {
+    trustDomain,
+    delegation,
+    delegationExpiresAt,
+    sequence,
+    epoch,
+    slots,
+    workloads,
+    certificates,
+    acks,
+    stragglers,
+  } = await authority.status()
   const value = {
     trust_domain: trustDomain,
     trust_state: { delegation, sequence, epoch, delegation_expires_at: delegationExpiresAt },

@@ -105,7 +105,11 @@ function callOf({ head }: Exchange, { route, body, server }: Judged): Call<ApiRe
 
 const noContent: Pick<ApiRequest, 'json' | 'form'> = { json: null, form: new Map() }
 
-function readContent(type: string | undefined, route: ApiRoute, body: Uint8Array): Pick<ApiRequest, 'json' | 'form'> | Denial {
+function readContent(
+  type: string | undefined,
+  route: ApiRoute,
+  body: Uint8Array,
+): Pick<ApiRequest, 'json' | 'form'> | Denial {
   switch (route.body) {
     case 'none':
       return noContent
@@ -115,7 +119,8 @@ function readContent(type: string | undefined, route: ApiRoute, body: Uint8Array
       return isDenial(json) ? json : { json, form: new Map() }
     }
     case 'form': {
-      if (!isMediaType(type, 'application/x-www-form-urlencoded')) return deny('content_type', 'expected application/x-www-form-urlencoded')
+      if (!isMediaType(type, 'application/x-www-form-urlencoded'))
+        return deny('content_type', 'expected application/x-www-form-urlencoded')
       const text = readText(body)
       const form = typeof text === 'string' ? readFields(text, null) : text
       return isDenial(form) ? form : { json: null, form }
@@ -133,7 +138,11 @@ function isMediaType(header: string | undefined, expected: string): boolean {
 export function readJsonObject(body: Uint8Array): JsonObject | Denial {
   if (body.length === 0) return deny('body_missing', 'expected a JSON object')
   const scan = scanJson(body, JSON_LIMITS)
-  if (!scan.ok) return deny(isDenialCode(scan.code) ? scan.code : 'json_syntax', `${scan.code} at byte ${scan.offset}: ${scan.message}`)
+  if (!scan.ok)
+    return deny(
+      isDenialCode(scan.code) ? scan.code : 'json_syntax',
+      `${scan.code} at byte ${scan.offset}: ${scan.message}`,
+    )
   const value: JsonValue = scan.value
   return isJsonObject(value) ? value : deny('request_invalid', 'expected a JSON object')
 }
@@ -150,8 +159,10 @@ function readText(body: Uint8Array): string | Denial {
 function readFields(text: string, known: readonly string[] | null): ReadonlyMap<string, string> | Denial {
   const fields = new Map<string, string>()
   for (const [name, value] of new URLSearchParams(text)) {
-    if (fields.has(name)) return deny('request_invalid', `the parameter ${JSON.stringify(name.slice(0, 60))} is repeated`)
-    if (known !== null && !known.includes(name)) return deny('request_invalid', `no parameter ${JSON.stringify(name.slice(0, 60))}`)
+    if (fields.has(name))
+      return deny('request_invalid', `the parameter ${JSON.stringify(name.slice(0, 60))} is repeated`)
+    if (known !== null && !known.includes(name))
+      return deny('request_invalid', `no parameter ${JSON.stringify(name.slice(0, 60))}`)
     if (fields.size >= MAX_FIELDS) return deny('request_invalid', `expected at most ${MAX_FIELDS} parameters`)
     fields.set(name, value)
   }
@@ -195,7 +206,11 @@ function sendDenied(exchange: Exchange, permit: Permit<ApiRequest>, denial: Deni
   return { status: 'failed', http: exchange.response.statusCode, bytes: 0, code: denial.code }
 }
 
-async function sendAnswer(exchange: Exchange, permit: Permit<ApiRequest>, result: ApiAnswer): Promise<Omit<Outcome, 'milliseconds'>> {
+async function sendAnswer(
+  exchange: Exchange,
+  permit: Permit<ApiRequest>,
+  result: ApiAnswer,
+): Promise<Omit<Outcome, 'milliseconds'>> {
   const headers = { 'Doorward-Decision': permit.entry.toString(), 'Doorward-Code': 'allowed' }
   if (result.kind === 'lines') {
     const { bytes, cancelled } = await sendLines(exchange, result.lines, headers)

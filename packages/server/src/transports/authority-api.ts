@@ -20,19 +20,36 @@ const MAX_KEY = 512
 export function authorityRoutes(authority: Authority, stopping: AbortSignal): readonly ApiRoute[] {
   return [
     {
-      ...{ method: 'POST', path: '/v1/token', credential: 'certificate', group: 'write', body: 'form' },
+      method: 'POST',
+      path: '/v1/token',
+      credential: 'certificate',
+      group: 'write',
+      body: 'form',
       handle: (permit) => token(authority, permit),
     },
     {
-      ...{ method: 'POST', path: '/v1/renew', credential: 'token', group: 'write', body: 'json' },
+      method: 'POST',
+      path: '/v1/renew',
+      credential: 'token',
+      group: 'write',
+      body: 'json',
       handle: (permit, exchange) => renewal(authority, permit, exchange),
     },
     {
-      ...{ method: 'GET', path: '/v1/trust-state', credential: 'token', group: 'read', body: 'none', query: ['follow'] },
+      method: 'GET',
+      path: '/v1/trust-state',
+      credential: 'token',
+      group: 'read',
+      body: 'none',
+      query: ['follow'],
       handle: (permit) => trustState(authority, permit, stopping),
     },
     {
-      ...{ method: 'POST', path: '/v1/trust-state/ack', credential: 'token', group: 'write', body: 'json' },
+      method: 'POST',
+      path: '/v1/trust-state/ack',
+      credential: 'token',
+      group: 'write',
+      body: 'json',
       handle: (permit) => acknowledge(authority, permit),
     },
   ]
@@ -48,10 +65,13 @@ async function token(authority: Authority, permit: Permit<ApiRequest>): Promise<
   const { form } = requestOf(permit)
   const caller = callerOf(permit)
   const audience = form.get('resource') ?? ''
-  if (form.get('grant_type') !== 'client_credentials') return deny('request_invalid', 'expected grant_type client_credentials')
-  if (audience === '' || audience.length > MAX_AUDIENCE) return deny('request_invalid', 'expected one resource (RFC 8707)')
+  if (form.get('grant_type') !== 'client_credentials')
+    return deny('request_invalid', 'expected grant_type client_credentials')
+  if (audience === '' || audience.length > MAX_AUDIENCE)
+    return deny('request_invalid', 'expected one resource (RFC 8707)')
   const clientId = form.get('client_id')
-  if (clientId !== undefined && clientId !== caller.presenter.uri) return deny('request_invalid', 'expected client_id to be the caller')
+  if (clientId !== undefined && clientId !== caller.presenter.uri)
+    return deny('request_invalid', 'expected client_id to be the caller')
   const minted = await authority.token({
     id: caller.presenter.uri,
     certificateFingerprint: caller.certificateFingerprint,
@@ -63,12 +83,17 @@ async function token(authority: Authority, permit: Permit<ApiRequest>): Promise<
   return { kind: 'json', status: 200, value }
 }
 
-async function renewal(authority: Authority, permit: Permit<ApiRequest>, exchange: Exchange): Promise<ApiAnswer | Denial> {
+async function renewal(
+  authority: Authority,
+  permit: Permit<ApiRequest>,
+  exchange: Exchange,
+): Promise<ApiAnswer | Denial> {
   const body = exactObject(requestOf(permit).json ?? {}, ['public_key', 'proof'])
   const publicKey = bytesOf(body, 'public_key')
   const proof = bytesOf(body, 'proof')
   const { certificate } = exchange.connection
-  if (publicKey === null || proof === null) return deny('request_invalid', 'expected exactly public_key and proof in base64url')
+  if (publicKey === null || proof === null)
+    return deny('request_invalid', 'expected exactly public_key and proof in base64url')
   if (certificate === null) return deny('certificate_missing', 'the connection has no certificate')
   const issued = await authority.renew({
     id: callerOf(permit).presenter.uri,
@@ -86,7 +111,11 @@ function bytesOf(body: JsonObject | null, name: string): Uint8Array | null {
   return typeof value === 'string' && value.length <= MAX_KEY ? fromBase64url(value) : null
 }
 
-async function trustState(authority: Authority, permit: Permit<ApiRequest>, stopping: AbortSignal): Promise<ApiAnswer | Denial> {
+async function trustState(
+  authority: Authority,
+  permit: Permit<ApiRequest>,
+  stopping: AbortSignal,
+): Promise<ApiAnswer | Denial> {
   const follow = requestOf(permit).query.get('follow') ?? 'false'
   if (follow !== 'true' && follow !== 'false') return deny('request_invalid', 'expected follow to be true or false')
   if (follow === 'false') {
@@ -107,9 +136,11 @@ async function acknowledge(authority: Authority, permit: Permit<ApiRequest>): Pr
   const body = exactObject(requestOf(permit).json ?? {}, ['delegation', 'sequence'])
   const delegation = body?.['delegation']
   const sequence = body?.['sequence']
-  if (!isCount(delegation) || !isCount(sequence)) return deny('request_invalid', 'expected exactly delegation and sequence')
+  if (!isCount(delegation) || !isCount(sequence))
+    return deny('request_invalid', 'expected exactly delegation and sequence')
   const { state } = authority.trustState()
-  if (delegation > state.delegation || sequence > state.sequence) return deny('request_invalid', 'that state has not been published')
+  if (delegation > state.delegation || sequence > state.sequence)
+    return deny('request_invalid', 'that state has not been published')
   authority.acknowledge({ id: callerOf(permit).presenter.uri, delegation, sequence })
   return { kind: 'json', status: 204, value: null }
 }

@@ -86,7 +86,8 @@ function readEnrolment(message: JsonObject, certificate: PeerCertificate, exchan
   const machineKey = readP256Jwk(body['machine_key'])
   const machineProof = typeof machine_proof === 'string' ? fromBase64url(machine_proof.slice(0, MAX_TEXT)) : null
   const texts = [token, id].every((text) => text === undefined || (typeof text === 'string' && text.length <= MAX_TEXT))
-  if (machineKey === null || machineProof === null || !texts) return deny('request_invalid', 'expected a P-256 key and a proof in base64url')
+  if (machineKey === null || machineProof === null || !texts)
+    return deny('request_invalid', 'expected a P-256 key and a proof in base64url')
   if (token === undefined && id === undefined) return deny('request_invalid', 'expected a token or an id')
   return {
     token: typeof token === 'string' ? new Secret(token) : null,
@@ -116,7 +117,11 @@ async function enrol(exchange: Exchange, enrolling: Enrolling, options: EnrolOpt
 }
 
 /** The remaining stages of the decision path, for a caller whom the join token or the machine key has identified. */
-async function decide(examined: ExaminedEnrolment, enrolling: Enrolling, { pipeline, authority }: EnrolOptions): Promise<Permit<ExaminedEnrolment> | Denial> {
+async function decide(
+  examined: ExaminedEnrolment,
+  enrolling: Enrolling,
+  { pipeline, authority }: EnrolOptions,
+): Promise<Permit<ExaminedEnrolment> | Denial> {
   const { decisions, trust, limiter, quotas, log } = pipeline.dependencies
   const principal = principalOf(examined.id, enrolling.certificate, authority)
   const identified = { inbound: enrolling.inbound, principal } as Identified
@@ -165,11 +170,17 @@ async function complete(exchange: Exchange, permit: Permit<ExaminedEnrolment>, o
   }
   const http = exchange.response.statusCode
   const milliseconds = Math.round(performance.now() - started)
-  const how = 'denied' in issued ? ({ status: 'failed', code: issued.code } as const) : ({ status: 'completed' } as const)
-  await recordOutcome(permit.entry, { ...how, http, bytes: 0, milliseconds }, options.pipeline.dependencies.log).catch(options.onProblem)
+  const how =
+    'denied' in issued ? ({ status: 'failed', code: issued.code } as const) : ({ status: 'completed' } as const)
+  await recordOutcome(permit.entry, { ...how, http, bytes: 0, milliseconds }, options.pipeline.dependencies.log).catch(
+    options.onProblem,
+  )
 }
 
-async function issue(examined: ExaminedEnrolment, { authority, onProblem }: EnrolOptions): Promise<IssuedCertificate | Denial> {
+async function issue(
+  examined: ExaminedEnrolment,
+  { authority, onProblem }: EnrolOptions,
+): Promise<IssuedCertificate | Denial> {
   try {
     const issued = await authority.completeEnrolment(examined)
     return isAuthorityRefusal(issued) ? denialOf(issued) : issued

@@ -31,7 +31,8 @@ export async function servePublic(exchange: Exchange, options: PublicOptions): P
 }
 
 function publicAnswer({ head }: Exchange, { ready, bundle }: PublicOptions): PublicAnswer {
-  const known = head.path === '/livez' || head.path === '/readyz' || (bundle !== null && head.path === '/v1/trust-bundle')
+  const known =
+    head.path === '/livez' || head.path === '/readyz' || (bundle !== null && head.path === '/v1/trust-bundle')
   if (!known) return deny('path_unknown', 'nothing is at this path')
   if (head.method !== 'GET') return deny('http_method', `expected GET, got ${head.method}`)
   if (head.path === '/livez') return { status: 200 }

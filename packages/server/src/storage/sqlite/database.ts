@@ -162,11 +162,17 @@ function prepareFile({ path, create }: SqliteOptions): void {
     closeSync(file)
   } catch (error) {
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
-    throw new DoorwardError(missing ? 'store_missing' : 'store_unavailable', missing ? 'the store is missing' : 'the store cannot be opened', {
-      where: path,
-      got: error instanceof Error ? error.message : String(error),
-      ...(missing ? { next: 'put the state folder back as it was; an empty store would forget denials and sequences' } : {}),
-    })
+    throw new DoorwardError(
+      missing ? 'store_missing' : 'store_unavailable',
+      missing ? 'the store is missing' : 'the store cannot be opened',
+      {
+        where: path,
+        got: error instanceof Error ? error.message : String(error),
+        ...(missing
+          ? { next: 'put the state folder back as it was; an empty store would forget denials and sequences' }
+          : {}),
+      },
+    )
   }
 }
 
@@ -210,7 +216,9 @@ function pragma(database: DatabaseSync, name: string): number {
 function migrate(database: DatabaseSync, { applicationId, migrations }: SqliteOptions): void {
   for (const { version, sql } of migrations) {
     if (pragma(database, 'user_version') >= version) continue
-    database.exec(`BEGIN IMMEDIATE; ${sql}; PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${version}; COMMIT`)
+    database.exec(
+      `BEGIN IMMEDIATE; ${sql}; PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${version}; COMMIT`,
+    )
   }
 }
 
@@ -219,8 +227,18 @@ interface Difference {
   readonly got: string
 }
 
-function fileError(code: string, message: string, { path }: SqliteOptions, { expected, got }: Difference): DoorwardError {
-  return new DoorwardError(code, message, { where: path, expected, got, next: 'put the right file back; nothing has been changed' })
+function fileError(
+  code: string,
+  message: string,
+  { path }: SqliteOptions,
+  { expected, got }: Difference,
+): DoorwardError {
+  return new DoorwardError(code, message, {
+    where: path,
+    expected,
+    got,
+    next: 'put the right file back; nothing has been changed',
+  })
 }
 
 /** Our own errors pass; what SQLite throws becomes one code, because callers can do nothing else about it. */

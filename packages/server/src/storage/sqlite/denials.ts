@@ -11,7 +11,11 @@ export function writeDenial(database: SqliteDatabase, denial: Denial): void {
      ON CONFLICT (kind, value) DO UPDATE SET
        issued_before = max(issued_before, excluded.issued_before),
        lapses_at = max(lapses_at, excluded.lapses_at)`,
-    ...[denial.kind, denial.value, denial.issuedBefore, denial.lapsesAt, denial.reason],
+    denial.kind,
+    denial.value,
+    denial.issuedBefore,
+    denial.lapsesAt,
+    denial.reason,
   )
 }
 

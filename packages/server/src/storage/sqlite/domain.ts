@@ -11,7 +11,10 @@ export function sqliteDomain(database: SqliteDatabase): DomainStore {
         () =>
           database.run(
             'INSERT INTO domain (one, trust_domain, root, epoch, founded_at) VALUES (1, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
-            ...[trustDomain, JSON.stringify(root), epoch, foundedAt],
+            trustDomain,
+            JSON.stringify(root),
+            epoch,
+            foundedAt,
           ) === 1,
       ),
     read: () =>

@@ -38,7 +38,8 @@ const registered = 'id IN (SELECT id FROM registrations)'
 function isFull(database: SqliteDatabase, { id, intendedAt }: IssuanceIntent, limits: IssuanceLimits): boolean {
   const count = (sql: string, ...values: readonly (string | number)[]) => whole(database.one(sql, ...values) ?? {}, 'n')
   return (
-    count("SELECT count(*) AS n FROM issuance WHERE id = ? AND not_after > ? AND state <> 'void'", id, intendedAt) >= limits.perIdentity ||
+    count("SELECT count(*) AS n FROM issuance WHERE id = ? AND not_after > ? AND state <> 'void'", id, intendedAt) >=
+      limits.perIdentity ||
     count("SELECT count(*) AS n FROM issuance WHERE not_after > ? AND state = 'released'", intendedAt) >= limits.total
   )
 }
@@ -52,8 +53,14 @@ export function sqliteIssuance(database: SqliteDatabase): IssuanceStore {
         const added = database.run(
           `INSERT INTO issuance (serial, id, anchor_key_id, authority, public_key_hash, not_before, not_after, intended_at, state)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'intended') ON CONFLICT DO NOTHING`,
-          ...[intent.serial, intent.id, intent.anchorKeyId, intent.authority, intent.publicKeyHash],
-          ...[intent.notBefore, intent.notAfter, intent.intendedAt],
+          intent.serial,
+          intent.id,
+          intent.anchorKeyId,
+          intent.authority,
+          intent.publicKeyHash,
+          intent.notBefore,
+          intent.notAfter,
+          intent.intendedAt,
         )
         return added === 1 ? 'intended' : 'serial_taken'
       }),
@@ -62,12 +69,17 @@ export function sqliteIssuance(database: SqliteDatabase): IssuanceStore {
         () =>
           database.run(
             `UPDATE issuance SET state = 'signed', fingerprint = ? WHERE serial = ? AND state = 'intended' AND ${registered}`,
-            ...[fingerprint, serial],
+            fingerprint,
+            serial,
           ) === 1,
       ),
     release: (serial) =>
       database.write(
-        () => database.run(`UPDATE issuance SET state = 'released' WHERE serial = ? AND state = 'signed' AND ${registered}`, serial) === 1,
+        () =>
+          database.run(
+            `UPDATE issuance SET state = 'released' WHERE serial = ? AND state = 'signed' AND ${registered}`,
+            serial,
+          ) === 1,
       ),
     void: (serial, at) =>
       database.write(() => {

@@ -23,9 +23,18 @@ export function sqliteJoins(database: SqliteDatabase): JoinStore {
         const { hash, id, createdAt, expiresAt } = token
         if (database.one('SELECT 1 FROM registrations WHERE id = ?', id) === null) return 'unregistered'
         database.run('DELETE FROM join_tokens WHERE expires_at < ?', createdAt - KEPT_SECONDS)
-        const live = database.one('SELECT count(*) AS n FROM join_tokens WHERE used_at IS NULL AND expires_at > ?', createdAt)
+        const live = database.one(
+          'SELECT count(*) AS n FROM join_tokens WHERE used_at IS NULL AND expires_at > ?',
+          createdAt,
+        )
         if (whole(live ?? {}, 'n') >= limit) return 'full'
-        database.run('INSERT INTO join_tokens (hash, id, created_at, expires_at) VALUES (?, ?, ?, ?)', hash, id, createdAt, expiresAt)
+        database.run(
+          'INSERT INTO join_tokens (hash, id, created_at, expires_at) VALUES (?, ?, ?, ?)',
+          hash,
+          id,
+          createdAt,
+          expiresAt,
+        )
         return 'added'
       }),
     findToken: (hash) =>
@@ -38,7 +47,9 @@ export function sqliteJoins(database: SqliteDatabase): JoinStore {
         // The condition and the mark are one statement: among concurrent callers the row count names the winner.
         const consumed = database.run(
           'UPDATE join_tokens SET used_at = ? WHERE hash = ? AND used_at IS NULL AND expires_at > ?',
-          ...[now, hash, now],
+          now,
+          hash,
+          now,
         )
         const row = database.one('SELECT * FROM join_tokens WHERE hash = ?', hash)
         if (row === null) return { outcome: 'unknown' }
@@ -47,7 +58,9 @@ export function sqliteJoins(database: SqliteDatabase): JoinStore {
         database.run(
           `INSERT INTO machine_keys (id, jwk, bound_at) VALUES (?, ?, ?)
            ON CONFLICT (id) DO UPDATE SET jwk = excluded.jwk, bound_at = excluded.bound_at`,
-          ...[id, JSON.stringify(machineKey), now],
+          id,
+          JSON.stringify(machineKey),
+          now,
         )
         return { outcome: 'redeemed', id }
       }),

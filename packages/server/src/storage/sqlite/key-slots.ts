@@ -32,14 +32,24 @@ export function sqliteKeySlots(database: SqliteDatabase): KeySlotStore {
           database.run(
             `INSERT INTO key_slots (key_id, key_name, purpose, authority, state, jwk, certificate, not_after, prepared_at)
              VALUES (?, ?, ?, ?, 'prepared', ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-            ...[slot.keyId, slot.keyName, slot.purpose, slot.authority, JSON.stringify(slot.jwk)],
-            ...[slot.certificate, slot.notAfter, slot.preparedAt],
+            slot.keyId,
+            slot.keyName,
+            slot.purpose,
+            slot.authority,
+            JSON.stringify(slot.jwk),
+            slot.certificate,
+            slot.notAfter,
+            slot.preparedAt,
           ) === 1,
       ),
     publish: (keyId, at) =>
       database.write(
         () =>
-          database.run("UPDATE key_slots SET state = 'published', published_at = ? WHERE key_id = ? AND state = 'prepared'", at, keyId) === 1,
+          database.run(
+            "UPDATE key_slots SET state = 'published', published_at = ? WHERE key_id = ? AND state = 'prepared'",
+            at,
+            keyId,
+          ) === 1,
       ),
     activate: (keyId, at) =>
       database.write(() => {
@@ -48,7 +58,9 @@ export function sqliteKeySlots(database: SqliteDatabase): KeySlotStore {
         const { purpose, authority } = slotOf(row)
         database.run(
           "UPDATE key_slots SET state = 'retired', retired_at = ? WHERE purpose = ? AND authority = ? AND state = 'active'",
-          ...[at, purpose, authority],
+          at,
+          purpose,
+          authority,
         )
         database.run("UPDATE key_slots SET state = 'active', activated_at = ? WHERE key_id = ?", at, keyId)
         return true

@@ -28,7 +28,9 @@ export function sqliteRegistrations(database: SqliteDatabase): RegistrationStore
         if (whole(database.one('SELECT count(*) AS n FROM registrations') ?? {}, 'n') >= limit) return 'full'
         database.run(
           'INSERT INTO registrations (id, roles, ttl_seconds, dns_names, ip_addresses, created_at) VALUES (?, ?, ?, ?, ?, ?)',
-          ...[registration.id, ...fields(registration), registration.createdAt],
+          registration.id,
+          ...fields(registration),
+          registration.createdAt,
         )
         return 'added'
       }),
@@ -37,7 +39,8 @@ export function sqliteRegistrations(database: SqliteDatabase): RegistrationStore
         () =>
           database.run(
             'UPDATE registrations SET roles = ?, ttl_seconds = ?, dns_names = ?, ip_addresses = ? WHERE id = ?',
-            ...[...fields(registration), registration.id],
+            ...fields(registration),
+            registration.id,
           ) === 1,
       ),
     find: (id) =>

@@ -1,7 +1,7 @@
 /** Signed trust states and delegations, appended by compare-and-swap. */
 
-import { epochSeconds } from '@doorward/core'
-import type { TrustStateStore } from '../../authority/ports.ts'
+import type { EpochSeconds } from '@doorward/core'
+import type { TrustMaterial, TrustStateStore } from '../../authority/ports.ts'
 import type { SqliteDatabase } from './database.ts'
 import { denialOf, liveDenials } from './denials.ts'
 import { allSlots, slotOf } from './key-slots.ts'
@@ -10,26 +10,31 @@ import { seconds, text, texts, whole } from './row.ts'
 /** Older states are of no use to anybody: receivers take only the newest. */
 const KEPT_STATES = 8
 
+function readMaterial(database: SqliteDatabase, now: EpochSeconds): TrustMaterial {
+  const issued = database.all(
+    "SELECT fingerprint, id, not_after FROM issuance WHERE state = 'released' AND not_after > ? ORDER BY not_after, serial",
+    now,
+  )
+  return {
+    epoch: whole(database.one('SELECT epoch FROM domain') ?? {}, 'epoch'),
+    slots: database.all(allSlots).map(slotOf),
+    workloads: database
+      .all('SELECT id, roles FROM registrations ORDER BY id')
+      .map((row) => ({ id: text(row, 'id'), roles: texts(row, 'roles') })),
+    issued: issued.map((row) => ({
+      fingerprint: text(row, 'fingerprint'),
+      id: text(row, 'id'),
+      notAfter: seconds(row, 'not_after'),
+    })),
+    denials: database.all(liveDenials, now).map(denialOf),
+  }
+}
+
 export function sqliteTrustStates(database: SqliteDatabase): TrustStateStore {
   const newest = () => database.one('SELECT * FROM trust_states ORDER BY sequence DESC LIMIT 1')
   const newestDelegation = () => database.one('SELECT * FROM delegations ORDER BY version DESC LIMIT 1')
   return {
-    material: (now) =>
-      database.read(() => ({
-        epoch: whole(database.one('SELECT epoch FROM domain') ?? {}, 'epoch'),
-        slots: database.all(allSlots).map(slotOf),
-        workloads: database
-          .all('SELECT id, roles FROM registrations ORDER BY id')
-          .map((row) => ({ id: text(row, 'id'), roles: texts(row, 'roles') })),
-        issued: database
-          .all("SELECT fingerprint, id, not_after FROM issuance WHERE state = 'released' AND not_after > ? ORDER BY not_after, serial", now)
-          .map((row) => ({
-            fingerprint: text(row, 'fingerprint'),
-            id: text(row, 'id'),
-            notAfter: epochSeconds(whole(row, 'not_after')),
-          })),
-        denials: database.all(liveDenials, now).map(denialOf),
-      })),
+    material: (now) => database.read(() => readMaterial(database, now)),
     newest: () =>
       database.read(() => {
         const row = newest()
@@ -40,7 +45,12 @@ export function sqliteTrustStates(database: SqliteDatabase): TrustStateStore {
       database.write(() => {
         const held = newest()
         if ((held === null ? 0 : whole(held, 'sequence')) !== after || sequence <= after) return false
-        database.run('INSERT INTO trust_states (sequence, delegation, message) VALUES (?, ?, ?)', sequence, delegation, message)
+        database.run(
+          'INSERT INTO trust_states (sequence, delegation, message) VALUES (?, ?, ?)',
+          sequence,
+          delegation,
+          message,
+        )
         database.run('DELETE FROM trust_states WHERE sequence <= ?', sequence - KEPT_STATES)
         return true
       }),
@@ -59,7 +69,13 @@ export function sqliteTrustStates(database: SqliteDatabase): TrustStateStore {
       database.write(() => {
         const held = newestDelegation()
         if (version !== (held === null ? 0 : whole(held, 'version')) + 1) return false
-        database.run('INSERT INTO delegations (version, key_name, expires_at, message) VALUES (?, ?, ?, ?)', version, keyName, expiresAt, message)
+        database.run(
+          'INSERT INTO delegations (version, key_name, expires_at, message) VALUES (?, ?, ?, ?)',
+          version,
+          keyName,
+          expiresAt,
+          message,
+        )
         return true
       }),
   }
