@@ -2,6 +2,7 @@
 
 import { DoorwardError, isJsonObject, scanJson, utf8 } from '@doorward/core'
 import type { JsonObject, JsonValue } from '@doorward/core'
+import { ServerRefused } from './refusal.ts'
 import { McpSession } from './mcp-session.ts'
 import type { Decision, McpEndpoint } from './mcp-session.ts'
 import type { Runtime } from './runtime.ts'
@@ -74,11 +75,16 @@ export async function openMcpClient(options: McpClientOptions): Promise<McpClien
   }
 }
 
-/** A refused request as an error. */
-export function refused(method: string, answer: Extract<McpAnswer, { ok: false }>): DoorwardError {
-  const data = isJsonObject(answer.data) ? answer.data : {}
-  const code = typeof data['code'] === 'string' ? data['code'] : 'mcp_refused'
-  return new DoorwardError(code, answer.message, { where: method, got: `error ${answer.code}` })
+/** A refused request as an error: the gateway's code where there is one, else `mcp_refused`. */
+export function refused(method: string, answer: Extract<McpAnswer, { ok: false }>): ServerRefused {
+  const data = isJsonObject(answer.data) ? answer.data : EMPTY
+  const { code, decision, permission } = data
+  return new ServerRefused(typeof code === 'string' ? code : 'mcp_refused', answer.message, {
+    where: method,
+    got: `error ${answer.code}`,
+    decision: typeof decision === 'string' ? decision : (answer.decision?.decision ?? null),
+    permission: typeof permission === 'string' ? permission : null,
+  })
 }
 
 async function listAll(

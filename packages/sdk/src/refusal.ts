@@ -1,7 +1,7 @@
 /** A refusal as a server of ours words it: code, decision and text, and nothing that somebody else put into the body. */
 
 import { DoorwardError, isJsonObject, scanJson, utf8 } from '@doorward/core'
-import type { JsonValue } from '@doorward/core'
+import type { ErrorDetail, JsonObject, JsonValue } from '@doorward/core'
 import { denialRow, isDenialCode } from '@doorward/enforcement'
 import { readShortText } from './https-exchange.ts'
 import type { CallResponse } from './https-exchange.ts'
@@ -38,13 +38,36 @@ export async function readRefusal(response: CallResponse): Promise<ServerRefusal
   }
 }
 
-/** The refusal as an error: its code, or `server_refused` when the server named none. */
-export function refusalError(refusal: ServerRefusal, where: string): DoorwardError {
-  return new DoorwardError(refusal.code ?? 'server_refused', refusal.text, {
+/** A server of ours said no: the code is the denial's, or `server_refused` when it named none. */
+export class ServerRefused extends DoorwardError {
+  /** Entry of the decision in the server's record. */
+  readonly decision: string | null
+  /** The narrowest permission that would have allowed the call. */
+  readonly permission: string | null
+
+  constructor(code: string, message: string, detail: ErrorDetail & { readonly decision: string | null; readonly permission: string | null }) {
+    super(code, message, detail)
+    this.decision = detail.decision
+    this.permission = detail.permission
+  }
+}
+
+/** The refusal as an error. */
+export function refusalError(refusal: ServerRefusal, where: string): ServerRefused {
+  const { code, text, status, decision, retryAfterSeconds } = refusal
+  return new ServerRefused(code ?? 'server_refused', text, {
     where,
-    got: `HTTP ${refusal.status}${refusal.decision === null ? '' : `, decision ${refusal.decision}`}`,
-    ...(refusal.retryAfterSeconds === null ? {} : { next: `try again in ${refusal.retryAfterSeconds} s` }),
+    got: `HTTP ${status}${decision === null ? '' : `, decision ${decision}`}`,
+    decision,
+    permission: permissionIn(refusal.body),
+    ...(retryAfterSeconds === null ? {} : { next: `try again in ${retryAfterSeconds} s` }),
   })
+}
+
+function permissionIn(body: JsonValue | null): string | null {
+  const error = isJsonObject(body ?? undefined) ? (body as JsonObject)['error'] : undefined
+  const permission = isJsonObject(error) ? error['permission'] : undefined
+  return typeof permission === 'string' ? permission : null
 }
 
 function headerText({ headers }: CallResponse, name: string): string | null {

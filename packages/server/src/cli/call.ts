@@ -1,0 +1,108 @@
+/** `doorward call`: one tool call as this identity, with the decision that it met. */
+
+import type { Command } from 'commander'
+import type { JsonObject, JsonValue } from '@doorward/core'
+import type { Identity, McpAnswer, McpClient } from '@doorward/sdk'
+import type { CliContext } from './context.ts'
+import { CheckFailed } from './failure.ts'
+import { asIdentity, asOption, denied } from './identity-option.ts'
+import { painter, printable } from './output.ts'
+import { openServer } from './tools.ts'
+import { readArguments } from './tool-arguments.ts'
+
+export function register(program: Command, context: CliContext): void {
+  program
+    .command('call')
+    .description('call one tool through the gateway')
+    .argument('<server>', 'name under servers: in the configuration')
+    .argument('<tool>', 'name of the tool')
+    .argument('[arguments...]', 'name=value; values are read as the tool declares them')
+    .option(...asOption)
+    .addHelpText('after', '\nExample:\n  doorward call files read_text_file path=notes.md')
+    .action((server: string, tool: string, words: readonly string[], options: { readonly as?: string }) =>
+      asIdentity(context, options.as, (identity) => call(context, { server, tool, words }, identity)),
+    )
+}
+
+interface Wanted {
+  readonly server: string
+  readonly tool: string
+  readonly words: readonly string[]
+}
+
+async function call(context: CliContext, wanted: Wanted, identity: Identity): Promise<void> {
+  const client = await openServer(context, wanted.server, identity)
+  try {
+    const given = readArguments(wanted.words, await schemaOf(client, wanted.tool))
+    const answer = await client.request('tools/call', { name: wanted.tool, arguments: given })
+    tell(context, identity.id.uri, answer)
+  } finally {
+    await client.close()
+  }
+}
+
+/** What the tool declares; a tool that is not listed is called all the same, so that the denial is seen. */
+async function schemaOf(client: McpClient, tool: string): Promise<JsonObject> {
+  const listed = await client.list('tools/list', 'tools')
+  const schema = listed.find(({ name }) => name === tool)?.['inputSchema']
+  return isObject(schema) ? schema : {}
+}
+
+function tell(context: CliContext, identity: string, answer: McpAnswer): void {
+  const paint = painter(context.color)
+  if (!context.json) context.err(paint('dim', `as ${identity}`))
+  const refusal = refusalIn(answer)
+  if (refusal !== null) throw refusal
+  if (!answer.ok) return
+  const decision = answer.decision?.decision ?? null
+  const failed = answer.result['isError'] === true
+  if (context.json) context.out(JSON.stringify({ identity, ok: !failed, decision, result: answer.result }))
+  else {
+    for (const text of contentLines(answer.result['content'])) context.out(text)
+    if (decision !== null) context.err(paint('dim', `allowed, decision ${decision}`))
+  }
+  if (failed) throw new CheckFailed('tool_failed', 'the tool was called and reported an error', decision === null ? {} : { where: `decision ${decision}` })
+}
+
+/** A denial comes as a JSON-RPC error, or as a result that models read (`isError` with our code in `_meta`). */
+function refusalIn(answer: McpAnswer): CheckFailed | null {
+  const decision = answer.decision?.decision ?? null
+  if (!answer.ok) {
+    const data = isObject(answer.data) ? answer.data : {}
+    return denied({
+      code: text(data['code']) ?? 'call_failed',
+      message: answer.message,
+      decision: text(data['decision']) ?? decision,
+      permission: text(data['permission']),
+    })
+  }
+  const meta = answer.result['_meta']
+  const code = isObject(meta) ? text(meta['doorward/code']) : null
+  if (!isObject(meta) || code === null || answer.result['isError'] !== true) return null
+  return denied({
+    code,
+    message: contentLines(answer.result['content']).join(' ') || 'the call was denied',
+    decision: text(meta['doorward/decision']) ?? decision,
+    permission: text(meta['doorward/permission']),
+  })
+}
+
+/** Text as it is, with control characters shown; everything else by its kind. */
+function contentLines(content: JsonValue | undefined): readonly string[] {
+  if (!Array.isArray(content)) return []
+  return (content as readonly JsonValue[]).filter(isObject).flatMap((item) => {
+    if (item['type'] === 'text') return (text(item['text']) ?? '').split('\n').map(printable)
+    const resource = isObject(item['resource']) ? item['resource'] : item
+    const detail = text(resource['uri']) ?? text(item['mimeType']) ?? ''
+    return [`[${printable(`${text(item['type']) ?? 'content'} ${detail}`.trim())}]`]
+  })
+}
+
+function isObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function text(value: JsonValue | undefined): string | null {
+  return typeof value === 'string' ? value : null
+}
+

@@ -1,0 +1,132 @@
+/** `doorward connect`: a local MCP server that is in truth one behind the gateway, and the way to tell a host of it. */
+
+import { resolve } from 'node:path'
+import { createInterface } from 'node:readline/promises'
+import type { Command } from 'commander'
+import { DoorwardError } from '@doorward/core'
+import type { CliContext } from './context.ts'
+import { asOption } from './identity-option.ts'
+import { painter, printable } from './output.ts'
+
+interface ConnectOptions {
+  readonly as?: string
+  readonly listen?: string | true
+  readonly install?: string
+  readonly name?: string
+  readonly configFile?: string
+  readonly yes: boolean
+  readonly dryRun: boolean
+}
+
+export function register(program: Command, context: CliContext): void {
+  program
+    .command('connect')
+    .description('be a local MCP server that calls through the gateway')
+    .argument('<server>', 'name under servers: in the configuration')
+    .option(...asOption)
+    .option('--listen [port]', 'serve HTTP on 127.0.0.1 instead of standard input and output; whoever reaches the port calls as this identity')
+    .option('--install <host>', 'enter this command into the configuration of a host: claude-code, claude-desktop, cursor, vscode')
+    .option('--name <name>', 'name of the entry; the name of the server by default')
+    .option('--config-file <path>', "the host's file, where it is not at its usual place")
+    .option('--yes', 'write without asking', false)
+    .option('--dry-run', 'show the change and write nothing', false)
+    .addHelpText('after', '\nExamples:\n  doorward connect files\n  doorward connect files --install claude-code\n  doorward connect files --listen 8808')
+    .action((server: string, options: ConnectOptions) => connect(server, options, context))
+}
+
+async function connect(server: string, options: ConnectOptions, context: CliContext): Promise<void> {
+  if (options.install !== undefined) return installEntry(server, options.install, options, context)
+  const { openLocalIdentity } = await import('../apps/local-identities.ts')
+  const { bridgeLoopback, bridgeStdio, problemNotice, serverEndpoint } = await import('../apps/bridge.ts')
+  const deployment = await context.deployment()
+  const endpoint = serverEndpoint(deployment, server)
+  const notice = (text: string) => context.err(`doorward connect ${server}: ${printable(text)}`)
+  const problem = problemNotice(notice, () => performance.now())
+  const identity = await openLocalIdentity({ deployment, environment: context.environment }, options.as, problem)
+  const bridge = { identity, endpoint, notice, signal: context.signal }
+  if (options.listen === undefined) {
+    await bridgeStdio({ ...bridge, input: context.stdin, output: context.stdout })
+    return
+  }
+  const port = portOf(options.listen)
+  await bridgeLoopback({ ...bridge, port, onOpen: ({ url }) => tellOpen(url, identity.id.uri, context) })
+}
+
+function tellOpen(url: string, identity: string, context: CliContext): void {
+  if (context.json) context.out(JSON.stringify({ url, identity }))
+  else {
+    context.out(url)
+    context.err(`as ${identity}: every program on this machine that can reach this port calls as it`)
+  }
+}
+
+function portOf(listen: string | true): number {
+  const port = listen === true ? 0 : Number(listen)
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port
+  throw new DoorwardError('port_invalid', 'that is not a port', { expected: '0 to 65535', got: String(listen) })
+}
+
+async function installEntry(server: string, hostName: string, options: ConnectOptions, context: CliContext): Promise<void> {
+  const { hostNamed } = await import('./hosts/host-table.ts')
+  const { install, prepareInstallation } = await import('./hosts/install.ts')
+  const { serverEndpoint } = await import('../apps/bridge.ts')
+  const host = hostNamed(hostName)
+  const deployment = await context.deployment()
+  serverEndpoint(deployment, server)
+  const [command = process.execPath, ...before] = context.program
+  const args = [...before.map(absoluteScript), 'connect', server, '--config', resolve(deployment.file), ...(options.as === undefined ? [] : ['--as', options.as])]
+  const file = options.configFile === undefined ? host.file({ platform: process.platform, environment: context.environment }) : resolve(options.configFile)
+  const entry = { member: host.member, name: options.name ?? server, value: host.entry({ command, args }) }
+  const prepared = await prepareInstallation(file, entry)
+  if (!context.json) showChange(prepared, host.title, context)
+  const write = prepared.diff.length > 0 && !options.dryRun && (options.yes || (await confirmed(context)))
+  const backup = write ? await install(prepared, new Date()) : null
+  tellInstalled({ file: prepared.file, changed: prepared.diff.length > 0, written: write, backup, reload: host.reload }, context)
+}
+
+/** Flags stay, the script becomes absolute: hosts start it from another folder. */
+function absoluteScript(word: string): string {
+  return word.startsWith('-') ? word : resolve(word)
+}
+
+function showChange({ file, diff }: { file: string; diff: readonly string[] }, title: string, context: CliContext): void {
+  const paint = painter(context.color)
+  context.err(paint('bold', `${title}: ${file}`))
+  for (const line of diff) context.err(paint(line.startsWith('+') ? 'green' : line.startsWith('-') ? 'red' : 'dim', printable(line)))
+}
+
+/** Only a person at a terminal can be asked; everybody else says --yes. */
+async function confirmed(context: CliContext): Promise<boolean> {
+  const terminal = 'isTTY' in context.stdin && context.stdin.isTTY === true
+  if (!terminal || context.json) {
+    throw new DoorwardError('confirmation_needed', 'nobody is there to confirm the change', { next: 'look at it with --dry-run, then write it with --yes' })
+  }
+  const lines = createInterface({ input: context.stdin, output: process.stderr })
+  try {
+    return /^y(es)?$/i.test((await lines.question('write this? [y/N] ', { signal: context.signal })).trim())
+  } finally {
+    lines.close()
+  }
+}
+
+interface Told {
+  readonly file: string
+  readonly changed: boolean
+  readonly written: boolean
+  readonly backup: string | null
+  readonly reload: string
+}
+
+function tellInstalled({ file, changed, written, backup, reload }: Told, context: CliContext): void {
+  if (context.json) {
+    context.out(JSON.stringify({ file, changed, written, backup }))
+    return
+  }
+  if (!changed) context.out(`${file} has this entry already`)
+  else if (!written) context.out('nothing was written')
+  else {
+    context.out(`written to ${file}${backup === null ? '' : `, the old file is ${backup}`}`)
+    context.out(`next: ${reload}`)
+  }
+}
+

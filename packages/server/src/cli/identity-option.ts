@@ -1,0 +1,53 @@
+/** What commands that call as a workload have in common: whose identity, and how a refusal ends them. */
+
+import type { Identity } from '@doorward/sdk'
+import { CheckFailed } from './failure.ts'
+import type { CliContext } from './context.ts'
+
+export const asOption = ['--as <name>', 'identity to call as, by its path: operator/alice; the operator of this user by default'] as const
+
+/** Opens the identity and brings it up to date. Survived problems are told on standard error. */
+export async function readyIdentity(context: CliContext, name: string | undefined): Promise<Identity> {
+  const { openLocalIdentity } = await import('../apps/local-identities.ts')
+  const place = { deployment: await context.deployment(), environment: context.environment }
+  const warn = (error: unknown) => context.err(`warning: ${error instanceof Error ? error.message : String(error)}`)
+  const identity = await openLocalIdentity(place, name, warn)
+  try {
+    await identity.prepare(context.signal)
+    return identity
+  } catch (error) {
+    identity.close()
+    throw error
+  }
+}
+
+/** Runs the work as this identity; a refusal by a server becomes a failed check (exit 1) that names code, decision and permission. */
+export async function asIdentity<T>(context: CliContext, name: string | undefined, work: (identity: Identity) => Promise<T>): Promise<T> {
+  const { ServerRefused } = await import('@doorward/sdk')
+  try {
+    const identity = await readyIdentity(context, name)
+    try {
+      return await work(identity)
+    } finally {
+      identity.close()
+    }
+  } catch (error) {
+    if (error instanceof ServerRefused) throw denied(error)
+    throw error
+  }
+}
+
+interface Refusal {
+  readonly code: string
+  readonly message: string
+  readonly decision: string | null
+  readonly permission: string | null
+}
+
+/** Denied: the code, the entry in the record and what would have allowed it. */
+export function denied({ code, message, decision, permission }: Refusal): CheckFailed {
+  return new CheckFailed(code, message, {
+    ...(decision === null ? {} : { where: `decision ${decision}` }),
+    ...(permission === null ? {} : { next: `the permission ${permission} would allow this` }),
+  })
+}
