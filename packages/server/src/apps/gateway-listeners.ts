@@ -61,7 +61,8 @@ function optionsOf(name: GatewayListenerName, parts: GatewayListenerParts): List
     clock,
     monotonic: () => performance.now(),
     onExchange: exchangeFor(name, parts),
-    onRefusedHandshake: ({ remoteAddress, reason }) => pipeline.dependencies.refusals.count({ source: remoteAddress, reason }),
+    onRefusedHandshake: ({ remoteAddress, reason }) =>
+      pipeline.dependencies.refusals.count({ source: remoteAddress, reason }),
   }
 }
 
@@ -78,14 +79,19 @@ function exchangeFor(name: GatewayListenerName, parts: GatewayListenerParts): (e
     case 'main':
       return (exchange) => endpoint.serve(exchange)
     case 'admin':
-      return (exchange) => serveApi(exchange, { pipeline, routes, audience: audienceOfAdmin(settings), server: 'gateway', onProblem })
+      return (exchange) =>
+        serveApi(exchange, { pipeline, routes, audience: audienceOfAdmin(settings), server: 'gateway', onProblem })
     case 'public':
       return (exchange) => servePublic(exchange, { pipeline, ready, bundle: null })
   }
 }
 
 /** What the newest trust state has against the holder of a certificate; null when nothing. */
-export function connectionProblem({ certificate, standing }: Connection, view: TrustView, { dependencies }: Pipeline): Denial | null {
+export function connectionProblem(
+  { certificate, standing }: Connection,
+  view: TrustView,
+  { dependencies }: Pipeline,
+): Denial | null {
   const now = dependencies.trust.now()
   const leaf = standing.judge(certificate, view, now, dependencies.importP256)
   return isDenial(leaf) ? leaf : standingProblem(leaf, view, now)

@@ -1,6 +1,5 @@
 /** The configured servers of a gateway, each with its way to it. */
 
-import { isIP } from 'node:net'
 import { DoorwardError, parseSpiffeId, toSeconds } from '@doorward/core'
 import type { SpiffeId } from '@doorward/core'
 import type { Pipeline, TrustView } from '@doorward/enforcement'
@@ -31,12 +30,18 @@ export interface ServerParts {
 const PATIENCE_MILLISECONDS = 10_000
 
 /** Opens the way to every server; connects to nothing and starts nothing yet. Throws `upstream_url_invalid`. */
-export async function openServers(parts: ServerParts, stack: AsyncDisposableStack): Promise<ReadonlyMap<string, McpServer>> {
+export async function openServers(
+  parts: ServerParts,
+  stack: AsyncDisposableStack,
+): Promise<ReadonlyMap<string, McpServer>> {
   const servers = new Map<string, McpServer>()
   for (const [name, server] of Object.entries(parts.settings.servers)) {
     const effectOf = toolEffects(server.effects)
     const traffic = trafficOptions(parts, name, effectOf)
-    const upstream = server.kind === 'stdio' ? await openStdio(parts, { name, server, traffic }, stack) : openHttp(parts, { name, server, traffic })
+    const upstream =
+      server.kind === 'stdio'
+        ? await openStdio(parts, { name, server, traffic }, stack)
+        : openHttp(parts, { name, server, traffic })
     stack.defer(() => upstream.close())
     servers.set(name, { upstream, effectOf, audience: audienceOfServer(parts.settings, name) })
   }
@@ -47,7 +52,11 @@ export function upstreamLimits({ limits }: GatewaySettings): UpstreamLimits {
   return { ...defaultUpstreamLimits, ...limits?.upstream }
 }
 
-function trafficOptions({ settings, pipeline, log }: ServerParts, server: string, effectOf: TrafficOptions['effectOf']): TrafficOptions {
+function trafficOptions(
+  { settings, pipeline, log }: ServerParts,
+  server: string,
+  effectOf: TrafficOptions['effectOf'],
+): TrafficOptions {
   const { decisions, trust } = pipeline.dependencies
   return {
     decisions,
@@ -81,7 +90,10 @@ async function openStdio(
   })
 }
 
-function openHttp(parts: ServerParts, { name, server, traffic }: { name: string; server: HttpServerSettings; traffic: TrafficOptions }) {
+function openHttp(
+  parts: ServerParts,
+  { name, server, traffic }: { name: string; server: HttpServerSettings; traffic: TrafficOptions },
+) {
   const { settings, log, warn } = parts
   if (server.insecureUpstream) warn('server_insecure', `server ${name} is reached without TLS, as configured`)
   return openHttpUpstream({
@@ -96,32 +108,38 @@ function openHttp(parts: ServerParts, { name, server, traffic }: { name: string;
 
 function tlsOf(parts: ServerParts, server: HttpServerSettings): UpstreamTls {
   if (server.insecureUpstream) return { kind: 'none' }
-  return server.identity === undefined ? { kind: 'system' } : ownIdentity(parts.identity, parseSpiffeId(server.identity))
+  return server.identity === undefined
+    ? { kind: 'system' }
+    : ownIdentity(parts.identity, parseSpiffeId(server.identity))
 }
 
 /** Mutual TLS with our own identity, and nobody else at the other end than the workload that is named. */
 function ownIdentity(identity: Identity, expected: SpiffeId): UpstreamTls {
   return {
     kind: 'connector',
-    connect: ({ hostname, port }, done) => {
-      const host = isIP(hostname.replaceAll(/[[\]]/g, '')) === 0 ? hostname : hostname.replaceAll(/[[\]]/g, '')
-      connectMutualTls({
+    connect: async (host, port) => {
+      const { socket } = await connectMutualTls({
         host,
-        port: Number(port) || 443,
+        port,
         svid: identity.credentials.current(),
         anchors: identity.material().anchors,
         judge: async (certificate) =>
-          serverProblem(certificate, { expected, view: viewOf(identity), now: toSeconds(systemClock()), importP256, mirror: 'require' }),
-      }).then(
-        ({ socket }) => done(null, socket),
-        (error: unknown) => done(error instanceof Error ? error : new Error(String(error)), null),
-      )
+          serverProblem(certificate, {
+            expected,
+            view: viewOf(identity),
+            now: toSeconds(systemClock()),
+            importP256,
+            mirror: 'require',
+          }),
+      })
+      return socket
     },
   }
 }
 
 function viewOf(identity: Identity): TrustView {
   const view = identity.trustStore.view()
-  if (view === null) throw new DoorwardError('trust_state_missing', 'there is no current trust state to judge the server by')
+  if (view === null)
+    throw new DoorwardError('trust_state_missing', 'there is no current trust state to judge the server by')
   return view
 }

@@ -31,7 +31,11 @@ export interface GatewayStateTools {
 }
 
 /** What was opened is given to `stack`. Throws the codes of state folder, key file, custody, record, join and identity. */
-export async function openGatewayState(settings: GatewaySettings, tools: GatewayStateTools, stack: AsyncDisposableStack): Promise<GatewayState> {
+export async function openGatewayState(
+  settings: GatewaySettings,
+  tools: GatewayStateTools,
+  stack: AsyncDisposableStack,
+): Promise<GatewayState> {
   const { stateDir, keyDir, name, trustDomain } = settings
   const folder = await openStateFolder({
     folder: stateDir,
@@ -52,12 +56,24 @@ export async function openGatewayState(settings: GatewaySettings, tools: Gateway
   return { folder, identity, record, recordFolder, logKey }
 }
 
-async function openLog({ stateDir, keyDir, trustDomain, name }: GatewaySettings, { clock }: GatewayStateTools, signKey: LogKey) {
+async function openLog(
+  { stateDir, keyDir, trustDomain, name }: GatewaySettings,
+  { clock }: GatewayStateTools,
+  signKey: LogKey,
+) {
   const origin = `${trustDomain}/gateway/${name}`
   const recordFolder = join(stateDir, 'record')
   await mkdir(recordFolder, { recursive: true, mode: 0o700 })
   const checkpointStore = fileCheckpointStore(keyDir, origin)
-  const record = await openRecord({ dir: recordFolder, origin, signKey, sha256, random: randomBytes, clock, checkpointStore })
+  const record = await openRecord({
+    dir: recordFolder,
+    origin,
+    signKey,
+    sha256,
+    random: randomBytes,
+    clock,
+    checkpointStore,
+  })
   return { record, recordFolder }
 }
 

@@ -73,7 +73,11 @@ export async function startGateway(settings: GatewaySettings, options: GatewayOp
     log.problem('problem', error)
     options.report({ type: 'problem', error })
   }
-  const state = await openGatewayState(settings, { clock, joinString: options.joinString ?? nobodyToAsk, onProblem }, stack)
+  const state = await openGatewayState(
+    settings,
+    { clock, joinString: options.joinString ?? nobodyToAsk, onProblem },
+    stack,
+  )
   const running = await assemble({ settings, options, clock, log, state, onProblem }, stack)
   const kept = stack.move()
   return { ...running, stopped: stopOn(options.signal, kept, onProblem) }
@@ -87,8 +91,13 @@ function nobodyToAsk(): Promise<string> {
   )
 }
 
-async function stopOn(signal: AbortSignal, stack: AsyncDisposableStack, onProblem: (error: unknown) => void): Promise<void> {
-  if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+async function stopOn(
+  signal: AbortSignal,
+  stack: AsyncDisposableStack,
+  onProblem: (error: unknown) => void,
+): Promise<void> {
+  if (!signal.aborted)
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
   try {
     await stack.disposeAsync()
   } catch (error) {
@@ -119,7 +128,11 @@ async function assemble(starting: Starting, stack: AsyncDisposableStack): Promis
   const stopping = new AbortController()
   const health = () => healthNow(starting, stopping.signal)
   const listeners = await listen({ ...starting, pipeline, endpoint, stopping, health, servers, sessions }, stack)
-  const running = [pipeline.dependencies.refusals.run(loops.signal), state.identity.run(loops.signal), housekeep({ ...starting, pipeline, sessions, listeners }, loops.signal)]
+  const running = [
+    pipeline.dependencies.refusals.run(loops.signal),
+    state.identity.run(loops.signal),
+    housekeep({ ...starting, pipeline, sessions, listeners }, loops.signal),
+  ]
   stack.defer(async () => {
     // First of all that is closed: no new calls, streams end so that the rest can drain.
     stopping.abort()
@@ -189,9 +202,17 @@ interface Listening extends Starting, EndpointParts {
 
 function listen(parts: Listening, stack: AsyncDisposableStack): Promise<GatewayListeners> {
   const { settings, state, pipeline, endpoint, clock, onProblem, stopping, health } = parts
-  const routes = gatewayRoutes({ recordFolder: state.recordFolder, status: () => statusNow(parts), stopping: stopping.signal })
+  const routes = gatewayRoutes({
+    recordFolder: state.recordFolder,
+    status: () => statusNow(parts),
+    stopping: stopping.signal,
+  })
   const listenerParts = { settings, pipeline, endpoint, routes, clock, onProblem }
-  return openGatewayListeners({ ...listenerParts, material: state.identity.material(), ready: () => health().ready }, stack, GRACE_MILLISECONDS)
+  return openGatewayListeners(
+    { ...listenerParts, material: state.identity.material(), ready: () => health().ready },
+    stack,
+    GRACE_MILLISECONDS,
+  )
 }
 
 interface Housekeeping extends Starting {
@@ -277,7 +298,11 @@ function verifierKeyOf({ record, logKey }: GatewayState): string {
   return formatVerifierKey(verifierKey(sha256, record.stats().origin, logKey.publicKey))
 }
 
-function runningOf({ state }: Starting, listeners: GatewayListeners, health: () => Health): Omit<RunningGateway, 'stopped'> {
+function runningOf(
+  { state }: Starting,
+  listeners: GatewayListeners,
+  health: () => Health,
+): Omit<RunningGateway, 'stopped'> {
   const { main, admin, public: open } = listeners
   return {
     addresses: { main: main.address, admin: admin.address, public: open.address },

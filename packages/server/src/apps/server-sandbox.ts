@@ -54,7 +54,11 @@ export async function planSandbox(options: SandboxOptions): Promise<SandboxPlan>
 async function tryUser(command: StdioCommand, home: string): Promise<string | null> {
   if (process.getuid?.() !== 0) return 'only root may start processes of another user'
   await chown(home, NOBODY.uid, NOBODY.gid)
-  const problem = await probe({ ...command, user: NOBODY, command: [process.execPath, '-e', READABLE, ...command.command] })
+  const problem = await probe({
+    ...command,
+    user: NOBODY,
+    command: [process.execPath, '-e', READABLE, ...command.command],
+  })
   return problem === null ? null : `another user cannot run it: ${problem}`
 }
 
@@ -75,7 +79,23 @@ for (const file of args.filter((text) => !text.startsWith('-') && text.includes(
 /** Everything as it is, without the folders that hold keys and state. */
 function bubblewrap({ cwd }: StdioCommand, hidden: readonly string[]): readonly string[] {
   const covers = hidden.flatMap((folder) => ['--tmpfs', folder])
-  return ['bwrap', '--die-with-parent', '--new-session', '--unshare-pid', '--bind', '/', '/', '--dev', '/dev', '--proc', '/proc', ...covers, '--chdir', cwd, '--']
+  return [
+    'bwrap',
+    '--die-with-parent',
+    '--new-session',
+    '--unshare-pid',
+    '--bind',
+    '/',
+    '/',
+    '--dev',
+    '/dev',
+    '--proc',
+    '/proc',
+    ...covers,
+    '--chdir',
+    cwd,
+    '--',
+  ]
 }
 
 /** Runs the command to its end: null when it exits with 0, else why not. */
@@ -94,7 +114,11 @@ function probe(command: StdioCommand): Promise<string | null> {
     child.stderr.on('data', (chunk: Buffer) => {
       if (said.length < 300) said += chunk.toString('utf8')
     })
-    child.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ENOENT' ? `${program} is not there` : (error.code ?? error.message)))
-    child.once('close', (code) => resolve(code === 0 ? null : said.trim().split('\n')[0]?.slice(0, 200) || `it ended with ${code}`))
+    child.once('error', (error: NodeJS.ErrnoException) =>
+      resolve(error.code === 'ENOENT' ? `${program} is not there` : (error.code ?? error.message)),
+    )
+    child.once('close', (code) =>
+      resolve(code === 0 ? null : said.trim().split('\n')[0]?.slice(0, 200) || `it ended with ${code}`),
+    )
   })
 }

@@ -58,7 +58,7 @@ export const silentLog: Log = {
   close: async () => undefined,
 }
 
-function shortened<T extends Readonly<Record<string, string | number | null>>>(fields: T): Record<string, string | number | null> {
+function shortened(fields: Readonly<Record<string, string | number | null>>): Record<string, string | number | null> {
   return Object.fromEntries(
     Object.entries(fields).map(([name, value]) => [name, typeof value === 'string' ? value.slice(0, MAX_TEXT) : value]),
   )
@@ -67,7 +67,15 @@ function shortened<T extends Readonly<Record<string, string | number | null>>>(f
 function errorFields(error: unknown): Readonly<Record<string, string>> {
   if (error instanceof DoorwardError) {
     const { code, message, where, got } = error
-    return { code, message, ...(where === undefined ? {} : { where }), ...(got === undefined ? {} : { got: got.slice(0, MAX_TEXT) }) }
+    return {
+      code,
+      message,
+      ...(where === undefined ? {} : { where }),
+      ...(got === undefined ? {} : { got: got.slice(0, MAX_TEXT) }),
+    }
   }
-  return { code: 'internal', message: error instanceof Error ? error.message.slice(0, MAX_TEXT) : String(error).slice(0, MAX_TEXT) }
+  return {
+    code: 'internal',
+    message: error instanceof Error ? error.message.slice(0, MAX_TEXT) : String(error).slice(0, MAX_TEXT),
+  }
 }

@@ -37,7 +37,8 @@ export class MemoryRateLimiter implements RateLimiter {
       next.push([key, cell.arrival])
     }
     const unknown = next.findIndex(([key]) => !this.#arrivals.has(key))
-    if (unknown >= 0 && !this.#hasRoom(next.length, now)) return { ok: false, scope: takes[unknown]!.scope, retryAfterSeconds: 1 }
+    if (unknown >= 0 && !this.#hasRoom(next.length, now))
+      return { ok: false, scope: takes[unknown]!.scope, retryAfterSeconds: 1 }
     for (const [key, arrival] of next) this.#arrivals.set(key, arrival)
     return { ok: true }
   }

@@ -28,7 +28,10 @@ export function sendRefusal(exchange: Exchange, refusal: Refusal, form: RefusalF
   const body = form.rpc === true ? rpcBody(denial, decision, form.toolCall === true) : plainBody(denial, decision)
   // Whoever is refused before the body was read must not go on in the middle of it.
   if (exchange.problem !== null) closeAfterAnswer(exchange)
-  send(exchange, status, refusalHeaders(exchange, denial, decision, status, form), JSON.stringify(body))
+  const headers = refusalHeaders(denial, decision)
+  const challenge: Readonly<Record<string, string>> =
+    status === 401 ? { 'WWW-Authenticate': challengeOf(exchange, form) } : {}
+  send(exchange, status, { ...headers, ...challenge }, JSON.stringify(body))
 }
 
 /** 200 is for answers to JSON-RPC requests; what expects no answer is refused by its status. */
@@ -38,20 +41,13 @@ function httpStatus(exchange: Exchange, denial: Denial, form: RefusalForm): numb
   return form.rpc === true && exchange.head.method === 'POST' ? 400 : 403
 }
 
-function refusalHeaders(
-  exchange: Exchange,
-  denial: Denial,
-  decision: string | null,
-  status: number,
-  form: RefusalForm,
-): Readonly<Record<string, string>> {
+function refusalHeaders(denial: Denial, decision: string | null): Readonly<Record<string, string>> {
   return {
     'Content-Type': 'application/json',
     'Cache-Control': 'no-store',
     'Doorward-Code': denial.code,
     ...(decision === null ? {} : { 'Doorward-Decision': decision }),
     ...(denial.retryAfterSeconds === null ? {} : { 'Retry-After': String(denial.retryAfterSeconds) }),
-    ...(status === 401 ? { 'WWW-Authenticate': challengeOf(exchange, form) } : {}),
   }
 }
 
@@ -82,7 +78,9 @@ const POLICY = -31403
 
 function toolResult(denial: Denial, decision: string | null): JsonObject {
   return {
-    content: [{ type: 'text', text: `${denialRow(denial.code).text}${permissionHint(denial)}${decisionHint(decision)}` }],
+    content: [
+      { type: 'text', text: `${denialRow(denial.code).text}${permissionHint(denial)}${decisionHint(decision)}` },
+    ],
     isError: true,
     _meta: { 'doorward/code': denial.code, 'doorward/decision': decision, 'doorward/permission': denial.wouldAllow },
   }

@@ -84,6 +84,16 @@ export function send(
 }
 
 /** Sends a JSON answer. */
-export function sendJson(exchange: Exchange, status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): void {
-  send(exchange, status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', ...headers }, JSON.stringify(value))
+export function sendJson(
+  exchange: Exchange,
+  status: number,
+  value: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  send(
+    exchange,
+    status,
+    { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', ...headers },
+    JSON.stringify(value),
+  )
 }

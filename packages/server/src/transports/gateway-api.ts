@@ -27,7 +27,13 @@ export function gatewayRoutes(options: GatewayApiOptions): readonly ApiRoute[] {
       path: '/v1/status',
       handle: async () => ({ kind: 'json', status: 200, value: options.status() }),
     },
-    { ...token, method: 'GET', path: '/v1/record', query: ['from', 'follow'], handle: async (permit) => recordOf(permit, options) },
+    {
+      ...token,
+      method: 'GET',
+      path: '/v1/record',
+      query: ['from', 'follow'],
+      handle: async (permit) => recordOf(permit, options),
+    },
   ]
 }
 
@@ -43,7 +49,9 @@ function recordOf(permit: Permit<ApiRequest>, { recordFolder, stopping }: Gatewa
     lines: (gone) => {
       const signal = AbortSignal.any([gone, stopping])
       const entries =
-        follow === 'true' ? followEntries(recordFolder, { from: first, signal }) : readEntries(recordFolder, { from: first })
+        follow === 'true'
+          ? followEntries(recordFolder, { from: first, signal })
+          : readEntries(recordFolder, { from: first })
       return linesOf(entries, signal)
     },
   }

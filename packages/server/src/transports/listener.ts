@@ -194,7 +194,8 @@ class TlsListener implements Listener {
   #attach(): void {
     const server = this.#server
     const [startHandshake] = server.listeners('connection')
-    if (startHandshake === undefined) throw new TypeError('the TLS server takes connections in another way than expected')
+    if (startHandshake === undefined)
+      throw new TypeError('the TLS server takes connections in another way than expected')
     // The gate stands before the handshake, so that a flood costs a socket and no cryptography.
     server.removeAllListeners('connection')
     server.on('connection', (socket: Socket) => {
@@ -324,7 +325,9 @@ function contextOptions(options: ListenerOptions, material: TlsMaterial) {
       sessionTimeout: 1,
     } as const
   } catch (error) {
-    throw new DoorwardError('tls_material_invalid', 'the certificate or key of a listener does not parse', { cause: error })
+    throw new DoorwardError('tls_material_invalid', 'the certificate or key of a listener does not parse', {
+      cause: error,
+    })
   }
 }
 
@@ -361,7 +364,10 @@ function listenError(error: NodeJS.ErrnoException, name: string, where: string):
     })
   }
   if (error.code === 'EADDRNOTAVAIL' || error.code === 'EACCES' || error.code === 'ENOTFOUND') {
-    return new DoorwardError('address_unavailable', `the ${name} listener cannot have its address: ${error.code}`, { where, cause: error })
+    return new DoorwardError('address_unavailable', `the ${name} listener cannot have its address: ${error.code}`, {
+      where,
+      cause: error,
+    })
   }
   return error
 }

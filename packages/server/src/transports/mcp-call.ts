@@ -62,7 +62,8 @@ export function mcpClassifier(options: McpCallOptions): Classifier<McpCall> {
       supported: SUPPORTED_VERSIONS,
     })
     if (message.kind === 'refusal') return refusalDenial(message, denialOfRefusal[message.code])
-    if (named !== undefined && session === null) return deny('session_unknown', 'no such session of this caller', rpcIdOf(message))
+    if (named !== undefined && session === null)
+      return deny('session_unknown', 'no such session of this caller', rpcIdOf(message))
     return callOf({ message, session, value: scanned.value, identified }, options)
   }
 }
@@ -129,7 +130,8 @@ function rpcIdOf(message: Classified): { readonly rpcId: ClassifiedRequest['id']
 /** Streamable HTTP: JSON in, JSON or an event stream out, and the client must be ready for either. */
 function contentProblem(head: RequestHead): Denial | null {
   const accept = head.headers['accept'] ?? ''
-  if (head.method === 'GET' && !accept.includes('text/event-stream')) return deny('accept_type', 'expected Accept: text/event-stream')
+  if (head.method === 'GET' && !accept.includes('text/event-stream'))
+    return deny('accept_type', 'expected Accept: text/event-stream')
   if (head.method !== 'POST') return null
   const type = head.headers['content-type']
   if (type === undefined || !/^application\/json(?:[ \t]*;|[ \t]*$)/i.test(type)) {

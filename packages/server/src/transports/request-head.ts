@@ -20,14 +20,26 @@ export interface ParsedHead {
 }
 
 /** Every other header must stand alone: proxies disagree about which of two counts. */
-const repeatable = new Set(['accept', 'accept-encoding', 'accept-language', 'baggage', 'cache-control', 'tracestate', 'via'])
+const repeatable = new Set([
+  'accept',
+  'accept-encoding',
+  'accept-language',
+  'baggage',
+  'cache-control',
+  'tracestate',
+  'via',
+])
 const forbiddenNames = new Set(['__proto__', 'constructor', 'prototype', 'tostring', 'valueof', 'hasownproperty'])
 const NAME = /^[a-z0-9-]+$/
 const VALUE = /^[\t\x20-\x7e]*$/
 const METHOD = /^[A-Z]{1,16}$/
 
 /** Reads the head. `sni` is the server name of the handshake, false or empty when the client sent none. */
-export function readHead(request: IncomingMessage, sni: string | false | null | undefined, rules: HeadRules): ParsedHead {
+export function readHead(
+  request: IncomingMessage,
+  sni: string | false | null | undefined,
+  rules: HeadRules,
+): ParsedHead {
   const headers: Record<string, string> = Object.create(null)
   const target = readTarget(request.url ?? '')
   const head: RequestHead = {
@@ -52,11 +64,13 @@ function printable(target: string): string {
 }
 
 function collect(raw: readonly string[], headers: Record<string, string>, limit: number): Denial | null {
-  if (raw.length > 2 * limit) return deny('header_limit', `${raw.length / 2} header lines, at most ${limit} are accepted`)
+  if (raw.length > 2 * limit)
+    return deny('header_limit', `${raw.length / 2} header lines, at most ${limit} are accepted`)
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase()
     const value = raw[i + 1]!
-    if (!NAME.test(name) || forbiddenNames.has(name)) return deny('header_name', `header name ${JSON.stringify(name.slice(0, 64))}`)
+    if (!NAME.test(name) || forbiddenNames.has(name))
+      return deny('header_name', `header name ${JSON.stringify(name.slice(0, 64))}`)
     if (!VALUE.test(value)) return deny('request_malformed', `header ${name} has a character that is not visible ASCII`)
     const before = headers[name]
     if (before !== undefined && !repeatable.has(name)) return deny('header_duplicate', `header ${name} is repeated`)
@@ -72,12 +86,14 @@ function versionProblem(request: IncomingMessage): Denial | null {
 
 function framingProblem(headers: Readonly<Record<string, string>>): Denial | null {
   const coding = headers['transfer-encoding']
-  if (coding !== undefined && coding !== 'chunked') return deny('request_malformed', 'expected Transfer-Encoding: chunked')
+  if (coding !== undefined && coding !== 'chunked')
+    return deny('request_malformed', 'expected Transfer-Encoding: chunked')
   if (coding !== undefined && headers['content-length'] !== undefined) {
     return deny('request_malformed', 'Transfer-Encoding beside Content-Length')
   }
   const length = headers['content-length']
-  if (length !== undefined && !/^\d{1,15}$/.test(length)) return deny('request_malformed', 'Content-Length is not a number')
+  if (length !== undefined && !/^\d{1,15}$/.test(length))
+    return deny('request_malformed', 'Content-Length is not a number')
   if (headers['content-encoding'] !== undefined) return deny('content_encoding', 'a Content-Encoding header')
   if (headers['expect'] !== undefined) return deny('expectation', 'an Expect header')
   if (headers['upgrade'] !== undefined) return deny('request_malformed', 'an Upgrade header')
@@ -89,7 +105,8 @@ function connectionProblem(value: string | undefined): Denial | null {
   if (value === undefined) return null
   for (const option of value.toLowerCase().split(',')) {
     const word = option.trim()
-    if (word !== 'keep-alive' && word !== 'close') return deny('request_malformed', 'a Connection option that is not accepted')
+    if (word !== 'keep-alive' && word !== 'close')
+      return deny('request_malformed', 'a Connection option that is not accepted')
   }
   return null
 }
@@ -101,10 +118,14 @@ function hostProblem(
 ): Denial | null {
   const host = headers['host']
   if (host === undefined) return deny('request_malformed', 'no Host header')
-  if (!authorities.has(host)) return deny('host_unknown', `Host ${JSON.stringify(host.slice(0, 120))} is not configured`)
+  if (!authorities.has(host))
+    return deny('host_unknown', `Host ${JSON.stringify(host.slice(0, 120))} is not configured`)
   const name = host.replace(/:\d+$/, '')
   if (typeof sni === 'string' && sni !== '' && sni !== name) {
-    return deny('host_unknown', `the handshake was for ${JSON.stringify(sni.slice(0, 120))}, the Host header for another name`)
+    return deny(
+      'host_unknown',
+      `the handshake was for ${JSON.stringify(sni.slice(0, 120))}, the Host header for another name`,
+    )
   }
   return null
 }

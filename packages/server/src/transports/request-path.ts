@@ -4,7 +4,9 @@
  */
 
 /** Path and query of an origin-form target, or what is ambiguous about it. */
-export function readTarget(target: string): { readonly path: string; readonly query: string } | { readonly problem: string } {
+export function readTarget(
+  target: string,
+): { readonly path: string; readonly query: string } | { readonly problem: string } {
   if (!target.startsWith('/')) return { problem: 'not an origin-form target' }
   if (target.includes('#')) return { problem: 'a fragment' }
   const mark = target.indexOf('?')

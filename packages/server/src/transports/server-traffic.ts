@@ -51,14 +51,21 @@ const DROPPED: ServerTraffic = { kind: 'drop', reply: null }
 const newestLegacy = REVISIONS.get(SUPPORTED_VERSIONS[0] ?? '')
 
 /** Judges one message of the server of a session. Pending requests that it answers are taken off the session. */
-export function judgeTraffic(bytes: Uint8Array, session: McpSession, options: TrafficOptions): ServerTraffic | Promise<ServerTraffic> {
+export function judgeTraffic(
+  bytes: Uint8Array,
+  session: McpSession,
+  options: TrafficOptions,
+): ServerTraffic | Promise<ServerTraffic> {
   const scan = scanJson(bytes, { ...LIST_LIMITS, maxBytes: options.messageBytes ?? LIST_LIMITS.maxBytes })
   if (!scan.ok) return dropped(session, options, `not a message: ${scan.code}`)
   const message = classifyServerMessage(scan.value, revisionOf(session))
   switch (message.kind) {
     case 'refusal':
       options.onDropped(session, `refused: ${message.code}`)
-      return { kind: 'drop', reply: message.id === null ? null : errorBody(message.id, message.rpcCode, message.message) }
+      return {
+        kind: 'drop',
+        reply: message.id === null ? null : errorBody(message.id, message.rpcCode, message.message),
+      }
     case 'unaddressed-error':
       return pass(bytes, message)
     case 'notification':
@@ -78,7 +85,12 @@ function revisionOf(session: McpSession): Revision {
   return revision
 }
 
-function pass(bytes: Uint8Array, message: ServerMessage, answers: PendingRequest | null = null, failure: DenialCode | null = null): ServerTraffic {
+function pass(
+  bytes: Uint8Array,
+  message: ServerMessage,
+  answers: PendingRequest | null = null,
+  failure: DenialCode | null = null,
+): ServerTraffic {
   return { kind: 'pass', bytes, message, answers, failure }
 }
 
@@ -135,7 +147,9 @@ function judgeResponse(
 }
 
 const listMethods: ReadonlySet<string> = new Set(
-  [...REVISIONS.values()].flatMap((revision) => [...revision.client.values()].filter((row) => row.list !== undefined).map((row) => row.method)),
+  [...REVISIONS.values()].flatMap((revision) =>
+    [...revision.client.values()].filter((row) => row.list !== undefined).map((row) => row.method),
+  ),
 )
 
 /** The handshake's end: without a version that we understand nothing later could be judged. */
@@ -187,7 +201,12 @@ function mayKnow(subject: McpSubject, session: McpSession, options: TrafficOptio
     kind === 'tool'
       ? { name: 'tools/call', group: options.effectOf(name) }
       : ({ name: useOf[kind], group: kind === 'server' ? 'session' : 'read' } as const)
-  return couldCall(session.identified, { action, resource: { server: session.server, kind, name } }, options.decisions, options.trust.now())
+  return couldCall(
+    session.identified,
+    { action, resource: { server: session.server, kind, name } },
+    options.decisions,
+    options.trust.now(),
+  )
 }
 
 const useOf = { prompt: 'prompts/get', resource: 'resources/read', task: 'tasks/get', server: 'ping' } as const

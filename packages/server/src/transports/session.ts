@@ -192,7 +192,11 @@ export class SessionTable {
   #endIdlest(sessions: Iterable<McpSession>): boolean {
     let idlest: McpSession | null = null
     for (const session of sessions) {
-      if ((session.ended || (session.open === 0 && session.version !== null)) && (idlest === null || session.usedAt < idlest.usedAt)) idlest = session
+      if (
+        (session.ended || (session.open === 0 && session.version !== null)) &&
+        (idlest === null || session.usedAt < idlest.usedAt)
+      )
+        idlest = session
     }
     if (idlest !== null) this.remove(idlest)
     return idlest !== null

@@ -97,7 +97,9 @@ export class StdioProcess {
   #watch(program: string): void {
     const child = this.#child
     child.on('error', (error: NodeJS.ErrnoException) => this.#end(startProblem(program, error)))
-    child.on('exit', (code, signal) => this.#end(this.#reason ?? (signal === null ? `it ended with exit code ${code}` : `it was ended by ${signal}`)))
+    child.on('exit', (code, signal) =>
+      this.#end(this.#reason ?? (signal === null ? `it ended with exit code ${code}` : `it was ended by ${signal}`)),
+    )
     // Writing to a process that has gone is told by its exit.
     child.stdin.on('error', () => undefined)
     child.stdout.on('error', () => undefined)
@@ -150,14 +152,10 @@ export class StdioProcess {
 const MAX_WAITING = 4 * 1024 * 1024
 
 function startProblem(program: string, error: NodeJS.ErrnoException): string {
-  switch (error.code) {
-    case 'ENOENT':
-      return `its program ${JSON.stringify(program)} does not exist, or its working folder does not`
-    case 'EACCES':
-      return `its program ${JSON.stringify(program)} may not be executed by the user that servers run as`
-    default:
-      return `its program ${JSON.stringify(program)} could not be started: ${error.code ?? error.message}`
-  }
+  const name = `its program ${JSON.stringify(program)}`
+  if (error.code === 'ENOENT') return `${name} does not exist, or its working folder does not`
+  if (error.code === 'EACCES') return `${name} may not be executed by the user that servers run as`
+  return `${name} could not be started: ${error.code ?? error.message}`
 }
 
 /** Cuts at LF; a CR before it belongs to the line end. */

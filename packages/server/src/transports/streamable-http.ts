@@ -58,7 +58,7 @@ export class StreamableHttp {
 
   /** Ends the streams that would never end by themselves; requests under way go on. */
   endStreams(): void {
-    for (const reply of [...this.#streams]) reply.end()
+    for (const reply of this.#streams) reply.end()
   }
 
   /** Answers one request. */
@@ -80,7 +80,11 @@ export class StreamableHttp {
     sendRefusal(exchange, refusal, { rpc: true })
   }
 
-  async #decide(exchange: Exchange, inbound: Inbound, { name, server }: { name: string; server: McpServer }): Promise<void> {
+  async #decide(
+    exchange: Exchange,
+    inbound: Inbound,
+    { name, server }: { name: string; server: McpServer },
+  ): Promise<void> {
     const { pipeline, sessions, bodyBytes } = this.#options
     let opened: McpSession | null = null
     const result = await pipeline.enforce(inbound, {

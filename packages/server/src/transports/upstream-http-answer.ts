@@ -61,17 +61,27 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
     if (this.#cancelled !== null) controller.abort(new Error(this.#cancelled))
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, string | string[] | undefined>): void {
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void {
     if (status < 200) return
     const { call, session } = this.#parts
     this.#status = status
-    const type = String(headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase()
+    const type = String(headers['content-type'] ?? '')
+      .split(';', 1)[0]
+      ?.trim()
+      .toLowerCase()
     const named = headers['mcp-session-id']
     if (call.opens && status === 200 && typeof named === 'string' && SESSION_ID.test(named)) this.#parts.onNamed(named)
     const mayStream = call.message.kind === 'request' || call.head.method === 'GET'
     if (status === 200 && type === 'text/event-stream' && mayStream) return this.#beginStream()
     this.#isJson = type === 'application/json'
-    this.#retryAfter = typeof headers['retry-after'] === 'string' && /^\d{1,6}$/.test(headers['retry-after']) ? headers['retry-after'] : null
+    this.#retryAfter =
+      typeof headers['retry-after'] === 'string' && /^\d{1,6}$/.test(headers['retry-after'])
+        ? headers['retry-after']
+        : null
     this.#body = new GrowingBytes()
     this.#bodyLimit = status === 200 ? this.#parts.limits.messageBytes : ERROR_BODY_BYTES
     // The server has forgotten the session: so do we, and the caller starts again.
@@ -93,10 +103,12 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
     if (events === null) return this.#invalid('an event is too large')
     if (events.length === 0) return
     controller.pause()
-    this.#queue = this.#queue.then(() => this.#deliver(events)).then(
-      () => controller.resume(),
-      () => this.#invalid('an event could not be delivered'),
-    )
+    this.#queue = this.#queue
+      .then(() => this.#deliver(events))
+      .then(
+        () => controller.resume(),
+        () => this.#invalid('an event could not be delivered'),
+      )
   }
 
   async #deliver(events: readonly SseEvent[]): Promise<void> {
@@ -121,7 +133,9 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    this.#queue = this.#queue.then(() => this.#complete()).catch(() => this.#invalid('the answer could not be delivered'))
+    this.#queue = this.#queue
+      .then(() => this.#complete())
+      .catch(() => this.#invalid('the answer could not be delivered'))
   }
 
   async #complete(): Promise<void> {
@@ -155,7 +169,8 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
 
   #answerStatus(isRequest: boolean): void {
     const { reply, call } = this.#parts
-    if (isRequest || call.head.method === 'GET') return reply.fail('upstream_invalid', `the server answered ${this.#status} without an answer`)
+    if (isRequest || call.head.method === 'GET')
+      return reply.fail('upstream_invalid', `the server answered ${this.#status} without an answer`)
     reply.status(call.head.method === 'DELETE' ? 200 : 202)
   }
 

@@ -1,5 +1,7 @@
 /** Servers behind streamable HTTP (legacy era), by undici's dispatch: bytes through, headers chosen, answers judged. */
 
+import type { TLSSocket } from 'node:tls'
+import { callbackify } from 'node:util'
 import { Pool } from 'undici'
 import type { buildConnector, Dispatcher } from 'undici'
 import { DoorwardError } from '@doorward/core'
@@ -18,7 +20,7 @@ export type UpstreamTls =
   /** The system's certification authorities. */
   | { readonly kind: 'system' }
   /** Connections that prove both ends by other means, such as our own identity. */
-  | { readonly kind: 'connector'; readonly connect: buildConnector.connector }
+  | { readonly kind: 'connector'; readonly connect: (host: string, port: number) => Promise<TLSSocket> }
 
 export interface HttpUpstreamOptions {
   readonly name: string
@@ -44,7 +46,7 @@ export function openHttpUpstream(options: HttpUpstreamOptions): Upstream {
     keepAliveMaxTimeout: 60_000,
     maxHeaderSize: 16_384,
     allowH2: false,
-    ...(options.tls.kind === 'connector' ? { connect: options.tls.connect } : {}),
+    ...(options.tls.kind === 'connector' ? { connect: connectorOf(options.tls.connect) } : {}),
   })
   let busy = 0
   return {
@@ -64,25 +66,43 @@ export function openHttpUpstream(options: HttpUpstreamOptions): Upstream {
   }
 }
 
+function connectorOf(connect: (host: string, port: number) => Promise<TLSSocket>): buildConnector.connector {
+  const dial = callbackify(({ hostname, port }: buildConnector.Options) =>
+    connect(hostname.replaceAll(/[[\]]/g, ''), Number(port) || 443),
+  )
+  return (options, done) => dial(options, (error, socket) => (error === null ? done(null, socket) : done(error, null)))
+}
+
 function checkUrl({ name, url: text, tls }: HttpUpstreamOptions): URL {
   const url = URL.canParse(text) ? new URL(text) : null
   const where = `servers.${name}.url`
   if (url === null || url.username !== '' || url.password !== '' || url.hash !== '') {
-    throw new DoorwardError('upstream_url_invalid', 'the URL of a server is not usable', { where, expected: 'https://host[:port]/path', got: text })
+    throw new DoorwardError('upstream_url_invalid', 'the URL of a server is not usable', {
+      where,
+      expected: 'https://host[:port]/path',
+      got: text,
+    })
   }
   const plain = url.protocol === 'http:' && tls.kind === 'none' && LOOPBACK.test(url.hostname)
   if (plain || (url.protocol === 'https:' && tls.kind !== 'none')) return url
-  throw new DoorwardError('upstream_url_invalid', 'a server may be reached without TLS only on this machine and on request', {
-    where,
-    expected: 'https, or http to a loopback address with insecure_upstream: true',
-    got: text,
-  })
+  throw new DoorwardError(
+    'upstream_url_invalid',
+    'a server may be reached without TLS only on this machine and on request',
+    {
+      where,
+      expected: 'https, or http to a loopback address with insecure_upstream: true',
+      got: text,
+    },
+  )
 }
 
 interface Wire {
   readonly options: HttpUpstreamOptions
   readonly path: string
-  dispatch(request: Pick<Dispatcher.DispatchOptions, 'method' | 'path' | 'headers' | 'body'>, handler: Dispatcher.DispatchHandler): void
+  dispatch(
+    request: Pick<Dispatcher.DispatchOptions, 'method' | 'path' | 'headers' | 'body'>,
+    handler: Dispatcher.DispatchHandler,
+  ): void
   enter(): boolean
   leave(): void
 }
@@ -122,20 +142,32 @@ class HttpSession implements UpstreamSession {
     const { message, head } = call.detail
     if (message.kind === 'response') this.#session.toClient.delete(idKey(message.id))
     this.#wire.dispatch(
-      { method: head.method as Dispatcher.HttpMethod, path: this.#wire.path, headers: this.#headers(call.detail), body: head.method === 'POST' ? body : null },
+      {
+        method: head.method,
+        path: this.#wire.path,
+        headers: this.#headers(call.detail),
+        body: head.method === 'POST' ? body : null,
+      },
       answer,
     )
   }
 
   end(): void {
-    for (const answer of [...this.#open]) answer.cancel('the session has ended')
+    for (const answer of this.#open) answer.cancel('the session has ended')
   }
 
   /** Our own answer to a request of the server that its client must not see. */
   #tellServer(message: Uint8Array): void {
     if (!this.#wire.enter()) return
-    const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...this.#sessionHeaders() }
-    this.#wire.dispatch({ method: 'POST', path: this.#wire.path, headers, body: message }, forgotten(() => this.#wire.leave()))
+    const headers = {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      ...this.#sessionHeaders(),
+    }
+    this.#wire.dispatch(
+      { method: 'POST', path: this.#wire.path, headers, body: message },
+      forgotten(() => this.#wire.leave()),
+    )
   }
 
   #sessionHeaders(): Record<string, string> {
@@ -160,5 +192,11 @@ class HttpSession implements UpstreamSession {
 
 /** An answer that nobody reads. */
 function forgotten(onEnd: () => void): Dispatcher.DispatchHandler {
-  return { onRequestStart() {}, onResponseStart() {}, onResponseData() {}, onResponseEnd: onEnd, onResponseError: onEnd }
+  return {
+    onRequestStart() {},
+    onResponseStart() {},
+    onResponseData() {},
+    onResponseEnd: onEnd,
+    onResponseError: onEnd,
+  }
 }

@@ -45,7 +45,8 @@ export function openStdioUpstream(options: StdioUpstreamOptions): Upstream {
 /** One caller's wait for the answer to one request. */
 interface Waiter {
   readonly id: RequestId
-  readonly progressToken: RequestId | undefined
+  /** Key of the request's progress token. */
+  readonly progress: string | null
   readonly reply: Reply
   readonly patience: NodeJS.Timeout
 }
@@ -95,7 +96,8 @@ class StdioSession implements UpstreamSession {
       case 'notification':
         if (!this.#send(body, reply)) return
         reply.status(202)
-        if (message.method === 'notifications/cancelled' && message.refersTo !== undefined) this.#cancelled(message.refersTo)
+        if (message.method === 'notifications/cancelled' && message.refersTo !== undefined)
+          this.#cancelled(message.refersTo)
         return
       case 'session-operation':
         return message.operation === 'stream' ? this.#openStream(reply) : this.#close(reply)
@@ -119,7 +121,8 @@ class StdioSession implements UpstreamSession {
   #await(id: RequestId, progressToken: RequestId | undefined, reply: Reply): void {
     const { patienceMilliseconds } = this.#options
     const patience = setTimeout(() => reply.stream(), patienceMilliseconds).unref()
-    this.#waiters.set(idKey(id), { id, progressToken, reply, patience })
+    const progress = progressToken === undefined ? null : idKey(progressToken)
+    this.#waiters.set(idKey(id), { id, progress, reply, patience })
     // Legacy: the caller's going cancels nothing; the answer then finds nobody.
     reply.onClose(() => this.#forget(id))
   }
@@ -133,7 +136,7 @@ class StdioSession implements UpstreamSession {
   }
 
   #settleAll(settle: (waiter: Waiter) => void): void {
-    for (const waiter of [...this.#waiters.values()]) {
+    for (const waiter of this.#waiters.values()) {
       this.#forget(waiter.id)
       settle(waiter)
     }
@@ -167,7 +170,9 @@ class StdioSession implements UpstreamSession {
     const traffic = judgeTraffic(line, this.#session, this.#options.traffic)
     if (this.#order === null && !(traffic instanceof Promise)) return this.#deliver(traffic)
     const before = this.#order ?? Promise.resolve()
-    const mine = before.then(async () => this.#deliver(await traffic)).catch(() => this.#exited('a message could not be delivered'))
+    const mine = before
+      .then(async () => this.#deliver(await traffic))
+      .catch(() => this.#exited('a message could not be delivered'))
     this.#order = mine
     void mine.then(() => {
       if (this.#order === mine) this.#order = null
@@ -201,8 +206,9 @@ class StdioSession implements UpstreamSession {
   /** The request that the message belongs to, else the session's stream, else any stream that is open already. */
   #streamFor(message: ServerMessage): Reply | null {
     const reference = refersTo(message)
+    const key = reference === undefined ? undefined : idKey(reference)
     const waiters = [...this.#waiters.values()]
-    const related = reference === undefined ? undefined : waiters.find(({ progressToken }) => progressToken === reference)
+    const related = waiters.find(({ progress }) => progress === key)
     if (related !== undefined) return related.reply
     if (this.#stream !== null && !this.#stream.closed) return this.#stream
     return (waiters.find(({ reply }) => reply.started) ?? waiters[0])?.reply ?? null
