@@ -130,6 +130,8 @@ export class ConnectionPool {
     const timer = setTimeout(() => live.socket.destroy(), Math.min(MAX_TIMER, Math.max(0, ends - this.#clock())))
     timer.unref()
     this.#live.add(live)
+    // Between a response and its return to the agent a socket has no listener of its own; a call aborted then must not end the process.
+    live.socket.on('error', () => undefined)
     live.socket.once('close', () => {
       clearTimeout(timer)
       this.#live.delete(live)

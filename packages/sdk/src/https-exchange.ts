@@ -43,6 +43,8 @@ export function exchange(agent: Agent, url: URL, what: ExchangeRequest): Promise
     })
     const fail = (error: unknown) => reject(connectionError(error, url.host))
     outgoing.once('response', (body) => {
+      // A body that is only drained, or not read yet, has nobody else to hear that it broke; readers still do.
+      body.on('error', () => undefined)
       resolve({ status: body.statusCode ?? 0, headers: body.headers, rawHeaders: body.rawHeaders, body })
     })
     outgoing.once('error', fail)

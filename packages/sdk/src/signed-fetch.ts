@@ -43,7 +43,7 @@ const LAPSED = new Set(['token_expired', 'token_epoch', 'token_key_unknown'])
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 export function signedFetch(dependencies: SignedFetchDependencies): SignedFetch {
-  return { call: (url, options) => call(dependencies, targetUrl(url), options) }
+  return { call: async (url, options) => call(dependencies, targetUrl(url), options) }
 }
 
 async function call(dependencies: SignedFetchDependencies, url: URL, options: CallOptions): Promise<CallResponse> {
