@@ -26,6 +26,7 @@ import {
   call,
   enrolled,
   joined,
+  joinToken,
   ownToken,
   requestRenewal,
   requestToken,
@@ -228,6 +229,21 @@ test('the public listener serves the SPIFFE bundle, liveness and readiness and n
   }
   assert.equal((await client.request('GET', '/v1/workloads')).status, 404)
   client.close()
+})
+
+test('tokens and join tokens are neither in the store nor on the record', async () => {
+  const id = 'spiffe://test.example/agent/discreet'
+  await authority.running.registerWorkload({ id, roles: [] }, 'test')
+  const secret = await joinToken(authority, id)
+  const workload = enrolled(id, await tryEnrol(authority, { token: secret }))
+  const client = await RawClient.open(authority.running.addresses.main, workload)
+  const token = await tokenFor(client)
+  client.close()
+  const entries = await readdir(authority.folders.stateDir, { recursive: true, withFileTypes: true })
+  for (const entry of entries.filter((one) => one.isFile())) {
+    const content = await readFile(join(entry.parentPath, entry.name))
+    for (const text of [secret, token, token.split('.')[2]!]) assert.ok(!content.includes(text), entry.name)
+  }
 })
 
 test('no private key lies in the state folder in clear and every file is the owner’s alone', async () => {

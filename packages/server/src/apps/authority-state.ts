@@ -27,6 +27,8 @@ export interface StatePlaces {
   readonly keyDir: string
   /** The key-encryption key; `authority.key` in `keyDir` by default. */
   readonly keyFile?: string
+  /** Folder of the second copy of checkpoints; `keyDir` by default. */
+  readonly checkpointDir?: string
   /** Further folders in which no key may lie, such as the deployment's state folder. */
   readonly keyOutsideOf?: readonly string[]
 }
@@ -121,14 +123,14 @@ function logKeyOf(key: SigningKey): LogKey {
 }
 
 async function openLog(
-  { stateDir, keyDir, trustDomain }: StatePlaces,
+  { stateDir, keyDir, checkpointDir = keyDir, trustDomain }: StatePlaces,
   tools: StateTools,
   signKey: LogKey,
 ): Promise<FileRecord> {
   const origin = `${trustDomain}/authority`
   const dir = join(stateDir, 'record')
   await mkdir(dir, { recursive: true, mode: 0o700 })
-  return openRecord({ ...tools, dir, origin, signKey, checkpointStore: fileCheckpointStore(keyDir, origin) })
+  return openRecord({ ...tools, dir, origin, signKey, checkpointStore: fileCheckpointStore(checkpointDir, origin) })
 }
 
 /** Every key of the authority but the log's is P-256. */

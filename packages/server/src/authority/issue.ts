@@ -138,21 +138,24 @@ async function removedMeanwhile(context: AuthorityContext, intent: IssuanceInten
 }
 
 /** What fails here is done by the next start: the serial stays without outcome until then, and its certificate was never handed out. */
-async function abandon(context: AuthorityContext, { serial, id }: IssuanceIntent): Promise<void> {
+async function abandon(context: AuthorityContext, intent: IssuanceIntent): Promise<void> {
   try {
-    if (!(await context.store.issuance.void(serial, nowSeconds(context)))) return
-    await context.log.append({ kind: 'issuance', body: { phase: 'outcome', serial, id, outcome: 'void' } })
+    await voidSerial(context, intent)
   } catch {
     return
   }
 }
 
-/** Start-up: serials without outcome are voided and denied, and the record says so. */
+/** On record first: a crash in between repeats the entry, and no serial is denied that the record does not know as void. */
+async function voidSerial({ store, log, clock }: AuthorityContext, { serial, id }: IssuanceIntent): Promise<void> {
+  await log.append({ kind: 'issuance', body: { phase: 'outcome', serial, id, outcome: 'void' } })
+  await store.issuance.void(serial, nowSeconds({ clock }))
+}
+
+/** Start-up: serials without outcome are voided and denied; how many. */
 export async function voidOpenIssuance(context: AuthorityContext): Promise<number> {
-  const open = await context.store.issuance.voidOpen(context.instance, nowSeconds(context))
-  for (const { serial, id } of open) {
-    await context.log.append({ kind: 'issuance', body: { phase: 'outcome', serial, id, outcome: 'void' } })
-  }
+  const open = await context.store.issuance.open(context.instance)
+  for (const intent of open) await voidSerial(context, intent)
   return open.length
 }
 

@@ -114,8 +114,8 @@ export interface IssuanceStore {
   release(serial: string): Promise<boolean>
   /** Ends a serial that was not released, and denies it. False when it was released or voided before. */
   void(serial: string, at: EpochSeconds): Promise<boolean>
-  /** Voids and denies every serial of the authority that was not released; answers them. */
-  voidOpen(authority: string, at: EpochSeconds): Promise<readonly IssuanceIntent[]>
+  /** Serials of the authority that were neither released nor voided. */
+  open(authority: string): Promise<readonly IssuanceIntent[]>
 }
 
 export type SlotPurpose = 'anchor' | 'token'
@@ -146,7 +146,7 @@ export interface KeySlotStore {
   publish(keyId: string, at: EpochSeconds): Promise<boolean>
   /** published → active, and the slot of the same purpose and authority that was active → retired. False from any other state. */
   activate(keyId: string, at: EpochSeconds): Promise<boolean>
-  /** Removes a retired or prepared slot; false from any other state. */
+  /** Removes a slot; false for an active one. */
   remove(keyId: string): Promise<boolean>
   /** Oldest first. */
   list(): Promise<readonly KeySlot[]>

@@ -56,10 +56,7 @@ function activationDue(active: KeySlot | null, successor: KeySlot, schedule: Slo
 }
 
 function removable(slot: KeySlot, schedule: SlotSchedule, now: EpochSeconds): boolean {
-  if (slot.state === 'prepared') return slot.notAfter <= now
-  return (
-    slot.state === 'retired' &&
-    slot.retiredAt !== null &&
-    now >= Math.min(slot.notAfter, slot.retiredAt + schedule.signedLifetimeSeconds)
-  )
+  if (slot.state === 'active') return false
+  if (slot.notAfter <= now) return true
+  return slot.retiredAt !== null && now >= slot.retiredAt + schedule.signedLifetimeSeconds
 }

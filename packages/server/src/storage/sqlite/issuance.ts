@@ -32,7 +32,7 @@ function voidIntent(database: SqliteDatabase, intent: IssuanceIntent, at: EpochS
 }
 
 /** Not released: whether anybody has a certificate for it is not known. */
-const open = "state IN ('intended', 'signed')"
+const unreleased = "state IN ('intended', 'signed')"
 const registered = 'id IN (SELECT id FROM registrations)'
 
 function isFull(database: SqliteDatabase, { id, intendedAt }: IssuanceIntent, limits: IssuanceLimits): boolean {
@@ -83,16 +83,14 @@ export function sqliteIssuance(database: SqliteDatabase): IssuanceStore {
       ),
     void: (serial, at) =>
       database.write(() => {
-        const row = database.one(`SELECT * FROM issuance WHERE serial = ? AND ${open}`, serial)
+        const row = database.one(`SELECT * FROM issuance WHERE serial = ? AND ${unreleased}`, serial)
         if (row === null) return false
         voidIntent(database, intentOf(row), at)
         return true
       }),
-    voidOpen: (authority, at) =>
-      database.write(() => {
-        const intents = database.all(`SELECT * FROM issuance WHERE authority = ? AND ${open}`, authority).map(intentOf)
-        for (const intent of intents) voidIntent(database, intent, at)
-        return intents
-      }),
+    open: (authority) =>
+      database.read(() =>
+        database.all(`SELECT * FROM issuance WHERE authority = ? AND ${unreleased}`, authority).map(intentOf),
+      ),
   }
 }

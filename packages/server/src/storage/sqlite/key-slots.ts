@@ -66,9 +66,7 @@ export function sqliteKeySlots(database: SqliteDatabase): KeySlotStore {
         return true
       }),
     remove: (keyId) =>
-      database.write(
-        () => database.run("DELETE FROM key_slots WHERE key_id = ? AND state IN ('prepared', 'retired')", keyId) === 1,
-      ),
+      database.write(() => database.run("DELETE FROM key_slots WHERE key_id = ? AND state <> 'active'", keyId) === 1),
     list: () => database.read(() => database.all(allSlots).map(slotOf)),
   }
 }
