@@ -48,6 +48,8 @@ export interface GatewaySettings {
   readonly keyDir: string
   /** The key-encryption key; `gateway-<name>.key` in `keyDir` by default. */
   readonly keyFile?: string
+  /** Folder of the second copy of checkpoints; `keyDir` by default. */
+  readonly checkpointDir?: string
   /** Further folders in which no key may lie, and which no server process may see. */
   readonly keyOutsideOf?: readonly string[]
   /** https URL without trailing slash: `<publicUrl>/mcp/<server>` and `<publicUrl>/admin` are the audiences. */

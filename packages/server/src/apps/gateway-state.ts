@@ -57,14 +57,14 @@ export async function openGatewayState(
 }
 
 async function openLog(
-  { stateDir, keyDir, trustDomain, name }: GatewaySettings,
+  { stateDir, keyDir, checkpointDir = keyDir, trustDomain, name }: GatewaySettings,
   { clock }: GatewayStateTools,
   signKey: LogKey,
 ) {
   const origin = `${trustDomain}/gateway/${name}`
   const recordFolder = join(stateDir, 'record')
   await mkdir(recordFolder, { recursive: true, mode: 0o700 })
-  const checkpointStore = fileCheckpointStore(keyDir, origin)
+  const checkpointStore = fileCheckpointStore(checkpointDir, origin)
   const record = await openRecord({
     dir: recordFolder,
     origin,

@@ -25,6 +25,9 @@ export type UpEvent =
 
 export type ChildName = 'authority' | 'gateway'
 
+/** What each part said of itself when it was ready. */
+export type Started = Readonly<Record<ChildName, Readonly<Record<string, unknown>>>>
+
 const MAX_RESTART_SECONDS = 30
 const JOIN_MILLISECONDS = 10_000
 
@@ -48,10 +51,11 @@ export class Supervisor {
   }
 
   /** Starts both and waits until both serve. Throws what the first failing one says, with neither left running. */
-  async start(): Promise<void> {
+  async start(): Promise<Started> {
     try {
-      await this.#launch('authority', 1).ready()
-      await this.#launch('gateway', 1).ready()
+      const authority = await this.#launch('authority', 1).ready()
+      const gateway = await this.#launch('gateway', 1).ready()
+      return { authority, gateway }
     } catch (error) {
       await this.stop()
       throw error

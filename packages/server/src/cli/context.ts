@@ -1,13 +1,11 @@
 /** What every command gets: streams, the way to speak, and the deployment that it is about. */
 
 import type { Readable, Writable } from 'node:stream'
-import type { Identity } from '@doorward/sdk'
-import { Identities, identityId } from '../apps/identities.ts'
 import { openDeploymentFolder } from '../config/deployment-folder.ts'
 import type { DeploymentFolder } from '../config/deployment-folder.ts'
 import type { Environment } from '../config/environment.ts'
 import { loadConfiguration } from '../config/load.ts'
-import { deploymentOf, stateFolders } from '../config/settings.ts'
+import { deploymentOf } from '../config/settings.ts'
 import type { Deployment } from '../config/settings.ts'
 import type { Output } from './output.ts'
 
@@ -25,13 +23,6 @@ export interface CliContext extends Output {
   deployment(): Promise<Deployment>
   /** The state folder of the deployment and where its keys lie; made when it is missing. */
   deploymentFolder(): Promise<DeploymentFolder>
-  /** The identities that programs of this machine have in the deployment. */
-  identities(): Promise<Identities>
-  /**
-   * Opens an identity and makes it usable: `name` is `agent/x` or a full SPIFFE ID, the operator's by default.
-   * Throws `identity_missing`.
-   */
-  identity(name?: string): Promise<Identity>
 }
 
 export interface ContextParts {
@@ -53,11 +44,6 @@ export function cliContext(parts: ContextParts): CliContext {
     const { stateDir, trustDomain, keyDir } = await readDeployment()
     return openDeploymentFolder({ dir: stateDir, trustDomain, keyDir, keyHome: parts.environment.keyHome })
   }
-  const openIdentities = async () => {
-    const { stateDir, trustDomain } = await readDeployment()
-    const { keyDir } = await openFolder()
-    return Identities.open({ folder: stateFolders(stateDir).identities, keyDir, stateDir, trustDomain })
-  }
   return {
     json: parts.json,
     color: interactive && parts.environment.color && !parts.json,
@@ -71,18 +57,5 @@ export function cliContext(parts: ContextParts): CliContext {
     program: parts.program,
     deployment: readDeployment,
     deploymentFolder: openFolder,
-    identities: openIdentities,
-    identity: async (name) => {
-      const { trustDomain } = await readDeployment()
-      const id = identityId(trustDomain, name ?? operatorName(parts.environment))
-      const identity = await (await openIdentities()).open(id)
-      await identity.prepare(parts.signal)
-      return identity
-    },
   }
-}
-
-/** The operator who started this deployment, as a path under the trust domain. */
-export function operatorName(environment: Environment): string {
-  return `doorward/operator/${environment.user}`
 }

@@ -140,6 +140,12 @@ export function connectionLimits(configuration: Configuration): ArrivalLimits {
   }
 }
 
+/** Where the second copy of checkpoints and the logs' verifier keys lie. */
+export function checkpointDir(deployment: Deployment, folder: { readonly keyDir: string }): string {
+  const own = deployment.configuration.audit.checkpoint_dir
+  return own === undefined ? folder.keyDir : fromFolder(deployment.folder, own)
+}
+
 /** Folders of the parts within the state folder. */
 export function stateFolders(stateDir: string) {
   return {

@@ -1,0 +1,49 @@
+/** Where logs lie, and their verifier keys, which are kept away from them: a log that comes with its own key proves nothing. */
+
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DoorwardError } from '@doorward/core'
+
+export interface LogPlace {
+  readonly name: string
+  readonly origin: string
+  /** The log itself. */
+  readonly folder: string
+}
+
+/** Logs of a deployment on this machine. */
+export function logPlaces(trustDomain: string, folders: { readonly authority: string; readonly gateway: string }): readonly LogPlace[] {
+  return [
+    { name: 'gateway', origin: `${trustDomain}/gateway/main`, folder: join(folders.gateway, 'record') },
+    { name: 'authority', origin: `${trustDomain}/authority`, folder: join(folders.authority, 'record') },
+  ]
+}
+
+function keyFile(dir: string, origin: string): string {
+  return join(dir, `${origin.replaceAll('/', '+')}.vkey`)
+}
+
+/** Keeps the verifier key of a log; a key that is kept already never changes. Throws `log_key_changed`. */
+export async function keepVerifierKey(dir: string, log: { readonly origin: string; readonly verifierKey: string }): Promise<void> {
+  const kept = await readVerifierKey(dir, log.origin)
+  if (kept === log.verifierKey) return
+  if (kept !== null) {
+    throw new DoorwardError('log_key_changed', 'the log has another key than the one that is kept', {
+      where: keyFile(dir, log.origin),
+      expected: kept,
+      got: log.verifierKey,
+    })
+  }
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  await writeFile(keyFile(dir, log.origin), `${log.verifierKey}\n`, { mode: 0o600, flag: 'wx' })
+}
+
+/** The kept verifier key of a log; null when there is none. */
+export async function readVerifierKey(dir: string, origin: string): Promise<string | null> {
+  try {
+    return (await readFile(keyFile(dir, origin), 'utf8')).trim()
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    throw error
+  }
+}
