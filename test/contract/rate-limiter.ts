@@ -10,7 +10,11 @@ export interface LimiterUnderTest {
   readonly pass: (milliseconds: number) => Promise<void> | void
 }
 
-const user = (key: string, count = 3, periodSeconds = 60): Take => ({ scope: 'user', key, rate: { count, periodSeconds } })
+const user = (key: string, count = 3, periodSeconds = 60): Take => ({
+  scope: 'user',
+  key,
+  rate: { count, periodSeconds },
+})
 
 export function rateLimiterContract(name: string, make: () => Promise<LimiterUnderTest> | LimiterUnderTest): void {
   const rule = (title: string, body: (subject: LimiterUnderTest) => Promise<void>) =>

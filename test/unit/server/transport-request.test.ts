@@ -96,7 +96,11 @@ test('an accepted path is the only spelling of itself', () => {
   )
 })
 
-const rules = { authorities: new Set(['gw.example:8443']), origins: new Set(['https://app.example']), maxHeaderLines: 64 }
+const rules = {
+  authorities: new Set(['gw.example:8443']),
+  origins: new Set(['https://app.example']),
+  maxHeaderLines: 64,
+}
 
 interface Given {
   readonly raw?: readonly string[]

@@ -16,12 +16,15 @@ function parse(input: string, cuts: readonly number[] = []): readonly (readonly 
 }
 
 test('events keep their bytes and give their data', () => {
-  deepEqual(parse('id: 1\nevent: message\ndata: {"a":9007199254740993}\n\nretry: 10\n\n: comment\n\ndata: a\ndata:b\n\n'), [
-    ['id: 1\nevent: message\ndata: {"a":9007199254740993}\n\n', '{"a":9007199254740993}'],
-    ['retry: 10\n\n', null],
-    [': comment\n\n', null],
-    ['data: a\ndata:b\n\n', 'a\nb'],
-  ])
+  deepEqual(
+    parse('id: 1\nevent: message\ndata: {"a":9007199254740993}\n\nretry: 10\n\n: comment\n\ndata: a\ndata:b\n\n'),
+    [
+      ['id: 1\nevent: message\ndata: {"a":9007199254740993}\n\n', '{"a":9007199254740993}'],
+      ['retry: 10\n\n', null],
+      [': comment\n\n', null],
+      ['data: a\ndata:b\n\n', 'a\nb'],
+    ],
+  )
 })
 
 test('a priming event has empty data', () => deepEqual(parse('id: 7\ndata: \n\n'), [['id: 7\ndata: \n\n', '']]))
@@ -37,15 +40,33 @@ test('lines may end in CR LF or CR', () => {
 test('an unfinished event is not an event', () => deepEqual(parse('data: a\n'), []))
 
 test('how the stream is cut changes nothing', () => {
-  const line = fc.constantFrom('data: x', 'data:{"é":1e400}', 'id: 1', 'event: message', ': c', 'retry: 5', 'data', 'datax: 1')
-  const stream = fc.array(fc.tuple(fc.array(line, { minLength: 1, maxLength: 4 }), fc.constantFrom('\n', '\r\n', '\r')), { maxLength: 6 })
+  const line = fc.constantFrom(
+    'data: x',
+    'data:{"é":1e400}',
+    'id: 1',
+    'event: message',
+    ': c',
+    'retry: 5',
+    'data',
+    'datax: 1',
+  )
+  const stream = fc.array(
+    fc.tuple(fc.array(line, { minLength: 1, maxLength: 4 }), fc.constantFrom('\n', '\r\n', '\r')),
+    { maxLength: 6 },
+  )
   fc.assert(
     fc.property(stream, fc.array(fc.nat(200), { maxLength: 8 }), (events, cuts) => {
       const input = events.map(([lines, end]) => [...lines, ''].map((one) => one + end).join('')).join('')
       const length = bytes(input).length
       const whole = parse(input)
       equal(whole.map(([raw]) => raw).join(''), input.slice(0, whole.map(([raw]) => raw).join('').length))
-      deepEqual(parse(input, cuts.filter((cut) => cut < length)), whole)
+      deepEqual(
+        parse(
+          input,
+          cuts.filter((cut) => cut < length),
+        ),
+        whole,
+      )
     }),
     { numRuns: 200 },
   )
@@ -77,4 +98,5 @@ test('an event that is taken away keeps what a resumption needs', () => {
   equal(withoutData(bare!), null)
 })
 
-test('a message becomes one event', () => equal(text(messageEvent(bytes('{"a":1}'))), 'event: message\ndata: {"a":1}\n\n'))
+test('a message becomes one event', () =>
+  equal(text(messageEvent(bytes('{"a":1}'))), 'event: message\ndata: {"a":1}\n\n'))

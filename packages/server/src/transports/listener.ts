@@ -118,6 +118,8 @@ class TlsListener implements Listener {
   readonly #gate: ConnectionGate
   readonly #connections = new Map<TLSSocket, Connection>()
   readonly #sockets = new Set<Socket>()
+  /** Connections on which a head was refused: what follows on them is not read as requests. */
+  readonly #refusing = new WeakSet<TLSSocket>()
   #rules: HeadRules
   #address = { host: '', port: 0 }
   #closing = false
@@ -275,10 +277,12 @@ class TlsListener implements Listener {
     const socket = request.socket as TLSSocket
     const connection = this.#connections.get(socket)
     if (connection === undefined) return void socket.destroy()
+    if (this.#refusing.has(socket)) return
     request.on('error', () => socket.destroy())
     response.on('error', () => socket.destroy())
     for (const [name, value] of Object.entries(this.#options.securityHeaders)) response.setHeader(name, value)
     const { head, problem } = readHead(request, socket.servername, this.#rules)
+    if (problem !== null) this.#refusing.add(socket)
     if (problem !== null || this.#closing) response.setHeader('Connection', 'close')
     try {
       await this.#options.onExchange(exchangeOf({ connection, head, problem, request, response }))
