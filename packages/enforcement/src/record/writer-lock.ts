@@ -1,6 +1,6 @@
 /** One writer per folder: a lock of the operating system, released by it when the process dies however it dies. */
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { DoorwardError } from '@doorward/core'
@@ -18,6 +18,8 @@ const SQLITE_BUSY = 5
  */
 export function tryLock(path: string): WriterLock | null {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  // SQLite would make the file readable to others.
+  closeSync(openSync(path, 'a', 0o600))
   const database = new DatabaseSync(path, { timeout: 0 })
   try {
     database.exec('BEGIN EXCLUSIVE')

@@ -2,7 +2,7 @@
 
 import type { Clock } from '@doorward/core'
 import { TrustHolder } from '@doorward/enforcement'
-import { generateP256, importP256, sha256 } from '@doorward/sdk'
+import { importP256, sha256 } from '@doorward/sdk'
 import { Authority } from '../authority/authority.ts'
 import { nowSeconds } from '../authority/context.ts'
 import type { AuthorityContext } from '../authority/context.ts'
@@ -49,7 +49,6 @@ export async function openTrust(parts: TrustParts): Promise<OpenedTrust> {
     onConfirmed: (time) => holder.confirm(time),
   })
   await publisher.publish()
-  const { signKey } = await generateP256()
   const { issuer, allowedAudience, enrolAddress } = parts
   const { rootFingerprint } = state
   const authority = new Authority({
@@ -61,7 +60,6 @@ export async function openTrust(parts: TrustParts): Promise<OpenedTrust> {
     allowedAudience,
     enrolAddress,
     rootFingerprint,
-    throwawayKey: signKey,
   })
   return { authority, slots, publisher, holder, delegateAgain }
 }

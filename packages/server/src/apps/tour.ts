@@ -7,6 +7,7 @@ import type { JsonObject, Secret } from '@doorward/core'
 import { openMcpClient, systemRuntime } from '@doorward/sdk'
 import type { Identity, McpAnswer } from '@doorward/sdk'
 import { followEntries } from '../audit/read.ts'
+import type { LoggedEntry } from '../audit/read.ts'
 import { readAddress } from '../config/settings.ts'
 import type { Deployment } from '../config/settings.ts'
 import { version } from '../config/version.ts'
@@ -97,7 +98,8 @@ async function toolCall(options: TourOptions, identity: Identity, tool: string, 
   })
   try {
     const answer = await client.request('tools/call', { name: tool, arguments: args })
-    return { caller: identityName(identity.id), call: `${SERVER} ${tool}`, ...outcomeOf(answer, tool) }
+    const outcome = outcomeOf(answer, tool)
+    return { caller: identityName(identity.id), call: `${SERVER} ${tool}`, ...outcome, ...(await recorded(options, outcome)) }
   } finally {
     await client.close()
   }
@@ -112,7 +114,7 @@ function outcomeOf(answer: McpAnswer, tool: string): Pick<TourRow, 'allowed' | '
     if (answer.result['isError'] === true) {
       throw new DoorwardError('tour_failed', `${tool} was allowed, but the server reported an error`, { got: JSON.stringify(answer.result).slice(0, 300) })
     }
-    return { allowed: true, code: 'allowed', reason: 'a role of the policy allows it', entry }
+    return { allowed: true, code: 'allowed', reason: '', entry }
   }
   const permission = about['doorward/permission'] ?? about['permission']
   return {
@@ -121,6 +123,26 @@ function outcomeOf(answer: McpAnswer, tool: string): Pick<TourRow, 'allowed' | '
     reason: typeof permission === 'string' ? `needs ${permission}` : 'denied',
     entry: String(about['doorward/decision'] ?? about['decision'] ?? entry),
   }
+}
+
+/** What the record says of the call, which must be what the caller was told. Throws `tour_failed` when it is not. */
+async function recorded(options: TourOptions, told: Pick<TourRow, 'allowed' | 'code' | 'reason' | 'entry'>): Promise<Pick<TourRow, 'reason'>> {
+  const index = Number(told.entry.slice(told.entry.lastIndexOf('#') + 1))
+  const { body } = (await firstEntry(options, index, (entry) => entry.index === index)).entry
+  if (body['code'] !== told.code) {
+    throw new DoorwardError('tour_failed', 'the record and the caller were told different things', { where: told.entry, expected: told.code, got: String(body['code']) })
+  }
+  const policies = body['policies']
+  return { reason: told.allowed && Array.isArray(policies) ? `by ${policies.join(', ')}` : told.reason }
+}
+
+/** The first matching entry from an index on, waiting for it. */
+async function firstEntry({ recordFolder, signal }: TourOptions, from: number, matches: (entry: LoggedEntry) => boolean): Promise<LoggedEntry> {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(RECORD_MILLISECONDS)])
+  for await (const entry of followEntries(recordFolder, { from, signal: limit, pollMilliseconds: 50 })) {
+    if (matches(entry)) return entry
+  }
+  throw new DoorwardError('tour_failed', 'the decision did not reach the record in time')
 }
 
 /** What is left of a bearer token when it is bound: another workload shows it on a connection of its own. */
@@ -195,13 +217,11 @@ function pem(der: Uint8Array): string {
 }
 
 /** The counted entry for strangers of this second. */
-async function refusalEntry({ recordFolder, signal }: TourOptions, began: number): Promise<{ readonly name: string; readonly reason: string }> {
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(RECORD_MILLISECONDS)])
-  for await (const { origin, index, entry } of followEntries(recordFolder, { signal: limit })) {
-    const { kind, time, body } = entry
-    if (kind === 'refusals' && time >= began && body['reason'] === 'certificate_missing') {
-      return { name: `${origin}#${index}`, reason: 'certificate_missing' }
-    }
-  }
-  throw new DoorwardError('tour_failed', 'the refused handshake did not reach the record in time')
+async function refusalEntry(options: TourOptions, began: number): Promise<{ readonly name: string; readonly reason: string }> {
+  const { origin, index } = await firstEntry(
+    options,
+    0,
+    ({ entry }) => entry.kind === 'refusals' && entry.time >= began && entry.body['reason'] === 'certificate_missing',
+  )
+  return { name: `${origin}#${index}`, reason: 'certificate_missing' }
 }

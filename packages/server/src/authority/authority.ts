@@ -1,6 +1,6 @@
 /** One authority: its rules over one store, one custody and one record. Knows no wire. */
 
-import type { EpochMillis, EpochSeconds, SignKey } from '@doorward/core'
+import type { EpochMillis, EpochSeconds } from '@doorward/core'
 import type { AuthorityContext } from './context.ts'
 import { exchangeToken } from './exchange-token.ts'
 import type { MintedToken, TokenRequest } from './exchange-token.ts'
@@ -28,7 +28,6 @@ export interface AuthorityParts {
   readonly rootFingerprint: string
   /** `host:port` of the enrolment listener as workloads reach it. */
   readonly enrolAddress: () => string
-  readonly throwawayKey: SignKey
 }
 
 export interface AuthorityStatus {
@@ -134,11 +133,10 @@ export class Authority {
   }
 
   #issuing(): IssueDependencies {
-    const { context, slots, publisher, throwawayKey } = this.#parts
+    const { context, slots, publisher } = this.#parts
     return {
       context,
       slots,
-      throwawayKey,
       publish: () => publisher.publish(),
       deniedBefore: (id) => this.#deniedBefore(id),
     }

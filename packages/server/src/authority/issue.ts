@@ -1,7 +1,7 @@
 /**
  * Issuing an X.509-SVID: the registration decides the content, the request contributes only a public key.
  *
- * Order: intent in the store, intent on record, sign, independent re-parse, commit, outcome on record, release,
+ * Order: intent in the store, intent on record, profile check, sign, independent re-parse, commit, outcome on record, release,
  * publication. A crash anywhere leaves a serial that start-up voids and denies, or a released certificate.
  */
 
@@ -9,20 +9,19 @@ import {
   backdatingSeconds,
   buildCertificate,
   chainsToAnchor,
-  checkSvidLeaf,
   DoorwardError,
   epochSeconds,
   equalBytes,
   newSerial,
   parseSpiffeId,
-  readCertificate,
   svidTemplate,
   toBase64url,
 } from '@doorward/core'
-import type { CertificateTemplate, EpochSeconds, PeerCertificate, SignKey } from '@doorward/core'
+import type { CertificateTemplate, EpochSeconds, PeerCertificate } from '@doorward/core'
 import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
 import type { ActiveAnchor, KeySlots } from './key-slots.ts'
+import { checkProfile, lintingKey, unfit } from './lint.ts'
 import type { IssuanceIntent, IssuanceLimits, Registration } from './ports.ts'
 import { isAuthorityRefusal, refuse } from './refusal.ts'
 import type { AuthorityRefusal } from './refusal.ts'
@@ -34,8 +33,6 @@ export interface IssueDependencies {
   readonly publish: () => Promise<void>
   /** The moment before which credentials of the identity are denied; 0 for none. */
   readonly deniedBefore: (id: string) => number
-  /** Signs nothing that leaves this process: it only makes a template readable for the profile check. */
-  readonly throwawayKey: SignKey
 }
 
 export interface IssueRequest {
@@ -72,7 +69,6 @@ export async function issueCertificate(
   if (anchor === null || anchor.slot.notAfter - now < SHORTEST_SECONDS)
     return refuse('authority_unready', 'no anchor can sign now')
   const template = templateFor(dependencies, { registration, anchor, publicKey: request.publicKey, now })
-  await lint(dependencies, template)
   const intent = intentOf(context, { request, template, anchor, now })
   const intended = await context.store.issuance.intend(intent, issuanceLimits)
   switch (intended) {
@@ -124,7 +120,7 @@ async function signAndRelease(
       not_after: notAfter,
     },
   })
-  const certificate = await buildCertificate(template, anchor.key)
+  const certificate = await buildCertificate(template, lintingKey(anchor.key, context))
   const { fingerprint } = inspect(context, { certificate, intent, anchor, template })
   if (!(await context.store.issuance.commit(serial, fingerprint))) return removedMeanwhile(context, intent)
   await context.log.append({ kind: 'issuance', body: { phase: 'outcome', serial, id, outcome: 'issued', fingerprint } })
@@ -206,19 +202,6 @@ function intentOf(
   }
 }
 
-/** The profile, judged before the anchor's key signs anything. */
-async function lint({ context, throwawayKey }: IssueDependencies, template: CertificateTemplate): Promise<void> {
-  checkProfile(context, await buildCertificate(template, throwawayKey))
-}
-
-function checkProfile(context: AuthorityContext, der: Uint8Array): PeerCertificate {
-  const certificate = readCertificate(der, context)
-  if ('problem' in certificate) throw unfit(certificate.problem, certificate.message)
-  const problem = checkSvidLeaf(certificate, context.trustDomain)
-  if (problem !== null) throw unfit(problem.code, problem.message)
-  return certificate
-}
-
 interface Signed {
   readonly certificate: Uint8Array
   readonly intent: IssuanceIntent
@@ -228,10 +211,8 @@ interface Signed {
 
 /** Reads what was signed as a stranger would, and compares it with what was meant. */
 function inspect(context: AuthorityContext, { certificate, intent, anchor, template }: Signed): PeerCertificate {
-  const read = checkProfile(context, certificate)
-  const issuer = readCertificate(anchor.certificate, context)
-  if ('problem' in issuer) throw unfit(issuer.problem, issuer.message)
-  const chain = chainsToAnchor(read, [issuer], intent.intendedAt, context.importP256)
+  const read = checkProfile(certificate, context)
+  const chain = chainsToAnchor(read, [anchor.certificate], intent.intendedAt, context.importP256)
   if ('code' in chain) throw unfit(chain.code, chain.message)
   const same =
     read.spiffeId?.uri === intent.id &&
@@ -241,8 +222,4 @@ function inspect(context: AuthorityContext, { certificate, intent, anchor, templ
     equalBytes(read.publicKeySpki, template.publicKey)
   if (!same) throw unfit('certificate_differs', 'the certificate does not say what was meant')
   return read
-}
-
-function unfit(code: string, message: string): DoorwardError {
-  return new DoorwardError('certificate_unfit', `a certificate was not released: ${code}: ${message}`)
 }

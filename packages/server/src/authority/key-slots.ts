@@ -11,8 +11,9 @@ import {
   jwkThumbprint,
   keyIdOf,
   newSerial,
+  readCertificate,
 } from '@doorward/core'
-import type { EpochSeconds, IssuerName } from '@doorward/core'
+import type { EpochSeconds, IssuerName, PeerCertificate } from '@doorward/core'
 import type { AuthorityContext } from './context.ts'
 import type { CustodyKey, KeySlot, SlotPurpose } from './ports.ts'
 import { anchorSchedule, nextStep, tokenSchedule } from './slot-schedule.ts'
@@ -25,7 +26,7 @@ export interface ActiveKey {
 }
 
 export interface ActiveAnchor extends ActiveKey {
-  readonly certificate: Uint8Array
+  readonly certificate: PeerCertificate
   readonly issuer: IssuerName
 }
 
@@ -37,6 +38,8 @@ const MAX_STEPS = 32
 export class KeySlots {
   readonly #context: AuthorityContext
   readonly #active = new Map<SlotPurpose, ActiveKey>()
+  /** Parsed once: issuing compares every certificate with it. */
+  #anchor: ActiveAnchor | null = null
 
   constructor(context: AuthorityContext) {
     this.#context = context
@@ -77,10 +80,7 @@ export class KeySlots {
 
   /** Null while there is no anchor that can sign. */
   anchor(now: EpochSeconds): ActiveAnchor | null {
-    const active = this.#active.get('anchor')
-    if (active === undefined || active.slot.notAfter <= now || active.slot.certificate === null) return null
-    const { keyId, certificate } = active.slot
-    return { ...active, certificate, issuer: { name: anchorName(this.#context.trustDomain, keyId), keyId } }
+    return this.#anchor === null || this.#anchor.slot.notAfter <= now ? null : this.#anchor
   }
 
   /** Null while there is no token key that can sign. */
@@ -100,6 +100,7 @@ export class KeySlots {
     else if (this.#active.get(purpose)?.slot.keyId !== slot.keyId) {
       this.#active.set(purpose, { slot, key: await this.#context.custody.need(slot.keyName) })
     }
+    if (purpose === 'anchor') this.#anchor = anchorOf(this.#context, this.#active.get(purpose) ?? null)
   }
 
   async #take(purpose: SlotPurpose, due: SlotStep, now: EpochSeconds): Promise<void> {
@@ -164,4 +165,13 @@ export class KeySlots {
     })
     return buildCertificate(template, key)
   }
+}
+
+function anchorOf({ trustDomain, sha256 }: AuthorityContext, active: ActiveKey | null): ActiveAnchor | null {
+  if (active === null || active.slot.certificate === null) return null
+  const certificate = readCertificate(active.slot.certificate, { sha256 })
+  if ('problem' in certificate)
+    throw new DoorwardError('anchor_invalid', `an anchor does not parse: ${certificate.problem}`)
+  const { keyId } = active.slot
+  return { ...active, certificate, issuer: { name: anchorName(trustDomain, keyId), keyId } }
 }

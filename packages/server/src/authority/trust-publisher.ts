@@ -39,8 +39,11 @@ interface Waiting {
   readonly reject: (error: unknown) => void
 }
 
-/** Changes within this time make one state. */
-const coalesceMilliseconds = 100
+/**
+ * Changes within a moment make one state. The moment is short while states are small, and grows with the work that one
+ * takes, so that publishing costs a tenth of the time at most until the bound is reached.
+ */
+const coalesce = { leastMilliseconds: 10, mostMilliseconds: 100, perWork: 10 }
 /** Another authority may append in between; more often than this in a row is a fault. */
 const MAX_ATTEMPTS = 8
 const refreshSeconds = 3600
@@ -52,6 +55,7 @@ export class TrustPublisher {
   #publishedAt: EpochMillis = epochMillis(0)
   #waiting: Waiting[] = []
   #scheduled = false
+  #workMilliseconds = 0
 
   constructor(options: PublisherOptions) {
     this.#options = options
@@ -105,15 +109,21 @@ export class TrustPublisher {
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    const wait = this.#publishedAt + coalesceMilliseconds - this.#options.context.clock()
-    setTimeout(() => void this.#publishWaiting(), Math.min(Math.max(0, wait), coalesceMilliseconds))
+    const { leastMilliseconds, mostMilliseconds, perWork } = coalesce
+    const pause = Math.min(mostMilliseconds, Math.max(leastMilliseconds, perWork * this.#workMilliseconds))
+    const since = this.#options.context.clock() - this.#publishedAt
+    // A clock that was stepped must not stretch the pause.
+    setTimeout(() => void this.#publishWaiting(), since < 0 ? pause : Math.max(0, pause - since))
   }
 
   async #publishWaiting(): Promise<void> {
     const waiting = this.#waiting
     this.#waiting = []
+    const { clock } = this.#options.context
+    const started = clock()
     try {
       await this.#publishNow()
+      this.#workMilliseconds = Math.max(0, clock() - started)
       for (const { resolve } of waiting) resolve()
     } catch (error) {
       for (const { reject } of waiting) reject(error)

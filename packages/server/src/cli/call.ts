@@ -5,9 +5,9 @@ import type { JsonObject, JsonValue } from '@doorward/core'
 import type { Identity, McpAnswer, McpClient } from '@doorward/sdk'
 import type { CliContext } from './context.ts'
 import { CheckFailed } from './failure.ts'
-import { asIdentity, asOption, denied } from './identity-option.ts'
+import { asOption, denied } from './identity-option.ts'
 import { painter, printable } from './output.ts'
-import { openServer } from './tools.ts'
+import { onServer } from './server-session.ts'
 import { readArguments } from './tool-arguments.ts'
 
 export function register(program: Command, context: CliContext): void {
@@ -20,25 +20,18 @@ export function register(program: Command, context: CliContext): void {
     .option(...asOption)
     .addHelpText('after', '\nExample:\n  doorward call files read_text_file path=notes.md')
     .action((server: string, tool: string, words: readonly string[], options: { readonly as?: string }) =>
-      asIdentity(context, options.as, (identity) => call(context, { server, tool, words }, identity)),
+      onServer(context, { server, as: options.as }, (identity, client) => call(context, { tool, words }, { identity, client })),
     )
 }
 
 interface Wanted {
-  readonly server: string
   readonly tool: string
   readonly words: readonly string[]
 }
 
-async function call(context: CliContext, wanted: Wanted, identity: Identity): Promise<void> {
-  const client = await openServer(context, wanted.server, identity)
-  try {
-    const given = readArguments(wanted.words, await schemaOf(client, wanted.tool))
-    const answer = await client.request('tools/call', { name: wanted.tool, arguments: given })
-    tell(context, identity.id.uri, answer)
-  } finally {
-    await client.close()
-  }
+async function call(context: CliContext, { tool, words }: Wanted, { identity, client }: { identity: Identity; client: McpClient }): Promise<void> {
+  const given = readArguments(words, await schemaOf(client, tool))
+  tell(context, identity.id.uri, await client.request('tools/call', { name: tool, arguments: given }))
 }
 
 /** What the tool declares; a tool that is not listed is called all the same, so that the denial is seen. */
@@ -81,7 +74,8 @@ function refusalIn(answer: McpAnswer): CheckFailed | null {
   if (!isObject(meta) || code === null || answer.result['isError'] !== true) return null
   return denied({
     code,
-    message: contentLines(answer.result['content']).join(' ') || 'the call was denied',
+    // The text of the result says the same again for models: code, decision and permission stand apart here.
+    message: 'the call was denied',
     decision: text(meta['doorward/decision']) ?? decision,
     permission: text(meta['doorward/permission']),
   })

@@ -2,11 +2,10 @@
 
 import type { Command } from 'commander'
 import type { JsonObject } from '@doorward/core'
-import type { Identity } from '@doorward/sdk'
 import type { CliContext } from './context.ts'
-import { asIdentity, asOption } from './identity-option.ts'
+import { asOption } from './identity-option.ts'
 import { painter, printable, table } from './output.ts'
-import { version } from '../config/version.ts'
+import { onServer } from './server-session.ts'
 
 export function register(program: Command, context: CliContext): void {
   program
@@ -16,32 +15,12 @@ export function register(program: Command, context: CliContext): void {
     .option(...asOption)
     .addHelpText('after', '\nExample:\n  doorward tools files')
     .action((server: string, options: { readonly as?: string }) =>
-      asIdentity(context, options.as, (identity) => tools(context, server, identity)),
+      onServer(context, { server, as: options.as }, async (identity, client) => {
+        const listed = await client.list('tools/list', 'tools')
+        if (context.json) context.out(JSON.stringify({ identity: identity.id.uri, server, tools: listed }))
+        else show(context, { server, identity: identity.id.uri, listed })
+      }),
     )
-}
-
-async function tools(context: CliContext, server: string, identity: Identity): Promise<void> {
-  const client = await openServer(context, server, identity)
-  try {
-    const listed = await client.list('tools/list', 'tools')
-    if (context.json) context.out(JSON.stringify({ identity: identity.id.uri, server, tools: listed }))
-    else show(context, { server, identity: identity.id.uri, listed })
-  } finally {
-    await client.close()
-  }
-}
-
-/** A session with one server behind the gateway. Throws `server_unknown` and what the gateway says. */
-export async function openServer(context: CliContext, server: string, identity: Identity): ReturnType<typeof import('@doorward/sdk').openMcpClient> {
-  const { openMcpClient, systemRuntime } = await import('@doorward/sdk')
-  const { serverEndpoint } = await import('../apps/bridge.ts')
-  return openMcpClient({
-    fetch: identity,
-    endpoint: serverEndpoint(await context.deployment(), server),
-    runtime: systemRuntime,
-    client: { name: 'doorward', version },
-    signal: context.signal,
-  })
 }
 
 function show(context: CliContext, { server, identity, listed }: { server: string; identity: string; listed: readonly JsonObject[] }): void {

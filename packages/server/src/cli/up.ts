@@ -171,7 +171,7 @@ class Screen {
         ? []
         : [
             `  npx doorward tools ${server}`,
-            ...(server === 'files' ? [`  npx doorward call files read_text_file path=${examplePath(deployment)}`] : []),
+            ...(server === 'files' ? [`  npx doorward call files read_text_file path=welcome.md`] : []),
             '  npx doorward audit tail',
             `  npx doorward connect ${server} --install claude-code   ${this.#paint('dim', '# or claude-desktop, cursor, vscode')}`,
           ]),
@@ -185,11 +185,6 @@ class Screen {
   stopped(): void {
     this.#say({ event: 'stopped' }, `${this.#paint('green', '✓')} stopped, the record is closed`)
   }
-}
-
-function examplePath(deployment: Deployment): string {
-  const server = deployment.configuration.servers['files']
-  return server !== undefined && 'command' in server ? `${server.command.at(-1)}/welcome.md` : 'welcome.md'
 }
 
 function tourLine(caller: string, call: string, decision: string, reason: string, entry: string): string {

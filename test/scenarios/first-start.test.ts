@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { repository, TestDeployment } from '../fixtures/deployment.ts'
+
+const documents = join(repository, 'examples', 'first-call', 'documents')
+const yaml = `servers:
+  files:
+    command: [mcp-server-filesystem, ${documents}]
+    effects: { read: [read_*, list_*] }
+roles:
+  reader: ["read:files/*"]
+bindings:
+  - { role: reader, workloads: ["spiffe://test.example/agent/*"] }
+`
+
+describe('the first start, with the tour', () => {
+  let system: TestDeployment
+  before(async () => {
+    system = await TestDeployment.start({ yaml, words: ['--tour'] })
+  })
+  after(() => system.remove())
+
+  test('shows one allowed call and three refusals, each with its entry in the record', async () => {
+    const rows = system.events.filter(({ event }) => event === 'call')
+    assert.deepEqual(
+      rows.map(({ allowed, code }) => [allowed, code]),
+      [
+        [true, 'allowed'],
+        [false, 'policy_denied'],
+        [false, 'token_binding'],
+        [false, 'certificate_missing'],
+      ],
+    )
+    assert.match(String(rows[1]?.['reason']), /tools\/call:files\/write_file/)
+    const record = await system.record()
+    for (const { entry, code } of rows) {
+      const index = Number(String(entry).split('#')[1])
+      const body = record[index]?.entry.body
+      assert.equal(body?.['code'] ?? body?.['reason'], code, `${entry}`)
+    }
+  })
+
+  test('the denied write changed nothing', async () => {
+    assert.deepEqual((await readdir(documents)).toSorted(), ['opening-hours.md', 'welcome.md'])
+  })
+
+  test('verifies both logs', () => {
+    const verified = system.events.filter(({ event }) => event === 'verified')
+    assert.deepEqual(verified.map(({ problems }) => problems), [[], []])
+  })
+
+  test('what it prints to try in a second terminal works', async () => {
+    const tools = await system.run(['tools', 'files', '--json'])
+    assert.equal(tools.code, 0, tools.stderr)
+    const read = await system.run(['call', 'files', 'read_text_file', 'path=welcome.md', '--json'])
+    assert.equal(read.code, 0, read.stderr)
+    const tail = await system.run(['audit', 'tail', '--json'])
+    assert.equal(tail.code, 0, tail.stderr)
+    const dry = await system.run(['connect', 'files', '--install', 'claude-code', '--dry-run', '--json'])
+    assert.equal(dry.code, 0, dry.stderr)
+  })
+
+  test('state is closed to others, and the keys that seal it lie elsewhere', async () => {
+    const state = join(system.folder, '.doorward')
+    assert.equal((await stat(state)).mode & 0o777, 0o700)
+    const files = (await readdir(state, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
+    for (const file of files) {
+      assert.equal((await stat(join(file.parentPath, file.name))).mode & 0o077, 0, `${file.parentPath}/${file.name}`)
+    }
+    const { state_id } = JSON.parse(await readFile(join(state, 'state.json'), 'utf8')) as { state_id: string }
+    const keys = await readdir(join(system.folder, 'config', 'doorward', state_id))
+    for (const key of ['authority.key', 'gateway-main.key', 'identities.key', 'recovery-root.pem']) assert.ok(keys.includes(key), key)
+  })
+
+  test('Ctrl-C ends it cleanly, and a second start finds state and keys again', async () => {
+    const before = (await system.record()).length
+    assert.equal(await system.interrupt(), 0)
+    assert.equal(system.events.at(-1)?.['event'], 'stopped')
+    system.events.length = 0
+    await system.up(['--tour'])
+    assert.equal(system.events.find(({ event }) => event === 'starting')?.['created'], false)
+    assert.equal(system.events.filter(({ event }) => event === 'call').length, 4)
+    assert.ok((await system.record()).length > before)
+  })
+})
