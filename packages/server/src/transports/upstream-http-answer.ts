@@ -67,7 +67,7 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
     headers: Record<string, string | string[] | undefined>,
   ): void {
     if (status < 200) return
-    const { call, session } = this.#parts
+    const { call } = this.#parts
     this.#status = status
     const type = String(headers['content-type'] ?? '')
       .split(';', 1)[0]
@@ -84,8 +84,6 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
         : null
     this.#body = new GrowingBytes()
     this.#bodyLimit = status === 200 ? this.#parts.limits.messageBytes : ERROR_BODY_BYTES
-    // The server has forgotten the session: so do we, and the caller starts again.
-    if (status === 404 && !call.opens) session.end()
   }
 
   #beginStream(): void {
@@ -145,8 +143,10 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
     else if (this.#status === 200 && call.message.kind === 'request') await this.#answerJson()
     else if (this.#status >= 200 && this.#status < 300) this.#answerStatus(call.message.kind === 'request')
     else this.#relayError()
-    if (call.head.method === 'DELETE' && this.#status < 300) session.end()
     this.#end()
+    // What the server has forgotten we forget, and the caller starts again.
+    const forgotten = this.#status === 404 && !call.opens
+    if (forgotten || (call.head.method === 'DELETE' && this.#status < 300)) session.end()
   }
 
   async #answerJson(): Promise<void> {
