@@ -88,6 +88,22 @@ test('an answer of the client to the server is posted', async () => {
   assert.match(posts()[3]?.body ?? '', /notifications\/cancelled/)
 })
 
+test('a cancelled request is let go of once the server has accepted the cancellation', async () => {
+  await host.initialize()
+  let gone: () => void = () => undefined
+  const left = new Promise<void>((resolve) => (gone = resolve))
+  stage.answer = asServer((_, response) => {
+    events(response)
+    response.once('close', () => gone())
+  })
+  host.send(call(20))
+  while (posts().length < 3) await new Promise((resolve) => setImmediate(resolve))
+  host.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 20 } })
+  await left
+  host.send('not json')
+  assert.equal((await host.nextMessage())['id'], null)
+})
+
 test('a stream that breaks before its answer is resumed after the last event', async () => {
   await host.initialize()
   const fallback = asServer((_, response) => {

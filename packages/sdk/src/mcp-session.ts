@@ -49,14 +49,19 @@ const MAX_MESSAGE = 64 * 1024 * 1024
 const BACKOFF = { first: 500, cap: 30_000 }
 const MAX_RESUMPTIONS = 5
 const END_TIMEOUT = 2000
-const MAX_CANCELLED = 256
 const RESTART = 'the session has ended: restart this MCP server in your client'
 
 type Request = Extract<Outgoing, { kind: 'request' }>
 
+interface OpenRequest {
+  readonly release: AbortController
+  cancelled: boolean
+}
+
 export class McpSession {
   readonly #options: McpSessionOptions
-  readonly #cancelled = new Set<RequestId>()
+  /** Requests under way, so that a cancelled one can be let go of. */
+  readonly #open = new Map<RequestId, OpenRequest>()
   #sessionId: string | null = null
   #version: string | null = null
 
@@ -76,11 +81,19 @@ export class McpSession {
       await this.#options.deliver(rpcErrorLine(message.id, { code: message.rpcCode, message: message.problem }))
       return
     }
-    if (message.kind === 'notification' && message.cancels !== null) this.#noteCancelled(message.cancels)
+    const own: OpenRequest = { release: new AbortController(), cancelled: false }
+    if (message.kind === 'request') this.#open.set(message.id, own)
+    const cancels = message.kind === 'notification' && message.cancels !== null ? this.#open.get(message.cancels) : undefined
+    if (cancels !== undefined) cancels.cancelled = true
+    const either = signal === undefined ? own.release.signal : AbortSignal.any([signal, own.release.signal])
     try {
-      await this.#receive(message, await this.#post(line, message, signal), signal)
+      await this.#receive(message, await this.#post(line, message, either), either)
+      // Nobody waits for the answer any more, and not every server ends the stream of a cancelled request.
+      cancels?.release.abort()
     } catch (error) {
-      if (signal?.aborted !== true) await this.#fail(message, error)
+      if (!either.aborted && !own.cancelled) await this.#fail(message, error)
+    } finally {
+      if (message.kind === 'request' && this.#open.get(message.id) === own) this.#open.delete(message.id)
     }
   }
 
@@ -119,12 +132,6 @@ export class McpSession {
       // The server lets idle sessions go by itself.
     }
     this.#sessionId = null
-  }
-
-  #noteCancelled(id: RequestId): void {
-    if (this.#cancelled.size >= MAX_CANCELLED)
-      this.#cancelled.delete(this.#cancelled.values().next().value as RequestId)
-    this.#cancelled.add(id)
   }
 
   #post(
@@ -207,8 +214,7 @@ export class McpSession {
       response = await this.#get(at.lastEventId, signal)
       if (response.status !== 200) return this.#refused(message, await readRefusal(response))
     }
-    if (!this.#cancelled.has(message.id))
-      throw new DoorwardError('upstream_unavailable', 'the server ended its stream without an answer')
+    throw new DoorwardError('upstream_unavailable', 'the server ended its stream without an answer')
   }
 
   async #relay(
