@@ -36,8 +36,26 @@ export interface ListenBridge {
 const PATH = '/mcp'
 /** Above the gateway's own limit, so that the gateway gets to refuse. */
 const MAX_BODY = 2 * 1024 * 1024
-const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'])
-const NOT_FORWARDED = new Set([...HOP_BY_HOP, 'authorization', 'dpop', 'cookie', 'forwarded', 'content-length', 'expect'])
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+const NOT_FORWARDED = new Set([
+  ...HOP_BY_HOP,
+  'authorization',
+  'dpop',
+  'cookie',
+  'forwarded',
+  'content-length',
+  'expect',
+])
 
 /** Opens the listener on 127.0.0.1. Throws `port_in_use` or `address_unavailable`. */
 export async function openListenBridge(options: ListenBridgeOptions): Promise<ListenBridge> {
@@ -62,7 +80,12 @@ function listen(server: Server, port: number): Promise<number> {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const busy = error.code === 'EADDRINUSE'
       const message = busy ? 'another program listens there already' : 'cannot listen there'
-      reject(new DoorwardError(busy ? 'port_in_use' : 'address_unavailable', message, { where: `127.0.0.1:${port}`, got: error.message }))
+      reject(
+        new DoorwardError(busy ? 'port_in_use' : 'address_unavailable', message, {
+          where: `127.0.0.1:${port}`,
+          got: error.message,
+        }),
+      )
     })
     server.listen(port, '127.0.0.1', () => resolve((server.address() as AddressInfo).port))
   })
@@ -144,7 +167,11 @@ async function relay(upstream: CallResponse, response: ServerResponse): Promise<
   await pipeline(upstream.body, response)
 }
 
-function fail(response: ServerResponse, error: unknown, { body, notice }: { body: Uint8Array | null; notice: (text: string) => void }): void {
+function fail(
+  response: ServerResponse,
+  error: unknown,
+  { body, notice }: { body: Uint8Array | null; notice: (text: string) => void },
+): void {
   const known = error instanceof DoorwardError
   const text = known ? `${error.message}${error.got === undefined ? '' : `: ${error.got}`}` : String(error)
   notice(text)
@@ -157,8 +184,17 @@ function fail(response: ServerResponse, error: unknown, { body, notice }: { body
   answer(response, 502, known ? error.message : 'the call failed', { id, code: known ? error.code : 'internal' })
 }
 
-function answer(response: ServerResponse, status: number, message: string, rpc: { id: string | number | null; code: string } = { id: null, code: 'bridge' }): void {
-  const body = JSON.stringify({ jsonrpc: '2.0', id: rpc.id, error: { code: -31502, message, data: { code: rpc.code } } })
+function answer(
+  response: ServerResponse,
+  status: number,
+  message: string,
+  rpc: { id: string | number | null; code: string } = { id: null, code: 'bridge' },
+): void {
+  const body = JSON.stringify({
+    jsonrpc: '2.0',
+    id: rpc.id,
+    error: { code: -31502, message, data: { code: rpc.code } },
+  })
   response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store', connection: 'close' })
   response.end(body)
 }

@@ -70,7 +70,8 @@ async function relayLines(options: StdioBridgeOptions, relay: Relay): Promise<vo
     }
   } catch (error) {
     // Destroyed by the signal, or broken by the host: either way nothing more will come.
-    if (!relay.signal.aborted) options.notice(isDoorwardError(error) ? error.message : 'the host closed its end unexpectedly')
+    if (!relay.signal.aborted)
+      options.notice(isDoorwardError(error) ? error.message : 'the host closed its end unexpectedly')
   }
 }
 

@@ -31,7 +31,9 @@ export function serverEndpoint(deployment: Deployment, server: string): McpEndpo
 }
 
 /** Relays standard input and output until the host closes them. Throws what `Identity.prepare` throws. */
-export async function bridgeStdio(options: BridgeOptions & { readonly input: Readable; readonly output: Writable }): Promise<void> {
+export async function bridgeStdio(
+  options: BridgeOptions & { readonly input: Readable; readonly output: Writable },
+): Promise<void> {
   const { identity, endpoint, notice, signal, input, output } = options
   await withIdentity(identity, signal, () =>
     runStdioBridge({ fetch: identity, endpoint, runtime: systemRuntime, input, output, notice, signal }),
@@ -46,7 +48,8 @@ export async function bridgeLoopback(
   await withIdentity(identity, signal, async () => {
     const bridge = await openListenBridge({ fetch: identity, endpoint, port, notice })
     options.onOpen(bridge)
-    if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+    if (!signal.aborted)
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
     await bridge.close()
   })
 }

@@ -68,7 +68,9 @@ async function namesIn(folder: string, prefix = '', depth = 0): Promise<readonly
   if (prefix !== '' && entries.some((entry) => entry.isFile() && entry.name === 'identity.json')) return [prefix]
   if (depth >= MAX_DEPTH) return []
   const inner = entries.filter((entry) => entry.isDirectory())
-  const found = await Promise.all(inner.map(({ name }) => namesIn(folder, prefix === '' ? name : `${prefix}/${name}`, depth + 1)))
+  const found = await Promise.all(
+    inner.map(({ name }) => namesIn(folder, prefix === '' ? name : `${prefix}/${name}`, depth + 1)),
+  )
   return found.flat().toSorted()
 }
 
@@ -81,11 +83,19 @@ export function identityName(id: SpiffeId): string {
  * Opens the identity of this name; without one `operator/<user>`, or else the only one here. Sends nothing.
  * Throws `identity_missing`, `identity_ambiguous` and the codes of `openIdentity` and `identityHome`.
  */
-export async function openLocalIdentity(place: ClientPlace, name?: string, onProblem?: (error: unknown) => void): Promise<Identity> {
+export async function openLocalIdentity(
+  place: ClientPlace,
+  name?: string,
+  onProblem?: (error: unknown) => void,
+): Promise<Identity> {
   // First, because it changes nothing: a state folder is made only for somebody who joins.
   const chosen = await chooseName(place, name)
   const { folder, sealer } = await identityHome(place)
-  return openIdentity({ folder: join(folder, ...segmentsOf(place.deployment, chosen)), sealer, ...(onProblem === undefined ? {} : { onProblem }) })
+  return openIdentity({
+    folder: join(folder, ...segmentsOf(place.deployment, chosen)),
+    sealer,
+    ...(onProblem === undefined ? {} : { onProblem }),
+  })
 }
 
 /** Joins as the workload that the join string names. Throws as `join`, and `join_string_unnamed`. */
@@ -98,10 +108,18 @@ export async function joinLocally(place: ClientPlace, joinString: Secret): Promi
       next: 'use the configuration of that deployment, with --config',
     })
   }
-  if (spiffeId === undefined) throw new DoorwardError('join_string_unnamed', 'the join string names no workload', { next: 'ask the operator for a new one' })
+  if (spiffeId === undefined)
+    throw new DoorwardError('join_string_unnamed', 'the join string names no workload', {
+      next: 'ask the operator for a new one',
+    })
   const { folder, sealer } = await identityHome(place)
   const own = join(folder, ...parseSpiffeId(spiffeId).segments)
-  return joinDomain({ joinString: joinString.reveal(), folder: own, sealer, authorityUrl: place.deployment.authority.publicUrl })
+  return joinDomain({
+    joinString: joinString.reveal(),
+    folder: own,
+    sealer,
+    authorityUrl: place.deployment.authority.publicUrl,
+  })
 }
 
 async function chooseName(place: ClientPlace, name: string | undefined): Promise<string> {
@@ -109,9 +127,15 @@ async function chooseName(place: ClientPlace, name: string | undefined): Promise
   const own = `operator/${place.environment.user}`
   const wanted = name ?? (names.includes(own) ? own : names.length === 1 ? names[0] : undefined)
   if (wanted !== undefined && names.includes(wanted)) return wanted
-  const detail = { where: stateFolders(place.deployment.stateDir).identities, got: names.length === 0 ? 'none' : names.join(', ') }
+  const detail = {
+    where: stateFolders(place.deployment.stateDir).identities,
+    got: names.length === 0 ? 'none' : names.join(', '),
+  }
   if (name === undefined && names.length > 1) {
-    throw new DoorwardError('identity_ambiguous', 'several identities are here', { ...detail, next: 'choose one with --as NAME' })
+    throw new DoorwardError('identity_ambiguous', 'several identities are here', {
+      ...detail,
+      next: 'choose one with --as NAME',
+    })
   }
   throw new DoorwardError('identity_missing', `no identity ${wanted ?? own} is here`, {
     ...detail,

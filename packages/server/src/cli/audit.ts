@@ -53,14 +53,10 @@ async function tail(options: TailOptions, context: CliContext): Promise<void> {
   if (!Number.isInteger(lines) || lines < 0 || lines > 1_000_000) {
     throw new DoorwardError('usage', 'not a number of entries', { expected: '0 to 1000000', got: options.lines })
   }
-  const { followEntries, readEntries } = await import('../audit/read.ts')
-  const { claimedCheckpointOf } = await import('../audit/log-folder.ts')
+  const { tailLog } = await import('../apps/tail-log.ts')
   const [place] = await placesOf(context, options.log)
   if (place === undefined) return
-  const size = (await claimedCheckpointOf(place.folder))?.size ?? 0
-  const from = Math.max(0, size - lines)
-  const entries = options.follow ? followEntries(place.folder, { from, signal: context.signal }) : readEntries(place.folder, { from })
-  for await (const { origin, index, entry } of entries) {
+  for await (const { origin, index, entry } of tailLog(place, { lines, follow: options.follow ? context.signal : null })) {
     if (context.json) context.out(JSON.stringify({ origin, index, kind: entry.kind, time: entry.time, body: entry.body }))
     else context.out(entryLine({ origin, index, kind: entry.kind, time: entry.time, body: entry.body as JsonObject }, context.color))
   }

@@ -20,7 +20,9 @@ export function register(program: Command, context: CliContext): void {
     .option(...asOption)
     .addHelpText('after', '\nExample:\n  doorward call files read_text_file path=notes.md')
     .action((server: string, tool: string, words: readonly string[], options: { readonly as?: string }) =>
-      onServer(context, { server, as: options.as }, (identity, client) => call(context, { tool, words }, { identity, client })),
+      onServer(context, { server, as: options.as }, (identity, client) =>
+        call(context, { tool, words }, { identity, client }),
+      ),
     )
 }
 
@@ -29,7 +31,11 @@ interface Wanted {
   readonly words: readonly string[]
 }
 
-async function call(context: CliContext, { tool, words }: Wanted, { identity, client }: { identity: Identity; client: McpClient }): Promise<void> {
+async function call(
+  context: CliContext,
+  { tool, words }: Wanted,
+  { identity, client }: { identity: Identity; client: McpClient },
+): Promise<void> {
   const given = readArguments(words, await schemaOf(client, tool))
   tell(context, identity.id.uri, await client.request('tools/call', { name: tool, arguments: given }))
 }
@@ -54,7 +60,12 @@ function tell(context: CliContext, identity: string, answer: McpAnswer): void {
     for (const text of contentLines(answer.result['content'])) context.out(text)
     if (decision !== null) context.err(paint('dim', `allowed, decision ${decision}`))
   }
-  if (failed) throw new CheckFailed('tool_failed', 'the tool was called and reported an error', decision === null ? {} : { where: `decision ${decision}` })
+  if (failed)
+    throw new CheckFailed(
+      'tool_failed',
+      'the tool was called and reported an error',
+      decision === null ? {} : { where: `decision ${decision}` },
+    )
 }
 
 /** A denial comes as a JSON-RPC error, or as a result that models read (`isError` with our code in `_meta`). */
@@ -99,4 +110,3 @@ function isObject(value: JsonValue | undefined): value is JsonObject {
 function text(value: JsonValue | undefined): string | null {
   return typeof value === 'string' ? value : null
 }
-

@@ -24,13 +24,22 @@ export function register(program: Command, context: CliContext): void {
     .description('be a local MCP server that calls through the gateway')
     .argument('<server>', 'name under servers: in the configuration')
     .option(...asOption)
-    .option('--listen [port]', 'serve HTTP on 127.0.0.1 instead of standard input and output; whoever reaches the port calls as this identity')
-    .option('--install <host>', 'enter this command into the configuration of a host: claude-code, claude-desktop, cursor, vscode')
+    .option(
+      '--listen [port]',
+      'serve HTTP on 127.0.0.1 instead of standard input and output; whoever reaches the port calls as this identity',
+    )
+    .option(
+      '--install <host>',
+      'enter this command into the configuration of a host: claude-code, claude-desktop, cursor, vscode',
+    )
     .option('--name <name>', 'name of the entry; the name of the server by default')
     .option('--config-file <path>', "the host's file, where it is not at its usual place")
     .option('--yes', 'write without asking', false)
     .option('--dry-run', 'show the change and write nothing', false)
-    .addHelpText('after', '\nExamples:\n  doorward connect files\n  doorward connect files --install claude-code\n  doorward connect files --listen 8808')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  doorward connect files\n  doorward connect files --install claude-code\n  doorward connect files --listen 8808',
+    )
     .action((server: string, options: ConnectOptions) => connect(server, options, context))
 }
 
@@ -66,7 +75,12 @@ function portOf(listen: string | true): number {
   throw new DoorwardError('port_invalid', 'that is not a port', { expected: '0 to 65535', got: String(listen) })
 }
 
-async function installEntry(server: string, hostName: string, options: ConnectOptions, context: CliContext): Promise<void> {
+async function installEntry(
+  server: string,
+  hostName: string,
+  options: ConnectOptions,
+  context: CliContext,
+): Promise<void> {
   const { hostNamed } = await import('./hosts/host-table.ts')
   const { install, prepareInstallation } = await import('./hosts/install.ts')
   const { serverEndpoint } = await import('../apps/bridge.ts')
@@ -74,14 +88,27 @@ async function installEntry(server: string, hostName: string, options: ConnectOp
   const deployment = await context.deployment()
   serverEndpoint(deployment, server)
   const [command = process.execPath, ...before] = context.program
-  const args = [...before.map(absoluteScript), 'connect', server, '--config', resolve(deployment.file), ...(options.as === undefined ? [] : ['--as', options.as])]
-  const file = options.configFile === undefined ? host.file({ platform: process.platform, environment: context.environment }) : resolve(options.configFile)
+  const args = [
+    ...before.map(absoluteScript),
+    'connect',
+    server,
+    '--config',
+    resolve(deployment.file),
+    ...(options.as === undefined ? [] : ['--as', options.as]),
+  ]
+  const file =
+    options.configFile === undefined
+      ? host.file({ platform: process.platform, environment: context.environment })
+      : resolve(options.configFile)
   const entry = { member: host.member, name: options.name ?? server, value: host.entry({ command, args }) }
   const prepared = await prepareInstallation(file, entry)
   if (!context.json) showChange(prepared, host.title, context)
   const write = prepared.diff.length > 0 && !options.dryRun && (options.yes || (await confirmed(context)))
   const backup = write ? await install(prepared, new Date()) : null
-  tellInstalled({ file: prepared.file, changed: prepared.diff.length > 0, written: write, backup, reload: host.reload }, context)
+  tellInstalled(
+    { file: prepared.file, changed: prepared.diff.length > 0, written: write, backup, reload: host.reload },
+    context,
+  )
 }
 
 /** Flags stay, the script becomes absolute: hosts start it from another folder. */
@@ -89,17 +116,24 @@ function absoluteScript(word: string): string {
   return word.startsWith('-') ? word : resolve(word)
 }
 
-function showChange({ file, diff }: { file: string; diff: readonly string[] }, title: string, context: CliContext): void {
+function showChange(
+  { file, diff }: { file: string; diff: readonly string[] },
+  title: string,
+  context: CliContext,
+): void {
   const paint = painter(context.color)
   context.err(paint('bold', `${title}: ${file}`))
-  for (const line of diff) context.err(paint(line.startsWith('+') ? 'green' : line.startsWith('-') ? 'red' : 'dim', printable(line)))
+  for (const line of diff)
+    context.err(paint(line.startsWith('+') ? 'green' : line.startsWith('-') ? 'red' : 'dim', printable(line)))
 }
 
 /** Only a person at a terminal can be asked; everybody else says --yes. */
 async function confirmed(context: CliContext): Promise<boolean> {
   const terminal = 'isTTY' in context.stdin && context.stdin.isTTY === true
   if (!terminal || context.json) {
-    throw new DoorwardError('confirmation_needed', 'nobody is there to confirm the change', { next: 'look at it with --dry-run, then write it with --yes' })
+    throw new DoorwardError('confirmation_needed', 'nobody is there to confirm the change', {
+      next: 'look at it with --dry-run, then write it with --yes',
+    })
   }
   const lines = createInterface({ input: context.stdin, output: process.stderr })
   try {
@@ -129,4 +163,3 @@ function tellInstalled({ file, changed, written, backup, reload }: Told, context
     context.out(`next: ${reload}`)
   }
 }
-

@@ -4,7 +4,10 @@ import type { Identity } from '@doorward/sdk'
 import { CheckFailed } from './failure.ts'
 import type { CliContext } from './context.ts'
 
-export const asOption = ['--as <name>', 'identity to call as, by its path: operator/alice; the operator of this user by default'] as const
+export const asOption = [
+  '--as <name>',
+  'identity to call as, by its path: operator/alice; the operator of this user by default',
+] as const
 
 /** Opens the identity and brings it up to date. Survived problems are told on standard error. */
 export async function readyIdentity(context: CliContext, name: string | undefined): Promise<Identity> {
@@ -22,7 +25,11 @@ export async function readyIdentity(context: CliContext, name: string | undefine
 }
 
 /** Runs the work as this identity; a refusal by a server becomes a failed check (exit 1) that names code, decision and permission. */
-export async function asIdentity<T>(context: CliContext, name: string | undefined, work: (identity: Identity) => Promise<T>): Promise<T> {
+export async function asIdentity<T>(
+  context: CliContext,
+  name: string | undefined,
+  work: (identity: Identity) => Promise<T>,
+): Promise<T> {
   const { ServerRefused } = await import('@doorward/sdk')
   try {
     const identity = await readyIdentity(context, name)

@@ -14,7 +14,10 @@ export function register(program: Command, context: CliContext): void {
     .command('join')
     .description('become the workload that a join string names')
     .option('--file <path>', 'file that holds the join string; standard input by default')
-    .addHelpText('after', '\nExamples:\n  doorward join --file planner.join\n  doorward workload add agent/planner | doorward join')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  doorward join --file planner.join\n  doorward workload add agent/planner | doorward join',
+    )
     .action((options: { readonly file?: string }) => join(options, context))
 }
 
@@ -29,16 +32,25 @@ async function join(options: { readonly file?: string }, context: CliContext): P
     else {
       const paint = painter(context.color)
       context.out(`${paint('green', '✓')} joined as ${id.uri}`)
-      context.out(paint('dim', `  use it with --as ${identityName(id)}; it renews itself, and its machine key brings it back after any absence`))
+      context.out(
+        paint(
+          'dim',
+          `  use it with --as ${identityName(id)}; it renews itself, and its machine key brings it back after any absence`,
+        ),
+      )
     }
   } catch (error) {
-    if (error instanceof ServerRefused) throw new CheckFailed(error.code, error.message, { next: 'ask the operator for a new join string: each works once, for ten minutes' })
+    if (error instanceof ServerRefused)
+      throw new CheckFailed(error.code, error.message, {
+        next: 'ask the operator for a new join string: each works once, for ten minutes',
+      })
     throw error
   }
 }
 
 async function fromInput(context: CliContext): Promise<Secret> {
-  if ('isTTY' in context.stdin && context.stdin.isTTY === true) context.err('paste the join string, then end with Ctrl-D:')
+  if ('isTTY' in context.stdin && context.stdin.isTTY === true)
+    context.err('paste the join string, then end with Ctrl-D:')
   const parts: Uint8Array[] = []
   let length = 0
   for await (const part of context.stdin as AsyncIterable<Uint8Array>) {
@@ -55,10 +67,16 @@ async function fromFile(path: string): Promise<Secret> {
     return new Secret(fromUtf8(await readFile(path)))
   } catch (error) {
     if (error instanceof DoorwardError) throw error
-    throw new DoorwardError('join_string_unreadable', 'the join string cannot be read', { where: path, got: error instanceof Error ? error.message : String(error) })
+    throw new DoorwardError('join_string_unreadable', 'the join string cannot be read', {
+      where: path,
+      got: error instanceof Error ? error.message : String(error),
+    })
   }
 }
 
 function tooLong(where: string): DoorwardError {
-  return new DoorwardError('join_string_invalid', 'that is too long for a join string', { where, expected: `at most ${MAX_BYTES} bytes` })
+  return new DoorwardError('join_string_invalid', 'that is too long for a join string', {
+    where,
+    expected: `at most ${MAX_BYTES} bytes`,
+  })
 }

@@ -68,5 +68,8 @@ function isObject(value: JsonValue | undefined): value is JsonObject {
 }
 
 function invalid(got: string, expected: string): DoorwardError {
-  return new DoorwardError('argument_invalid', 'an argument of the tool cannot be read', { expected, got: got.slice(0, 200) })
+  return new DoorwardError('argument_invalid', 'an argument of the tool cannot be read', {
+    expected,
+    got: got.slice(0, 200),
+  })
 }

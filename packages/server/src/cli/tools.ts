@@ -23,7 +23,10 @@ export function register(program: Command, context: CliContext): void {
     )
 }
 
-function show(context: CliContext, { server, identity, listed }: { server: string; identity: string; listed: readonly JsonObject[] }): void {
+function show(
+  context: CliContext,
+  { server, identity, listed }: { server: string; identity: string; listed: readonly JsonObject[] },
+): void {
   const paint = painter(context.color)
   context.err(paint('dim', `as ${identity}`))
   if (listed.length === 0) {

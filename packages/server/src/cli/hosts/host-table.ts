@@ -80,5 +80,8 @@ function inApplicationFolder({ platform, environment }: HostPlace, ...path: read
 export function hostNamed(name: string): Host {
   const host = hosts.find((candidate) => candidate.name === name)
   if (host !== undefined) return host
-  throw new DoorwardError('host_unknown', `no host ${name} is known`, { expected: hosts.map((one) => one.name).join(', '), got: name })
+  throw new DoorwardError('host_unknown', `no host ${name} is known`, {
+    expected: hosts.map((one) => one.name).join(', '),
+    got: name,
+  })
 }

@@ -46,7 +46,10 @@ export async function prepareInstallation(path: string, entry: Entry): Promise<I
  */
 export async function install({ file, before, after }: Installation, now: Date): Promise<string | null> {
   if ((await readText(file)) !== before) {
-    throw new DoorwardError('host_file_changed', 'the file has changed since it was read', { where: file, next: 'run the command again' })
+    throw new DoorwardError('host_file_changed', 'the file has changed since it was read', {
+      where: file,
+      next: 'run the command again',
+    })
   }
   await mkdir(dirname(file), { recursive: true })
   const backup = before === null ? null : await backUp(file, now)
@@ -85,7 +88,11 @@ async function backUp(file: string, now: Date): Promise<string> {
 async function readText(file: string): Promise<string | null> {
   try {
     const { size } = await stat(file)
-    if (size > MAX_FILE) throw new DoorwardError('host_file_invalid', 'the file is too large for a configuration', { where: file, got: `${size} bytes` })
+    if (size > MAX_FILE)
+      throw new DoorwardError('host_file_invalid', 'the file is too large for a configuration', {
+        where: file,
+        got: `${size} bytes`,
+      })
     return fromUtf8(await readFile(file))
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null

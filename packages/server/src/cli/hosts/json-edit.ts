@@ -37,13 +37,19 @@ export function setEntry(text: string, entry: Entry): string {
   const container = only(root, entry.member)
   const style = styleOf(own, root)
   if (container === null) {
-    return bom + insert(own, root, `${JSON.stringify(entry.member)}: ${shown({ [entry.name]: entry.value }, style, 1)}`, style, 1)
+    return (
+      bom +
+      insert(own, root, `${JSON.stringify(entry.member)}: ${shown({ [entry.name]: entry.value }, style, 1)}`, {
+        ...style,
+        depth: 1,
+      })
+    )
   }
   if (json[container.valueStart] !== '{') throw invalid(`${entry.member} to be an object`)
   const inner = objectAt(json, container.valueStart)
   const held = only(inner, entry.name)
   const value = shown(entry.value, style, 2)
-  if (held === null) return bom + insert(own, inner, `${JSON.stringify(entry.name)}: ${value}`, style, 2)
+  if (held === null) return bom + insert(own, inner, `${JSON.stringify(entry.name)}: ${value}`, { ...style, depth: 2 })
   if (isDeepStrictEqual(JSON.parse(json.slice(held.valueStart, held.valueEnd)), entry.value)) return text
   return bom + own.slice(0, held.valueStart) + value + own.slice(held.valueEnd)
 }
@@ -137,7 +143,12 @@ function shown(value: JsonObject, { unit, eol }: Style, depth: number): string {
 }
 
 /** Appends a member. A trailing comma that was there then trails the new one. */
-function insert(text: string, span: Span, member: string, { unit, eol }: Style, depth: number): string {
+function insert(
+  text: string,
+  span: Span,
+  member: string,
+  { unit, eol, depth }: Style & { readonly depth: number },
+): string {
   const last = span.members.at(-1)
   const line = eol + unit.repeat(depth) + member
   if (last !== undefined) return `${text.slice(0, last.valueEnd)},${line}${text.slice(last.valueEnd)}`
@@ -145,9 +156,13 @@ function insert(text: string, span: Span, member: string, { unit, eol }: Style, 
 }
 
 function invalid(expected: string, got?: string): DoorwardError {
-  return new DoorwardError('host_file_invalid', 'the configuration of the host is not what it should be; it was left as it is', {
-    expected,
-    ...(got === undefined ? {} : { got }),
-    next: 'repair the file, or name another one with --config-file',
-  })
+  return new DoorwardError(
+    'host_file_invalid',
+    'the configuration of the host is not what it should be; it was left as it is',
+    {
+      expected,
+      ...(got === undefined ? {} : { got }),
+      next: 'repair the file, or name another one with --config-file',
+    },
+  )
 }
