@@ -48,7 +48,10 @@ describe('the first start, with the tour', () => {
 
   test('verifies both logs', () => {
     const verified = system.events.filter(({ event }) => event === 'verified')
-    assert.deepEqual(verified.map(({ problems }) => problems), [[], []])
+    assert.deepEqual(
+      verified.map(({ problems }) => problems),
+      [[], []],
+    )
   })
 
   test('what it prints to try in a second terminal works', async () => {
@@ -71,7 +74,8 @@ describe('the first start, with the tour', () => {
     }
     const { state_id } = JSON.parse(await readFile(join(state, 'state.json'), 'utf8')) as { state_id: string }
     const keys = await readdir(join(system.folder, 'config', 'doorward', state_id))
-    for (const key of ['authority.key', 'gateway-main.key', 'identities.key', 'recovery-root.pem']) assert.ok(keys.includes(key), key)
+    for (const key of ['authority.key', 'gateway-main.key', 'identities.key', 'recovery-root.pem'])
+      assert.ok(keys.includes(key), key)
   })
 
   test('Ctrl-C ends it cleanly, and a second start finds state and keys again', async () => {

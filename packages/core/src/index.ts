@@ -1,17 +1,7 @@
 /** The rules: identity, tokens, policy, messages and the record. Pure; nothing of Node. */
 
 // vocabulary
-export {
-  concat,
-  equalBytes,
-  fromBase64,
-  fromBase64url,
-  fromUtf8,
-  hex,
-  toBase64,
-  toBase64url,
-  utf8,
-} from './bytes.ts'
+export { concat, equalBytes, fromBase64, fromBase64url, fromUtf8, hex, toBase64, toBase64url, utf8 } from './bytes.ts'
 export { DoorwardError, isDoorwardError } from './error.ts'
 export type { ErrorDetail } from './error.ts'
 export type { JsonObject, JsonValue } from './json-value.ts'
@@ -145,7 +135,14 @@ export type { CedarAnswer, Judged } from './policy/verdict.ts'
 export { checkSvidLeaf, readCertificate } from './identity/certificate.ts'
 export type { CertificateProblem, LeafProblem, PeerCertificate } from './identity/certificate.ts'
 export type { CertificateExtensions } from './identity/certificate-extensions.ts'
-export { anchorName, anchorTemplate, buildCertificate, newSerial, selfSignedForKey, svidTemplate } from './identity/certificate-template.ts'
+export {
+  anchorName,
+  anchorTemplate,
+  buildCertificate,
+  newSerial,
+  selfSignedForKey,
+  svidTemplate,
+} from './identity/certificate-template.ts'
 export type { AnchorContents, CertificateTemplate, IssuerName, SvidContents } from './identity/certificate-template.ts'
 export { chainsToAnchor, checkAnchor } from './identity/chain.ts'
 export type { AnchorCertificate, ChainProblem } from './identity/chain.ts'
@@ -155,7 +152,12 @@ export { openDelegation, signDelegation } from './identity/delegation.ts'
 export type { DelegationCheck, OpenedDelegation, SignedDelegation } from './identity/delegation.ts'
 export { decodeTrustState, encodeTrustState, trustStateLimits } from './identity/trust-state-codec.ts'
 export { openTrustState, signTrustState, trustStateDigest } from './identity/signed-trust-state.ts'
-export type { OpenedTrustState, SignedTrustState, TrustStateCheck, TrustStateVersion } from './identity/signed-trust-state.ts'
+export type {
+  OpenedTrustState,
+  SignedTrustState,
+  TrustStateCheck,
+  TrustStateVersion,
+} from './identity/signed-trust-state.ts'
 export { openHeartbeat, signHeartbeat } from './identity/heartbeat.ts'
 export type { HeartbeatCheck, OpenedHeartbeat, SignedHeartbeat } from './identity/heartbeat.ts'
 export type { StatementRefusal } from './identity/signed-statement.ts'
@@ -205,7 +207,16 @@ export { LIST_LIMITS, filterListResult } from './mcp/list-filter.ts'
 export type { FilteredList } from './mcp/list-filter.ts'
 export { isRequestId, parseMessage } from './mcp/message.ts'
 export type { MalformedMessage, McpMessage, RequestId } from './mcp/message.ts'
-export type { ClientMethod, Era, ListRule, McpSubject, MethodGroup, Revision, ServerMethod, SubjectRule } from './mcp/method.ts'
+export type {
+  ClientMethod,
+  Era,
+  ListRule,
+  McpSubject,
+  MethodGroup,
+  Revision,
+  ServerMethod,
+  SubjectRule,
+} from './mcp/method.ts'
 export type { McpHeaders } from './mcp/mirrored-headers.ts'
 export { refuseJson } from './mcp/refusal.ts'
 export type { McpRefusal, McpRefusalCode } from './mcp/refusal.ts'

@@ -35,7 +35,12 @@ export class CertificateStanding {
   readonly #tokens = new Map<string, AcceptedToken>()
 
   /** Judges chain and profile, once per set of anchors and keys. */
-  judge(certificate: PeerCertificate | null, view: TrustView, now: EpochMillis, importP256: ImportP256): VerifiedLeaf | Denial {
+  judge(
+    certificate: PeerCertificate | null,
+    view: TrustView,
+    now: EpochMillis,
+    importP256: ImportP256,
+  ): VerifiedLeaf | Denial {
     if (this.#judged === null || this.#generation !== view.keyGeneration) {
       this.#generation = view.keyGeneration
       this.#tokens.clear()
@@ -91,9 +96,12 @@ export function standingProblem(leaf: VerifiedLeaf, view: TrustView, now: EpochM
     certificateFingerprint: certificate.fingerprint,
     certificateSerial: certificate.serial,
   }
-  if (seconds >= certificate.notAfter) return deny('certificate_expired', `notAfter was ${certificate.notAfter}`, { caller })
-  if (seconds < certificate.notBefore) return deny('certificate_not_yet_valid', `notBefore is ${certificate.notBefore}`, { caller })
-  if (view.deniedSerials.has(certificate.serial)) return deny('certificate_denied', `serial ${certificate.serial} is denied`, { caller })
+  if (seconds >= certificate.notAfter)
+    return deny('certificate_expired', `notAfter was ${certificate.notAfter}`, { caller })
+  if (seconds < certificate.notBefore)
+    return deny('certificate_not_yet_valid', `notBefore is ${certificate.notBefore}`, { caller })
+  if (view.deniedSerials.has(certificate.serial))
+    return deny('certificate_denied', `serial ${certificate.serial} is denied`, { caller })
   if (view.deniedAuthorities.has(leaf.anchorKeyId)) {
     return deny('certificate_denied', `signing authority ${leaf.anchorKeyId} is denied`, { caller })
   }

@@ -15,7 +15,12 @@ interface DenialRow {
   readonly counted: boolean
 }
 
-function row(http: number, rpc: number, text: string, options: { retryable?: boolean; counted?: boolean } = {}): DenialRow {
+function row(
+  http: number,
+  rpc: number,
+  text: string,
+  options: { retryable?: boolean; counted?: boolean } = {},
+): DenialRow {
   return { http, rpc, text, retryable: options.retryable ?? false, counted: options.counted ?? false }
 }
 

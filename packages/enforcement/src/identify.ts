@@ -62,7 +62,11 @@ export async function identify(
   const caller = partialCaller(leaf)
   const current = await awaitMirror(leaf, view, dependencies)
   if (current === null) {
-    return deny('certificate_not_issued', `fingerprint ${caller.certificateFingerprint} is not in the issuance mirror`, { caller })
+    return deny(
+      'certificate_not_issued',
+      `fingerprint ${caller.certificateFingerprint} is not in the issuance mirror`,
+      { caller },
+    )
   }
   const problem = standingProblem(leaf, current, dependencies.trust.now())
   if (problem !== null) return problem
@@ -92,7 +96,11 @@ function partialCaller(leaf: VerifiedLeaf): PartialCaller {
 }
 
 /** A certificate may be a moment younger than the mirror: wait for messages, but not for long. */
-async function awaitMirror(leaf: VerifiedLeaf, view: TrustView, dependencies: IdentifyDependencies): Promise<TrustView | null> {
+async function awaitMirror(
+  leaf: VerifiedLeaf,
+  view: TrustView,
+  dependencies: IdentifyDependencies,
+): Promise<TrustView | null> {
   const fingerprint = leaf.certificate.fingerprint
   const mirrored = (candidate: TrustView) => candidate.issued.get(fingerprint)?.id === leaf.id.uri
   if (mirrored(view)) return view
@@ -113,11 +121,14 @@ async function takeUser(caller: PartialCaller, dependencies: IdentifyDependencie
     case 'fresh':
       break
     case 'reduced':
-      if (!known.has(caller.id)) return deny('trust_stale', 'the trust state is old and this identity is not known yet', { caller })
+      if (!known.has(caller.id))
+        return deny('trust_stale', 'the trust state is old and this identity is not known yet', { caller })
       takes.push({ scope: 'reduced', key: caller.id, rate: reduced(settings.perUser) })
       break
     case 'stale':
-      return deny('trust_stale', `the trust state was last confirmed ${Math.round(trust.ageSeconds())} s ago`, { caller })
+      return deny('trust_stale', `the trust state was last confirmed ${Math.round(trust.ageSeconds())} s ago`, {
+        caller,
+      })
   }
   try {
     const result = await limiter.take(takes)
@@ -134,7 +145,11 @@ function reduced(rate: Rate): Rate {
 }
 
 function certificatePrincipal(leaf: VerifiedLeaf, view: TrustView): Principal {
-  return principalOf(leaf, view, { strength: 'mtls-client-credentials', tokenId: null, expires: leaf.certificate.notAfter })
+  return principalOf(leaf, view, {
+    strength: 'mtls-client-credentials',
+    tokenId: null,
+    expires: leaf.certificate.notAfter,
+  })
 }
 
 interface PrincipalCredential {
@@ -201,7 +216,13 @@ function tokenPrincipal(
   return accepted(inbound, key, claims, leaf, view)
 }
 
-function accepted(inbound: Inbound, key: string, claims: AccessTokenClaims, leaf: VerifiedLeaf, view: TrustView): Principal {
+function accepted(
+  inbound: Inbound,
+  key: string,
+  claims: AccessTokenClaims,
+  leaf: VerifiedLeaf,
+  view: TrustView,
+): Principal {
   const principal = principalOf(leaf, view, {
     strength: 'mtls-bound-token',
     tokenId: claims.jti,

@@ -29,7 +29,11 @@ export interface Quota {
 }
 
 /** Stage 0: after header parsing, before token and body. Null when the request may go on. */
-export async function limitArrival(inbound: Inbound, limiter: RateLimiter, limits: ConnectionLimits): Promise<Denial | null> {
+export async function limitArrival(
+  inbound: Inbound,
+  limiter: RateLimiter,
+  limits: ConnectionLimits,
+): Promise<Denial | null> {
   const address = inbound.connection.remoteAddress
   try {
     const result = await limiter.take([
@@ -75,7 +79,10 @@ async function takeQuotas<Detail>(
   try {
     const result = await limiter.take(takes)
     if (result.ok) return null
-    return deny('limit_user', `quota of ${call.action.name}`, { ...detail, retryAfterSeconds: result.retryAfterSeconds })
+    return deny('limit_user', `quota of ${call.action.name}`, {
+      ...detail,
+      retryAfterSeconds: result.retryAfterSeconds,
+    })
   } catch (error) {
     return deny('limits_unavailable', `the limiter failed: ${String(error)}`, detail)
   }

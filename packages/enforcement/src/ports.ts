@@ -1,6 +1,14 @@
 /** What the pipeline needs from elsewhere. Every port is asynchronous; one verb is one transaction. */
 
-import type { DecisionRequest, EpochMillis, ListVerdict, TokenKeySet, TrustState, PeerCertificate, Verdict } from '@doorward/core'
+import type {
+  DecisionRequest,
+  EpochMillis,
+  ListVerdict,
+  TokenKeySet,
+  TrustState,
+  PeerCertificate,
+  Verdict,
+} from '@doorward/core'
 
 /**
  * Decides one call under one immutable policy snapshot.
@@ -26,7 +34,9 @@ export interface Take {
   readonly rate: Rate
 }
 
-export type TakeResult = { readonly ok: true } | { readonly ok: false; readonly scope: Take['scope']; readonly retryAfterSeconds: number }
+export type TakeResult =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly scope: Take['scope']; readonly retryAfterSeconds: number }
 
 /**
  * Shared counters. `take` consumes one request from every rate or from none, atomically, and names the first

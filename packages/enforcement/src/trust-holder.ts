@@ -1,6 +1,14 @@
 /** The trust state that a process holds: applied atomically, indexed for the request path, aged monotonically. */
 
-import { compareStates, DoorwardError, epochMillis, equalBytes, keySetOf, readCertificate, toMillis } from '@doorward/core'
+import {
+  compareStates,
+  DoorwardError,
+  epochMillis,
+  equalBytes,
+  keySetOf,
+  readCertificate,
+  toMillis,
+} from '@doorward/core'
 import type { EpochMillis, EpochSeconds, ImportP256, PeerCertificate, Sha256, TrustState } from '@doorward/core'
 import type { TrustSource, TrustView } from './ports.ts'
 
@@ -16,7 +24,10 @@ export interface TrustHolderDependencies {
 function anchorOf(certificate: Uint8Array, sha256: Sha256): PeerCertificate {
   const anchor = readCertificate(certificate, { sha256 })
   if ('problem' in anchor) {
-    throw new DoorwardError('trust_state_anchor', `the trust state has an anchor that does not parse: ${anchor.problem}`)
+    throw new DoorwardError(
+      'trust_state_anchor',
+      `the trust state has an anchor that does not parse: ${anchor.problem}`,
+    )
   }
   return anchor
 }
@@ -53,7 +64,9 @@ function sameKeys(a: TrustState, b: TrustState): boolean {
       state.tokenKeys.map((key) => [key.kid, key.jwk.x, key.jwk.y]),
       state.denied.authorities,
     ])
-  return keys(a) === keys(b) && a.anchors.every((anchor, i) => equalBytes(anchor.certificate, b.anchors[i]!.certificate))
+  return (
+    keys(a) === keys(b) && a.anchors.every((anchor, i) => equalBytes(anchor.certificate, b.anchors[i]!.certificate))
+  )
 }
 
 export class TrustHolder implements TrustSource {

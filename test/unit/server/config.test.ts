@@ -114,7 +114,13 @@ describe('the security block of ADR-0011', () => {
       assert.equal(rest.length, 0)
       assert.equal(problem?.path, path)
       const key = path.split('.').at(-1)?.replace(/\[.*/, '') ?? ''
-      assert.match(text.split('\n').slice((problem?.line ?? 1) - 1, (problem?.line ?? 1) + 1).join('\n'), new RegExp(`${key}|- `))
+      assert.match(
+        text
+          .split('\n')
+          .slice((problem?.line ?? 1) - 1, (problem?.line ?? 1) + 1)
+          .join('\n'),
+        new RegExp(`${key}|- `),
+      )
       assert.match(problemLine('doorward.yaml', problem!), /expected|not a header/)
     })
   }
@@ -122,13 +128,24 @@ describe('the security block of ADR-0011', () => {
 
 describe('doorward.yaml', () => {
   test('unknown keys are refused at every depth, all mistakes at once, in the order of the file', () => {
-    const text = 'trust_domain: Acme\ncolour: red\nsecurity: { tls: { version: 3 } }\nservers: { a: { command: [x], efects: {} } }\nlimits: { body_bytes: huge }\n'
-    assert.deepEqual(paths(text), ['trust_domain', 'colour', 'security.tls.version', 'servers.a.efects', 'limits.body_bytes'])
-    assert.deepEqual(problems(text).map((problem) => problem.line), [1, 2, 3, 4, 5])
+    const text =
+      'trust_domain: Acme\ncolour: red\nsecurity: { tls: { version: 3 } }\nservers: { a: { command: [x], efects: {} } }\nlimits: { body_bytes: huge }\n'
+    assert.deepEqual(paths(text), [
+      'trust_domain',
+      'colour',
+      'security.tls.version',
+      'servers.a.efects',
+      'limits.body_bytes',
+    ])
+    assert.deepEqual(
+      problems(text).map((problem) => problem.line),
+      [1, 2, 3, 4, 5],
+    )
   })
 
   test('a mistake in one section does not hide those between sound sections', () => {
-    const text = 'trust_domain: acme.example\nlimits: { body_bytes: huge }\nbindings: [{ role: nobody, workloads: ["spiffe://acme.example/a"] }]\n'
+    const text =
+      'trust_domain: acme.example\nlimits: { body_bytes: huge }\nbindings: [{ role: nobody, workloads: ["spiffe://acme.example/a"] }]\n'
     assert.deepEqual(paths(text), ['limits.body_bytes', 'bindings[0].role'])
   })
 
@@ -147,7 +164,9 @@ describe('doorward.yaml', () => {
     assert.deepEqual(server('{ url: "http://127.0.0.1:9/mcp" }'), ['servers.s.url'])
     assert.deepEqual(server('{ url: "http://127.0.0.1:9/mcp", insecure_upstream: true }'), [])
     assert.deepEqual(server('{ url: "https://u:p@x.example/mcp" }'), ['servers.s.url'])
-    assert.deepEqual(paths('trust_domain: a.example\nservers: { authority: { command: [x] } }\n'), ['servers.authority'])
+    assert.deepEqual(paths('trust_domain: a.example\nservers: { authority: { command: [x] } }\n'), [
+      'servers.authority',
+    ])
   })
 
   test('a role that repeats an rbac policy, a stranger binding and an unknown server are refused', () => {
@@ -195,8 +214,10 @@ describe('what a configuration means', () => {
 
   test('rates and networks are read strictly', () => {
     assert.deepEqual(readRate('10/s'), { count: 10, periodSeconds: 1 })
-    for (const bad of ['', '10', '0/min', '10/day', '1e3/min', '10/min/min', ' 10/min']) assert.equal(readRate(bad), null, bad)
-    for (const bad of ['', '10.0.0.0', '10.0.0.0/33', '::/129', 'x/8', '10.0.0.0/8/8']) assert.equal(readNetwork(bad), null, bad)
+    for (const bad of ['', '10', '0/min', '10/day', '1e3/min', '10/min/min', ' 10/min'])
+      assert.equal(readRate(bad), null, bad)
+    for (const bad of ['', '10.0.0.0', '10.0.0.0/33', '::/129', 'x/8', '10.0.0.0/8/8'])
+      assert.equal(readNetwork(bad), null, bad)
   })
 })
 
@@ -209,7 +230,12 @@ describe('the state folder', () => {
       await rm(dir, { recursive: true })
     }
   }
-  const options = (dir: string) => ({ dir: join(dir, 'state'), trustDomain: 'a.example', keyDir: null, keyHome: join(dir, 'keys') })
+  const options = (dir: string) => ({
+    dir: join(dir, 'state'),
+    trustDomain: 'a.example',
+    keyDir: null,
+    keyHome: join(dir, 'keys'),
+  })
 
   test('is made once, closed to others, and found again with the same keys', () =>
     withFolder(async (dir) => {
@@ -225,10 +251,14 @@ describe('the state folder', () => {
   test('keys inside the folder that they encrypt are refused, through links too', () =>
     withFolder(async (dir) => {
       const { symlink } = await import('node:fs/promises')
-      await assert.rejects(openDeploymentFolder({ ...options(dir), keyDir: join(dir, 'state', 'keys') }), { code: 'key_inside_state' })
+      await assert.rejects(openDeploymentFolder({ ...options(dir), keyDir: join(dir, 'state', 'keys') }), {
+        code: 'key_inside_state',
+      })
       await mkdir(join(dir, 'state'))
       await symlink(join(dir, 'state'), join(dir, 'elsewhere'))
-      await assert.rejects(openDeploymentFolder({ ...options(dir), keyDir: join(dir, 'elsewhere', 'keys') }), { code: 'key_inside_state' })
+      await assert.rejects(openDeploymentFolder({ ...options(dir), keyDir: join(dir, 'elsewhere', 'keys') }), {
+        code: 'key_inside_state',
+      })
     }))
 
   test('a foreign, damaged or open folder is refused and left as it is', () =>
@@ -240,7 +270,10 @@ describe('the state folder', () => {
       assert.equal(await readFile(join(state, 'thesis.txt'), 'utf8'), 'mine')
       await writeFile(join(state, 'state.json'), '{"version": 1, "state_')
       await assert.rejects(openDeploymentFolder(options(dir)), { code: 'state_half_written' })
-      await writeFile(join(state, 'state.json'), JSON.stringify({ version: 1, state_id: '0'.repeat(32), trust_domain: 'b.example' }))
+      await writeFile(
+        join(state, 'state.json'),
+        JSON.stringify({ version: 1, state_id: '0'.repeat(32), trust_domain: 'b.example' }),
+      )
       await assert.rejects(openDeploymentFolder(options(dir)), { code: 'state_foreign' })
       const { chmod } = await import('node:fs/promises')
       await chmod(state, 0o755)

@@ -85,7 +85,9 @@ class Talk {
     })
     child.stdin.on('error', () => undefined)
     child.once('error', (error) => this.#end(error.message))
-    child.once('close', (code, signal) => this.#end(signal === null ? `it ended with exit code ${code}` : `it ended by ${signal}`))
+    child.once('close', (code, signal) =>
+      this.#end(signal === null ? `it ended with exit code ${code}` : `it ended by ${signal}`),
+    )
     createInterface({ input: child.stdout }).on('line', (line) => this.#onLine(line))
   }
 

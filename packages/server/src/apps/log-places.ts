@@ -12,7 +12,10 @@ export interface LogPlace {
 }
 
 /** Logs of a deployment on this machine. */
-export function logPlaces(trustDomain: string, folders: { readonly authority: string; readonly gateway: string }): readonly LogPlace[] {
+export function logPlaces(
+  trustDomain: string,
+  folders: { readonly authority: string; readonly gateway: string },
+): readonly LogPlace[] {
   return [
     { name: 'gateway', origin: `${trustDomain}/gateway/main`, folder: join(folders.gateway, 'record') },
     { name: 'authority', origin: `${trustDomain}/authority`, folder: join(folders.authority, 'record') },
@@ -24,7 +27,10 @@ function keyFile(dir: string, origin: string): string {
 }
 
 /** Keeps the verifier key of a log; a key that is kept already never changes. Throws `log_key_changed`. */
-export async function keepVerifierKey(dir: string, log: { readonly origin: string; readonly verifierKey: string }): Promise<void> {
+export async function keepVerifierKey(
+  dir: string,
+  log: { readonly origin: string; readonly verifierKey: string },
+): Promise<void> {
   const kept = await readVerifierKey(dir, log.origin)
   if (kept === log.verifierKey) return
   if (kept !== null) {

@@ -71,7 +71,9 @@ export class Child {
     this.#ready = this.#awaitReady(options)
     // A child that dies before anybody waits for it is told through onExit.
     this.#ready.catch(() => undefined)
-    this.#process.once('exit', (code, signal) => options.onExit(this.#stopping ? null : (signal ?? `exit code ${code}`)))
+    this.#process.once('exit', (code, signal) =>
+      options.onExit(this.#stopping ? null : (signal ?? `exit code ${code}`)),
+    )
   }
 
   #awaitReady(options: ChildOptions): Promise<Readonly<Record<string, unknown>>> {
@@ -180,7 +182,10 @@ export function supervisorLink(): SupervisorLink | null {
 /** An error as the supervisor is told of it. */
 export function failedMessage(error: unknown): ChildMessage {
   if (!(error instanceof DoorwardError)) {
-    return { type: 'failed', error: { code: 'internal', message: error instanceof Error ? (error.stack ?? error.message) : String(error) } }
+    return {
+      type: 'failed',
+      error: { code: 'internal', message: error instanceof Error ? (error.stack ?? error.message) : String(error) },
+    }
   }
   const { code, message, where, expected, got, next } = error
   return { type: 'failed', error: { code, message, where, expected, got, next } }

@@ -38,7 +38,11 @@ const SERVER = 'files'
 const RECORD_MILLISECONDS = 5000
 
 /** Opens the identity, joined first where it is not here yet. */
-export async function openOrJoin(options: Pick<TourOptions, 'deployment' | 'environment' | 'invite' | 'signal'>, path: string, roles: readonly string[]): Promise<Identity> {
+export async function openOrJoin(
+  options: Pick<TourOptions, 'deployment' | 'environment' | 'invite' | 'signal'>,
+  path: string,
+  roles: readonly string[],
+): Promise<Identity> {
   const id = parseSpiffeId(`spiffe://${options.deployment.trustDomain}/${path}`)
   const open = async () => {
     const identity = await openLocalIdentity(options, identityName(id))
@@ -67,7 +71,12 @@ export async function tour(options: TourOptions): Promise<readonly TourRow[]> {
   const visitor = await openOrJoin(options, 'visitor/stranger', [])
   try {
     tell(await toolCall(options, librarian, 'read_text_file', { path: join(documents, 'welcome.md') }))
-    tell(await toolCall(options, scribe, 'write_file', { path: join(documents, 'graffiti.md'), content: 'scribe was here' }))
+    tell(
+      await toolCall(options, scribe, 'write_file', {
+        path: join(documents, 'graffiti.md'),
+        content: 'scribe was here',
+      }),
+    )
     tell(await stolenToken(options, librarian, visitor))
     tell(await withoutCertificate(options, librarian))
   } finally {
@@ -99,7 +108,12 @@ async function toolCall(options: TourOptions, identity: Identity, tool: string, 
   try {
     const answer = await client.request('tools/call', { name: tool, arguments: args })
     const outcome = outcomeOf(answer, tool)
-    return { caller: identityName(identity.id), call: `${SERVER} ${tool}`, ...outcome, ...(await recorded(options, outcome)) }
+    return {
+      caller: identityName(identity.id),
+      call: `${SERVER} ${tool}`,
+      ...outcome,
+      ...(await recorded(options, outcome)),
+    }
   } finally {
     await client.close()
   }
@@ -112,7 +126,9 @@ function outcomeOf(answer: McpAnswer, tool: string): Pick<TourRow, 'allowed' | '
   const code = about['doorward/code'] ?? about['code']
   if (answer.ok && typeof code !== 'string') {
     if (answer.result['isError'] === true) {
-      throw new DoorwardError('tour_failed', `${tool} was allowed, but the server reported an error`, { got: JSON.stringify(answer.result).slice(0, 300) })
+      throw new DoorwardError('tour_failed', `${tool} was allowed, but the server reported an error`, {
+        got: JSON.stringify(answer.result).slice(0, 300),
+      })
     }
     return { allowed: true, code: 'allowed', reason: '', entry }
   }
@@ -126,18 +142,29 @@ function outcomeOf(answer: McpAnswer, tool: string): Pick<TourRow, 'allowed' | '
 }
 
 /** What the record says of the call, which must be what the caller was told. Throws `tour_failed` when it is not. */
-async function recorded(options: TourOptions, told: Pick<TourRow, 'allowed' | 'code' | 'reason' | 'entry'>): Promise<Pick<TourRow, 'reason'>> {
+async function recorded(
+  options: TourOptions,
+  told: Pick<TourRow, 'allowed' | 'code' | 'reason' | 'entry'>,
+): Promise<Pick<TourRow, 'reason'>> {
   const index = Number(told.entry.slice(told.entry.lastIndexOf('#') + 1))
   const { body } = (await firstEntry(options, index, (entry) => entry.index === index)).entry
   if (body['code'] !== told.code) {
-    throw new DoorwardError('tour_failed', 'the record and the caller were told different things', { where: told.entry, expected: told.code, got: String(body['code']) })
+    throw new DoorwardError('tour_failed', 'the record and the caller were told different things', {
+      where: told.entry,
+      expected: told.code,
+      got: String(body['code']),
+    })
   }
   const policies = body['policies']
   return { reason: told.allowed && Array.isArray(policies) ? `by ${policies.join(', ')}` : told.reason }
 }
 
 /** The first matching entry from an index on, waiting for it. */
-async function firstEntry({ recordFolder, signal }: TourOptions, from: number, matches: (entry: LoggedEntry) => boolean): Promise<LoggedEntry> {
+async function firstEntry(
+  { recordFolder, signal }: TourOptions,
+  from: number,
+  matches: (entry: LoggedEntry) => boolean,
+): Promise<LoggedEntry> {
   const limit = AbortSignal.any([signal, AbortSignal.timeout(RECORD_MILLISECONDS)])
   for await (const entry of followEntries(recordFolder, { from, signal: limit, pollMilliseconds: 50 })) {
     if (matches(entry)) return entry
@@ -212,12 +239,18 @@ function alertText(error: Error & { readonly code?: string }): string {
 }
 
 function pem(der: Uint8Array): string {
-  const lines = Buffer.from(der).toString('base64').match(/.{1,64}/g) ?? []
+  const lines =
+    Buffer.from(der)
+      .toString('base64')
+      .match(/.{1,64}/g) ?? []
   return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`
 }
 
 /** The counted entry for strangers of this second. */
-async function refusalEntry(options: TourOptions, began: number): Promise<{ readonly name: string; readonly reason: string }> {
+async function refusalEntry(
+  options: TourOptions,
+  began: number,
+): Promise<{ readonly name: string; readonly reason: string }> {
   const { origin, index } = await firstEntry(
     options,
     0,

@@ -45,7 +45,10 @@ async function placesOf(context: CliContext, name: string | undefined): Promise<
   const places = logPlaces(deployment.trustDomain, stateFolders(deployment.stateDir))
   const chosen = name === undefined ? places : places.filter((place) => place.name === name)
   if (chosen.length > 0) return chosen
-  throw new DoorwardError('log_unknown', 'there is no such log', { expected: places.map((place) => place.name).join(' or '), got: name ?? '' })
+  throw new DoorwardError('log_unknown', 'there is no such log', {
+    expected: places.map((place) => place.name).join(' or '),
+    got: name ?? '',
+  })
 }
 
 async function tail(options: TailOptions, context: CliContext): Promise<void> {
@@ -56,9 +59,16 @@ async function tail(options: TailOptions, context: CliContext): Promise<void> {
   const { tailLog } = await import('../apps/tail-log.ts')
   const [place] = await placesOf(context, options.log)
   if (place === undefined) return
-  for await (const { origin, index, entry } of tailLog(place, { lines, follow: options.follow ? context.signal : null })) {
-    if (context.json) context.out(JSON.stringify({ origin, index, kind: entry.kind, time: entry.time, body: entry.body }))
-    else context.out(entryLine({ origin, index, kind: entry.kind, time: entry.time, body: entry.body as JsonObject }, context.color))
+  for await (const { origin, index, entry } of tailLog(place, {
+    lines,
+    follow: options.follow ? context.signal : null,
+  })) {
+    if (context.json)
+      context.out(JSON.stringify({ origin, index, kind: entry.kind, time: entry.time, body: entry.body }))
+    else
+      context.out(
+        entryLine({ origin, index, kind: entry.kind, time: entry.time, body: entry.body as JsonObject }, context.color),
+      )
   }
 }
 
@@ -89,11 +99,27 @@ function detailsOf(kind: string, body: JsonObject): readonly string[] {
   switch (kind) {
     case 'decision': {
       const resource = body['resource']
-      const target = isObject(resource) ? [resource['server'], resource['name']].filter((part) => part !== '' && part !== undefined).map(shown).join('/') : ''
-      return [field('caller') || field('remote'), [field('action'), target].filter(Boolean).join(' '), field('code'), field('would_allow') && `needs ${field('would_allow')}`].filter(Boolean)
+      const target = isObject(resource)
+        ? [resource['server'], resource['name']]
+            .filter((part) => part !== '' && part !== undefined)
+            .map(shown)
+            .join('/')
+        : ''
+      return [
+        field('caller') || field('remote'),
+        [field('action'), target].filter(Boolean).join(' '),
+        field('code'),
+        field('would_allow') && `needs ${field('would_allow')}`,
+      ].filter(Boolean)
     }
     case 'outcome':
-      return [`of #${field('of')}`, field('status'), `${field('http')}`, `${field('bytes')} bytes`, `${field('milliseconds')} ms`]
+      return [
+        `of #${field('of')}`,
+        field('status'),
+        `${field('http')}`,
+        `${field('bytes')} bytes`,
+        `${field('milliseconds')} ms`,
+      ]
     case 'refusals':
       return [field('source'), field('reason'), `× ${field('count')}`]
     default:
@@ -123,18 +149,27 @@ async function verify(options: VerifyCommandOptions, context: CliContext): Promi
       signal: context.signal,
       ...(options.key === undefined ? {} : { vkey: options.key }),
       ...(context.interactive && !context.json
-        ? { onProgress: ({ entries, expected }) => context.stdout.write(`\r${place.origin}: ${entries} of ${expected} `) }
+        ? {
+            onProgress: ({ entries, expected }) =>
+              context.stdout.write(`\r${place.origin}: ${entries} of ${expected} `),
+          }
         : {}),
     })
     if (context.interactive && !context.json) context.stdout.write('\r\u001b[K')
     reports.push(report)
     if (context.json) continue
     const state = report.problems.length === 0 ? paint('green', '✓') : paint('red', '✗')
-    context.out(`${state} ${report.origin}: ${report.entries} entries, ${report.checkpointSize} signed over, root ${report.root}`)
-    for (const problem of report.problems) context.out(paint('red', `    ${problem.code} at ${problem.where}: ${problem.message}`))
+    context.out(
+      `${state} ${report.origin}: ${report.entries} entries, ${report.checkpointSize} signed over, root ${report.root}`,
+    )
+    for (const problem of report.problems)
+      context.out(paint('red', `    ${problem.code} at ${problem.where}: ${problem.message}`))
   }
   if (context.json) context.out(JSON.stringify({ logs: reports }))
   const damaged = reports.filter((report) => report.problems.length > 0)
-  if (damaged.length > 0 && !context.json) throw new CheckFailed('record_damaged', 'the record is not what was signed', { where: damaged.map(({ origin }) => origin).join(', ') })
+  if (damaged.length > 0 && !context.json)
+    throw new CheckFailed('record_damaged', 'the record is not what was signed', {
+      where: damaged.map(({ origin }) => origin).join(', '),
+    })
   if (damaged.length > 0) process.exitCode = 1
 }

@@ -89,7 +89,10 @@ function answerJoinRequests(running: RunningAuthority, link: SupervisorLink): vo
   })
 }
 
-async function answer(running: RunningAuthority, { id, roles }: { id: string; roles: readonly string[] }): Promise<string> {
+async function answer(
+  running: RunningAuthority,
+  { id, roles }: { id: string; roles: readonly string[] },
+): Promise<string> {
   const by = 'supervisor'
   await running.registerWorkload({ id, roles, dnsNames: [], ipAddresses: [] }, by)
   return (await running.createJoinString(id, by)).joinString.reveal()

@@ -32,7 +32,10 @@ function meaning(deployment: Deployment): object {
     roles: [...configuration.security.rbac.policies.map(({ role }) => role), ...Object.keys(configuration.roles)],
     bindings: configuration.bindings,
     headers: securityHeaders(configuration),
-    limits: { ...configuration.security.rate_limiting, loopback_per_ip: connectionLimits(configuration).perIp('127.0.0.1') },
+    limits: {
+      ...configuration.security.rate_limiting,
+      loopback_per_ip: connectionLimits(configuration).perIp('127.0.0.1'),
+    },
   }
 }
 
@@ -46,7 +49,9 @@ function humanMeaning(deployment: Deployment, color: boolean): readonly string[]
     `  trust domain  ${deployment.trustDomain}`,
     `  gateway       ${deployment.gateway.publicUrl}`,
     `  authority     ${deployment.authority.publicUrl}`,
-    ...servers.map(([name, server]) => `  server        ${name}: ${'url' in server ? server.url : server.command.join(' ')}`),
+    ...servers.map(
+      ([name, server]) => `  server        ${name}: ${'url' in server ? server.url : server.command.join(' ')}`,
+    ),
     `  roles         ${roles}, bindings ${configuration.bindings.length}`,
     ...(configuration.bindings.length === 0 && servers.length > 0
       ? [paint('yellow', '  no bindings: only roles given at registration allow anything')]

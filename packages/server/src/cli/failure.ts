@@ -34,7 +34,8 @@ function humanLines(error: unknown, color: boolean): readonly string[] {
       ...(error.next === undefined ? [] : [`  ${paint('dim', `next: ${error.next}`)}`]),
     ]
   }
-  const field = (name: string, value: string | undefined) => (value === undefined ? [] : [`  ${name}: ${printable(value)}`])
+  const field = (name: string, value: string | undefined) =>
+    value === undefined ? [] : [`  ${name}: ${printable(value)}`]
   return [
     paint('red', `error: ${printable(error.message)}`) + paint('dim', ` (${error.code})`),
     ...field('where', error.where),

@@ -25,7 +25,10 @@ export function register(program: Command, context: CliContext): void {
     .command('run')
     .description('run the gateway alone; SIGTERM ends it')
     .option('--join-file <path>', 'join string of the gateway, needed once, when it has no identity yet')
-    .addHelpText('after', '\nExample:\n  doorward gateway run --config /etc/doorward/doorward.yaml --join-file gateway.join')
+    .addHelpText(
+      'after',
+      '\nExample:\n  doorward gateway run --config /etc/doorward/doorward.yaml --join-file gateway.join',
+    )
     .action((options: { readonly joinFile?: string }) => {
       const link = supervisorLink()
       return runPart(context, link, (stop) => runGateway({ context, link, stop, joinFile: options.joinFile }))
@@ -80,7 +83,11 @@ function tell(event: GatewayEvent, context: CliContext, link: SupervisorLink | n
   link?.send({ type: 'notice', text: event.text })
 }
 
-export function gatewaySettings(deployment: Deployment, folder: DeploymentFolder, environment: Environment): GatewaySettings {
+export function gatewaySettings(
+  deployment: Deployment,
+  folder: DeploymentFolder,
+  environment: Environment,
+): GatewaySettings {
   const { configuration, trustDomain, gateway } = deployment
   const { security, limits, trust } = configuration
   const compiled = compilePolicy(policySource(configuration, trustDomain))
@@ -97,7 +104,10 @@ export function gatewaySettings(deployment: Deployment, folder: DeploymentFolder
     issuer: deployment.authority.publicUrl,
     listeners: gateway.listeners,
     servers: Object.fromEntries(
-      Object.entries(configuration.servers).map(([name, server]) => [name, serverSettings(server, deployment, environment)]),
+      Object.entries(configuration.servers).map(([name, server]) => [
+        name,
+        serverSettings(server, deployment, environment),
+      ]),
     ),
     path: environment.path,
     policy: compiled.policy,

@@ -29,8 +29,13 @@ export function register(program: Command, context: CliContext): void {
     .option('--trust-domain <name>', 'namespace of all identities; never renamed later')
     .option('--force', 'replace an existing configuration', false)
     .option('--no-start', 'do not start the servers to list their tools')
-    .addHelpText('after', '\nExamples:\n  doorward init --from .mcp.json\n  doorward init --from ~/.cursor/mcp.json --trust-domain acme.example')
-    .action((options: InitOptions, command: Command) => init(options, context, command.optsWithGlobals<{ config: string }>().config))
+    .addHelpText(
+      'after',
+      '\nExamples:\n  doorward init --from .mcp.json\n  doorward init --from ~/.cursor/mcp.json --trust-domain acme.example',
+    )
+    .action((options: InitOptions, command: Command) =>
+      init(options, context, command.optsWithGlobals<{ config: string }>().config),
+    )
 }
 
 async function init(options: InitOptions, context: CliContext, target: string): Promise<void> {
@@ -59,11 +64,16 @@ async function refuseExisting(file: string): Promise<void> {
 }
 
 function defaultTrustDomain(): string {
-  const name = hostname().toLowerCase().replaceAll(/[^a-z0-9-]/g, '-').replaceAll(/^-+|-+$/g, '')
+  const name = hostname()
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9-]/g, '-')
+    .replaceAll(/^-+|-+$/g, '')
   return `${name === '' ? 'local' : name.slice(0, 60)}.internal`
 }
 
-async function collect(files: readonly string[]): Promise<{ found: readonly FoundServer[]; skipped: readonly SkippedServer[] }> {
+async function collect(
+  files: readonly string[],
+): Promise<{ found: readonly FoundServer[]; skipped: readonly SkippedServer[] }> {
   const found: FoundServer[] = []
   const skipped: SkippedServer[] = []
   for (const path of files) {
@@ -71,7 +81,8 @@ async function collect(files: readonly string[]): Promise<{ found: readonly Foun
     skipped.push(...one.skipped)
     for (const server of one.found) {
       const taken = found.some(({ name }) => name === server.name)
-      if (taken) skipped.push({ originalName: server.originalName, why: `another file names a server ${server.name} already` })
+      if (taken)
+        skipped.push({ originalName: server.originalName, why: `another file names a server ${server.name} already` })
       else found.push(server)
     }
   }
@@ -85,13 +96,19 @@ async function propose(found: FoundServer, start: boolean, context: CliContext):
   if (launch.kind === 'http') {
     const url = new URL(launch.url)
     const insecure = url.protocol === 'http:'
-    const notes = launch.headerNames.length === 0 ? [] : [`the host sends ${launch.headerNames.join(', ')}; credentials towards servers are not sent by this version`]
+    const notes =
+      launch.headerNames.length === 0
+        ? []
+        : [`the host sends ${launch.headerNames.join(', ')}; credentials towards servers are not sent by this version`]
     return { name, server: { url: launch.url, insecure }, tools: null, notes }
   }
   const secretNames = Object.keys(launch.env).filter((variable) => looksSecret.test(variable))
   const env = Object.fromEntries(Object.entries(launch.env).filter(([variable]) => !secretNames.includes(variable)))
   const server = { command: launch.command, cwd: launch.cwd, env, envFrom: secretNames }
-  const notes = secretNames.length === 0 ? [] : [`set ${secretNames.join(', ')} in the environment of the gateway: secrets are not copied into this file`]
+  const notes =
+    secretNames.length === 0
+      ? []
+      : [`set ${secretNames.join(', ')} in the environment of the gateway: secrets are not copied into this file`]
   if (!start) return { name, server, tools: null, notes }
   context.err(`asking ${name} for its tools …`)
   try {
@@ -105,7 +122,12 @@ async function propose(found: FoundServer, start: boolean, context: CliContext):
     return { name, server, tools: { read, write }, notes: [...notes, ...toolNotes(read, write)] }
   } catch (error) {
     if (!(error instanceof DoorwardError)) throw error
-    return { name, server, tools: null, notes: [...notes, `tools unknown: ${error.message}${error.got === undefined ? '' : `: ${error.got}`}`] }
+    return {
+      name,
+      server,
+      tools: null,
+      notes: [...notes, `tools unknown: ${error.message}${error.got === undefined ? '' : `: ${error.got}`}`],
+    }
   }
 }
 
@@ -125,13 +147,24 @@ interface Summary {
 
 function tell({ file, trustDomain, servers, skipped }: Summary, context: CliContext): void {
   if (context.json) {
-    context.out(JSON.stringify({ file, trust_domain: trustDomain, servers: servers.map(({ name, tools, notes }) => ({ name, tools, notes })), skipped }))
+    context.out(
+      JSON.stringify({
+        file,
+        trust_domain: trustDomain,
+        servers: servers.map(({ name, tools, notes }) => ({ name, tools, notes })),
+        skipped,
+      }),
+    )
     return
   }
   const paint = painter(context.color)
-  context.out(`${paint('green', '✓')} wrote ${file}: trust domain ${trustDomain}, ${servers.length} server${servers.length === 1 ? '' : 's'}, nothing allowed yet`)
+  context.out(
+    `${paint('green', '✓')} wrote ${file}: trust domain ${trustDomain}, ${servers.length} server${servers.length === 1 ? '' : 's'}, nothing allowed yet`,
+  )
   for (const { name, tools, notes } of servers) {
-    context.out(`  ${name}: ${tools === null ? 'tools unknown' : `${tools.read.length} tools read, ${tools.write.length} write`}`)
+    context.out(
+      `  ${name}: ${tools === null ? 'tools unknown' : `${tools.read.length} tools read, ${tools.write.length} write`}`,
+    )
     for (const note of notes) context.out(`    ${paint('dim', note)}`)
   }
   for (const { originalName, why } of skipped) context.out(paint('yellow', `  left out ${originalName}: ${why}`))

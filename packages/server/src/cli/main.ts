@@ -13,7 +13,11 @@ interface CommandModule {
 
 /** Name, one line of help, and where the command lives; only the called one is imported. */
 const commands: readonly (readonly [name: string, summary: string, load: () => Promise<CommandModule>])[] = [
-  ['init', 'write a configuration for the MCP servers that a host knows; it allows nothing yet', () => import('./init.ts')],
+  [
+    'init',
+    'write a configuration for the MCP servers that a host knows; it allows nothing yet',
+    () => import('./init.ts'),
+  ],
   ['up', 'run an authority and a gateway on this machine', () => import('./up.ts')],
   ['config', 'judge the configuration', () => import('./config.ts')],
   ['authority', 'run the authority alone', () => import('./authority.ts')],

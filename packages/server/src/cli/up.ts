@@ -21,7 +21,10 @@ export function register(program: Command, context: CliContext): void {
     .command('up')
     .description('run an authority and a gateway on this machine, as two processes')
     .option('--tour', 'make the first calls and show what became of them', false)
-    .addHelpText('after', '\nExamples:\n  doorward up\n  doorward up --tour\n  doorward up --config /etc/doorward/doorward.yaml --json')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  doorward up\n  doorward up --tour\n  doorward up --config /etc/doorward/doorward.yaml --json',
+    )
     .action((options: { readonly tour: boolean }) => up(options, context))
 }
 
@@ -37,7 +40,9 @@ async function up(options: { readonly tour: boolean }, context: CliContext): Pro
     program: context.program,
     report: (event) => screen.event(event),
   })
-  const interrupted = new Promise<void>((done) => context.signal.addEventListener('abort', () => done(), { once: true }))
+  const interrupted = new Promise<void>((done) =>
+    context.signal.addEventListener('abort', () => done(), { once: true }),
+  )
   try {
     const started = await Promise.race([supervisor.start(), interrupted.then(() => null)])
     if (started !== null) await serve({ options, context, deployment, supervisor, screen, started, interrupted })
@@ -58,7 +63,15 @@ interface Serving {
   readonly interrupted: Promise<void>
 }
 
-async function serve({ options, context, deployment, supervisor, screen, started, interrupted }: Serving): Promise<void> {
+async function serve({
+  options,
+  context,
+  deployment,
+  supervisor,
+  screen,
+  started,
+  interrupted,
+}: Serving): Promise<void> {
   const invite = (id: string, roles: readonly string[]) => supervisor.joinString(id, roles)
   const place = { deployment, environment: context.environment, invite, signal: context.signal }
   const operator = await openOrJoin(place, `operator/${context.environment.user}`, ['admin'])
@@ -103,9 +116,15 @@ class Screen {
   event(event: UpEvent): void {
     switch (event.type) {
       case 'started':
-        return this.#say({ event: 'started', part: event.name, pid: event.pid }, `${this.#paint('green', '✓')} ${event.name.padEnd(9)} process ${event.pid}`)
+        return this.#say(
+          { event: 'started', part: event.name, pid: event.pid },
+          `${this.#paint('green', '✓')} ${event.name.padEnd(9)} process ${event.pid}`,
+        )
       case 'notice':
-        return this.#say({ event: 'notice', part: event.name, text: event.text }, this.#paint('yellow', `! ${event.name}: ${printable(event.text)}`))
+        return this.#say(
+          { event: 'notice', part: event.name, text: event.text },
+          this.#paint('yellow', `! ${event.name}: ${printable(event.text)}`),
+        )
       case 'died':
         return this.#say(
           { event: 'died', part: event.name, how: event.how, restart_in_seconds: event.restartInSeconds },
@@ -121,7 +140,11 @@ class Screen {
 
   ready(deployment: Deployment, started: Started, operator: string): void {
     const { gateway, authority, configuration } = deployment
-    const root = started.authority['recoveryRoot'] as { readonly path: string; readonly present: boolean; readonly created: boolean }
+    const root = started.authority['recoveryRoot'] as {
+      readonly path: string
+      readonly present: boolean
+      readonly created: boolean
+    }
     this.#say(
       {
         event: 'ready',
@@ -132,7 +155,12 @@ class Screen {
       `  authority ${authority.publicUrl}`,
       `  gateway   ${gateway.publicUrl}  servers: ${Object.keys(configuration.servers).join(', ') || 'none'}`,
       `  you are   ${operator}`,
-      ...(root.present ? [this.#paint('yellow', `! recovery root: ${root.path}`), this.#paint('yellow', '  whoever has it can replace every key: move it off this machine and keep it safe')] : []),
+      ...(root.present
+        ? [
+            this.#paint('yellow', `! recovery root: ${root.path}`),
+            this.#paint('yellow', '  whoever has it can replace every key: move it off this machine and keep it safe'),
+          ]
+        : []),
     )
   }
 
@@ -145,7 +173,10 @@ class Screen {
   tourRow(row: TourRow): void {
     const decision = row.allowed ? 'allow' : 'deny'
     const line = tourLine(row.caller, row.call, decision, `${row.code}: ${row.reason}`, row.entry)
-    this.#say({ event: 'call', ...row }, line.replace(` ${decision} `, ` ${this.#paint(row.allowed ? 'green' : 'red', decision)} `))
+    this.#say(
+      { event: 'call', ...row },
+      line.replace(` ${decision} `, ` ${this.#paint(row.allowed ? 'green' : 'red', decision)} `),
+    )
   }
 
   verified(report: Awaited<ReturnType<typeof verifyPlace>>): void {
@@ -155,9 +186,16 @@ class Screen {
       { event: 'verified', origin, entries, root, problems },
       sound
         ? `${this.#paint('green', '✓')} record ${origin} verified: ${entries} entries, root ${root.slice(0, 16)}…, signature and second copy agree`
-        : this.#paint('red', `✗ record ${origin}: ${problems.map((problem) => `${problem.code} ${problem.where}`).join('; ')}`),
+        : this.#paint(
+            'red',
+            `✗ record ${origin}: ${problems.map((problem) => `${problem.code} ${problem.where}`).join('; ')}`,
+          ),
     )
-    if (!sound) throw new DoorwardError('record_damaged', 'the record does not verify', { where: origin, next: 'doorward audit verify' })
+    if (!sound)
+      throw new DoorwardError('record_damaged', 'the record does not verify', {
+        where: origin,
+        next: 'doorward audit verify',
+      })
   }
 
   serving(deployment: Deployment): void {
@@ -188,5 +226,7 @@ class Screen {
 }
 
 function tourLine(caller: string, call: string, decision: string, reason: string, entry: string): string {
-  return [caller.padEnd(46), call.padEnd(22), decision.padEnd(8), reason.padEnd(58), entry].map((cell) => printable(cell)).join(' ')
+  return [caller.padEnd(46), call.padEnd(22), decision.padEnd(8), reason.padEnd(58), entry]
+    .map((cell) => printable(cell))
+    .join(' ')
 }

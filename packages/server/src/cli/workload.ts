@@ -25,8 +25,13 @@ export function register(program: Command, context: CliContext): void {
     .option('--role <name...>', 'roles that it has', [])
     .option('--out <file>', 'write the join string to this file (mode 0600) instead of standard output')
     .option(...asOption)
-    .addHelpText('after', '\nExamples:\n  doorward workload add agent/planner --role reader --out planner.join\n  doorward workload add agent/planner | doorward join')
-    .action((name: string, options: AddOptions) => administer(context, options.as, (client) => add(context, client, name, options)))
+    .addHelpText(
+      'after',
+      '\nExamples:\n  doorward workload add agent/planner --role reader --out planner.join\n  doorward workload add agent/planner | doorward join',
+    )
+    .action((name: string, options: AddOptions) =>
+      administer(context, options.as, (client) => add(context, client, name, options)),
+    )
   workload
     .command('list')
     .description('show the registered workloads')
@@ -39,13 +44,21 @@ export function register(program: Command, context: CliContext): void {
     .argument('<id>', 'agent/planner, or a full SPIFFE ID')
     .option(...asOption)
     .addHelpText('after', '\nExample:\n  doorward workload remove agent/planner')
-    .action((name: string, options: { readonly as?: string }) => administer(context, options.as, (client) => remove(context, client, name)))
+    .action((name: string, options: { readonly as?: string }) =>
+      administer(context, options.as, (client) => remove(context, client, name)),
+    )
 }
 
-async function administer(context: CliContext, as: string | undefined, work: (client: AdminClient) => Promise<void>): Promise<void> {
+async function administer(
+  context: CliContext,
+  as: string | undefined,
+  work: (client: AdminClient) => Promise<void>,
+): Promise<void> {
   await asIdentity(context, as, async (identity: Identity) => {
     const { authority } = await context.deployment()
-    await work(new AdminClient(identity, { url: authority.adminUrl, audience: authority.publicUrl, expectedId: authority.id }))
+    await work(
+      new AdminClient(identity, { url: authority.adminUrl, audience: authority.publicUrl, expectedId: authority.id }),
+    )
   })
 }
 
@@ -62,19 +75,38 @@ async function add(context: CliContext, client: AdminClient, name: string, optio
   if (options.out !== undefined) await keep(options.out, joinString.reveal())
   const shown = options.out === undefined ? joinString.reveal() : null
   if (context.json) {
-    context.out(JSON.stringify({ id: id.uri, roles: options.role, join_string: shown, file: options.out ?? null, expires_at: expiresAt }))
+    context.out(
+      JSON.stringify({
+        id: id.uri,
+        roles: options.role,
+        join_string: shown,
+        file: options.out ?? null,
+        expires_at: expiresAt,
+      }),
+    )
     return
   }
   const paint = painter(context.color)
-  context.err(`${paint('green', '✓')} registered ${id.uri}${options.role.length === 0 ? ', without a role' : ` as ${options.role.join(', ')}`}`)
-  context.err(paint('dim', `  join string${options.out === undefined ? '' : ` in ${options.out}`}: works once, until ${new Date(expiresAt * 1000).toISOString()}`))
+  context.err(
+    `${paint('green', '✓')} registered ${id.uri}${options.role.length === 0 ? ', without a role' : ` as ${options.role.join(', ')}`}`,
+  )
+  context.err(
+    paint(
+      'dim',
+      `  join string${options.out === undefined ? '' : ` in ${options.out}`}: works once, until ${new Date(expiresAt * 1000).toISOString()}`,
+    ),
+  )
   if (shown !== null) context.out(shown)
 }
 
 /** A role that the configuration does not define grants nothing. */
 async function warnOfUnknownRoles(context: CliContext, roles: readonly string[]): Promise<void> {
   const { configuration } = await context.deployment()
-  const known = new Set(['gateway', ...configuration.security.rbac.policies.map(({ role }) => role), ...Object.keys(configuration.roles)])
+  const known = new Set([
+    'gateway',
+    ...configuration.security.rbac.policies.map(({ role }) => role),
+    ...Object.keys(configuration.roles),
+  ])
   for (const role of roles) {
     if (!known.has(role)) context.err(`warning: the configuration defines no role ${role}; it grants nothing`)
   }
@@ -95,12 +127,22 @@ async function keep(file: string, text: string): Promise<void> {
 async function list(context: CliContext, client: AdminClient): Promise<void> {
   const workloads = await client.listWorkloads()
   if (context.json) context.out(JSON.stringify({ workloads: workloads.map(({ details }) => details) }))
-  else context.out(table(['ID', 'ROLES'], workloads.map(({ id, roles }) => [id, roles.join(', ') || '–']), context.color))
+  else
+    context.out(
+      table(
+        ['ID', 'ROLES'],
+        workloads.map(({ id, roles }) => [id, roles.join(', ') || '–']),
+        context.color,
+      ),
+    )
 }
 
 async function remove(context: CliContext, client: AdminClient, name: string): Promise<void> {
   const id = await idOf(context, name)
   await client.removeWorkload(id.uri)
   if (context.json) context.out(JSON.stringify({ removed: id.uri }))
-  else context.out(`${painter(context.color)('green', '✓')} removed ${id.uri}: its certificates and tokens are refused from now on`)
+  else
+    context.out(
+      `${painter(context.color)('green', '✓')} removed ${id.uri}: its certificates and tokens are refused from now on`,
+    )
 }

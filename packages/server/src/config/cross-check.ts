@@ -11,7 +11,12 @@ export interface CrossProblem {
   readonly got: string | null
 }
 
-function problem(keys: CrossProblem['keys'], message: string, expected: string | null, got: string | null): CrossProblem {
+function problem(
+  keys: CrossProblem['keys'],
+  message: string,
+  expected: string | null,
+  got: string | null,
+): CrossProblem {
   return { keys, message, expected, got }
 }
 
@@ -59,7 +64,9 @@ export function policySource(configuration: Configuration, trustDomain: TrustDom
 function policyProblems(configuration: Configuration, trustDomain: TrustDomain): readonly CrossProblem[] {
   const result = compilePolicy(policySource(configuration, trustDomain))
   if (result.ok) return []
-  return result.problems.map((error) => problem(keysOf(error.where ?? ''), error.message, error.expected ?? null, error.got ?? null))
+  return result.problems.map((error) =>
+    problem(keysOf(error.where ?? ''), error.message, error.expected ?? null, error.got ?? null),
+  )
 }
 
 function listenerProblems(configuration: Configuration): readonly CrossProblem[] {
@@ -73,13 +80,17 @@ function listenerProblems(configuration: Configuration): readonly CrossProblem[]
     [listen === undefined ? ['listeners', 'main'] : ['listen'], listen ?? listeners.main ?? '127.0.0.1:8443'],
     [['listeners', 'admin'], listeners.admin],
     [['listeners', 'public'], listeners.public],
-    ...Object.entries(authority.listeners).map(([name, address]) => [['authority', 'listeners', name], address] as const),
+    ...Object.entries(authority.listeners).map(
+      ([name, address]) => [['authority', 'listeners', name], address] as const,
+    ),
   ]
   for (const [keys, address] of addresses) {
     if (address.endsWith(':0')) continue
     const other = used.get(address)
     if (other !== undefined) {
-      problems.push(problem(keys, `the address is taken by ${other}`, 'an address of its own for each listener', address))
+      problems.push(
+        problem(keys, `the address is taken by ${other}`, 'an address of its own for each listener', address),
+      )
     }
     used.set(address, keys.join('.'))
   }
@@ -95,13 +106,27 @@ function serverProblems(configuration: Configuration): readonly CrossProblem[] {
     const url = new URL(server.url)
     const keys = ['servers', name, 'url']
     if (url.protocol === 'http:' && !(loopback.has(url.hostname) && server.insecure_upstream)) {
-      problems.push(problem(keys, 'plain HTTP is spoken only to this machine and only with insecure_upstream: true', 'an https URL', server.url))
+      problems.push(
+        problem(
+          keys,
+          'plain HTTP is spoken only to this machine and only with insecure_upstream: true',
+          'an https URL',
+          server.url,
+        ),
+      )
     }
     if (url.username !== '' || url.password !== '' || url.hash !== '') {
       problems.push(problem(keys, 'a server URL has no credentials and no fragment', 'https://host/path', url.origin))
     }
     if (url.protocol === 'https:' && server.insecure_upstream) {
-      problems.push(problem(['servers', name, 'insecure_upstream'], 'the server is reached over TLS already', 'no insecure_upstream', 'true'))
+      problems.push(
+        problem(
+          ['servers', name, 'insecure_upstream'],
+          'the server is reached over TLS already',
+          'no insecure_upstream',
+          'true',
+        ),
+      )
     }
   }
   return problems

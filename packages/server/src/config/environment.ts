@@ -29,7 +29,10 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
   return {
     keyHome: join(env['XDG_CONFIG_HOME'] || join(home, '.config'), 'doorward'),
     home,
-    user: userName(env).toLowerCase().replaceAll(/[^a-z0-9._-]/g, '-') || 'operator',
+    user:
+      userName(env)
+        .toLowerCase()
+        .replaceAll(/[^a-z0-9._-]/g, '-') || 'operator',
     color: (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb',
     path: env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
     appData: env['APPDATA'],

@@ -14,7 +14,12 @@ export interface FoundServer {
   /** The name in the host's file. */
   readonly originalName: string
   readonly launch:
-    | { readonly kind: 'stdio'; readonly command: readonly string[]; readonly cwd: string | null; readonly env: Readonly<Record<string, string>> }
+    | {
+        readonly kind: 'stdio'
+        readonly command: readonly string[]
+        readonly cwd: string | null
+        readonly env: Readonly<Record<string, string>>
+      }
     | { readonly kind: 'http'; readonly url: string; readonly headerNames: readonly string[] }
 }
 
@@ -43,9 +48,13 @@ const file = z.looseObject({
 })
 
 /** Throws `host_file_unreadable` or `host_file_invalid`. */
-export async function readHostServers(path: string): Promise<{ readonly found: readonly FoundServer[]; readonly skipped: readonly SkippedServer[] }> {
+export async function readHostServers(
+  path: string,
+): Promise<{ readonly found: readonly FoundServer[]; readonly skipped: readonly SkippedServer[] }> {
   const parsed = file.safeParse(await readJson(path))
-  const listed = parsed.success ? (parsed.data.mcpServers ?? parsed.data.servers ?? parsed.data.mcp?.servers) : undefined
+  const listed = parsed.success
+    ? (parsed.data.mcpServers ?? parsed.data.servers ?? parsed.data.mcp?.servers)
+    : undefined
   if (listed === undefined) {
     throw new DoorwardError('host_file_invalid', 'the file names no MCP servers', {
       where: path,
@@ -97,8 +106,13 @@ function launchOf(value: unknown): FoundServer['launch'] | string {
   if (!parsed.success) return 'the entry has an unknown shape'
   const { command, args, cwd, env, headers } = parsed.data
   const url = parsed.data.url ?? parsed.data.serverUrl
-  if (parsed.data.type === 'sse') return 'the HTTP+SSE transport is not spoken; use the streamable HTTP address of the server'
-  if (command !== undefined && args.includes('connect') && [command, ...args].some((word) => /doorward(\.cjs)?$/.test(word))) {
+  if (parsed.data.type === 'sse')
+    return 'the HTTP+SSE transport is not spoken; use the streamable HTTP address of the server'
+  if (
+    command !== undefined &&
+    args.includes('connect') &&
+    [command, ...args].some((word) => /doorward(\.cjs)?$/.test(word))
+  ) {
     return 'the entry already goes through doorward'
   }
   if (command !== undefined) return { kind: 'stdio', command: [command, ...args], cwd: cwd ?? null, env }
@@ -107,7 +121,12 @@ function launchOf(value: unknown): FoundServer['launch'] | string {
 }
 
 function freshName(original: string, taken: Set<string>): string {
-  const stem = original.toLowerCase().replaceAll(/[^a-z0-9_-]+/g, '-').replaceAll(/^[-_]+|-+$/g, '').slice(0, 56) || 'server'
+  const stem =
+    original
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9_-]+/g, '-')
+      .replaceAll(/^[-_]+|-+$/g, '')
+      .slice(0, 56) || 'server'
   let name = stem
   for (let i = 2; taken.has(name); i++) name = `${stem}-${i}`
   taken.add(name)

@@ -4,7 +4,7 @@
 export function withoutComments(text: string): string {
   const out = [...text.split('')]
   let lastComma = -1
-  for (let i = 0; i < text.length; ) {
+  for (let i = 0; i < text.length;) {
     const character = text[i]
     if (character === '"') {
       lastComma = -1
@@ -16,7 +16,8 @@ export function withoutComments(text: string): string {
     } else {
       if (character === ',') lastComma = i
       else if ((character === '}' || character === ']') && lastComma >= 0) out[lastComma] = ' '
-      if (character !== ',' && character !== ' ' && character !== '\n' && character !== '\r' && character !== '\t') lastComma = -1
+      if (character !== ',' && character !== ' ' && character !== '\n' && character !== '\r' && character !== '\t')
+        lastComma = -1
       i++
     }
   }

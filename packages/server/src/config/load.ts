@@ -44,18 +44,30 @@ async function readText(file: string): Promise<string> {
   } catch (error) {
     if (error instanceof DoorwardError) throw error
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
-    throw new DoorwardError(missing ? 'configuration_missing' : 'configuration_unreadable', missing ? 'there is no configuration' : 'the configuration cannot be read', {
-      where: file,
-      ...(missing ? {} : { got: error instanceof Error ? error.message : String(error) }),
-      next: missing ? 'write one with: doorward init, or name it with --config FILE' : 'check that the file is readable and UTF-8',
-    })
+    throw new DoorwardError(
+      missing ? 'configuration_missing' : 'configuration_unreadable',
+      missing ? 'there is no configuration' : 'the configuration cannot be read',
+      {
+        where: file,
+        ...(missing ? {} : { got: error instanceof Error ? error.message : String(error) }),
+        next: missing
+          ? 'write one with: doorward init, or name it with --config FILE'
+          : 'check that the file is readable and UTF-8',
+      },
+    )
   }
 }
 
 /** Judges the text of a configuration. Throws ConfigurationError with all mistakes. */
 export function parseConfiguration(text: string, file: string): Configuration {
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, strict: true, version: '1.2', merge: false })
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    uniqueKeys: true,
+    strict: true,
+    version: '1.2',
+    merge: false,
+  })
   if (document.errors.length > 0) {
     throw new ConfigurationError(
       file,
@@ -92,7 +104,9 @@ function placed(problem: CrossProblem, document: Document, lines: LineCounter): 
 function soundProblems(value: unknown, issues: readonly z.core.$ZodIssue[]): readonly CrossProblem[] {
   if (typeof value !== 'object' || value === null) return []
   const broken = new Set<PropertyKey>(
-    issues.flatMap((issue) => (issue.code === 'unrecognized_keys' && issue.path.length === 0 ? issue.keys : issue.path.slice(0, 1))),
+    issues.flatMap((issue) =>
+      issue.code === 'unrecognized_keys' && issue.path.length === 0 ? issue.keys : issue.path.slice(0, 1),
+    ),
   )
   if (policyKeys.some((key) => broken.has(key))) return []
   const rest = configuration.safeParse(Object.fromEntries(Object.entries(value).filter(([key]) => !broken.has(key))))

@@ -42,7 +42,10 @@ function entry({ name, server, tools, notes }: ProposedServer): string {
           ...(Object.keys(server.env).length === 0 ? {} : { env: server.env }),
           ...(server.envFrom.length === 0 ? {} : { env_from: server.envFrom }),
         }
-  const body = stringify({ [name]: { ...launch, ...effects } }, { lineWidth: 0, flowCollectionPadding: true, defaultStringType: 'PLAIN' })
+  const body = stringify(
+    { [name]: { ...launch, ...effects } },
+    { lineWidth: 0, flowCollectionPadding: true, defaultStringType: 'PLAIN' },
+  )
   return notes.map((note) => comment(note, '  ')).join('') + body.replaceAll(/^(?=.)/gm, '  ')
 }
 
@@ -59,7 +62,9 @@ export function proposalText({ trustDomain, servers, skipped }: Proposal): strin
     '# Doorward. Nothing is allowed until a role below says so; `doorward config check` judges this file.\n',
     `trust_domain: ${trustDomain}\n\n`,
     servers.length === 0 ? 'servers: {}\n' : `servers:\n${servers.map(entry).join('')}`,
-    skipped.length === 0 ? '' : skipped.map(({ originalName, why }) => comment(`left out: ${originalName}: ${why}`, '')).join(''),
+    skipped.length === 0
+      ? ''
+      : skipped.map(({ originalName, why }) => comment(`left out: ${originalName}: ${why}`, '')).join(''),
     '\n# A permission is read, write, admin, * or an action, narrowed by server and name, for instance:\n',
     example(servers),
     'roles: {}\n\n',

@@ -13,7 +13,14 @@ const address = z
 const publicUrl = z.string().refine(
   (text) => {
     const url = URL.canParse(text) ? new URL(text) : null
-    return url !== null && url.protocol === 'https:' && url.username === '' && url.search === '' && url.hash === '' && !text.endsWith('/')
+    return (
+      url !== null &&
+      url.protocol === 'https:' &&
+      url.username === '' &&
+      url.search === '' &&
+      url.hash === '' &&
+      !text.endsWith('/')
+    )
   },
   { error: 'not a public URL; expected https://host[:port] without trailing slash, query or fragment' },
 )
@@ -32,7 +39,9 @@ const effects = z
   })
   .prefault({})
 
-const environmentName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'not the name of an environment variable' })
+const environmentName = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'not the name of an environment variable' })
 
 const stdioServer = z.strictObject({
   command: z.array(z.string().min(1)).min(1, { error: 'expected a program and its arguments' }),
@@ -56,7 +65,11 @@ const server = z.unknown().transform((value, context): ServerSection => {
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
   const shape = isObject && 'url' in value ? httpServer : isObject && 'command' in value ? stdioServer : null
   if (shape === null) {
-    context.addIssue({ code: 'custom', message: 'a server needs command: [program, …] or url: https://…', input: value })
+    context.addIssue({
+      code: 'custom',
+      message: 'a server needs command: [program, …] or url: https://…',
+      input: value,
+    })
     return z.NEVER
   }
   if (isObject && 'url' in value && 'command' in value) {
@@ -80,7 +93,11 @@ const network = z.string().refine((text) => readNetwork(text) !== null, {
 const limits = z.strictObject({
   networks: z.array(z.strictObject({ cidr: network, per_ip: rate })).default([]),
   quotas: z.array(z.strictObject({ action: z.string().min(1), per_user: rate })).default([]),
-  body_bytes: z.int().min(1024).max(10 * 1024 * 1024).default(1024 * 1024),
+  body_bytes: z
+    .int()
+    .min(1024)
+    .max(10 * 1024 * 1024)
+    .default(1024 * 1024),
   sessions_per_user: z.int().min(1).max(1024).default(64),
   handshakes_per_ip: rate.prefault('1200/min'),
 })
@@ -113,7 +130,9 @@ export const configuration = z.strictObject({
     })
     .prefault({}),
   authority: authority.prefault({}),
-  state: z.strictObject({ dir: z.string().min(1).default('.doorward'), key_dir: z.string().min(1).optional() }).prefault({}),
+  state: z
+    .strictObject({ dir: z.string().min(1).default('.doorward'), key_dir: z.string().min(1).optional() })
+    .prefault({}),
   security: security.prefault({}),
   servers: z
     .record(serverName, server)

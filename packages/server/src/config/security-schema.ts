@@ -37,7 +37,8 @@ const methods = z
     if (!context.value.includes('mtls')) {
       context.issues.push({
         code: 'custom',
-        message: 'a list without mtls admits nobody, because tokens are bound to a certificate; expected mtls and bearer',
+        message:
+          'a list without mtls admits nobody, because tokens are bound to a certificate; expected mtls and bearer',
         input: context.value,
       })
     } else if (!context.value.includes('bearer')) {
