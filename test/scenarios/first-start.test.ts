@@ -38,7 +38,7 @@ describe('the first start, with the tour', () => {
     for (const { entry, code } of rows) {
       const index = Number(String(entry).split('#')[1])
       const body = record[index]?.entry.body
-      assert.equal(body?.['code'] ?? body?.['reason'], code, `${entry}`)
+      assert.equal(body?.['code'] ?? body?.['reason'], code, String(entry))
     }
   })
 

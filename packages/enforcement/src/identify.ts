@@ -192,7 +192,7 @@ function tokenPrincipal(
     const problem = repeatedTokenProblem(remembered.claims, view, seconds, caller)
     if (problem !== null) return problem
     if (remembered.generation === view.generation) return remembered.principal
-    return accepted(inbound, key, remembered.claims, leaf, view)
+    return accepted(inbound, { key, claims: remembered.claims, leaf, view })
   }
   const verdict = verifyToken(token, {
     expect: {
@@ -213,16 +213,17 @@ function tokenPrincipal(
   const { claims } = verdict
   const problem = subjectProblem(claims, leaf.id, caller) ?? repeatedTokenProblem(claims, view, seconds, caller)
   if (problem !== null) return problem
-  return accepted(inbound, key, claims, leaf, view)
+  return accepted(inbound, { key, claims, leaf, view })
 }
 
-function accepted(
-  inbound: Inbound,
-  key: string,
-  claims: AccessTokenClaims,
-  leaf: VerifiedLeaf,
-  view: TrustView,
-): Principal {
+interface Accepting {
+  readonly key: string
+  readonly claims: AccessTokenClaims
+  readonly leaf: VerifiedLeaf
+  readonly view: TrustView
+}
+
+function accepted(inbound: Inbound, { key, claims, leaf, view }: Accepting): Principal {
   const principal = principalOf(leaf, view, {
     strength: 'mtls-bound-token',
     tokenId: claims.jti,

@@ -112,16 +112,17 @@ describe('the security block of ADR-0011', () => {
       const text = `trust_domain: acme.example\n${adr0011.replace(from, to)}`
       const [problem, ...rest] = problems(text)
       assert.equal(rest.length, 0)
-      assert.equal(problem?.path, path)
+      assert.ok(problem)
+      assert.equal(problem.path, path)
       const key = path.split('.').at(-1)?.replace(/\[.*/, '') ?? ''
       assert.match(
         text
           .split('\n')
-          .slice((problem?.line ?? 1) - 1, (problem?.line ?? 1) + 1)
+          .slice((problem.line ?? 1) - 1, (problem.line ?? 1) + 1)
           .join('\n'),
         new RegExp(`${key}|- `),
       )
-      assert.match(problemLine('doorward.yaml', problem!), /expected|not a header/)
+      assert.match(problemLine('doorward.yaml', problem), /expected|not a header/)
     })
   }
 })

@@ -135,9 +135,9 @@ function outcomeOf(answer: McpAnswer, tool: string): Pick<TourRow, 'allowed' | '
   const permission = about['doorward/permission'] ?? about['permission']
   return {
     allowed: false,
-    code: String(code),
+    code: typeof code === 'string' ? code : 'unknown',
     reason: typeof permission === 'string' ? `needs ${permission}` : 'denied',
-    entry: String(about['doorward/decision'] ?? about['decision'] ?? entry),
+    entry,
   }
 }
 
@@ -228,7 +228,7 @@ function handshake({ deployment }: TourOptions, witness: Identity): Promise<stri
     }
     // In TLS 1.3 the client learns of the refusal with its first read.
     socket.once('data', () => finish(null))
-    socket.once('error', (error) => finish(alertText(error)))
+    socket.once('error', (error: Error & { readonly code?: string }) => finish(alertText(error)))
     socket.once('close', () => finish('the gateway closed the connection'))
     socket.once('secureConnect', () => socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n'))
   })

@@ -116,7 +116,7 @@ function detailsOf(kind: string, body: JsonObject): readonly string[] {
       return [
         `of #${field('of')}`,
         field('status'),
-        `${field('http')}`,
+        field('http'),
         `${field('bytes')} bytes`,
         `${field('milliseconds')} ms`,
       ]

@@ -225,8 +225,8 @@ class Screen {
   }
 }
 
-function tourLine(caller: string, call: string, decision: string, reason: string, entry: string): string {
-  return [caller.padEnd(46), call.padEnd(22), decision.padEnd(8), reason.padEnd(58), entry]
-    .map((cell) => printable(cell))
-    .join(' ')
+const tourWidths = [46, 22, 8, 58] as const
+
+function tourLine(...cells: readonly string[]): string {
+  return cells.map((cell, i) => printable(cell).padEnd(tourWidths[i] ?? 0)).join(' ')
 }
