@@ -147,7 +147,7 @@ export class TrustHolder implements TrustSource {
   #announce(): void {
     const view = this.#view
     if (view === null) return
-    for (const resolve of [...this.#waiting]) resolve(view)
-    for (const listener of [...this.#listeners]) listener(view)
+    for (const resolve of this.#waiting) resolve(view)
+    for (const listener of this.#listeners) listener(view)
   }
 }

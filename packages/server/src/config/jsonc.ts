@@ -2,7 +2,7 @@
 
 /** Replaces comments and trailing commas by spaces, so that offsets stay; strings are left alone. */
 export function withoutComments(text: string): string {
-  const out = [...text.split('')]
+  const out = text.split('')
   let lastComma = -1
   for (let i = 0; i < text.length;) {
     const character = text[i]
