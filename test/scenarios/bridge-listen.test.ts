@@ -27,13 +27,18 @@ interface Reply {
   readonly body: string
 }
 
-function send(headers: OutgoingHttpHeaders = {}, more: { method?: string; path?: string; body?: string } = {}): Promise<Reply> {
+function send(
+  headers: OutgoingHttpHeaders = {},
+  more: { method?: string; path?: string; body?: string } = {},
+): Promise<Reply> {
   const url = new URL(more.path ?? '/mcp', bridge.url)
   return new Promise((resolve, reject) => {
     const outgoing = request(url, { method: more.method ?? 'POST', headers, agent: false }, (response) => {
       const parts: Buffer[] = []
       response.on('data', (part: Buffer) => parts.push(part))
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(parts).toString() }))
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(parts).toString() }),
+      )
     })
     outgoing.on('error', reject)
     outgoing.end(more.body)

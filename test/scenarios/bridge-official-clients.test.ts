@@ -33,7 +33,10 @@ for (const [name, open] of clients) {
       for (const wanted of ['echo', 'get-sum', 'trigger-sampling-request']) assert.ok(names.includes(wanted), wanted)
     })
     await t.test('call', async () => {
-      assert.match(text(await peer.callTool({ name: 'echo', arguments: { message: 'through two doors' } })), /through two doors/)
+      assert.match(
+        text(await peer.callTool({ name: 'echo', arguments: { message: 'through two doors' } })),
+        /through two doors/,
+      )
       assert.match(text(await peer.callTool({ name: 'get-sum', arguments: { a: 2, b: 40 } })), /42/)
     })
     await t.test('resources', async () => {
@@ -64,7 +67,10 @@ for (const [name, open] of clients) {
       assert.match(text(await peer.callTool({ name: 'echo', arguments: { message: 'still here' } })), /still here/)
     })
     await t.test('requests of the server: sampling, elicitation, roots', async () => {
-      assert.match(text(await peer.callTool({ name: 'trigger-sampling-request', arguments: { prompt: 'p', maxTokens: 5 } })), /sampled here/)
+      assert.match(
+        text(await peer.callTool({ name: 'trigger-sampling-request', arguments: { prompt: 'p', maxTokens: 5 } })),
+        /sampled here/,
+      )
       assert.match(text(await peer.callTool({ name: 'trigger-elicitation-request', arguments: {} })), /declin/i)
       assert.match(text(await peer.callTool({ name: 'get-roots-list', arguments: {} })), /srv\/example/)
     })

@@ -5,13 +5,19 @@ import { registerHooks } from 'node:module'
 // A dependency of both has TypeScript under the export condition with which this repository runs its own sources.
 registerHooks({
   resolve: (specifier, context, next) =>
-    next(specifier, /^eventsource(-parser)?(\/|$)/.test(specifier) ? { ...context, conditions: context.conditions.filter((one) => one !== 'source') } : context),
+    next(
+      specifier,
+      /^eventsource(-parser)?(\/|$)/.test(specifier)
+        ? { ...context, conditions: context.conditions.filter((one) => one !== 'source') }
+        : context,
+    ),
 })
 const { Client: ClientV2 } = await import('@modelcontextprotocol/client')
 const { StdioClientTransport: StdioV2 } = await import('@modelcontextprotocol/client/stdio')
 const { Client: ClientV1 } = await import('@modelcontextprotocol/sdk/client/index.js')
 const { StdioClientTransport: StdioV1 } = await import('@modelcontextprotocol/sdk/client/stdio.js')
-const { CreateMessageRequestSchema, ElicitRequestSchema, ListRootsRequestSchema } = await import('@modelcontextprotocol/sdk/types.js')
+const { CreateMessageRequestSchema, ElicitRequestSchema, ListRootsRequestSchema } =
+  await import('@modelcontextprotocol/sdk/types.js')
 
 export type Result = Readonly<Record<string, unknown>>
 type Progress = (progress: { progress: number }) => void
@@ -25,7 +31,10 @@ export interface Launch {
 /** What the tests ask of either client. */
 export interface Peer {
   listTools(): Promise<{ tools: { name: string }[] }>
-  callTool(call: { name: string; arguments?: Record<string, unknown> }, options?: { onprogress?: Progress; signal?: AbortSignal }): Promise<Result>
+  callTool(
+    call: { name: string; arguments?: Record<string, unknown> },
+    options?: { onprogress?: Progress; signal?: AbortSignal },
+  ): Promise<Result>
   listResources(): Promise<{ resources: { uri: string }[] }>
   readResource(read: { uri: string }): Promise<{ contents: readonly object[] }>
   listPrompts(): Promise<{ prompts: { name: string }[] }>

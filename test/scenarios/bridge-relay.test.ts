@@ -117,7 +117,10 @@ test('a stream that breaks before its answer is resumed after the last event', a
   }
   host.send(call(3))
   assert.deepEqual((await host.nextMessage())['result'], { resumed: true })
-  assert.equal(stage.seen.find(({ headers }) => headers['last-event-id'] !== undefined)?.headers['last-event-id'], 'event-7')
+  assert.equal(
+    stage.seen.find(({ headers }) => headers['last-event-id'] !== undefined)?.headers['last-event-id'],
+    'event-7',
+  )
 })
 
 test('a stream that ends without an answer and cannot be resumed becomes an error for the request', async () => {
@@ -131,8 +134,18 @@ test('a stream that ends without an answer and cannot be resumed becomes an erro
 
 test('a refusal reaches the client as an error of its request, with code and decision', async () => {
   await host.initialize()
-  const body = { jsonrpc: '2.0', id: null, error: { code: -31429, message: 'this caller is at its request limit', data: { code: 'limit_user', decision: 'td#4' } } }
-  stage.answer = asServer((_, response) => json(response, 429, body, { 'doorward-code': 'limit_user', 'retry-after': '3' }))
+  const body = {
+    jsonrpc: '2.0',
+    id: null,
+    error: {
+      code: -31429,
+      message: 'this caller is at its request limit',
+      data: { code: 'limit_user', decision: 'td#4' },
+    },
+  }
+  stage.answer = asServer((_, response) =>
+    json(response, 429, body, { 'doorward-code': 'limit_user', 'retry-after': '3' }),
+  )
   host.send(call(8))
   const answer = await host.nextMessage()
   assert.equal(answer['id'], 8)
@@ -141,14 +154,22 @@ test('a refusal reaches the client as an error of its request, with code and dec
 
 test('markup of a third party never reaches the client', async () => {
   await host.initialize()
-  stage.answer = asServer((_, response) => void response.writeHead(502, { 'content-type': 'text/html' }).end('<html>login here</html>'))
+  stage.answer = asServer(
+    (_, response) => void response.writeHead(502, { 'content-type': 'text/html' }).end('<html>login here</html>'),
+  )
   host.send(call(9))
   assert.doesNotMatch(await host.next(), /html|login/)
 })
 
 test('a session that the gateway has ended tells the host to restart', async () => {
   await host.initialize()
-  stage.answer = (_, response) => json(response, 404, { jsonrpc: '2.0', id: null, error: { code: -32001, message: 'session not found' } }, { 'doorward-code': 'session_unknown' })
+  stage.answer = (_, response) =>
+    json(
+      response,
+      404,
+      { jsonrpc: '2.0', id: null, error: { code: -32001, message: 'session not found' } },
+      { 'doorward-code': 'session_unknown' },
+    )
   host.send(call(10))
   const { id, error } = (await host.nextMessage()) as { id: number; error: { code: number; message: string } }
   assert.equal(id, 10)
@@ -182,7 +203,9 @@ test('what is not JSON is answered here and not sent', async () => {
 test('a JSON answer over several lines becomes one line', async () => {
   await host.initialize()
   stage.answer = asServer((_, response) => {
-    response.writeHead(200, { 'content-type': 'application/json' }).end('{\n "jsonrpc": "2.0",\r\n "id": 12, "result": {"text": "a\\nb"}\n}')
+    response
+      .writeHead(200, { 'content-type': 'application/json' })
+      .end('{\n "jsonrpc": "2.0",\r\n "id": 12, "result": {"text": "a\\nb"}\n}')
   })
   host.send(call(12))
   assert.deepEqual((await host.nextMessage())['result'], { text: 'a\nb' })
@@ -195,7 +218,11 @@ test("the server's own stream is opened after initialization and resumed with it
     if (seen.method !== 'GET') return fallback(seen, response)
     gets.push(seen.headers['last-event-id'] as string | undefined)
     const send = events(response)
-    send({ data: { jsonrpc: '2.0', method: 'notifications/tools/list_changed', params: { at: gets.length } }, id: `e${gets.length}`, retry: 1 })
+    send({
+      data: { jsonrpc: '2.0', method: 'notifications/tools/list_changed', params: { at: gets.length } },
+      id: `e${gets.length}`,
+      retry: 1,
+    })
     if (gets.length === 1) response.end()
   }
   await host.initialize()
@@ -205,7 +232,12 @@ test("the server's own stream is opened after initialization and resumed with it
 })
 
 test('a message of the modern era carries its own headers and no session', async () => {
-  stage.answer = (_, response) => json(response, 400, { jsonrpc: '2.0', id: 13, error: { code: -32022, message: 'the protocol version is not supported', data: { supported: ['2025-11-25'] } } })
+  stage.answer = (_, response) =>
+    json(response, 400, {
+      jsonrpc: '2.0',
+      id: 13,
+      error: { code: -32022, message: 'the protocol version is not supported', data: { supported: ['2025-11-25'] } },
+    })
   const meta = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' }
   host.send({ jsonrpc: '2.0', id: 13, method: 'tools/call', params: { name: 'lööp', _meta: meta } })
   assert.equal(((await host.nextMessage())['error'] as { code: number }).code, -32022)

@@ -27,13 +27,16 @@ class Tap {
   url = ''
   constructor(svid: TestSvid, tls: { maxVersion?: 'TLSv1.2' } = {}) {
     const { anchorsPem: ca } = stage.authority.fixture
-    this.#server = createServer({ ...svid.pem, ca, requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.2', ...tls }, (socket) => {
-      socket.on('error', () => undefined)
-      socket.on('data', (chunk) => {
-        this.bytes += chunk.length
-        socket.end('HTTP/1.1 204 No Content\r\n\r\n')
-      })
-    })
+    this.#server = createServer(
+      { ...svid.pem, ca, requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.2', ...tls },
+      (socket) => {
+        socket.on('error', () => undefined)
+        socket.on('data', (chunk) => {
+          this.bytes += chunk.length
+          socket.end('HTTP/1.1 204 No Content\r\n\r\n')
+        })
+      },
+    )
     this.#server.on('tlsClientError', () => undefined)
     taps.push(this)
   }
@@ -84,7 +87,10 @@ test('a foreign authority is sent nothing, whatever name it writes', async () =>
 })
 
 test('an expired certificate is sent nothing', async () => {
-  await refuses(await newLeaf(stage.authority.fixture.anchor, gateway(), { startsIn: -7200, secondsLeft: -60 }), 'server_untrusted')
+  await refuses(
+    await newLeaf(stage.authority.fixture.anchor, gateway(), { startsIn: -7200, secondsLeft: -60 }),
+    'server_untrusted',
+  )
 })
 
 test('a certificate that the authority has not logged is sent nothing', async () => {

@@ -39,9 +39,12 @@ export class BridgeStage {
     this.identity = identity
     this.svid = svid
     const { anchorsPem: ca } = authority.fixture
-    this.#server = createServer({ ...svid.pem, ca, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3' }, (request, response) => {
-      void this.#serve(request, response)
-    })
+    this.#server = createServer(
+      { ...svid.pem, ca, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3' },
+      (request, response) => {
+        void this.#serve(request, response)
+      },
+    )
   }
 
   static async open(): Promise<BridgeStage> {
@@ -77,7 +80,12 @@ export class BridgeStage {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const parts: Buffer[] = []
     for await (const part of request) parts.push(part as Buffer)
-    const seen = { method: request.method ?? '', path: request.url ?? '', headers: request.headers, body: Buffer.concat(parts).toString() }
+    const seen = {
+      method: request.method ?? '',
+      path: request.url ?? '',
+      headers: request.headers,
+      body: Buffer.concat(parts).toString(),
+    }
     this.seen.push(seen)
     this.answer(seen, response)
   }
@@ -135,15 +143,25 @@ export class StdioHost {
   }
 }
 
-export function json(response: ServerResponse, status: number, value: unknown, headers: Record<string, string> = {}): void {
+export function json(
+  response: ServerResponse,
+  status: number,
+  value: unknown,
+  headers: Record<string, string> = {},
+): void {
   response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(value))
 }
 
-export function events(response: ServerResponse, headers: Record<string, string> = {}): (event: { data: unknown; id?: string; retry?: number }) => void {
+export function events(
+  response: ServerResponse,
+  headers: Record<string, string> = {},
+): (event: { data: unknown; id?: string; retry?: number }) => void {
   response.writeHead(200, { 'content-type': 'text/event-stream', ...headers })
   response.flushHeaders()
   return ({ data, id, retry }) => {
-    response.write(`${id === undefined ? '' : `id: ${id}\n`}${retry === undefined ? '' : `retry: ${retry}\n`}data: ${data === '' ? '' : JSON.stringify(data)}\n\n`)
+    response.write(
+      `${id === undefined ? '' : `id: ${id}\n`}${retry === undefined ? '' : `retry: ${retry}\n`}data: ${data === '' ? '' : JSON.stringify(data)}\n\n`,
+    )
   }
 }
 
@@ -154,7 +172,12 @@ export function asServer(more: Answer): Answer {
     if (seen.method === 'DELETE') return void response.writeHead(200).end()
     const message = JSON.parse(seen.body) as { id?: number; method?: string }
     if (message.method === 'initialize') {
-      return json(response, 200, { jsonrpc: '2.0', id: message.id, result: { protocolVersion: '2025-06-18' } }, { 'mcp-session-id': 'session-1' })
+      return json(
+        response,
+        200,
+        { jsonrpc: '2.0', id: message.id, result: { protocolVersion: '2025-06-18' } },
+        { 'mcp-session-id': 'session-1' },
+      )
     }
     if (message.id === undefined) return void response.writeHead(202).end()
     more(seen, response)

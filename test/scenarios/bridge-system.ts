@@ -13,7 +13,9 @@ import { deploymentOf } from '../../packages/server/src/config/settings.ts'
 
 const repository = join(import.meta.dirname, '..', '..')
 const entry = join(repository, 'packages', 'server', 'src', 'cli', 'main.ts')
-export const program = [process.execPath, '--conditions=source', entry]
+const binary = process.execPath
+const words = ['--conditions=source', entry]
+export const program: readonly string[] = [binary, ...words]
 
 export interface RunResult {
   readonly code: number | null
@@ -43,7 +45,12 @@ export class BridgeSystem {
     await writeFile(system.config, await configuration(system.documents))
     const deployment = deploymentOf(await loadConfiguration(system.config))
     const keyHome = join(system.folder, 'config', 'doorward')
-    await openDeploymentFolder({ dir: deployment.stateDir, trustDomain: deployment.trustDomain, keyDir: deployment.keyDir, keyHome })
+    await openDeploymentFolder({
+      dir: deployment.stateDir,
+      trustDomain: deployment.trustDomain,
+      keyDir: deployment.keyDir,
+      keyHome,
+    })
     const { HOME, XDG_CONFIG_HOME } = process.env
     // The children inherit the environment of this process; it is put back once they run.
     Object.assign(process.env, { HOME: system.env['HOME'], XDG_CONFIG_HOME: system.env['XDG_CONFIG_HOME'] })
@@ -65,8 +72,8 @@ export class BridgeSystem {
   }
 
   /** Runs a command to its end. */
-  run(words: readonly string[], input = ''): Promise<RunResult> {
-    const [binary = process.execPath, ...args] = [...program, ...words, '--config', this.config]
+  run(command: readonly string[], input = ''): Promise<RunResult> {
+    const args = [...words, ...command, '--config', this.config]
     const child = spawn(binary, args, { env: this.env, stdio: 'pipe' })
     let stdout = ''
     let stderr = ''
@@ -81,9 +88,11 @@ export class BridgeSystem {
 
   /** How a host starts a bridge. */
   launch(server: string, as: string): { command: string; args: string[]; env: Record<string, string> } {
-    const [command = process.execPath, ...args] = [...program, 'connect', server, '--config', this.config, '--as', as]
-    const env = Object.fromEntries(Object.entries(this.env).filter((pair): pair is [string, string] => pair[1] !== undefined))
-    return { command, args, env }
+    const args = [...words, 'connect', server, '--config', this.config, '--as', as]
+    const env = Object.fromEntries(
+      Object.entries(this.env).filter((pair): pair is [string, string] => pair[1] !== undefined),
+    )
+    return { command: binary, args, env }
   }
 
   async stop(): Promise<void> {
@@ -105,7 +114,11 @@ function restore(name: string, value: string | undefined): void {
 async function configuration(documents: string): Promise<string> {
   const ports = await freePorts(7)
   const server = (name: string, ...args: readonly string[]) =>
-    JSON.stringify([process.execPath, join(repository, 'node_modules', '@modelcontextprotocol', name, 'dist', 'index.js'), ...args])
+    JSON.stringify([
+      process.execPath,
+      join(repository, 'node_modules', '@modelcontextprotocol', name, 'dist', 'index.js'),
+      ...args,
+    ])
   const at = (index: number) => `127.0.0.1:${ports[index]}`
   return `trust_domain: bridge.example
 listen: ${at(0)}

@@ -83,7 +83,8 @@ export class McpSession {
     }
     const own: OpenRequest = { release: new AbortController(), cancelled: false }
     if (message.kind === 'request') this.#open.set(message.id, own)
-    const cancels = message.kind === 'notification' && message.cancels !== null ? this.#open.get(message.cancels) : undefined
+    const cancels =
+      message.kind === 'notification' && message.cancels !== null ? this.#open.get(message.cancels) : undefined
     if (cancels !== undefined) cancels.cancelled = true
     const either = signal === undefined ? own.release.signal : AbortSignal.any([signal, own.release.signal])
     try {

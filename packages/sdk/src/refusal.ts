@@ -45,7 +45,11 @@ export class ServerRefused extends DoorwardError {
   /** The narrowest permission that would have allowed the call. */
   readonly permission: string | null
 
-  constructor(code: string, message: string, detail: ErrorDetail & { readonly decision: string | null; readonly permission: string | null }) {
+  constructor(
+    code: string,
+    message: string,
+    detail: ErrorDetail & { readonly decision: string | null; readonly permission: string | null },
+  ) {
     super(code, message, detail)
     this.decision = detail.decision
     this.permission = detail.permission

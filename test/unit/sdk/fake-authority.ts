@@ -31,8 +31,8 @@ import {
 import type { P256Jwk, PeerCertificate, SignedDelegation, SignedTrustState, SpiffeId, TrustState } from '@doorward/core'
 import { generateP256, importP256, randomBytes, sha256 } from '@doorward/sdk'
 import type { P256KeyPair } from '@doorward/sdk'
-import { now, TrustFixture } from '../../fixtures/trust-fixture.ts'
-import type { TestSvid } from '../../fixtures/trust-fixture.ts'
+import { newLeaf, now, pemOf, TrustFixture } from '../../fixtures/trust-fixture.ts'
+import type { TestAnchor, TestSvid } from '../../fixtures/trust-fixture.ts'
 
 export interface FakeAuthorityOptions {
   /** Lifetime of the certificates it issues; 3600 by default. */
@@ -66,6 +66,7 @@ export class FakeAuthority {
   readonly #streams = new Set<ServerResponse>()
   readonly #servers: Server[] = []
   readonly #machines = new Map<string, P256Jwk>()
+  #anchors: readonly TestAnchor[]
   #tokenUsed = false
   mainUrl = ''
   enrolAddress = ''
@@ -76,6 +77,7 @@ export class FakeAuthority {
     ttlSeconds: number,
   ) {
     this.fixture = fixture
+    this.#anchors = [fixture.anchor]
     this.#root = keys.root
     this.#stateKey = keys.state
     this.#delegation = keys.delegation
@@ -112,7 +114,23 @@ export class FakeAuthority {
     })
   }
 
-  signed(state: TrustState = this.fixture.state()): Promise<SignedTrustState> {
+  /** The fixture's state, with the anchors that this authority has now. */
+  state(): TrustState {
+    const anchors = this.#anchors.map(({ keyId, der }) => ({ keyId, state: 'active' as const, certificate: der }))
+    return { ...this.fixture.state(), anchors }
+  }
+
+  /** Signs with `next` from now on; `kept` are the anchors that stay beside it. */
+  async rotate(next: TestAnchor, kept: readonly TestAnchor[]): Promise<void> {
+    this.#anchors = [...kept, next]
+    const own = await newLeaf(next, this.fixture.id('doorward', 'authority'))
+    this.fixture.mirror(own)
+    const ca = this.#anchors.map(({ der }) => pemOf(der))
+    for (const server of this.#servers) server.setSecureContext({ ...own.pem, ca, minVersion: 'TLSv1.3' })
+    await this.publish()
+  }
+
+  signed(state: TrustState = this.state()): Promise<SignedTrustState> {
     return signTrustState(state, this.#delegation, { signKey: this.#stateKey.signKey, sha256 })
   }
 
@@ -124,7 +142,7 @@ export class FakeAuthority {
   }
 
   async heartbeat(): Promise<void> {
-    const { trustDomain, sequence } = this.fixture.state()
+    const { trustDomain, sequence } = this.state()
     const payload = fromBase64url((await this.signed()).payload) as Uint8Array
     const digest = trustStateDigest(payload, sha256)
     const beat = await signHeartbeat(
@@ -254,7 +272,8 @@ export class FakeAuthority {
   }
 
   async #issue(id: SpiffeId, publicKey: Uint8Array): Promise<{ certificate: string; not_after: number }> {
-    const { anchor, trustDomain } = this.fixture
+    const { trustDomain } = this.fixture
+    const anchor = this.#anchors.at(-1) ?? this.fixture.anchor
     const notAfter = epochSeconds(now() + this.ttlSeconds)
     const template = svidTemplate({
       spiffeId: id,

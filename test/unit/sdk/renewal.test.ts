@@ -26,7 +26,7 @@ interface Stage {
   readonly folder: string
   readonly clock: { offset: number }
   readonly runtime: Runtime
-  open(): Promise<Identity>
+  readonly open: () => Promise<Identity>
 }
 
 /** A joined identity whose wall clock the test moves. Time only ever moves for the client. */

@@ -18,7 +18,11 @@ before(async () => {
   root = await mkdtemp(join(tmpdir(), 'doorward-hosts-'))
 })
 
-const environment = { home: '/home/ann', keyHome: '/home/ann/.config/doorward', appData: 'C:\\Users\\ann\\AppData\\Roaming' }
+const environment = {
+  home: '/home/ann',
+  keyHome: '/home/ann/.config/doorward',
+  appData: 'C:\\Users\\ann\\AppData\\Roaming',
+}
 const places: readonly (readonly [string, NodeJS.Platform, string])[] = [
   ['claude-code', 'linux', '/home/ann/.claude.json'],
   ['claude-desktop', 'linux', '/home/ann/.config/Claude/claude_desktop_config.json'],
@@ -46,7 +50,8 @@ test('an unknown host is refused by name', () => {
 })
 
 test('an entry is added and everything else stays as it was, comments and indentation too', () => {
-  const text = '{\n    // my servers\n    "mcpServers": {\n        "other": { "command": "x" } // keep\n    },\n    "theme": "dark",\n}\n'
+  const text =
+    '{\n    // my servers\n    "mcpServers": {\n        "other": { "command": "x" } // keep\n    },\n    "theme": "dark",\n}\n'
   const after = setEntry(text, entry)
   assert.match(after, /\/\/ my servers/)
   assert.match(after, /\/\/ keep/)
@@ -92,14 +97,21 @@ for (const [what, text] of broken) {
 test('whatever the file holds, the result parses to the same with the entry in it', () => {
   const value = fc.jsonValue({ maxDepth: 3 })
   fc.assert(
-    fc.property(fc.dictionary(fc.string(), value, { maxKeys: 6 }), fc.dictionary(fc.string(), value, { maxKeys: 4 }), fc.boolean(), (rest, servers, spread) => {
-      const { mcpServers: _, ...others } = rest
-      const document = { ...others, mcpServers: servers }
-      const text = JSON.stringify(document, null, spread ? 2 : 0)
-      const parsed: unknown = JSON.parse(setEntry(text, entry))
-      const expected: unknown = JSON.parse(JSON.stringify({ ...document, mcpServers: { ...servers, files: entry.value } }))
-      assert.deepEqual(parsed, expected)
-    }),
+    fc.property(
+      fc.dictionary(fc.string(), value, { maxKeys: 6 }),
+      fc.dictionary(fc.string(), value, { maxKeys: 4 }),
+      fc.boolean(),
+      (rest, servers, spread) => {
+        const { mcpServers: _, ...others } = rest
+        const document = { ...others, mcpServers: servers }
+        const text = JSON.stringify(document, null, spread ? 2 : 0)
+        const parsed: unknown = JSON.parse(setEntry(text, entry))
+        const expected: unknown = JSON.parse(
+          JSON.stringify({ ...document, mcpServers: { ...servers, files: entry.value } }),
+        )
+        assert.deepEqual(parsed, expected)
+      },
+    ),
   )
 })
 

@@ -19,11 +19,16 @@ test('a declared string is never read as JSON', () => {
 })
 
 test('other declared types are read as JSON of that type', () => {
-  assert.deepEqual(readArguments(['count=3', 'deep=true', 'list=[1,"a"]'], schema), { count: 3, deep: true, list: [1, 'a'] })
+  assert.deepEqual(readArguments(['count=3', 'deep=true', 'list=[1,"a"]'], schema), {
+    count: 3,
+    deep: true,
+    list: [1, 'a'],
+  })
 })
 
 test('what is not of the declared type is refused', () => {
-  for (const word of ['count=1.5', 'count=x', 'deep=1', 'list={}']) assert.throws(() => readArguments([word], schema), { code: 'argument_invalid' })
+  for (const word of ['count=1.5', 'count=x', 'deep=1', 'list={}'])
+    assert.throws(() => readArguments([word], schema), { code: 'argument_invalid' })
 })
 
 test('of several types the one that fits counts', () => {
@@ -32,11 +37,17 @@ test('of several types the one that fits counts', () => {
 })
 
 test('undeclared values are JSON where they read as such', () => {
-  assert.deepEqual(readArguments(['any=5', 'other=plain', 'third="q"', 'eq=a=b'], schema), { any: 5, other: 'plain', third: '"q"', eq: 'a=b' })
+  assert.deepEqual(readArguments(['any=5', 'other=plain', 'third="q"', 'eq=a=b'], schema), {
+    any: 5,
+    other: 'plain',
+    third: '"q"',
+    eq: 'a=b',
+  })
 })
 
 test('a word without name, or a name twice, is refused', () => {
-  for (const words of [['=x'], ['x'], ['path=a', 'path=b']]) assert.throws(() => readArguments(words, schema), { code: 'argument_invalid' })
+  for (const words of [['=x'], ['x'], ['path=a', 'path=b']])
+    assert.throws(() => readArguments(words, schema), { code: 'argument_invalid' })
 })
 
 test('names of Object.prototype are plain names', () => {

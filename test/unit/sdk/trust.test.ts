@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict'
+import { mkdtemp } from 'node:fs/promises'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join as path } from 'node:path'
+import { after, before, test } from 'node:test'
+import type { SignedTrustState } from '@doorward/core'
+import { join, openIdentity } from '@doorward/sdk'
+import type { Identity } from '@doorward/sdk'
+import { newAnchor, newLeaf } from '../../fixtures/trust-fixture.ts'
+import type { TestSvid } from '../../fixtures/trust-fixture.ts'
+import { FakeAuthority } from './fake-authority.ts'
+import { memorySealer } from './memory-sealer.ts'
+
+const sealer = memorySealer()
+let root: string
+before(async () => {
+  root = await mkdtemp(path(tmpdir(), 'doorward-trust-'))
+})
+const closing: (() => unknown)[] = []
+after(async () => {
+  for (const close of closing.reverse()) await close()
+})
+
+interface Stage {
+  readonly authority: FakeAuthority
+  readonly folder: string
+  readonly open: () => Promise<Identity>
+}
+
+async function stage(name: string): Promise<Stage> {
+  const authority = await FakeAuthority.start()
+  closing.push(() => authority.close())
+  const folder = path(root, name)
+  await join({ joinString: authority.joinString(), folder, sealer })
+  const open = async () => {
+    const identity = await openIdentity({ folder, sealer })
+    closing.push(() => identity.close())
+    return identity
+  }
+  return { authority, folder, open }
+}
+
+/** Runs the identity's loops until the test ends. */
+function follow(identity: Identity): void {
+  const stop = new AbortController()
+  const run = identity.run(stop.signal)
+  closing.push(async () => {
+    stop.abort()
+    await run
+  })
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5))
+}
+
+/** A server that answers 204 to whoever gets through. */
+async function server(svid: TestSvid, ca: readonly string[]): Promise<string> {
+  const https = createServer(
+    { ...svid.pem, ca: [...ca], requestCert: true, rejectUnauthorized: false },
+    (request, response) => {
+      request.resume()
+      response.writeHead(204).end()
+    },
+  )
+  closing.push(() => {
+    https.closeAllConnections()
+    https.close()
+  })
+  await new Promise<void>((resolve) => https.listen(0, '127.0.0.1', resolve))
+  return `https://127.0.0.1:${(https.address() as AddressInfo).port}/`
+}
+
+test('every newer state is applied, remembered and acknowledged', async () => {
+  const { authority, open } = await stage('follow')
+  const identity = await open()
+  follow(identity)
+  await identity.trust.next(10_000)
+  authority.fixture.register('agent/new', ['reader'])
+  await authority.publish()
+  await until(() => identity.trust.current()?.roles.has(authority.fixture.id('agent', 'new').uri) === true)
+  const { sequence } = authority.state()
+  await until(() => authority.acks.some((ack) => (ack as { sequence: number }).sequence === sequence))
+  assert.equal((await open()).trustStore.version()?.sequence, sequence)
+})
+
+test('a remembered state serves to judge servers, and does not look fresh to enforcement', async () => {
+  const identity = await (await stage('remembered')).open()
+  assert.notEqual(identity.trustStore.view(), null)
+  assert.equal(identity.trust.current(), null)
+})
+
+test('an older state is refused, also after a restart', async () => {
+  const { authority, open } = await stage('rollback')
+  const older: SignedTrustState = await authority.signed()
+  await authority.publish()
+  const identity = await open()
+  await identity.prepare()
+  assert.equal(((await identity.trustStore.accept(older)) as { code: string }).code, 'trust_state_rollback')
+  const restarted = await open()
+  assert.equal(((await restarted.trustStore.accept(older)) as { code: string }).code, 'trust_state_rollback')
+})
+
+test('two contents of one version are refused', async () => {
+  const { authority, open } = await stage('fork')
+  const identity = await open()
+  await identity.prepare()
+  const forked = await authority.signed({ ...authority.state(), workloads: [] })
+  assert.equal(((await identity.trustStore.accept(forked)) as { code: string }).code, 'trust_state_equivocation')
+})
+
+test('a state under another root is refused', async () => {
+  const { open } = await stage('foreign')
+  const other = await FakeAuthority.start()
+  closing.push(() => other.close())
+  const identity = await open()
+  assert.equal(((await identity.trustStore.accept(await other.signed())) as { code: string }).code, 'delegation_root')
+})
+
+test('a heartbeat confirms the state held, and not one that was missed', async () => {
+  const { authority, open } = await stage('heartbeat')
+  const identity = await open()
+  follow(identity)
+  await identity.trust.next(10_000)
+  const confirmed = new Promise<void>((resolve) => {
+    const { confirm } = identity.trust
+    identity.trust.confirm = (time) => {
+      confirm.call(identity.trust, time)
+      resolve()
+    }
+  })
+  await authority.heartbeat()
+  await confirmed
+  authority.fixture.apply()
+  const missed = identity.trustStore.version()?.sequence
+  await authority.heartbeat()
+  await authority.heartbeat()
+  assert.equal(identity.trustStore.version()?.sequence, missed)
+})
+
+test('when an anchor is withdrawn, its servers are cut off, its successor is trusted and the own certificate is replaced', async () => {
+  const { authority, open } = await stage('anchor')
+  const { fixture } = authority
+  const old = await server(await fixture.issue('doorward/gateway/old'), fixture.anchorsPem)
+  const identity = await open()
+  follow(identity)
+  await identity.trust.next(10_000)
+  const reach = async (url: string, name: string) => {
+    const expectedId = fixture.id('doorward', 'gateway', name)
+    const response = await identity.call(url, { audience: authority.mainUrl, expectedId })
+    response.body.resume()
+    return response.status
+  }
+  await until(() => identity.trustStore.version()?.sequence === authority.state().sequence)
+  await authority.publish()
+  assert.equal(await reach(old, 'old'), 204)
+  const before = identity.credentials.current()
+  const next = await newAnchor(fixture.trustDomain)
+  await authority.rotate(next, [fixture.anchor])
+  await until(() => identity.trustStore.view()?.anchors.length === 2)
+  assert.equal(await reach(old, 'old'), 204)
+  const renewed = newLeaf(next, fixture.id('doorward', 'gateway', 'new'))
+  fixture.mirror(await renewed)
+  await authority.rotate(next, [])
+  await until(() => identity.credentials.current().fingerprint !== before.fingerprint)
+  assert.equal(identity.credentials.current().certificate.authorityKeyId, next.keyId)
+  await assert.rejects(reach(old, 'old'), { code: 'server_untrusted' })
+  assert.equal(await reach(await server(await renewed, fixture.anchorsPem), 'new'), 204)
+})
