@@ -32,7 +32,7 @@ const ABORTED = 'ABORT_ERR'
 /**
  * `server_unreachable` nothing was sent · `server_untrusted` the chain does not end at an anchor · `connection_refused` a TLS
  * alert: the server does not take our certificate or terms · `connection_lost` it broke, and what was sent may have arrived ·
- * `call_aborted` by the caller's signal.
+ * `connection_timeout` no answer in time · `call_aborted` by the caller's signal.
  */
 export function connectionError(error: unknown, where: string): DoorwardError {
   if (error instanceof DoorwardError) return error
@@ -41,6 +41,9 @@ export function connectionError(error: unknown, where: string): DoorwardError {
     where,
     got: error instanceof Error ? `${code} ${error.message}`.trim() : String(error),
     cause: error,
+  }
+  if (error instanceof Error && isTimeout(error)) {
+    return new DoorwardError('connection_timeout', 'the server did not answer in time', detail)
   }
   if (code === ABORTED || (error instanceof Error && error.name === 'AbortError')) {
     return new DoorwardError('call_aborted', 'the call was aborted', detail)
@@ -51,4 +54,9 @@ export function connectionError(error: unknown, where: string): DoorwardError {
   if (/^ERR_SSL_|^EPROTO$/.test(code))
     return new DoorwardError('connection_refused', 'the server refused the TLS connection', detail)
   return new DoorwardError('connection_lost', 'the connection broke', detail)
+}
+
+/** How `AbortSignal.timeout` shows: itself, or as the cause of an abort. */
+function isTimeout(error: Error): boolean {
+  return error.name === 'TimeoutError' || (error.cause instanceof Error && error.cause.name === 'TimeoutError')
 }

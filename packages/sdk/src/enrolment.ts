@@ -34,7 +34,7 @@ import type {
   TrustStateVersion,
 } from '@doorward/core'
 import { trustViewOf } from '@doorward/enforcement'
-import { exchange, exportKey, readJsonBody } from './https-exchange.ts'
+import { exchange, exportKey, readJsonBody, withinAnswerTime } from './https-exchange.ts'
 import { tlsOptions, untilJudged } from './mutual-tls.ts'
 import { randomBytes, sha256 } from './platform/hash.ts'
 import { importP256 } from './platform/p256.ts'
@@ -196,6 +196,7 @@ async function post(agent: Agent, url: URL, body: string): Promise<JsonObject> {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'application/json' },
     body,
+    signal: withinAnswerTime(),
   })
   if (response.status === 200) return readJsonBody(response, trustMessageBytes + 65_536)
   throw refusalError(await readRefusal(response), url.host)

@@ -32,6 +32,15 @@ export interface CallResponse {
   readonly body: IncomingMessage
 }
 
+/** How long an authority may take for an answer that needs no stream. */
+export const answerMilliseconds = 20_000
+
+/** The signal, if there is one, and the time that an answer may take. */
+export function withinAnswerTime(signal?: AbortSignal): AbortSignal {
+  const timeout = AbortSignal.timeout(answerMilliseconds)
+  return signal === undefined ? timeout : AbortSignal.any([signal, timeout])
+}
+
 /** Resolves with the response head. Throws the codes of `connectMutualTls` and `connectionError`. */
 export function exchange(agent: Agent, url: URL, what: ExchangeRequest): Promise<CallResponse> {
   return new Promise((resolve, reject) => {

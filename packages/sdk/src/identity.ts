@@ -22,7 +22,7 @@ import { serverProblem } from './server-identity.ts'
 import type { ServerProblem } from './server-identity.ts'
 import { signedFetch } from './signed-fetch.ts'
 import type { SignedFetch } from './signed-fetch.ts'
-import { exchange } from './https-exchange.ts'
+import { exchange, withinAnswerTime } from './https-exchange.ts'
 import type { CallResponse } from './https-exchange.ts'
 import { TokenSource } from './token-source.ts'
 import { TrustClient } from './trust-client.ts'
@@ -275,7 +275,7 @@ function postToken(pool: ConnectionPool, { authorityId, authorityUrl, svid, form
     expected: authorityId,
   }
   const headers = { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' }
-  return exchange(pool.agent(target, svid), url, { method: 'POST', headers, body: form })
+  return exchange(pool.agent(target, svid), url, { method: 'POST', headers, body: form, signal: withinAnswerTime() })
 }
 
 /** The greeting of the enrolment exchange, for its trust state alone: the recovery root proves it, not the anchors at hand. */

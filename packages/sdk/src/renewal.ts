@@ -8,7 +8,7 @@ import type { SpiffeId } from '@doorward/core'
 import type { CredentialSource } from './credential-source.ts'
 import { underLock } from './folder-lock.ts'
 import type { HeldLock } from './folder-lock.ts'
-import { readJsonBody } from './https-exchange.ts'
+import { readJsonBody, withinAnswerTime } from './https-exchange.ts'
 import type { IdentityDescription, IdentityFolder } from './identity-folder.ts'
 import { acceptIssued } from './issued-certificate.ts'
 import { rejoin } from './join.ts'
@@ -146,7 +146,7 @@ export class Renewal {
           JSON.stringify({ public_key: toBase64url(key.spki), proof: toBase64url(proof) }),
         )
       },
-      ...(signal === undefined ? {} : { signal }),
+      signal: withinAnswerTime(signal),
     })
     if (response.status !== 200) throw refusalError(await readRefusal(response), authority)
     const { certificate } = await readJsonBody(response, 65_536)

@@ -2,6 +2,7 @@
 
 import { DoorwardError, isDoorwardError, parseTrustMessage, trustMessageBytes } from '@doorward/core'
 import type { SpiffeId, TrustMessage } from '@doorward/core'
+import { withinAnswerTime } from './https-exchange.ts'
 import { readLines } from './lines.ts'
 import { readRefusal, refusalError } from './refusal.ts'
 import { backoffMilliseconds } from './runtime.ts'
@@ -49,7 +50,7 @@ export class TrustClient {
 
   /** One state, for processes that do not live long. Throws what the call or the state's judgement throws. */
   async refresh(signal?: AbortSignal): Promise<void> {
-    const stream = await this.#open('/v1/trust-state', signal)
+    const stream = await this.#open('/v1/trust-state', withinAnswerTime(signal))
     for await (const line of readLines(stream, trustMessageBytes)) {
       await this.#take(messageOf(line), null)
       return
@@ -131,7 +132,7 @@ export class TrustClient {
         expectedId: authorityId,
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ delegation, sequence }),
-        signal,
+        signal: withinAnswerTime(signal),
       })
       if (response.status >= 300) throw refusalError(await readRefusal(response), authorityUrl)
       response.body.resume()

@@ -5,7 +5,15 @@ import { tmpdir } from 'node:os'
 import { join as path } from 'node:path'
 import { after, before, test } from 'node:test'
 import { epochMillis } from '@doorward/core'
-import { join, openIdentity, renewalPlan, systemProcesses, systemRuntime, underLock } from '@doorward/sdk'
+import {
+  connectionError,
+  join,
+  openIdentity,
+  renewalPlan,
+  systemProcesses,
+  systemRuntime,
+  underLock,
+} from '@doorward/sdk'
 import type { Identity, Runtime } from '@doorward/sdk'
 import { newLeaf } from '../../fixtures/trust-fixture.ts'
 import { FakeAuthority } from './fake-authority.ts'
@@ -103,6 +111,12 @@ test('a failed renewal keeps the certificate that is still valid', async () => {
   authority.failWith = 503
   await identity.prepare()
   assert.equal(identity.credentials.current().fingerprint, held)
+})
+
+test('an answer that does not come in time is told apart from an abort by the caller', () => {
+  const timeout = new DOMException('timed out', 'TimeoutError')
+  assert.equal(connectionError(new Error('aborted', { cause: timeout }), 'x').code, 'connection_timeout')
+  assert.equal(connectionError(new DOMException('aborted', 'AbortError'), 'x').code, 'call_aborted')
 })
 
 test('after every certificate has lapsed the machine key brings the workload back', async () => {

@@ -125,9 +125,9 @@ test('a heartbeat confirms the state held, and not one that was missed', async (
   follow(identity)
   await identity.trust.next(10_000)
   const confirmed = new Promise<void>((resolve) => {
-    const { confirm } = identity.trust
+    const confirm = identity.trust.confirm.bind(identity.trust)
     identity.trust.confirm = (time) => {
-      confirm.call(identity.trust, time)
+      confirm(time)
       resolve()
     }
   })
