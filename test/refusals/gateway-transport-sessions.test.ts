@@ -152,9 +152,9 @@ test('an event in many pieces and over several lines is one message', async () =
     const text = `data: {"jsonrpc":"2.0","id":1,\ndata: "result":${tools}}\n\n`
     let at = 0
     const next = () => {
-      if (at >= text.length) return response.end()
       response.write(text.slice(at, (at += 40)))
-      setTimeout(next, 1)
+      if (at < text.length) setTimeout(next, 1)
+      else response.end()
     }
     next()
   }
@@ -166,9 +166,12 @@ test('an event in many pieces and over several lines is one message', async () =
 
 test('a list that comes late on the stream of the session is filtered too', async () => {
   script = ({ method }, response) => {
-    if (method === 'GET') return stream(response, event(answerTo('late', tools), '9'), event(answerTo('never', tools)))
+    if (method === 'GET') {
+      stream(response, event(answerTo('late', tools), '9'), event(answerTo('never', tools)))
+      return
+    }
     stream(response, 'id: 1\ndata: \n\n')
-    return response.end()
+    response.end()
   }
   const session = await gateway.initialize(reader, 'files')
   equal((await gateway.rpc(reader, 'files', { session, body: list('late') })).status, 200)
@@ -223,7 +226,10 @@ test('an answer to somebody else, or to nobody, does not pass', async () => {
 test('a request of the server passes only when the client has declared what it needs, and its answer only once', async () => {
   const asks = '{"jsonrpc":"2.0","id":"s1","method":"sampling/createMessage","params":{"messages":[],"maxTokens":1}}'
   script = ({ body, method }, response) => {
-    if (method === 'GET') return stream(response, event(asks))
+    if (method === 'GET') {
+      stream(response, event(asks))
+      return
+    }
     return body.includes('"s1"') ? response.writeHead(202).end() : response.writeHead(500).end()
   }
   const able = await gateway.initialize(agent, 'files', { sampling: {} })
