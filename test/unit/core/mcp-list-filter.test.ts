@@ -133,3 +133,13 @@ describe('a list result', () => {
     )
   })
 })
+
+test('a tool whose schema has an argument named constructor is listed like any other', () => {
+  const tool = (name: string) =>
+    `{"name":"${name}","inputSchema":{"type":"object","properties":{"constructor":{"type":"string"},"__proto__":{"type":"string"}}}}`
+  const bytes = utf8(`{"jsonrpc":"2.0","id":1,"result":{"tools":[${tool('kept')},${tool('hidden')}]}}`)
+  const filtered = filterListResult(bytes, 'tools/list', (subject) => subject.name === 'kept')
+  assert.ok(filtered.ok)
+  assert.equal(fromUtf8(filtered.bytes), `{"jsonrpc":"2.0","id":1,"result":{"tools":[${tool('kept')}]}}`)
+  assert.equal(Object.hasOwn(Object.prototype, 'type'), false)
+})

@@ -19,6 +19,7 @@ export interface GrammarCursor {
   /** The bytes decoded: keys are cut from it where every character is one byte. */
   readonly text: string
   readonly maxDepth: number
+  readonly keepsPrototypeKeys: boolean
   at: number
   keysLeft: number
   /** Keys of the objects now open, outermost first; only the first `keyCount` count. */
@@ -65,6 +66,7 @@ export function grammarCursor(bytes: Uint8Array, text: string, limits: JsonLimit
     bytes,
     text,
     maxDepth: limits.maxDepth,
+    keepsPrototypeKeys: limits.prototypeKeys === 'keep',
     at: 0,
     keysLeft: limits.maxKeys,
     keys: [],
@@ -167,7 +169,7 @@ function checkKey(c: GrammarCursor, firstKey: number): boolean {
   if (form === 'refused') return false
   // A key that is spelled with escapes is compared by what it means.
   const key = form === 'plain' ? cut(c, start + 1, c.at - 1) : (JSON.parse(cut(c, start, c.at)) as string)
-  if (key === '__proto__' || key === 'constructor' || key === 'prototype') {
+  if (!c.keepsPrototypeKeys && (key === '__proto__' || key === 'constructor' || key === 'prototype')) {
     c.at = start
     return refuse(c, 'json_forbidden_key', 'expected no key __proto__, constructor or prototype')
   }

@@ -7,6 +7,11 @@ export interface JsonLimits {
   readonly maxDepth: number
   /** Object members in the whole text. */
   readonly maxKeys: number
+  /**
+   * `keep` lets keys named `__proto__`, `constructor` or `prototype` pass: for answers of servers, whose tools may have
+   * such an argument, and whose values are only ever read by own members. Refused by default.
+   */
+  readonly prototypeKeys?: 'keep'
 }
 
 /** What a request body may be: 1 MiB, depth 32, 10,000 keys. */

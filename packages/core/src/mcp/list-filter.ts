@@ -11,8 +11,8 @@ import type { ListRule, McpSubject } from './method.ts'
 import { REVISIONS } from './revisions.ts'
 import { isSubjectName } from './subject.ts'
 
-/** What a list result may be: 4 MiB, depth 64 (tool schemas nest), 50,000 keys. */
-export const LIST_LIMITS: JsonLimits = { maxBytes: 4_194_304, maxDepth: 64, maxKeys: 50_000 }
+/** What a server's answer may be: 4 MiB, depth 64 (tool schemas nest), 50,000 keys, of any name. */
+export const LIST_LIMITS: JsonLimits = { maxBytes: 4_194_304, maxDepth: 64, maxKeys: 50_000, prototypeKeys: 'keep' }
 
 export type FilteredList =
   | {
