@@ -3,7 +3,7 @@
 import { createServer } from 'node:https'
 import type { Server } from 'node:https'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { mkdtemp } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join as path } from 'node:path'
@@ -34,7 +34,10 @@ export class BridgeStage {
   answer: Answer = (_, response) => void response.writeHead(202).end()
   url = ''
 
-  private constructor(authority: FakeAuthority, identity: Identity, svid: TestSvid) {
+  readonly #folder: string
+
+  private constructor(authority: FakeAuthority, identity: Identity, svid: TestSvid, folder: string) {
+    this.#folder = folder
     this.authority = authority
     this.identity = identity
     this.svid = svid
@@ -55,7 +58,7 @@ export class BridgeStage {
     await join({ joinString: authority.joinString(), folder, sealer })
     const identity = await openIdentity({ folder, sealer })
     await identity.prepare()
-    const stage = new BridgeStage(authority, identity, svid)
+    const stage = new BridgeStage(authority, identity, svid, folder)
     await new Promise<void>((resolve) => stage.#server.listen(0, '127.0.0.1', resolve))
     stage.url = `https://127.0.0.1:${(stage.#server.address() as AddressInfo).port}/mcp/files`
     return stage
@@ -75,6 +78,7 @@ export class BridgeStage {
     this.#server.closeAllConnections()
     await new Promise((resolve) => this.#server.close(resolve))
     await this.authority.close()
+    await rm(this.#folder, { recursive: true, force: true })
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {

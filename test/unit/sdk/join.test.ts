@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join as path } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -15,6 +15,7 @@ let root: string
 before(async () => {
   root = await mkdtemp(path(tmpdir(), 'doorward-join-'))
 })
+after(() => rm(root, { recursive: true, force: true }))
 
 const open: FakeAuthority[] = []
 async function authority(options: Parameters<typeof FakeAuthority.start>[0] = {}): Promise<FakeAuthority> {

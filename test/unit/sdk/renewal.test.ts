@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
-import { mkdtemp, utimes, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join as path } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -24,6 +24,7 @@ let root: string
 before(async () => {
   root = await mkdtemp(path(tmpdir(), 'doorward-renewal-'))
 })
+after(() => rm(root, { recursive: true, force: true }))
 const closing: (() => unknown)[] = []
 after(async () => {
   for (const close of closing.reverse()) await close()

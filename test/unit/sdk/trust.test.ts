@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -18,6 +18,7 @@ let root: string
 before(async () => {
   root = await mkdtemp(path(tmpdir(), 'doorward-trust-'))
 })
+after(() => rm(root, { recursive: true, force: true }))
 const closing: (() => unknown)[] = []
 after(async () => {
   for (const close of closing.reverse()) await close()

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { chmod, mkdtemp, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { before, test } from 'node:test'
+import { after, before, test } from 'node:test'
 import fc from 'fast-check'
 import { withoutComments } from '../../../packages/server/src/config/jsonc.ts'
 import { hostNamed, hosts } from '../../../packages/server/src/cli/hosts/host-table.ts'
@@ -17,6 +17,7 @@ let root: string
 before(async () => {
   root = await mkdtemp(join(tmpdir(), 'doorward-hosts-'))
 })
+after(() => rm(root, { recursive: true, force: true }))
 
 const environment = {
   home: '/home/ann',
