@@ -10,7 +10,10 @@ import { officialClient } from '../fixtures/official-client.ts'
 import type { OfficialClient } from '../fixtures/official-client.ts'
 import type { TestSvid } from '../fixtures/trust-fixture.ts'
 
-const everything = [process.execPath, join(process.cwd(), 'node_modules/@modelcontextprotocol/server-everything/dist/index.js')]
+const everything = [
+  process.execPath,
+  join(process.cwd(), 'node_modules/@modelcontextprotocol/server-everything/dist/index.js'),
+]
 
 let folder: string
 let gateway: GatewayFixture
@@ -43,11 +46,36 @@ before(async () => {
       dies: { command: await scripted('dies', '() => process.exit(3)') },
       stillborn: { command: [process.execPath, '-e', 'process.exit(1)'] },
       floods: { command: await scripted('floods', "(_message, say) => say('x'.repeat(5_000_000))") },
-      slow: { command: await scripted('slow', "({ id }, say) => setTimeout(() => say(JSON.stringify({ jsonrpc: '2.0', id, result: {} })), 400)") },
-      echoes: { command: await scripted('echoes', "({ id }, say, line) => say(JSON.stringify({ jsonrpc: '2.0', id, result: { line } }))") },
-      exact: { command: await scripted('exact', `({ id }, say) => say('{"jsonrpc":"2.0","id":' + id + ',"result":{"n":9007199254740993,"m":1e400 , "u":"\\\\u00e9"}}')`) },
-      garbage: { command: await scripted('garbage', "({ id }, say) => { say('not json'); say('{}'); say('{\"jsonrpc\":\"2.0\",\"id\":99,\"result\":{}}'); say(JSON.stringify({ jsonrpc: '2.0', id, result: { ok: true } })) }") },
-      nosy: { command: await scripted('nosy', "(message, say) => message.result !== undefined || message.error !== undefined ? 0 : (say(JSON.stringify({ jsonrpc: '2.0', id: 'q', method: 'roots/list' })), say(JSON.stringify({ jsonrpc: '2.0', id: message.id, result: {} })))") },
+      slow: {
+        command: await scripted(
+          'slow',
+          "({ id }, say) => setTimeout(() => say(JSON.stringify({ jsonrpc: '2.0', id, result: {} })), 400)",
+        ),
+      },
+      echoes: {
+        command: await scripted(
+          'echoes',
+          "({ id }, say, line) => say(JSON.stringify({ jsonrpc: '2.0', id, result: { line } }))",
+        ),
+      },
+      exact: {
+        command: await scripted(
+          'exact',
+          `({ id }, say) => say('{"jsonrpc":"2.0","id":' + id + ',"result":{"n":9007199254740993,"m":1e400 , "u":"\\\\u00e9"}}')`,
+        ),
+      },
+      garbage: {
+        command: await scripted(
+          'garbage',
+          '({ id }, say) => { say(\'not json\'); say(\'{}\'); say(\'{"jsonrpc":"2.0","id":99,"result":{}}\'); say(JSON.stringify({ jsonrpc: \'2.0\', id, result: { ok: true } })) }',
+        ),
+      },
+      nosy: {
+        command: await scripted(
+          'nosy',
+          "(message, say) => message.result !== undefined || message.error !== undefined ? 0 : (say(JSON.stringify({ jsonrpc: '2.0', id: 'q', method: 'roots/list' })), say(JSON.stringify({ jsonrpc: '2.0', id: message.id, result: {} })))",
+        ),
+      },
     },
     roles: { all: ['*'], reader: ['read:everything/*'] },
     patienceMilliseconds: 100,
@@ -149,16 +177,23 @@ test('the process gets the environment of the configuration and nothing of ours'
   await client.close()
 })
 
-const init = '{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"a","version":"1"}}}'
+const init =
+  '{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"a","version":"1"}}}'
 const ping = '{"jsonrpc":"2.0","id":1,"method":"ping"}'
 
 test('a program that does not exist, or ends at once, is an unavailable server', async () => {
-  for (const [name, reason] of [['missing', /"\/no\/such\/program" does not exist/], ['stillborn', /exit code 1/]] as const) {
+  for (const [name, reason] of [
+    ['missing', /"\/no\/such\/program" does not exist/],
+    ['stillborn', /exit code 1/],
+  ] as const) {
     const answer = await gateway.rpc(agent, name, { body: init })
     equal(answer.status, 502)
     equal(answer.headers['doorward-code'], 'upstream_unavailable')
     equal(messagesOf(answer)[0]?.id, 0)
-    ok(gateway.dropped.some((text) => reason.test(text)), gateway.dropped.join('\n'))
+    ok(
+      gateway.dropped.some((text) => reason.test(text)),
+      gateway.dropped.join('\n'),
+    )
     equal(answer.text.includes('exit code'), false)
     equal(answer.headers['mcp-session-id'], undefined)
   }
@@ -186,7 +221,8 @@ test('an answer that takes long becomes a stream, and still comes', async () => 
 
 test('line ends inside a message become spaces; nothing else changes', async () => {
   const session = await gateway.initialize(agent, 'echoes')
-  const body = '{"jsonrpc":"2.0",\r\n"id":1,\n"method":"tools/call","params":{"name":"t","arguments":{"n":9007199254740993,"m":1e400}}}'
+  const body =
+    '{"jsonrpc":"2.0",\r\n"id":1,\n"method":"tools/call","params":{"name":"t","arguments":{"n":9007199254740993,"m":1e400}}}'
   const answer = await gateway.rpc(agent, 'echoes', { session, body })
   equal(messagesOf(answer)[0]?.result?.['line'], body.replaceAll(/[\r\n]/g, ' '))
 })

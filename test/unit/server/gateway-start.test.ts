@@ -9,7 +9,12 @@ import { compilePolicy, Secret } from '@doorward/core'
 import { join as joinAuthority, openIdentity, openMcpClient, randomBytes, readBody, systemRuntime } from '@doorward/sdk'
 import type { Identity } from '@doorward/sdk'
 import { startGateway } from '../../../packages/server/src/apps/gateway.ts'
-import type { GatewayEvent, GatewayOptions, GatewaySettings, RunningGateway } from '../../../packages/server/src/apps/gateway.ts'
+import type {
+  GatewayEvent,
+  GatewayOptions,
+  GatewaySettings,
+  RunningGateway,
+} from '../../../packages/server/src/apps/gateway.ts'
 import { silentLog } from '../../../packages/server/src/observability/log.ts'
 import { aesGcmSealer } from '../../../packages/server/src/secrets/sealer.ts'
 import { defaultCipherSuites } from '../../../packages/server/src/transports/listener.ts'
@@ -45,7 +50,12 @@ before(async () => {
   const publicUrl = `https://127.0.0.1:${main}`
   authority = await startTestAuthority({
     folders,
-    settings: { publicUrl, listeners: { main: at(main), admin: at(admin), enrol: at(enrol), public: at(open) }, policy: compiled.policy, allowedAudience: () => true },
+    settings: {
+      publicUrl,
+      listeners: { main: at(main), admin: at(admin), enrol: at(enrol), public: at(open) },
+      policy: compiled.policy,
+      allowedAudience: () => true,
+    },
   })
   await authority.running.registerWorkload({ id: gatewayId, roles: ['gateway'] } as never, 'test')
   await authority.running.registerWorkload({ id: agentId, roles: ['caller'] } as never, 'test')
@@ -60,7 +70,10 @@ before(async () => {
     servers: {
       echo: {
         kind: 'stdio',
-        command: [process.execPath, join(process.cwd(), 'node_modules/@modelcontextprotocol/server-everything/dist/index.js')],
+        command: [
+          process.execPath,
+          join(process.cwd(), 'node_modules/@modelcontextprotocol/server-everything/dist/index.js'),
+        ],
         cwd: process.cwd(),
         env: {},
         effects: { ...noEffects, read: ['echo'] },
@@ -128,7 +141,11 @@ const nobody = async (): Promise<string> => Promise.reject(new Error('must not b
 
 const client = (server: string) => {
   const url = `${settings.publicUrl}/mcp/${server}`
-  const endpoint = { url, audience: url, expectedId: { uri: gatewayId, trustDomain, segments: ['doorward', 'gateway', 'main'] } }
+  const endpoint = {
+    url,
+    audience: url,
+    expectedId: { uri: gatewayId, trustDomain, segments: ['doorward', 'gateway', 'main'] },
+  }
   return openMcpClient({ fetch: agent, endpoint, runtime: systemRuntime, client: { name: 'test', version: '1' } })
 }
 
@@ -140,10 +157,9 @@ async function read(path: string): Promise<{ status: number; text: string }> {
 }
 
 test('without identity and without a join string it says what is missing, and leaves nothing that keeps it from starting', async () => {
-  await rejects(
-    startGateway(settings, { signal: closing.signal, report: () => undefined, log: silentLog }),
-    { code: 'join_string_missing' },
-  )
+  await rejects(startGateway(settings, { signal: closing.signal, report: () => undefined, log: silentLog }), {
+    code: 'join_string_missing',
+  })
 })
 
 test('it joins, serves a real server, and stops cleanly', async () => {
@@ -151,7 +167,10 @@ test('it joins, serves a real server, and stops cleanly', async () => {
   equal(gateway.id, gatewayId)
   deepEqual(gateway.health(), { ready: true, reasons: [] })
   const mcp = await client('echo')
-  deepEqual((await mcp.list('tools/list', 'tools')).map((tool) => tool['name']), ['echo'])
+  deepEqual(
+    (await mcp.list('tools/list', 'tools')).map((tool) => tool['name']),
+    ['echo'],
+  )
   const answer = await mcp.request('tools/call', { name: 'echo', arguments: { message: 'hi' } })
   equal(answer.ok, true)
   ok(answer.decision?.decision?.startsWith('test.example/gateway/main#'))
@@ -168,7 +187,9 @@ test('a second start reuses the identity; a second instance on the same folder i
 
 test('the folder of another kind, name or openness is refused and left as it is', async () => {
   await rejects(start({ stateDir: join(folders.root, 'state', 'authority') }), { code: /^state_(?:kind|in_use)$/ })
-  await rejects(start({ name: 'other', keyFile: join(folders.keyDir, 'gateway-main.key') }), { code: /^record_foreign$|^gateway_identity$/ })
+  await rejects(start({ name: 'other', keyFile: join(folders.keyDir, 'gateway-main.key') }), {
+    code: /^record_foreign$|^gateway_identity$/,
+  })
   await chmod(settings.stateDir, 0o755)
   await rejects(start(), { code: 'state_folder_mode' })
   await chmod(settings.stateDir, 0o700)
@@ -193,7 +214,11 @@ test('a server that cannot start is told to its caller and to the operator, and 
   await authority.running.registerWorkload({ id: agentId, roles: ['caller', 'admin'] } as never, 'test')
   await settled()
   await rejects(client('missing'))
-  ok(events.some((event) => event.type === 'warning' && event.code === 'server_ended' && event.text.includes('no-such-program')))
+  ok(
+    events.some(
+      (event) => event.type === 'warning' && event.code === 'server_ended' && event.text.includes('no-such-program'),
+    ),
+  )
   const mcp = await client('echo')
   await mcp.close()
   await stop()
@@ -201,11 +226,20 @@ test('a server that cannot start is told to its caller and to the operator, and 
 
 test('status and record are for operators, health for everybody', async () => {
   const { stop } = await start()
-  const status = JSON.parse((await read('/v1/status')).text) as { health: { ready: boolean }; trust: { freshness: string } }
+  const status = JSON.parse((await read('/v1/status')).text) as {
+    health: { ready: boolean }
+    trust: { freshness: string }
+  }
   equal(status.health.ready, true)
   equal(status.trust.freshness, 'fresh')
-  const lines = (await read('/v1/record')).text.trim().split('\n').map((line) => JSON.parse(line) as { index: number; origin: string })
-  deepEqual(lines.map(({ index }) => index), lines.map((_line, i) => i))
+  const lines = (await read('/v1/record')).text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { index: number; origin: string })
+  deepEqual(
+    lines.map(({ index }) => index),
+    lines.map((_line, i) => i),
+  )
   equal(lines[0]?.origin, 'test.example/gateway/main')
   await authority.running.registerWorkload({ id: agentId, roles: ['caller'] } as never, 'test')
   await settled()
@@ -245,7 +279,11 @@ async function removeAgent(): Promise<void> {
   const identity = await openIdentity({ folder, sealer })
   await identity.prepare()
   const url = `https://127.0.0.1:${authority.running.addresses.admin.port}/v1/workloads?id=${encodeURIComponent(agentId)}`
-  const answer = await identity.call(url, { method: 'DELETE', audience: settings.issuer, expectedId: identity.authorityId })
+  const answer = await identity.call(url, {
+    method: 'DELETE',
+    audience: settings.issuer,
+    expectedId: identity.authorityId,
+  })
   identity.close()
   ok(answer.status < 300, `status ${answer.status}`)
 }

@@ -106,19 +106,22 @@ function probe(command: StdioCommand): Promise<string | null> {
       cwd: command.cwd,
       env: { ...command.env },
       stdio: ['ignore', 'ignore', 'pipe'],
-      timeout: PROBE_MILLISECONDS,
-      killSignal: 'SIGKILL',
-      ...(command.user === null ? {} : command.user),
+      ...command.user,
     })
+    const timer = setTimeout(() => child.kill('SIGKILL'), PROBE_MILLISECONDS)
+    const settle = (problem: string | null) => {
+      clearTimeout(timer)
+      resolve(problem)
+    }
     let said = ''
     child.stderr.on('data', (chunk: Buffer) => {
       if (said.length < 300) said += chunk.toString('utf8')
     })
     child.once('error', (error: NodeJS.ErrnoException) =>
-      resolve(error.code === 'ENOENT' ? `${program} is not there` : (error.code ?? error.message)),
+      settle(error.code === 'ENOENT' ? `${program} is not there` : (error.code ?? error.message)),
     )
     child.once('close', (code) =>
-      resolve(code === 0 ? null : said.trim().split('\n')[0]?.slice(0, 200) || `it ended with ${code}`),
+      settle(code === 0 ? null : said.trim().split('\n')[0]?.slice(0, 200) || `it ended with ${code}`),
     )
   })
 }
