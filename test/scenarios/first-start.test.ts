@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { readdir, readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { isAbsolute, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { repository, TestDeployment } from '../fixtures/deployment.ts'
 
@@ -14,6 +14,11 @@ roles:
 bindings:
   - { role: reader, workloads: ["spiffe://test.example/agent/*"] }
 `
+
+interface HostFile {
+  readonly theme: string
+  readonly mcpServers: Readonly<Record<string, { readonly command: string; readonly args: readonly string[] }>>
+}
 
 describe('the first start, with the tour', () => {
   let system: TestDeployment
@@ -61,8 +66,23 @@ describe('the first start, with the tour', () => {
     assert.equal(read.code, 0, read.stderr)
     const tail = await system.run(['audit', 'tail', '--json'])
     assert.equal(tail.code, 0, tail.stderr)
-    const dry = await system.run(['connect', 'files', '--install', 'claude-code', '--dry-run', '--json'])
-    assert.equal(dry.code, 0, dry.stderr)
+  })
+
+  test('a host is installed with an identity of its own, absolute paths and a backup', async () => {
+    const file = join(system.folder, '.claude.json')
+    await writeFile(file, '{"theme": "dark"}\n')
+    const installed = await system.run(['connect', 'files', '--install', 'claude-code', '--yes'])
+    assert.equal(installed.code, 0, installed.stderr)
+    const { theme, mcpServers } = JSON.parse(await readFile(file, 'utf8')) as HostFile
+    assert.equal(theme, 'dark')
+    const { command, args } = mcpServers['files'] ?? { command: '', args: [] }
+    assert.ok(isAbsolute(command))
+    assert.deepEqual(args.slice(-3), [system.configFile, '--as', 'agent/claude-code'])
+    assert.equal((await readdir(system.folder)).filter((name) => name.startsWith('.claude.json.')).length, 1)
+    const read = await system.run(['call', 'files', 'read_text_file', 'path=welcome.md', '--as', 'agent/claude-code'])
+    assert.equal(read.code, 0, read.stderr)
+    const write = await system.run(['call', 'files', 'write_file', 'path=x', 'content=x', '--as', 'agent/claude-code'])
+    assert.equal(write.code, 1)
   })
 
   test('state is closed to others, and the keys that seal it lie elsewhere', async () => {

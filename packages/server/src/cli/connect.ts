@@ -3,7 +3,7 @@
 import { resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import type { Command } from 'commander'
-import { DoorwardError } from '@doorward/core'
+import { DoorwardError, workloadId } from '@doorward/core'
 import type { CliContext } from './context.ts'
 import { asOption } from './identity-option.ts'
 import { painter, printable } from './output.ts'
@@ -23,7 +23,7 @@ export function register(program: Command, context: CliContext): void {
     .command('connect')
     .description('be a local MCP server that calls through the gateway')
     .argument('<server>', 'name under servers: in the configuration')
-    .option(...asOption)
+    .option(asOption[0], `${asOption[1]}, or the host's own, agent/<host>, with --install`)
     .option(
       '--listen [port]',
       'serve HTTP on 127.0.0.1 instead of standard input and output; whoever reaches the port calls as this identity',
@@ -87,15 +87,9 @@ async function installEntry(
   const host = hostNamed(hostName)
   const deployment = await context.deployment()
   serverEndpoint(deployment, server)
+  const as = options.as ?? `agent/${host.name}`
   const [command = process.execPath, ...before] = context.program
-  const args = [
-    ...before.map(absoluteScript),
-    'connect',
-    server,
-    '--config',
-    resolve(deployment.file),
-    ...(options.as === undefined ? [] : ['--as', options.as]),
-  ]
+  const args = [...before.map(absoluteScript), 'connect', server, '--config', resolve(deployment.file), '--as', as]
   const file =
     options.configFile === undefined
       ? host.file({ platform: process.platform, environment: context.environment })
@@ -104,11 +98,28 @@ async function installEntry(
   const prepared = await prepareInstallation(file, entry)
   if (!context.json) showChange(prepared, host.title, context)
   const write = prepared.diff.length > 0 && !options.dryRun && (options.yes || (await confirmed(context)))
+  if (write && options.as === undefined) await ensureIdentity(as, context)
   const backup = write ? await install(prepared, new Date()) : null
   tellInstalled(
     { file: prepared.file, changed: prepared.diff.length > 0, written: write, backup, reload: host.reload },
     context,
   )
+}
+
+/** A host is a workload of its own: it must not call as the operator. It has the roles that bindings give it. */
+async function ensureIdentity(name: string, context: CliContext): Promise<void> {
+  const { joinLocally, localIdentities } = await import('../apps/local-identities.ts')
+  const { administer } = await import('./administration.ts')
+  const deployment = await context.deployment()
+  const place = { deployment, environment: context.environment }
+  if ((await localIdentities(place)).includes(name)) return
+  const id = workloadId(deployment.trustDomain, ...name.split('/')).uri
+  await administer(context, undefined, async (client) => {
+    const known = (await client.listWorkloads()).some((workload) => workload.id === id)
+    if (!known) await client.addWorkload(id, [])
+    await joinLocally(place, (await client.invite(id)).joinString)
+  })
+  if (!context.json) context.err(`registered ${id}: it may do what roles and bindings in ${deployment.file} allow`)
 }
 
 /** Flags stay, the script becomes absolute: hosts start it from another folder. */

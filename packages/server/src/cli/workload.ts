@@ -4,10 +4,10 @@ import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { DoorwardError, parseSpiffeId, workloadId } from '@doorward/core'
 import type { SpiffeId } from '@doorward/core'
-import { AdminClient } from '@doorward/sdk'
-import type { Identity } from '@doorward/sdk'
+import type { AdminClient } from '@doorward/sdk'
 import type { CliContext } from './context.ts'
-import { asIdentity, asOption } from './identity-option.ts'
+import { administer } from './administration.ts'
+import { asOption } from './identity-option.ts'
 import { painter, table } from './output.ts'
 
 interface AddOptions {
@@ -17,7 +17,7 @@ interface AddOptions {
 }
 
 export function register(program: Command, context: CliContext): void {
-  const workload = program.command('workload').description('register, list and remove workloads')
+  const workload = program.command('workload').description('register, list and remove workloads').addHelpText('after', '\nExamples:\n  doorward workload add agent/planner --role reader\n  doorward workload list')
   workload
     .command('add')
     .description('register a workload and print a join string for it: one use, ten minutes')
@@ -47,19 +47,6 @@ export function register(program: Command, context: CliContext): void {
     .action((name: string, options: { readonly as?: string }) =>
       administer(context, options.as, (client) => remove(context, client, name)),
     )
-}
-
-async function administer(
-  context: CliContext,
-  as: string | undefined,
-  work: (client: AdminClient) => Promise<void>,
-): Promise<void> {
-  await asIdentity(context, as, async (identity: Identity) => {
-    const { authority } = await context.deployment()
-    await work(
-      new AdminClient(identity, { url: authority.adminUrl, audience: authority.publicUrl, expectedId: authority.id }),
-    )
-  })
 }
 
 async function idOf(context: CliContext, name: string): Promise<SpiffeId> {
