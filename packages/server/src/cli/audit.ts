@@ -22,7 +22,10 @@ interface VerifyCommandOptions {
 }
 
 export function register(program: Command, context: CliContext): void {
-  const audit = program.command('audit').description('read and verify the record')
+  const audit = program
+    .command('audit')
+    .description('read and verify the record')
+    .addHelpText('after', '\nExamples:\n  doorward audit tail --follow\n  doorward audit verify')
   audit
     .command('tail')
     .description('show the newest entries of a log, and with --follow what comes')

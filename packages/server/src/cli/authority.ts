@@ -15,7 +15,10 @@ import type { CliContext } from './context.ts'
 import { runPart } from './part.ts'
 
 export function register(program: Command, context: CliContext): void {
-  const authority = program.command('authority').description('the process that may hold signing keys')
+  const authority = program
+    .command('authority')
+    .description('the process that may hold signing keys')
+    .addHelpText('after', '\nExample:\n  doorward authority run')
   authority
     .command('run')
     .description('run the authority alone; SIGTERM ends it')

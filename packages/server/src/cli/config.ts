@@ -7,7 +7,10 @@ import type { CliContext } from './context.ts'
 import { painter } from './output.ts'
 
 export function register(program: Command, context: CliContext): void {
-  const config = program.command('config').description('judge the configuration')
+  const config = program
+    .command('config')
+    .description('judge the configuration')
+    .addHelpText('after', '\nExample:\n  doorward config check')
   config
     .command('check')
     .description('tell every mistake in the configuration, or what it means')

@@ -7,6 +7,7 @@ import type { Environment } from '../config/environment.ts'
 import { loadConfiguration } from '../config/load.ts'
 import { deploymentOf } from '../config/settings.ts'
 import type { Deployment } from '../config/settings.ts'
+import { harmless } from './output.ts'
 import type { Output } from './output.ts'
 
 export interface CliContext extends Output {
@@ -25,13 +26,19 @@ export interface CliContext extends Output {
   deploymentFolder(): Promise<DeploymentFolder>
 }
 
+export interface GlobalOptions {
+  readonly json: boolean
+  /** Path of the configuration. */
+  readonly config: string
+}
+
 export interface ContextParts {
   readonly stdin: Readable
   readonly stdout: Writable & { isTTY?: boolean }
   readonly stderr: Writable
   readonly environment: Environment
-  readonly json: boolean
-  readonly configFile: string
+  /** Options that every command has; asked when they are needed, because commands are registered before words are parsed. */
+  readonly globals: () => GlobalOptions
   readonly signal: AbortSignal
   readonly program: readonly string[]
 }
@@ -39,16 +46,20 @@ export interface ContextParts {
 export function cliContext(parts: ContextParts): CliContext {
   let deployment: Promise<Deployment> | null = null
   const interactive = parts.stdout.isTTY === true
-  const readDeployment = () => (deployment ??= loadConfiguration(parts.configFile).then(deploymentOf))
+  const readDeployment = () => (deployment ??= loadConfiguration(parts.globals().config).then(deploymentOf))
   const openFolder = async () => {
     const { stateDir, trustDomain, keyDir } = await readDeployment()
     return openDeploymentFolder({ dir: stateDir, trustDomain, keyDir, keyHome: parts.environment.keyHome })
   }
   return {
-    json: parts.json,
-    color: interactive && parts.environment.color && !parts.json,
-    out: (line) => void parts.stdout.write(`${line}\n`),
-    err: (line) => void parts.stderr.write(`${line}\n`),
+    get json() {
+      return parts.globals().json
+    },
+    get color() {
+      return interactive && parts.environment.color && !parts.globals().json
+    },
+    out: (line) => void parts.stdout.write(`${harmless(line)}\n`),
+    err: (line) => void parts.stderr.write(`${harmless(line)}\n`),
     stdin: parts.stdin,
     stdout: parts.stdout,
     environment: parts.environment,

@@ -20,7 +20,10 @@ import type { CliContext } from './context.ts'
 import { runPart } from './part.ts'
 
 export function register(program: Command, context: CliContext): void {
-  const gateway = program.command('gateway').description('the enforcement point in front of the servers')
+  const gateway = program
+    .command('gateway')
+    .description('the enforcement point in front of the servers')
+    .addHelpText('after', '\nExample:\n  doorward gateway run --join-file gateway.join')
   gateway
     .command('run')
     .description('run the gateway alone; SIGTERM ends it')

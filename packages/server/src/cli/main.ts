@@ -3,8 +3,9 @@
 import { Command, CommanderError, Option } from 'commander'
 import { readEnvironment } from '../config/environment.ts'
 import { cliContext } from './context.ts'
-import type { CliContext } from './context.ts'
+import type { CliContext, GlobalOptions } from './context.ts'
 import { reportFailure } from './failure.ts'
+import { endWithout, keepHelp } from './usage.ts'
 import { version } from '../config/version.ts'
 
 interface CommandModule {
@@ -40,8 +41,15 @@ function newProgram(): Command {
     .helpCommand(false)
     .showSuggestionAfterError()
     .configureHelp({ showGlobalOptions: true })
+    .addHelpText('after', EXAMPLES)
     .exitOverride()
 }
+
+const EXAMPLES = `
+Examples:
+  doorward init --from .mcp.json
+  doorward up
+  doorward COMMAND --help`
 
 /** The first word that is not an option or the value of one. */
 function commandName(argv: readonly string[]): string | null {
@@ -53,28 +61,20 @@ function commandName(argv: readonly string[]): string | null {
   return null
 }
 
-function optionValue(argv: readonly string[], short: string, long: string): string | null {
-  for (const [i, word] of argv.entries()) {
-    if (word === '--') return null
-    if (word === short || word === long) return argv[i + 1] ?? null
-    if (word.startsWith(`${long}=`)) return word.slice(long.length + 1)
-  }
-  return null
-}
-
 async function run(argv: readonly string[]): Promise<number> {
-  const abort = new AbortController()
-  const interrupt = () => abort.abort()
-  process.once('SIGINT', interrupt)
-  process.once('SIGTERM', interrupt)
+  const end = argv.indexOf('--')
+  // How a usage error is told, until the words are parsed.
+  let globals: GlobalOptions = {
+    json: argv.slice(0, end < 0 ? argv.length : end).includes('--json'),
+    config: 'doorward.yaml',
+  }
   const context = cliContext({
     stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,
     environment: readEnvironment(),
-    json: argv.includes('--json'),
-    configFile: optionValue(argv, '-c', '--config') ?? 'doorward.yaml',
-    signal: abort.signal,
+    globals: () => globals,
+    signal: interruption(),
     program: [process.execPath, ...process.execArgv, process.argv[1] ?? ''],
   })
   const program = newProgram()
@@ -82,14 +82,28 @@ async function run(argv: readonly string[]): Promise<number> {
   const wanted = commands.find(([command]) => command === name)
   if (wanted !== undefined) (await wanted[2]()).register(program, context)
   else for (const [command, summary] of commands) program.command(command).description(summary)
+  program.hook('preAction', (_, action) => {
+    globals = action.optsWithGlobals<GlobalOptions>()
+  })
+  const written = keepHelp(program, context, name === null)
   inheritExits(program)
   try {
     await program.parseAsync(argv, { from: 'user' })
     return typeof process.exitCode === 'number' ? process.exitCode : 0
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    return reportFailure(error, context)
+    if (!(error instanceof CommanderError)) return reportFailure(error, context)
+    return endWithout(error, { context, help: written(), command: name, known: wanted !== undefined })
   }
+}
+
+/** Ends when the user, the system or the closing of the terminal asks for it; a second signal ends the process at once. */
+function interruption(): AbortSignal {
+  const abort = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => abort.abort())
+  // Nobody reads any more: `doorward audit tail | head`.
+  process.stdout.on('error', () => abort.abort())
+  process.stderr.on('error', () => undefined)
+  return abort.signal
 }
 
 /** Sub-commands refuse excess words, suggest and throw as the program does. */
@@ -97,6 +111,7 @@ function inheritExits(command: Command): void {
   for (const child of command.commands) {
     child.copyInheritedSettings(command)
     child.allowExcessArguments(false)
+    child.helpCommand(false)
     inheritExits(child)
   }
 }

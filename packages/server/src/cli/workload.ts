@@ -17,7 +17,10 @@ interface AddOptions {
 }
 
 export function register(program: Command, context: CliContext): void {
-  const workload = program.command('workload').description('register, list and remove workloads').addHelpText('after', '\nExamples:\n  doorward workload add agent/planner --role reader\n  doorward workload list')
+  const workload = program
+    .command('workload')
+    .description('register, list and remove workloads')
+    .addHelpText('after', '\nExamples:\n  doorward workload add agent/planner --role reader\n  doorward workload list')
   workload
     .command('add')
     .description('register a workload and print a join string for it: one use, ten minutes')

@@ -3,8 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { DoorwardError } from '@doorward/core'
-import { LineCounter, parseDocument } from 'yaml'
-import type { Document, Node } from 'yaml'
+import type { Document, LineCounter, Node } from 'yaml'
 import { isNode, isMap, isPair, isScalar } from 'yaml'
 import type { z } from 'zod'
 import { crossProblems } from './cross-check.ts'
@@ -13,6 +12,7 @@ import { ConfigurationError } from './problem.ts'
 import type { Problem } from './problem.ts'
 import { configuration } from './schema.ts'
 import type { Configuration } from './schema.ts'
+import { readYaml } from './yaml-text.ts'
 
 const MAX_BYTES = 1024 * 1024
 
@@ -60,26 +60,8 @@ async function readText(file: string): Promise<string> {
 
 /** Judges the text of a configuration. Throws ConfigurationError with all mistakes. */
 export function parseConfiguration(text: string, file: string): Configuration {
-  const lines = new LineCounter()
-  const document = parseDocument(text, {
-    lineCounter: lines,
-    uniqueKeys: true,
-    strict: true,
-    version: '1.2',
-    merge: false,
-  })
-  if (document.errors.length > 0) {
-    throw new ConfigurationError(
-      file,
-      document.errors.map((error) => ({
-        line: error.linePos?.[0].line ?? null,
-        path: '',
-        message: error.message.split('\n')[0] ?? 'not YAML',
-        expected: null,
-        got: null,
-      })),
-    )
-  }
+  const { document, lines, problems: unreadable } = readYaml(text)
+  if (unreadable.length > 0) throw new ConfigurationError(file, unreadable.toSorted(byLine))
   const value: unknown = document.toJS({ maxAliasCount: 0 }) ?? {}
   const parsed = configuration.safeParse(value)
   const problems = parsed.success
@@ -137,9 +119,32 @@ function problemOf(issue: z.core.$ZodIssue, document: Document, lines: LineCount
 }
 
 function wording(issue: z.core.$ZodIssue): string {
-  if (issue.code === 'unrecognized_keys') return 'unknown key'
-  if (issue.code === 'invalid_type') return `wrong type; expected ${issue.expected}`
-  return issue.message
+  switch (issue.code) {
+    case 'invalid_type':
+      return `wrong type; expected ${typeNames.get(issue.expected) ?? issue.expected}`
+    case 'too_small':
+      return `too ${issue.origin === 'number' || issue.origin === 'int' ? 'small' : 'short'}; expected at least ${issue.minimum}${unitOf(issue.origin)}`
+    case 'too_big':
+      return `too ${issue.origin === 'number' || issue.origin === 'int' ? 'large' : 'long'}; expected at most ${issue.maximum}${unitOf(issue.origin)}`
+    case 'invalid_format':
+      return issue.format === 'url' ? 'not a URL; expected an http or https URL' : issue.message
+    default:
+      return issue.message
+  }
+}
+
+const typeNames: ReadonlyMap<string, string> = new Map([
+  ['object', 'a map'],
+  ['record', 'a map'],
+  ['array', 'a list'],
+  ['string', 'text'],
+  ['int', 'a whole number'],
+  ['number', 'a number'],
+  ['boolean', 'true or false'],
+])
+
+function unitOf(origin: string): string {
+  return origin === 'array' ? ' entry' : origin === 'string' ? ' characters' : ''
 }
 
 function dotted(keys: readonly PropertyKey[]): string {
@@ -149,11 +154,13 @@ function dotted(keys: readonly PropertyKey[]): string {
   )
 }
 
+/** What the file has there. Values of variables are not shown: they may be secrets that were put in the wrong place. */
 function gotOf(document: Document, path: readonly PropertyKey[]): string | null {
+  if (path[0] === 'servers' && path[2] === 'env' && path.length > 3) return 'a value that is not shown'
   const node = document.getIn(path, true)
   if (node === undefined) return 'nothing'
   const value: unknown = isNode(node) ? node.toJS(document) : node
-  const text = JSON.stringify(value) ?? 'nothing'
+  const text = JSON.stringify(value, (key, inner: unknown) => (key === 'env' ? '…' : inner)) ?? 'nothing'
   return text.length > 80 ? `${text.slice(0, 77)}…` : text
 }
 

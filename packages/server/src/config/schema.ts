@@ -2,12 +2,15 @@
 
 import { z } from 'zod'
 import { readNetwork } from './network.ts'
+import { section } from './section.ts'
 import { rate, security } from './security-schema.ts'
 
 const address = z
   .string()
   .regex(/^(\[[0-9a-fA-F:.]+\]|[0-9A-Za-z.-]+):(0|[1-9][0-9]{0,4})$/, { error: 'not an address; expected host:port' })
-  .refine((text) => Number(text.slice(text.lastIndexOf(':') + 1)) <= 65535, { error: 'a port is at most 65535' })
+  .refine((text) => Number(text.slice(text.lastIndexOf(':') + 1)) <= 65535, {
+    error: 'not a port; expected 0 to 65535',
+  })
 
 /** An https origin, optionally with a path, without trailing slash, query or fragment. */
 const publicUrl = z.string().refine(
@@ -31,20 +34,18 @@ const serverName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, {
 
 const toolPattern = z.string().min(1).max(256)
 
-const effects = z
-  .strictObject({
-    read: z.array(toolPattern).default([]),
-    write: z.array(toolPattern).default([]),
-    admin: z.array(toolPattern).default([]),
-  })
-  .prefault({})
+const effects = section({
+  read: z.array(toolPattern).default([]),
+  write: z.array(toolPattern).default([]),
+  admin: z.array(toolPattern).default([]),
+}).prefault({})
 
-const environmentName = z
-  .string()
-  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'not the name of an environment variable' })
+const environmentName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, {
+  error: 'not a variable name; expected letters, digits and _, not beginning with a digit',
+})
 
-const stdioServer = z.strictObject({
-  command: z.array(z.string().min(1)).min(1, { error: 'expected a program and its arguments' }),
+const stdioServer = section({
+  command: z.array(z.string().min(1)).min(1, { error: 'an empty command; expected a program and its arguments' }),
   cwd: z.string().optional(),
   env: z.record(environmentName, z.string()).default({}),
   /** Names of variables that the gateway passes on from its own environment. */
@@ -52,7 +53,7 @@ const stdioServer = z.strictObject({
   effects,
 })
 
-const httpServer = z.strictObject({
+const httpServer = section({
   url: z.url({ protocol: /^https?$/ }),
   insecure_upstream: z.boolean().default(false),
   effects,
@@ -67,13 +68,17 @@ const server = z.unknown().transform((value, context): ServerSection => {
   if (shape === null) {
     context.addIssue({
       code: 'custom',
-      message: 'a server needs command: [program, …] or url: https://…',
+      message: 'neither a program nor an address; expected command: [program, …] or url: https://…',
       input: value,
     })
     return z.NEVER
   }
   if (isObject && 'url' in value && 'command' in value) {
-    context.addIssue({ code: 'custom', message: 'a server has either command or url, not both', input: value })
+    context.addIssue({
+      code: 'custom',
+      message: 'two ways to one server; expected either command or url',
+      input: value,
+    })
     return z.NEVER
   }
   const parsed = shape.safeParse(value)
@@ -90,9 +95,9 @@ const network = z.string().refine((text) => readNetwork(text) !== null, {
   error: 'not a network; expected CIDR such as 10.0.0.0/8',
 })
 
-const limits = z.strictObject({
-  networks: z.array(z.strictObject({ cidr: network, per_ip: rate })).default([]),
-  quotas: z.array(z.strictObject({ action: z.string().min(1), per_user: rate })).default([]),
+const limits = section({
+  networks: z.array(section({ cidr: network, per_ip: rate })).default([]),
+  quotas: z.array(section({ action: z.string().min(1), per_user: rate })).default([]),
   body_bytes: z
     .int()
     .min(1024)
@@ -104,35 +109,29 @@ const limits = z.strictObject({
 
 const seconds = (fallback: number) => z.int().min(1).max(3600).default(fallback)
 
-const authority = z.strictObject({
+const authority = section({
   public_url: publicUrl.optional(),
-  listeners: z
-    .strictObject({
-      main: address.default('127.0.0.1:8446'),
-      admin: address.default('127.0.0.1:8447'),
-      enrol: address.default('127.0.0.1:8448'),
-      public: address.default('127.0.0.1:8449'),
-    })
-    .prefault({}),
+  listeners: section({
+    main: address.default('127.0.0.1:8446'),
+    admin: address.default('127.0.0.1:8447'),
+    enrol: address.default('127.0.0.1:8448'),
+    public: address.default('127.0.0.1:8449'),
+  }).prefault({}),
 })
 
-export const configuration = z.strictObject({
+export const configuration = section({
   trust_domain: z.string().regex(/^[a-z0-9._-]{1,255}$/, {
     error: 'not a trust domain; expected a lowercase name such as example.org',
   }),
   public_url: publicUrl.optional(),
   listen: address.optional(),
-  listeners: z
-    .strictObject({
-      main: address.optional(),
-      admin: address.default('127.0.0.1:8444'),
-      public: address.default('127.0.0.1:8445'),
-    })
-    .prefault({}),
+  listeners: section({
+    main: address.optional(),
+    admin: address.default('127.0.0.1:8444'),
+    public: address.default('127.0.0.1:8445'),
+  }).prefault({}),
   authority: authority.prefault({}),
-  state: z
-    .strictObject({ dir: z.string().min(1).default('.doorward'), key_dir: z.string().min(1).optional() })
-    .prefault({}),
+  state: section({ dir: z.string().min(1).default('.doorward'), key_dir: z.string().min(1).optional() }).prefault({}),
   security: security.prefault({}),
   servers: z
     .record(serverName, server)
@@ -140,12 +139,17 @@ export const configuration = z.strictObject({
     .check((context) => {
       for (const name of Object.keys(context.value)) {
         if (reservedServers.has(name)) {
-          context.issues.push({ code: 'custom', message: 'this name is reserved', input: name, path: [name] })
+          context.issues.push({
+            code: 'custom',
+            message: 'this name is reserved; expected another one',
+            input: name,
+            path: [name],
+          })
         }
       }
     }),
   roles: z.record(z.string().min(1).max(64), z.array(z.string())).default({}),
-  bindings: z.array(z.strictObject({ role: z.string(), workloads: z.array(z.string()).min(1) })).default([]),
+  bindings: z.array(section({ role: z.string(), workloads: z.array(z.string()).min(1) })).default([]),
   issuers: z
     .record(z.string(), z.unknown())
     .default({})
@@ -153,8 +157,8 @@ export const configuration = z.strictObject({
       error: 'tokens of other issuers are not accepted by this version; expected no issuers',
     }),
   limits: limits.prefault({}),
-  trust: z.strictObject({ full_seconds: seconds(60), reduced_seconds: seconds(300) }).prefault({}),
-  audit: z.strictObject({ checkpoint_dir: z.string().min(1).optional() }).prefault({}),
+  trust: section({ full_seconds: seconds(60), reduced_seconds: seconds(300) }).prefault({}),
+  audit: section({ checkpoint_dir: z.string().min(1).optional() }).prefault({}),
 })
 
 export type Configuration = z.output<typeof configuration>

@@ -5,6 +5,7 @@
 
 import { z } from 'zod'
 import { readRate } from './rate.ts'
+import { section } from './section.ts'
 
 /** A key that has one value, because any other would turn the control off. */
 export function only<const T extends string | boolean>(value: T, why: string) {
@@ -20,7 +21,7 @@ export const rate = z.string().transform((text, context) => {
   return z.NEVER
 })
 
-const tls = z.strictObject({
+const tls = section({
   enabled: only(true, 'every connection is encrypted, there is no plaintext mode'),
   min_version: only('1.3', 'older TLS versions are not spoken'),
   cipher_suites: z
@@ -52,16 +53,14 @@ const methods = z
     }
   })
 
-const auth = z.strictObject({
+const auth = section({
   require_auth: only(true, 'there is no anonymous access'),
   methods,
-  token_validation: z
-    .strictObject({
-      verify_exp: only(true, 'an expired token is never accepted'),
-      verify_aud: only(true, 'a token for somebody else is never accepted'),
-      verify_iss: only(true, 'a token of an unknown issuer is never accepted'),
-    })
-    .prefault({}),
+  token_validation: section({
+    verify_exp: only(true, 'an expired token is never accepted'),
+    verify_aud: only(true, 'a token for somebody else is never accepted'),
+    verify_iss: only(true, 'a token of an unknown issuer is never accepted'),
+  }).prefault({}),
 })
 
 const defaultPolicies = [
@@ -70,11 +69,11 @@ const defaultPolicies = [
   { role: 'readonly', permissions: ['read'] },
 ]
 
-const rbac = z.strictObject({
+const rbac = section({
   enabled: only(true, 'without authorization nothing would be denied'),
   default_policy: only('deny', 'what no rule allows is denied'),
   policies: z
-    .array(z.strictObject({ role: z.string().min(1).max(64), permissions: z.array(z.string()).min(1) }))
+    .array(section({ role: z.string().min(1).max(64), permissions: z.array(z.string()).min(1) }))
     .default(defaultPolicies),
 })
 
@@ -95,11 +94,11 @@ const headers = z
   .check((context) => {
     for (const [name, value] of Object.entries(context.value)) {
       const wrong = !TOKEN.test(name)
-        ? 'not a header name'
+        ? 'not a header name; expected letters, digits and -'
         : managed.has(name.toLowerCase())
-          ? 'this header is set by the protocol'
+          ? 'this header is set by the protocol; expected another one'
           : !VALUE.test(value)
-            ? 'not a header value of visible characters'
+            ? 'not a header value; expected visible characters'
             : loosened(name, value)
       if (wrong !== null) context.issues.push({ code: 'custom', message: wrong, input: value, path: [name] })
     }
@@ -121,14 +120,14 @@ function loosened(name: string, value: string): string | null {
   }
 }
 
-const rateLimiting = z.strictObject({
+const rateLimiting = section({
   enabled: only(true, 'without limits one caller can starve the others'),
   global: rate.prefault('10000/min'),
   per_ip: rate.prefault('100/min'),
   per_user: rate.prefault('1000/min'),
 })
 
-export const security = z.strictObject({
+export const security = section({
   tls: tls.prefault({}),
   auth: auth.prefault({}),
   rbac: rbac.prefault({}),
