@@ -97,6 +97,24 @@ test('a session that was ended is gone', async () => {
   equal((await gateway.rpc(agent, 'files', { session, body: ping })).status, 404)
 })
 
+test("a session's own stream ends with it, and that is no failure", async () => {
+  const session = await gateway.initialize(agent, 'files')
+  const open = Promise.withResolvers<void>()
+  script = ({ method }, response) => {
+    if (method === 'DELETE') return void response.writeHead(200).end()
+    stream(response, ': hello\n\n')
+    open.resolve()
+  }
+  const listening = gateway.rpc(agent, 'files', { session, method: 'GET' })
+  await open.promise
+  equal((await gateway.rpc(agent, 'files', { session, method: 'DELETE' })).status, 200)
+  const decision = (await listening).headers['doorward-decision']
+  const index = Number(decision?.split('#')[1])
+  const outcome = async () => (await gateway.entries('outcome')).find(({ body }) => body['of'] === index)
+  while ((await outcome()) === undefined) await new Promise((resolve) => setTimeout(resolve, 5))
+  equal((await outcome())?.body['status'], 'completed')
+})
+
 test('a server that forgets the session ends it', async () => {
   const session = await gateway.initialize(agent, 'files')
   script = (_reached, response) => response.writeHead(404).end()

@@ -53,7 +53,10 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
   cancel(reason: string): void {
     this.#cancelled ??= reason
     if (!this.#ended) this.#controller?.abort(new Error(reason))
-    this.#parts.reply.fail('upstream_unavailable', reason)
+    const { reply, call } = this.#parts
+    // The session's own stream ends with it: nothing failed to come.
+    if (call.message.kind === 'session-operation' && reply.started) reply.end()
+    else reply.fail('upstream_unavailable', reason)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
