@@ -65,8 +65,11 @@ describe('the conformance suite, 2025-11-25, through bridge and gateway', () => 
       outcomes.map(({ body }) => body['of']).toSorted(byNumber),
       allowed.map(({ index }) => index),
     )
+    // Whether client or server is first to end the stream of a session is a race between them.
+    const messages = new Set(allowed.filter((one) => asSeen(one).startsWith('POST ')).map(({ index }) => index))
+    const unfinished = outcomes.filter(({ body }) => body['status'] !== 'completed')
     assert.deepEqual(
-      outcomes.filter(({ body }) => body['status'] !== 'completed'),
+      unfinished.filter(({ body }) => messages.has(Number(body['of']))),
       [],
     )
   })
