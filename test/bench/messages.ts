@@ -1,0 +1,59 @@
+/** What the processes of one measurement tell each other. */
+
+/** Certificate, key and anchors of one end. */
+export interface Pem {
+  readonly cert: string
+  readonly key: string
+  readonly anchors: string
+}
+
+/** First message to every process. */
+export type Start =
+  | { readonly process: 'upstream'; readonly pem: Pem }
+  | { readonly process: 'forwarding'; readonly pem: Pem; readonly upstreamPort: number | null }
+  | {
+      readonly process: 'gateway'
+      readonly configFile: string
+      readonly folder: string
+      readonly joinString: string
+      readonly upstreamPort: number
+      readonly upstreamId: string
+    }
+  | { readonly process: 'load'; readonly pem: Pem }
+  | { readonly process: 'stages'; readonly folder: string }
+
+/** Answer to `Start`. */
+export interface Ready {
+  /** Port that it listens on; 0 for those that do not. */
+  readonly port: number
+}
+
+/** One measurement by the load process. */
+export interface LoadRequest {
+  readonly port: number
+  readonly path: string
+  readonly token: string
+  readonly connections: number
+  readonly milliseconds: number
+  /** The measurement ends here at the latest. */
+  readonly maximumCalls: number
+  readonly warmupCalls: number
+}
+
+export interface LoadResult {
+  readonly calls: number
+  readonly milliseconds: number
+  /** Microseconds of each call. */
+  readonly latencies: Float64Array
+}
+
+export const callBytes = 200
+export const callPath = '/mcp/bench'
+const padding = 'x'.repeat(callBytes)
+
+/** A `tools/call` of exactly `callBytes` bytes; the id has seven digits. */
+export function callBody(id: number): string {
+  const open = `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"echo","arguments":{"text":"`
+  const close = '"}}}'
+  return `${open}${padding.slice(0, callBytes - open.length - close.length)}${close}`
+}

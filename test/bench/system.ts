@@ -1,0 +1,141 @@
+/** Everything that is measured, running: authority, gateway, server, the two comparisons, and the callers. */
+
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { toBase64 } from '@doorward/core'
+import type { Identity } from '@doorward/sdk'
+import { freePorts, TestDeployment } from '../fixtures/deployment.ts'
+import { startProcess } from './child.ts'
+import type { BenchProcess } from './child.ts'
+import { startHaproxy } from './haproxy.ts'
+import { callPath } from './messages.ts'
+import type { Pem } from './messages.ts'
+
+export type VariantName = 'direct' | 'listener' | 'blind' | 'full' | 'haproxy'
+
+export interface Variant {
+  readonly name: VariantName
+  readonly port: number
+  /** The process whose CPU time counts. */
+  readonly pid: number
+}
+
+export interface BenchSystem {
+  /** HAProxy is missing where it is not installed. */
+  readonly variants: readonly Variant[]
+  readonly load: BenchProcess
+  readonly stages: BenchProcess
+  token(): Promise<string>
+}
+
+export interface SystemOptions {
+  /** Folder that gets a CPU profile of the gateway; none by default. */
+  readonly profileFolder?: string
+}
+
+const yaml = `servers:
+  bench: { url: "http://127.0.0.1:1/mcp", insecure_upstream: true, effects: { read: ["*"] } }
+roles:
+  caller: ["read:bench/*"]
+security:
+  rate_limiting: { global: 10000000/min, per_ip: 10000000/min, per_user: 10000000/min }
+limits:
+  sessions_per_user: 1000
+  handshakes_per_ip: 1000000/min
+`
+
+/** Starts everything; what was started is given to `stack`. */
+export async function startSystem(stack: AsyncDisposableStack, options: SystemOptions): Promise<BenchSystem> {
+  const deployment = await TestDeployment.start({ yaml })
+  stack.defer(() => deployment.remove())
+  const caller = await deployment.identity('agent/bench', ['caller'])
+  const server = await deployment.identity('server/bench')
+  const proxy = await deployment.identity('proxy/bench')
+  stack.defer(() => [caller, server, proxy].forEach((identity) => identity.close()))
+  const start = async (...parts: Parameters<typeof startProcess>): Promise<BenchProcess> => {
+    const process = await startProcess(...parts)
+    stack.defer(() => process.close())
+    return process
+  }
+  const upstream = await start({ process: 'upstream', pem: pemOf(server) })
+  const gateway = await start(await gatewayStart(deployment, upstream.port), {
+    logFile: join(deployment.folder, 'bench-gateway.log'),
+    nodeOptions: profiling(options.profileFolder),
+  })
+  const blind = await start({ process: 'forwarding', pem: pemOf(proxy), upstreamPort: upstream.port })
+  const listener = await start({ process: 'forwarding', pem: pemOf(proxy), upstreamPort: null })
+  const haproxy = await openHaproxy(
+    { folder: deployment.folder, pem: pemOf(proxy), upstreamPort: upstream.port },
+    stack,
+  )
+  const load = await start({ process: 'load', pem: pemOf(caller) })
+  const stages = await start({ process: 'stages', folder: deployment.folder })
+  const audience = `https://127.0.0.1:${(await deployment.deployment()).gateway.listeners.main.port}${callPath}`
+  return {
+    variants: [
+      { name: 'direct', ...placeOf(upstream) },
+      { name: 'listener', ...placeOf(listener) },
+      { name: 'blind', ...placeOf(blind) },
+      { name: 'full', ...placeOf(gateway) },
+      ...(haproxy === null ? [] : [{ name: 'haproxy' as const, ...haproxy }]),
+    ],
+    load,
+    stages,
+    token: async () => (await caller.token(audience)).reveal(),
+  }
+}
+
+function placeOf({ pid, port }: BenchProcess): { readonly pid: number; readonly port: number } {
+  return { pid, port }
+}
+
+function profiling(folder: string | undefined): readonly string[] {
+  return folder === undefined ? [] : ['--cpu-prof', '--cpu-prof-name=gateway.cpuprofile', `--cpu-prof-dir=${folder}`]
+}
+
+function pemOf(identity: Identity): Pem {
+  const { chain, privateKey, anchors } = identity.material()
+  const pem = (der: Uint8Array) =>
+    `-----BEGIN CERTIFICATE-----\n${toBase64(der).replaceAll(/.{1,64}/g, '$&\n')}-----END CERTIFICATE-----\n`
+  return {
+    cert: chain.map(pem).join(''),
+    key: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+    anchors: anchors.map(pem).join(''),
+  }
+}
+
+/** Registers the gateway; its process joins by itself. */
+async function gatewayStart(deployment: TestDeployment, upstreamPort: number) {
+  const folder = join(deployment.folder, 'bench')
+  await mkdir(folder, { mode: 0o700 })
+  const file = join(folder, 'gateway.join')
+  const words = ['workload', 'add', 'doorward/gateway/bench', '--role', 'gateway', '--out', file]
+  const added = await deployment.run(words)
+  if (added.code !== 0) throw new Error(`the gateway could not be registered: ${added.stderr}`)
+  return {
+    process: 'gateway',
+    configFile: deployment.configFile,
+    folder,
+    joinString: (await readFile(file, 'utf8')).trim(),
+    upstreamPort,
+    upstreamId: 'spiffe://test.example/server/bench',
+  } as const
+}
+
+interface HaproxyParts {
+  readonly folder: string
+  readonly pem: Pem
+  readonly upstreamPort: number
+}
+
+async function openHaproxy({ folder, pem, upstreamPort }: HaproxyParts, stack: AsyncDisposableStack) {
+  const [port = 0] = await freePorts(1)
+  const ownPem = join(folder, 'haproxy.pem')
+  const anchorsPem = join(folder, 'anchors.pem')
+  await writeFile(ownPem, pem.cert + pem.key, { mode: 0o600 })
+  await writeFile(anchorsPem, pem.anchors)
+  const haproxy = await startHaproxy({ port, upstreamPort, serverPem: ownPem, clientPem: ownPem, anchorsPem })
+  if (haproxy === null) return null
+  stack.defer(() => haproxy.close())
+  return { port, pid: haproxy.pid }
+}
