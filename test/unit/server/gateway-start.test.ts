@@ -57,8 +57,8 @@ before(async () => {
       allowedAudience: () => true,
     },
   })
-  await authority.running.registerWorkload({ id: gatewayId, roles: ['gateway'] } as never, 'test')
-  await authority.running.registerWorkload({ id: agentId, roles: ['caller'] } as never, 'test')
+  await authority.running.registerWorkload({ id: gatewayId, roles: ['gateway'] }, 'test')
+  await authority.running.registerWorkload({ id: agentId, roles: ['caller'] }, 'test')
   settings = {
     name: 'main',
     trustDomain,
@@ -116,7 +116,7 @@ async function newAgent(): Promise<Identity> {
 interface Started {
   readonly gateway: RunningGateway
   readonly events: GatewayEvent[]
-  stop(): Promise<void>
+  readonly stop: () => Promise<void>
 }
 
 async function start(more: Partial<GatewaySettings> = {}, options: Partial<GatewayOptions> = {}): Promise<Started> {
@@ -211,7 +211,7 @@ test('a port in use stops the start, and the folder is free again', async () => 
 test('a server that cannot start is told to its caller and to the operator, and the others serve', async () => {
   const { stop, events } = await start()
   await rejects(client('echo').then(async (mcp) => mcp.close().then(() => client('missing'))))
-  await authority.running.registerWorkload({ id: agentId, roles: ['caller', 'admin'] } as never, 'test')
+  await authority.running.registerWorkload({ id: agentId, roles: ['caller', 'admin'] }, 'test')
   await settled()
   await rejects(client('missing'))
   ok(
@@ -241,7 +241,7 @@ test('status and record are for operators, health for everybody', async () => {
     lines.map((_line, i) => i),
   )
   equal(lines[0]?.origin, 'test.example/gateway/main')
-  await authority.running.registerWorkload({ id: agentId, roles: ['caller'] } as never, 'test')
+  await authority.running.registerWorkload({ id: agentId, roles: ['caller'] }, 'test')
   await settled()
   equal((await read('/v1/status')).status, 403)
   await stop()
@@ -271,7 +271,7 @@ async function settled(): Promise<void> {
 /** As an operator would, over the admin API. */
 async function removeAgent(): Promise<void> {
   const operator = 'spiffe://test.example/doorward/operator/test'
-  await authority.running.registerWorkload({ id: operator, roles: ['admin'] } as never, 'test')
+  await authority.running.registerWorkload({ id: operator, roles: ['admin'] }, 'test')
   const folder = join(folders.root, 'operator')
   const sealer = aesGcmSealer(new Secret(randomBytes(32)), randomBytes)
   const { joinString } = await authority.running.createJoinString(operator, 'test')

@@ -44,6 +44,8 @@ function readBody(request: IncomingMessage, head: RequestHead, limitBytes: numbe
   const length = head.headers['content-length']
   const tooLarge = () => deny('body_too_large', `at most ${limitBytes} bytes are accepted`)
   if (length !== undefined && Number(length) > limitBytes) return Promise.resolve(tooLarge())
+  // Whoever went away while the token was judged has sent its last event already.
+  if (request.destroyed) return Promise.resolve(deny('body_aborted', 'the connection ended before the body was read'))
   return new Promise((resolve) => {
     const chunks: Buffer[] = []
     let size = 0

@@ -120,6 +120,9 @@ function pendingProblem(message: Classified, session: McpSession): Denial | null
   if (message.kind === 'request' && session.toServer.has(idKey(message.id))) {
     return deny('request_invalid', 'a request with this id is pending already', { ...rpcIdOf(message), rpc: -32600 })
   }
+  if (message.kind === 'session-operation' && message.operation === 'stream' && !session.mayStream()) {
+    return deny('stream_limit', 'the session has as many streams open as it may')
+  }
   return null
 }
 

@@ -5,6 +5,9 @@ import { deny } from '@doorward/enforcement'
 import type { Denial, RequestHead } from '@doorward/enforcement'
 import { readTarget } from './request-path.ts'
 
+/** What the HTTP parser says of a request's head. */
+export type RawHead = Pick<IncomingMessage, 'rawHeaders' | 'url' | 'httpVersion' | 'method'>
+
 export interface HeadRules {
   /** Accepted `Host` values. */
   readonly authorities: ReadonlySet<string>
@@ -35,11 +38,7 @@ const VALUE = /^[\t\x20-\x7e]*$/
 const METHOD = /^[A-Z]{1,16}$/
 
 /** Reads the head. `sni` is the server name of the handshake, false or empty when the client sent none. */
-export function readHead(
-  request: IncomingMessage,
-  sni: string | false | null | undefined,
-  rules: HeadRules,
-): ParsedHead {
+export function readHead(request: RawHead, sni: string | false | null | undefined, rules: HeadRules): ParsedHead {
   const headers: Record<string, string> = Object.create(null)
   const target = readTarget(request.url ?? '')
   const head: RequestHead = {
@@ -79,7 +78,7 @@ function collect(raw: readonly string[], headers: Record<string, string>, limit:
   return null
 }
 
-function versionProblem(request: IncomingMessage): Denial | null {
+function versionProblem(request: RawHead): Denial | null {
   if (request.httpVersion === '1.1') return null
   return deny('http_version', `expected HTTP/1.1, got HTTP/${request.httpVersion}`)
 }

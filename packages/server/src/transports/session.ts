@@ -17,6 +17,8 @@ export interface SessionLimits {
   readonly idleMilliseconds: number
   /** Requests of one session that wait for an answer, per direction; 256 by default. */
   readonly pending: number
+  /** Streams of one session (GET) that are open at once; 4 by default, so that one can be resumed while it dies. */
+  readonly streams: number
 }
 
 export const defaultSessionLimits: SessionLimits = {
@@ -24,6 +26,7 @@ export const defaultSessionLimits: SessionLimits = {
   total: 10_000,
   idleMilliseconds: 30 * 60_000,
   pending: 256,
+  streams: 4,
 }
 
 /** A client's request that its server has not answered. */
@@ -61,6 +64,8 @@ export class McpSession {
   usedAt: number
   /** Requests and streams that are open now. */
   open = 0
+  /** Streams of the session (GET) among them. */
+  streams = 0
   readonly toServer = new Map<string, PendingRequest>()
   /** The server's requests that the client has not answered. */
   readonly toClient = new Set<string>()
@@ -108,6 +113,11 @@ export class McpSession {
     if (this.toClient.size >= this.#limits.pending) return false
     this.toClient.add(idKey(id))
     return true
+  }
+
+  /** False when the session has as many streams open as it may. */
+  mayStream(): boolean {
+    return this.streams < this.#limits.streams
   }
 
   end(): void {

@@ -38,6 +38,8 @@ export class StreamableReply implements Reply {
     this.#startedAt = options.monotonic()
     const { response } = options.exchange
     response.once('close', () => this.#close(response.writableFinished))
+    // Whoever went away before the decision was recorded has been announced already.
+    if (response.destroyed || options.exchange.request.socket.destroyed) queueMicrotask(() => this.#close(false))
   }
 
   get closed(): boolean {

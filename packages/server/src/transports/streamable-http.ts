@@ -123,17 +123,24 @@ export class StreamableHttp {
       monotonic: this.#options.monotonic,
       onOutcome: (outcome) => this.#ended(permit, session, outcome),
     })
-    if (message.kind === 'session-operation') {
-      this.#streams.add(reply)
-      reply.onClose(() => this.#streams.delete(reply))
-    }
     session.open++
+    if (session.ended) return reply.fail('session_unknown', 'the session ended while the request was judged')
+    if (message.kind === 'session-operation') this.#keepStream(session, reply)
     this.#options.sessions.touch(session)
     if (message.kind === 'request') {
       const waiting = session.expect({ id: message.id, method: message.method, progressToken: message.progressToken })
       if (!waiting) return reply.fail('request_invalid', 'too many requests wait, or one with this id')
     }
     this.#upstreamOf(session, server).forward(permit, reply)
+  }
+
+  #keepStream(session: McpSession, reply: StreamableReply): void {
+    session.streams++
+    this.#streams.add(reply)
+    reply.onClose(() => {
+      session.streams--
+      this.#streams.delete(reply)
+    })
   }
 
   #upstreamOf(session: McpSession, server: McpServer): UpstreamSession {

@@ -37,7 +37,7 @@ const LOOPBACK = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/
 export function openHttpUpstream(options: HttpUpstreamOptions): Upstream {
   const url = checkUrl(options)
   const pool = new Pool(url.origin, {
-    connections: Math.min(256, options.limits.concurrency),
+    connections: options.limits.concurrency,
     pipelining: 1,
     headersTimeout: options.limits.responseMilliseconds,
     bodyTimeout: 0,
