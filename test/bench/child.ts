@@ -42,7 +42,7 @@ export async function startProcess(start: Start, options: ProcessOptions = {}): 
     pid: child.pid ?? 0,
     port,
     send: (message) => void child.send(message),
-    next: inbox.next,
+    next: () => inbox.next(),
     async close() {
       inbox.expectEnd()
       if (child.exitCode !== null || child.signalCode !== null) return

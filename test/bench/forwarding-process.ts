@@ -4,6 +4,7 @@
  */
 
 import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { callbackify } from 'node:util'
 import { Pool } from 'undici'
 import type { buildConnector, Dispatcher } from 'undici'
 import { connectMutualTls, systemClock } from '@doorward/sdk'
@@ -46,18 +47,12 @@ function splitPem(text: string): readonly Uint8Array[] {
 
 /** The connection code of the gateway, without its judgement of the server. */
 function connector(port: number): buildConnector.connector {
-  return (_options, done) => {
-    connectMutualTls({
-      host: '127.0.0.1',
-      port,
-      svid: { chain, privateKey },
-      anchors,
-      judge: () => Promise.resolve(null),
-    }).then(
-      ({ socket }) => done(null, socket),
-      (error: Error) => done(error, null),
-    )
-  }
+  const judge = () => Promise.resolve(null)
+  const dial = callbackify(() =>
+    connectMutualTls({ host: '127.0.0.1', port, svid: { chain, privateKey }, anchors, judge }),
+  )
+  return (_options, done) =>
+    dial((error, connected) => (error === null ? done(null, connected.socket) : done(error, null)))
 }
 
 function forwardTo(port: number): (exchange: Exchange) => Promise<void> {

@@ -136,10 +136,10 @@ async function costOf(stage: Stage): Promise<number> {
   return (user + system) / work
 }
 
-async function repeat({ run, concurrency }: Stage, times: number): Promise<void> {
+async function repeat(stage: Stage, times: number): Promise<void> {
   let left = times
   const worker = async () => {
-    while (left-- > 0) await run()
+    while (left-- > 0) await stage.run()
   }
-  await Promise.all(Array.from({ length: concurrency }, worker))
+  await Promise.all(Array.from({ length: stage.concurrency }, worker))
 }
