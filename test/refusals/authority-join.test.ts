@@ -2,18 +2,30 @@
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { decodeTrustState, fromBase64url, parseTrustMessage } from '@doorward/core'
-import { generateP256, sha256 } from '@doorward/sdk'
+import { generateP256 } from '@doorward/sdk'
 import { RawClient } from '../fixtures/authority/raw-client.ts'
 import type { RawAnswer } from '../fixtures/authority/raw-client.ts'
-import { removeFolders, startTestAuthority } from '../fixtures/authority/running.ts'
+import { recordOf, removeFolders, startTestAuthority, testSecurity } from '../fixtures/authority/running.ts'
 import type { TestAuthority } from '../fixtures/authority/running.ts'
-import { call, enrolled, joined, joinToken, ownToken, selfSigned, tryEnrol } from '../fixtures/authority/workload.ts'
+import {
+  call,
+  enrolled,
+  greeting,
+  joined,
+  joinToken,
+  ownToken,
+  selfSigned,
+  trustStateFor,
+  tryEnrol,
+} from '../fixtures/authority/workload.ts'
+import type { Workload } from '../fixtures/authority/workload.ts'
 
 let authority: TestAuthority
+let watcher: Workload
 
 before(async () => {
   authority = await startTestAuthority()
+  watcher = await joined(authority, 'spiffe://test.example/agent/watcher')
 })
 after(async () => {
   await authority.stop()
@@ -31,16 +43,8 @@ async function registered(name: string): Promise<string> {
 }
 
 async function liveCertificates(id: string): Promise<number> {
-  const client = await RawClient.open(authority.running.addresses.enrol, await selfSigned(await generateP256()))
-  const answer = await client.request('POST', '/v1/enrol', {
-    headers: { 'content-type': 'application/json' },
-    body: '{"hello":1}',
-  })
-  client.close()
-  const message = parseTrustMessage(JSON.stringify(answer.json()['trust_state']))
-  assert.ok(!('code' in message))
-  const state = decodeTrustState(fromBase64url(message.payload)!, sha256)
-  return state?.issued.filter((entry) => entry.id === id).length ?? 0
+  const { state } = await trustStateFor(authority, watcher)
+  return state.issued.filter((entry) => entry.id === id).length
 }
 
 test('a join token is good once', async () => {
@@ -131,6 +135,47 @@ test('enrolment demands a client certificate, one route, POST and strict JSON', 
   assert.equal(codeOf(await client.request('GET', '/v1/enrol')), 'http_method')
   assert.equal(codeOf(await client.request('GET', '/v1/token')), 'path_unknown')
   client.close()
+})
+
+test('refused joins are on the record by reason and source, each second in one entry; greetings leave none', async () => {
+  const strict = await startTestAuthority()
+  for (let count = 0; count < 5; count++) assert.equal((await greeting(strict)).status, 200)
+  for (let count = 0; count < 5; count++) await tryEnrol(strict, { token: 'A'.repeat(43) })
+  await strict.stop()
+  const refusals = (await recordOf(strict.folders)).filter(({ kind }) => kind === 'refusals')
+  const joins = refusals.filter(({ body }) => body['reason'] === 'join_refused')
+  const counts = joins.map(({ body }) => Number(body['count']))
+  assert.equal(
+    counts.reduce((sum, count) => sum + count, 0),
+    5,
+  )
+  assert.equal(refusals.length, joins.length)
+  await removeFolders(strict.folders)
+})
+
+test('greetings and joins count against the limit of their address', async () => {
+  const two = { count: 2, periodSeconds: 3600 }
+  const connectionLimits = { ...testSecurity.connectionLimits, perIp: () => two }
+  const limited = await startTestAuthority({ settings: { security: { ...testSecurity, connectionLimits } } })
+  assert.equal((await greeting(limited)).status, 200)
+  assert.equal((await greeting(limited)).status, 200)
+  assert.equal(codeOf(await greeting(limited)), 'limit_ip')
+  assert.equal(codeOf((await tryEnrol(limited, { token: 'A'.repeat(43) })).answer), 'limit_ip')
+  await limited.stop()
+  await removeFolders(limited.folders)
+})
+
+test('a flood of handshakes on the enrolment listener is cut before any cryptography', async () => {
+  const handshakes = { count: 1, periodSeconds: 3600, burst: 2 }
+  const security = { ...testSecurity, listenerLimits: { handshakes } }
+  const limited = await startTestAuthority({ settings: { security } })
+  assert.equal((await greeting(limited)).status, 200)
+  const rest = await Promise.allSettled(Array.from({ length: 20 }, () => greeting(limited)))
+  assert.ok(rest.filter(({ status }) => status === 'fulfilled').length <= 2)
+  await limited.stop()
+  const refusals = (await recordOf(limited.folders)).filter(({ kind }) => kind === 'refusals')
+  assert.ok(refusals.some(({ body }) => body['reason'] === 'handshake_rate'))
+  await removeFolders(limited.folders)
 })
 
 test('a join token ends after ten minutes', async () => {

@@ -126,7 +126,7 @@ function ownIdentity(identity: Identity, expected: SpiffeId): UpstreamTls {
         judge: async (certificate) =>
           serverProblem(certificate, {
             expected,
-            view: viewOf(identity),
+            trust: viewOf(identity),
             now: toSeconds(systemClock()),
             importP256,
             mirror: 'require',

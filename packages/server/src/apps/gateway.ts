@@ -3,11 +3,10 @@
  * call. Start-up: state, record, identity, policy, servers, and listeners last. Any failure closes what was opened.
  */
 
-import { DoorwardError, formatVerifierKey, freshness, toSeconds, verifierKey } from '@doorward/core'
+import { DoorwardError } from '@doorward/core'
 import type { Clock } from '@doorward/core'
 import { KnownIdentities, Pipeline, RefusalCounter } from '@doorward/enforcement'
-import { importP256, randomBytes, sha256, systemClock, timerSleep } from '@doorward/sdk'
-import { healthOf } from '../observability/health.ts'
+import { importP256, randomBytes, systemClock } from '@doorward/sdk'
 import type { Health } from '../observability/health.ts'
 import { openLog } from '../observability/log.ts'
 import type { Log } from '../observability/log.ts'
@@ -17,12 +16,14 @@ import { gatewayRoutes } from '../transports/gateway-api.ts'
 import { defaultSessionLimits, SessionTable } from '../transports/session.ts'
 import { StreamableHttp } from '../transports/streamable-http.ts'
 import type { McpServer } from '../transports/streamable-http.ts'
-import { connectionProblem, openGatewayListeners, sessionMustEnd } from './gateway-listeners.ts'
+import { housekeep } from './gateway-housekeeping.ts'
+import { openGatewayListeners } from './gateway-listeners.ts'
 import type { GatewayListeners } from './gateway-listeners.ts'
 import { openServers, upstreamLimits } from './gateway-servers.ts'
 import type { GatewayAddress, GatewayListenerName, GatewaySettings } from './gateway-settings.ts'
 import { openGatewayState } from './gateway-state.ts'
 import type { GatewayState } from './gateway-state.ts'
+import { healthNow, statusNow, verifierKeyOf } from './gateway-status.ts'
 
 export type { GatewaySettings } from './gateway-settings.ts'
 
@@ -57,7 +58,6 @@ export interface RunningGateway {
 const GRACE_MILLISECONDS = 8000
 const MIRROR_WAIT_MILLISECONDS = 1000
 const KEEP_ALIVE_MILLISECONDS = 15_000
-const HOUSEKEEPING_MILLISECONDS = 5000
 
 /**
  * Starts a gateway. Throws the codes of the state folder (`state_*`), key file (`key_*`), record (`record_*`), joining
@@ -213,89 +213,6 @@ function listen(parts: Listening, stack: AsyncDisposableStack): Promise<GatewayL
     stack,
     GRACE_MILLISECONDS,
   )
-}
-
-interface Housekeeping extends Starting {
-  readonly pipeline: Pipeline
-  readonly sessions: SessionTable
-  readonly listeners: GatewayListeners
-}
-
-/** What outlives a request is looked at again whenever trust changes, and now and then. */
-async function housekeep(parts: Housekeeping, signal: AbortSignal): Promise<void> {
-  const { state, listeners, sessions, onProblem } = parts
-  const stops = [
-    state.identity.onMaterial(() => {
-      try {
-        for (const listener of Object.values(listeners)) listener.update(state.identity.material())
-      } catch (error) {
-        onProblem(error)
-      }
-    }),
-    state.identity.trust.onApply(() => closeRefused(parts)),
-  ]
-  while (!signal.aborted) {
-    await timerSleep(HOUSEKEEPING_MILLISECONDS, signal)
-    sessions.sweep()
-    if (trustNow(parts) === 'stale') closeAll(parts)
-  }
-  for (const stop of stops) stop()
-}
-
-/** Ends connections and sessions that the newest trust state no longer accepts (reference id RV-4). */
-function closeRefused({ state, pipeline, sessions, listeners }: Housekeeping): void {
-  const view = state.identity.trust.current()
-  if (view === null) return
-  sessions.endWhere((session) => sessionMustEnd(session, view, pipeline))
-  listeners.main.closeConnections((connection) => connectionProblem(connection, view, pipeline) !== null)
-  listeners.admin.closeConnections((connection) => connectionProblem(connection, view, pipeline) !== null)
-}
-
-/** Nobody is let through any more: neither are streams that were opened before. */
-function closeAll({ listeners }: Housekeeping): void {
-  listeners.main.closeConnections(() => true)
-  listeners.admin.closeConnections(() => true)
-}
-
-function trustNow({ settings, state }: Starting): 'none' | 'fresh' | 'reduced' | 'stale' {
-  const { trust } = state.identity
-  return trust.current() === null ? 'none' : freshness(trust.ageSeconds(), settings.staleness)
-}
-
-function healthNow(starting: Starting, stopping: AbortSignal): Health {
-  const { state, clock } = starting
-  const notAfter = state.identity.credentials.peek()?.certificate.notAfter ?? 0
-  return healthOf({
-    stopping: stopping.aborted,
-    trust: trustNow(starting),
-    record: state.record.stats().state,
-    certificateSeconds: notAfter - toSeconds(clock()),
-  })
-}
-
-function statusNow(parts: Listening): object {
-  const { state, servers, sessions, health } = parts
-  const view = state.identity.trust.current()
-  const svid = state.identity.credentials.peek()
-  return {
-    id: state.identity.id.uri,
-    health: health(),
-    trust: {
-      freshness: trustNow(parts),
-      age_seconds: Math.round(state.identity.trust.ageSeconds()),
-      delegation: view?.state.delegation ?? null,
-      sequence: view?.state.sequence ?? null,
-      epoch: view?.state.epoch ?? null,
-    },
-    certificate: svid === null ? null : { serial: svid.certificate.serial, not_after: svid.certificate.notAfter },
-    record: { ...state.record.stats(), verifier_key: verifierKeyOf(state) },
-    servers: [...servers].map(([name, { upstream, audience }]) => ({ name, transport: upstream.transport, audience })),
-    sessions: sessions.size,
-  }
-}
-
-function verifierKeyOf({ record, logKey }: GatewayState): string {
-  return formatVerifierKey(verifierKey(sha256, record.stats().origin, logKey.publicKey))
 }
 
 function runningOf(

@@ -1,15 +1,26 @@
 /**
  * Enrolment: one route for callers that have no certificate yet.
  *
- * The first message brings the signed trust state, by which the caller pins us before it sends anything. The second
- * one proves a machine key and, the first time, presents a join token. The key to be certified is the one of the
- * caller's self-signed client certificate: the handshake has proven it.
+ * The first message brings our anchors under signature, by which the caller pins us before it sends anything; they are
+ * public anyway. The second one proves a machine key and, the first time, presents a join token; only its answer holds
+ * the trust state, which names everybody. The key to be certified is the one of the caller's self-signed client
+ * certificate: the handshake has proven it.
  */
 
 import { exactObject, fromBase64url, readP256Jwk, Secret, spkiOfP256Jwk, parseSpiffeId, toBase64 } from '@doorward/core'
-import type { ImportP256, JsonObject, PeerCertificate, Principal } from '@doorward/core'
-import { authorize, classify, deny, isDenial, limit, limitArrival, record, recordOutcome } from '@doorward/enforcement'
-import type { Call, Denial, Identified, Inbound, Permit, Pipeline } from '@doorward/enforcement'
+import type { ImportP256, JsonObject, PeerCertificate } from '@doorward/core'
+import {
+  authorize,
+  classify,
+  deny,
+  identifyEnrolment,
+  isDenial,
+  limit,
+  limitArrival,
+  record,
+  recordOutcome,
+} from '@doorward/enforcement'
+import type { Call, Denial, Inbound, Permit, Pipeline } from '@doorward/enforcement'
 import type { Authority } from '../authority/authority.ts'
 import type { IssuedCertificate } from '../authority/issue.ts'
 import { enrolLabel } from '../authority/join.ts'
@@ -61,7 +72,7 @@ async function exchangeOf(exchange: Exchange, inbound: Inbound, options: EnrolOp
   if (isDenial(message)) return message
   if (exactObject(message, ['hello']) !== null) return greet(exchange, message, options.authority)
   const request = readEnrolment(message, certificate, exchange)
-  return isDenial(request) ? request : enrol(exchange, { inbound, request, certificate, body }, options)
+  return isDenial(request) ? request : enrol(exchange, { inbound, request, body }, options)
 }
 
 /** The throw-away certificate over the new key: self-signed, P-256. It names nobody. */
@@ -75,7 +86,7 @@ function ownCertificate(certificate: PeerCertificate | null, importP256: ImportP
 function greet(exchange: Exchange, message: JsonObject, authority: Authority): Denial | null {
   if (message['hello'] !== 1) return deny('request_invalid', 'expected hello to be 1')
   const headers = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' }
-  send(exchange, 200, headers, `{"trust_state":${authority.trustState().text}}`)
+  send(exchange, 200, headers, `{"trust_anchors":${authority.trustState().anchorsText}}`)
   return null
 }
 
@@ -102,7 +113,6 @@ function readEnrolment(message: JsonObject, certificate: PeerCertificate, exchan
 interface Enrolling {
   readonly inbound: Inbound
   readonly request: EnrolRequest
-  readonly certificate: PeerCertificate
   readonly body: Uint8Array
 }
 
@@ -120,11 +130,11 @@ async function enrol(exchange: Exchange, enrolling: Enrolling, options: EnrolOpt
 async function decide(
   examined: ExaminedEnrolment,
   enrolling: Enrolling,
-  { pipeline, authority }: EnrolOptions,
+  { pipeline }: EnrolOptions,
 ): Promise<Permit<ExaminedEnrolment> | Denial> {
   const { decisions, trust, limiter, quotas, log } = pipeline.dependencies
-  const principal = principalOf(examined.id, enrolling.certificate, authority)
-  const identified = { inbound: enrolling.inbound, principal } as Identified
+  const identified = await identifyEnrolment(enrolling.inbound, parseSpiffeId(examined.id), pipeline.dependencies)
+  if (isDenial(identified)) return identified
   const call: Call<ExaminedEnrolment> = {
     action: { name: 'POST', group: 'write' },
     resource: { server: 'authority', kind: 'route', name: PATH },
@@ -138,23 +148,6 @@ async function decide(
   if (isDenial(authorized)) return authorized
   const admitted = await limit(authorized, limiter, quotas)
   return isDenial(admitted) ? admitted : record(admitted, log)
-}
-
-function principalOf(id: string, certificate: PeerCertificate, authority: Authority): Principal {
-  const { epoch, workloads } = authority.trustState().state
-  const spiffeId = parseSpiffeId(id)
-  return {
-    subject: { kind: 'workload', id: spiffeId },
-    presenter: spiffeId,
-    act: [],
-    roles: workloads.find((workload) => workload.id === id)?.roles ?? [],
-    epoch,
-    strength: 'mtls-enrolment',
-    certificateFingerprint: certificate.fingerprint,
-    certificateSerial: certificate.serial,
-    tokenId: null,
-    expires: certificate.notAfter,
-  }
 }
 
 async function complete(exchange: Exchange, permit: Permit<ExaminedEnrolment>, options: EnrolOptions): Promise<void> {

@@ -1,7 +1,6 @@
 /** One address that speaks HTTP/1.1 over TLS 1.3: handshake, connection and header limits, nothing decided about calls. */
 
-import { constants, createHash, X509Certificate } from 'node:crypto'
-import type { KeyObject } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { createServer } from 'node:https'
 import type { Server, ServerOptions } from 'node:https'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -22,14 +21,11 @@ import { rawAnswer } from './raw-answer.ts'
 import { remoteAddressOf } from './remote-address.ts'
 import { readHead } from './request-head.ts'
 import type { HeadRules } from './request-head.ts'
+import { contextOptions } from './tls-context.ts'
+import type { TlsMaterial } from './tls-context.ts'
 
-export interface TlsMaterial {
-  /** DER, leaf first. */
-  readonly chain: readonly Uint8Array[]
-  readonly privateKey: KeyObject
-  /** DER of the anchors that client certificates must chain to. */
-  readonly anchors: readonly Uint8Array[]
-}
+export { defaultCipherSuites } from './tls-context.ts'
+export type { TlsMaterial } from './tls-context.ts'
 
 export interface ListenerLimits extends GateLimits {
   readonly handshakeMilliseconds: number
@@ -98,10 +94,6 @@ export interface Listener {
   close(graceMilliseconds: number): Promise<void>
 }
 
-export const defaultCipherSuites = ['TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256'] as const
-/** Hybrid post-quantum first; no finite-field groups (threats F6). */
-export const tlsGroups = 'X25519MLKEM768:X25519:P-256:P-384'
-
 let connectionsSeen = 0
 
 /** Opens a listener. Throws `port_in_use`, `address_unavailable`, `tls_material_invalid`. */
@@ -157,7 +149,7 @@ class TlsListener implements Listener {
   }
 
   update(material: TlsMaterial): void {
-    this.#server.setSecureContext(contextOptions(this.#options, material))
+    this.#server.setSecureContext(contextOptions(material, this.#options.cipherSuites))
   }
 
   closeConnections(which: (connection: Connection) => boolean): number {
@@ -296,7 +288,7 @@ class TlsListener implements Listener {
 function serverOptions(options: ListenerOptions): ServerOptions {
   const { limits } = options
   return {
-    ...contextOptions(options, options.material),
+    ...contextOptions(options.material, options.cipherSuites),
     requestCert: options.clientCertificate !== 'none',
     rejectUnauthorized: options.clientCertificate === 'required',
     handshakeTimeout: limits.handshakeMilliseconds,
@@ -311,32 +303,6 @@ function serverOptions(options: ListenerOptions): ServerOptions {
     requireHostHeader: false,
     noDelay: true,
   }
-}
-
-/** Everything that `setSecureContext` forgets when it is not repeated. */
-function contextOptions(options: ListenerOptions, material: TlsMaterial) {
-  try {
-    return {
-      key: material.privateKey.export({ type: 'pkcs8', format: 'pem' }),
-      cert: material.chain.map(pem).join(''),
-      ca: material.anchors.map(pem),
-      minVersion: 'TLSv1.3',
-      maxVersion: 'TLSv1.3',
-      ciphers: options.cipherSuites.join(':'),
-      honorCipherOrder: true,
-      ecdhCurve: tlsGroups,
-      secureOptions: constants.SSL_OP_NO_TICKET,
-      sessionTimeout: 1,
-    } as const
-  } catch (error) {
-    throw new DoorwardError('tls_material_invalid', 'the certificate or key of a listener does not parse', {
-      cause: error,
-    })
-  }
-}
-
-function pem(der: Uint8Array): string {
-  return new X509Certificate(der).toString()
 }
 
 const sha256 = (data: Uint8Array): Uint8Array => createHash('sha256').update(data).digest()

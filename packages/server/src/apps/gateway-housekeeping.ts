@@ -1,0 +1,54 @@
+/** What outlives a request, looked at again whenever trust changes, and now and then. */
+
+import type { Pipeline } from '@doorward/enforcement'
+import { timerSleep } from '@doorward/sdk'
+import type { SessionTable } from '../transports/session.ts'
+import { connectionProblem, sessionMustEnd } from './gateway-listeners.ts'
+import type { GatewayListeners } from './gateway-listeners.ts'
+import { trustNow } from './gateway-status.ts'
+import type { GatewayFacts } from './gateway-status.ts'
+
+export interface Housekeeping extends GatewayFacts {
+  readonly pipeline: Pipeline
+  readonly sessions: SessionTable
+  readonly listeners: GatewayListeners
+  readonly onProblem: (error: unknown) => void
+}
+
+const PAUSE_MILLISECONDS = 5000
+
+/** Runs until the signal aborts; never rejects. */
+export async function housekeep(parts: Housekeeping, signal: AbortSignal): Promise<void> {
+  const { state, listeners, sessions, onProblem } = parts
+  const stops = [
+    state.identity.onMaterial(() => {
+      try {
+        for (const listener of Object.values(listeners)) listener.update(state.identity.material())
+      } catch (error) {
+        onProblem(error)
+      }
+    }),
+    state.identity.trust.onApply(() => closeRefused(parts)),
+  ]
+  while (!signal.aborted) {
+    await timerSleep(PAUSE_MILLISECONDS, signal)
+    sessions.sweep()
+    if (trustNow(parts) === 'stale') closeAll(parts)
+  }
+  for (const stop of stops) stop()
+}
+
+/** Ends connections and sessions that the newest trust state no longer accepts (reference id RV-4). */
+function closeRefused({ state, pipeline, sessions, listeners }: Housekeeping): void {
+  const view = state.identity.trust.current()
+  if (view === null) return
+  sessions.endWhere((session) => sessionMustEnd(session, view, pipeline))
+  listeners.main.closeConnections((connection) => connectionProblem(connection, view, pipeline) !== null)
+  listeners.admin.closeConnections((connection) => connectionProblem(connection, view, pipeline) !== null)
+}
+
+/** Nobody is let through any more: neither are streams that were opened before. */
+function closeAll({ listeners }: Housekeeping): void {
+  listeners.main.closeConnections(() => true)
+  listeners.admin.closeConnections(() => true)
+}
