@@ -8,16 +8,17 @@ import {
   chainsToAnchor,
   checkSvidLeaf,
   openHeartbeat,
-  openTrustState,
+  openTrustAnchors,
   parseJoinString,
   parseTrustBundle,
   parseTrustMessage,
   readCertificate,
+  readSignedTrustAnchors,
   toSeconds,
   verifyToken,
   keySetOf,
 } from '@doorward/core'
-import type { OpenedTrustState, TrustState } from '@doorward/core'
+import type { JsonValue, TrustAnchors } from '@doorward/core'
 import { generateP256, importP256, sha256, systemClock } from '@doorward/sdk'
 import { RawClient } from '../fixtures/authority/raw-client.ts'
 import { publicUrl, removeFolders, startTestAuthority, trustDomain } from '../fixtures/authority/running.ts'
@@ -25,13 +26,16 @@ import type { TestAuthority } from '../fixtures/authority/running.ts'
 import {
   call,
   enrolled,
+  greeting,
   joined,
   joinToken,
+  openedState,
   ownToken,
   requestRenewal,
   requestToken,
   selfSigned,
   tokenFor,
+  trustStateFor,
   tryEnrol,
   workloadOf,
 } from '../fixtures/authority/workload.ts'
@@ -46,52 +50,54 @@ after(async () => {
   await removeFolders(authority.folders)
 })
 
-function open(message: string): OpenedTrustState {
-  const parsed = parseTrustMessage(message)
-  assert.ok(!('code' in parsed) && parsed.kind === 'trust-state')
-  const opened = openTrustState(parsed, {
-    rootFingerprint: authority.running.rootFingerprint,
-    trustDomain,
-    now: toSeconds(systemClock()),
-    importP256,
-    sha256,
-  })
-  assert.ok(!('code' in opened), JSON.stringify(opened))
-  return opened
-}
+const open = (line: string) => openedState(authority, line)
 
-async function hello(): Promise<TrustState> {
-  const client = await RawClient.open(authority.running.addresses.enrol, await selfSigned(await generateP256()))
-  const answer = await client.request('POST', '/v1/enrol', {
-    headers: { 'content-type': 'application/json' },
-    body: '{"hello":1}',
-  })
-  client.close()
-  return open(JSON.stringify(answer.json()['trust_state'])).state
-}
-
-function anchorsOf(state: TrustState) {
-  return state.anchors.map(({ certificate }) => {
+function anchorsOf({ anchors }: TrustAnchors) {
+  return anchors.map(({ certificate }) => {
     const read = readCertificate(certificate, { sha256 })
     assert.ok(!('problem' in read))
     return read
   })
 }
 
-test('the enrolment greeting brings a trust state under the pinned root, and its anchors issued the server certificate', async () => {
+test('the enrolment greeting brings anchors under the pinned root, and one of them issued the server certificate', async () => {
+  const answer = await greeting(authority)
+  const { rootFingerprint } = authority.running
+  const message = readSignedTrustAnchors(answer.json()['trust_anchors'] as JsonValue)
+  assert.ok(message !== null)
+  const check = { rootFingerprint, trustDomain, now: toSeconds(systemClock()), importP256, sha256 }
+  const anchors = openTrustAnchors(message, check)
+  assert.ok(!('code' in anchors), JSON.stringify(anchors))
   const client = await RawClient.open(authority.running.addresses.enrol, await selfSigned(await generateP256()))
-  const answer = await client.request('POST', '/v1/enrol', {
-    headers: { 'content-type': 'application/json' },
-    body: '{"hello":1}',
-  })
-  const { state } = open(JSON.stringify(answer.json()['trust_state']))
   const server = readCertificate(client.socket.getPeerX509Certificate()!.raw, { sha256 })
   client.close()
   assert.ok(!('problem' in server))
   assert.equal(checkSvidLeaf(server, trustDomain), null)
   assert.equal(server.spiffeId?.uri, 'spiffe://test.example/doorward/authority')
-  assert.ok(!('code' in chainsToAnchor(server, anchorsOf(state), toSeconds(systemClock()), importP256)))
-  assert.ok(state.issued.some(({ fingerprint }) => fingerprint === server.fingerprint))
+  assert.ok(!('code' in chainsToAnchor(server, anchorsOf(anchors), toSeconds(systemClock()), importP256)))
+})
+
+test('who only greets learns of no workload, role or certificate; who has joined gets the full state', async () => {
+  const id = 'spiffe://test.example/agent/unseen'
+  const workload = await joined(authority, id, ['secret-role'])
+  const answer = await greeting(authority)
+  assert.deepEqual(Object.keys(answer.json()), ['trust_anchors'])
+  const { payload } = answer.json()['trust_anchors'] as { payload: string }
+  const told = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Record<string, unknown>
+  assert.deepEqual(Object.keys(told).toSorted(), [
+    'anchors',
+    'delegation',
+    'epoch',
+    'expires_at',
+    'issued_at',
+    'sequence',
+    'trust_domain',
+    'v',
+  ])
+  const again = await tryEnrol(authority, { id, machineKey: workload.machineKey })
+  const { state } = open(JSON.stringify(again.answer.json()['trust_state']))
+  assert.deepEqual(state.workloads.find((entry) => entry.id === id)?.roles, ['secret-role'])
+  assert.ok(state.issued.some(({ fingerprint }) => fingerprint === enrolled(id, again).read.fingerprint))
 })
 
 test('a workload joins, gets a token bound to its certificate, and renews with a new key', async () => {
@@ -104,7 +110,7 @@ test('a workload joins, gets a token bound to its certificate, and renews with a
 
   const client = await RawClient.open(authority.running.addresses.main, workload)
   const token = await tokenFor(client)
-  const state = await hello()
+  const { state } = await trustStateFor(authority, workload)
   assert.deepEqual(state.workloads.find((entry) => entry.id === id)?.roles, ['reader'])
   const verdict = verifyToken(token, {
     expect: {

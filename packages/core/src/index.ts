@@ -158,6 +158,13 @@ export type {
   TrustStateCheck,
   TrustStateVersion,
 } from './identity/signed-trust-state.ts'
+export {
+  openTrustAnchors,
+  readSignedTrustAnchors,
+  signTrustAnchors,
+  trustAnchorsBytes,
+} from './identity/trust-anchors.ts'
+export type { SignedTrustAnchors, TrustAnchors, TrustAnchorsCheck } from './identity/trust-anchors.ts'
 export { openHeartbeat, signHeartbeat } from './identity/heartbeat.ts'
 export type { HeartbeatCheck, OpenedHeartbeat, SignedHeartbeat } from './identity/heartbeat.ts'
 export type { StatementRefusal } from './identity/signed-statement.ts'

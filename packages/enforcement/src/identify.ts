@@ -81,13 +81,41 @@ export async function identify(
   return { inbound, principal } as Identified
 }
 
+/**
+ * A caller whom the authority has recognised by a join token or by a bound machine key, proven over this connection.
+ * Its strength tells policy that it is good for enrolment and nothing else. The connection's certificate is the one over
+ * the key to be certified; what it must be like is judged where it is read, not here.
+ */
+export async function identifyEnrolment(
+  inbound: Inbound,
+  id: SpiffeId,
+  dependencies: IdentifyDependencies,
+): Promise<Identified | Denial> {
+  const { certificate } = inbound.connection
+  const view = dependencies.trust.current()
+  if (view === null) return deny('trust_stale', 'no trust state has been published yet')
+  if (certificate === null) return deny('certificate_missing', 'expected a self-signed certificate over the new key')
+  const leaf = { certificate, id }
+  const limited = await takeUser(partialCaller(leaf), dependencies)
+  if (limited !== null) return limited
+  const principal = principalOf(leaf, view, {
+    strength: 'mtls-enrolment',
+    tokenId: null,
+    expires: certificate.notAfter,
+  })
+  return { inbound, principal } as Identified
+}
+
+/** A certificate, and who holds its key. */
+type NamedCertificate = Pick<VerifiedLeaf, 'certificate' | 'id'>
+
 function verifiedLeaf(inbound: Inbound, view: TrustView, dependencies: IdentifyDependencies): VerifiedLeaf | Denial {
   const { connection } = inbound
   if (connection.resumed) return deny('session_resumed', 'the TLS session was resumed')
   return connection.standing.judge(connection.certificate, view, dependencies.trust.now(), dependencies.importP256)
 }
 
-function partialCaller(leaf: VerifiedLeaf): PartialCaller {
+function partialCaller(leaf: NamedCertificate): PartialCaller {
   return {
     id: leaf.id.uri,
     certificateFingerprint: leaf.certificate.fingerprint,
@@ -158,7 +186,7 @@ interface PrincipalCredential {
   readonly expires: EpochSeconds
 }
 
-function principalOf(leaf: VerifiedLeaf, view: TrustView, credential: PrincipalCredential): Principal {
+function principalOf(leaf: NamedCertificate, view: TrustView, credential: PrincipalCredential): Principal {
   return {
     subject: { kind: 'workload', id: leaf.id },
     presenter: leaf.id,

@@ -23,8 +23,8 @@ export interface Target {
 }
 
 export interface PoolTrust {
-  /** DER anchors of the state held now; empty refuses every connection. */
-  readonly anchors: () => readonly Uint8Array[]
+  /** DER anchors that the target may chain to now; none refuses every connection. */
+  readonly anchors: (target: Target) => readonly Uint8Array[]
   readonly judge: (
     server: PeerCertificate,
     target: Target,
@@ -117,7 +117,7 @@ export class ConnectionPool {
       host: target.host,
       port: target.port,
       svid,
-      anchors: this.#trust.anchors(),
+      anchors: this.#trust.anchors(target),
       judge: (certificate) => this.#trust.judge(certificate, target, 'connecting'),
     })
     this.#watch({ socket, server, target }, svid)

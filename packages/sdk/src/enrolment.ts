@@ -2,8 +2,9 @@
  * The enrolment exchange: two requests on one TLS connection whose server is proven between them.
  *
  * The handshake itself proves nothing yet: our certificate is self-signed over the new key, and the anchors are not
- * known. The first answer brings a trust state, which the pinned recovery root must have signed; its anchors must then
- * have issued the certificate of this very connection. Only after that anything of value is sent (reference id BS-4).
+ * known. The first answer brings the anchors, in a statement that leads back to the pinned recovery root; one of them
+ * must have issued the certificate of this very connection. Only after that anything of value is sent (reference id
+ * BS-4). The trust state, which names everybody, comes with the certificate.
  */
 
 import { Agent } from 'node:https'
@@ -14,11 +15,14 @@ import {
   DoorwardError,
   epochSeconds,
   newSerial,
+  openTrustAnchors,
   openTrustState,
   parseTrustMessage,
+  readSignedTrustAnchors,
   selfSignedForKey,
   toBase64url,
   toSeconds,
+  trustAnchorsBytes,
   trustMessageBytes,
   workloadId,
 } from '@doorward/core'
@@ -30,17 +34,18 @@ import type {
   PeerCertificate,
   SignedTrustState,
   SignKey,
+  StatementRefusal,
+  TrustAnchors,
   TrustDomain,
   TrustStateVersion,
 } from '@doorward/core'
-import { trustViewOf } from '@doorward/enforcement'
 import { exchange, exportKey, readJsonBody, withinAnswerTime } from './https-exchange.ts'
 import { tlsOptions, untilJudged } from './mutual-tls.ts'
 import { randomBytes, sha256 } from './platform/hash.ts'
 import { importP256 } from './platform/p256.ts'
 import type { P256KeyPair } from './platform/p256.ts'
 import { readRefusal, refusalError } from './refusal.ts'
-import { serverProblem } from './server-identity.ts'
+import { anchorsAlone, serverProblem } from './server-identity.ts'
 
 export interface EnrolmentPin {
   readonly trustDomain: TrustDomain
@@ -65,7 +70,8 @@ export interface ProvenTrust {
 }
 
 export interface Enrolment {
-  readonly trust: ProvenTrust
+  /** By which the server was proven. */
+  readonly anchors: TrustAnchors
   /** Sends the second message on the proven connection. Throws `join_refused` or another refusal code. */
   submit(machine: MachineKey, body: (proof: MachineProof) => JsonObject): Promise<JsonObject>
   close(): void
@@ -87,21 +93,23 @@ const HELLO = '{"hello":1}'
 
 /**
  * Connects and proves the server. Throws `server_unreachable`, `connection_timeout`, `connection_lost`, `authority_not_pinned`
- * (the trust state is not signed under the pinned root, or this server is not its authority), or a `trust_state_*` code.
+ * (the anchors are not signed under the pinned root, or this server is not their authority), `trust_message_malformed`, or a
+ * `delegation_*` or `trust_anchors_*` code.
  */
 export async function openEnrolment(options: EnrolmentOptions): Promise<Enrolment> {
   const { socket, server } = await dial(options)
   try {
     const agent = agentOver(socket)
     const url = new URL(`https://${options.address}/v1/enrol`)
-    const hello = await post(agent, url, HELLO)
-    const trust = openProvenTrust(hello['trust_state'], options.pin, options.clock)
-    proveServer(server, trust.opened, options)
+    const hello = await post(agent, url, HELLO, trustAnchorsBytes + 1024)
+    const anchors = openAnchors(hello['trust_anchors'], options)
+    proveServer(server, anchors, options)
     return {
-      trust,
+      anchors,
       submit: async (machine, body) => {
         const proof = await machine.signKey.sign(exportKey(socket, enrolExporter))
-        return post(agent, url, JSON.stringify(body({ machine_key: machine.jwk, machine_proof: toBase64url(proof) })))
+        const message = JSON.stringify(body({ machine_key: machine.jwk, machine_proof: toBase64url(proof) }))
+        return post(agent, url, message, trustMessageBytes + 65_536)
       },
       close: () => socket.destroy(),
     }
@@ -118,26 +126,31 @@ export function openProvenTrust(value: JsonObject[string] | undefined, pin: Enro
     throw new DoorwardError('trust_message_malformed', 'the authority sent something other than a trust state')
   }
   const opened = openTrustState(message, { ...pin, now: toSeconds(clock()), importP256, sha256 })
-  if (!('code' in opened)) return { opened, message }
-  const pinned = opened.code !== 'delegation_root'
-  throw new DoorwardError(
-    pinned ? opened.code : 'authority_not_pinned',
-    'the trust state of the authority is not accepted',
-    {
-      expected: `one signed under the recovery root ${pin.rootFingerprint}`,
-      got: opened.message,
-    },
+  if ('code' in opened) throw notAccepted(opened, pin)
+  return { opened, message }
+}
+
+function openAnchors(value: JsonObject[string] | undefined, { pin, clock }: EnrolmentOptions): TrustAnchors {
+  const message = readSignedTrustAnchors(value)
+  if (message === null)
+    throw new DoorwardError('trust_message_malformed', 'the authority sent something other than its trust anchors')
+  const opened = openTrustAnchors(message, { ...pin, now: toSeconds(clock()), importP256, sha256 })
+  if ('code' in opened) throw notAccepted(opened, pin)
+  return opened
+}
+
+function notAccepted({ code, message }: StatementRefusal, { rootFingerprint }: EnrolmentPin): DoorwardError {
+  return new DoorwardError(
+    code === 'delegation_root' ? 'authority_not_pinned' : code,
+    'the trust that the authority asks for is not accepted',
+    { expected: `a statement signed under the recovery root ${rootFingerprint}`, got: message },
   )
 }
 
-function proveServer(
-  server: PeerCertificate,
-  opened: OpenedTrustState,
-  { pin, clock, address }: EnrolmentOptions,
-): void {
+function proveServer(server: PeerCertificate, anchors: TrustAnchors, { pin, clock, address }: EnrolmentOptions): void {
   const problem = serverProblem(server, {
     expected: workloadId(pin.trustDomain, 'doorward', 'authority'),
-    view: trustViewOf(opened.state, 0, { sha256, importP256 }),
+    trust: anchorsAlone(anchors, sha256),
     now: toSeconds(clock()),
     importP256,
     mirror: 'skip',
@@ -191,13 +204,13 @@ function agentOver(socket: TLSSocket): Agent {
   return agent
 }
 
-async function post(agent: Agent, url: URL, body: string): Promise<JsonObject> {
+async function post(agent: Agent, url: URL, body: string, limitBytes: number): Promise<JsonObject> {
   const response = await exchange(agent, url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'application/json' },
     body,
     signal: withinAnswerTime(),
   })
-  if (response.status === 200) return readJsonBody(response, trustMessageBytes + 65_536)
+  if (response.status === 200) return readJsonBody(response, limitBytes)
   throw refusalError(await readRefusal(response), url.host)
 }

@@ -19,7 +19,7 @@ import { systemRuntime } from './runtime.ts'
 import type { Runtime } from './runtime.ts'
 import type { Sealer } from './sealer.ts'
 import { serverProblem } from './server-identity.ts'
-import type { ServerProblem } from './server-identity.ts'
+import type { ServerProblem, ServerTrust } from './server-identity.ts'
 import { signedFetch } from './signed-fetch.ts'
 import type { SignedFetch } from './signed-fetch.ts'
 import { exchange, withinAnswerTime } from './https-exchange.ts'
@@ -121,7 +121,8 @@ function assemble(folder: IdentityFolder, description: IdentityDescription, opti
     runtime,
     refresh: () => fresherTrust(store, following, client, runtime),
   })
-  const pool = new ConnectionPool({ anchors: () => anchorsOf(store), judge }, runtime.wall)
+  const anchors = ({ expected }: Target) => anchorsOf(trustFor(expected, store, authorityId))
+  const pool = new ConnectionPool({ anchors, judge }, runtime.wall)
   const tokens = new TokenSource({
     post: (svid, form) => postToken(pool, { authorityId, authorityUrl, svid, form }),
     monotonic: runtime.monotonic,
@@ -173,7 +174,7 @@ function identityOf(description: IdentityDescription, parts: Parts): Identity {
     },
     material: () => {
       const { chain, privateKey } = credentials.current()
-      const anchors = anchorsOf(store)
+      const anchors = anchorsOf(store.view())
       if (anchors.length > 0) return { chain, privateKey, anchors }
       throw new DoorwardError('trust_state_missing', 'there is no current trust state yet', {
         next: 'wait until the authority can be reached',
@@ -205,8 +206,13 @@ async function prepare(
     })
 }
 
-function anchorsOf(store: TrustStore): readonly Uint8Array[] {
-  return (store.view()?.anchors ?? []).map(({ der }) => der)
+function anchorsOf(trust: ServerTrust | null): readonly Uint8Array[] {
+  return (trust?.anchors ?? []).map(({ der }) => der)
+}
+
+/** The authority brings the trust state, so it is the one server that may be known by newer anchors alone. */
+function trustFor(expected: SpiffeId, store: TrustStore, authorityId: SpiffeId): ServerTrust | null {
+  return expected.uri === authorityId.uri ? store.authorityTrust() : store.view()
 }
 
 interface JudgeParts {
@@ -225,12 +231,12 @@ type ServerJudge = (
 
 function serverJudge({ store, authorityId, runtime, refresh }: JudgeParts): ServerJudge {
   const once = (server: PeerCertificate, target: Target, mirror: 'require' | 'skip') => {
-    const view = store.view()
-    if (view === null)
+    const trust = trustFor(target.expected, store, authorityId)
+    if (trust === null)
       return { code: 'trust_state_missing', message: 'there is no current trust state to judge the server by' }
     return serverProblem(server, {
       expected: target.expected,
-      view,
+      trust,
       now: toSeconds(runtime.wall()),
       importP256,
       mirror,
@@ -278,7 +284,7 @@ function postToken(pool: ConnectionPool, { authorityId, authorityUrl, svid, form
   return exchange(pool.agent(target, svid), url, { method: 'POST', headers, body: form, signal: withinAnswerTime() })
 }
 
-/** The greeting of the enrolment exchange, for its trust state alone: the recovery root proves it, not the anchors at hand. */
+/** The greeting of the enrolment exchange, for its anchors alone: the recovery root proves them, not the anchors at hand. */
 async function greet(description: IdentityDescription, store: TrustStore, runtime: Runtime): Promise<void> {
   const { trustDomain, rootFingerprint, addresses } = description
   const version = store.version()
@@ -290,10 +296,5 @@ async function greet(description: IdentityDescription, store: TrustStore, runtim
     clock: runtime.wall,
   })
   enrolment.close()
-  const result = await store.accept(enrolment.trust.message)
-  if ('code' in result)
-    throw new DoorwardError(result.code, 'the trust state is not accepted', {
-      where: addresses.enrol,
-      got: result.message,
-    })
+  store.useAnchors(enrolment.anchors)
 }

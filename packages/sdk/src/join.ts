@@ -1,7 +1,15 @@
 /** Becoming a workload: by a join string the first time, by the machine key after every certificate has lapsed. */
 
-import { DoorwardError, isDoorwardError, parseJoinString, parseSpiffeId } from '@doorward/core'
-import type { Clock, JoinString, JsonObject, OpenedTrustState, SpiffeId, TrustDomain } from '@doorward/core'
+import { compareStates, DoorwardError, isDoorwardError, parseJoinString, parseSpiffeId } from '@doorward/core'
+import type {
+  Clock,
+  JoinString,
+  JsonObject,
+  OpenedTrustState,
+  SpiffeId,
+  TrustAnchors,
+  TrustDomain,
+} from '@doorward/core'
 import { trustViewOf } from '@doorward/enforcement'
 import { openEnrolment, openProvenTrust } from './enrolment.ts'
 import type { Enrolment, EnrolmentPin, ProvenTrust } from './enrolment.ts'
@@ -138,17 +146,23 @@ async function enrol(what: EnrolWith, body: (proof: JsonObject) => JsonObject): 
     const answer = await enrolment.submit(what.machine, (proof) =>
       body({ ...proof, machine_key: { ...proof.machine_key } }),
     )
-    return admissionOf(answer, enrolment, what, key)
+    return admissionOf(answer, { enrolment, what, pin, key })
   } finally {
     enrolment.close()
   }
 }
 
-function admissionOf(answer: JsonObject, enrolment: Enrolment, what: EnrolWith, key: P256KeyPair): Admission {
+interface Admitting {
+  readonly enrolment: Enrolment
+  readonly what: EnrolWith
+  readonly pin: EnrolmentPin
+  readonly key: P256KeyPair
+}
+
+function admissionOf(answer: JsonObject, { enrolment, what, pin, key }: Admitting): Admission {
   const { id, certificate, trust_state, authority_url } = answer
-  const { trustDomain, rootFingerprint } = what.pin
-  const pin = { trustDomain, rootFingerprint, current: enrolment.trust.opened }
-  const trust = trust_state === undefined ? enrolment.trust : openProvenTrust(trust_state, pin, what.clock)
+  const trust = openProvenTrust(trust_state, pin, what.clock)
+  refuseOlder(trust.opened, enrolment.anchors)
   const named = typeof id === 'string' ? parseSpiffeId(id).uri : null
   const expectedId = what.expectedId ?? named
   if (named !== expectedId) {
@@ -159,7 +173,7 @@ function admissionOf(answer: JsonObject, enrolment: Enrolment, what: EnrolWith, 
   }
   const svid = acceptIssued(certificate, {
     key,
-    trustDomain,
+    trustDomain: pin.trustDomain,
     expectedId,
     view: viewOf(trust.opened),
     clock: what.clock,
@@ -169,6 +183,14 @@ function admissionOf(answer: JsonObject, enrolment: Enrolment, what: EnrolWith, 
     trust,
     authorityUrl: typeof authority_url === 'string' && URL.canParse(authority_url) ? authority_url : null,
   }
+}
+
+function refuseOlder(opened: OpenedTrustState, anchors: TrustAnchors): void {
+  if (compareStates(opened, anchors) !== 'older' && opened.epoch >= anchors.epoch) return
+  throw new DoorwardError('trust_state_rollback', 'the trust state is older than the anchors that came before it', {
+    expected: `at least (${anchors.delegation}, ${anchors.sequence}) of epoch ${anchors.epoch}`,
+    got: `(${opened.delegation}, ${opened.sequence}) of epoch ${opened.epoch}`,
+  })
 }
 
 function viewOf(opened: OpenedTrustState): ReturnType<typeof trustViewOf> {

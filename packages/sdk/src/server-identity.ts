@@ -1,7 +1,7 @@
 /** Whether the other end of a connection is the server that was asked for. Pure; the mirror of what a gateway asks of a client. */
 
-import { backdatingSeconds, chainsToAnchor, checkSvidLeaf } from '@doorward/core'
-import type { EpochSeconds, ImportP256, PeerCertificate, SpiffeId } from '@doorward/core'
+import { backdatingSeconds, chainsToAnchor, checkSvidLeaf, readCertificate } from '@doorward/core'
+import type { EpochSeconds, ImportP256, PeerCertificate, Sha256, SpiffeId, TrustAnchors } from '@doorward/core'
 import type { TrustView } from '@doorward/enforcement'
 
 export interface ServerProblem {
@@ -10,20 +10,44 @@ export interface ServerProblem {
   readonly message: string
 }
 
+/** What of a trust state a server is judged by. */
+export type ServerTrust = Pick<
+  TrustView,
+  'anchors' | 'issued' | 'deniedIdentities' | 'deniedSerials' | 'deniedAuthorities'
+>
+
 export interface ServerCheck {
   readonly expected: SpiffeId
-  readonly view: TrustView
+  readonly trust: ServerTrust
   readonly now: EpochSeconds
   readonly importP256: ImportP256
   /** `skip` where the state at hand may be older than the certificate: towards the authority that brings the next one. */
   readonly mirror: 'require' | 'skip'
 }
 
+/** Trust by anchors, with the denials that are known beside them; the issuance mirror is empty. */
+export function anchorsAlone(
+  { anchors }: Pick<TrustAnchors, 'anchors'>,
+  sha256: Sha256,
+  known?: ServerTrust | null,
+): ServerTrust {
+  return {
+    anchors: anchors.flatMap(({ certificate }) => {
+      const anchor = readCertificate(certificate, { sha256 })
+      return 'problem' in anchor ? [] : [anchor]
+    }),
+    issued: new Map(),
+    deniedIdentities: known?.deniedIdentities ?? new Map<string, number>(),
+    deniedSerials: known?.deniedSerials ?? new Set<string>(),
+    deniedAuthorities: known?.deniedAuthorities ?? new Set<string>(),
+  }
+}
+
 /** Null when the certificate is the expected server's: profile, chain, validity, SPIFFE ID, denials, issuance mirror. */
 export function serverProblem(certificate: PeerCertificate, check: ServerCheck): ServerProblem | null {
   const profile = checkSvidLeaf(certificate, check.expected.trustDomain)
   if (profile !== null) return problem('server_profile', `not an SVID: ${profile.code}, ${profile.message}`)
-  const anchor = chainsToAnchor(certificate, check.view.anchors, check.now, check.importP256)
+  const anchor = chainsToAnchor(certificate, check.trust.anchors, check.now, check.importP256)
   if ('code' in anchor) {
     const expired = anchor.code === 'certificate_expired' || anchor.code === 'certificate_not_yet_valid'
     return problem(expired ? 'server_expired' : 'server_untrusted', `${anchor.code}: ${anchor.message}`)
@@ -40,21 +64,21 @@ export function serverProblem(certificate: PeerCertificate, check: ServerCheck):
 function denied(
   certificate: PeerCertificate,
   anchorKeyId: string,
-  { view, expected }: ServerCheck,
+  { trust, expected }: ServerCheck,
 ): ServerProblem | null {
-  if (view.deniedSerials.has(certificate.serial))
+  if (trust.deniedSerials.has(certificate.serial))
     return problem('server_revoked', `serial ${certificate.serial} is denied`)
-  if (view.deniedAuthorities.has(anchorKeyId))
+  if (trust.deniedAuthorities.has(anchorKeyId))
     return problem('server_revoked', `signing authority ${anchorKeyId} is denied`)
-  const before = view.deniedIdentities.get(expected.uri)
+  const before = trust.deniedIdentities.get(expected.uri)
   if (before !== undefined && certificate.notBefore + backdatingSeconds < before) {
     return problem('server_revoked', `certificates of ${expected.uri} issued before ${before} are denied`)
   }
   return null
 }
 
-function mirrored({ fingerprint }: PeerCertificate, { view, expected, mirror }: ServerCheck): ServerProblem | null {
-  if (mirror === 'skip' || view.issued.get(fingerprint)?.id === expected.uri) return null
+function mirrored({ fingerprint }: PeerCertificate, { trust, expected, mirror }: ServerCheck): ServerProblem | null {
+  if (mirror === 'skip' || trust.issued.get(fingerprint)?.id === expected.uri) return null
   return problem('server_not_issued', `fingerprint ${fingerprint} is not in the issuance mirror`)
 }
 

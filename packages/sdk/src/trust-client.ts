@@ -18,7 +18,7 @@ export interface TrustClientOptions {
   readonly authorityId: SpiffeId
   readonly runtime: Runtime
   readonly onProblem: (error: unknown) => void
-  /** Brings a current state past anchors that are too old to connect with: the enrolment greeting. */
+  /** Brings the authority's current anchors when those at hand are too old to connect with: the enrolment greeting. */
   readonly rescue: () => Promise<void>
 }
 
@@ -68,6 +68,7 @@ export class TrustClient {
     } catch (error) {
       if (!isDoorwardError(error, 'server_untrusted')) throw error
       await this.#options.rescue()
+      await this.refresh(signal)
     }
   }
 

@@ -5,13 +5,14 @@
  * does not, because a restart must not make an old state look freshly confirmed.
  */
 
-import { DoorwardError, openHeartbeat, openTrustState, toSeconds } from '@doorward/core'
+import { compareStates, DoorwardError, openHeartbeat, openTrustState, toSeconds } from '@doorward/core'
 import type {
   EpochSeconds,
   OpenedTrustState,
   SignedHeartbeat,
   SignedTrustState,
   StatementRefusal,
+  TrustAnchors,
   TrustStateVersion,
 } from '@doorward/core'
 import { trustViewOf } from '@doorward/enforcement'
@@ -20,6 +21,8 @@ import type { IdentityDescription, IdentityFolder } from './identity-folder.ts'
 import { sha256 } from './platform/hash.ts'
 import { importP256 } from './platform/p256.ts'
 import type { Runtime } from './runtime.ts'
+import { anchorsAlone } from './server-identity.ts'
+import type { ServerTrust } from './server-identity.ts'
 
 export interface TrustStoreOptions {
   readonly description: Pick<IdentityDescription, 'trustDomain' | 'rootFingerprint'>
@@ -39,6 +42,7 @@ export class TrustStore {
   #opened: OpenedTrustState | null = null
   #newest: TrustStateVersion | null = null
   #view: TrustView | null = null
+  #anchors: TrustAnchors | null = null
   #lastBeat: EpochSeconds | undefined
   #writing: Promise<void> = Promise.resolve()
 
@@ -60,6 +64,20 @@ export class TrustStore {
   view(): TrustView | null {
     const expires = this.#view?.state.expiresAt
     return expires !== undefined && this.#seconds() < expires ? this.#view : null
+  }
+
+  /** Takes anchors that are newer than the state held, verified against `version`. Only the authority is known by them. */
+  useAnchors(anchors: TrustAnchors): void {
+    this.#anchors = anchors
+  }
+
+  /** What the authority's own certificate is judged by: newer anchors where the state held is too old; null when there is nothing. */
+  authorityTrust(): ServerTrust | null {
+    const view = this.view()
+    const anchors = this.#anchors
+    if (anchors === null || this.#seconds() >= anchors.expiresAt) return view
+    if (view !== null && compareStates(anchors, view.state) !== 'newer') return view
+    return anchorsAlone(anchors, sha256, this.#view)
   }
 
   /** The newest version ever seen. */

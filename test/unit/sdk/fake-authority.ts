@@ -22,13 +22,22 @@ import {
   Secret,
   signDelegation,
   signHeartbeat,
+  signTrustAnchors,
   signTrustState,
   spkiOfP256Jwk,
   svidTemplate,
   toBase64,
   trustStateDigest,
 } from '@doorward/core'
-import type { P256Jwk, PeerCertificate, SignedDelegation, SignedTrustState, SpiffeId, TrustState } from '@doorward/core'
+import type {
+  P256Jwk,
+  PeerCertificate,
+  SignedDelegation,
+  SignedTrustAnchors,
+  SignedTrustState,
+  SpiffeId,
+  TrustState,
+} from '@doorward/core'
 import { generateP256, importP256, randomBytes, sha256 } from '@doorward/sdk'
 import type { P256KeyPair } from '@doorward/sdk'
 import { newLeaf, now, pemOf, TrustFixture } from '../../fixtures/trust-fixture.ts'
@@ -60,6 +69,8 @@ export class FakeAuthority {
   failWith: number | null = null
   /** Code of the 401 with which the next call under a token is refused, once. */
   refuseOnce: string | null = null
+  /** Told to whoever greets, instead of the anchors of now. */
+  greeting: Promise<SignedTrustAnchors> | null = null
   readonly #root: P256KeyPair
   readonly #stateKey: P256KeyPair
   readonly #delegation: SignedDelegation
@@ -132,6 +143,10 @@ export class FakeAuthority {
 
   signed(state: TrustState = this.state()): Promise<SignedTrustState> {
     return signTrustState(state, this.#delegation, { signKey: this.#stateKey.signKey, sha256 })
+  }
+
+  signedAnchors(state: TrustState = this.state()): Promise<SignedTrustAnchors> {
+    return signTrustAnchors(state, this.#delegation, { signKey: this.#stateKey.signKey, sha256 })
   }
 
   /** Applies what has changed and sends it to every follower. */
@@ -245,7 +260,7 @@ export class FakeAuthority {
       machine_key: P256Jwk
       machine_proof: string
     }
-    if (message.hello === 1) return reply(200, { trust_state: await this.signed() })
+    if (message.hello === 1) return reply(200, { trust_anchors: await (this.greeting ?? this.signedAnchors()) })
     const exported = (request.socket as TLSSocket).exportKeyingMaterial(32, 'EXPORTER-doorward-enrol', Buffer.alloc(0))
     const proven =
       importP256(message.machine_key)?.verify(exported, fromBase64url(message.machine_proof) as Uint8Array) === true

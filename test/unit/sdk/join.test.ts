@@ -89,6 +89,27 @@ test('another workload of the domain is not the authority', async () => {
   })
 })
 
+test('a server whose anchors are signed by another key than the delegated one gets the greeting and nothing more', async () => {
+  const server = await authority()
+  const stranger = await authority()
+  const { signature } = await stranger.signedAnchors(server.state())
+  server.greeting = Promise.resolve({ ...(await server.signedAnchors()), signature })
+  const attempt = join({ joinString: server.joinString(), folder: path(root, 'anchors'), sealer })
+  await assert.rejects(attempt, { code: 'trust_anchors_signature' })
+  assert.deepEqual(
+    server.asked.map(({ body }) => body),
+    ['{"hello":1}'],
+  )
+})
+
+test('a trust state older than the anchors that came before it is refused', async () => {
+  const server = await authority()
+  server.greeting = server.signedAnchors({ ...server.state(), sequence: 1000 })
+  const folder = path(root, 'older')
+  await assert.rejects(join({ joinString: server.joinString(), folder, sealer }), { code: 'trust_state_rollback' })
+  await assert.rejects(openIdentity({ folder, sealer }), { code: 'identity_missing' })
+})
+
 test('a token works once', async () => {
   const server = await authority()
   await join({ joinString: server.joinString(), folder: path(root, 'once'), sealer })

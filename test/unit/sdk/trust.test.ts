@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join as path } from 'node:path'
 import { after, before, test } from 'node:test'
+import { isDoorwardError } from '@doorward/core'
 import type { SignedTrustState } from '@doorward/core'
 import { join, openIdentity } from '@doorward/sdk'
 import type { Identity } from '@doorward/sdk'
@@ -27,7 +28,7 @@ after(async () => {
 interface Stage {
   readonly authority: FakeAuthority
   readonly folder: string
-  readonly open: () => Promise<Identity>
+  readonly open: (onProblem?: (error: unknown) => void) => Promise<Identity>
 }
 
 async function stage(name: string): Promise<Stage> {
@@ -35,8 +36,8 @@ async function stage(name: string): Promise<Stage> {
   closing.push(() => authority.close())
   const folder = path(root, name)
   await join({ joinString: authority.joinString(), folder, sealer })
-  const open = async () => {
-    const identity = await openIdentity({ folder, sealer })
+  const open = async (onProblem: (error: unknown) => void = () => undefined) => {
+    const identity = await openIdentity({ folder, sealer, onProblem })
     closing.push(() => identity.close())
     return identity
   }
@@ -169,4 +170,46 @@ test('when an anchor is withdrawn, its servers are cut off, its successor is tru
   assert.equal(identity.credentials.current().certificate.authorityKeyId, next.keyId)
   await assert.rejects(reach(old, 'old'), { code: 'server_untrusted' })
   assert.equal(await reach(await server(await renewed, fixture.anchorsPem), 'new'), 204)
+})
+
+test('anchors that were never heard of come by the greeting, the state then over the own certificate', async () => {
+  const { authority, open } = await stage('rescue')
+  const next = await newAnchor(authority.fixture.trustDomain)
+  await authority.rotate(next, [authority.fixture.anchor])
+  const identity = await open()
+  const greeted = authority.paths('enrol').length
+  await identity.prepare()
+  assert.equal(authority.paths('enrol').length, greeted + 1)
+  assert.ok(authority.paths().includes('GET /v1/trust-state'))
+  assert.equal(identity.trustStore.view()?.anchors.length, 2)
+})
+
+test('anchors from the greeting are good for the authority alone', async () => {
+  const { authority, open } = await stage('alone')
+  const next = await newAnchor(authority.fixture.trustDomain)
+  await authority.rotate(next, [authority.fixture.anchor])
+  const gateway = await newLeaf(next, authority.fixture.id('doorward', 'gateway', 'new'))
+  authority.failWith = 503
+  const identity = await open()
+  await identity.prepare()
+  assert.ok(authority.paths('enrol').length > 0 && identity.trustStore.authorityTrust()?.anchors.length === 2)
+  const token = await authority.fixture.token(gateway, authority.mainUrl)
+  const call = identity.call(await server(gateway, authority.fixture.anchorsPem), {
+    audience: null,
+    headers: { authorization: `Bearer ${token}` },
+    expectedId: gateway.id,
+  })
+  await assert.rejects(call, { code: 'server_untrusted' })
+})
+
+test('a greeting with older anchors than the state held is refused', async () => {
+  const { authority, open } = await stage('old-anchors')
+  authority.greeting = authority.signedAnchors({ ...authority.state(), sequence: 1 })
+  const next = await newAnchor(authority.fixture.trustDomain)
+  await authority.rotate(next, [authority.fixture.anchor])
+  const problems: unknown[] = []
+  const identity = await open((error) => problems.push(error))
+  await identity.prepare()
+  assert.ok(problems.some((error) => isDoorwardError(error, 'trust_anchors_rollback')))
+  assert.equal(identity.trustStore.authorityTrust()?.anchors.length, 1)
 })

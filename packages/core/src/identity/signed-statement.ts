@@ -7,11 +7,12 @@
 import { concat, fromBase64url, toBase64url, utf8 } from '../bytes.ts'
 import type { SignKey, VerifyKey } from '../primitives.ts'
 
-export type StatementKind = 'delegation' | 'trust-state' | 'heartbeat'
+export type StatementKind = 'delegation' | 'trust-state' | 'trust-anchors' | 'heartbeat'
 
 const PREFIX: Readonly<Record<StatementKind, Uint8Array>> = {
   delegation: utf8('doorward delegation v1\n'),
   'trust-state': utf8('doorward trust-state v1\n'),
+  'trust-anchors': utf8('doorward trust-anchors v1\n'),
   heartbeat: utf8('doorward heartbeat v1\n'),
 }
 

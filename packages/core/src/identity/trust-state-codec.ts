@@ -46,12 +46,7 @@ export function encodeTrustState(state: TrustState): Uint8Array {
   const { denied } = state
   const document = {
     v: statementVersion,
-    trust_domain: state.trustDomain,
-    delegation: state.delegation,
-    sequence: state.sequence,
-    issued_at: state.issuedAt,
-    expires_at: state.expiresAt,
-    epoch: state.epoch,
+    ...stateHeader(state),
     anchors: state.anchors.map((one) => ({
       key_id: one.keyId,
       state: one.state,
@@ -85,7 +80,13 @@ export function decodeTrustState(payload: Uint8Array, sha256: Sha256): TrustStat
 
 type Header = Pick<TrustState, 'trustDomain' | 'delegation' | 'sequence' | 'issuedAt' | 'expiresAt' | 'epoch'>
 
-function readHeader(document: JsonObject): Header | null {
+/** The members that name a state, as every statement about it has them. */
+export function stateHeader({ trustDomain, delegation, sequence, issuedAt, expiresAt, epoch }: Header): JsonObject {
+  return { trust_domain: trustDomain, delegation, sequence, issued_at: issuedAt, expires_at: expiresAt, epoch }
+}
+
+/** Reads what `stateHeader` wrote; null when a member is missing or of another type. */
+export function readHeader(document: JsonObject): Header | null {
   const { trust_domain, delegation, sequence, issued_at, expires_at, epoch } = document as Members
   if (!isText(trust_domain, 255) || !isCount(delegation) || !isCount(sequence) || !isCount(epoch)) return null
   if (!isSeconds(issued_at) || !isSeconds(expires_at) || issued_at >= expires_at) return null
@@ -94,18 +95,27 @@ function readHeader(document: JsonObject): Header | null {
 
 function readLists(document: JsonObject, header: Header, sha256: Sha256): TrustState | null {
   const domain = header.trustDomain
-  const anchors = readList(document['anchors'], trustStateLimits.anchors, (item) => readAnchor(item, domain, sha256))
+  const anchors = readAnchors(document['anchors'], domain, sha256)
   const tokenKeys = readList(document['token_keys'], trustStateLimits.tokenKeys, readTokenKey)
   const workloads = readList(document['workloads'], trustStateLimits.workloads, (item) => readWorkload(item, domain))
   const issued = readList(document['issued'], trustStateLimits.issued, (item) => readIssued(item, domain))
   const denied = readDenials(document['denied'], domain)
   if (anchors === null || tokenKeys === null || workloads === null || issued === null || denied === null) return null
   const unambiguous =
-    distinct(anchors, ({ keyId }) => keyId) &&
     distinct(tokenKeys, ({ kid }) => kid) &&
     distinct(workloads, ({ id }) => id) &&
     distinct(issued, ({ fingerprint }) => fingerprint)
   return unambiguous ? { ...header, anchors, tokenKeys, workloads, issued, denied } : null
+}
+
+/** A list of anchors of the trust domain with distinct key ids, or null when one of them is none. */
+export function readAnchors(
+  value: JsonValue | undefined,
+  trustDomain: string,
+  sha256: Sha256,
+): readonly TrustAnchor[] | null {
+  const anchors = readList(value, trustStateLimits.anchors, (item) => readAnchor(item, trustDomain, sha256))
+  return anchors !== null && distinct(anchors, ({ keyId }) => keyId) ? anchors : null
 }
 
 function readAnchor(value: JsonValue, trustDomain: string, sha256: Sha256): TrustAnchor | null {

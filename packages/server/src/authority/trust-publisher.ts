@@ -5,6 +5,7 @@ import {
   epochMillis,
   fromBase64url,
   signHeartbeat,
+  signTrustAnchors,
   signTrustState,
   toSeconds,
   trustStateDigest,
@@ -22,6 +23,8 @@ export interface PublishedState {
   readonly digest: string
   /** JSON of the signed state. */
   readonly text: string
+  /** JSON of the signed statement of its anchors alone, for those who are not workloads yet. */
+  readonly anchorsText: string
 }
 
 export interface PublisherOptions {
@@ -172,9 +175,12 @@ export class TrustPublisher {
       sequence,
       now,
     })
-    const message = await signTrustState(state, signed, { signKey: key, sha256: context.sha256 })
+    const tools = { signKey: key, sha256: context.sha256 }
+    const message = await signTrustState(state, signed, tools)
+    const anchors = await signTrustAnchors(state, signed, tools)
     const payload = fromBase64url(message.payload)
     if (payload === null) throw new DoorwardError('trust_state_invalid', 'the signed trust state does not decode')
-    return { state, digest: trustStateDigest(payload, context.sha256), text: JSON.stringify(message) }
+    const digest = trustStateDigest(payload, context.sha256)
+    return { state, digest, text: JSON.stringify(message), anchorsText: JSON.stringify(anchors) }
   }
 }
