@@ -23,7 +23,7 @@ export function readYaml(text: string): YamlText {
     strict: true,
     version: '1.2',
     merge: false,
-    logLevel: 'silent',
+    logLevel: 'error',
   } as const
   const document: Document<ParsedNode, true> | Document = parseDocument(text, options)
   const problems = [...document.errors, ...document.warnings].map(syntaxProblem)
