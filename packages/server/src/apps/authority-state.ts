@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DoorwardError, jwkThumbprint } from '@doorward/core'
 import type { Clock, RandomBytes, Sha256, TrustDomain } from '@doorward/core'
-import { fileCheckpointStore, importEd25519, openRecord } from '@doorward/enforcement'
+import { fileCheckpointStore, openRecord } from '@doorward/enforcement'
 import type { FileRecord, LogKey } from '@doorward/enforcement'
 import { nowSeconds } from '../authority/context.ts'
 import type { Custody } from '../authority/ports.ts'
@@ -13,11 +13,11 @@ import { createRecoveryRoot, readRecoveryRoot } from '../secrets/recovery-root.t
 import type { RecoveryRoot } from '../secrets/recovery-root.ts'
 import { aesGcmSealer } from '../secrets/sealer.ts'
 import { asP256 } from '../secrets/signing-key.ts'
-import type { SigningKey } from '../secrets/signing-key.ts'
 import { openStateFolder } from '../secrets/state-folder.ts'
 import type { StateFolder } from '../secrets/state-folder.ts'
 import { openAuthorityStore } from '../storage/sqlite/authority-store.ts'
 import type { SqliteAuthorityStore } from '../storage/sqlite/authority-store.ts'
+import { openLogKey } from './log-key.ts'
 
 export interface StatePlaces {
   readonly trustDomain: TrustDomain
@@ -51,8 +51,6 @@ export interface AuthorityState {
   readonly rootFingerprint: string
 }
 
-const LOG_KEY = 'log'
-
 /** Opens or founds the state; what was opened is given to `stack`. Throws the codes of state folder, key file, custody, store and record. */
 export async function openAuthorityState(
   places: StatePlaces,
@@ -73,7 +71,7 @@ export async function openAuthorityState(
   const store = openAuthorityStore(join(stateDir, 'authority.db'), { create: !folder.founded })
   stack.defer(() => store.close())
   const founded = await openDomain({ places, tools, store, folder })
-  const logKey = await openLogKey(keys, folder)
+  const logKey = await openLogKey(keys, folder.founded)
   const record = await openLog(places, tools, logKey)
   stack.defer(() => record.close())
   return { folder, store, custody: p256Custody(keys), record, logKey, ...founded }
@@ -105,21 +103,6 @@ async function openDomain({
   }
   if (held.trustDomain !== trustDomain) throw damaged(places, `the store is of ${held.trustDomain}`)
   return { root, rootFile, rootFingerprint: jwkThumbprint(held.root, tools.sha256) }
-}
-
-async function openLogKey(keys: KeyCustody, folder: StateFolder): Promise<LogKey> {
-  const key = folder.founded
-    ? await keys.need(LOG_KEY, 'ed25519')
-    : ((await keys.open(LOG_KEY, 'ed25519')) ?? (await keys.create(LOG_KEY, 'ed25519')))
-  return logKeyOf(key)
-}
-
-/** The raw key is the tail of the SubjectPublicKeyInfo (RFC 8410 §4). */
-function logKeyOf(key: SigningKey): LogKey {
-  const publicKey = key.publicKey.slice(-32)
-  const verify = importEd25519(publicKey)
-  if (verify === null) throw new DoorwardError('key_kind', 'expected an Ed25519 log key')
-  return { sign: key, verify, publicKey }
 }
 
 async function openLog(
