@@ -44,6 +44,7 @@ async function attempt(options: ConnectionOptions, who: 'agent' | 'anonymous' = 
   if (answer !== null && answer.status > 0) return String(answer.status)
   while (gateway.refused.length === before) await new Promise((resolve) => setTimeout(resolve, 5))
   equal(server.reached.length, reached)
+  equal(gateway.refused[before]?.remoteAddress, '127.0.0.1')
   return gateway.refused[before]?.reason ?? 'none'
 }
 

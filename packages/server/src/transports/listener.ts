@@ -110,6 +110,8 @@ class TlsListener implements Listener {
   readonly #gate: ConnectionGate
   readonly #connections = new Map<TLSSocket, Connection>()
   readonly #sockets = new Set<Socket>()
+  /** Whom a TCP connection is from: the socket forgets it when it closes. */
+  readonly #addresses = new WeakMap<object, string>()
   /** Connections on which a head was refused: what follows on them is not read as requests. */
   readonly #refusing = new WeakSet<TLSSocket>()
   #rules: HeadRules
@@ -215,6 +217,7 @@ class TlsListener implements Listener {
     }
     socket.setNoDelay(true)
     this.#sockets.add(socket)
+    this.#addresses.set(socket, address)
     socket.once('close', () => {
       this.#sockets.delete(socket)
       this.#gate.closed(address)
@@ -243,8 +246,17 @@ class TlsListener implements Listener {
 
   #handshakeFailed(error: NodeJS.ErrnoException, socket: TLSSocket): void {
     this.#gate.handshakeEnded()
-    this.#refused(remoteAddressOf(socket.remoteAddress), handshakeReason(error, socket), handshakeDetail(error, socket))
+    const reason = handshakeReason(error, socket)
+    this.#refused(this.#addressOf(socket), reason, handshakeDetail(error, socket))
     socket.destroy()
+  }
+
+  #addressOf(socket: TLSSocket): string {
+    const address = remoteAddressOf(socket.remoteAddress)
+    if (address !== 'unknown') return address
+    // Node keeps the TCP socket below a TLS one here.
+    const below: unknown = Reflect.get(socket, '_parent')
+    return (typeof below === 'object' && below !== null ? this.#addresses.get(below) : undefined) ?? address
   }
 
   #refused(remoteAddress: string, reason: HandshakeReason, detail: string): void {
