@@ -8,6 +8,7 @@ import {
   epochSeconds,
   keyIdOf,
   newSerial,
+  ownRoutes,
   parseSpiffeId,
   svidTemplate,
 } from '@doorward/core'
@@ -153,6 +154,8 @@ test('admin routes are refused without the admin role, and no admin route is on 
     const requests: readonly (readonly [string, string, object?])[] = [
       ['GET', '/v1/workloads'],
       ['GET', '/v1/status'],
+      ['GET', '/v1/record'],
+      ['GET', '/v1/record?follow=true'],
       ['POST', '/v1/workloads', { id: 'spiffe://test.example/agent/x', roles: ['admin'] }],
       ['POST', '/v1/join-strings', { id: operator.id }],
       ['DELETE', `/v1/workloads?id=${encodeURIComponent(operator.id)}`],
@@ -169,6 +172,27 @@ test('admin routes are refused without the admin role, and no admin route is on 
   await withClient('main', operator, async (client) =>
     assert.equal(codeOf(await call(client, admin, 'GET /v1/workloads')), 'path_unknown'),
   )
+})
+
+test('every route that policy knows is served', async () => {
+  const admin = await ownToken(authority, operator)
+  for (const { server, method, path, group } of ownRoutes) {
+    if (server !== 'authority' || path === '/v1/enrol') continue
+    const code = await withClient(group === 'admin' ? 'admin' : 'main', operator, async (client) => {
+      client.send(method, path, { headers: { authorization: `Bearer ${admin}` } })
+      return (await client.head()).headers['doorward-code']
+    })
+    assert.ok(code !== 'path_unknown' && code !== 'http_method', `${method} ${path}: ${code}`)
+  }
+})
+
+test('a record request that makes no sense is refused', async () => {
+  const admin = await ownToken(authority, operator)
+  await withClient('admin', operator, async (client) => {
+    for (const query of ['?from=-1', '?from=x', '?follow=yes', '?from=1&from=2', '?to=3'])
+      assert.equal(codeOf(await call(client, admin, `GET /v1/record${query}`)), 'request_invalid', query)
+    assert.equal((await call(client, admin, 'GET /v1/record?from=999999')).text, '')
+  })
 })
 
 test('registrations that make no sense are refused', async () => {

@@ -50,6 +50,13 @@ after(async () => {
   await removeFolders(authority.folders)
 })
 
+interface Line {
+  readonly origin: string
+  readonly index: number
+  readonly kind: string
+  readonly body: Readonly<Record<string, unknown>>
+}
+
 const open = (line: string) => openedState(authority, line)
 
 function anchorsOf({ anchors }: TrustAnchors) {
@@ -208,6 +215,37 @@ test('an admin lists, adds, invites and removes workloads and sees acknowledgeme
   const status = await call(client, token, 'GET /v1/status')
   assert.equal(status.status, 200)
   assert.ok((status.json()['slots'] as { state: string }[]).some((slot) => slot.state === 'active'))
+  client.close()
+})
+
+test('an admin reads the record from any entry on, and follows it', async () => {
+  const operator = await joined(authority, 'spiffe://test.example/doorward/operator/ann', ['admin'])
+  const token = await ownToken(authority, operator)
+  const client = await RawClient.open(authority.running.addresses.admin, operator)
+  const linesOf = async (query: string) => {
+    const answer = await call(client, token, `GET /v1/record${query}`)
+    assert.deepEqual([answer.status, answer.headers['content-type']], [200, 'application/x-ndjson'])
+    return answer.text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Line)
+  }
+  const all = await linesOf('')
+  assert.deepEqual([all[0]?.origin, all[0]?.index, all[0]?.kind], ['test.example/authority', 0, 'lifecycle'])
+  assert.deepEqual(Object.keys(all[0] ?? {}), ['origin', 'index', 'kind', 'time', 'body'])
+  assert.deepEqual((await linesOf('?from=3'))[0], all[3])
+
+  const stream = await RawClient.open(authority.running.addresses.admin, operator)
+  const headers = { authorization: `Bearer ${token}` }
+  stream.send('GET', `/v1/record?from=${all.length}&follow=true`, { headers })
+  assert.equal((await stream.head()).status, 200)
+  const id = 'spiffe://test.example/agent/followed'
+  await authority.running.registerWorkload({ id, roles: [] }, 'test')
+  for (;;) {
+    const line = JSON.parse((await stream.chunk()) ?? 'null') as Line
+    if (line.kind === 'admin' && line.body['id'] === id) break
+  }
+  stream.close()
   client.close()
 })
 

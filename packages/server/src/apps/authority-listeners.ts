@@ -39,6 +39,8 @@ export interface ListenerParts {
   readonly material: TlsMaterial
   readonly clock: Clock
   readonly sha256: Sha256
+  /** Folder of the authority's log. */
+  readonly recordFolder: string
   /** Aborts when the authority stops: streams end. */
   readonly stopping: AbortSignal
   readonly ready: () => boolean
@@ -99,7 +101,7 @@ function acceptedHosts(host: string, port: number, publicUrl: string | null): re
 }
 
 function exchangeFor(name: ListenerName, parts: ListenerParts): (exchange: Exchange) => Promise<void> {
-  const { settings, authority, pipeline, stopping, ready, onProblem } = parts
+  const { settings, authority, pipeline, recordFolder, stopping, ready, onProblem } = parts
   const api = { pipeline, audience: settings.publicUrl, server: 'authority', onProblem } as const
   switch (name) {
     case 'main': {
@@ -107,7 +109,7 @@ function exchangeFor(name: ListenerName, parts: ListenerParts): (exchange: Excha
       return (exchange) => serveApi(exchange, { ...api, routes })
     }
     case 'admin': {
-      const routes = adminRoutes(authority)
+      const routes = adminRoutes(authority, { recordFolder, stopping })
       return (exchange) => serveApi(exchange, { ...api, routes })
     }
     case 'enrol':

@@ -44,6 +44,7 @@ export interface AuthorityState {
   readonly store: SqliteAuthorityStore
   readonly custody: Custody
   readonly record: FileRecord
+  readonly recordFolder: string
   readonly logKey: LogKey
   /** Null when the root has left this machine, as it should. */
   readonly root: RecoveryRoot | null
@@ -72,9 +73,9 @@ export async function openAuthorityState(
   stack.defer(() => store.close())
   const founded = await openDomain({ places, tools, store, folder })
   const logKey = await openLogKey(keys, folder.founded)
-  const record = await openLog(places, tools, logKey)
+  const { record, recordFolder } = await openLog(places, tools, logKey)
   stack.defer(() => record.close())
-  return { folder, store, custody: p256Custody(keys), record, logKey, ...founded }
+  return { folder, store, custody: p256Custody(keys), record, recordFolder, logKey, ...founded }
 }
 
 interface Founding {
@@ -109,11 +110,12 @@ async function openLog(
   { stateDir, keyDir, checkpointDir = keyDir, trustDomain }: StatePlaces,
   tools: StateTools,
   signKey: LogKey,
-): Promise<FileRecord> {
+): Promise<Pick<AuthorityState, 'record' | 'recordFolder'>> {
   const origin = `${trustDomain}/authority`
   const dir = join(stateDir, 'record')
   await mkdir(dir, { recursive: true, mode: 0o700 })
-  return openRecord({ ...tools, dir, origin, signKey, checkpointStore: fileCheckpointStore(checkpointDir, origin) })
+  const checkpointStore = fileCheckpointStore(checkpointDir, origin)
+  return { record: await openRecord({ ...tools, dir, origin, signKey, checkpointStore }), recordFolder: dir }
 }
 
 /** Every key of the authority but the log's is P-256. */

@@ -251,6 +251,7 @@ async function listen({ settings, options, clock, state, stack }: Starting, serv
     material: own.material(),
     clock,
     sha256,
+    recordFolder: state.recordFolder,
     stopping: stopping.signal,
     ready: () => holder.ageSeconds() <= READY_SECONDS && state.record.stats().state === 'open',
     onProblem: (error: unknown) => options.report({ type: 'problem', error }),

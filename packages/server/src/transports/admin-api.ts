@@ -1,4 +1,4 @@
-/** The authority's admin API: workloads, join strings and status, for operators. */
+/** The authority's admin API: workloads, join strings, status and record, for operators. */
 
 import { exactObject, isText, principalName, readList } from '@doorward/core'
 import type { JsonObject, JsonValue } from '@doorward/core'
@@ -11,12 +11,14 @@ import type { NewRegistration } from '../authority/registrations.ts'
 import { callerOf, requestOf } from './api-routes.ts'
 import type { ApiAnswer, ApiRequest, ApiRoute } from './api-routes.ts'
 import { denialOf } from './authority-api.ts'
+import { recordRoute } from './record-route.ts'
+import type { RecordRouteOptions } from './record-route.ts'
 
 const MAX_ID = 2048
 const MAX_LIST = 64
 const token = { credential: 'token', group: 'admin' } as const
 
-export function adminRoutes(authority: Authority): readonly ApiRoute[] {
+export function adminRoutes(authority: Authority, record: RecordRouteOptions): readonly ApiRoute[] {
   return [
     { ...token, method: 'GET', path: '/v1/workloads', body: 'none', handle: () => list(authority) },
     { ...token, method: 'POST', path: '/v1/workloads', body: 'json', handle: (permit) => add(authority, permit) },
@@ -30,6 +32,7 @@ export function adminRoutes(authority: Authority): readonly ApiRoute[] {
     },
     { ...token, method: 'POST', path: '/v1/join-strings', body: 'json', handle: (permit) => invite(authority, permit) },
     { ...token, method: 'GET', path: '/v1/status', body: 'none', handle: () => status(authority) },
+    recordRoute(record),
   ]
 }
 
