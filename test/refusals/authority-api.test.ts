@@ -73,8 +73,8 @@ test('a token request of another form is refused', async () => {
   const form = { 'content-type': 'application/x-www-form-urlencoded' }
   const good = `grant_type=client_credentials&resource=${encodeURIComponent(publicUrl)}`
   const bad: readonly [string, Record<string, string>, string][] = [
-    ['request_invalid', form, good.replace('client_credentials', 'password')],
-    ['request_invalid', form, 'grant_type=client_credentials'],
+    ['grant_unsupported', form, good.replace('client_credentials', 'password')],
+    ['audience_unknown', form, 'grant_type=client_credentials'],
     ['request_invalid', form, `${good}&resource=${encodeURIComponent(publicUrl)}`],
     ['request_invalid', form, `${good}&client_id=spiffe://test.example/agent/other`],
     ['content_type', { 'content-type': 'application/json' }, good],

@@ -111,6 +111,8 @@ export const denialTable = {
   resource_unknown: row(404, -32602, 'there is no such thing'),
   conflict: row(409, -32602, 'the request conflicts with what is there'),
   join_refused: row(403, -31403, 'the join was refused'),
+  grant_unsupported: row(400, -32602, 'the grant type is not supported'),
+  scope_unknown: row(400, -32602, 'scopes are not used here'),
   audience_unknown: row(400, -32602, 'tokens are not given for this audience'),
   proof_invalid: row(403, -31403, 'the proof of possession is not valid'),
 

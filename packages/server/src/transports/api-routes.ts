@@ -5,6 +5,7 @@ import type { ActionGroup, JsonObject, JsonValue, Principal } from '@doorward/co
 import { deny, isDenial, isDenialCode, isRefusal, recordOutcome } from '@doorward/enforcement'
 import type { Call, Denial, Inbound, Outcome, Permit, Pipeline, RequiredCredential } from '@doorward/enforcement'
 import { sendRefusal } from './denial-response.ts'
+import type { RefusalForm } from './denial-response.ts'
 import { send, sendJson } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
 import { sendLines } from './ndjson.ts'
@@ -19,7 +20,13 @@ export interface ApiRequest {
 }
 
 export type ApiAnswer =
-  | { readonly kind: 'json'; readonly status: number; readonly value: unknown }
+  | {
+      readonly kind: 'json'
+      readonly status: number
+      readonly value: unknown
+      /** Beside those that every answer has. */
+      readonly headers?: Readonly<Record<string, string>>
+    }
   /** One JSON text per line; the iteration ends when the signal aborts, which it does when the caller has gone. */
   | { readonly kind: 'lines'; readonly lines: (signal: AbortSignal) => AsyncIterable<string> }
 
@@ -32,6 +39,8 @@ export interface ApiRoute {
   readonly body: 'none' | 'json' | 'form'
   /** Accepted query parameters, each at most once; none by default. */
   readonly query?: readonly string[]
+  /** How refusals are worded: as our own API's by default. */
+  readonly refusals?: 'oauth'
   /** Called once the decision is on record. A denial that it returns is the recorded outcome. */
   readonly handle: (permit: Permit<ApiRequest>, exchange: Exchange) => Promise<ApiAnswer | Denial>
 }
@@ -55,15 +64,20 @@ const MAX_FIELDS = 32
 export async function serveApi(exchange: Exchange, options: ApiOptions): Promise<void> {
   const { pipeline, audience } = options
   const inbound: Inbound = { connection: exchange.connection, head: exchange.head, audience }
-  if (exchange.problem !== null) return sendRefusal(exchange, await pipeline.refuse(inbound, exchange.problem))
   const route = findRoute(exchange, options)
+  const form = refusalForm(route)
+  if (exchange.problem !== null) return sendRefusal(exchange, await pipeline.refuse(inbound, exchange.problem), form)
   const permit = await pipeline.enforce<ApiRequest>(inbound, {
     credential: isDenial(route) ? 'token' : route.credential,
     readBody: () => exchange.readBody(!isDenial(route) && route.body !== 'none' ? MAX_BODY : 0),
     classifier: (body) => (isDenial(route) ? route : callOf(exchange, { route, body, server: options.server })),
   })
-  if (isRefusal(permit)) return sendRefusal(exchange, permit)
+  if (isRefusal(permit)) return sendRefusal(exchange, permit, form)
   if (!isDenial(route)) await answer(exchange, { permit, route, options })
+}
+
+function refusalForm(route: ApiRoute | Denial): RefusalForm {
+  return !isDenial(route) && route.refusals === 'oauth' ? { oauth: true } : {}
 }
 
 /** The caller of a permitted request. */
@@ -185,7 +199,9 @@ async function answer(exchange: Exchange, { permit, route, options }: Permitted)
     options.onProblem?.(error)
     result = failureOf(error)
   }
-  const sent = isDenial(result) ? sendDenied(exchange, permit, result) : await sendAnswer(exchange, permit, result)
+  const sent = isDenial(result)
+    ? sendDenied(exchange, { permit, route, options }, result)
+    : await sendAnswer(exchange, permit, result)
   const milliseconds = Math.round(performance.now() - started)
   try {
     await recordOutcome(permit.entry, { ...sent, milliseconds }, options.pipeline.dependencies.log)
@@ -201,8 +217,9 @@ export function failureOf(error: unknown): Denial {
   return deny(isDenialCode(code) ? code : 'internal', String(error))
 }
 
-function sendDenied(exchange: Exchange, permit: Permit<ApiRequest>, denial: Denial): Omit<Outcome, 'milliseconds'> {
-  sendRefusal(exchange, { refused: true, denial: { ...denial, caller: callerOf(permit) }, entry: permit.entry })
+function sendDenied(exchange: Exchange, { permit, route }: Permitted, denial: Denial): Omit<Outcome, 'milliseconds'> {
+  const refusal = { refused: true, denial: { ...denial, caller: callerOf(permit) }, entry: permit.entry } as const
+  sendRefusal(exchange, refusal, refusalForm(route))
   return { status: 'failed', http: exchange.response.statusCode, bytes: 0, code: denial.code }
 }
 
@@ -217,7 +234,7 @@ async function sendAnswer(
     return { status: cancelled ? 'cancelled' : 'completed', http: 200, bytes }
   }
   if (result.status === 204) send(exchange, 204, headers)
-  else sendJson(exchange, result.status, result.value, headers)
+  else sendJson(exchange, result.status, result.value, { ...result.headers, ...headers })
   const length = Number(exchange.response.getHeader('content-length') ?? 0)
   return { status: 'completed', http: result.status, bytes: length }
 }

@@ -25,7 +25,8 @@ export function authorityRoutes(authority: Authority, stopping: AbortSignal): re
       credential: 'certificate',
       group: 'write',
       body: 'form',
-      handle: (permit) => token(authority, permit),
+      refusals: 'oauth',
+      handle: (permit, exchange) => token(authority, permit, exchange),
     },
     {
       method: 'POST',
@@ -60,18 +61,15 @@ export function denialOf({ code, explanation }: AuthorityRefusal): Denial {
   return deny(code, explanation)
 }
 
-/** RFC 6749 §4.4: parameters that the specification does not name are ignored; scopes are not used. */
-async function token(authority: Authority, permit: Permit<ApiRequest>): Promise<ApiAnswer | Denial> {
-  const { form } = requestOf(permit)
+/** RFC 6749 §4.4 and §5.1. Parameters that the specifications do not name are ignored. */
+async function token(
+  authority: Authority,
+  permit: Permit<ApiRequest>,
+  exchange: Exchange,
+): Promise<ApiAnswer | Denial> {
   const caller = callerOf(permit)
-  const audience = form.get('resource') ?? ''
-  if (form.get('grant_type') !== 'client_credentials')
-    return deny('request_invalid', 'expected grant_type client_credentials')
-  if (audience === '' || audience.length > MAX_AUDIENCE)
-    return deny('request_invalid', 'expected one resource (RFC 8707)')
-  const clientId = form.get('client_id')
-  if (clientId !== undefined && clientId !== caller.presenter.uri)
-    return deny('request_invalid', 'expected client_id to be the caller')
+  const audience = requestedAudience(requestOf(permit).form, caller.presenter.uri, exchange)
+  if (typeof audience !== 'string') return audience
   const minted = await authority.token({
     id: caller.presenter.uri,
     certificateFingerprint: caller.certificateFingerprint,
@@ -80,7 +78,28 @@ async function token(authority: Authority, permit: Permit<ApiRequest>): Promise<
   })
   if (isAuthorityRefusal(minted)) return denialOf(minted)
   const value = { access_token: minted.token.reveal(), token_type: 'Bearer', expires_in: minted.expiresInSeconds }
-  return { kind: 'json', status: 200, value }
+  return { kind: 'json', status: 200, value, headers: { Pragma: 'no-cache' } }
+}
+
+/** Ways to authenticate beside the certificate: RFC 6749 §2.3 allows one in a request. */
+const otherCredentials = ['client_secret', 'client_assertion', 'client_assertion_type']
+
+/** A parameter without a value counts as left out (RFC 6749 §3.2). */
+function requestedAudience(form: ReadonlyMap<string, string>, callerId: string, { head }: Exchange): string | Denial {
+  const given = (name: string) => form.get(name) || undefined
+  const grantType = given('grant_type')
+  const clientId = given('client_id')
+  const audience = given('resource')
+  if (head.headers['authorization'] !== undefined || otherCredentials.some((name) => given(name) !== undefined))
+    return deny('request_invalid', 'expected no credential beside the client certificate')
+  if (clientId !== undefined && clientId !== callerId)
+    return deny('request_invalid', 'expected client_id to be the caller')
+  if (grantType === undefined) return deny('request_invalid', 'expected a grant_type')
+  if (grantType !== 'client_credentials') return deny('grant_unsupported', 'expected grant_type client_credentials')
+  if (given('scope') !== undefined) return deny('scope_unknown', 'expected no scope')
+  if (audience === undefined || audience.length > MAX_AUDIENCE)
+    return deny('audience_unknown', 'expected one resource (RFC 8707)')
+  return audience
 }
 
 async function renewal(

@@ -5,10 +5,13 @@ import { denialRow } from '@doorward/enforcement'
 import type { Denial, Refusal, RefusalEntry } from '@doorward/enforcement'
 import { closeAfterAnswer, send } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
+import { oauthErrorOf } from './oauth-error.ts'
 
 export interface RefusalForm {
   /** The body is a JSON-RPC message; plain API errors otherwise. */
   readonly rpc?: boolean
+  /** The error response of a token endpoint, status and body (RFC 6749 §5.2). */
+  readonly oauth?: boolean
   /** A refused `tools/call` of a legacy session: a result with `isError`, which models read. */
   readonly toolCall?: boolean
   /** URL of the protected resource metadata (RFC 9728), only where it is served. */
@@ -24,8 +27,10 @@ export function decisionIdOf(entry: RefusalEntry): string | null {
 export function sendRefusal(exchange: Exchange, refusal: Refusal, form: RefusalForm = {}): void {
   const { denial } = refusal
   const decision = decisionIdOf(refusal.entry)
-  const status = httpStatus(exchange, denial, form)
-  const body = form.rpc === true ? rpcBody(denial, decision, form.toolCall === true) : plainBody(denial, decision)
+  const oauth = form.oauth === true ? oauthErrorOf(denial) : null
+  const status = oauth?.status ?? httpStatus(exchange, denial, form)
+  const body =
+    oauth?.body ?? (form.rpc === true ? rpcBody(denial, decision, form.toolCall === true) : plainBody(denial, decision))
   // Whoever is refused before the body was read must not go on in the middle of it.
   if (exchange.problem !== null) closeAfterAnswer(exchange)
   const headers = refusalHeaders(denial, decision)
