@@ -37,10 +37,18 @@ async function runAuthority(context: CliContext, stop: AbortSignal): Promise<voi
   const { addresses, recoveryRoot, rootFingerprint, record } = running
   await keepVerifierKey(checkpointDir(deployment, folder), record)
   const details = { addresses, recoveryRoot, rootFingerprint, record }
-  if (link === null) context.err(JSON.stringify({ event: 'ready', part: 'authority', ...details }))
-  else answerJoinRequests(running, link)
+  if (link === null) {
+    context.err(JSON.stringify({ event: 'ready', part: 'authority', ...details }))
+    if (recoveryRoot.present) tell(rootWarning(recoveryRoot.path), context, link)
+  } else answerJoinRequests(running, link)
   link?.send({ type: 'ready', details })
   await running.stopped
+}
+
+/** A supervisor tells this by itself, from the details. */
+function rootWarning(path: string): AuthorityEvent {
+  const text = `the recovery root is still on this machine, at ${path}: whoever has it can replace every key; move it to a safe place`
+  return { type: 'warning', code: 'root_present', text }
 }
 
 export function authoritySettings(deployment: Deployment, folder: DeploymentFolder): AuthoritySettings {
