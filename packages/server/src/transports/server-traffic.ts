@@ -19,6 +19,7 @@ import {
 import type { JsonValue, McpSubject, RequestId, Revision, ServerMessage, ToolEffect } from '@doorward/core'
 import { couldCall, denialRow } from '@doorward/enforcement'
 import type { DecisionPort, DenialCode, TrustSource } from '@doorward/enforcement'
+import { idKey } from './session.ts'
 import type { McpSession, PendingRequest } from './session.ts'
 
 export interface TrafficOptions {
@@ -105,6 +106,9 @@ function judgeNotification(
   session: McpSession,
   options: TrafficOptions,
 ): ServerTraffic | Promise<ServerTraffic> {
+  // The client need not answer what the server has cancelled.
+  if (message.method === 'notifications/cancelled' && message.refersTo !== undefined)
+    session.toClient.delete(idKey(message.refersTo))
   // Other notifications name nothing that policy protects.
   if (message.subject.kind === 'server') return pass(bytes, message)
   return mayKnow(message.subject, session, options).then((may) => (may ? pass(bytes, message) : DROPPED))

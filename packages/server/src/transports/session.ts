@@ -34,6 +34,10 @@ export interface PendingRequest {
   readonly id: RequestId
   readonly method: string
   readonly progressToken: RequestId | undefined
+  /** Servers need not answer what was cancelled. */
+  state: 'waiting' | 'cancelled' | 'answered'
+  /** The exchange that it came in is over: an answer can only come on another stream of the session. */
+  left: boolean
 }
 
 /** What a session does at its server's end. */
@@ -91,12 +95,33 @@ export class McpSession {
     else this.#upstream = upstream
   }
 
-  /** False when the id waits already or too many do. */
+  /** False when the id waits already or too many do. What its caller has left makes room. */
   expect(request: PendingRequest): boolean {
     const key = idKey(request.id)
-    if (this.toServer.has(key) || this.toServer.size >= this.#limits.pending) return false
+    if (this.toServer.has(key)) return false
+    if (this.toServer.size >= this.#limits.pending && !this.#forgetLeft()) return false
     this.toServer.set(key, request)
     return true
+  }
+
+  #forgetLeft(): boolean {
+    for (const [key, { left }] of this.toServer) if (left) return this.toServer.delete(key)
+    return false
+  }
+
+  /** The caller wants no answer any more; one that comes all the same still passes while its exchange lasts. */
+  cancel(id: RequestId): void {
+    const request = this.toServer.get(idKey(id))
+    if (request === undefined) return
+    request.state = 'cancelled'
+    if (request.left) this.toServer.delete(idKey(id))
+  }
+
+  /** The exchange of a request that it expected is over, answered or not. */
+  leave(request: PendingRequest): void {
+    request.left = true
+    const key = idKey(request.id)
+    if (request.state === 'cancelled' && this.toServer.get(key) === request) this.toServer.delete(key)
   }
 
   /** The request that this id answers, which then waits no longer. */
@@ -104,6 +129,7 @@ export class McpSession {
     const key = idKey(id)
     const request = this.toServer.get(key)
     if (request === undefined) return null
+    request.state = 'answered'
     this.toServer.delete(key)
     return request
   }

@@ -2,13 +2,13 @@
 
 import { recordOutcome, isRefusal, deny } from '@doorward/enforcement'
 import type { Denial, EntryReference, Inbound, Outcome, Permit, Pipeline } from '@doorward/enforcement'
-import type { ToolEffect } from '@doorward/core'
+import type { ClassifiedRequest, ToolEffect } from '@doorward/core'
 import { sendRefusal } from './denial-response.ts'
 import type { RefusalForm } from './denial-response.ts'
 import type { Exchange } from './exchange.ts'
 import { mcpClassifier } from './mcp-call.ts'
 import type { McpCall } from './mcp-call.ts'
-import type { McpSession, SessionTable } from './session.ts'
+import type { McpSession, PendingRequest, SessionTable } from './session.ts'
 import { StreamableReply } from './streamable-http-reply.ts'
 import type { Upstream, UpstreamLimits, UpstreamSession } from './upstream.ts'
 
@@ -113,6 +113,7 @@ export class StreamableHttp {
   #forward(exchange: Exchange, permit: Permit<McpCall>, server: McpServer): void {
     const { call } = permit.admitted.authorized.classified
     const { session, message, opens } = call.detail
+    const request = message.kind === 'request' ? pendingRequest(message) : null
     const reply = new StreamableReply({
       exchange,
       entry: permit.entry,
@@ -121,15 +122,17 @@ export class StreamableHttp {
       streamMilliseconds: this.#options.limits.streamMilliseconds,
       keepAliveMilliseconds: this.#options.keepAliveMilliseconds,
       monotonic: this.#options.monotonic,
-      onOutcome: (outcome) => this.#ended(permit, session, outcome),
+      onOutcome: (outcome) => this.#ended(permit, { session, request }, outcome),
     })
     session.open++
     if (session.ended) return reply.fail('session_unknown', 'the session ended while the request was judged')
     if (message.kind === 'session-operation') this.#keepStream(session, reply)
     this.#options.sessions.touch(session)
-    if (message.kind === 'request') {
-      const waiting = session.expect({ id: message.id, method: message.method, progressToken: message.progressToken })
-      if (!waiting) return reply.fail('request_invalid', 'too many requests wait, or one with this id')
+    if (request !== null && !session.expect(request)) {
+      return reply.fail('request_invalid', 'too many requests wait, or one with this id')
+    }
+    if (message.kind === 'notification' && message.method === 'notifications/cancelled') {
+      if (message.refersTo !== undefined) session.cancel(message.refersTo)
     }
     this.#upstreamOf(session, server).forward(permit, reply)
   }
@@ -152,8 +155,10 @@ export class StreamableHttp {
     return upstream
   }
 
-  #ended(permit: Permit<McpCall>, session: McpSession, outcome: Outcome): void {
+  #ended(permit: Permit<McpCall>, { session, request }: Ended, sent: Outcome): void {
     const { sessions, pipeline } = this.#options
+    const outcome = outcomeOf(request, sent)
+    if (request !== null) session.leave(request)
     const { authorized } = permit.admitted
     const { call, identified } = authorized.classified
     session.open--
@@ -172,6 +177,22 @@ export class StreamableHttp {
       outcome,
     })
   }
+}
+
+interface Ended {
+  readonly session: McpSession
+  readonly request: PendingRequest | null
+}
+
+function pendingRequest({ id, method, progressToken }: ClassifiedRequest): PendingRequest {
+  return { id, method, progressToken, state: 'waiting', left: false }
+}
+
+/** That the answer did not come is no failure when nobody waited for it. */
+function outcomeOf(request: PendingRequest | null, outcome: Outcome): Outcome {
+  if (request?.state !== 'cancelled') return outcome
+  const { http, bytes, milliseconds } = outcome
+  return { status: 'cancelled', http, bytes, milliseconds }
 }
 
 function routeProblem(method: string, server: McpServer | undefined): Denial | null {

@@ -146,7 +146,6 @@ class StdioSession implements UpstreamSession {
     setTimeout(() => {
       const waiter = this.#forget(id)
       if (waiter === undefined) return
-      this.#session.answered(id)
       waiter.reply.stream()
       waiter.reply.end()
     }, CANCEL_GRACE).unref()
