@@ -18,8 +18,7 @@ const SQLITE_BUSY = 5
  */
 export function tryLock(path: string): WriterLock | null {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  // SQLite would make the file readable to others.
-  closeSync(openSync(path, 'a', 0o600))
+  makePrivate(path)
   const database = new DatabaseSync(path, { timeout: 0 })
   try {
     database.exec('BEGIN EXCLUSIVE')
@@ -29,6 +28,18 @@ export function tryLock(path: string): WriterLock | null {
     throw error
   }
   return { release: () => database.close() }
+}
+
+/**
+ * SQLite would make the file readable to others. One that exists is not opened: closing any descriptor of a file lets
+ * go of every lock that this process has on it (POSIX fcntl).
+ */
+function makePrivate(path: string): void {
+  try {
+    closeSync(openSync(path, 'ax', 0o600))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
 }
 
 /** Takes the writer's lock of a log. Throws `record_locked`, naming the process that has it. */

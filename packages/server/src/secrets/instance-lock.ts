@@ -17,7 +17,7 @@ export const lockName = 'lock'
  */
 export function lockFolder(folder: string): InstanceLock {
   const path = join(folder, lockName)
-  closeSync(openSync(path, 'a', 0o600))
+  makePrivate(path)
   const database = new DatabaseSync(path, { timeout: 0 })
   try {
     database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
@@ -32,5 +32,14 @@ export function lockFolder(folder: string): InstanceLock {
     release: () => {
       if (database.isOpen) database.close()
     },
+  }
+}
+
+/** One that exists is not opened: closing any descriptor of a file lets go of every lock that this process has on it. */
+function makePrivate(path: string): void {
+  try {
+    closeSync(openSync(path, 'ax', 0o600))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
 }
