@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
+import type { TestDeployment } from '../fixtures/deployment.ts'
 import type { OpenPeer, Result } from '../fixtures/official-peers.ts'
 
 /** A test that waits for a notification that never comes must not wait for ever. */
@@ -103,4 +104,26 @@ async function requestsOfTheServerWork(t: TestContext, peer: OpenPeer): Promise<
     while (!/srv\/other/.test(textOf(await peer.call('get-roots-list'))))
       await new Promise((resolve) => setTimeout(resolve, 20))
   })
+}
+
+/** Every suite cancels one call; the record says so, and holds one outcome for each call that it allowed. */
+export async function recordTellsOfCancelled(system: TestDeployment, suites: number): Promise<void> {
+  for (let attempt = 0; ; attempt++) {
+    const record = await system.record()
+    const entries = record.map(({ entry }) => entry)
+    const allowed = record.filter(({ entry }) => entry.body['decision'] === 'allow')
+    const outcomes = entries.filter(({ kind }) => kind === 'outcome')
+    if (outcomes.length < allowed.length && attempt < 50) {
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      continue
+    }
+    assert.equal(outcomes.length, allowed.length)
+    const actionOf = new Map(allowed.map(({ index, entry }) => [index, entry.body['action']]))
+    const cancelled = outcomes.filter(
+      ({ body }) => body['status'] === 'cancelled' && actionOf.get(Number(body['of'])) === 'tools/call',
+    )
+    assert.equal(cancelled.length, suites)
+    assert.equal([...actionOf.values()].filter((action) => action === 'notifications/cancelled').length, suites)
+    return
+  }
 }

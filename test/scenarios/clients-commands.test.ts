@@ -6,11 +6,13 @@ import { after, before, test } from 'node:test'
 import { startOfficialServers } from '../fixtures/official-servers.ts'
 import type { OfficialServers } from '../fixtures/official-servers.ts'
 
+const opened = new AsyncDisposableStack()
 let servers: OfficialServers
 before(async () => {
   servers = await startOfficialServers({ agents: ['reader'] })
+  opened.defer(() => servers.close())
 })
-after(() => servers.close())
+after(() => opened.disposeAsync())
 
 const run = (words: readonly string[]) => servers.system.run(words)
 

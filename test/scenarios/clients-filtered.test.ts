@@ -10,16 +10,16 @@ import { startOfficialServers } from '../fixtures/official-servers.ts'
 import type { OfficialServers } from '../fixtures/official-servers.ts'
 import { textOf } from './client-suite.ts'
 
+const opened = new AsyncDisposableStack()
 let servers: OfficialServers
 let listening: ListeningBridge
 before(async () => {
   servers = await startOfficialServers({ agents: ['narrow'] })
+  opened.defer(() => servers.close())
   listening = await listeningBridge(servers.system, 'everything', 'agent/narrow')
+  opened.defer(() => listening.close())
 })
-after(async () => {
-  await listening.close()
-  await servers.close()
-})
+after(() => opened.disposeAsync())
 
 const stdio = () => servers.system.launch(['connect', 'everything', '--as', 'agent/narrow'])
 const clients: readonly (readonly [name: string, way: () => Way, open: (way: Way) => Promise<OpenPeer>])[] = [

@@ -7,13 +7,15 @@ import { openV1, openV2 } from '../fixtures/official-peers.ts'
 import type { OpenPeer, Result, Way } from '../fixtures/official-peers.ts'
 import { startOfficialServers } from '../fixtures/official-servers.ts'
 import type { OfficialServers } from '../fixtures/official-servers.ts'
-import { everythingWorks, textOf } from './client-suite.ts'
+import { everythingWorks, recordTellsOfCancelled, textOf } from './client-suite.ts'
 
+const opened = new AsyncDisposableStack()
 let servers: OfficialServers
 before(async () => {
   servers = await startOfficialServers({ agents: ['trusted', 'reader'], remote: true })
+  opened.defer(() => servers.close())
 })
-after(() => servers.close())
+after(() => opened.disposeAsync())
 
 const bridge = (server: string, as: string) => servers.system.launch(['connect', server, '--as', as])
 const clients: readonly (readonly [name: string, open: (way: Way) => Promise<OpenPeer>])[] = [
@@ -40,3 +42,5 @@ for (const [name, open] of clients) {
 }
 
 everythingWorks('client 2.4, with a server behind streamable HTTP,', () => openV2(bridge('remote', 'agent/trusted')))
+
+test('the record tells of each cancelled call', () => recordTellsOfCancelled(servers.system, 4))

@@ -20,21 +20,21 @@ const initialize = JSON.stringify({
 })
 
 describe('the conformance suite, 2025-11-25, through bridge and gateway', () => {
+  const opened = new AsyncDisposableStack()
   let server: GuardedServer
   let system: TestDeployment
   let bridge: ListeningBridge
   before(async () => {
     server = await startGuardedServer()
+    opened.defer(() => server.close())
     system = await TestDeployment.start({ yaml: configuration(server.gatewayUrl) })
+    opened.defer(() => system.remove())
     const identity = await system.identity('agent/conformance')
     identity.close()
     bridge = await listeningBridge(system, 'everything', 'agent/conformance')
+    opened.defer(() => bridge.close())
   })
-  after(async () => {
-    await bridge.close()
-    await system.remove()
-    await server.close()
-  })
+  after(() => opened.disposeAsync())
 
   test('the server turns away whoever is not the gateway', async () => {
     for (const path of ['', '/', `${new URL(server.gatewayUrl).pathname}x`]) {
