@@ -1,5 +1,6 @@
 /** What an authority does by itself: heartbeats, key slots, delegation, its own certificate. */
 
+import type { StalenessLimits } from '@doorward/core'
 import { timerSleep } from '@doorward/sdk'
 import { nowSeconds } from '../authority/context.ts'
 import type { AuthorityContext } from '../authority/context.ts'
@@ -9,6 +10,8 @@ import type { OpenedTrust } from './authority-trust.ts'
 export interface Maintenance extends Pick<OpenedTrust, 'slots' | 'publisher' | 'delegateAgain'> {
   readonly context: AuthorityContext
   readonly own: OwnIdentity
+  /** How long receivers rely on a heartbeat. */
+  readonly staleness: StalenessLimits
   /** The own certificate is new. */
   readonly onOwnCertificate: () => void
   readonly onDelegationDue: () => void
@@ -16,20 +19,25 @@ export interface Maintenance extends Pick<OpenedTrust, 'slots' | 'publisher' | '
   readonly onProblem: (error: unknown) => void
 }
 
-const beatMilliseconds = 5000
+const slowestBeatMilliseconds = 5000
 /** The delegation is looked at once an hour. */
-const delegationBeats = 720
+const delegationMilliseconds = 3_600_000
+/** So many heartbeats fit into the time of full service: two may be lost. */
+const beatsOfFullService = 3
 
 /** Beats until the signal aborts. Never rejects. A task that fails does not keep the others from running. */
 export async function maintain(maintenance: Maintenance, signal: AbortSignal): Promise<void> {
+  const { fullSeconds } = maintenance.staleness
+  const beatMilliseconds = Math.min(slowestBeatMilliseconds, (fullSeconds * 1000) / beatsOfFullService)
+  const delegationBeats = Math.ceil(delegationMilliseconds / beatMilliseconds)
   for (let beat = 1; !signal.aborted; beat++) {
     await timerSleep(beatMilliseconds, signal)
     if (signal.aborted) return
-    for (const task of tasks(maintenance, beat)) await task().catch(maintenance.onProblem)
+    for (const task of tasks(maintenance, beat % delegationBeats === 0)) await task().catch(maintenance.onProblem)
   }
 }
 
-function tasks(maintenance: Maintenance, beat: number): readonly (() => Promise<void>)[] {
+function tasks(maintenance: Maintenance, delegationToo: boolean): readonly (() => Promise<void>)[] {
   const { context, slots, publisher, own, onOwnCertificate } = maintenance
   return [
     () => publisher.beat(),
@@ -42,7 +50,7 @@ function tasks(maintenance: Maintenance, beat: number): readonly (() => Promise<
       onOwnCertificate()
     },
     async () => {
-      if (beat % delegationBeats === 0) await renewDelegation(maintenance)
+      if (delegationToo) await renewDelegation(maintenance)
     },
   ]
 }

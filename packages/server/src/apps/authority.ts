@@ -160,6 +160,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
     ...trust,
     context,
     own,
+    staleness: settings.staleness,
     onOwnCertificate: refresh,
     onDelegationDue: () => warnOfDelegation(starting),
     onProblem,

@@ -64,6 +64,11 @@ export class Authority {
     return this.#parts.publisher.current()
   }
 
+  /** Says that the newest state is the newest, as of now; null while a newer one is about to be published. */
+  async heartbeat(): Promise<string | null> {
+    return (await this.#parts.publisher.heartbeat())?.text ?? null
+  }
+
   issueOwn(publicKey: Uint8Array): Promise<IssuedCertificate | AuthorityRefusal> {
     return issueCertificate(this.#issuing(), { id: this.#parts.context.id.uri, publicKey, occasion: 'own' })
   }

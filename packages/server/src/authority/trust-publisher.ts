@@ -37,6 +37,15 @@ export interface PublisherOptions {
   readonly onConfirmed: (time: EpochSeconds) => void
 }
 
+interface Timed {
+  readonly time: EpochSeconds
+}
+
+export interface SignedBeat extends Timed {
+  /** JSON of the signed heartbeat. */
+  readonly text: string
+}
+
 interface Waiting {
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
@@ -56,6 +65,7 @@ export class TrustPublisher {
   #delegation: HeldDelegation
   #published: PublishedState | null = null
   #publishedAt: EpochMillis = epochMillis(0)
+  #beat: (Timed & { readonly digest: string; readonly text: Promise<string> }) | null = null
   #waiting: Waiting[] = []
   #scheduled = false
   #workMilliseconds = 0
@@ -96,17 +106,34 @@ export class TrustPublisher {
   async beat(): Promise<void> {
     const { context, audience, onConfirmed } = this.#options
     const { state, digest } = this.current()
-    const newest = await context.store.trust.newest()
-    const time = nowSeconds(context)
-    const overtaken = newest?.sequence !== state.sequence
-    if (overtaken || this.#delegation.stored.version !== state.delegation || time - state.issuedAt >= refreshSeconds)
-      return this.publish()
-    const { delegation, sequence, trustDomain } = state
-    const heartbeat = await signHeartbeat({ trustDomain, delegation, sequence, digest, time }, this.#delegation.key)
+    const beat = nowSeconds(context) - state.issuedAt < refreshSeconds ? await this.heartbeat() : null
+    if (beat === null) return this.publish()
     // A state may have been published while this was signed.
     if (this.current().digest !== digest) return
-    onConfirmed(time)
-    audience.announce({ kind: 'heartbeat', text: JSON.stringify(heartbeat) })
+    onConfirmed(beat.time)
+    audience.announce({ kind: 'heartbeat', text: beat.text })
+  }
+
+  /**
+   * A heartbeat of this second for the state held; null when that is not the newest any more or its delegation is not in
+   * use, so that a new one is about to be published. Many who ask at once share one signature.
+   */
+  async heartbeat(): Promise<SignedBeat | null> {
+    const { context } = this.#options
+    const { state, digest } = this.current()
+    const newest = await context.store.trust.newest()
+    if (newest?.sequence !== state.sequence || this.#delegation.stored.version !== state.delegation) return null
+    const time = nowSeconds(context)
+    if (this.#beat?.digest !== digest || this.#beat.time !== time)
+      this.#beat = { digest, time, text: this.#signBeat({ state, digest, time }) }
+    return { time, text: await this.#beat.text }
+  }
+
+  async #signBeat({ state, digest, time }: Pick<PublishedState, 'state' | 'digest'> & Timed): Promise<string> {
+    const { delegation, sequence, trustDomain } = state
+    return JSON.stringify(
+      await signHeartbeat({ trustDomain, delegation, sequence, digest, time }, this.#delegation.key),
+    )
   }
 
   #schedule(): void {

@@ -230,7 +230,7 @@ async function sendAnswer(
 ): Promise<Omit<Outcome, 'milliseconds'>> {
   const headers = { 'Doorward-Decision': permit.entry.toString(), 'Doorward-Code': 'allowed' }
   if (result.kind === 'lines') {
-    const { bytes, cancelled } = await sendLines(exchange, result.lines, headers)
+    const { bytes, cancelled } = await sendLines(exchange, result.lines, { headers })
     return { status: cancelled ? 'cancelled' : 'completed', http: 200, bytes }
   }
   if (result.status === 204) send(exchange, 204, headers)

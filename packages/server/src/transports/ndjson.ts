@@ -1,6 +1,7 @@
 /** Answers of one JSON text per line, as long as the caller listens and keeps up. */
 
 import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
 import type { Exchange } from './exchange.ts'
 
 export interface SentLines {
@@ -9,16 +10,24 @@ export interface SentLines {
   readonly cancelled: boolean
 }
 
-/** A caller that reads nothing for so long is cut off: its lines are memory here. */
-const stallMilliseconds = 30_000
+export interface SendLinesOptions {
+  /** Beside those that every such answer has. */
+  readonly headers: Readonly<Record<string, string>>
+  /** A caller that reads nothing for so long is cut off, because its lines are memory here; 30 s by default. */
+  readonly stallMilliseconds?: number
+}
 
-/** Sends lines until the iteration ends. `lines` must end when its signal aborts. */
+const STALL_MILLISECONDS = 30_000
+
+/**
+ * Sends lines until the iteration ends. `lines` must end when its signal aborts. The next line is asked for only when the
+ * caller has read enough of the one before, so that a slow caller costs one line and what its socket holds.
+ */
 export async function sendLines(
-  exchange: Exchange,
+  { response }: Pick<Exchange, 'response'>,
   lines: (signal: AbortSignal) => AsyncIterable<string>,
-  headers: Readonly<Record<string, string>>,
+  { headers, stallMilliseconds = STALL_MILLISECONDS }: SendLinesOptions,
 ): Promise<SentLines> {
-  const { response } = exchange
   const gone = new AbortController()
   const onClose = () => gone.abort()
   response.once('close', onClose)
@@ -30,7 +39,7 @@ export async function sendLines(
       if (gone.signal.aborted) break
       const text = `${line}\n`
       bytes += Buffer.byteLength(text)
-      if (!response.write(text)) await drained(exchange, gone)
+      if (!response.write(text)) await drained(response, gone, stallMilliseconds)
     }
     const cancelled = gone.signal.aborted
     if (!cancelled) response.end()
@@ -40,7 +49,7 @@ export async function sendLines(
   }
 }
 
-async function drained({ response }: Exchange, gone: AbortController): Promise<void> {
+async function drained(response: ServerResponse, gone: AbortController, stallMilliseconds: number): Promise<void> {
   const patience = AbortSignal.any([gone.signal, AbortSignal.timeout(stallMilliseconds)])
   try {
     await once(response, 'drain', { signal: patience })

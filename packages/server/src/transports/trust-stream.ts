@@ -2,32 +2,58 @@
 
 import type { Authority } from '../authority/authority.ts'
 
-/** The newest state at once, then states and heartbeats as they come, until the signal aborts. Null when there is no room. */
-export function followTrust(authority: Authority, id: string): ((signal: AbortSignal) => AsyncIterable<string>) | null {
-  let state: string | null = authority.trustState().text
-  let heartbeat: string | null = null
-  let wake: () => void = () => undefined
-  const leave = authority.audience.subscribe(id, (line) => {
+/** What a stream is fed from. */
+export type TrustFeed = Pick<Authority, 'trustState' | 'heartbeat' | 'audience'>
+
+/** The newest line of each kind that has not been sent yet. */
+interface Pending {
+  state: string | null
+  heartbeat: string | null
+  wake: () => void
+}
+
+/**
+ * The newest state at once and a heartbeat right after it, because a state says only when it was signed; then states and
+ * heartbeats as they come, until the signal aborts. At most one of each waits. Null when there is no room.
+ */
+export function followTrust(feed: TrustFeed, id: string): ((signal: AbortSignal) => AsyncIterable<string>) | null {
+  const pending: Pending = { state: feed.trustState().text, heartbeat: null, wake: () => undefined }
+  const leave = feed.audience.subscribe(id, (line) => {
     // A heartbeat speaks of the newest state: what came before it is not needed any more.
     if (line.kind === 'state') {
-      state = line.text
-      heartbeat = null
-    } else heartbeat = line.text
-    wake()
+      pending.state = line.text
+      pending.heartbeat = null
+    } else pending.heartbeat = line.text
+    pending.wake()
   })
   if (leave === null) return null
   return async function* lines(signal) {
-    signal.addEventListener('abort', () => wake())
+    signal.addEventListener('abort', () => pending.wake(), { once: true })
+    let confirmed = false
     try {
       while (!signal.aborted) {
-        const next = state ?? heartbeat
-        if (state !== null) state = null
-        else heartbeat = null
+        const next = take(pending)
         if (next !== null) yield next
-        else await new Promise<void>((resolve) => (wake = resolve))
+        else if (!confirmed) confirmed = await confirm(feed, pending)
+        else await new Promise<void>((resolve) => (pending.wake = resolve))
       }
     } finally {
       leave()
     }
   }
+}
+
+function take(pending: Pending): string | null {
+  const { state, heartbeat } = pending
+  if (state !== null) pending.state = null
+  else pending.heartbeat = null
+  return state ?? heartbeat
+}
+
+/** A state that arrives meanwhile is newer than this heartbeat, a heartbeat that arrives is as good. */
+async function confirm(feed: TrustFeed, pending: Pending): Promise<true> {
+  // What fails here fails for the periodic heartbeat too, which tells the operator.
+  const heartbeat = await feed.heartbeat().catch(() => null)
+  if (pending.state === null) pending.heartbeat ??= heartbeat
+  return true
 }
