@@ -87,9 +87,9 @@ export interface Outcome {
   readonly code?: string
 }
 
-/** The second entry of a call. Rejects when it cannot be written; the call has happened all the same. */
+/** The second entry of a call, which its answer does not wait for. Rejects when it cannot be written; the call has happened all the same. */
 export async function recordOutcome(entry: EntryReference, outcome: Outcome, log: Record): Promise<void> {
-  await log.append({ kind: 'outcome', body: { of: entry.index, ...outcome } })
+  await log.append({ kind: 'outcome', body: { of: entry.index, ...outcome }, patient: true })
 }
 
 function refusalSource(inbound: Inbound, denial: Denial): string {

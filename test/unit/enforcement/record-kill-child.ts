@@ -11,12 +11,23 @@ const record = await log.open({ limits: { segmentBytes: 60_000 } })
 let value = Number(firstValue)
 writeSync(1, 'ready\n')
 
+/** Synchronous: a line that is out was acknowledged, and one that was acknowledged long enough is out. */
+function tell(line: string): void {
+  for (;;) {
+    try {
+      return void writeSync(1, line)
+    } catch (error) {
+      // The reader is behind.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+    }
+  }
+}
+
 async function writer(): Promise<never> {
   for (;;) {
     const mine = value++
     const { index } = await record.append({ kind: 'decision', body: { n: mine } })
-    // Synchronous: a line that is out was acknowledged, and one that was acknowledged long enough is out.
-    writeSync(1, `${index} ${mine}\n`)
+    tell(`${index} ${mine}\n`)
   }
 }
 await Promise.all(Array.from({ length: 8 }, writer))

@@ -178,3 +178,24 @@ test('the log is readable only by its owner', async (t) => {
   assert.equal((await stat(log.dir)).mode & 0o077, 0)
   for (const path of await log.segments()) assert.equal((await stat(path)).mode & 0o077, 0)
 })
+
+test('a patient entry shares the next sync, in the order of the calls', async () => {
+  const log = await newLog()
+  const disk = faultyDisk()
+  const record = await log.open({ disk })
+  disk.syncs = 0
+  const patient = record.append({ ...entry(0), patient: true })
+  const [first, second] = await Promise.all([patient, record.append(entry(1))])
+  assert.deepEqual([first.index, second.index, disk.syncs], [0, 1, 1])
+  await record.close()
+})
+
+test('patient entries alone are written all the same, and before the record closes', async () => {
+  const log = await newLog()
+  const record = await log.open()
+  assert.equal((await record.append({ ...entry(0), patient: true })).index, 0)
+  const last = record.append({ ...entry(1), patient: true })
+  await record.close()
+  assert.equal((await last).index, 1)
+  assert.deepEqual(await numbers(log.dir), [0, 1])
+})

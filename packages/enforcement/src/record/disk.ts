@@ -2,7 +2,7 @@
 
 /** A file that only grows. After any rejection it must not be used again except to close it. */
 export interface AppendFile {
-  /** Appends all bytes. */
+  /** Appends all bytes; they may be on stable storage before `sync`. */
   write(bytes: Uint8Array): Promise<void>
   /** Resolves once everything written is on stable storage (fdatasync). */
   sync(): Promise<void>

@@ -82,6 +82,8 @@ interface Waiting {
   readonly reject: (error: Error) => void
 }
 
+/** How long patient entries wait for one that is not. */
+const PATIENCE_MILLISECONDS = 10
 /** A checkpoint follows the last entry of a burst after this pause, and the first after at most eight of them. */
 const QUIET_MILLISECONDS = 25
 const QUIETS_WHEN_BUSY = 8
@@ -93,6 +95,9 @@ export class FileRecord implements Record {
   #state: State = { at: 'open' }
   #queue: Waiting[] = []
   #queuedBytes = 0
+  /** Entries of the queue up to the last one that somebody waits for. */
+  #due = 0
+  #patienceTimer: NodeJS.Timeout | null = null
   #lastTime: EpochMillis
   #committing: Promise<void> | null = null
   #checkpoint: SignedCheckpoint | null = null
@@ -118,8 +123,22 @@ export class FileRecord implements Record {
     this.#queuedBytes += payload.length
     return new Promise((resolve, reject) => {
       this.#queue.push({ time, payload, resolve, reject })
-      this.#committing ??= this.#commitAll()
+      if (entry.patient === true) this.#commitSoon()
+      else this.#commitNow()
     })
+  }
+
+  #commitSoon(): void {
+    this.#patienceTimer ??= setTimeout(() => {
+      this.#patienceTimer = null
+      this.#commitNow()
+    }, PATIENCE_MILLISECONDS)
+  }
+
+  /** Commits everything that waits, in its order. */
+  #commitNow(): void {
+    this.#due = this.#queue.length
+    if (this.#due > 0) this.#committing ??= this.#commitAll()
   }
 
   #refusal(): DoorwardError | null {
@@ -136,10 +155,11 @@ export class FileRecord implements Record {
     return null
   }
 
-  // Runs until nothing waits: what arrives during one sync shares the next. Started by the first arrival, without delay.
+  // Runs until nobody waits: what arrives during one sync shares the next. Started by the first arrival, without delay.
   async #commitAll(): Promise<void> {
-    while (this.#queue.length > 0 && this.#state.at === 'open') {
+    while (this.#due > 0 && this.#state.at === 'open') {
       const batch = this.#queue.splice(0, this.#parts.limits.batchEntries)
+      this.#due = Math.max(0, this.#due - batch.length)
       try {
         await this.#commit(batch)
       } catch (error) {
@@ -181,6 +201,7 @@ export class FileRecord implements Record {
     const waiting = [...batch, ...this.#queue]
     this.#queue = []
     this.#queuedBytes = 0
+    this.#due = 0
     this.#state = { at: 'failed', error }
     for (const each of waiting) each.reject(error)
     this.#repairLater()
@@ -275,6 +296,8 @@ export class FileRecord implements Record {
   async close(): Promise<void> {
     if (this.#closing) return
     this.#closing = true
+    if (this.#patienceTimer !== null) clearTimeout(this.#patienceTimer)
+    this.#commitNow()
     await this.#committing
     await this.#repairing
     const wasForked = this.#state.at === 'forked'

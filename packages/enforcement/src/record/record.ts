@@ -7,6 +7,8 @@ export interface RecordEntry {
   readonly kind: EntryKind
   /** What JSON calls an object; at most 256 KiB with its envelope. No secrets: nothing here removes them. */
   readonly body: object
+  /** Nobody waits for it: it may wait some milliseconds for others to share its sync. False by default. */
+  readonly patient?: boolean
 }
 
 /**
