@@ -33,18 +33,30 @@ export interface Log {
 }
 
 const MAX_TEXT = 512
+/** Lines are written together: a crash may cost the last of them, the record loses none. */
+const BUFFER_BYTES = 16 * 1024
+const FLUSH_MILLISECONDS = 100
 
 /** Writes to a file descriptor; 1 by default. */
 export function openLog(options: { readonly name: string; readonly fd?: number } = { name: 'doorward' }): Log {
-  const destination = pino.destination({ dest: options.fd ?? 1, sync: false, minLength: 0 })
+  const destination = pino.destination({
+    dest: options.fd ?? 1,
+    sync: false,
+    minLength: BUFFER_BYTES,
+    periodicFlush: FLUSH_MILLISECONDS,
+  })
   // A reader that has gone must not take the process with it.
   destination.on('error', () => undefined)
   const log = pino({ base: { process: options.name }, timestamp: pino.stdTimeFunctions.isoTime }, destination)
+  const now = (write: void): void => {
+    log.flush()
+    return write
+  }
   return {
-    call: ({ outcome, ...line }) => log.info({ event: 'call', ...shortened(line), ...outcome }),
-    notice: (event, detail) => log.info({ event, ...shortened(detail) }),
-    warning: (event, detail) => log.warn({ event, ...shortened(detail) }),
-    problem: (event, error) => log.error({ event, ...errorFields(error) }),
+    call: (line) => log.info(callFields(line)),
+    notice: (event, detail) => now(log.info({ event, ...shortened(detail) })),
+    warning: (event, detail) => now(log.warn({ event, ...shortened(detail) })),
+    problem: (event, error) => now(log.error({ event, ...errorFields(error) })),
     close: () => new Promise((resolve) => log.flush(() => resolve())),
   }
 }
@@ -56,6 +68,24 @@ export const silentLog: Log = {
   warning: () => undefined,
   problem: () => undefined,
   close: async () => undefined,
+}
+
+/** Written out, for it is made for every call. */
+function callFields({ decision, code, caller, server, action, subject, outcome }: CallLine): object {
+  return {
+    event: 'call',
+    decision: shortText(decision),
+    code,
+    caller: shortText(caller),
+    server: shortText(server),
+    action: shortText(action),
+    subject: shortText(subject),
+    ...outcome,
+  }
+}
+
+function shortText(text: string | null): string | null {
+  return text !== null && text.length > MAX_TEXT ? text.slice(0, MAX_TEXT) : text
 }
 
 function shortened(fields: Readonly<Record<string, string | number | null>>): Record<string, string | number | null> {
