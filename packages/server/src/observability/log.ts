@@ -34,7 +34,7 @@ export interface Log {
 
 const MAX_TEXT = 512
 /** Lines are written together: a crash may cost the last of them, the record loses none. */
-const BUFFER_BYTES = 16 * 1024
+const BUFFER_BYTES = 8 * 1024
 const FLUSH_MILLISECONDS = 100
 
 /** Writes to a file descriptor; 1 by default. */
