@@ -36,6 +36,8 @@ export interface OpenRecordOptions {
    * copy and vouches for the log; default false.
    */
   readonly acceptMissingCopy?: boolean
+  /** False where there has been a log: none, and a second copy that knows of none, is then a loss. Default true. */
+  readonly mayBegin?: boolean
   readonly disk?: RecordDisk
   readonly limits?: Partial<RecordLimits>
 }
@@ -47,6 +49,7 @@ export interface OpenRecordOptions {
  * - `record_locked`: another writer is alive;
  * - `record_foreign`: the folder or the second copy belongs to another log or key;
  * - `record_rollback`, `record_copy_missing`: the log, or the second copy, is not as far as it once was;
+ * - `record_missing`: there is no trace of a log where there has been one;
  * - `record_forked`: the entries are not those that were signed;
  * - `record_corrupt`, `record_gap`: damage, naming file and byte, or missing entries;
  * - `vkey_malformed`: the origin cannot name a key.
@@ -87,16 +90,23 @@ async function openLocked(options: OpenRecordOptions, release: () => void): Prom
 }
 
 async function recoverOrBegin(
-  { dir, sha256, acceptMissingCopy = false }: OpenRecordOptions,
+  { dir, sha256, acceptMissingCopy = false, mayBegin = true }: OpenRecordOptions,
   disk: RecordDisk,
   { settings, checkpoints }: { readonly settings: JournalSettings; readonly checkpoints: OwnCheckpoints },
 ): Promise<Recovered> {
   const segments = await listSegments(dir)
   checkOwner(segments, settings)
-  const recovered =
-    segments.length === 0 && (checkpoints.local?.size ?? 0) === 0 && (checkpoints.copy?.size ?? 0) === 0
-      ? freshLog(sha256, await JournalWriter.begin(disk, settings))
-      : await recover({ folder: dir, segments, checkpoints, sha256, disk })
+  const empty = segments.length === 0 && (checkpoints.local?.size ?? 0) === 0 && (checkpoints.copy?.size ?? 0) === 0
+  if (empty && !mayBegin) {
+    throw new DoorwardError('record_missing', 'the log and its second copy are missing', {
+      where: dir,
+      expected: `the log of ${settings.origin}`,
+      next: 'put both back: a new log would give the names of its entries a second time',
+    })
+  }
+  const recovered = empty
+    ? freshLog(sha256, await JournalWriter.begin(disk, settings))
+    : await recover({ folder: dir, segments, checkpoints, sha256, disk })
   if (checkpoints.copy === null && !acceptMissingCopy && (recovered.tree.size > 0 || checkpoints.local !== null)) {
     throw new DoorwardError('record_copy_missing', 'the second copy of the checkpoint does not know this log', {
       where: dir,

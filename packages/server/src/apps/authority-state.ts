@@ -73,7 +73,7 @@ export async function openAuthorityState(
   stack.defer(() => store.close())
   const founded = await openDomain({ places, tools, store, folder })
   const logKey = await openLogKey(keys, folder.founded)
-  const { record, recordFolder } = await openLog(places, tools, logKey)
+  const { record, recordFolder } = await openLog(places, tools, { signKey: logKey, mayBegin: !folder.founded })
   stack.defer(() => record.close())
   return { folder, store, custody: p256Custody(keys), record, recordFolder, logKey, ...founded }
 }
@@ -109,13 +109,13 @@ async function openDomain({
 async function openLog(
   { stateDir, keyDir, checkpointDir = keyDir, trustDomain }: StatePlaces,
   tools: StateTools,
-  signKey: LogKey,
+  own: { readonly signKey: LogKey; readonly mayBegin: boolean },
 ): Promise<Pick<AuthorityState, 'record' | 'recordFolder'>> {
   const origin = `${trustDomain}/authority`
   const dir = join(stateDir, 'record')
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const checkpointStore = fileCheckpointStore(checkpointDir, origin)
-  return { record: await openRecord({ ...tools, dir, origin, signKey, checkpointStore }), recordFolder: dir }
+  return { record: await openRecord({ ...tools, ...own, dir, origin, checkpointStore }), recordFolder: dir }
 }
 
 /** Every key of the authority but the log's is P-256. */

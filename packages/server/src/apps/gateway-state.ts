@@ -48,7 +48,7 @@ export async function openGatewayState(
   stack.defer(() => folder.release())
   const sealer = aesGcmSealer(folder.key, randomBytes)
   const logKey = await openLogKey(new KeyCustody(join(stateDir, 'keys'), sealer), folder.founded)
-  const { record, recordFolder } = await openLog(settings, tools, logKey)
+  const { record, recordFolder } = await openLog(settings, tools, { signKey: logKey, mayBegin: !folder.founded })
   stack.defer(() => record.close())
   const identity = await openOwnIdentity(settings, tools, sealer)
   stack.defer(() => identity.close())
@@ -59,7 +59,7 @@ export async function openGatewayState(
 async function openLog(
   { stateDir, keyDir, checkpointDir = keyDir, trustDomain, name }: GatewaySettings,
   { clock }: GatewayStateTools,
-  signKey: LogKey,
+  own: { readonly signKey: LogKey; readonly mayBegin: boolean },
 ) {
   const origin = `${trustDomain}/gateway/${name}`
   const recordFolder = join(stateDir, 'record')
@@ -68,7 +68,7 @@ async function openLog(
   const record = await openRecord({
     dir: recordFolder,
     origin,
-    signKey,
+    ...own,
     sha256,
     random: randomBytes,
     clock,

@@ -58,7 +58,7 @@ export class KeyCustody {
     const sealed = await readIfPresent(path, MAX_FILE)
     if (sealed === null) return null
     await checkPrivate(path, 'key_mode')
-    const plain = await this.#sealer.open(sealed, context(name, kind))
+    const plain = await this.#unseal(path, sealed, context(name, kind))
     const key = signingKeyOf(kind, createPrivateKey({ key: Buffer.from(plain), format: 'der', type: 'pkcs8' }))
     plain.fill(0)
     this.#opened.set(name, key)
@@ -93,6 +93,17 @@ export class KeyCustody {
     } catch (error) {
       if (isMissing(error)) return []
       throw error
+    }
+  }
+
+  async #unseal(path: string, sealed: Uint8Array, what: string): Promise<Uint8Array> {
+    try {
+      return await this.#sealer.open(sealed, what)
+    } catch (error) {
+      if (!(error instanceof DoorwardError)) throw error
+      const { code, message, expected = '', got = '' } = error
+      const next = 'put the file back as it was; nothing has been changed'
+      throw new DoorwardError(code, message, { where: path, expected, got, next, cause: error })
     }
   }
 

@@ -46,6 +46,7 @@ export async function readRecoveryRoot(path: string, sha256: Sha256): Promise<Re
     throw new DoorwardError('root_invalid', 'the recovery root cannot be read', {
       where: path,
       expected: 'a P-256 private key in PKCS #8 PEM',
+      next: 'put the file back as it was, or move it away: it is needed only when the delegation is due',
     })
   }
 }

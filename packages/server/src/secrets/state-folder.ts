@@ -149,6 +149,7 @@ async function namesIn(folder: string): Promise<readonly string[] | null> {
     throw new DoorwardError('state_unreadable', 'the state folder cannot be read', {
       where: folder,
       got: error instanceof Error ? error.message : String(error),
+      next: 'check its owner and mode',
     })
   }
 }
@@ -184,6 +185,7 @@ function judgeMarker(marker: Marker, { folder, kind, trustDomain }: StateFolderO
       where: folder,
       expected: kind,
       got: marker.kind,
+      next: 'name another state folder; nothing has been changed',
     })
   }
   if (marker.trust_domain !== trustDomain) {
