@@ -65,7 +65,7 @@ export async function stagesOf(parts: StageParts): Promise<readonly Stage[]> {
     { name: 'record', concurrency: CALLERS, run: () => record(admitted, log) },
     { name: 'outcome', concurrency: CALLERS, run: () => recordOutcome(permit.entry, outcome, log) },
     one('judge answer', () => {
-      session.expect({ id: 1_000_000, method: 'tools/call', progressToken: undefined })
+      session.expect({ id: 1_000_000, method: 'tools/call', progressToken: undefined, state: 'waiting', left: false })
       return judgeTraffic(answer, session, parts.traffic)
     }),
     one('first use of a token', () => identify(unseen(inbound), 'token', dependencies)),
