@@ -71,6 +71,8 @@ export function closeAfterAnswer(exchange: Exchange): void {
   if (!exchange.response.headersSent) exchange.response.setHeader('Connection', 'close')
 }
 
+const ONE_WRITE_BYTES = 8192
+
 /** Sends a complete answer. Does nothing when the caller has gone or an answer has begun. */
 export function send(
   exchange: Exchange,
@@ -82,7 +84,9 @@ export function send(
   if (response.headersSent || response.destroyed) return
   if (!request.complete) closeAfterAnswer(exchange)
   response.writeHead(status, { ...headers, 'Content-Length': String(Buffer.byteLength(body)) })
-  response.end(body)
+  if (typeof body === 'string' || body.length > ONE_WRITE_BYTES) return void response.end(body)
+  // As text the body leaves with the head in one write and one TLS record.
+  response.end(Buffer.from(body.buffer, body.byteOffset, body.length).latin1Slice(), 'latin1')
 }
 
 /** Sends a JSON answer. */
