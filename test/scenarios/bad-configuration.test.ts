@@ -2,7 +2,6 @@
 
 import { deepEqual, equal, match, ok, throws } from 'node:assert/strict'
 import { readdir, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { parseConfiguration } from '../../packages/server/src/config/load.ts'
 import { ConfigurationError } from '../../packages/server/src/config/problem.ts'

@@ -109,7 +109,6 @@ const cases: readonly Case[] = [
     damage: flip(-5),
     words: authority,
   },
-  { what: 'a missing anchor key', code: 'key_missing', paths: [`${A}/keys/anchor-*`], damage: gone, words: authority },
   {
     what: 'a truncated record of the authority',
     code: 'record_rollback',
@@ -117,20 +116,12 @@ const cases: readonly Case[] = [
     damage: ([path = '']) => truncate(path, 300),
     words: authority,
   },
-  { what: 'no record at all', code: 'record_rollback', paths: [`${A}/record`], damage: gone, words: authority },
 
   {
     what: 'a gateway folder without its marker',
     code: 'state_foreign',
     paths: [`${G}/state.json`],
     damage: gone,
-    words: gateway,
-  },
-  {
-    what: 'the gateway of another trust domain',
-    code: 'state_trust_domain',
-    paths: [`${G}/state.json`],
-    damage: foreign,
     words: gateway,
   },
   { what: 'a damaged log key', code: 'seal_broken', paths: [`${G}/keys/log.key`], damage: flip(-5), words: gateway },
@@ -152,13 +143,6 @@ const cases: readonly Case[] = [
     what: 'a half-written identity',
     code: 'identity_folder_invalid',
     paths: [`${G}/identity/identity.json`],
-    damage: half,
-    words: gateway,
-  },
-  {
-    what: 'a half-written certificate',
-    code: 'identity_folder_invalid',
-    paths: [`${G}/identity/svid.json`],
     damage: half,
     words: gateway,
   },
@@ -185,7 +169,6 @@ const cases: readonly Case[] = [
     damage: other,
     words: authority,
   },
-  { what: 'a truncated key file', code: 'key_file_wrong', paths: ['K/authority.key'], damage: half, words: authority },
   {
     what: 'a key file that others can read',
     code: 'key_file_mode',
@@ -206,20 +189,6 @@ const cases: readonly Case[] = [
     paths: ['K/identities.key'],
     damage: gone,
     words: ['workload', 'list'],
-  },
-  {
-    what: 'a folder of keys that others can read',
-    code: 'key_file_mode',
-    paths: ['K'],
-    damage: open,
-    words: authority,
-  },
-  {
-    what: 'a missing second copy of the checkpoint',
-    code: 'record_copy_missing',
-    paths: ['K/test.example%2Fauthority.checkpoint'],
-    damage: gone,
-    words: authority,
   },
   {
     what: 'neither log nor second copy of the gateway',
