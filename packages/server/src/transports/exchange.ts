@@ -86,7 +86,7 @@ export function send(
   response.writeHead(status, { ...headers, 'Content-Length': String(Buffer.byteLength(body)) })
   if (typeof body === 'string' || body.length > ONE_WRITE_BYTES) return void response.end(body)
   // As text the body leaves with the head in one write and one TLS record.
-  response.end(Buffer.from(body.buffer, body.byteOffset, body.length).latin1Slice(), 'latin1')
+  response.end(Buffer.from(body.buffer, body.byteOffset, body.length).toString('latin1'), 'latin1')
 }
 
 /** Sends a JSON answer. */
