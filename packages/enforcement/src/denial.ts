@@ -83,6 +83,7 @@ export const denialTable = {
   // The message.
   json_syntax: row(400, -32700, 'the body is not JSON'),
   json_not_utf8: row(400, -32700, 'the body is not UTF-8'),
+  json_lone_surrogate: row(400, -32700, 'the body has half of a surrogate pair'),
   json_bom: row(400, -32700, 'the body starts with a byte order mark'),
   json_too_large: row(413, -32600, 'the body is too large'),
   json_too_deep: row(400, -32700, 'the body is nested too deeply'),

@@ -12,7 +12,7 @@ import type {
 } from '@doorward/core'
 import { standingProblem } from './certificate-standing.ts'
 import type { VerifiedLeaf } from './certificate-standing.ts'
-import { deny, isDenial, isDenialCode } from './denial.ts'
+import { deny, isDenial } from './denial.ts'
 import type { Denial, PartialCaller } from './denial.ts'
 import type { Inbound } from './inbound.ts'
 import type { KnownIdentities } from './known-identities.ts'
@@ -235,8 +235,7 @@ function tokenPrincipal(
     leewaySeconds: LEEWAY_SECONDS,
   })
   if (!verdict.ok) {
-    const code = isDenialCode(verdict.code) ? verdict.code : 'token_malformed'
-    return deny(code, verdict.message, { caller })
+    return deny(verdict.code, verdict.message, { caller })
   }
   const { claims } = verdict
   const problem = subjectProblem(claims, leaf.id, caller) ?? repeatedTokenProblem(claims, view, seconds, caller)

@@ -152,11 +152,7 @@ function isMediaType(header: string | undefined, expected: string): boolean {
 export function readJsonObject(body: Uint8Array): JsonObject | Denial {
   if (body.length === 0) return deny('body_missing', 'expected a JSON object')
   const scan = scanJson(body, JSON_LIMITS)
-  if (!scan.ok)
-    return deny(
-      isDenialCode(scan.code) ? scan.code : 'json_syntax',
-      `${scan.code} at byte ${scan.offset}: ${scan.message}`,
-    )
+  if (!scan.ok) return deny(scan.code, `${scan.code} at byte ${scan.offset}: ${scan.message}`)
   const value: JsonValue = scan.value
   return isJsonObject(value) ? value : deny('request_invalid', 'expected a JSON object')
 }

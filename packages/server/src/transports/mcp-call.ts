@@ -2,7 +2,7 @@
 
 import { classifyMcp, DEFAULT_JSON_LIMITS, mcpAction, refuseJson, scanJson, SUPPORTED_VERSIONS } from '@doorward/core'
 import type { Classified, ClassifiedRequest, JsonValue, McpRefusal, McpRefusalCode, ToolEffect } from '@doorward/core'
-import { deny, isDenialCode } from '@doorward/enforcement'
+import { deny } from '@doorward/enforcement'
 import type { Call, Classifier, Denial, DenialCode, Identified, RequestHead } from '@doorward/enforcement'
 import { idKey, ownerOf } from './session.ts'
 import type { McpSession, SessionTable } from './session.ts'
@@ -147,8 +147,7 @@ function contentProblem(head: RequestHead): Denial | null {
 function scanBody(body: Uint8Array, maxBytes: number): { readonly value: JsonValue } | Denial {
   const scan = scanJson(body, { ...DEFAULT_JSON_LIMITS, maxBytes })
   if (scan.ok) return scan
-  const code = isDenialCode(scan.code) ? scan.code : 'json_syntax'
-  return refusalDenial(refuseJson(scan), code)
+  return refusalDenial(refuseJson(scan), scan.code)
 }
 
 function refusalDenial(refusal: McpRefusal<string>, code: DenialCode): Denial {
