@@ -9,7 +9,15 @@ function plain(buffer: Buffer): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length)
 }
 
-export const sha256: Sha256 = (data) => plain(hash('sha256', data, 'buffer'))
+const SHA256_BYTES = 32
+
+/** By way of text, which costs half of what a Buffer of its own does. */
+export const sha256: Sha256 = (data) => {
+  const text = hash('sha256', data, 'latin1')
+  const digest = new Uint8Array(SHA256_BYTES)
+  for (let i = 0; i < SHA256_BYTES; i++) digest[i] = text.charCodeAt(i)
+  return digest
+}
 
 export const hmacSha256: HmacSha256 = (key, data) => plain(createHmac('sha256', key).update(data).digest())
 
