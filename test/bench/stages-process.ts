@@ -40,6 +40,7 @@ for (;;) {
   const { parts, log } = await openParts(await mkdtemp(join(folder, 'stages-')))
   const costs: Record<string, number> = {}
   for (const stage of await stagesOf(parts)) costs[stage.name] = await costOf(stage)
+  costs['outcome'] = (costs['record and outcome'] ?? 0) - (costs['record'] ?? 0)
   await log.close()
   tell({ costs })
 }
@@ -142,4 +143,5 @@ async function repeat(stage: Stage, times: number): Promise<void> {
     while (left-- > 0) await stage.run()
   }
   await Promise.all(Array.from({ length: stage.concurrency }, worker))
+  await stage.settle()
 }

@@ -33,6 +33,8 @@ export interface Stage {
   /** Calls that are under way at once. */
   readonly concurrency: number
   run(): unknown
+  /** What was begun and not waited for. */
+  settle(): Promise<unknown>
 }
 
 const CALLERS = 16
@@ -53,7 +55,9 @@ export async function stagesOf(parts: StageParts): Promise<readonly Stage[]> {
   const answer = utf8(
     `{"jsonrpc":"2.0","id":1000000,"result":{"content":[{"type":"text","text":"${'x'.repeat(134)}"}]}}`,
   )
-  const one = (name: string, run: () => unknown): Stage => ({ name, concurrency: 1, run })
+  const settle = () => Promise.resolve()
+  const one = (name: string, run: () => unknown): Stage => ({ name, concurrency: 1, run, settle })
+  let outcomes: Promise<unknown> = Promise.resolve()
   return [
     one('identify', () => identify(inbound, 'token', dependencies)),
     one('classify', judge),
@@ -62,8 +66,17 @@ export async function stagesOf(parts: StageParts): Promise<readonly Stage[]> {
       await limitArrival(inbound, limiter, connectionLimits)
       await limit(authorized, limiter, quotas)
     }),
-    { name: 'record', concurrency: CALLERS, run: () => record(admitted, log) },
-    { name: 'outcome', concurrency: CALLERS, run: () => recordOutcome(permit.entry, outcome, log) },
+    { name: 'record', concurrency: CALLERS, run: () => record(admitted, log), settle },
+    {
+      name: 'record and outcome',
+      concurrency: CALLERS,
+      async run() {
+        await record(admitted, log)
+        // As a call does: nobody waits for its outcome, which shares the sync of a later decision.
+        outcomes = recordOutcome(permit.entry, outcome, log)
+      },
+      settle: () => outcomes,
+    },
     one('judge answer', () => {
       session.expect({ id: 1_000_000, method: 'tools/call', progressToken: undefined, state: 'waiting', left: false })
       return judgeTraffic(answer, session, parts.traffic)
