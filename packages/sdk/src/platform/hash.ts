@@ -13,7 +13,7 @@ const SHA256_BYTES = 32
 
 /** By way of text, which costs half of what a Buffer of its own does. */
 export const sha256: Sha256 = (data) => {
-  const text = hash('sha256', data, 'latin1')
+  const text = hash('sha256', data, 'binary')
   const digest = new Uint8Array(SHA256_BYTES)
   for (let i = 0; i < SHA256_BYTES; i++) digest[i] = text.charCodeAt(i)
   return digest
