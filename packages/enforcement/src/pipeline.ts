@@ -88,6 +88,12 @@ export class Pipeline {
     return record(admitted, dependencies.log)
   }
 
+  /** Records a refusal that a transport found in the head of a request, which counts against the limits like any other. */
+  async refuseHead(inbound: Inbound, denial: Denial): Promise<Refusal> {
+    const { limiter, connectionLimits } = this.dependencies
+    return this.refuse(inbound, (await limitArrival(inbound, limiter, connectionLimits)) ?? denial)
+  }
+
   /** Records a refusal that a transport found before or after the stages (header hygiene, an upstream's answer). */
   async refuse(inbound: Inbound, denial: Denial): Promise<Refusal> {
     const entry = await recordRefusal(inbound, denial, this.dependencies.log, this.dependencies.refusals)

@@ -57,6 +57,7 @@ export function authoritySettings(deployment: Deployment, folder: DeploymentFold
   const compiled = compilePolicy(policySource(configuration, trustDomain))
   if (!compiled.ok) throw compiled.problems[0] ?? new DoorwardError('policy_invalid', 'the policy does not compile')
   const audiences = allowedAudiences(deployment)
+  const { count, periodSeconds } = limits.handshakes_per_ip
   return {
     trustDomain,
     stateDir: stateFolders(deployment.stateDir).authority,
@@ -74,6 +75,7 @@ export function authoritySettings(deployment: Deployment, folder: DeploymentFold
       connectionLimits: connectionLimits(configuration),
       perUser: security.rate_limiting.per_user,
       quotas: limits.quotas.map(({ action, per_user }) => ({ action, rate: per_user })),
+      listenerLimits: { handshakes: { count, periodSeconds, burst: Math.max(50, count / periodSeconds) } },
     },
   }
 }

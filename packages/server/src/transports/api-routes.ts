@@ -66,7 +66,8 @@ export async function serveApi(exchange: Exchange, options: ApiOptions): Promise
   const inbound: Inbound = { connection: exchange.connection, head: exchange.head, audience }
   const route = findRoute(exchange, options)
   const form = refusalForm(route)
-  if (exchange.problem !== null) return sendRefusal(exchange, await pipeline.refuse(inbound, exchange.problem), form)
+  if (exchange.problem !== null)
+    return sendRefusal(exchange, await pipeline.refuseHead(inbound, exchange.problem), form)
   const permit = await pipeline.enforce<ApiRequest>(inbound, {
     credential: isDenial(route) ? 'token' : route.credential,
     readBody: () => exchange.readBody(!isDenial(route) && route.body !== 'none' ? MAX_BODY : 0),

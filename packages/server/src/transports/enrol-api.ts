@@ -59,9 +59,9 @@ export async function serveEnrol(exchange: Exchange, options: EnrolOptions): Pro
 /** Null when the exchange has been answered. */
 async function exchangeOf(exchange: Exchange, inbound: Inbound, options: EnrolOptions): Promise<Denial | null> {
   const { limiter, connectionLimits, importP256 } = options.pipeline.dependencies
-  if (exchange.problem !== null) return exchange.problem
   const over = await limitArrival(inbound, limiter, connectionLimits)
   if (over !== null) return over
+  if (exchange.problem !== null) return exchange.problem
   if (exchange.head.path !== PATH) return deny('path_unknown', 'only enrolment is here')
   if (exchange.head.method !== 'POST') return deny('http_method', `expected POST, got ${exchange.head.method}`)
   const certificate = ownCertificate(exchange.connection.certificate, importP256)

@@ -20,7 +20,7 @@ type PublicAnswer = { readonly status: number; readonly type?: string; readonly 
 export async function servePublic(exchange: Exchange, options: PublicOptions): Promise<void> {
   const inbound: Inbound = { connection: exchange.connection, head: exchange.head, audience: '' }
   const { limiter, connectionLimits } = options.pipeline.dependencies
-  const refused = exchange.problem ?? (await limitArrival(inbound, limiter, connectionLimits))
+  const refused = (await limitArrival(inbound, limiter, connectionLimits)) ?? exchange.problem
   const answer = refused ?? publicAnswer(exchange, options)
   if ('denied' in answer) {
     sendRefusal(exchange, await options.pipeline.refuse(inbound, answer))

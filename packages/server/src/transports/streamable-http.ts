@@ -75,8 +75,8 @@ export class StreamableHttp {
   }
 
   async #refuse(exchange: Exchange, inbound: Inbound, denial: Denial): Promise<void> {
-    const refusal = await this.#options.pipeline.refuse(inbound, denial)
-    if (denial.code === 'http_method') exchange.response.setHeader('Allow', 'POST, GET, DELETE')
+    const refusal = await this.#options.pipeline.refuseHead(inbound, denial)
+    if (refusal.denial.code === 'http_method') exchange.response.setHeader('Allow', 'POST, GET, DELETE')
     sendRefusal(exchange, refusal, { rpc: true })
   }
 
