@@ -1,0 +1,94 @@
+/**
+ * `npm run campaign [-- --only NAME] [--seed N] [--count N] [--report FILE]`: the full counts. Exit 0 when nothing was
+ * found, 1 on any finding, 2 for unknown arguments. Without --only the report goes to docs/reports/campaign.md.
+ */
+
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { certificates } from './certificates.ts'
+import { jsonScanner } from './json-scanner.ts'
+import type { Part } from './part.ts'
+import { policy } from './policy.ts'
+import { recordKills } from './record-kills.ts'
+import { reportText } from './report.ts'
+import type { FinishedPart } from './report.ts'
+import { requestHeads } from './request-heads.ts'
+import { tokens } from './tokens.ts'
+
+const parts: readonly Part[] = [recordKills, jsonScanner, tokens, certificates, policy, requestHeads]
+const usualReport = join(import.meta.dirname, '../../docs/reports/campaign.md')
+const usualSeed = 20_261_122
+const PROGRESS_MILLISECONDS = 500
+
+process.exitCode = await main(process.argv.slice(2))
+
+interface Arguments {
+  readonly chosen: readonly Part[]
+  readonly seed: number
+  readonly count: number | null
+  readonly report: string | null
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const parsed = readArguments(args)
+  if (typeof parsed === 'string') {
+    const names = parts.map(({ name }) => name).join('|')
+    console.error(`${parsed}\nusage: npm run campaign [-- --only ${names}] [--seed N] [--count N] [--report FILE]`)
+    return 2
+  }
+  const finished: FinishedPart[] = []
+  for (const part of parsed.chosen) {
+    const result = await runPart(part, parsed)
+    finished.push(result)
+    console.log(lineOf(result))
+    for (const finding of result.report.findings) console.log(`  finding: ${finding}`)
+  }
+  if (parsed.report !== null) {
+    await mkdir(dirname(parsed.report), { recursive: true })
+    await writeFile(parsed.report, reportText(finished))
+  }
+  const failed = finished.filter(({ report }) => report.findings.length > 0).length
+  console.log(`\n${finished.length - failed} passed, ${failed} failed`)
+  return failed === 0 ? 0 : 1
+}
+
+function readArguments(args: readonly string[]): Arguments | string {
+  try {
+    const text = { type: 'string' } as const
+    const { values } = parseArgs({ args: [...args], options: { only: text, seed: text, count: text, report: text } })
+    const { only, report } = values
+    const chosen = parts.filter(({ name }) => only === undefined || name === only)
+    if (chosen.length === 0) return `no part is called ${only}`
+    const seed = Number(values.seed ?? usualSeed)
+    const count = values.count === undefined ? null : Number(values.count)
+    if (!Number.isSafeInteger(seed) || (count !== null && !(count > 0))) return '--seed and --count: expected numbers'
+    const usual = only === undefined && count === null ? usualReport : null
+    return { chosen, seed, count, report: report === undefined ? usual : resolve(report) }
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+async function runPart(part: Part, { seed, count }: Arguments): Promise<FinishedPart> {
+  const wanted = count ?? part.count
+  const begun = performance.now()
+  const seconds = () => (performance.now() - begun) / 1000
+  let shownAt = 0
+  const goOn = (done: number): boolean => {
+    if (process.stderr.isTTY && performance.now() - shownAt > PROGRESS_MILLISECONDS) {
+      shownAt = performance.now()
+      process.stderr.write(`\r\u001b[K${part.name}: ${done.toLocaleString('en')} of ${wanted.toLocaleString('en')}`)
+    }
+    return done < wanted && seconds() < part.maximumSeconds
+  }
+  const report = await part.run({ seed, count: wanted, goOn })
+  if (process.stderr.isTTY) process.stderr.write('\r\u001b[K')
+  return { part, seed, wanted, seconds: seconds(), report }
+}
+
+function lineOf({ part, seed, wanted, seconds, report }: FinishedPart): string {
+  const found = report.findings.length === 0 ? 'nothing found' : `${report.findings.length} FINDINGS`
+  const share = `${report.done.toLocaleString('en')} of ${wanted.toLocaleString('en')}`
+  return `${part.name}: ${share}, ${found}, ${Math.round(seconds)} s, seed ${seed}`
+}
