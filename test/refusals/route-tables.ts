@@ -1,0 +1,26 @@
+/** The routes of every API listener, read from the code's own tables. */
+
+import type { Authority } from '../../packages/server/src/authority/authority.ts'
+import { adminRoutes } from '../../packages/server/src/transports/admin-api.ts'
+import type { ApiRoute } from '../../packages/server/src/transports/api-routes.ts'
+import { authorityRoutes } from '../../packages/server/src/transports/authority-api.ts'
+import { gatewayRoutes } from '../../packages/server/src/transports/gateway-api.ts'
+
+export type ApiName = 'authority main' | 'authority admin' | 'gateway admin'
+
+// Only read here, never run.
+const { signal: stopping } = new AbortController()
+const record = { recordFolder: '', stopping }
+
+export const tables: Readonly<Record<ApiName, readonly ApiRoute[]>> = {
+  'authority main': authorityRoutes({} as Authority, stopping),
+  'authority admin': adminRoutes({} as Authority, record),
+  'gateway admin': gatewayRoutes({ ...record, status: () => ({}) }),
+}
+
+export const apiNames = Object.keys(tables) as ApiName[]
+
+/** Every path of every API, each once. */
+export const apiPaths: readonly string[] = [
+  ...new Set(apiNames.flatMap((name) => tables[name].map(({ path }) => path))),
+]

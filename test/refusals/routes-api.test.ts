@@ -1,0 +1,239 @@
+/**
+ * No second route lacks a check: every route of every listener, read from the code's own tables, passes with the right
+ * caller and is refused with each credential that is wrong. A route that nobody has described here fails.
+ */
+
+import { deepEqual, equal, ok } from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import type { TLSSocket } from 'node:tls'
+import { toBase64url } from '@doorward/core'
+import { generateP256 } from '@doorward/sdk'
+import type { Address } from '../../packages/server/src/config/settings.ts'
+import type { ApiRoute } from '../../packages/server/src/transports/api-routes.ts'
+import { dial } from '../fixtures/raw-http.ts'
+import { stealKeys } from '../fixtures/stolen-keys.ts'
+import type { StolenKeys } from '../fixtures/stolen-keys.ts'
+import { apiNames, apiPaths, tables } from './route-tables.ts'
+import type { ApiName } from './route-tables.ts'
+import { Stage } from './stage.ts'
+import type { Attempt, Caller, Headers, Log } from './stage.ts'
+
+interface Api {
+  readonly log: Log
+  readonly address: Address
+  readonly audience: string
+  /** Who may. */
+  readonly caller: Caller
+  readonly routes: readonly ApiRoute[]
+}
+
+let stage: Stage
+let agent: Caller
+let admin: Caller
+let other: Caller
+let keys: StolenKeys
+
+before(async () => {
+  stage = await Stage.open()
+  agent = await stage.caller('agent/planner')
+  other = await stage.caller('agent/other', ['admin'])
+  admin = await stage.caller('service/admin', ['admin'])
+  keys = await stealKeys(stage.system)
+})
+after(() => stage.close())
+
+function api(name: ApiName): Api {
+  const { authority, gateway } = stage.deployment
+  const routes = tables[name]
+  switch (name) {
+    case 'authority main':
+      return {
+        log: 'authority',
+        address: authority.listeners.main,
+        audience: authority.publicUrl,
+        caller: agent,
+        routes,
+      }
+    case 'authority admin':
+      return {
+        log: 'authority',
+        address: authority.listeners.admin,
+        audience: authority.publicUrl,
+        caller: admin,
+        routes,
+      }
+    case 'gateway admin':
+      return {
+        log: 'gateway',
+        address: gateway.listeners.admin,
+        audience: `${gateway.publicUrl}/admin`,
+        caller: admin,
+        routes,
+      }
+  }
+}
+
+interface Content {
+  readonly query?: string
+  readonly body?: string
+}
+
+let registered = 0
+const newId = () => `spiffe://test.example/made/${++registered}`
+
+/** A request that each route takes, by its listener, method and path. */
+const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promise<Content>>> = {
+  'authority main POST /v1/token': () => ({
+    body: new URLSearchParams({ grant_type: 'client_credentials', resource: stage.audience() }).toString(),
+  }),
+  'authority main POST /v1/renew': async (on) => {
+    const key = await generateP256()
+    const exported = on.exportKeyingMaterial(32, 'EXPORTER-doorward-renew', Buffer.alloc(0))
+    const proof = toBase64url(await key.signKey.sign(exported))
+    return { body: JSON.stringify({ public_key: toBase64url(key.spki), proof }) }
+  },
+  'authority main GET /v1/trust-state': () => ({}),
+  'authority main POST /v1/trust-state/ack': () => {
+    const { delegation, sequence } = agent.identity.trustStore.view()!.state
+    return { body: JSON.stringify({ delegation, sequence }) }
+  },
+  'authority admin GET /v1/workloads': () => ({}),
+  'authority admin POST /v1/workloads': () => ({ body: JSON.stringify({ id: newId(), roles: [] }) }),
+  'authority admin DELETE /v1/workloads': async () => {
+    const id = newId()
+    await stage.admin.addWorkload(id, [])
+    return { query: `?id=${encodeURIComponent(id)}` }
+  },
+  'authority admin POST /v1/join-strings': async () => {
+    const id = newId()
+    await stage.admin.addWorkload(id, [])
+    return { body: JSON.stringify({ id }) }
+  },
+  'authority admin GET /v1/status': () => ({}),
+  'authority admin GET /v1/record': () => ({}),
+  'gateway admin GET /v1/status': () => ({}),
+  'gateway admin GET /v1/record': () => ({}),
+}
+
+function attemptOf({ log, address, caller }: Api, route: ApiRoute, { query = '', body = '' }: Content = {}): Attempt {
+  const type = route.body === 'form' ? 'application/x-www-form-urlencoded' : 'application/json'
+  return {
+    caller,
+    method: route.method,
+    target: `${route.path}${query}`,
+    body: () => body,
+    connect: { ...address },
+    log,
+    headers: {
+      Host: `${address.host}:${address.port}`,
+      'Mcp-Session-Id': null,
+      'Content-Type': route.method === 'POST' ? type : null,
+    },
+  }
+}
+
+/** Nothing for a route that is not described, which a test tells. */
+async function contentOf(name: ApiName, { method, path }: ApiRoute, on: TLSSocket): Promise<Content> {
+  return (await rightRequests[`${name} ${method} ${path}`]?.(on)) ?? {}
+}
+
+async function passes(name: ApiName, route: ApiRoute): Promise<void> {
+  const target = api(name)
+  const on = await dial({ ...target.caller.tls, ...target.address })
+  const content = await contentOf(name, route, on)
+  const token = route.credential === 'token' ? await stage.token(target.caller, target.audience) : null
+  const answer = await stage.send({ ...attemptOf(target, route, content), on, token })
+  on.destroy()
+  ok(answer !== null)
+  ok(answer.status >= 200 && answer.status < 300, answer.text)
+  equal(answer.headers['doorward-code'], 'allowed')
+  const { body } = await stage.decision(target.log, answer)
+  deepEqual([body['decision'], body['resource']], ['allow', { ...(body['resource'] as object), name: route.path }])
+}
+
+async function expired(caller: Caller, audience: string): Promise<string> {
+  return keys.aged(await stage.token(caller, audience))
+}
+
+test('every route of the code is described here', () => {
+  const routes = apiNames.flatMap((name) => tables[name].map(({ method, path }) => `${name} ${method} ${path}`))
+  deepEqual(new Set(Object.keys(rightRequests)), new Set(routes))
+})
+
+for (const name of apiNames) {
+  describe(`${name}: every route`, () => {
+    const each = (what: string, run: (right: Attempt, target: Api, route: ApiRoute) => Promise<unknown>): void => {
+      void test(what, async () => {
+        const target = api(name)
+        for (const route of target.routes) {
+          await passes(name, route)
+          await run(attemptOf(target, route), target, route)
+        }
+      })
+    }
+    const withToken = (what: string, run: (right: Attempt, target: Api, route: ApiRoute) => Promise<unknown>): void =>
+      each(what, async (right, target, route) => (route.credential === 'token' ? run(right, target, route) : undefined))
+
+    each('is closed to a caller without certificate', (right, { address }) =>
+      stage.refuses({ ...right, connect: { ...address, cert: '', key: '' } }, 'certificate_missing'),
+    )
+    withToken('is closed to a request without token', (right) =>
+      stage.refuses({ ...right, token: null }, 'token_missing'),
+    )
+    withToken('is closed to a token for another audience', async (right) =>
+      stage.refuses({ ...right, token: await stage.token(right.caller) }, 'token_audience'),
+    )
+    withToken('is closed to a token bound to another certificate', async (right, { audience }) =>
+      stage.refuses({ ...right, token: await stage.token(other, audience) }, 'token_binding'),
+    )
+    withToken('is closed to an expired token', async (right, { audience }) =>
+      stage.refuses({ ...right, token: await expired(right.caller, audience) }, 'token_expired'),
+    )
+    each('is closed under another Host and from any Origin', async (right, { audience }, { credential }) => {
+      const token = await stage.token(right.caller, audience)
+      // The token endpoint answers in the words of OAuth, which has one status for all of these.
+      const status = credential === 'token' ? {} : { status: 400 }
+      const wrong = (headers: Headers) => ({ ...right, ...status, token, headers: { ...right.headers, ...headers } })
+      await stage.refuses(wrong({ Host: 'evil.example' }), 'host_unknown')
+      await stage.refuses(wrong({ Origin: 'null' }), 'origin_unknown')
+    })
+    each('answers to no other HTTP method', async (right, { audience, routes }, { path }) => {
+      const known = new Set(routes.filter((one) => one.path === path).map(({ method }) => method))
+      const token = await stage.token(right.caller, audience)
+      for (const method of ['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])
+        if (!known.has(method)) await stage.refuses({ ...right, token, method }, 'http_method')
+    })
+
+    if (name !== 'authority main')
+      withToken('is closed to a caller without the role admin', async (_right, target, route) => {
+        const on = await dial({ ...agent.tls, ...target.address })
+        const token = await stage.token(agent, target.audience)
+        const right = attemptOf(target, route, await contentOf(name, route, on))
+        await stage.refuses({ ...right, on, caller: agent, token, status: 403 }, 'policy_denied')
+        on.destroy()
+      })
+
+    test('and no route of another listener is here, nor does a stranger learn which are', async () => {
+      const target = api(name)
+      const token = await stage.token(target.caller, target.audience)
+      const [route] = target.routes
+      const here = new Set(target.routes.map(({ path }) => path))
+      for (const path of apiPaths.filter((one) => !here.has(one))) {
+        const right = { ...attemptOf(target, route!), method: 'GET', target: path }
+        await stage.refuses({ ...right, token }, 'path_unknown')
+        await stage.refuses({ ...right, token: null }, 'token_missing')
+      }
+    })
+
+    test('and none is open to a certificate of the stolen anchor', async () => {
+      const target = api(name)
+      const [route] = target.routes
+      const { pem } = await keys.leaf(target.caller.id)
+      const token = await stage.token(target.caller, target.audience)
+      const connect = { ...target.address, ...pem }
+      await stage.refuses({ ...attemptOf(target, route!), token, connect }, 'certificate_not_issued')
+    })
+  })
+}
+
+test('the record counts each refusal without a caller by its reason, and no others', () => stage.settle())
