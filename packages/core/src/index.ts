@@ -146,6 +146,8 @@ export {
 export type { AnchorContents, CertificateTemplate, IssuerName, SvidContents } from './identity/certificate-template.ts'
 export { chainsToAnchor, checkAnchor } from './identity/chain.ts'
 export type { AnchorCertificate, ChainProblem } from './identity/chain.ts'
+export { connectionLife } from './identity/connection-life.ts'
+export type { ConnectionLife } from './identity/connection-life.ts'
 export { ecdsaFromDer, ecdsaToDer } from './identity/ecdsa-signature.ts'
 export { jwkThumbprint, keyIdOf, p256JwkOfSpki, readP256Jwk, spkiOfP256Jwk } from './identity/jwk.ts'
 export { openDelegation, signDelegation } from './identity/delegation.ts'

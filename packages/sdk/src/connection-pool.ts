@@ -2,14 +2,16 @@
  * Kept connections: one agent per server, expected identity and generation of our SVID.
  *
  * A new SVID makes new agents; the old ones close what is idle, let requests in flight finish, and never outlive the
- * old certificate. A new trust state re-judges every live connection and closes those that no longer hold.
+ * old certificate. The server's certificate is renewed without our hearing of it, so a connection takes no new request
+ * when either certificate is about to end. A new trust state re-judges every live connection and closes those that no
+ * longer hold.
  */
 
 import { Agent } from 'node:https'
 import { PassThrough } from 'node:stream'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import { toMillis } from '@doorward/core'
+import { connectionLife } from '@doorward/core'
 import type { Clock, PeerCertificate, SpiffeId } from '@doorward/core'
 import { connectionError } from './connection-error.ts'
 import { connectMutualTls } from './mutual-tls.ts'
@@ -43,6 +45,11 @@ interface Entry {
   readonly svid: Svid
 }
 
+/** A connection that an agent has asked for. */
+interface Order extends Entry {
+  readonly target: Target
+}
+
 const MAX_SOCKETS = 256
 const MAX_IDLE = 8
 const MAX_TIMER = 2 ** 31 - 1
@@ -52,6 +59,7 @@ export class ConnectionPool {
   readonly #clock: Clock
   readonly #entries = new Map<string, Entry>()
   readonly #live = new Set<Live>()
+  readonly #draining = new WeakSet<Duplex>()
 
   constructor(trust: PoolTrust, clock: Clock) {
     this.#trust = trust
@@ -91,28 +99,26 @@ export class ConnectionPool {
 
   #newAgent(target: Target, svid: Svid, maxFreeSockets: number): Agent {
     const agent = new Agent({ keepAlive: true, maxCachedSessions: 0, maxSockets: MAX_SOCKETS, maxFreeSockets })
+    const keep = agent.keepSocketAlive.bind(agent)
+    // A socket that is not to be kept is destroyed by the agent.
+    agent.keepSocketAlive = (socket) => (this.#draining.has(socket) ? undefined : keep(socket))
     // Asynchronous on purpose: the request is given the socket only after the server has been judged.
     agent.createConnection = (_options, callback) => {
-      void this.#hand(target, svid, callback)
+      void this.#hand({ agent, target, svid }, callback)
       return undefined
     }
     return agent
   }
 
-  async #hand(
-    target: Target,
-    svid: Svid,
-    give: ((error: Error | null, stream: Duplex) => void) | undefined,
-  ): Promise<void> {
-    const outcome = await this.#connect(target, svid).catch((error: unknown) =>
-      connectionError(error, `${target.host}:${target.port}`),
-    )
+  async #hand(order: Order, give: ((error: Error | null, stream: Duplex) => void) | undefined): Promise<void> {
+    const { host, port } = order.target
+    const outcome = await this.#connect(order).catch((error: unknown) => connectionError(error, `${host}:${port}`))
     // The types ask for a stream beside the error; the agent looks at the error first.
     if (outcome instanceof Error) give?.(outcome, new PassThrough())
     else give?.(null, outcome)
   }
 
-  async #connect(target: Target, svid: Svid): Promise<TLSSocket> {
+  async #connect({ agent, target, svid }: Order): Promise<TLSSocket> {
     const { socket, server } = await connectMutualTls({
       host: target.host,
       port: target.port,
@@ -120,23 +126,33 @@ export class ConnectionPool {
       anchors: this.#trust.anchors(target),
       judge: (certificate) => this.#trust.judge(certificate, target, 'connecting'),
     })
-    this.#watch({ socket, server, target }, svid)
+    this.#watch({ socket, server, target }, { agent, svid })
     return socket
   }
 
-  /** No connection outlives the earlier of the two certificates. */
-  #watch(live: Live, svid: Svid): void {
-    const ends = toMillis(Math.min(svid.certificate.notAfter, live.server.notAfter) as typeof svid.certificate.notAfter)
-    const timer = setTimeout(() => live.socket.destroy(), Math.min(MAX_TIMER, Math.max(0, ends - this.#clock())))
-    timer.unref()
+  /** No connection outlives the earlier of the two certificates; before that it finishes what it has and takes no more. */
+  #watch(live: Live, { agent, svid }: Entry): void {
+    const now = this.#clock()
+    const life = connectionLife([svid.certificate.notAfter, live.server.notAfter], now)
+    const after = (moment: number, act: () => void) =>
+      setTimeout(act, Math.min(MAX_TIMER, Math.max(0, moment - now))).unref()
+    const drain = () => {
+      this.#draining.add(live.socket)
+      if (isIdle(agent, live.socket)) live.socket.destroy()
+    }
+    const timers = life === null ? [] : [after(life.drainsAt, drain), after(life.endsAt, () => live.socket.destroy())]
     this.#live.add(live)
     // Between a response and its return to the agent a socket has no listener of its own; a call aborted then must not end the process.
     live.socket.on('error', () => undefined)
     live.socket.once('close', () => {
-      clearTimeout(timer)
+      for (const timer of timers) clearTimeout(timer)
       this.#live.delete(live)
     })
   }
+}
+
+function isIdle(agent: Agent, socket: TLSSocket): boolean {
+  return Object.values(agent.freeSockets).some((sockets) => sockets?.includes(socket) === true)
 }
 
 /** Requests in flight keep their sockets; whatever becomes idle closes. */

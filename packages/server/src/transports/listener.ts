@@ -7,8 +7,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import { DoorwardError, readCertificate, toMillis } from '@doorward/core'
-import type { Clock, PeerCertificate } from '@doorward/core'
+import { connectionLife, DoorwardError, epochSeconds, readCertificate } from '@doorward/core'
+import type { Clock, EpochMillis } from '@doorward/core'
 import { CertificateStanding } from '@doorward/enforcement'
 import type { Connection } from '@doorward/enforcement'
 import { ConnectionGate, defaultGateLimits } from './connection-gate.ts'
@@ -114,6 +114,7 @@ class TlsListener implements Listener {
   readonly #addresses = new WeakMap<object, string>()
   /** Connections on which a head was refused: what follows on them is not read as requests. */
   readonly #refusing = new WeakSet<TLSSocket>()
+  readonly #drains = new WeakMap<TLSSocket, EpochMillis>()
   #rules: HeadRules
   #address = { host: '', port: 0 }
   #closing = false
@@ -230,18 +231,27 @@ class TlsListener implements Listener {
     const connection = connectionOf(socket, this.#options.name)
     this.#connections.set(socket, connection)
     socket.on('error', () => socket.destroy())
-    const expiry = this.#expiryTimer(socket, connection.certificate)
+    const expiry = this.#endWithCertificates(socket, connection)
     socket.once('close', () => {
       clearTimeout(expiry)
       this.#connections.delete(socket)
     })
   }
 
-  /** A connection ends with the certificate that opened it (threats F4). */
-  #expiryTimer(socket: TLSSocket, certificate: PeerCertificate | null): NodeJS.Timeout | undefined {
-    if (certificate === null || this.#options.clientCertificate !== 'required') return undefined
-    const left = toMillis(certificate.notAfter) - this.#options.clock()
-    return setTimeout(() => socket.destroy(), Math.min(Math.max(left, 0), 2 ** 31 - 1)).unref()
+  /** A connection ends with the certificates that opened it, ours included (threats F4), and drains before. */
+  #endWithCertificates(socket: TLSSocket, { certificate }: Connection): NodeJS.Timeout | undefined {
+    const own = socket.getX509Certificate()?.validToDate.getTime()
+    const judged = certificate !== null && this.#options.clientCertificate === 'required'
+    const ends = [...(judged ? [certificate.notAfter] : []), ...(own === undefined ? [] : [epochSeconds(own / 1000)])]
+    const now = this.#options.clock()
+    const life = connectionLife(ends, now)
+    if (life === null) return undefined
+    this.#drains.set(socket, life.drainsAt)
+    return setTimeout(() => socket.destroy(), Math.min(Math.max(life.endsAt - now, 0), 2 ** 31 - 1)).unref()
+  }
+
+  #mustGo(socket: TLSSocket): boolean {
+    return this.#closing || this.#options.clock() >= (this.#drains.get(socket) ?? Number.POSITIVE_INFINITY)
   }
 
   #handshakeFailed(error: NodeJS.ErrnoException, socket: TLSSocket): void {
@@ -287,7 +297,7 @@ class TlsListener implements Listener {
     for (const [name, value] of Object.entries(this.#options.securityHeaders)) response.setHeader(name, value)
     const { head, problem } = readHead(request, socket.servername, this.#rules)
     if (problem !== null) this.#refusing.add(socket)
-    if (problem !== null || this.#closing) response.setHeader('Connection', 'close')
+    if (problem !== null || this.#mustGo(socket)) response.setHeader('Connection', 'close')
     try {
       await this.#options.onExchange(exchangeOf({ connection, head, problem, request, response }))
     } catch {
