@@ -75,16 +75,28 @@ export class Renewal {
   async ensure(signal?: AbortSignal): Promise<void> {
     await this.reload()
     if (this.#standing() === 'fresh') return
-    await underLock(
-      { path: this.#options.folder.lockPath, runtime: this.#options.runtime, processes: this.#options.processes },
-      async (lock) => {
-        // Somebody else may have renewed while we waited.
-        await this.reload()
-        const standing = this.#standing()
-        if (standing === 'due') await this.#renew(lock, signal)
-        else if (standing === 'unusable') await this.#return()
-      },
-    )
+    await this.#replaceIf(() => this.#standing() !== 'fresh', signal)
+  }
+
+  /**
+   * Renews now, however young the SVID is, or returns by the machine key when it is not usable. Of several that ask at
+   * once, one renews, and the others use what it got. Throws why that failed; what was held stays.
+   */
+  async renewNow(signal?: AbortSignal): Promise<void> {
+    await this.reload()
+    const held = this.#options.credentials.peek()?.fingerprint
+    await this.#replaceIf(() => this.#options.credentials.peek()?.fingerprint === held, signal)
+  }
+
+  /** Under the lock, and only if it is wanted still: somebody else may have renewed while we waited. */
+  async #replaceIf(wanted: () => boolean, signal: AbortSignal | undefined): Promise<void> {
+    const { folder, runtime, processes } = this.#options
+    await underLock({ path: folder.lockPath, runtime, processes }, async (lock) => {
+      await this.reload()
+      if (!wanted()) return
+      if (this.isUnusable()) await this.#return()
+      else await this.#renew(lock, signal)
+    })
   }
 
   /** Picks up an SVID that another process of this identity has stored. */

@@ -86,6 +86,8 @@ export interface RunningAuthority {
   registerWorkload(registration: NewRegistration, by: string): Promise<void>
   /** A join string for a registered workload. In process, on record as `by`. Throws the refusal's code. */
   createJoinString(id: string, by: string): Promise<JoinInvitation>
+  /** Replaces the authority's own certificate now, however young it is; connections that are open go on. Throws `own_identity`. */
+  renew(): Promise<void>
   /** Resolves when everything is closed. */
   readonly stopped: Promise<void>
 }
@@ -167,7 +169,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   }
   loops.start((signal) => maintain(maintenance, signal))
   loops.start((signal) => pipeline.dependencies.refusals.run(signal))
-  return describe(starting, authority, listeners)
+  return { ...describe(starting, authority, listeners), renew: () => own.renew().then(refresh) }
 }
 
 /** Whatever the last run left without outcome is voided before anything is published. */
@@ -269,7 +271,11 @@ async function listen({ settings, options, clock, state, stack }: Starting, serv
   return listeners
 }
 
-function describe({ state }: Starting, authority: Authority, listeners: Listeners): Omit<RunningAuthority, 'stopped'> {
+function describe(
+  { state }: Starting,
+  authority: Authority,
+  listeners: Listeners,
+): Omit<RunningAuthority, 'stopped' | 'renew'> {
   const { rootFile, rootFingerprint, root, record, logKey, folder } = state
   const { origin } = record.stats()
   return {

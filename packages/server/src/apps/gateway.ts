@@ -51,6 +51,8 @@ export interface RunningGateway {
   /** Origin and verifier key of the gateway's log. */
   readonly record: { readonly origin: string; readonly verifierKey: string; readonly folder: string }
   health(): Health
+  /** Replaces the gateway's certificate now, however young it is; connections that are open go on. Throws why that failed. */
+  renew(): Promise<void>
   /** Resolves when everything is closed. */
   readonly stopped: Promise<void>
 }
@@ -226,5 +228,6 @@ function runningOf(
     id: state.identity.id.uri,
     record: { origin: state.record.stats().origin, verifierKey: verifierKeyOf(state), folder: state.recordFolder },
     health,
+    renew: () => state.identity.renew(),
   }
 }
