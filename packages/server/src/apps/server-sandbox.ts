@@ -4,9 +4,9 @@
  */
 
 import { spawn } from 'node:child_process'
-import { chown, mkdtemp, rm } from 'node:fs/promises'
+import { access, chown, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join, resolve } from 'node:path'
 import type { StdioCommand } from '../transports/stdio.ts'
 import type { StdioServerSettings } from './gateway-settings.ts'
 
@@ -40,14 +40,36 @@ export async function planSandbox(options: SandboxOptions): Promise<SandboxPlan>
   const release = () => rm(home, { recursive: true, force: true })
   const env = { PATH: options.path, HOME: home, TMPDIR: home, LANG: 'C.UTF-8', ...options.server.env }
   const plain: StdioCommand = { command: options.server.command, cwd: options.server.cwd, env, user: null, wrapper: [] }
+  const missing = (await isProgram(plain))
+    ? null
+    : `server ${options.name}: its program ${JSON.stringify(plain.command[0])} is not there`
+  if (missing !== null && process.getuid?.() === 0) {
+    // Nothing to try; should it come later, it runs as another user or not at all.
+    await chown(home, NOBODY.uid, NOBODY.gid)
+    return { command: { ...plain, user: NOBODY }, kind: 'user', warning: missing, release }
+  }
   const userProblem = await tryUser(plain, home)
   if (userProblem === null) return { command: { ...plain, user: NOBODY }, kind: 'user', warning: null, release }
   if (process.getuid?.() === 0) await chown(home, 0, 0)
   const wrapper = bubblewrap(plain, options.hidden)
   const wrapProblem = await probe({ ...plain, wrapper, command: ['true'] })
-  if (wrapProblem === null) return { command: { ...plain, wrapper }, kind: 'bwrap', warning: null, release }
+  if (wrapProblem === null) return { command: { ...plain, wrapper }, kind: 'bwrap', warning: missing, release }
   const warning = `server ${options.name} runs as the gateway's own user and can read its state: ${userProblem}; bwrap: ${wrapProblem}`
-  return { command: plain, kind: 'none', warning, release }
+  return { command: plain, kind: 'none', warning: missing === null ? warning : `${missing}; ${warning}`, release }
+}
+
+/** True when the program's file exists, found as the operating system will. */
+async function isProgram({ command: [program = ''], cwd, env }: StdioCommand): Promise<boolean> {
+  const folders = program.includes('/') ? [''] : (env['PATH'] ?? '').split(delimiter)
+  const found = await Promise.all(
+    folders.map((folder) =>
+      access(resolve(cwd, folder, program)).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  )
+  return found.includes(true)
 }
 
 /** Null when another user can run the server: it can enter its folder and read its program and files. */

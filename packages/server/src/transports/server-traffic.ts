@@ -46,9 +46,11 @@ export type ServerTraffic =
       readonly kind: 'drop'
       /** What the server must be told about a request that does not reach the client. */
       readonly reply: Uint8Array | null
+      /** It was meant as a message, perhaps as the answer that somebody waits for. */
+      readonly spoilt: boolean
     }
 
-const DROPPED: ServerTraffic = { kind: 'drop', reply: null }
+const DROPPED = { kind: 'drop', reply: null, spoilt: false } as const satisfies ServerTraffic
 const newestLegacy = REVISIONS.get(SUPPORTED_VERSIONS[0] ?? '')
 
 /** Judges one message of the server of a session. Pending requests that it answers are taken off the session. */
@@ -58,7 +60,7 @@ export function judgeTraffic(
   options: TrafficOptions,
 ): ServerTraffic | Promise<ServerTraffic> {
   const scan = scanJson(bytes, { ...LIST_LIMITS, maxBytes: options.messageBytes ?? LIST_LIMITS.maxBytes })
-  if (!scan.ok) return dropped(session, options, `not a message: ${scan.code}`)
+  if (!scan.ok) return { ...dropped(session, options, `not a message: ${scan.code}`), spoilt: looksLikeObject(bytes) }
   const message = classifyServerMessage(scan.value, revisionOf(session))
   switch (message.kind) {
     case 'refusal':
@@ -66,6 +68,7 @@ export function judgeTraffic(
       return {
         kind: 'drop',
         reply: message.id === null ? null : errorBody(message.id, message.rpcCode, message.message),
+        spoilt: namesWaiting(scan.value, session),
       }
     case 'unaddressed-error':
       return pass(bytes, message)
@@ -76,6 +79,18 @@ export function judgeTraffic(
     case 'response':
       return judgeResponse(bytes, message, { session, options, value: scan.value })
   }
+}
+
+/** Servers print other things too; what begins as an object was meant for the client. */
+function looksLikeObject(bytes: Uint8Array): boolean {
+  return bytes.find((byte) => byte !== 0x20 && byte !== 0x09) === 0x7b
+}
+
+/** An answer to something that waits, but not a well-formed one. */
+function namesWaiting(value: JsonValue, session: McpSession): boolean {
+  if (!isJsonObject(value) || value['method'] !== undefined) return false
+  const id = value['id']
+  return (typeof id === 'string' || typeof id === 'number') && session.toServer.has(idKey(id))
 }
 
 /** Before the handshake ends only the methods of the newest legacy revision can be meant. */
@@ -95,7 +110,7 @@ function pass(
   return { kind: 'pass', bytes, message, answers, failure }
 }
 
-function dropped(session: McpSession, options: TrafficOptions, reason: string): ServerTraffic {
+function dropped(session: McpSession, options: TrafficOptions, reason: string): typeof DROPPED {
   options.onDropped(session, reason)
   return DROPPED
 }
@@ -122,11 +137,19 @@ function judgeRequest(
 ): ServerTraffic {
   if (!isCapable(session.clientCapabilities, message)) {
     options.onDropped(session, `the client has not declared what ${message.method} needs`)
-    return { kind: 'drop', reply: errorBody(message.id, -32601, 'the client has not declared this capability') }
+    return {
+      kind: 'drop',
+      reply: errorBody(message.id, -32601, 'the client has not declared this capability'),
+      spoilt: false,
+    }
   }
   if (session.asked(message.id)) return pass(bytes, message)
   options.onDropped(session, 'too many requests of the server wait')
-  return { kind: 'drop', reply: errorBody(message.id, -32603, 'too many requests wait for an answer') }
+  return {
+    kind: 'drop',
+    reply: errorBody(message.id, -32603, 'too many requests wait for an answer'),
+    spoilt: false,
+  }
 }
 
 interface ResponseContext {

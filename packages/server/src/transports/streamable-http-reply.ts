@@ -72,8 +72,14 @@ export class StreamableReply implements Reply {
     const { keepAliveMilliseconds, streamMilliseconds } = this.#options
     this.#timers = [
       setInterval(() => this.write(KEEP_ALIVE), keepAliveMilliseconds).unref(),
-      setTimeout(() => this.end(), streamMilliseconds).unref(),
+      setTimeout(() => this.#outlived(), streamMilliseconds).unref(),
     ]
+  }
+
+  /** A request without its answer so far; the session's own stream just begins again. */
+  #outlived(): void {
+    if (this.#options.rpcId !== undefined) this.note('upstream_timeout')
+    this.end()
   }
 
   write(bytes: Uint8Array): boolean {

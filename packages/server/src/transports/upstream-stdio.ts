@@ -1,7 +1,9 @@
 /** Servers behind standard input and output: one process per session, answers matched to requests by id. */
 
+import { errorBody } from '@doorward/core'
 import type { RequestId, ServerMessage } from '@doorward/core'
-import type { Permit } from '@doorward/enforcement'
+import { denialRow } from '@doorward/enforcement'
+import type { DenialCode, Permit } from '@doorward/enforcement'
 import type { McpCall } from './mcp-call.ts'
 import { judgeTraffic, refersTo } from './server-traffic.ts'
 import type { ServerTraffic, TrafficOptions } from './server-traffic.ts'
@@ -75,7 +77,7 @@ class StdioSession implements UpstreamSession {
     this.#process = new StdioProcess(options.command, options.limits.messageBytes, {
       onLine: (line) => this.#receive(line),
       onLog: options.onLog,
-      onExit: (reason) => this.#exited(reason),
+      onExit: (reason) => this.#fail('upstream_unavailable', reason),
     })
     onStart(this.#process)
   }
@@ -87,6 +89,7 @@ class StdioSession implements UpstreamSession {
     switch (message.kind) {
       case 'request':
         this.#await(message.id, message.progressToken, reply)
+        if (call.detail.opens) this.#boundHandshake(reply)
         this.#send(body, reply)
         return
       case 'response':
@@ -108,7 +111,7 @@ class StdioSession implements UpstreamSession {
     if (this.#ended) return
     this.#ended = true
     this.#process.stop()
-    this.#settleAll(({ reply }) => reply.fail('upstream_unavailable', 'the session has ended'))
+    this.#settleAll((waiter) => failWaiter(waiter, 'upstream_unavailable', 'the session has ended'))
     this.#stream?.end()
   }
 
@@ -125,6 +128,15 @@ class StdioSession implements UpstreamSession {
     this.#waiters.set(idKey(id), { id, progress, reply, patience })
     // Legacy: the caller's going cancels nothing; the answer then finds nobody.
     reply.onClose(() => this.#forget(id))
+  }
+
+  /** Calls may take long, a handshake may not: whoever does not answer it is no MCP server. */
+  #boundHandshake(reply: Reply): void {
+    const timer = setTimeout(
+      () => this.#fail('upstream_timeout', 'it did not answer initialize in time'),
+      this.#options.limits.responseMilliseconds,
+    )
+    reply.onClose(() => clearTimeout(timer))
   }
 
   #forget(id: RequestId): Waiter | undefined {
@@ -171,7 +183,7 @@ class StdioSession implements UpstreamSession {
     const before = this.#order ?? Promise.resolve()
     const mine = before
       .then(async () => this.#deliver(await traffic))
-      .catch(() => this.#exited('a message could not be delivered'))
+      .catch(() => this.#fail('upstream_invalid', 'a message could not be delivered'))
     this.#order = mine
     void mine.then(() => {
       if (this.#order === mine) this.#order = null
@@ -181,6 +193,7 @@ class StdioSession implements UpstreamSession {
   #deliver(traffic: ServerTraffic): void {
     if (this.#ended) return
     if (traffic.kind === 'drop') {
+      if (traffic.spoilt) return this.#fail('upstream_invalid', 'it sent a message that is not accepted')
       if (traffic.reply !== null) this.#process.write(traffic.reply)
       return
     }
@@ -225,13 +238,23 @@ class StdioSession implements UpstreamSession {
     void reply.drained().then(() => this.#process.resume())
   }
 
-  #exited(reason: string): void {
+  /** The end of the process and of the session: what waits is told, nothing of it is lost in silence. */
+  #fail(code: DenialCode, reason: string): void {
     if (this.#ended) return
     this.#ended = true
     this.#options.onFailure(reason)
     this.#process.stop()
-    this.#settleAll(({ reply }) => reply.fail('upstream_unavailable', reason))
+    this.#settleAll((waiter) => failWaiter(waiter, code, reason))
     this.#stream?.end()
     this.#session.end()
   }
+}
+
+/** A stream cannot be taken up again where the process is gone: its end is an error message. */
+function failWaiter({ id, reply }: Waiter, code: DenialCode, reason: string): void {
+  if (!reply.started) return reply.fail(code, reason)
+  const { rpc, text } = denialRow(code)
+  reply.note(code)
+  reply.write(messageEvent(errorBody(id, rpc, text, { code })))
+  reply.end()
 }
