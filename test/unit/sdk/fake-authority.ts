@@ -78,6 +78,7 @@ export class FakeAuthority {
   readonly #servers: Server[] = []
   readonly #machines = new Map<string, P256Jwk>()
   #anchors: readonly TestAnchor[]
+  #current: { readonly sequence: number; readonly signed: Promise<SignedTrustState> } | null = null
   #tokenUsed = false
   mainUrl = ''
   enrolAddress = ''
@@ -149,16 +150,23 @@ export class FakeAuthority {
     return signTrustAnchors(state, this.#delegation, { signKey: this.#stateKey.signKey, sha256 })
   }
 
+  /** The signed state of the present version: one version has one content, whatever the time. */
+  async current(): Promise<SignedTrustState> {
+    const { sequence } = this.fixture.state()
+    if (this.#current?.sequence !== sequence) this.#current = { sequence, signed: this.signed() }
+    return this.#current.signed
+  }
+
   /** Applies what has changed and sends it to every follower. */
   async publish(): Promise<void> {
     this.fixture.apply()
-    const line = `${JSON.stringify(await this.signed())}\n`
+    const line = `${JSON.stringify(await this.current())}\n`
     for (const stream of this.#streams) stream.write(line)
   }
 
   async heartbeat(): Promise<void> {
     const { trustDomain, sequence } = this.state()
-    const payload = fromBase64url((await this.signed()).payload) as Uint8Array
+    const payload = fromBase64url((await this.current()).payload) as Uint8Array
     const digest = trustStateDigest(payload, sha256)
     const beat = await signHeartbeat(
       { trustDomain, delegation: 1, sequence, digest, time: now() },
@@ -246,7 +254,7 @@ export class FakeAuthority {
 
   async #stream(path: string, response: ServerResponse): Promise<void> {
     response.writeHead(200, { 'content-type': 'application/x-ndjson' })
-    response.write(`${JSON.stringify(await this.signed())}\n`)
+    response.write(`${JSON.stringify(await this.current())}\n`)
     if (!path.includes('follow=true')) return void response.end()
     this.#streams.add(response)
     response.once('close', () => this.#streams.delete(response))
@@ -279,7 +287,7 @@ export class FakeAuthority {
     this.fixture.register('agent/one', [])
     const spki = spkiOfP256Jwk(p256JwkOfSpki(peerKey(request)) as P256Jwk)
     const issued = await this.#issue(parseSpiffeId(id), spki)
-    reply(200, { id, certificate: issued.certificate, trust_state: await this.signed(), authority_url: this.mainUrl })
+    reply(200, { id, certificate: issued.certificate, trust_state: await this.current(), authority_url: this.mainUrl })
   }
 
   #returning({ id, machine_key }: { id?: string; machine_key: P256Jwk }): string | null {

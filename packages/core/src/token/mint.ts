@@ -18,7 +18,7 @@ export async function mintToken(
   claims: AccessTokenClaims,
   { kid, signKey }: { readonly kid: string; readonly signKey: SignKey },
 ): Promise<string> {
-  const shape = readClaims(claims as unknown as JsonValue)
+  const shape = readClaims(JSON.parse(JSON.stringify(claims)) as JsonValue)
   if (typeof shape === 'string') throw invalid(shape)
   const lifetime = claims.exp - claims.iat
   if (lifetime <= 0 || lifetime > tokenLimits.lifetimeSeconds) throw invalid(`a lifetime of ${lifetime} s`)
