@@ -52,10 +52,10 @@ interface Load {
 /** Calls without pause until it is stopped. */
 function load(callOnce: () => Promise<void>): Load {
   let done = 0
-  let stopped = false
+  const stopping = new AbortController()
   const failures: unknown[] = []
   const worker = async () => {
-    while (!stopped) {
+    while (!stopping.signal.aborted) {
       await callOnce().then(
         () => done++,
         (error: unknown) => failures.push(error),
@@ -67,7 +67,7 @@ function load(callOnce: () => Promise<void>): Load {
     done: () => done,
     failures,
     stop: async () => {
-      stopped = true
+      stopping.abort()
       await running
     },
   }
@@ -172,7 +172,7 @@ test('no call fails while every certificate is replaced several times', async ()
 test('a stream that is open goes on over the renewal of both ends', async () => {
   const client = await mcp(caller)
   const stream = new AbortController()
-  const listening = await caller.call(`${system.endpoint.url}`, {
+  const listening = await caller.call(system.endpoint.url, {
     audience: system.endpoint.audience,
     expectedId: system.endpoint.expectedId,
     headers: { accept: 'text/event-stream', 'mcp-session-id': await sessionId() },

@@ -119,18 +119,19 @@ function problemOf(issue: z.core.$ZodIssue, document: Document, lines: LineCount
 }
 
 function wording(issue: z.core.$ZodIssue): string {
-  switch (issue.code) {
-    case 'invalid_type':
-      return `wrong type; expected ${typeNames.get(issue.expected) ?? issue.expected}`
-    case 'too_small':
-      return `too ${issue.origin === 'number' || issue.origin === 'int' ? 'small' : 'short'}; expected at least ${issue.minimum}${unitOf(issue.origin)}`
-    case 'too_big':
-      return `too ${issue.origin === 'number' || issue.origin === 'int' ? 'large' : 'long'}; expected at most ${issue.maximum}${unitOf(issue.origin)}`
-    case 'invalid_format':
-      return issue.format === 'url' ? 'not a URL; expected an http or https URL' : issue.message
-    default:
-      return issue.message
+  if (issue.code === 'invalid_type') return `wrong type; expected ${typeNames.get(issue.expected) ?? issue.expected}`
+  if (issue.code === 'too_small') {
+    return `too ${isNumber(issue.origin) ? 'small' : 'short'}; expected at least ${issue.minimum}${unitOf(issue.origin)}`
   }
+  if (issue.code === 'too_big') {
+    return `too ${isNumber(issue.origin) ? 'large' : 'long'}; expected at most ${issue.maximum}${unitOf(issue.origin)}`
+  }
+  if (issue.code === 'invalid_format' && issue.format === 'url') return 'not a URL; expected an http or https URL'
+  return issue.message
+}
+
+function isNumber(origin: string): boolean {
+  return origin === 'number' || origin === 'int'
 }
 
 const typeNames: ReadonlyMap<string, string> = new Map([

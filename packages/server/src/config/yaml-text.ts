@@ -25,7 +25,7 @@ export function readYaml(text: string): YamlText {
     merge: false,
     logLevel: 'error',
   } as const
-  const document: Document<ParsedNode, true> | Document = parseDocument(text, options)
+  const document: Document<ParsedNode> | Document = parseDocument(text, options)
   const problems = [...document.errors, ...document.warnings].map(syntaxProblem)
   return { document, lines, problems: problems.length > 0 ? problems : refusedNodes(document, lines) }
 }
@@ -33,18 +33,17 @@ export function readYaml(text: string): YamlText {
 function syntaxProblem(error: YAMLError): Problem {
   const line = error.linePos?.[0].line ?? null
   const [first = 'not YAML'] = error.message.split('\n')
-  const blank = { line, path: '', expected: null, got: null }
-  switch (error.code) {
-    case 'MULTIPLE_DOCS':
-      return { ...blank, message: 'a second document begins', expected: 'one document, without ---' }
-    case 'DUPLICATE_KEY':
-      return { ...blank, message: 'a key is repeated', expected: 'each key once' }
-    case 'TAG_RESOLVE_FAILED':
-      return { ...blank, message: 'tags are not accepted', expected: 'a plain value' }
-    default:
-      return { ...blank, message: `not YAML: ${first.replace(/ at line [0-9]+, column [0-9]+:?$/, '')}` }
-  }
+  const known = syntaxWording.get(error.code)
+  const other = `not YAML: ${first.replace(/ at line [0-9]+, column [0-9]+:?$/, '')}`
+  return { line, path: '', message: known?.message ?? other, expected: known?.expected ?? null, got: null }
 }
+
+/** Mistakes for which we have better words than the parser. */
+const syntaxWording: ReadonlyMap<string, { readonly message: string; readonly expected: string }> = new Map([
+  ['MULTIPLE_DOCS', { message: 'a second document begins', expected: 'one document, without ---' }],
+  ['DUPLICATE_KEY', { message: 'a key is repeated', expected: 'each key once' }],
+  ['TAG_RESOLVE_FAILED', { message: 'tags are not accepted', expected: 'a plain value' }],
+])
 
 function refusedNodes(document: Document, lines: LineCounter): readonly Problem[] {
   const problems: Problem[] = []
