@@ -284,7 +284,7 @@ class TlsListener implements Listener {
     const reason = status === 431 ? 'header_limit' : status === 408 ? 'body_slow' : 'request_malformed'
     this.#refused(remoteAddressOf((socket as TLSSocket).remoteAddress), reason, detail)
     socket.on('error', () => socket.destroy())
-    socket.end(rawAnswer(status, this.#options.securityHeaders), () => socket.destroy())
+    socket.end(rawAnswer(status, { 'Doorward-Code': reason, ...this.#options.securityHeaders }), () => socket.destroy())
   }
 
   async #exchange(request: IncomingMessage, response: ServerResponse): Promise<void> {
