@@ -62,6 +62,7 @@ async function tail(options: TailOptions, context: CliContext): Promise<void> {
   const { tailLog } = await import('../apps/tail-log.ts')
   const [place] = await placesOf(context, options.log)
   if (place === undefined) return
+  await context.deploymentFolder({ make: false })
   for await (const { origin, index, entry } of tailLog(place, {
     lines,
     follow: options.follow ? context.signal : null,
@@ -144,7 +145,7 @@ function shown(value: JsonValue | undefined): string {
 async function verify(options: VerifyCommandOptions, context: CliContext): Promise<void> {
   const { verifyPlace } = await import('../apps/verify-log.ts')
   const places = await placesOf(context, options.log)
-  const copyDir = checkpointDir(await context.deployment(), await context.deploymentFolder())
+  const copyDir = checkpointDir(await context.deployment(), await context.deploymentFolder({ make: false }))
   const paint = painter(context.color)
   const reports = []
   for (const place of places) {

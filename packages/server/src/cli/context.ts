@@ -22,8 +22,8 @@ export interface CliContext extends Output {
   readonly program: readonly string[]
   /** The configuration of `--config`, `./doorward.yaml` by default. Read once. */
   deployment(): Promise<Deployment>
-  /** The state folder of the deployment and where its keys lie; made when it is missing. */
-  deploymentFolder(): Promise<DeploymentFolder>
+  /** The state folder of the deployment and where its keys lie; made when it is missing, unless `make` is false. */
+  deploymentFolder(options?: { readonly make: boolean }): Promise<DeploymentFolder>
 }
 
 export interface GlobalOptions {
@@ -47,9 +47,9 @@ export function cliContext(parts: ContextParts): CliContext {
   let deployment: Promise<Deployment> | null = null
   const interactive = parts.stdout.isTTY === true
   const readDeployment = () => (deployment ??= loadConfiguration(parts.globals().config).then(deploymentOf))
-  const openFolder = async () => {
+  const openFolder = async ({ make } = { make: true }) => {
     const { stateDir, trustDomain, keyDir } = await readDeployment()
-    return openDeploymentFolder({ dir: stateDir, trustDomain, keyDir, keyHome: parts.environment.keyHome })
+    return openDeploymentFolder({ dir: stateDir, trustDomain, keyDir, keyHome: parts.environment.keyHome, make })
   }
   return {
     get json() {

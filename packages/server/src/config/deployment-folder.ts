@@ -32,15 +32,23 @@ export interface DeploymentFolderOptions {
   /** Named by the configuration; null puts the keys under the user's key home. */
   readonly keyDir: string | null
   readonly keyHome: string
+  /** Whether a missing folder is made; true by default. */
+  readonly make?: boolean
 }
 
 /**
- * Opens the state folder, or makes it. Throws `state_unreadable`, `state_foreign`, `state_half_written`,
+ * Opens the state folder, or makes it. Throws `state_missing` where it may not, `state_unreadable`, `state_foreign`, `state_half_written`,
  * `state_mode` or `key_inside_state`; nothing is changed then.
  */
 export async function openDeploymentFolder(options: DeploymentFolderOptions): Promise<DeploymentFolder> {
   const names = await entriesOf(options.dir)
   const found = names === null ? null : await readMarker(options, names)
+  if (found === null && options.make === false) {
+    throw new DoorwardError('state_missing', 'nothing has been started with this configuration yet', {
+      where: options.dir,
+      next: 'start it with: doorward up',
+    })
+  }
   const stateId = found ?? hex(randomBytes(16))
   const keyDir = options.keyDir ?? join(options.keyHome, stateId)
   await refuseKeysInside(keyDir, options.dir)
