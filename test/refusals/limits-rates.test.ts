@@ -12,7 +12,7 @@ import { dial } from '../fixtures/raw-http.ts'
 import { headOnly, initializeMessage, messageOf, Stage } from './stage.ts'
 import type { Attempt, Caller, Dial } from './stage.ts'
 
-const rates = { global: 300, perIp: 12, network: 4, perUser: 40, quota: 3, handshakes: 3000, sessions: 3 }
+const rates = { global: 300, perIp: 12, network: 4, perUser: 40, quota: 3, handshakes: 1200, sessions: 3 }
 
 const yaml = `security:
   rate_limiting: { global: ${rates.global}/min, per_ip: ${rates.perIp}/min, per_user: ${rates.perUser}/min }
@@ -57,7 +57,9 @@ const from = (localAddress: string): { readonly connect: Dial } => ({ connect: {
 
 /** Passes at least `least` times, then is refused with the code and told when to come again. */
 async function usesUp(attempt: Attempt, least: number, code: string): Promise<void> {
-  for (let passed = 0; passed < least; passed++) await stage.passes(attempt)
+  const on = await dial({ ...attempt.caller.tls, ...attempt.connect })
+  for (let passed = 0; passed < least; passed++) await stage.passes({ ...attempt, on })
+  on.destroy()
   for (let more = 0; more < 10; more++) {
     const byte = stage.tap.bytes
     const answer = await stage.send(attempt)

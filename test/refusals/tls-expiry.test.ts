@@ -28,6 +28,8 @@ after(async () => {
   await tap.close()
 })
 
+/** A connection that does not end must not hold up everything. */
+const patience = { timeout: 20_000 }
 const call = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_note","arguments":{}}}'
 
 /** A gateway, and a caller of a few seconds with a session. */
@@ -43,29 +45,33 @@ async function expiry({ certificate }: TestSvid): Promise<void> {
   while (Date.now() < certificate.notAfter * 1000) await sleep(50)
 }
 
-test('a live connection ends with its certificate, an open stream with it, and no further byte passes', async () => {
-  const { gateway, caller, session } = await brief()
-  const kept = await dial(gateway.connection(caller))
-  const stream = await dial(gateway.connection(caller))
-  equal(parseAnswer(await talk(kept, await gateway.request(caller, 'files', { session, body: call }))).status, 200)
-  ok(tap.since(0).includes('read_note'))
-  const opening = await gateway.request(caller, 'files', { session, method: 'GET' })
-  equal(parseAnswer(await talk(stream, opening, headOnly)).status, 200)
-  const request = await gateway.request(caller, 'files', { session, body: call })
-  const ended = Promise.all([once(kept, 'close'), once(stream, 'close')])
-  await expiry(caller)
-  await ended
-  const byte = tap.bytes
-  equal(await talk(kept, request), '')
-  await dial(gateway.connection(caller)).then(
-    (again) => talk(again, request),
-    () => '',
-  )
-  equal(tap.bytes, byte)
-  while (!gateway.refused.some(({ reason }) => reason === 'certificate_expired')) await sleep(10)
-})
+test(
+  'a live connection ends with its certificate, an open stream with it, and no further byte passes',
+  patience,
+  async () => {
+    const { gateway, caller, session } = await brief()
+    const kept = await dial(gateway.connection(caller))
+    const stream = await dial(gateway.connection(caller))
+    equal(parseAnswer(await talk(kept, await gateway.request(caller, 'files', { session, body: call }))).status, 200)
+    ok(tap.since(0).includes('read_note'))
+    const opening = await gateway.request(caller, 'files', { session, method: 'GET' })
+    equal(parseAnswer(await talk(stream, opening, headOnly)).status, 200)
+    const request = await gateway.request(caller, 'files', { session, body: call })
+    const ended = Promise.all([once(kept, 'close'), once(stream, 'close')])
+    await expiry(caller)
+    await ended
+    const byte = tap.bytes
+    equal(await talk(kept, request), '')
+    await dial(gateway.connection(caller)).then(
+      (again) => talk(again, request),
+      () => '',
+    )
+    equal(tap.bytes, byte)
+    while (!gateway.refused.some(({ reason }) => reason === 'certificate_expired')) await sleep(10)
+  },
+)
 
-test('the next request on the connection is refused by itself, were the connection not closed', async () => {
+test('the next request on the connection is refused by itself, were the connection not closed', patience, async () => {
   // A listener whose clock stands far back closes nothing: what is left is the check of every request.
   const { gateway, caller, session } = await brief({ clock: () => epochMillis(Date.now() - 3_600_000) })
   const kept = await dial(gateway.connection(caller))
