@@ -155,9 +155,10 @@ export class FileRecord implements Record {
     return null
   }
 
-  // Runs until nobody waits: what arrives during one sync shares the next. Started by the first arrival, without delay.
+  // Runs until nobody waits: what arrives during one sync, or in one turn of the event loop, shares the next.
   async #commitAll(): Promise<void> {
     while (this.#due > 0 && this.#state.at === 'open') {
+      await endOfTurn()
       const batch = this.#queue.splice(0, this.#parts.limits.batchEntries)
       this.#due = Math.max(0, this.#due - batch.length)
       try {
@@ -329,6 +330,10 @@ export class FileRecord implements Record {
     if (this.#state.at === 'failed' || this.#state.at === 'forked') return this.#state.error.code
     return this.#publishFailures > 0 ? 'record_unavailable' : null
   }
+}
+
+function endOfTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve))
 }
 
 function closed(): DoorwardError {
