@@ -2,7 +2,7 @@
 
 import { cpuIsKnown, cpuMicroseconds } from './cpu.ts'
 import { callPath } from './messages.ts'
-import type { LoadResult } from './messages.ts'
+import type { LoadRequest, LoadResult } from './messages.ts'
 import { median, summed } from './statistics.ts'
 import type { Measured, RoundSample } from './statistics.ts'
 import type { BenchSystem, Variant, VariantName } from './system.ts'
@@ -10,6 +10,7 @@ import type { BenchSystem, Variant, VariantName } from './system.ts'
 export interface MeasureOptions {
   /** Measured time per variant with 16 connections. */
   readonly seconds: number
+  /** Round 0 is the warm-up. */
   readonly onRound: (round: number, rounds: number) => void
 }
 
@@ -25,22 +26,29 @@ export interface Measurement {
   readonly stages: Readonly<Record<string, number>>
 }
 
-export const connectionCounts = { many: 16, one: 1 } as const
+type Load = Pick<LoadRequest, 'connections' | 'milliseconds' | 'maximumCalls' | 'warmupCalls'>
+
 const ROUND_MILLISECONDS = 2000
-/** With one connection latency is the question, which needs fewer calls. */
-const ONE_MILLISECONDS = 1000
 const MAXIMUM_CALLS = 200_000
-const WARMUP_CALLS = { many: 2000, one: 300 } as const
+const loads = {
+  many: { connections: 16, milliseconds: ROUND_MILLISECONDS, maximumCalls: MAXIMUM_CALLS, warmupCalls: 2000 },
+  // Latency is the question, which needs fewer calls.
+  one: { connections: 1, milliseconds: ROUND_MILLISECONDS / 2, maximumCalls: MAXIMUM_CALLS, warmupCalls: 300 },
+} as const satisfies Readonly<Record<string, Load>>
+/** Until the compilers of every process have settled; not measured. */
+const warming: Load = { connections: 16, milliseconds: 20_000, maximumCalls: 15_000, warmupCalls: 0 }
 
 export async function measureAll(system: BenchSystem, { seconds, onRound }: MeasureOptions): Promise<Measurement> {
   const rounds = Math.max(1, Math.round((seconds * 1000) / ROUND_MILLISECONDS))
   const samples = { many: new Map<VariantName, RoundSample[]>(), one: new Map<VariantName, RoundSample[]>() }
   const stages: Record<string, number>[] = []
+  onRound(0, rounds)
+  for (const variant of system.variants) await measureOne(system, variant, warming)
   for (let round = 0; round < rounds; round++) {
     onRound(round + 1, rounds)
     for (const variant of turned(system.variants, round)) {
       for (const kind of ['many', 'one'] as const) {
-        const sample = await measureOne(system, variant, kind)
+        const sample = await measureOne(system, variant, loads[kind])
         samples[kind].set(variant.name, [...(samples[kind].get(variant.name) ?? []), sample])
       }
     }
@@ -58,22 +66,14 @@ function turned<Item>(items: readonly Item[], by: number): readonly Item[] {
   return [...items.slice(at), ...items.slice(0, at)]
 }
 
-async function measureOne(system: BenchSystem, variant: Variant, kind: 'many' | 'one'): Promise<RoundSample> {
-  const { load } = system
-  load.send({
-    port: variant.port,
-    path: callPath,
-    token: await system.token(),
-    connections: connectionCounts[kind],
-    milliseconds: kind === 'many' ? ROUND_MILLISECONDS : ONE_MILLISECONDS,
-    maximumCalls: MAXIMUM_CALLS,
-    warmupCalls: WARMUP_CALLS[kind],
-  })
-  await load.next<{ event: 'measuring' }>()
-  const before = cpuMicroseconds(variant.pid)
-  load.send({ event: 'go' })
-  const result = await load.next<LoadResult>()
-  return { ...result, cpuMicroseconds: cpuMicroseconds(variant.pid) - before }
+async function measureOne(system: BenchSystem, { port, pid }: Variant, load: Load): Promise<RoundSample> {
+  const process = system.load
+  process.send({ ...load, port, path: callPath, token: await system.token() } satisfies LoadRequest)
+  await process.next<{ event: 'measuring' }>()
+  const before = cpuMicroseconds(pid)
+  process.send({ event: 'go' })
+  const result = await process.next<LoadResult>()
+  return { ...result, cpuMicroseconds: cpuMicroseconds(pid) - before }
 }
 
 function medians(repetitions: readonly Readonly<Record<string, number>>[]): Readonly<Record<string, number>> {
