@@ -55,11 +55,13 @@ function tell(context: CliContext, identity: string, answer: McpAnswer): void {
   if (!answer.ok) return
   const decision = answer.decision?.decision ?? null
   const failed = answer.result['isError'] === true
-  if (context.json) context.out(JSON.stringify({ identity, ok: !failed, decision, result: answer.result }))
-  else {
-    for (const text of contentLines(answer.result['content'])) context.out(text)
-    if (decision !== null) context.err(paint('dim', `allowed, decision ${decision}`))
+  if (context.json) {
+    context.out(JSON.stringify({ identity, ok: !failed, decision, result: answer.result }))
+    if (failed) process.exitCode = 1
+    return
   }
+  for (const text of contentLines(answer.result['content'])) context.out(text)
+  if (decision !== null) context.err(paint('dim', `allowed, decision ${decision}`))
   if (failed)
     throw new CheckFailed(
       'tool_failed',

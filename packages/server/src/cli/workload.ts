@@ -1,11 +1,13 @@
 /** `doorward workload`: who may have an identity, and with which roles. */
 
-import { writeFile } from 'node:fs/promises'
+import { open, rm } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { DoorwardError, parseSpiffeId, workloadId } from '@doorward/core'
 import type { SpiffeId } from '@doorward/core'
-import type { AdminClient } from '@doorward/sdk'
+import type { AdminClient, JoinInvitation } from '@doorward/sdk'
 import type { CliContext } from './context.ts'
+import { CheckFailed } from './failure.ts'
 import { administer } from './administration.ts'
 import { asOption } from './identity-option.ts'
 import { painter, table } from './output.ts'
@@ -60,9 +62,7 @@ async function idOf(context: CliContext, name: string): Promise<SpiffeId> {
 async function add(context: CliContext, client: AdminClient, name: string, options: AddOptions): Promise<void> {
   const id = await idOf(context, name)
   await warnOfUnknownRoles(context, options.role)
-  await client.addWorkload(id.uri, options.role)
-  const { joinString, expiresAt } = await client.invite(id.uri)
-  if (options.out !== undefined) await keep(options.out, joinString.reveal())
+  const { joinString, expiresAt } = await invited(client, id.uri, options)
   const shown = options.out === undefined ? joinString.reveal() : null
   if (context.json) {
     context.out(
@@ -89,6 +89,21 @@ async function add(context: CliContext, client: AdminClient, name: string, optio
   if (shown !== null) context.out(shown)
 }
 
+async function enter(client: AdminClient, id: string, roles: readonly string[]): Promise<void> {
+  try {
+    await client.addWorkload(id, roles)
+  } catch (error) {
+    const { ServerRefused } = await import('@doorward/sdk')
+    if (!(error instanceof ServerRefused) || error.code !== 'conflict') throw error
+    const registered = await client.listWorkloads()
+    if (!registered.some((one) => one.id === id)) throw error
+    throw new CheckFailed('workload_exists', 'the workload is registered already', {
+      where: id,
+      next: 'to invite it anew, remove it and add it again: what it holds now is refused from then on',
+    })
+  }
+}
+
 /** A role that the configuration does not define grants nothing. */
 async function warnOfUnknownRoles(context: CliContext, roles: readonly string[]): Promise<void> {
   const { configuration } = await context.deployment()
@@ -102,15 +117,32 @@ async function warnOfUnknownRoles(context: CliContext, roles: readonly string[])
   }
 }
 
-async function keep(file: string, text: string): Promise<void> {
+/** The file first: a join string that cannot be kept would be lost, with the workload registered. */
+async function newFile(path: string): Promise<FileHandle> {
   try {
-    await writeFile(file, `${text}\n`, { mode: 0o600, flag: 'wx' })
+    return await open(path, 'wx', 0o600)
   } catch (error) {
-    throw new DoorwardError('file_not_written', 'the join string was not written', {
-      where: file,
+    throw new DoorwardError('file_not_written', 'the join string cannot be written', {
+      where: path,
       got: error instanceof Error ? error.message : String(error),
-      next: 'name a file that is not there yet',
+      next: 'name a file that is not there yet; nothing has been registered',
     })
+  }
+}
+
+/** Registers, invites and keeps the join string where it is wanted. An error leaves no file. */
+async function invited(client: AdminClient, id: string, { role, out }: AddOptions): Promise<JoinInvitation> {
+  const file = out === undefined ? null : await newFile(out)
+  try {
+    await enter(client, id, role)
+    const invitation = await client.invite(id)
+    await file?.writeFile(`${invitation.joinString.reveal()}\n`)
+    return invitation
+  } catch (error) {
+    if (out !== undefined) await rm(out, { force: true })
+    throw error
+  } finally {
+    await file?.close()
   }
 }
 

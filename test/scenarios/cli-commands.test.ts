@@ -1,0 +1,111 @@
+/** Exit codes and answers of the commands against a running deployment: done 0, denied or failed 1, misused 2. */
+
+import { deepEqual, equal, match, ok } from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdir, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { repository, TestDeployment, wideLimits } from '../fixtures/deployment.ts'
+
+const documents = join(repository, 'examples', 'first-call', 'documents')
+
+interface Answer {
+  readonly error?: { readonly code: string; readonly where?: string; readonly next?: string }
+  readonly ok?: boolean
+  readonly decision?: string
+}
+
+describe('commands', () => {
+  let system: TestDeployment
+  before(async () => {
+    system = await TestDeployment.start({
+      yaml: `servers: { files: { command: [mcp-server-filesystem, ${documents}], effects: { read: [read_*, list_*] } } }
+roles: { reader: ["read:files/*"] }
+${wideLimits}`,
+    })
+  })
+  after(() => system.remove())
+
+  /** Exit code and the one JSON document that a command prints. */
+  const told = async (words: string, input = ''): Promise<readonly [number | null, Answer]> => {
+    const { code, stdout } = await system.run([...words.split(' '), '--json'], input)
+    return [code, JSON.parse(stdout) as Answer]
+  }
+  const list = async () => (await system.run(['workload', 'list'])).stdout
+
+  test('a join string is written where nothing is, readable by the owner alone', async () => {
+    const [code] = await told('workload add agent/a --role reader --out a.join')
+    equal(code, 0)
+    equal((await stat(join(system.folder, 'a.join'))).mode & 0o777, 0o600)
+  })
+
+  test('a file that is there is not overwritten, and then nothing is registered', async () => {
+    await writeFile(join(system.folder, 'mine.txt'), 'mine')
+    const [code, { error }] = await told('workload add agent/b --out mine.txt')
+    deepEqual([code, error?.code], [2, 'file_not_written'])
+    equal((await list()).includes('agent/b'), false)
+  })
+
+  test('who is registered is not registered again, and the answer says what to do', async () => {
+    const [code, { error }] = await told('workload add agent/a --out again.join')
+    deepEqual([code, error?.code], [1, 'workload_exists'])
+    match(String(error?.next), /remove/)
+    equal((await readdir(system.folder)).includes('again.join'), false)
+  })
+
+  test('a join string makes a workload of this machine', async () => {
+    equal((await told('join --file a.join'))[0], 0)
+  })
+
+  test('text that is no join string is misuse', async () => {
+    const [code, { error }] = await told('join', 'hello')
+    deepEqual([code, error?.code], [2, 'join_string_invalid'])
+  })
+
+  test('an allowed call ends with 0, and names its decision', async () => {
+    const [code, answer] = await told('call files read_text_file path=welcome.md --as agent/a')
+    deepEqual([code, answer.ok], [0, true])
+    match(String(answer.decision), /^test\.example\/gateway\/main#\d+$/)
+  })
+
+  test('a denied call ends with 1, with code, decision and the permission that is missing', async () => {
+    const [code, { error }] = await told('call files write_file path=x content=y --as agent/a')
+    deepEqual([code, error?.code], [1, 'policy_denied'])
+    match(String(error?.where), /^decision test\.example\/gateway\/main#\d+$/)
+    match(String(error?.next), /tools\/call:files\/write_file/)
+    equal((await told('workload list --as agent/a'))[0], 1)
+  })
+
+  test('a tool that failed ends with 1 and still shows its result, in one document', async () => {
+    const [code, answer] = await told('call files read_text_file path=/etc/shadow --as agent/a')
+    deepEqual([code, answer.ok], [1, false])
+  })
+
+  test('a server that is not configured, an identity that is not here: misuse', async () => {
+    deepEqual((await told('call nosuch x'))[1].error?.code, 'server_unknown')
+    deepEqual((await told('tools files --as agent/nobody'))[1].error?.code, 'identity_missing')
+  })
+
+  test('a reader who stops reading ends the command quietly', async () => {
+    const { command, args, env } = system.launch(['audit', 'tail', '--follow', '--json'])
+    const child = spawn(command, args, { cwd: system.folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    let stderr = ''
+    child.stderr.on('data', (part: Buffer) => (stderr += part.toString()))
+    await once(child.stdout, 'data')
+    child.stdout.destroy()
+    const closed = once(child, 'close')
+    await told('tools files --as agent/a')
+    await closed
+    equal(stderr, '')
+  })
+
+  test('a removed workload is refused', async () => {
+    equal((await told('workload remove agent/a'))[0], 0)
+    const [code, { error }] = await told('tools files --as agent/a')
+    ok(error !== undefined)
+    equal(code, 1, JSON.stringify(error))
+    const [again, answer] = await told('workload remove agent/a')
+    deepEqual([again, answer.error?.code], [1, 'resource_unknown'])
+  })
+})
