@@ -31,6 +31,39 @@ export interface Requirement {
   readonly proof: Proof
 }
 
+const tls = 'test/refusals/tls-handshake.test.ts'
+const token = 'test/refusals/token-forged.test.ts'
+const policy = 'test/refusals/policy-roles.test.ts'
+const limits = 'test/refusals/limits-rates.test.ts'
+const headers = 'test/refusals/headers-every-answer.test.ts'
+const apis = 'test/refusals/routes-api.test.ts'
+const paths = 'test/refusals/routes-mcp.test.ts'
+const first = 'test/scenarios/first-start.test.ts'
+const renewal = 'test/scenarios/renewal-under-load.test.ts'
+const conformance = 'test/scenarios/conformance/gateway.test.ts'
+
+const noCertificate: TestReference = { file: tls, name: 'a caller without a certificate is refused in the handshake' }
+const everyToken: TestReference = {
+  file: token,
+  name: 'every request brings its token: one that passed lends nothing to the next on its connection',
+}
+const unlisted: TestReference = {
+  file: policy,
+  name: 'a tool that the role does not list is denied, and the model is told by which permission it would be allowed',
+}
+const printedRoles: TestReference = {
+  file: policy,
+  name: 'readonly reads, user also writes, admin does everything: as ADR-0011 prints them',
+}
+const everyDecision: TestReference = {
+  file: conformance,
+  name: 'the record holds exactly one decision for every request that the server saw, and its outcome',
+}
+const replaced: TestReference = {
+  file: renewal,
+  name: 'no call fails while every certificate is replaced several times',
+}
+
 /** What has been proven so far, and what differs from `background`, by id. */
 const proofs: Partial<Record<RequirementId, Proof>> = {
   ...declined('it says how things were before the decision', ['ADR11-CTX-1', 'OS25-CTX-1', 'OS25-CTX-2']),
@@ -46,6 +79,131 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
     'OS25-ALT-6',
     'OS25-ALT-7',
   ]),
+
+  // security.tls
+  'ADR11-CFG-tls.enabled': done('tls.client_auth', { file: tls, name: 'plain HTTP gets no HTTP answer' }),
+  'ADR11-CFG-tls.min_version': done('tls.min_version', {
+    file: tls,
+    name: 'TLS 1.2 is refused, and so is everything older',
+  }),
+  'ADR11-CFG-tls.cipher_suites[0]': done('tls.cipher_suites', {
+    file: tls,
+    name: 'both configured suites are spoken, and no other',
+  }),
+  'ADR11-CFG-tls.cipher_suites[1]': done('tls.cipher_suites', {
+    file: tls,
+    name: 'both configured suites are spoken, and no other',
+  }),
+  'ADR11-CFG-tls.client_auth': done('tls.client_auth', noCertificate),
+
+  // security.auth
+  'ADR11-CFG-auth.require_auth': done('auth.require_auth', everyToken),
+  'ADR11-CFG-auth.methods[0]': done('auth.methods.bearer', {
+    file: token,
+    name: 'a token bound to another certificate',
+  }),
+  'ADR11-CFG-auth.methods[1]': partial({ file: token, name: 'a token of a foreign issuer' }),
+  'ADR11-CFG-auth.methods[2]': done('certificate.issuance_mirror', noCertificate, {
+    file: tls,
+    name: 'a certificate that the anchor signed but that is not in the issuance mirror is refused',
+  }),
+  'ADR11-CFG-auth.token_validation.verify_exp': done('auth.token_validation.verify_exp', {
+    file: token,
+    name: 'an expired token',
+  }),
+  'ADR11-CFG-auth.token_validation.verify_aud': done('auth.token_validation.verify_aud', {
+    file: token,
+    name: 'a token for another server',
+  }),
+  'ADR11-CFG-auth.token_validation.verify_iss': done('auth.token_validation.verify_iss', {
+    file: token,
+    name: 'a token of a foreign issuer',
+  }),
+
+  // security.rbac
+  'ADR11-CFG-rbac.enabled': done('rbac.default_policy', unlisted),
+  'ADR11-CFG-rbac.default_policy': done('rbac.default_policy', unlisted),
+  'ADR11-CFG-rbac.policies[0].role': done('rbac.policies', printedRoles),
+  'ADR11-CFG-rbac.policies[0].permissions[0]': done('rbac.policies', printedRoles),
+  'ADR11-CFG-rbac.policies[1].role': done('rbac.policies', printedRoles),
+  'ADR11-CFG-rbac.policies[1].permissions[0]': done('rbac.policies', printedRoles),
+  'ADR11-CFG-rbac.policies[1].permissions[1]': done('rbac.policies', printedRoles),
+  'ADR11-CFG-rbac.policies[2].role': done('rbac.policies', printedRoles),
+  'ADR11-CFG-rbac.policies[2].permissions[0]': done('rbac.policies', printedRoles),
+
+  // security.headers
+  'ADR11-CFG-headers.X-Content-Type-Options': done('headers', { file: headers, name: 'an allowed call' }),
+  'ADR11-CFG-headers.X-Frame-Options': done('headers', { file: headers, name: 'an allowed call' }),
+  'ADR11-CFG-headers.X-XSS-Protection': done('headers', { file: headers, name: 'an allowed call' }),
+  'ADR11-CFG-headers.Strict-Transport-Security': done('headers', { file: headers, name: 'an allowed call' }),
+
+  // security.rate_limiting
+  'ADR11-CFG-rate_limiting.enabled': done('rate_limiting.global', {
+    file: limits,
+    name: 'global: everybody is refused once all together have used it up',
+  }),
+  'ADR11-CFG-rate_limiting.global': done('rate_limiting.global', {
+    file: limits,
+    name: 'global: everybody is refused once all together have used it up',
+  }),
+  'ADR11-CFG-rate_limiting.per_ip': done('rate_limiting.per_ip', {
+    file: limits,
+    name: 'per_ip: an address is refused after its requests, other addresses of the same caller go on',
+  }),
+  'ADR11-CFG-rate_limiting.per_user': done('rate_limiting.per_user', {
+    file: limits,
+    name: 'per_user: a caller is refused after its requests from whichever address, other callers go on',
+  }),
+
+  // What the decision demands as a whole; the parts that later work adds keep it partial.
+  'ADR11-REQ-1': partial(everyToken, { file: paths, name: 'an MCP path, by every method of it' }),
+  'ADR11-REQ-2': partial(noCertificate),
+  'ADR11-REQ-3': partial(unlisted, { file: apis, name: 'is closed to a caller without the role admin' }),
+  'ADR11-REQ-4': partial(noCertificate, everyToken, unlisted),
+  'ADR11-REQ-5': partial(everyDecision),
+  'ADR11-CON-2': partial({
+    file: conformance,
+    name: 'finds check by check what it finds directly: 84 passed, 0 failed',
+  }),
+  'ADR11-CON-4': partial({
+    file: first,
+    name: 'shows one allowed call and three refusals, each with its entry in the record',
+  }),
+  'ADR11-DEC-1': partial(noCertificate, everyToken, unlisted),
+  'ADR11-DEC-2': partial(noCertificate, { file: apis, name: 'is closed to a caller without certificate' }),
+  'ADR11-DEC-3': done('auth.require_auth', everyToken),
+  'ADR11-DEC-4': partial({
+    file: tls,
+    name: 'keys are exchanged in the named groups only, the hybrid one first and none of finite fields',
+  }),
+  'ADR11-DEC-5': done('rbac.default_policy', unlisted, printedRoles),
+  'ADR11-DEC-7': partial(everyDecision),
+  'ADR11-DEC-8': partial(
+    { file: limits, name: 'global: everybody is refused once all together have used it up' },
+    { file: limits, name: 'limits.handshakes_per_ip: an address is refused before the handshake, and others go on' },
+  ),
+  'ADR11-CHK-1': partial(noCertificate, { file: apis, name: 'is closed to a caller without certificate' }),
+  'ADR11-CHK-2': partial(replaced),
+  'ADR11-POS-3': partial(everyDecision),
+  'OS25-ASM-1': done('token.signature', { file: token, name: 'a token of an unknown key' }),
+  'OS25-ASM-3': partial(noCertificate, replaced),
+  'OS25-ASM-4': partial(
+    { file: token, name: 'a token of algorithm nOnE' },
+    {
+      file: 'test/refusals/revocation-live.test.ts',
+      name: 'a workload that is removed is refused on its open connection, its open stream ends, and it gets no other',
+    },
+  ),
+  'OS25-D1': partial(noCertificate, everyToken, unlisted),
+  'OS25-D2': done('auth.require_auth', everyToken, { file: apis, name: 'is closed to a request without token' }),
+  'OS25-D3': done('token.signature', { file: token, name: 'a token of an unknown key' }),
+  'OS25-D4': partial(unlisted),
+  'OS25-D5': partial(noCertificate, {
+    file: 'test/scenarios/bridge-server-identity.test.ts',
+    name: 'another workload of the domain is sent nothing',
+  }),
+  'OS25-RAT-6': partial(replaced),
+  'OS25-CONS-3': partial(everyDecision),
 }
 
 /** Kinds of sentence that ask for nothing, by the part of the id before the number. */
@@ -84,6 +242,14 @@ function backgroundOf(id: RequirementId): Proof | undefined {
 
 function declined(reason: string, ids: readonly RequirementId[]): Partial<Record<RequirementId, Proof>> {
   return Object.fromEntries(ids.map((id) => [id, { state: 'declined', reason }]))
+}
+
+function done(control: string, ...tests: readonly TestReference[]): Proof {
+  return { state: 'done', control, tests }
+}
+
+function partial(...tests: readonly TestReference[]): Proof {
+  return { state: 'partial', tests }
 }
 
 function stillOpen(ids: readonly RequirementId[]): Partial<Record<RequirementId, Proof>> {

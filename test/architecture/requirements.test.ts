@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { repositoryRoot } from '../../scripts/source-files.ts'
+import { controls } from '../controls/controls.ts'
 import { type Requirement, requirements } from '../requirements.ts'
 import { recordSentences } from './record-sentences.ts'
 
@@ -29,6 +30,28 @@ test('ids are unique', () => {
 
 test('what is done is proven by tests that exist, what is partly done by at least one', () => {
   assert.deepEqual(requirements.flatMap(unproven), [])
+})
+
+test('what is done names the control without which its test turns red', () => {
+  const known = new Set(controls.map(({ name }) => name))
+  const done = requirements.flatMap(({ id, proof }) => (proof.state === 'done' ? [{ id, control: proof.control }] : []))
+  assert.deepEqual(
+    done.filter(({ control }) => control === undefined || !known.has(control)),
+    [],
+  )
+})
+
+test('every control has its edits and its test where it says', () => {
+  for (const { name, edits, test: proof } of controls) {
+    for (const { file, from } of edits) {
+      assert.equal(readFileSync(join(repositoryRoot, file), 'utf8').split(from).length, 2, `${name}: ${file}: ${from}`)
+    }
+    const named = readFileSync(join(repositoryRoot, proof.file), 'utf8')
+    assert.ok(
+      named.includes(proof.name) || named.includes(proof.name.replace(/ is refused$/, '')),
+      `${name}: ${proof.name}`,
+    )
+  }
 })
 
 test('nothing that the decisions say is declined, and what is declined has a reason', () => {
