@@ -132,9 +132,11 @@ test('a list shows what a call would meet: the reader sees what he may call, the
   deepEqual(await listed(reader), ['read_note', 'stream_note'])
 })
 
-test('the body is what is decided about: headers that name a permitted call permit nothing', async () => {
+test('the body is what is decided about: headers that name another call are refused, whichever it is', async () => {
   const right: Attempt = { caller: reader, headers: { 'Mcp-Method': 'tools/call', 'Mcp-Name': 'read_note' } }
-  await contrast(right, { body: callOf('write_note') }, 'policy_denied')
+  await stage.contrast(right, { body: callOf('write_note') }, 'message_header_mismatch')
+  await stage.contrast(right, { headers: { 'Mcp-Method': 'tools/list' } }, 'message_header_mismatch')
+  await stage.contrast(right, { headers: { 'Mcp-Name': 'stream_note' } }, 'message_header_mismatch')
 })
 
 test('the record counts each refusal without a caller by its reason, and no others', () => stage.settle())

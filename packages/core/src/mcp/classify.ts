@@ -43,7 +43,7 @@ export function classifyMcp(exchange: McpExchange): Classified | McpRefusal {
     case 'error':
       return classifyResponse(exchange, message)
     case 'request':
-      return classifyRequest(exchange, message)
+      return unlessContradicted(exchange, message, classifyRequest(exchange, message))
     case 'notification':
       return classifyNotification(exchange, message)
   }
@@ -52,6 +52,20 @@ export function classifyMcp(exchange: McpExchange): Classified | McpRefusal {
 type Request = Extract<McpMessage, { kind: 'request' }>
 type Notification = Extract<McpMessage, { kind: 'notification' }>
 type Response = Extract<McpMessage, { kind: 'result' | 'error' }>
+
+/** The legacy era knows no mirrored headers; one that is there all the same must say what the body says. */
+function unlessContradicted(
+  { headers }: McpExchange,
+  { id, method }: Request,
+  result: Classified | McpRefusal,
+): Classified | McpRefusal {
+  if (result.kind !== 'request' || result.era !== 'legacy') return result
+  if (headers.method !== undefined && trimHeader(headers.method) !== method)
+    return mismatch(id, 'expected Mcp-Method to be the method of the body')
+  if (headers.name !== undefined && !mirrorsName(headers.name, result.row.subject, result.subject))
+    return mismatch(id, 'expected Mcp-Name to be the name in the body')
+  return result
+}
 
 function versionHeader({ headers }: McpExchange): string | undefined {
   return headers.protocolVersion === undefined ? undefined : trimHeader(headers.protocolVersion)
