@@ -81,8 +81,12 @@ describe('the first start, with the tour', () => {
     assert.equal((await readdir(system.folder)).filter((name) => name.startsWith('.claude.json.')).length, 1)
     const read = await system.run(['call', 'files', 'read_text_file', 'path=welcome.md', '--as', 'agent/claude-code'])
     assert.equal(read.code, 0, read.stderr)
-    const write = await system.run(['call', 'files', 'write_file', 'path=x', 'content=x', '--as', 'agent/claude-code'])
+    const words = ['write_file', 'path=x', 'content=x', '--as', 'agent/claude-code', '--json']
+    const write = await system.run(['call', 'files', ...words])
     assert.equal(write.code, 1)
+    const { error } = JSON.parse(write.stdout) as { error: Record<string, string> }
+    assert.equal(error['permission'], 'tools/call:files/write_file')
+    assert.match(error['decision'] ?? '', /^test\.example\/gateway\/main#\d+$/)
   })
 
   test('state is closed to others, and the keys that seal it lie elsewhere', async () => {

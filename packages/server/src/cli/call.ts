@@ -4,8 +4,8 @@ import type { Command } from 'commander'
 import type { JsonObject, JsonValue } from '@doorward/core'
 import type { Identity, McpAnswer, McpClient } from '@doorward/sdk'
 import type { CliContext } from './context.ts'
-import { CheckFailed } from './failure.ts'
-import { asOption, denied } from './identity-option.ts'
+import { CallDenied, CheckFailed } from './failure.ts'
+import { asOption } from './identity-option.ts'
 import { painter, printable } from './output.ts'
 import { onServer } from './server-session.ts'
 import { readArguments } from './tool-arguments.ts'
@@ -75,7 +75,7 @@ function refusalIn(answer: McpAnswer): CheckFailed | null {
   const decision = answer.decision?.decision ?? null
   if (!answer.ok) {
     const data = isObject(answer.data) ? answer.data : {}
-    return denied({
+    return new CallDenied({
       code: text(data['code']) ?? 'call_failed',
       message: answer.message,
       decision: text(data['decision']) ?? decision,
@@ -85,7 +85,7 @@ function refusalIn(answer: McpAnswer): CheckFailed | null {
   const meta = answer.result['_meta']
   const code = isObject(meta) ? text(meta['doorward/code']) : null
   if (!isObject(meta) || code === null || answer.result['isError'] !== true) return null
-  return denied({
+  return new CallDenied({
     code,
     // The text of the result says the same again for models: code, decision and permission stand apart here.
     message: 'the call was denied',

@@ -11,6 +11,27 @@ export type ExitCode = 0 | 1 | 2
 /** A command that ran and whose answer is no: denied, or a check that failed. */
 export class CheckFailed extends DoorwardError {}
 
+/** A server said no: the entry in the record, and the permission that would have allowed it. */
+export class CallDenied extends CheckFailed {
+  readonly decision: string | null
+  readonly permission: string | null
+
+  constructor(refusal: {
+    readonly code: string
+    readonly message: string
+    readonly decision: string | null
+    readonly permission: string | null
+  }) {
+    const { code, message, decision, permission } = refusal
+    super(code, message, {
+      ...(decision === null ? {} : { where: `decision ${decision}` }),
+      ...(permission === null ? {} : { next: `the permission ${permission} would allow this` }),
+    })
+    this.decision = decision
+    this.permission = permission
+  }
+}
+
 export function exitCodeOf(error: unknown): ExitCode {
   return error instanceof CheckFailed ? 1 : 2
 }
@@ -19,7 +40,8 @@ function jsonOf(error: unknown): object {
   if (!(error instanceof DoorwardError)) return { error: { code: 'internal', message: String(error) } }
   const { code, message, where, expected, got, next } = error
   const problems = error instanceof ConfigurationError ? { problems: error.problems } : {}
-  return { error: { code, message, where, expected, got, next, ...problems } }
+  const denied = error instanceof CallDenied ? { decision: error.decision, permission: error.permission } : {}
+  return { error: { code, message, where, expected, got, next, ...problems, ...denied } }
 }
 
 function humanLines(error: unknown, color: boolean): readonly string[] {

@@ -1,7 +1,7 @@
 /** What commands that call as a workload have in common: whose identity, and how a refusal ends them. */
 
 import type { Identity } from '@doorward/sdk'
-import { CheckFailed } from './failure.ts'
+import { CallDenied } from './failure.ts'
 import type { CliContext } from './context.ts'
 
 export const asOption = [
@@ -39,22 +39,7 @@ export async function asIdentity<T>(
       identity.close()
     }
   } catch (error) {
-    if (error instanceof ServerRefused) throw denied(error)
+    if (error instanceof ServerRefused) throw new CallDenied(error)
     throw error
   }
-}
-
-interface Refusal {
-  readonly code: string
-  readonly message: string
-  readonly decision: string | null
-  readonly permission: string | null
-}
-
-/** Denied: the code, the entry in the record and what would have allowed it. */
-export function denied({ code, message, decision, permission }: Refusal): CheckFailed {
-  return new CheckFailed(code, message, {
-    ...(decision === null ? {} : { where: `decision ${decision}` }),
-    ...(permission === null ? {} : { next: `the permission ${permission} would allow this` }),
-  })
 }

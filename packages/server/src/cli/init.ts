@@ -2,7 +2,7 @@
 
 import { access, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { DoorwardError, parseTrustDomain } from '@doorward/core'
 import { inspectServer } from '../apps/inspect-server.ts'
@@ -11,6 +11,7 @@ import type { FoundServer, SkippedServer } from '../config/host-servers.ts'
 import { parseConfiguration } from '../config/load.ts'
 import { proposalText } from '../config/proposal.ts'
 import type { ProposedServer } from '../config/proposal.ts'
+import { isPlainSetting } from '../config/secret-words.ts'
 import type { CliContext } from './context.ts'
 import { painter } from './output.ts'
 
@@ -44,11 +45,25 @@ async function init(options: InitOptions, context: CliContext, target: string): 
   const trustDomain = parseTrustDomain(options.trustDomain ?? defaultTrustDomain())
   const { found, skipped } = await collect(options.from)
   const servers: ProposedServer[] = []
-  for (const server of found) servers.push(await propose(server, options.start, context))
+  for (const server of found)
+    servers.push(await propose(server, { start: options.start, folder: dirname(file) }, context))
+  if (context.signal.aborted) throw new DoorwardError('interrupted', 'interrupted; nothing has been written')
   const text = proposalText({ trustDomain, servers, skipped })
   parseConfiguration(text, file)
-  await writeFile(file, text, { mode: 0o600, flag: options.force ? 'w' : 'wx' })
+  await write(file, text, options.force)
   tell({ file, trustDomain, servers, skipped }, context)
+}
+
+async function write(file: string, text: string, replace: boolean): Promise<void> {
+  try {
+    await writeFile(file, text, { mode: 0o600, flag: replace ? 'w' : 'wx' })
+  } catch (error) {
+    throw new DoorwardError('configuration_not_written', 'the configuration cannot be written', {
+      where: file,
+      got: error instanceof Error ? error.message : String(error),
+      next: 'name another file with --config FILE',
+    })
+  }
 }
 
 async function refuseExisting(file: string): Promise<void> {
@@ -89,46 +104,73 @@ async function collect(
   return { found, skipped }
 }
 
-const looksSecret = /token|key|secret|password|passwd|credential|auth/i
+interface Proposing {
+  readonly start: boolean
+  /** Folder of the configuration: where servers are started. */
+  readonly folder: string
+}
 
-async function propose(found: FoundServer, start: boolean, context: CliContext): Promise<ProposedServer> {
+async function propose(found: FoundServer, { start, folder }: Proposing, context: CliContext): Promise<ProposedServer> {
   const { name, launch } = found
   if (launch.kind === 'http') {
-    const url = new URL(launch.url)
-    const insecure = url.protocol === 'http:'
+    const insecure = new URL(launch.url).protocol === 'http:'
+    const names = launch.headerNames.join(', ')
     const notes =
-      launch.headerNames.length === 0
-        ? []
-        : [`the host sends ${launch.headerNames.join(', ')}; credentials towards servers are not sent by this version`]
+      names === '' ? [] : [`the host sends ${names}; credentials towards servers are not sent by this version`]
     return { name, server: { url: launch.url, insecure }, tools: null, notes }
   }
-  const secretNames = Object.keys(launch.env).filter((variable) => looksSecret.test(variable))
-  const env = Object.fromEntries(Object.entries(launch.env).filter(([variable]) => !secretNames.includes(variable)))
-  const server = { command: launch.command, cwd: launch.cwd, env, envFrom: secretNames }
-  const notes =
-    secretNames.length === 0
-      ? []
-      : [`set ${secretNames.join(', ')} in the environment of the gateway: secrets are not copied into this file`]
+  const { env, envFrom, notes } = variables(launch.env)
+  const server = { command: launch.command, cwd: launch.cwd, env, envFrom }
   if (!start) return { name, server, tools: null, notes }
-  context.err(`asking ${name} for its tools …`)
+  if (!context.json) context.err(`asking ${name} for its tools …`)
   try {
-    const tools = await inspectServer({
+    const launched = {
       command: launch.command,
-      cwd: launch.cwd ?? process.cwd(),
-      env: { PATH: context.environment.path, HOME: context.environment.home, ...launch.env },
-    })
+      cwd: resolve(folder, launch.cwd ?? '.'),
+      env: { PATH: context.environment.path, HOME: context.environment.home, ...filledIn(launch.env, context) },
+    }
+    const tools = await inspectServer(launched, context.signal)
     const read = tools.filter((tool) => tool.readOnly && !tool.destructive).map((tool) => tool.name)
     const write = tools.filter((tool) => !read.includes(tool.name)).map((tool) => tool.name)
     return { name, server, tools: { read, write }, notes: [...notes, ...toolNotes(read, write)] }
   } catch (error) {
     if (!(error instanceof DoorwardError)) throw error
-    return {
-      name,
-      server,
-      tools: null,
-      notes: [...notes, `tools unknown: ${error.message}${error.got === undefined ? '' : `: ${error.got}`}`],
-    }
+    const secrets = envFrom.map((variable) => launch.env[variable] ?? '')
+    return { name, server, tools: null, notes: [...notes, `tools unknown: ${without(secrets, failureText(error))}`] }
   }
+}
+
+/** Which variables of a host's entry are written down, and which the gateway takes from its own environment. */
+function variables(given: Readonly<Record<string, string>>): Pick<ProposedServer, 'notes'> & {
+  readonly env: Readonly<Record<string, string>>
+  readonly envFrom: readonly string[]
+} {
+  const env = Object.fromEntries(Object.entries(given).filter(([name, value]) => isPlainSetting(name, value)))
+  const envFrom = Object.keys(given).filter((name) => !(name in env))
+  const names = envFrom.join(', ')
+  const notes =
+    names === '' ? [] : [`set ${names} in the environment of the gateway: secrets are not copied into this file`]
+  return { env, envFrom, notes }
+}
+
+/** `${NAME}` and `${env:NAME}` as hosts fill them in; what only they know stays empty. */
+function filledIn(given: Readonly<Record<string, string>>, context: CliContext): Readonly<Record<string, string>> {
+  const fill = (value: string) =>
+    value.replaceAll(
+      /\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{[^}]*\}/g,
+      (_, name?: string, other?: string) =>
+        name === undefined ? '' : (context.environment.variable(name) ?? other ?? ''),
+    )
+  return Object.fromEntries(Object.entries(given).map(([name, value]) => [name, fill(value)]))
+}
+
+function failureText({ message, got }: DoorwardError): string {
+  return got === undefined ? message : `${message}: ${got}`
+}
+
+/** What a server says of its own failure may repeat what it was given. */
+function without(secrets: readonly string[], text: string): string {
+  return secrets.filter((secret) => secret.length > 3).reduce((rest, secret) => rest.replaceAll(secret, '…'), text)
 }
 
 function toolNotes(read: readonly string[], write: readonly string[]): readonly string[] {

@@ -7,8 +7,9 @@ import { logPlaces } from '../apps/log-places.ts'
 import { openOrJoin, tour } from '../apps/tour.ts'
 import type { TourRow } from '../apps/tour.ts'
 import { Supervisor } from '../apps/up.ts'
-import type { Started, UpEvent } from '../apps/up.ts'
+import type { Started, UpEvent, UpOptions } from '../apps/up.ts'
 import { verifyPlace } from '../apps/verify-log.ts'
+import type { Environment } from '../config/environment.ts'
 import { checkpointDir, stateFolders } from '../config/settings.ts'
 import type { Deployment } from '../config/settings.ts'
 import { version } from '../config/version.ts'
@@ -38,6 +39,7 @@ async function up(options: { readonly tour: boolean }, context: CliContext): Pro
     deployment,
     stateDir: folder.dir,
     program: context.program,
+    environments: environmentsOf(deployment, context.environment),
     report: (event) => screen.event(event),
   })
   const interrupted = new Promise<void>((done) =>
@@ -52,6 +54,19 @@ async function up(options: { readonly tour: boolean }, context: CliContext): Pro
     screen.stopped()
   }
 }
+
+function environmentsOf({ configuration }: Deployment, environment: Environment): UpOptions['environments'] {
+  const forServers = Object.values(configuration.servers).flatMap((server) =>
+    'env_from' in server ? server.env_from : [],
+  )
+  return {
+    authority: environment.without(forServers.filter((name) => !ours.has(name))),
+    gateway: environment.without([]),
+  }
+}
+
+/** What the processes themselves are started and found by, whether or not a server wants it too. */
+const ours: ReadonlySet<string> = new Set(['HOME', 'PATH', 'XDG_CONFIG_HOME', 'LANG', 'TZ'])
 
 interface Serving {
   readonly options: { readonly tour: boolean }

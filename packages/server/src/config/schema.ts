@@ -103,7 +103,7 @@ const limits = section({
     .min(1024)
     .max(10 * 1024 * 1024)
     .default(1024 * 1024),
-  sessions_per_user: z.int().min(1).max(1024).default(64),
+  sessions_per_user: z.int().min(1).max(1024).default(16),
   handshakes_per_ip: rate.prefault('1200/min'),
 })
 
