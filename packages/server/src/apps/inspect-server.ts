@@ -1,11 +1,9 @@
 /** Starts a stdio MCP server once, asks what tools it has, and ends it. For `init`: nothing is called. */
 
-import { spawn } from 'node:child_process'
-import type { ChildProcessWithoutNullStreams } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import { DoorwardError, isJsonObject, scanJson, utf8 } from '@doorward/core'
 import type { JsonObject, JsonValue } from '@doorward/core'
 import { version } from '../config/version.ts'
+import { StdioProcess } from '../transports/stdio.ts'
 
 export interface ServerLaunch {
   readonly command: readonly string[]
@@ -23,14 +21,14 @@ export interface InspectedTool {
 const MILLISECONDS = 30_000
 const MAX_LINE = 4 * 1024 * 1024
 const MAX_PAGES = 100
-const MAX_ERRORS = 4096
+const SAID_LINES = 3
 
-/** The server's tools. Throws `server_start_failed` or `server_answer_invalid`. */
-export async function inspectServer(launch: ServerLaunch): Promise<readonly InspectedTool[]> {
-  const [program = '', ...args] = launch.command
-  const child = spawn(program, args, { cwd: launch.cwd, env: launch.env, stdio: ['pipe', 'pipe', 'pipe'] })
-  const talk = new Talk(child, launch)
-  const timer = setTimeout(() => child.kill('SIGKILL'), MILLISECONDS)
+/** The server's tools. Throws `server_start_failed` or `server_answer_invalid`; the process is gone then, too. */
+export async function inspectServer(launch: ServerLaunch, signal: AbortSignal): Promise<readonly InspectedTool[]> {
+  const talk = new Talk(launch)
+  const interrupted = () => talk.giveUp('it was interrupted')
+  signal.addEventListener('abort', interrupted)
+  const timer = setTimeout(() => talk.giveUp(`it did not answer within ${MILLISECONDS / 1000} s`), MILLISECONDS)
   try {
     await talk.request('initialize', {
       protocolVersion: '2025-11-25',
@@ -41,8 +39,8 @@ export async function inspectServer(launch: ServerLaunch): Promise<readonly Insp
     return await allTools(talk)
   } finally {
     clearTimeout(timer)
-    child.stdin.end()
-    child.kill('SIGTERM')
+    signal.removeEventListener('abort', interrupted)
+    await talk.stop()
   }
 }
 
@@ -68,27 +66,22 @@ function toolOf(tool: JsonValue, talk: Talk): InspectedTool {
   return { name, readOnly: annotations['readOnlyHint'] === true, destructive: annotations['destructiveHint'] === true }
 }
 
-/** Requests and answers over the child's standard streams, one at a time. */
+/** Requests and answers over the process's standard streams. */
 class Talk {
-  readonly #child: ChildProcessWithoutNullStreams
+  readonly #process: StdioProcess
   readonly #launch: ServerLaunch
   readonly #answers = new Map<number, { resolve: (result: JsonObject) => void; reject: (error: Error) => void }>()
+  readonly #said: string[] = []
   #nextId = 1
-  #errors = ''
   #ended: Error | null = null
 
-  constructor(child: ChildProcessWithoutNullStreams, launch: ServerLaunch) {
-    this.#child = child
+  constructor(launch: ServerLaunch) {
     this.#launch = launch
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      this.#errors = (this.#errors + text).slice(-MAX_ERRORS)
+    this.#process = new StdioProcess({ ...launch, user: null, wrapper: [] }, MAX_LINE, {
+      onLine: (line) => this.#onLine(line),
+      onLog: (text) => this.#said.push(text) > SAID_LINES && this.#said.shift(),
+      onExit: (reason) => this.#end(reason),
     })
-    child.stdin.on('error', () => undefined)
-    child.once('error', (error) => this.#end(error.message))
-    child.once('close', (code, signal) =>
-      this.#end(signal === null ? `it ended with exit code ${code}` : `it ended by ${signal}`),
-    )
-    createInterface({ input: child.stdout }).on('line', (line) => this.#onLine(line))
   }
 
   request(method: string, params: JsonObject): Promise<JsonObject> {
@@ -101,7 +94,7 @@ class Talk {
   }
 
   send(message: JsonObject): void {
-    this.#child.stdin.write(`${JSON.stringify(message)}\n`)
+    this.#process.write(utf8(JSON.stringify(message)))
   }
 
   invalid(what: string): DoorwardError {
@@ -110,9 +103,18 @@ class Talk {
     })
   }
 
-  #onLine(line: string): void {
-    if (line.length > MAX_LINE) return this.#end('it wrote a line of more than 4 MiB')
-    const scan = scanJson(utf8(line), { maxBytes: MAX_LINE, maxDepth: 64, maxKeys: 100_000 })
+  giveUp(why: string): void {
+    this.#end(why)
+  }
+
+  /** Resolves when the process and what it started are gone. */
+  async stop(): Promise<void> {
+    this.#process.stop()
+    await this.#process.gone
+  }
+
+  #onLine(line: Uint8Array): void {
+    const scan = scanJson(line, { maxBytes: MAX_LINE, maxDepth: 64, maxKeys: 100_000 })
     if (!scan.ok || !isJsonObject(scan.value)) return
     const { id, result, error } = scan.value
     const answer = typeof id === 'number' ? this.#answers.get(id) : undefined
@@ -125,7 +127,7 @@ class Talk {
   #end(how: string): void {
     this.#ended ??= new DoorwardError('server_start_failed', 'the server could not be asked for its tools', {
       where: this.#launch.command.join(' '),
-      got: [how, this.#errors.trim().split('\n').slice(-3).join(' | ')].filter((part) => part !== '').join(': '),
+      got: [how, this.#said.join(' | ')].filter((part) => part !== '').join(': '),
       next: 'start the command by hand and see what it needs',
     })
     for (const { reject } of this.#answers.values()) reject(this.#ended)

@@ -50,6 +50,8 @@ export interface ChildOptions {
   readonly name: string
   /** Node.js binary and arguments. */
   readonly command: readonly string[]
+  /** The complete environment. */
+  readonly env: Readonly<Record<string, string>>
   /** Where standard output and error of the child go. */
   readonly logFile: string
   readonly onMessage: (message: ChildMessage, child: Child) => void
@@ -66,7 +68,11 @@ export class Child {
   constructor(options: ChildOptions) {
     const log = openLog(options.logFile)
     const [binary = process.execPath, ...args] = options.command
-    this.#process = spawn(binary, args, { stdio: ['ignore', log, log, 'ipc'], windowsHide: true })
+    this.#process = spawn(binary, args, {
+      env: { ...options.env },
+      stdio: ['ignore', log, log, 'ipc'],
+      windowsHide: true,
+    })
     closeSync(log)
     this.#ready = this.#awaitReady(options)
     // A child that dies before anybody waits for it is told through onExit.

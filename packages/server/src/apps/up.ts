@@ -14,6 +14,8 @@ export interface UpOptions {
   readonly stateDir: string
   /** Node.js binary and arguments that run this program; a command's words are appended. */
   readonly program: readonly string[]
+  /** Environment of each process: the authority gets no secret that is meant for a server. */
+  readonly environments: Readonly<Record<ChildName, Readonly<Record<string, string>>>>
   readonly report: (event: UpEvent) => void
 }
 
@@ -96,10 +98,11 @@ export class Supervisor {
   }
 
   #launch(name: ChildName, attempt: number): Child {
-    const { deployment, stateDir, program, report } = this.#options
+    const { deployment, stateDir, program, environments, report } = this.#options
     const child = new Child({
       name,
       command: [...program, name, 'run', '--config', deployment.file],
+      env: environments[name],
       logFile: join(stateDir, 'logs', `${name}.log`),
       onMessage: (message, from) => this.#onMessage(name, message, from),
       onExit: (how) => {

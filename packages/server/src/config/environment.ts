@@ -14,6 +14,8 @@ export interface Environment {
   readonly appData: string | undefined
   /** The value of a variable that the configuration names in `env_from`. */
   readonly variable: (name: string) => string | undefined
+  /** The whole environment for a process of our own, without some variables. */
+  readonly without: (names: readonly string[]) => Readonly<Record<string, string>>
 }
 
 function userName(env: NodeJS.ProcessEnv): string {
@@ -37,5 +39,11 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
     path: env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
     appData: env['APPDATA'],
     variable: (name) => env[name],
+    without: (names) =>
+      Object.fromEntries(
+        Object.entries(env).filter(
+          (entry): entry is [string, string] => entry[1] !== undefined && !names.includes(entry[0]),
+        ),
+      ),
   }
 }

@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { DoorwardError } from '@doorward/core'
 import { z } from 'zod'
 import { withoutComments } from './jsonc.ts'
+import { namesSecret, secretWord } from './secret-words.ts'
 
 /** A server as a host starts or reaches it, with a name that fits doorward.yaml. */
 export interface FoundServer {
@@ -115,9 +116,32 @@ function launchOf(value: unknown): FoundServer['launch'] | string {
   ) {
     return 'the entry already goes through doorward'
   }
-  if (command !== undefined) return { kind: 'stdio', command: [command, ...args], cwd: cwd ?? null, env }
-  if (url !== undefined && URL.canParse(url)) return { kind: 'http', url, headerNames: Object.keys(headers) }
+  const words = [command, ...args, cwd, url].filter((word) => word !== undefined)
+  if (words.some((word) => word.includes('${')))
+    return 'only the host can fill in ${…}: write the value, then try again'
+  if (command !== undefined) return stdioLaunch({ command: [command, ...args], cwd: cwd ?? null, env })
+  if (url !== undefined && URL.canParse(url)) return httpLaunch(url, Object.keys(headers))
   return 'the entry has neither command nor url'
+}
+
+function stdioLaunch(
+  launch: Omit<Extract<FoundServer['launch'], { kind: 'stdio' }>, 'kind'>,
+): FoundServer['launch'] | string {
+  const secret = secretWord(launch.command)
+  return secret === null
+    ? { kind: 'stdio', ...launch }
+    : `its command line holds a secret (${secret}): let the server read it from a variable, and name that in env_from`
+}
+
+const loopback = new Set(['localhost', '127.0.0.1', '[::1]'])
+
+function httpLaunch(text: string, headerNames: readonly string[]): FoundServer['launch'] | string {
+  const url = new URL(text)
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback.has(url.hostname)))
+    return 'plain HTTP is spoken only to this machine'
+  if (url.username !== '' || url.password !== '' || [...url.searchParams.keys()].some((name) => namesSecret(name)))
+    return 'its address holds a secret, which this version cannot send otherwise'
+  return { kind: 'http', url: text, headerNames }
 }
 
 function freshName(original: string, taken: Set<string>): string {
