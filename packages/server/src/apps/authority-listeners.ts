@@ -1,6 +1,5 @@
 /** The four listeners of an authority and what each of them serves. */
 
-import { isIP } from 'node:net'
 import { encodeTrustBundle, readCertificate } from '@doorward/core'
 import type { Clock, Sha256 } from '@doorward/core'
 import type { Connection, Pipeline } from '@doorward/enforcement'
@@ -11,9 +10,10 @@ import { serveApi } from '../transports/api-routes.ts'
 import { authorityRoutes } from '../transports/authority-api.ts'
 import { serveEnrol } from '../transports/enrol-api.ts'
 import type { Exchange } from '../transports/exchange.ts'
-import { defaultListenerLimits, openListener } from '../transports/listener.ts'
+import { openListener } from '../transports/listener.ts'
 import type { Listener, ListenerOptions, TlsMaterial } from '../transports/listener.ts'
 import { servePublic } from '../transports/public-api.ts'
+import { ownListenerOptions } from './own-listener.ts'
 
 export type ListenerName = 'main' | 'admin' | 'enrol' | 'public'
 
@@ -74,30 +74,17 @@ export async function openListeners(
 
 function listenerOptions(name: ListenerName, parts: ListenerParts): ListenerOptions {
   const { settings, pipeline, material, clock } = parts
-  const { host, port } = settings.listeners[name]
+  const { cipherSuites, headers, limits, publicUrl } = settings
   return {
-    name,
-    host,
-    port,
+    ...ownListenerOptions({
+      name,
+      address: settings.listeners[name],
+      publicUrl: name === 'main' ? publicUrl : null,
+      ...{ material, cipherSuites, headers, limits, pipeline, clock },
+    }),
     clientCertificate: clientCertificates[name],
-    material,
-    authorities: acceptedHosts(host, port, name === 'main' ? settings.publicUrl : null),
-    cipherSuites: settings.cipherSuites,
-    securityHeaders: settings.headers,
-    limits: { ...defaultListenerLimits, ...settings.limits },
-    clock,
-    monotonic: () => performance.now(),
     onExchange: exchangeFor(name, parts),
-    onRefusedHandshake: ({ remoteAddress, reason }) =>
-      pipeline.dependencies.refusals.count({ source: remoteAddress, reason }),
   }
-}
-
-/** Values of `Host`: the address itself, its loopback name, and the host of the public URL. */
-function acceptedHosts(host: string, port: number, publicUrl: string | null): readonly string[] {
-  const shown = isIP(host) === 6 ? `[${host}]` : host
-  const loopback = host === '127.0.0.1' || host === '::1' ? [`localhost:${port}`] : []
-  return [`${shown}:${port}`, ...loopback, ...(publicUrl === null ? [] : [new URL(publicUrl).host])]
 }
 
 function exchangeFor(name: ListenerName, parts: ListenerParts): (exchange: Exchange) => Promise<void> {

@@ -1,15 +1,15 @@
 /** The three listeners of a gateway and what each of them serves. */
 
-import { isIP } from 'node:net'
 import type { Clock } from '@doorward/core'
 import { isDenial, standingProblem } from '@doorward/enforcement'
 import type { Connection, Denial, Pipeline, TrustView } from '@doorward/enforcement'
 import { serveApi } from '../transports/api-routes.ts'
 import type { ApiRoute } from '../transports/api-routes.ts'
 import type { Exchange } from '../transports/exchange.ts'
-import { defaultListenerLimits, openListener } from '../transports/listener.ts'
+import { openListener } from '../transports/listener.ts'
 import type { Listener, ListenerOptions, TlsMaterial } from '../transports/listener.ts'
 import { servePublic } from '../transports/public-api.ts'
+import { ownListenerOptions } from './own-listener.ts'
 import type { McpSession } from '../transports/session.ts'
 import type { StreamableHttp } from '../transports/streamable-http.ts'
 import { audienceOfAdmin } from './gateway-settings.ts'
@@ -37,40 +37,27 @@ export async function openGatewayListeners(
   graceMilliseconds: number,
 ): Promise<GatewayListeners> {
   const open = async (name: GatewayListenerName): Promise<Listener> => {
-    const listener = await openListener(optionsOf(name, parts))
+    const listener = await openListener(listenerOptions(name, parts))
     stack.defer(() => listener.close(graceMilliseconds))
     return listener
   }
   return { main: await open('main'), admin: await open('admin'), public: await open('public') }
 }
 
-function optionsOf(name: GatewayListenerName, parts: GatewayListenerParts): ListenerOptions {
+function listenerOptions(name: GatewayListenerName, parts: GatewayListenerParts): ListenerOptions {
   const { settings, pipeline, material, clock } = parts
-  const { host, port } = settings.listeners[name]
+  const { cipherSuites, headers, listenerLimits: limits = {}, origins = [] } = settings.security
   return {
-    name,
-    host,
-    port,
+    ...ownListenerOptions({
+      name,
+      address: settings.listeners[name],
+      publicUrl: name === 'main' ? settings.publicUrl : null,
+      ...{ material, cipherSuites, headers, limits, pipeline, clock },
+    }),
     clientCertificate: clientCertificates[name],
-    material,
-    authorities: acceptedHosts(host, port, name === 'main' ? settings.publicUrl : null),
-    ...(name === 'main' ? { origins: settings.security.origins ?? [] } : {}),
-    cipherSuites: settings.security.cipherSuites,
-    securityHeaders: settings.security.headers,
-    limits: { ...defaultListenerLimits, ...settings.security.listenerLimits },
-    clock,
-    monotonic: () => performance.now(),
+    ...(name === 'main' ? { origins } : {}),
     onExchange: exchangeFor(name, parts),
-    onRefusedHandshake: ({ remoteAddress, reason }) =>
-      pipeline.dependencies.refusals.count({ source: remoteAddress, reason }),
   }
-}
-
-/** Values of `Host`: the address itself, its loopback name, and the host of the public URL. */
-function acceptedHosts(host: string, port: number, publicUrl: string | null): readonly string[] {
-  const shown = isIP(host) === 6 ? `[${host}]` : host
-  const loopback = host === '127.0.0.1' || host === '::1' ? [`localhost:${port}`] : []
-  return [`${shown}:${port}`, ...loopback, ...(publicUrl === null ? [] : [new URL(publicUrl).host])]
 }
 
 function exchangeFor(name: GatewayListenerName, parts: GatewayListenerParts): (exchange: Exchange) => Promise<void> {

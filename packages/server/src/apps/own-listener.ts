@@ -1,0 +1,46 @@
+/** What every listener of ours has in common, whichever part opens it. */
+
+import { isIP } from 'node:net'
+import type { Clock } from '@doorward/core'
+import type { Pipeline } from '@doorward/enforcement'
+import { defaultListenerLimits } from '../transports/listener.ts'
+import type { ListenerLimits, ListenerOptions, TlsMaterial } from '../transports/listener.ts'
+
+export interface OwnListener {
+  readonly name: string
+  readonly address: { readonly host: string; readonly port: number }
+  /** The URL by which callers reach it, where it has one. */
+  readonly publicUrl: string | null
+  readonly material: TlsMaterial
+  readonly cipherSuites: readonly string[]
+  readonly headers: Readonly<Record<string, string>>
+  /** Replaces single values of the default limits. */
+  readonly limits: Partial<ListenerLimits>
+  readonly pipeline: Pipeline
+  readonly clock: Clock
+}
+
+/** Options but for who may connect and what is served. Refused handshakes go to the record as strangers' refusals. */
+export function ownListenerOptions(own: OwnListener): Omit<ListenerOptions, 'clientCertificate' | 'onExchange'> {
+  const { name, address, publicUrl, material, cipherSuites, headers, limits, pipeline, clock } = own
+  return {
+    name,
+    ...address,
+    material,
+    authorities: acceptedHosts(address, publicUrl),
+    cipherSuites,
+    securityHeaders: headers,
+    limits: { ...defaultListenerLimits, ...limits },
+    clock,
+    monotonic: () => performance.now(),
+    onRefusedHandshake: ({ remoteAddress, reason }) =>
+      pipeline.dependencies.refusals.count({ source: remoteAddress, reason }),
+  }
+}
+
+/** Values of `Host`: the address itself, its loopback name, and the host of the public URL. */
+function acceptedHosts({ host, port }: OwnListener['address'], publicUrl: string | null): readonly string[] {
+  const shown = isIP(host) === 6 ? `[${host}]` : host
+  const loopback = host === '127.0.0.1' || host === '::1' ? [`localhost:${port}`] : []
+  return [`${shown}:${port}`, ...loopback, ...(publicUrl === null ? [] : [new URL(publicUrl).host])]
+}
