@@ -190,11 +190,11 @@ async function stolenToken(options: TourOptions, owner: Identity, thief: Identit
   })
   response.body.resume()
   return {
-    caller: `${identityName(thief.id)} with ${identityName(owner.id)}'s token`,
+    caller: `${identityName(thief.id)} (stolen token)`,
     call: `${SERVER} tools/list`,
     allowed: response.status === 200,
     code: String(response.headers['doorward-code'] ?? `http_${response.status}`),
-    reason: 'the token is bound to another certificate',
+    reason: 'bound to another certificate',
     entry: String(response.headers['doorward-decision'] ?? ''),
   }
 }

@@ -187,7 +187,10 @@ class Screen {
 
   tourRow(row: TourRow): void {
     const decision = row.allowed ? 'allow' : 'deny'
-    const line = tourLine(row.caller, row.call, decision, `${row.code}: ${row.reason}`, row.entry)
+    const reason = row.allowed ? row.reason : `${row.code}: ${row.reason}`
+    // The trust domain stands above; here the log and the index say which entry it is.
+    const entry = row.entry.slice(row.entry.indexOf('/') + 1)
+    const line = tourLine(row.caller, row.call, decision, reason, entry)
     this.#say(
       { event: 'call', ...row },
       line.replace(` ${decision} `, ` ${this.#paint(row.allowed ? 'green' : 'red', decision)} `),
@@ -240,7 +243,7 @@ class Screen {
   }
 }
 
-const tourWidths = [46, 22, 8, 58] as const
+const tourWidths = [31, 21, 8, 48] as const
 
 function tourLine(...cells: readonly string[]): string {
   return cells.map((cell, i) => printable(cell).padEnd(tourWidths[i] ?? 0)).join(' ')
