@@ -183,6 +183,7 @@ ${wideLimits}`)
       for (const { words } of processes) deepEqual(found(words), [], words)
       const holding = processes.filter(({ environment }) => found(environment).length > 0)
       for (const { environment } of holding) deepEqual(found(environment), ['the variable'])
+      ok(holding.length >= 2, 'it is seen where it was put')
       equal(
         holding.some(({ words }) => words.includes('authority run')),
         false,
