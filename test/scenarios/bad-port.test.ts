@@ -21,15 +21,7 @@ describe('a port that is in use', () => {
   })
   after(() => system.remove())
 
-  const listeners = [
-    'authority main',
-    'authority admin',
-    'authority enrol',
-    'authority public',
-    'gateway main',
-    'gateway admin',
-    'gateway public',
-  ]
+  const listeners = ['authority main', 'authority enrol', 'gateway main', 'gateway admin', 'gateway public']
   for (const listener of listeners) {
     test(`of the ${listener} listener refuses the start, the first and every later one`, async () => {
       const address = addresses[listener]

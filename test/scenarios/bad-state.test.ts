@@ -67,41 +67,13 @@ const cases: readonly Case[] = [
     words: ['up'],
   },
   {
-    what: 'its half-written marker',
-    code: 'state_damaged',
-    paths: [`${A}/state.json`],
-    damage: half,
-    words: authority,
-  },
-  {
-    what: 'the authority of another trust domain',
-    code: 'state_trust_domain',
-    paths: [`${A}/state.json`],
-    damage: foreign,
-    words: authority,
-  },
-  {
     what: 'the folder of another kind',
     code: 'state_kind',
     paths: [`${A}/state.json`, `${G}/state.json`],
     damage: other,
     words: authority,
   },
-  {
-    what: 'an authority folder that others can read',
-    code: 'state_folder_mode',
-    paths: [A],
-    damage: open,
-    words: authority,
-  },
   { what: 'a deleted store', code: 'store_missing', paths: [`${A}/authority.db`], damage: gone, words: ['up'] },
-  {
-    what: 'a store that is no database',
-    code: 'store_corrupt',
-    paths: [`${A}/authority.db`],
-    damage: becomes(Buffer.alloc(8192, 7)),
-    words: authority,
-  },
   {
     what: 'a damaged anchor key',
     code: 'seal_broken',
@@ -177,13 +149,6 @@ const cases: readonly Case[] = [
     words: authority,
   },
   {
-    what: 'a missing key file of the gateway',
-    code: 'key_file_missing',
-    paths: ['K/gateway-main.key'],
-    damage: gone,
-    words: gateway,
-  },
-  {
     what: 'a missing key file of the identities',
     code: 'key_file_missing',
     paths: ['K/identities.key'],
@@ -196,13 +161,6 @@ const cases: readonly Case[] = [
     paths: [`${G}/record`, 'K/test.example%2Fgateway%2Fmain.checkpoint'],
     damage: (paths) => Promise.all(paths.map((path) => gone([path]))),
     words: gateway,
-  },
-  {
-    what: 'a damaged recovery root',
-    code: 'root_invalid',
-    paths: ['K/recovery-root.pem'],
-    damage: half,
-    words: authority,
   },
 ]
 
