@@ -4,10 +4,13 @@ import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import { after, before, describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { Command } from 'commander'
+import { cliContext } from '../../packages/server/src/cli/context.ts'
 import type { CliContext } from '../../packages/server/src/cli/context.ts'
+import { readEnvironment } from '../../packages/server/src/config/environment.ts'
 import { version } from '../../packages/server/src/config/version.ts'
 import { repository, TestDeployment } from '../fixtures/deployment.ts'
 
@@ -58,8 +61,17 @@ describe('the command line', () => {
     const { stdout, stderr } = await run('audit verify --help')
     equal(stderr, '')
     match(stdout, /--json[^]*Examples:\n {2}doorward audit verify/)
-    const output = { out: () => undefined, err: () => undefined }
-    const texts = await helpTexts({ ...output, json: false, color: false } as unknown as CliContext)
+    const stream = new PassThrough()
+    const context = cliContext({
+      stdin: stream,
+      stdout: stream,
+      stderr: stream,
+      environment: readEnvironment({}),
+      globals: () => ({ json: false, config: 'doorward.yaml' }),
+      signal: AbortSignal.timeout(60_000),
+      program: [],
+    })
+    const texts = await helpTexts(context)
     ok(texts.size >= 19, [...texts.keys()].join(', '))
     for (const [words, help] of texts) match(help, new RegExp(`Examples?:\n {2}doorward ${words}`), words)
   })
