@@ -108,4 +108,12 @@ ${wideLimits}`,
     const [again, answer] = await told('workload remove agent/a')
     deepEqual([again, answer.error?.code], [1, 'resource_unknown'])
   })
+
+  test('a deployment that does not run is told, with what to do', async () => {
+    equal(await system.interrupt(), 0)
+    const [code, { error }] = await told('tools files')
+    deepEqual([code, error?.code], [2, 'server_unreachable'])
+    match(String(error?.next), /doorward up/)
+    equal((await told('audit verify'))[0], 0)
+  })
 })

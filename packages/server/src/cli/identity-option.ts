@@ -1,5 +1,6 @@
 /** What commands that call as a workload have in common: whose identity, and how a refusal ends them. */
 
+import { DoorwardError, isDoorwardError } from '@doorward/core'
 import type { Identity } from '@doorward/sdk'
 import { CallDenied } from './failure.ts'
 import type { CliContext } from './context.ts'
@@ -39,7 +40,13 @@ export async function asIdentity<T>(
       identity.close()
     }
   } catch (error) {
+    if (isDoorwardError(error, 'server_unreachable')) throw unreachable(error)
     if (error instanceof ServerRefused) throw new CallDenied(error)
     throw error
   }
+}
+
+/** Who uses a command line sits, as a rule, beside what it calls. */
+function unreachable({ code, message, where = '', got = '', next, cause }: DoorwardError): DoorwardError {
+  return new DoorwardError(code, message, { where, got, next: next ?? 'check that it runs: doorward up', cause })
 }
