@@ -32,7 +32,7 @@ function edit(file: string, from: string, to: string): Edit {
 export const controls: readonly Control[] = [
   control(
     'tls.client_auth',
-    ['gateway-transport-tls', 'a client that only listens for the handshake learns of the refusal by an alert'],
+    ['gateway-transport-tls', 'without a certificate there is no connection'],
     edit(listener, "rejectUnauthorized: options.clientCertificate === 'required',", 'rejectUnauthorized: false,'),
   ),
   control(
