@@ -79,7 +79,7 @@ async function tryUser(command: StdioCommand, home: string): Promise<string | nu
   const problem = await probe({
     ...command,
     user: NOBODY,
-    command: [process.execPath, '-e', READABLE, ...command.command],
+    command: [process.execPath, '-e', READABLE, command.env['PATH'] ?? '', ...command.command],
   })
   return problem === null ? null : `another user cannot run it: ${problem}`
 }
@@ -87,8 +87,8 @@ async function tryUser(command: StdioCommand, home: string): Promise<string | nu
 /** Run by Node as the other user: the program must be executable, and arguments that name files must be readable. */
 const READABLE = `
 const fs = require('node:fs'), path = require('node:path')
-const [program, ...args] = process.argv.slice(1)
-const places = program.includes('/') ? [program] : process.env.PATH.split(':').map((folder) => path.join(folder, program))
+const [searchPath, program, ...args] = process.argv.slice(1)
+const places = program.includes('/') ? [program] : searchPath.split(':').map((folder) => path.join(folder, program))
 const may = (file, mode) => { try { fs.accessSync(file, mode); return true } catch { return false } }
 if (!places.some((file) => may(file, fs.constants.X_OK))) { console.error('it may not execute ' + program); process.exit(1) }
 for (const file of args.filter((text) => !text.startsWith('-') && text.includes('/'))) {
