@@ -132,8 +132,9 @@ export { allowed, denialOf, deniedError, deniedUnknown } from './policy/verdict.
 export type { CedarAnswer, Judged } from './policy/verdict.ts'
 
 // identity (certificates, trust state)
-export { checkSvidLeaf, readCertificate } from './identity/certificate.ts'
-export type { CertificateProblem, LeafProblem, PeerCertificate } from './identity/certificate.ts'
+export { readCertificate } from './identity/certificate.ts'
+export type { CertificateProblem, PeerCertificate } from './identity/certificate.ts'
+export { checkSvidLeaf } from './identity/svid-profile.ts'
 export type { CertificateExtensions } from './identity/certificate-extensions.ts'
 export {
   anchorName,
@@ -144,8 +145,10 @@ export {
   svidTemplate,
 } from './identity/certificate-template.ts'
 export type { AnchorContents, CertificateTemplate, IssuerName, SvidContents } from './identity/certificate-template.ts'
+export { checkEndEntity, issuerOf } from './identity/certification-path.ts'
+export type { ChainProblem, LeafProblem } from './identity/certification-path.ts'
 export { chainsToAnchor, checkAnchor } from './identity/chain.ts'
-export type { AnchorCertificate, ChainProblem } from './identity/chain.ts'
+export type { AnchorCertificate } from './identity/chain.ts'
 export { connectionLife } from './identity/connection-life.ts'
 export type { ConnectionLife } from './identity/connection-life.ts'
 export { ecdsaFromDer, ecdsaToDer } from './identity/ecdsa-signature.ts'

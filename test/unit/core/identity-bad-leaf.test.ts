@@ -7,6 +7,7 @@ import type { P256KeyPair } from '@doorward/sdk'
 import {
   NO,
   assemble,
+  commonName,
   der,
   ecdsaSha256,
   extension,
@@ -71,7 +72,7 @@ const badLeaves: readonly (readonly [string, string, () => Partial<LeafParts>])[
   ],
   [
     'an id inside a DNS name',
-    'svid_uri',
+    'svid_dns_name',
     () => ({ names: extension('11', true, der(0x30, der(0x82, utf8('x,URI:spiffe://example.org/admin')))) }),
   ],
   ['an empty name list', 'certificate_malformed', () => ({ names: extension('11', true, der(0x30)) })],
@@ -293,7 +294,8 @@ const badLeaves: readonly (readonly [string, string, () => Partial<LeafParts>])[
     'chain_issuer_unknown',
     () => ({ authorityKeyId: extension('23', false, der(0x30, der(0x80, hexBytes('11'.repeat(20))))) }),
   ],
-  ['another issuer name', 'chain_issuer_unknown', () => ({ issuer: der(0x30) })],
+  ['another issuer name', 'chain_issuer_unknown', () => ({ issuer: commonName('another') })],
+  ['no issuer name', 'svid_issuer', () => ({ issuer: der(0x30) })],
 ]
 
 describe('a leaf with one thing wrong is refused', () => {

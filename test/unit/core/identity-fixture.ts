@@ -100,6 +100,11 @@ export function uriNames(...uris: readonly string[]): Uint8Array {
   return der(0x30, ...uris.map((uri) => der(0x86, utf8(uri))))
 }
 
+/** A name of one common name. */
+export function commonName(text: string): Uint8Array {
+  return der(0x30, der(0x31, der(0x30, oid('550403'), der(0x0c, utf8(text)))))
+}
+
 export function time(text: string): Uint8Array {
   return der(text.length === 13 ? 0x17 : 0x18, utf8(text))
 }

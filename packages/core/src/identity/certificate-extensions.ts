@@ -25,6 +25,13 @@ export interface SubjectAltNames {
   readonly ipAddresses: readonly string[]
 }
 
+export interface AuthorityKey {
+  /** Lowercase hex; null when the issuer is named in another way. */
+  readonly keyId: string | null
+  /** Names the issuer in another way as well. */
+  readonly more: boolean
+}
+
 export interface CertificateExtensions {
   readonly keyUsage: KeyUsage | null
   /** Object identifiers of the purposes. */
@@ -33,8 +40,11 @@ export interface CertificateExtensions {
   readonly subjectAltNames: SubjectAltNames | null
   /** Lowercase hex. */
   readonly subjectKeyId: string | null
-  readonly authorityKeyId: string | null
-  /** Critical extensions of any other kind: nothing may rely on a certificate that has one. */
+  readonly authorityKey: AuthorityKey | null
+  /**
+   * Critical extensions of any other kind, and those that restrict paths even where they are not marked critical, as they
+   * must be: nothing may rely on a certificate that has one.
+   */
   readonly unknownCritical: readonly string[]
 }
 
@@ -46,6 +56,9 @@ export const EXTENSION = {
   authorityKeyId: '2.5.29.35',
   extendedKeyUsage: '2.5.29.37',
 } as const
+
+/** Name constraints, policy constraints and inhibitAnyPolicy: always critical (RFC 5280 §4.2.1.10, .11, .14). */
+const RESTRICTIONS: readonly string[] = ['2.5.29.30', '2.5.29.36', '2.5.29.54']
 
 interface RawExtension {
   readonly critical: boolean
@@ -67,11 +80,11 @@ export function readExtensions(sequence: DerNode | undefined): CertificateExtens
     extendedKeyUsage: read(EXTENSION.extendedKeyUsage, readPurposes),
     basicConstraints: read(EXTENSION.basicConstraints, readBasicConstraints),
     subjectAltNames: read(EXTENSION.subjectAltName, readSubjectAltNames),
-    subjectKeyId: read(EXTENSION.subjectKeyId, (node) =>
-      hex(expectTag(node, TAG.octetString, 'a key identifier').content),
-    ),
-    authorityKeyId: read(EXTENSION.authorityKeyId, readAuthorityKeyId),
-    unknownCritical: [...raw].filter(([oid, { critical }]) => critical && !known.includes(oid)).map(([oid]) => oid),
+    subjectKeyId: read(EXTENSION.subjectKeyId, readSubjectKeyId),
+    authorityKey: read(EXTENSION.authorityKeyId, readAuthorityKey),
+    unknownCritical: [...raw]
+      .filter(([oid, { critical }]) => (critical && !known.includes(oid)) || RESTRICTIONS.includes(oid))
+      .map(([oid]) => oid),
   }
 }
 
@@ -86,12 +99,22 @@ function rawExtensions(sequence: DerNode): Map<string, RawExtension> {
     if (flag?.content[0] === 0) throw derError('an encoded default criticality')
     const oid = oidText(parts[0]!)
     if (out.has(oid)) throw derError(`extension ${oid} twice`)
-    out.set(oid, {
-      critical: flag !== null,
-      value: expectTag(parts.at(-1), TAG.octetString, 'an extension value').content,
-    })
+    const value = expectTag(parts.at(-1), TAG.octetString, 'an extension value').content
+    if (!isOneValue(value)) throw derError(`extension ${oid} without a value`)
+    out.set(oid, { critical: flag !== null, value })
   }
   return out
+}
+
+/** Whatever the extension: it holds the DER of one value (RFC 5280 §4.2). Of which type is for those who know it. */
+function isOneValue(bytes: Uint8Array): boolean {
+  const first = bytes[1]
+  if (first === undefined) return false
+  if (first < 0x80) return bytes.length === 2 + first
+  const count = first & 0x7f
+  if (count === 0 || count > 3 || bytes.length < 2 + count) return false
+  const length = bytes.subarray(2, 2 + count).reduce((value, byte) => value * 256 + byte, 0)
+  return bytes.length === 2 + count + length
 }
 
 function readKeyUsage(node: DerNode, critical: boolean): KeyUsage {
@@ -127,10 +150,16 @@ function readBasicConstraints(node: DerNode, critical: boolean): BasicConstraint
   return { critical, ca: flag !== undefined, pathLength: path === null ? null : path[0]! }
 }
 
-function readAuthorityKeyId(node: DerNode): string | null {
+function readSubjectKeyId(node: DerNode, critical: boolean): string {
+  if (critical) throw derError('a critical subject key identifier')
+  return hex(expectTag(node, TAG.octetString, 'a key identifier').content)
+}
+
+function readAuthorityKey(node: DerNode, critical: boolean): AuthorityKey {
+  if (critical) throw derError('a critical authority key identifier')
   const { children } = expectTag(node, TAG.sequence, 'an authority key identifier')
   const id = children.find(({ tag }) => tag === 0x80)
-  return id === undefined ? null : hex(id.content)
+  return { keyId: id === undefined ? null : hex(id.content), more: children.some(({ tag }) => tag !== 0x80) }
 }
 
 const NAME = { email: 0x81, dns: 0x82, uri: 0x86, ip: 0x87 } as const
