@@ -37,6 +37,7 @@ import type {
   StatementRefusal,
   TrustAnchors,
   TrustDomain,
+  TrustScope,
   TrustStateVersion,
 } from '@doorward/core'
 import { exchange, exportKey, readJsonBody, withinAnswerTime } from './https-exchange.ts'
@@ -50,6 +51,8 @@ import { anchorsAlone, serverProblem } from './server-identity.ts'
 export interface EnrolmentPin {
   readonly trustDomain: TrustDomain
   readonly rootFingerprint: string
+  /** Of the trust state that the answer brings. */
+  readonly scope: TrustScope
   /** The newest state seen before, so that none older is accepted. */
   readonly current?: TrustStateVersion
 }

@@ -13,6 +13,7 @@ import {
   DoorwardError,
   fromBase64,
   isJsonObject,
+  isTrustScope,
   parseTrustMessage,
   readSpiffeId,
   scanJson,
@@ -20,7 +21,7 @@ import {
   trustMessageBytes,
   utf8,
 } from '@doorward/core'
-import type { JsonObject, SignedTrustState, SpiffeId, TrustDomain, TrustStateVersion } from '@doorward/core'
+import type { JsonObject, SignedTrustState, SpiffeId, TrustDomain, TrustScope, TrustStateVersion } from '@doorward/core'
 import { fileVersion, privateFolder, readBounded, writeDurably } from './durable-file.ts'
 import type { Sealer } from './sealer.ts'
 import { svidOf } from './svid.ts'
@@ -31,6 +32,8 @@ export interface IdentityDescription {
   readonly id: SpiffeId
   /** RFC 7638 thumbprint of the pinned recovery root, base64url. */
   readonly rootFingerprint: string
+  /** What of the trust state it follows. */
+  readonly scope: TrustScope
   /** `authority`: https URL of the main listener, issuer and audience at once; `enrol`: host:port. */
   readonly addresses: { readonly authority: string; readonly enrol: string }
 }
@@ -69,12 +72,13 @@ export class IdentityFolder {
     return document === null ? null : this.#description(document)
   }
 
-  async writeDescription({ trustDomain, id, rootFingerprint, addresses }: IdentityDescription): Promise<void> {
+  async writeDescription({ trustDomain, id, rootFingerprint, scope, addresses }: IdentityDescription): Promise<void> {
     await this.#writeJson('identity.json', {
       version: VERSION,
       trust_domain: trustDomain,
       id: id.uri,
       root_fingerprint: rootFingerprint,
+      scope,
       addresses: { authority: addresses.authority, enrol: addresses.enrol },
     })
   }
@@ -182,7 +186,7 @@ export class IdentityFolder {
   }
 
   #description(document: JsonObject): IdentityDescription {
-    const { trust_domain, id, root_fingerprint, addresses } = document
+    const { trust_domain, id, root_fingerprint, scope, addresses } = document
     const parsed = typeof id === 'string' ? readSpiffeId(id) : null
     const places = isJsonObject(addresses) ? addresses : {}
     const { authority, enrol }: JsonObject = places
@@ -190,12 +194,14 @@ export class IdentityFolder {
       throw this.#foreign('identity.json')
     if (typeof root_fingerprint !== 'string' || !FINGERPRINT.test(root_fingerprint))
       throw this.#foreign('identity.json')
+    if (!isTrustScope(scope)) throw this.#foreign('identity.json')
     if (typeof authority !== 'string' || !URL.canParse(authority) || typeof enrol !== 'string')
       throw this.#foreign('identity.json')
     return {
       trustDomain: parsed.trustDomain,
       id: parsed,
       rootFingerprint: root_fingerprint,
+      scope,
       addresses: { authority, enrol },
     }
   }

@@ -148,7 +148,16 @@ function assemble(folder: IdentityFolder, description: IdentityDescription, opti
     onProblem,
   })
   const rescue = () => greet(description, store, runtime)
-  const client = new TrustClient({ store, fetch, authorityUrl, authorityId, runtime, onProblem, rescue })
+  const client = new TrustClient({
+    store,
+    scope: description.scope,
+    fetch,
+    authorityUrl,
+    authorityId,
+    runtime,
+    onProblem,
+    rescue,
+  })
   store.onAccept(() => void pool.recheck())
   return { credentials, holder, store, pool, tokens, fetch, renewal, client, authorityId, following, onProblem }
 }
@@ -289,9 +298,9 @@ function postToken(pool: ConnectionPool, { authorityId, authorityUrl, svid, form
 
 /** The greeting of the enrolment exchange, for its anchors alone: the recovery root proves them, not the anchors at hand. */
 async function greet(description: IdentityDescription, store: TrustStore, runtime: Runtime): Promise<void> {
-  const { trustDomain, rootFingerprint, addresses } = description
+  const { trustDomain, rootFingerprint, scope, addresses } = description
   const version = store.version()
-  const pin = { trustDomain, rootFingerprint, ...(version === null ? {} : { current: version }) }
+  const pin = { trustDomain, rootFingerprint, scope, ...(version === null ? {} : { current: version }) }
   const enrolment = await openEnrolment({
     address: addresses.enrol,
     pin,

@@ -9,6 +9,7 @@ import type {
   SpiffeId,
   TrustAnchors,
   TrustDomain,
+  TrustScope,
 } from '@doorward/core'
 import { trustViewOf } from '@doorward/enforcement'
 import { openEnrolment, openProvenTrust } from './enrolment.ts'
@@ -28,6 +29,8 @@ export interface JoinOptions {
   readonly joinString: string
   readonly folder: string
   readonly sealer: Sealer
+  /** What of the trust state it will follow: `full` for those who decide about callers. `callers` by default. */
+  readonly scope?: TrustScope
   /** https URL of the authority's main listener, for authorities whose answer does not name it. */
   readonly authorityUrl?: string
   readonly clock?: Clock
@@ -60,7 +63,8 @@ export async function join(options: JoinOptions): Promise<Joined> {
   await folder.prepare()
   await refuseOther(folder, invitation)
   const { key: machine, held } = await machineKey(folder)
-  const admission = await enrolOrReturn(invitation, { machine, clock }, held)
+  const scope = options.scope ?? 'callers'
+  const admission = await enrolOrReturn(invitation, { machine, clock, scope }, held)
   const authority = admission.authorityUrl ?? options.authorityUrl
   if (authority === undefined) {
     throw new DoorwardError('authority_url_missing', 'the authority did not name its address', {
@@ -75,6 +79,7 @@ export async function join(options: JoinOptions): Promise<Joined> {
     trustDomain: invitation.trustDomain,
     id,
     rootFingerprint: invitation.rootFingerprint,
+    scope,
     addresses,
   })
   return {
@@ -91,11 +96,12 @@ export async function join(options: JoinOptions): Promise<Joined> {
  */
 async function enrolOrReturn(
   invitation: JoinString,
-  by: Pick<EnrolWith, 'machine' | 'clock'>,
+  { machine, clock, scope }: Pick<EnrolWith, 'machine' | 'clock'> & { readonly scope: TrustScope },
   mayReturn: boolean,
 ): Promise<Admission> {
   const { token, spiffeId, address } = invitation
-  const what = { ...by, address, pin: invitation, expectedId: spiffeId ?? null }
+  const pin = { trustDomain: invitation.trustDomain, rootFingerprint: invitation.rootFingerprint, scope }
+  const what = { machine, clock, address, pin, expectedId: spiffeId ?? null }
   const named = spiffeId === undefined ? {} : { id: spiffeId }
   if (token === undefined) return enrol(what, (proof) => ({ ...named, ...proof }))
   try {
@@ -118,9 +124,9 @@ export async function rejoin(
       where: folder.path,
       next: 'join again',
     })
-  const { trustDomain, rootFingerprint, addresses, id } = description
+  const { trustDomain, rootFingerprint, scope, addresses, id } = description
   const current = (await folder.readTrust())?.version
-  const pin = { trustDomain, rootFingerprint, ...(current === undefined ? {} : { current }) }
+  const pin = { trustDomain, rootFingerprint, scope, ...(current === undefined ? {} : { current }) }
   const admission = await enrol(
     { address: addresses.enrol, pin, machine: p256KeyPairOf(key), clock, expectedId: id.uri },
     (proof) => ({ id: id.uri, ...proof }),
@@ -138,9 +144,8 @@ interface EnrolWith {
 }
 
 async function enrol(what: EnrolWith, body: (proof: JsonObject) => JsonObject): Promise<Admission> {
-  const { trustDomain, rootFingerprint } = what.pin
+  const { pin } = what
   const key = await generateP256()
-  const pin = { trustDomain, rootFingerprint, ...(what.pin.current === undefined ? {} : { current: what.pin.current }) }
   const enrolment = await openEnrolment({ address: what.address, pin, key, clock: what.clock })
   try {
     const answer = await enrolment.submit(what.machine, (proof) =>
@@ -186,7 +191,10 @@ function admissionOf(answer: JsonObject, { enrolment, what, pin, key }: Admittin
 }
 
 function refuseOlder(opened: OpenedTrustState, anchors: TrustAnchors): void {
-  if (compareStates(opened, anchors) !== 'older' && opened.epoch >= anchors.epoch) return
+  const { delegation, sequence } = opened
+  // What callers follow keeps its sequence while only others change.
+  const comparable = opened.scope === 'full' ? sequence : anchors.sequence
+  if (compareStates({ delegation, sequence: comparable }, anchors) !== 'older' && opened.epoch >= anchors.epoch) return
   throw new DoorwardError('trust_state_rollback', 'the trust state is older than the anchors that came before it', {
     expected: `at least (${anchors.delegation}, ${anchors.sequence}) of epoch ${anchors.epoch}`,
     got: `(${opened.delegation}, ${opened.sequence}) of epoch ${opened.epoch}`,

@@ -1,7 +1,7 @@
 /** Follows the authority's trust-state stream: verifies, applies, remembers, acknowledges; keeps the last good state whatever happens. */
 
 import { DoorwardError, isDoorwardError, parseTrustMessage, trustMessageBytes } from '@doorward/core'
-import type { SpiffeId, TrustMessage } from '@doorward/core'
+import type { SpiffeId, TrustMessage, TrustScope } from '@doorward/core'
 import { withinAnswerTime } from './https-exchange.ts'
 import { readLines } from './lines.ts'
 import { readRefusal, refusalError } from './refusal.ts'
@@ -13,6 +13,7 @@ import type { TrustStore } from './trust-store.ts'
 
 export interface TrustClientOptions {
   readonly store: TrustStore
+  readonly scope: TrustScope
   readonly fetch: SignedFetch
   readonly authorityUrl: string
   readonly authorityId: SpiffeId
@@ -50,7 +51,7 @@ export class TrustClient {
 
   /** One state, for processes that do not live long. Throws what the call or the state's judgement throws. */
   async refresh(signal?: AbortSignal): Promise<void> {
-    const stream = await this.#open('/v1/trust-state', withinAnswerTime(signal))
+    const stream = await this.#open('', withinAnswerTime(signal))
     for await (const line of readLines(stream, trustMessageBytes)) {
       await this.#take(messageOf(line), null)
       return
@@ -83,7 +84,7 @@ export class TrustClient {
     const either = AbortSignal.any([signal, silence.signal])
     let timer = setTimeout(() => silence.abort(), SILENCE)
     try {
-      const stream = await this.#open('/v1/trust-state?follow=true', either)
+      const stream = await this.#open('?follow=true', either)
       for await (const line of readLines(stream, trustMessageBytes)) {
         clearTimeout(timer)
         timer = setTimeout(() => silence.abort(), SILENCE)
@@ -95,9 +96,10 @@ export class TrustClient {
     throw new DoorwardError('trust_stream_ended', 'the trust-state stream ended', { where: this.#options.authorityUrl })
   }
 
-  async #open(path: string, signal: AbortSignal | undefined): Promise<AsyncIterable<Uint8Array>> {
-    const { fetch, authorityUrl, authorityId } = this.#options
-    const response = await fetch.call(new URL(path, authorityUrl), {
+  async #open(query: string, signal: AbortSignal | undefined): Promise<AsyncIterable<Uint8Array>> {
+    const { fetch, authorityUrl, authorityId, scope } = this.#options
+    const path = scope === 'full' ? '/v1/trust-state/full' : '/v1/trust-state'
+    const response = await fetch.call(new URL(`${path}${query}`, authorityUrl), {
       audience: authorityUrl,
       expectedId: authorityId,
       headers: { accept: 'application/x-ndjson' },
@@ -125,14 +127,14 @@ export class TrustClient {
     { delegation, sequence }: { delegation: number; sequence: number },
     signal: AbortSignal,
   ): Promise<void> {
-    const { fetch, authorityUrl, authorityId } = this.#options
+    const { fetch, authorityUrl, authorityId, scope } = this.#options
     try {
       const response = await fetch.call(new URL('/v1/trust-state/ack', authorityUrl), {
         method: 'POST',
         audience: authorityUrl,
         expectedId: authorityId,
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ delegation, sequence }),
+        body: JSON.stringify({ scope, delegation, sequence }),
         signal: withinAnswerTime(signal),
       })
       if (response.status >= 300) throw refusalError(await readRefusal(response), authorityUrl)

@@ -25,7 +25,7 @@ import { anchorsAlone } from './server-identity.ts'
 import type { ServerTrust } from './server-identity.ts'
 
 export interface TrustStoreOptions {
-  readonly description: Pick<IdentityDescription, 'trustDomain' | 'rootFingerprint'>
+  readonly description: Pick<IdentityDescription, 'trustDomain' | 'rootFingerprint' | 'scope'>
   readonly folder: Pick<IdentityFolder, 'readTrust' | 'writeTrust'>
   readonly holder: TrustHolder
   readonly runtime: Runtime
@@ -123,11 +123,12 @@ export class TrustStore {
   }
 
   #open(message: SignedTrustState): OpenedTrustState | StatementRefusal {
-    const { trustDomain, rootFingerprint } = this.#options.description
+    const { trustDomain, rootFingerprint, scope } = this.#options.description
     const current = this.#newest === null ? {} : { current: this.#newest }
     return openTrustState(message, {
       trustDomain,
       rootFingerprint,
+      scope,
       ...current,
       now: this.#seconds(),
       importP256,

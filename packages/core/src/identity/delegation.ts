@@ -1,4 +1,4 @@
-/** Delegations: the recovery root's statement that a key may sign trust state (reference id CA-4). */
+/** Delegations: the recovery root's statement which keys may sign trust state (reference id CA-4). */
 
 import { toBase64url, utf8 } from '../bytes.ts'
 import { scanJson } from '../json/scan.ts'
@@ -16,7 +16,7 @@ import {
   statementVersion,
 } from './signed-statement.ts'
 import type { SignedPayload, StatementRefusal } from './signed-statement.ts'
-import { exactObject, isCount, isSeconds, isText } from './strict-members.ts'
+import { distinct, exactObject, isCount, isSeconds, isText, readList } from './strict-members.ts'
 import type { Delegation } from './trust-state.ts'
 
 /** On the wire: the statement and the root's public key, which must have the pinned fingerprint. */
@@ -29,7 +29,7 @@ export interface OpenedDelegation {
   readonly delegation: Delegation
   /** SHA-256 of the signed bytes, base64url. */
   readonly digest: string
-  /** Verifies trust state and heartbeats. */
+  /** Verifies trust state and heartbeats: true for what any of the delegated keys has signed. */
   readonly key: VerifyKey
 }
 
@@ -42,9 +42,11 @@ export interface DelegationCheck {
   readonly sha256: Sha256
 }
 
-const MAX_PAYLOAD = 2048
-const LIMITS = { maxBytes: MAX_PAYLOAD, maxDepth: 2, maxKeys: 16 }
-const MEMBERS = ['v', 'trust_domain', 'version', 'key', 'issued_at', 'expires_at']
+const MAX_PAYLOAD = 4096
+/** More authorities than this on one trust domain are not foreseen. */
+export const MAX_DELEGATED_KEYS = 8
+const LIMITS = { maxBytes: MAX_PAYLOAD, maxDepth: 3, maxKeys: 64 }
+const MEMBERS = ['v', 'trust_domain', 'version', 'keys', 'issued_at', 'expires_at']
 
 /** Signs a delegation with the recovery root. Throws what custody throws. */
 export async function signDelegation(
@@ -52,12 +54,11 @@ export async function signDelegation(
   rootKey: SignKey,
   root: P256Jwk,
 ): Promise<SignedDelegation> {
-  const { kty, crv, x, y } = delegation.key
   const document = {
     v: statementVersion,
     trust_domain: delegation.trustDomain,
     version: delegation.version,
-    key: { kty, crv, x, y },
+    keys: delegation.keys.map(({ kty, crv, x, y }) => ({ kty, crv, x, y })),
     issued_at: delegation.issuedAt,
     expires_at: delegation.expiresAt,
   }
@@ -82,7 +83,7 @@ export function openDelegation(signed: SignedDelegation, check: DelegationCheck)
   }
   const scan = scanJson(payload, LIMITS)
   const delegation = scan.ok ? readDelegation(scan.value) : null
-  const key = delegation === null ? null : check.importP256(delegation.key)
+  const key = delegation === null ? null : anyOf(delegation.keys, check.importP256)
   if (delegation === null || key === null)
     return refusal('delegation_malformed', `expected exactly ${MEMBERS.join(', ')}`)
   const digest = toBase64url(check.sha256(signedBytes('delegation', payload)))
@@ -99,14 +100,22 @@ function judge(delegation: Delegation, { trustDomain, now }: DelegationCheck): S
   return null
 }
 
+/** Which of the authorities has signed does not matter: each may. Null when one of the keys is none. */
+function anyOf(keys: readonly P256Jwk[], importP256: ImportP256): VerifyKey | null {
+  const imported = keys.map((key) => importP256(key))
+  if (!imported.every((key) => key !== null)) return null
+  return { verify: (data, signature) => imported.some((key) => key.verify(data, signature)) }
+}
+
 function readDelegation(value: JsonValue): Delegation | null {
   const document = exactObject(value, MEMBERS)
   if (document === null || document['v'] !== statementVersion) return null
   const { trust_domain, version, issued_at, expires_at } = document as Readonly<Record<string, JsonValue>>
-  const key = readP256Jwk(document['key'])
-  if (!isText(trust_domain, 255) || !isCount(version) || key === null) return null
+  const keys = readList(document['keys'], MAX_DELEGATED_KEYS, readP256Jwk)
+  if (!isText(trust_domain, 255) || !isCount(version) || keys === null || keys.length === 0) return null
+  if (!distinct(keys, ({ x, y }) => `${x} ${y}`)) return null
   if (!isSeconds(issued_at) || !isSeconds(expires_at) || issued_at >= expires_at) return null
-  return { trustDomain: trust_domain, version, key, issuedAt: issued_at, expiresAt: expires_at }
+  return { trustDomain: trust_domain, version, keys, issuedAt: issued_at, expiresAt: expires_at }
 }
 
 /** A signed delegation as it stands in a message, or null when it is not exactly one. */

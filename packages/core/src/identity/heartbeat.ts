@@ -17,7 +17,8 @@ import type { SignedPayload, StatementRefusal } from './signed-statement.ts'
 import type { TrustStateVersion } from './signed-trust-state.ts'
 import { exactObject, isCount, isSeconds, isText } from './strict-members.ts'
 import { compareStates } from './trust-state.ts'
-import type { Heartbeat } from './trust-state.ts'
+import type { Heartbeat, TrustScope } from './trust-state.ts'
+import { isTrustScope } from './trust-state-codec.ts'
 
 /** On the wire. `JSON.stringify` of it is one line of the stream. */
 export interface SignedHeartbeat extends SignedPayload {
@@ -31,8 +32,12 @@ export interface OpenedHeartbeat {
 }
 
 export interface HeartbeatCheck {
-  /** The state held, with the key that its delegation names. */
-  readonly current: TrustStateVersion & { readonly key: VerifyKey; readonly delegationExpiresAt: EpochSeconds }
+  /** The state held, with the keys that its delegation names. */
+  readonly current: TrustStateVersion & {
+    readonly scope: TrustScope
+    readonly key: VerifyKey
+    readonly delegationExpiresAt: EpochSeconds
+  }
   readonly trustDomain: string
   /** Time of the last heartbeat accepted, so that an old one cannot be played again. */
   readonly after?: EpochSeconds
@@ -41,18 +46,18 @@ export interface HeartbeatCheck {
 
 const MAX_PAYLOAD = 1024
 const LIMITS = { maxBytes: MAX_PAYLOAD, maxDepth: 1, maxKeys: 16 }
-const MEMBERS = ['v', 'trust_domain', 'delegation', 'sequence', 'digest', 'time']
+const MEMBERS = ['v', 'scope', 'trust_domain', 'delegation', 'sequence', 'digest', 'time']
 
 /** Signs with the trust-state key. Throws what custody throws. */
 export async function signHeartbeat(heartbeat: Heartbeat, signKey: SignKey): Promise<SignedHeartbeat> {
-  const { trustDomain, delegation, sequence, digest, time } = heartbeat
-  const document = { v: statementVersion, trust_domain: trustDomain, delegation, sequence, digest, time }
+  const { scope, trustDomain, delegation, sequence, digest, time } = heartbeat
+  const document = { v: statementVersion, scope, trust_domain: trustDomain, delegation, sequence, digest, time }
   return { kind: 'heartbeat', ...(await signPayload('heartbeat', utf8(JSON.stringify(document)), signKey)) }
 }
 
 /**
  * Judges a heartbeat against the state held. Codes: `heartbeat_signature` (also under another delegation), `heartbeat_malformed`,
- * `heartbeat_trust_domain`, `heartbeat_delegation`, `delegation_expired`, `heartbeat_stale` (older than 60 s, or not after the last one),
+ * `heartbeat_scope`, `heartbeat_trust_domain`, `heartbeat_delegation`, `delegation_expired`, `heartbeat_stale` (older than 60 s, or not after the last one),
  * `heartbeat_not_yet_valid`, `heartbeat_rollback`, `heartbeat_equivocation`.
  */
 export function openHeartbeat(message: SignedHeartbeat, check: HeartbeatCheck): OpenedHeartbeat | StatementRefusal {
@@ -78,6 +83,7 @@ function judgeVersion(
   heartbeat: Heartbeat,
   { trustDomain, current }: HeartbeatCheck,
 ): OpenedHeartbeat | StatementRefusal {
+  if (heartbeat.scope !== current.scope) return refusal('heartbeat_scope', `expected ${current.scope}`)
   if (heartbeat.trustDomain !== trustDomain) return refusal('heartbeat_trust_domain', `expected ${trustDomain}`)
   if (heartbeat.delegation !== current.delegation)
     return refusal('heartbeat_delegation', `expected delegation ${current.delegation}`)
@@ -93,8 +99,8 @@ function judgeVersion(
 function readHeartbeat(value: JsonValue): Heartbeat | null {
   const document = exactObject(value, MEMBERS)
   if (document === null || document['v'] !== statementVersion) return null
-  const { trust_domain, delegation, sequence, digest, time } = document as Readonly<Record<string, JsonValue>>
+  const { scope, trust_domain, delegation, sequence, digest, time } = document as Readonly<Record<string, JsonValue>>
   if (!isText(trust_domain, 255) || !isCount(delegation) || !isCount(sequence)) return null
-  if (!isText(digest, 43) || !isSeconds(time)) return null
-  return { trustDomain: trust_domain, delegation, sequence, digest, time }
+  if (!isText(digest, 43) || !isSeconds(time) || !isTrustScope(scope)) return null
+  return { scope, trustDomain: trust_domain, delegation, sequence, digest, time }
 }

@@ -16,7 +16,7 @@ import {
 } from './signed-statement.ts'
 import type { SignedPayload, StatementRefusal } from './signed-statement.ts'
 import { compareStates } from './trust-state.ts'
-import type { TrustState } from './trust-state.ts'
+import type { TrustScope, TrustState } from './trust-state.ts'
 import { decodeTrustState, encodeTrustState, trustStateLimits } from './trust-state-codec.ts'
 
 /** On the wire. `JSON.stringify` of it is one line of the stream. */
@@ -38,9 +38,10 @@ export interface TrustStateVersion {
 /** A state whose signatures, times and order hold. */
 export interface OpenedTrustState extends TrustStateVersion {
   readonly state: TrustState
+  readonly scope: TrustScope
   /** `same` when it is the state already held. */
   readonly order: 'newer' | 'same'
-  /** The trust-state key: verifies heartbeats of this delegation. */
+  /** The trust-state keys: verify heartbeats of this delegation. */
   readonly key: VerifyKey
   readonly delegationExpiresAt: EpochSeconds
 }
@@ -49,6 +50,7 @@ export interface TrustStateCheck {
   /** RFC 7638 thumbprint of the pinned recovery root, base64url. */
   readonly rootFingerprint: string
   readonly trustDomain: string
+  readonly scope: TrustScope
   /** What was applied last; absent only at the first contact. */
   readonly current?: TrustStateVersion
   readonly now: EpochSeconds
@@ -78,7 +80,7 @@ export async function signTrustState(
 
 /**
  * Judges a state that arrived. Codes: those of `openDelegation`, and `trust_state_too_large`, `trust_state_signature`,
- * `trust_state_malformed`, `trust_state_trust_domain`, `trust_state_delegation`, `trust_state_expired`, `trust_state_not_yet_valid`,
+ * `trust_state_malformed`, `trust_state_scope`, `trust_state_trust_domain`, `trust_state_delegation`, `trust_state_expired`, `trust_state_not_yet_valid`,
  * `trust_state_rollback` (an older version or epoch), `trust_state_equivocation` (an equal version with other content).
  */
 export function openTrustState(message: SignedTrustState, check: TrustStateCheck): OpenedTrustState | StatementRefusal {
@@ -100,8 +102,9 @@ export function openTrustState(message: SignedTrustState, check: TrustStateCheck
 function judge(
   state: TrustState,
   { delegation }: OpenedDelegation,
-  { trustDomain, now }: TrustStateCheck,
+  { trustDomain, scope, now }: TrustStateCheck,
 ): StatementRefusal | null {
+  if (state.scope !== scope) return refusal('trust_state_scope', `expected ${scope}, got ${state.scope}`)
   if (state.trustDomain !== trustDomain) return refusal('trust_state_trust_domain', `expected ${trustDomain}`)
   if (state.delegation !== delegation.version) {
     return refusal('trust_state_delegation', `expected delegation ${delegation.version}, got ${state.delegation}`)
@@ -127,7 +130,7 @@ function place(
   }
   if (current !== undefined && epoch < current.epoch)
     return refusal('trust_state_rollback', `got epoch ${epoch}, holding ${current.epoch}`)
-  return { ...version, state, order, key, delegationExpiresAt: delegation.expiresAt }
+  return { ...version, state, scope: state.scope, order, key, delegationExpiresAt: delegation.expiresAt }
 }
 
 function forked(version: TrustStateVersion, current: TrustStateVersion, order: 'newer' | 'same'): boolean {

@@ -5,7 +5,7 @@
  * names no workload, no certificate and no denial (reference id BS-4).
  */
 
-import { toBase64, utf8 } from '../bytes.ts'
+import { utf8 } from '../bytes.ts'
 import { DoorwardError } from '../error.ts'
 import { scanJson } from '../json/scan.ts'
 import type { JsonValue } from '../json-value.ts'
@@ -25,7 +25,7 @@ import type { TrustStateVersion } from './signed-trust-state.ts'
 import { exactObject } from './strict-members.ts'
 import { compareStates } from './trust-state.ts'
 import type { TrustState } from './trust-state.ts'
-import { readAnchors, readHeader, stateHeader } from './trust-state-codec.ts'
+import { anchorDocument, readAnchors, readHeader, stateHeader } from './trust-state-codec.ts'
 
 /** What anybody may know of a trust state. */
 export type TrustAnchors = Pick<
@@ -58,11 +58,7 @@ export async function signTrustAnchors(
   delegation: SignedDelegation,
   { signKey, sha256 }: { readonly signKey: SignKey; readonly sha256: Sha256 },
 ): Promise<SignedTrustAnchors> {
-  const anchors = trust.anchors.map(({ keyId, state, certificate }) => ({
-    key_id: keyId,
-    state,
-    certificate: toBase64(certificate),
-  }))
+  const anchors = trust.anchors.map(anchorDocument)
   const payload = utf8(JSON.stringify({ v: statementVersion, ...stateHeader(trust), anchors }))
   if (decode(payload, sha256) === null)
     throw new DoorwardError('trust_anchors_invalid', 'the trust anchors do not read back')

@@ -10,6 +10,7 @@ import { readSpiffeId } from './spiffe-id.ts'
 import { statementVersion } from './signed-statement.ts'
 import { distinct, exactObject, isCount, isSeconds, isText, readList } from './strict-members.ts'
 import type {
+  AuthorityPlace,
   DeniedIdentity,
   Denials,
   Issued,
@@ -17,11 +18,13 @@ import type {
   SlotState,
   TokenKey,
   TrustAnchor,
+  TrustScope,
   TrustState,
 } from './trust-state.ts'
 
 export const trustStateLimits = {
   payloadBytes: 16 * 1024 * 1024,
+  authorities: 8,
   anchors: 64,
   tokenKeys: 64,
   workloads: 20_000,
@@ -36,8 +39,9 @@ const STATES: readonly string[] = ['prepared', 'published', 'active', 'retired']
 const FINGERPRINT = /^[A-Za-z0-9_-]{43}$/
 const KEY_ID = /^(?:[0-9a-f]{2}){8,32}$/
 const SERIAL = /^(?:[0-9a-f]{2}){1,20}$/
+const ADDRESS = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9a-fA-F:.]{2,45}\]):([1-9][0-9]{0,4})$/
 const HEADER = ['v', 'trust_domain', 'delegation', 'sequence', 'issued_at', 'expires_at', 'epoch']
-const MEMBERS = [...HEADER, 'anchors', 'token_keys', 'workloads', 'issued', 'denied']
+const MEMBERS = [...HEADER, 'scope', 'authorities', 'anchors', 'token_keys', 'workloads', 'issued', 'denied']
 
 type Members = Readonly<Record<string, JsonValue>>
 
@@ -46,12 +50,10 @@ export function encodeTrustState(state: TrustState): Uint8Array {
   const { denied } = state
   const document = {
     v: statementVersion,
+    scope: state.scope,
     ...stateHeader(state),
-    anchors: state.anchors.map((one) => ({
-      key_id: one.keyId,
-      state: one.state,
-      certificate: toBase64(one.certificate),
-    })),
+    authorities: state.authorities.map(({ name, main, enrol }) => ({ name, main, enrol })),
+    anchors: state.anchors.map(anchorDocument),
     token_keys: state.tokenKeys.map(({ kid, state: slot, jwk: { kty, crv, x, y } }) => ({
       kid,
       state: slot,
@@ -67,6 +69,11 @@ export function encodeTrustState(state: TrustState): Uint8Array {
     },
   }
   return utf8(JSON.stringify(document))
+}
+
+/** One anchor as every statement has it. */
+export function anchorDocument({ keyId, state, certificate, epoch, reissue }: TrustAnchor): JsonObject {
+  return { key_id: keyId, state, certificate: toBase64(certificate), epoch, reissue }
 }
 
 /** The state in payload bytes, or null when the bytes are not exactly one. Judges neither times nor order. */
@@ -95,17 +102,29 @@ export function readHeader(document: JsonObject): Header | null {
 
 function readLists(document: JsonObject, header: Header, sha256: Sha256): TrustState | null {
   const domain = header.trustDomain
+  const { scope } = document
+  const authorities = readList(document['authorities'], trustStateLimits.authorities, readPlace)
   const anchors = readAnchors(document['anchors'], domain, sha256)
   const tokenKeys = readList(document['token_keys'], trustStateLimits.tokenKeys, readTokenKey)
   const workloads = readList(document['workloads'], trustStateLimits.workloads, (item) => readWorkload(item, domain))
   const issued = readList(document['issued'], trustStateLimits.issued, (item) => readIssued(item, domain))
   const denied = readDenials(document['denied'], domain)
-  if (anchors === null || tokenKeys === null || workloads === null || issued === null || denied === null) return null
+  if (
+    !isTrustScope(scope) ||
+    authorities === null ||
+    anchors === null ||
+    tokenKeys === null ||
+    workloads === null ||
+    issued === null ||
+    denied === null
+  )
+    return null
   const unambiguous =
+    distinct(authorities, ({ name }) => name) &&
     distinct(tokenKeys, ({ kid }) => kid) &&
     distinct(workloads, ({ id }) => id) &&
     distinct(issued, ({ fingerprint }) => fingerprint)
-  return unambiguous ? { ...header, anchors, tokenKeys, workloads, issued, denied } : null
+  return unambiguous ? { ...header, scope, authorities, anchors, tokenKeys, workloads, issued, denied } : null
 }
 
 /** A list of anchors of the trust domain with distinct key ids, or null when one of them is none. */
@@ -119,16 +138,30 @@ export function readAnchors(
 }
 
 function readAnchor(value: JsonValue, trustDomain: string, sha256: Sha256): TrustAnchor | null {
-  const item = exactObject(value, ['key_id', 'state', 'certificate'])
+  const item = exactObject(value, ['key_id', 'state', 'certificate', 'epoch', 'reissue'])
   if (item === null) return null
-  const { key_id, state, certificate } = item as Members
+  const { key_id, state, certificate, epoch, reissue } = item as Members
+  if (!isCount(epoch) || typeof reissue !== 'boolean') return null
   if (!isSlotState(state) || typeof key_id !== 'string' || !KEY_ID.test(key_id) || typeof certificate !== 'string')
     return null
   const der = fromBase64(certificate)
   const read = der === null ? null : readCertificate(der, { sha256 })
   if (der === null || read === null || 'problem' in read) return null
   const fits = read.isCa && read.subjectKeyId === key_id && read.spiffeId?.uri === `spiffe://${trustDomain}`
-  return fits ? { keyId: key_id, state, certificate: der } : null
+  return fits ? { keyId: key_id, state, certificate: der, epoch, reissue } : null
+}
+
+function readPlace(value: JsonValue): AuthorityPlace | null {
+  const item = exactObject(value, ['name', 'main', 'enrol'])
+  if (item === null) return null
+  const { name, main, enrol } = item as Members
+  if (!isText(name, trustStateLimits.nameLength) || !isAddress(main) || !isAddress(enrol)) return null
+  return { name, main, enrol }
+}
+
+/** `host:port`, an IPv6 address in brackets. */
+function isAddress(value: JsonValue | undefined): value is string {
+  return typeof value === 'string' && value.length <= 300 && Number(ADDRESS.exec(value)?.[1] ?? '65536') <= 65_535
 }
 
 function readTokenKey(value: JsonValue): TokenKey | null {
@@ -179,6 +212,10 @@ function readDeniedIdentity(value: JsonValue, trustDomain: string): DeniedIdenti
 
 function readName(value: JsonValue): string | null {
   return isText(value, trustStateLimits.nameLength) ? value : null
+}
+
+export function isTrustScope(value: JsonValue | undefined): value is TrustScope {
+  return value === 'full' || value === 'callers'
 }
 
 function isSlotState(value: JsonValue | undefined): value is SlotState {

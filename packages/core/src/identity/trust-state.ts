@@ -12,6 +12,12 @@ import type { EpochSeconds } from '../time.ts'
 /** Certificates and tokens are dated this much back, so that a slightly slow clock accepts them. */
 export const backdatingSeconds = 60
 
+/**
+ * Who a state is for. `full` is for those who decide about callers; `callers` names no workload and, of what was issued,
+ * only the servers: all that somebody needs who only calls.
+ */
+export type TrustScope = 'full' | 'callers'
+
 export type SlotState = 'prepared' | 'published' | 'active' | 'retired'
 
 /** One signing authority's self-signed certificate. */
@@ -21,6 +27,19 @@ export interface TrustAnchor {
   readonly state: SlotState
   /** DER. */
   readonly certificate: Uint8Array
+  /** Certificates under it are of this epoch: refused once the state's epoch is later (RV-6). */
+  readonly epoch: number
+  /** What it has signed is to be replaced now, without waiting for half-life. */
+  readonly reissue: boolean
+}
+
+/** One running authority, as workloads reach it. */
+export interface AuthorityPlace {
+  readonly name: string
+  /** `host:port` of its main listener. */
+  readonly main: string
+  /** `host:port` of its enrolment listener. */
+  readonly enrol: string
 }
 
 export interface TokenKey {
@@ -60,6 +79,7 @@ export interface Denials {
 }
 
 export interface TrustState {
+  readonly scope: TrustScope
   readonly trustDomain: string
   /** Version of the delegation under which this state is signed. */
   readonly delegation: number
@@ -68,6 +88,7 @@ export interface TrustState {
   readonly expiresAt: EpochSeconds
   /** Everything issued in an earlier epoch is refused (RV-6). */
   readonly epoch: number
+  readonly authorities: readonly AuthorityPlace[]
   readonly anchors: readonly TrustAnchor[]
   readonly tokenKeys: readonly TokenKey[]
   readonly workloads: readonly RegisteredWorkload[]
@@ -75,18 +96,20 @@ export interface TrustState {
   readonly denied: Denials
 }
 
-/** The recovery root's statement that a key may sign trust state until `expiresAt`. */
+/** The recovery root's statement that these keys may sign trust state until `expiresAt`: one key per authority. */
 export interface Delegation {
   readonly trustDomain: string
   /** Rises with each delegation. */
   readonly version: number
-  readonly key: P256Jwk
+  /** 1 to 8, distinct. */
+  readonly keys: readonly P256Jwk[]
   readonly issuedAt: EpochSeconds
   readonly expiresAt: EpochSeconds
 }
 
-/** Signed proof that the authority is alive and that `sequence` is still the newest state. */
+/** Signed proof that the authority is alive and that `sequence` is still the newest state of the scope. */
 export interface Heartbeat {
+  readonly scope: TrustScope
   readonly trustDomain: string
   readonly delegation: number
   readonly sequence: number

@@ -23,14 +23,15 @@ export interface OwnRoute {
   readonly group: Exclude<ActionGroup, 'session'>
 }
 
-/** Who may use a route without any permission: each registered workload for itself, holders of a join token. */
-type Opening = 'caller' | 'enrolment'
+/** Who may use a route without any permission: each registered workload for itself, gateways, holders of a join token. */
+type Opening = 'caller' | 'gateway' | 'enrolment'
 
 const openRoutes: readonly (OwnRoute & { readonly open: Opening })[] = [
   { server: 'authority', method: 'POST', path: '/v1/token', group: 'write', open: 'caller' },
   { server: 'authority', method: 'POST', path: '/v1/renew', group: 'write', open: 'caller' },
   { server: 'authority', method: 'POST', path: '/v1/enrol', group: 'write', open: 'enrolment' },
   { server: 'authority', method: 'GET', path: '/v1/trust-state', group: 'read', open: 'caller' },
+  { server: 'authority', method: 'GET', path: '/v1/trust-state/full', group: 'read', open: 'gateway' },
   { server: 'authority', method: 'POST', path: '/v1/trust-state/ack', group: 'write', open: 'caller' },
 ]
 
@@ -75,6 +76,7 @@ function routeEntity(server: string, path: string): string {
 
 const openTo: Readonly<Record<Opening, { readonly principal: string; readonly when?: readonly string[] }>> = {
   caller: { principal: 'principal is Workload' },
+  gateway: { principal: `principal in ${entity('Role', gatewayRole)}` },
   enrolment: { principal: 'principal is Workload', when: [`context.strength == ${quote('mtls-enrolment')}`] },
 }
 

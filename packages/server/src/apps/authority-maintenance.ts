@@ -1,14 +1,18 @@
-/** What an authority does by itself: heartbeats, key slots, delegation, its own certificate. */
+/** What an authority does by itself: lease, heartbeats, key slots, delegation, its own certificate, what others publish. */
 
 import type { StalenessLimits } from '@doorward/core'
 import { timerSleep } from '@doorward/sdk'
 import { nowSeconds } from '../authority/context.ts'
 import type { AuthorityContext } from '../authority/context.ts'
+import type { Lease, LeaseEntry } from '../authority/lease.ts'
 import type { OwnIdentity } from './authority-identity.ts'
 import type { OpenedTrust } from './authority-trust.ts'
 
-export interface Maintenance extends Pick<OpenedTrust, 'slots' | 'publisher' | 'delegateAgain'> {
+export interface Maintenance extends Pick<OpenedTrust, 'slots' | 'publisher' | 'audience' | 'delegateAgain'> {
   readonly context: AuthorityContext
+  readonly lease: Lease
+  /** What the others on the store are told of us. */
+  readonly entry: () => Promise<LeaseEntry>
   readonly own: OwnIdentity
   /** How long receivers rely on a heartbeat. */
   readonly staleness: StalenessLimits
@@ -38,8 +42,9 @@ export async function maintain(maintenance: Maintenance, signal: AbortSignal): P
 }
 
 function tasks(maintenance: Maintenance, delegationToo: boolean): readonly (() => Promise<void>)[] {
-  const { context, slots, publisher, own, onOwnCertificate } = maintenance
+  const { context, slots, publisher, own, onOwnCertificate, lease, entry } = maintenance
   return [
+    async () => lease.renew(await entry()),
     () => publisher.beat(),
     async () => {
       if (await slots.advance(nowSeconds(context))) await publisher.publish()
@@ -53,6 +58,25 @@ function tasks(maintenance: Maintenance, delegationToo: boolean): readonly (() =
       if (delegationToo) await renewDelegation(maintenance)
     },
   ]
+}
+
+const followMilliseconds = 500
+
+/** Takes up what other authorities have published, and tells them what our followers have acknowledged. Never rejects. */
+export async function followStore(maintenance: Maintenance, signal: AbortSignal): Promise<void> {
+  const { context, publisher, audience, onProblem } = maintenance
+  while (!signal.aborted) {
+    await timerSleep(followMilliseconds, signal)
+    if (signal.aborted) return
+    try {
+      await publisher.adopt()
+      if (publisher.current().state.delegation > publisher.delegation.stored.version) await renewDelegation(maintenance)
+      const acks = audience.takeFresh()
+      if (acks.length > 0) await context.store.acks.put(acks.map((ack) => ({ ...ack, authority: context.name })))
+    } catch (error) {
+      onProblem(error)
+    }
+  }
 }
 
 async function renewDelegation({ publisher, delegateAgain, onDelegationDue }: Maintenance): Promise<void> {

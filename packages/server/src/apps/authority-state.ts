@@ -1,13 +1,16 @@
 /** Opens everything durable of one authority, or founds it; a start that was interrupted continues where it stopped. */
 
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
-import { DoorwardError, jwkThumbprint } from '@doorward/core'
+import { join, resolve } from 'node:path'
+import { DoorwardError, hex, jwkThumbprint, toBase64url, utf8 } from '@doorward/core'
 import type { Clock, RandomBytes, Sha256, TrustDomain } from '@doorward/core'
 import { fileCheckpointStore, openRecord } from '@doorward/enforcement'
 import type { FileRecord, LogKey } from '@doorward/enforcement'
 import { nowSeconds } from '../authority/context.ts'
+import { Lease } from '../authority/lease.ts'
 import type { Custody } from '../authority/ports.ts'
+import { machineName } from '../config/machine.ts'
+import { version } from '../config/version.ts'
 import { KeyCustody } from '../secrets/key-custody.ts'
 import { createRecoveryRoot, readRecoveryRoot } from '../secrets/recovery-root.ts'
 import type { RecoveryRoot } from '../secrets/recovery-root.ts'
@@ -21,6 +24,8 @@ import { openLogKey } from './log-key.ts'
 
 export interface StatePlaces {
   readonly trustDomain: TrustDomain
+  /** Its name among the authorities of the trust domain; `main` by default. */
+  readonly name?: string
   /** The authority's own state folder. */
   readonly stateDir: string
   /** Folder of the key file, the recovery root and the second copy of checkpoints; outside every state folder. */
@@ -33,6 +38,8 @@ export interface StatePlaces {
   readonly keyOutsideOf?: readonly string[]
 }
 
+export const defaultName = 'main'
+
 export interface StateTools {
   readonly clock: Clock
   readonly random: RandomBytes
@@ -41,6 +48,8 @@ export interface StateTools {
 
 export interface AuthorityState {
   readonly folder: StateFolder
+  readonly name: string
+  readonly lease: Lease
   readonly store: SqliteAuthorityStore
   readonly custody: Custody
   readonly record: FileRecord
@@ -71,11 +80,23 @@ export async function openAuthorityState(
   const keys = new KeyCustody(join(stateDir, 'keys'), aesGcmSealer(folder.key, tools.random))
   const store = openAuthorityStore(join(stateDir, 'authority.db'), { create: !folder.founded })
   stack.defer(() => store.close())
+  const lease = await takeLease({ places, tools, store, folder })
+  stack.defer(() => lease.release().catch(() => undefined))
   const founded = await openDomain({ places, tools, store, folder })
   const logKey = await openLogKey(keys, folder.founded)
   const { record, recordFolder } = await openLog(places, tools, { signKey: logKey, mayBegin: !folder.founded })
   stack.defer(() => record.close())
-  return { folder, store, custody: p256Custody(keys), record, recordFolder, logKey, ...founded }
+  return {
+    folder,
+    name: places.name ?? defaultName,
+    lease,
+    store,
+    custody: p256Custody(keys),
+    record,
+    recordFolder,
+    logKey,
+    ...founded,
+  }
 }
 
 interface Founding {
@@ -83,6 +104,20 @@ interface Founding {
   readonly tools: StateTools
   readonly store: SqliteAuthorityStore
   readonly folder: StateFolder
+}
+
+function takeLease({ places, tools, store, folder }: Founding): Promise<Lease> {
+  const { clock, random, sha256 } = tools
+  return Lease.take(
+    { leases: store.leases, clock, monotonic: () => performance.now() },
+    {
+      instance: folder.stateId,
+      name: places.name ?? defaultName,
+      home: toBase64url(sha256(utf8(`${machineName()}\n${resolve(places.stateDir)}`))),
+      holder: hex(random(8)),
+      program: version,
+    },
+  )
 }
 
 /** Root first, then the domain that pins it; a crash in between leaves a root that the next start takes up. */
@@ -107,11 +142,11 @@ async function openDomain({
 }
 
 async function openLog(
-  { stateDir, keyDir, checkpointDir = keyDir, trustDomain }: StatePlaces,
+  { stateDir, keyDir, checkpointDir = keyDir, trustDomain, name = defaultName }: StatePlaces,
   tools: StateTools,
   own: { readonly signKey: LogKey; readonly mayBegin: boolean },
 ): Promise<Pick<AuthorityState, 'record' | 'recordFolder'>> {
-  const origin = `${trustDomain}/authority`
+  const origin = name === defaultName ? `${trustDomain}/authority` : `${trustDomain}/authority/${name}`
   const dir = join(stateDir, 'record')
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const checkpointStore = fileCheckpointStore(checkpointDir, origin)

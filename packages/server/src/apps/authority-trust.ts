@@ -1,12 +1,13 @@
 /** Keys, delegation and trust state of one authority, up to the first published state. */
 
+import { DoorwardError } from '@doorward/core'
 import type { Clock } from '@doorward/core'
 import { TrustHolder } from '@doorward/enforcement'
-import { importP256, sha256 } from '@doorward/sdk'
+import { importP256, sha256, timerSleep } from '@doorward/sdk'
 import { Authority } from '../authority/authority.ts'
 import { nowSeconds } from '../authority/context.ts'
 import type { AuthorityContext } from '../authority/context.ts'
-import { holdDelegation } from '../authority/delegation.ts'
+import { candidateKey, holdDelegation } from '../authority/delegation.ts'
 import type { HeldDelegation } from '../authority/delegation.ts'
 import { KeySlots } from '../authority/key-slots.ts'
 import { TrustAudience } from '../authority/trust-audience.ts'
@@ -21,29 +22,36 @@ export interface TrustParts {
   readonly issuer: string
   readonly allowedAudience: (audience: string) => boolean
   readonly enrolAddress: () => string
+  readonly signal: AbortSignal
+  /** The authority waits for the recovery root to name its key. */
+  readonly onWaiting: () => void
 }
 
 export interface OpenedTrust {
   readonly authority: Authority
   readonly slots: KeySlots
   readonly publisher: TrustPublisher
+  readonly audience: TrustAudience
   readonly holder: TrustHolder
   /** Renews the delegation when that is due and the root is at hand; the one in force otherwise. */
   readonly delegateAgain: () => Promise<HeldDelegation>
 }
 
-/** Throws `delegation_expired`, `root_*`, `key_*`, and what store and record throw. */
+const waitMilliseconds = 1000
+
+/** Waits until the recovery root has delegated to a key of ours. Throws `delegation_expired`, `stopped`, `root_*`, `key_*`, and what store and record throw. */
 export async function openTrust(parts: TrustParts): Promise<OpenedTrust> {
   const { context, clock, state } = parts
   const slots = new KeySlots(context)
   await slots.sweep()
   await slots.advance(nowSeconds(context))
   const delegateAgain = () => delegation(context, state)
+  const delegated = await untilDelegated(parts, delegateAgain)
   const holder = new TrustHolder({ sha256, importP256, monotonic: () => performance.now(), wall: clock })
   const audience = new TrustAudience()
   const publisher = new TrustPublisher({
     context,
-    delegation: await delegateAgain(),
+    delegation: delegated,
     audience,
     onState: (published, time) => holder.apply(published.state, time),
     onConfirmed: (time) => holder.confirm(time),
@@ -61,7 +69,22 @@ export async function openTrust(parts: TrustParts): Promise<OpenedTrust> {
     enrolAddress,
     rootFingerprint,
   })
-  return { authority, slots, publisher, holder, delegateAgain }
+  return { authority, slots, publisher, audience, holder, delegateAgain }
+}
+
+/** A further authority of a trust domain serves nobody before the root has named its key. */
+async function untilDelegated(
+  { context, state, signal, onWaiting }: TrustParts,
+  hold: () => Promise<HeldDelegation>,
+): Promise<HeldDelegation> {
+  for (let told = false; ; told = true) {
+    const held = await hold()
+    if (held.key !== null) return held
+    await state.lease.renew({ place: null, log: null, trustKey: (await candidateKey(context)).jwk })
+    if (!told) onWaiting()
+    await timerSleep(waitMilliseconds, signal)
+    if (signal.aborted) throw new DoorwardError('stopped', 'stopped before the recovery root had named its key')
+  }
 }
 
 /** The root is looked for each time: it comes back for a delegation and leaves again. */

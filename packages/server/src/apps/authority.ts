@@ -14,6 +14,7 @@ import type { TrustHolder } from '@doorward/enforcement'
 import { importP256, randomBytes, sha256, systemClock, systemRuntime } from '@doorward/sdk'
 import type { Authority } from '../authority/authority.ts'
 import type { AuthorityContext } from '../authority/context.ts'
+import { candidateKey } from '../authority/delegation.ts'
 import { voidOpenIssuance } from '../authority/issue.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
 import type { AuthorityRefusal } from '../authority/refusal.ts'
@@ -23,7 +24,7 @@ import { MemoryRateLimiter } from '../state/memory-rate-limiter.ts'
 import { OwnIdentity } from './authority-identity.ts'
 import { closeRefused, openListeners, updateListeners } from './authority-listeners.ts'
 import type { ListenAddress, ListenerName, Listeners, ListenerSettings } from './authority-listeners.ts'
-import { maintain } from './authority-maintenance.ts'
+import { followStore, maintain } from './authority-maintenance.ts'
 import { openAuthorityState } from './authority-state.ts'
 import type { AuthorityState, StatePlaces } from './authority-state.ts'
 import { openTrust } from './authority-trust.ts'
@@ -34,8 +35,8 @@ export interface AuthoritySettings extends StatePlaces {
   /** Issuer of tokens, and the audience of the authority's own APIs. */
   readonly publicUrl: string
   readonly listeners: Readonly<Record<ListenerName, ListenAddress>>
-  /** `host:port` at which workloads reach enrolment; the listener's own address by default. */
-  readonly enrolAddress?: string
+  /** `host:port` at which workloads reach this authority; the listeners' own addresses by default. */
+  readonly advertise?: { readonly main?: string; readonly enrol?: string }
   /** Audiences for which tokens are given, beside `publicUrl`. */
   readonly allowedAudience: (audience: string) => boolean
   readonly policy: CompiledPolicy
@@ -88,7 +89,7 @@ export interface RunningAuthority {
   createJoinString(id: string, by: string): Promise<JoinInvitation>
   /** Replaces the authority's own certificate now, however young it is; connections that are open go on. Throws `own_identity`. */
   renew(): Promise<void>
-  /** Resolves when everything is closed. */
+  /** Resolves when everything is closed; rejects with `lease_lost` when another process has taken the lease. */
   readonly stopped: Promise<void>
 }
 
@@ -109,7 +110,17 @@ export async function startAuthority(
   const clock = options.clock ?? systemClock
   const state = await openAuthorityState(settings, { clock, random: randomBytes, sha256 }, stack)
   const running = await assemble({ settings, options, clock, state, stack })
-  return { ...running, stopped: stopOn(options, stack.move()) }
+  const signal = AbortSignal.any([options.signal, state.lease.lost])
+  return { ...running, stopped: stopOn({ ...options, signal }, stack.move()).then(() => throwIfLost(state)) }
+}
+
+/** Whoever has lost the lease has ended, and says so. */
+function throwIfLost({ lease, name }: AuthorityState): void {
+  if (!lease.lost.aborted) return
+  throw new DoorwardError('lease_lost', 'another process acts as this authority', {
+    where: name,
+    next: 'stop one of the two; each authority needs a state folder of its own',
+  })
 }
 
 async function stopOn({ signal, report }: AuthorityOptions, stack: AsyncDisposableStack): Promise<void> {
@@ -145,6 +156,8 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
     issuer,
     allowedAudience,
     enrolAddress: () => bound.enrolAddress,
+    signal: options.signal,
+    onWaiting: () => warnOfWaiting(starting),
   })
   const { authority, publisher, holder } = trust
   if (publisher.delegation.due) warnOfDelegation(starting)
@@ -154,12 +167,23 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   const pipeline = await pipelineOf(starting, holder)
   const loops = startedLoops(stack, state)
   const listeners = await listen(starting, { authority, holder, own, pipeline })
-  bound.enrolAddress = settings.enrolAddress ?? showAddress(listeners.enrol.address)
+  bound.enrolAddress = settings.advertise?.enrol ?? showAddress(listeners.enrol.address)
   await state.folder.complete()
   const refresh = () => updateListeners(listeners, own.material())
   const onProblem = (error: unknown) => options.report({ type: 'problem', error })
+  const place = {
+    name: state.name,
+    main: settings.advertise?.main ?? showAddress(listeners.main.address),
+    enrol: bound.enrolAddress,
+  }
+  const logged = describe(starting, authority, listeners).record
+  const entry = async () => ({ place, log: logged, trustKey: (await candidateKey(context)).jwk })
+  await state.lease.renew(await entry())
+  await publisher.publish()
   const maintenance = {
     ...trust,
+    lease: state.lease,
+    entry,
     context,
     own,
     staleness: settings.staleness,
@@ -168,6 +192,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
     onProblem,
   }
   loops.start((signal) => maintain(maintenance, signal))
+  loops.start((signal) => followStore(maintenance, signal))
   loops.start((signal) => pipeline.dependencies.refusals.run(signal))
   return { ...describe(starting, authority, listeners), renew: () => own.renew().then(refresh) }
 }
@@ -187,6 +212,7 @@ function contextOf({ settings, clock, state }: Starting): AuthorityContext {
     trustDomain,
     id: workloadId(trustDomain, 'doorward', 'authority'),
     instance: state.folder.stateId,
+    name: state.name,
     store: state.store,
     custody: state.custody,
     log: state.record,
@@ -194,6 +220,7 @@ function contextOf({ settings, clock, state }: Starting): AuthorityContext {
     random: randomBytes,
     sha256,
     importP256,
+    unfit: () => state.lease.unfit(),
   }
 }
 
@@ -318,6 +345,11 @@ function ownRegistration({ trustDomain, listeners, publicUrl }: AuthoritySetting
 
 function showAddress({ host, port }: ListenAddress): string {
   return `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
+}
+
+function warnOfWaiting({ options, state }: Starting): void {
+  const text = `authority ${state.name} waits until the recovery root names its key: run doorward authority delegate where the root is`
+  options.report({ type: 'warning', code: 'delegation_wanted', text })
 }
 
 function warnOfDelegation({ options, state }: Starting): void {

@@ -82,7 +82,12 @@ async function openOwnIdentity(settings: GatewaySettings, tools: GatewayStateToo
   const options = { folder: join(settings.stateDir, 'identity'), sealer, onProblem: tools.onProblem }
   const identity = await openIdentity(options).catch(async (error: unknown) => {
     if (!isDoorwardError(error, 'identity_missing')) throw error
-    await joinAuthority({ ...options, joinString: await tools.joinString(), authorityUrl: settings.issuer })
+    await joinAuthority({
+      ...options,
+      scope: 'full',
+      joinString: await tools.joinString(),
+      authorityUrl: settings.issuer,
+    })
     return openIdentity(options)
   })
   const expected = `spiffe://${settings.trustDomain}/doorward/gateway/${settings.name}`

@@ -1,6 +1,7 @@
 /** One authority: its rules over one store, one custody and one record. Knows no wire. */
 
-import type { EpochMillis, EpochSeconds } from '@doorward/core'
+import { gatewayRole } from '@doorward/core'
+import type { EpochMillis, EpochSeconds, TrustScope } from '@doorward/core'
 import type { AuthorityContext } from './context.ts'
 import { exchangeToken } from './exchange-token.ts'
 import type { MintedToken, TokenRequest } from './exchange-token.ts'
@@ -65,12 +66,25 @@ export class Authority {
   }
 
   /** Says that the newest state is the newest, as of now; null while a newer one is about to be published. */
-  async heartbeat(): Promise<string | null> {
-    return (await this.#parts.publisher.heartbeat())?.text ?? null
+  async heartbeat(scope: TrustScope): Promise<string | null> {
+    return (await this.#parts.publisher.heartbeat(scope))?.text ?? null
+  }
+
+  /** JSON of the newest state in the scope that the workload needs: all of it for gateways, the callers' for others. */
+  trustFor(id: string): string {
+    const { state, text, callers } = this.trustState()
+    const decides = state.workloads.some((workload) => workload.id === id && workload.roles.includes(gatewayRole))
+    return decides ? text : callers.text
   }
 
   issueOwn(publicKey: Uint8Array): Promise<IssuedCertificate | AuthorityRefusal> {
-    return issueCertificate(this.#issuing(), { id: this.#parts.context.id.uri, publicKey, occasion: 'own' })
+    return issueCertificate(this.#issuing(), {
+      id: this.#parts.context.id.uri,
+      publicKey,
+      occasion: 'own',
+      instance: null,
+      predecessor: null,
+    })
   }
 
   renew(request: RenewRequest): Promise<IssuedCertificate | AuthorityRefusal> {
@@ -114,7 +128,7 @@ export class Authority {
     return removeRegistration(this.#parts.context, id, this.#change(by))
   }
 
-  acknowledge(ack: { readonly id: string; readonly delegation: number; readonly sequence: number }): void {
+  acknowledge(ack: Omit<TrustAck, 'at'>): void {
     const at: EpochMillis = this.#parts.context.clock()
     this.#parts.audience.acknowledge({ ...ack, at })
   }
@@ -133,7 +147,10 @@ export class Authority {
       workloads: state.workloads.length,
       certificates: state.issued.length,
       acks: audience.acks(),
-      stragglers: audience.stragglers(state.sequence),
+      stragglers: [
+        ...audience.stragglers('full', state.sequence),
+        ...audience.stragglers('callers', this.trustState().callers.state.sequence),
+      ],
     }
   }
 

@@ -8,8 +8,10 @@ export interface AuthorityContext {
   readonly trustDomain: TrustDomain
   /** `spiffe://<trust domain>/doorward/authority`. */
   readonly id: SpiffeId
-  /** Name of this authority among others on the same store: its serials and slots carry it. */
+  /** Random name of this authority's state: its serials and slots carry it. */
   readonly instance: string
+  /** Its name among others on the same store, as configuration gives it. */
+  readonly name: string
   readonly store: AuthorityStore
   readonly custody: Custody
   readonly log: AuthorityRecord
@@ -17,6 +19,8 @@ export interface AuthorityContext {
   readonly random: RandomBytes
   readonly sha256: Sha256
   readonly importP256: ImportP256
+  /** Why nothing may be signed now: the lease is lost, or the clock cannot be relied upon. Null when it may. */
+  readonly unfit: () => string | null
 }
 
 export function nowSeconds({ clock }: Pick<AuthorityContext, 'clock'>): EpochSeconds {

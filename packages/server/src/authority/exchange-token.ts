@@ -49,6 +49,8 @@ export async function exchangeToken(
   if (!allowedAudience(request.audience)) {
     return refuse('audience_unknown', `no audience ${JSON.stringify(request.audience.slice(0, 200))}`)
   }
+  const unfit = context.unfit()
+  if (unfit !== null) return refuse('authority_unready', unfit)
   const now = nowSeconds(context)
   const active = slots.tokenKey(now)
   if (active === null) return refuse('authority_unready', 'no token key can sign now')

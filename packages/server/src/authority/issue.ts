@@ -41,6 +41,10 @@ export interface IssueRequest {
   readonly publicKey: Uint8Array
   /** For the record: `join`, `return`, `renew`, `own`. */
   readonly occasion: string
+  /** Null for the authority's own. */
+  readonly instance: string | null
+  /** Serial of the certificate that it renews. */
+  readonly predecessor: string | null
 }
 
 export interface IssuedCertificate {
@@ -62,6 +66,8 @@ export async function issueCertificate(
   request: IssueRequest,
 ): Promise<IssuedCertificate | AuthorityRefusal> {
   const { context, slots } = dependencies
+  const unfit = context.unfit()
+  if (unfit !== null) return refuse('authority_unready', unfit)
   const registration = await context.store.registrations.find(request.id)
   if (registration === null) return refuse('identity_unregistered', `${request.id} is not registered`)
   const now = nowSeconds(context)
@@ -195,6 +201,8 @@ function intentOf(
     id: request.id,
     anchorKeyId: work.anchor.slot.keyId,
     authority: context.instance,
+    instance: request.instance,
+    predecessor: request.predecessor,
     publicKeyHash: toBase64url(context.sha256(request.publicKey)),
     notBefore: template.notBefore,
     notAfter: template.notAfter,

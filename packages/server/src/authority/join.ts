@@ -1,6 +1,6 @@
 /** How a workload gets its first certificate: by a join token once, by its bound machine key ever after (reference ids BS-2 … BS-5). */
 
-import { encodeJoinString, epochSeconds, Secret, toBase64url, utf8 } from '@doorward/core'
+import { encodeJoinString, epochSeconds, hex, Secret, toBase64url, utf8 } from '@doorward/core'
 import type { EpochSeconds, P256Jwk } from '@doorward/core'
 import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
@@ -15,6 +15,8 @@ export const enrolLabel = 'EXPORTER-doorward-enrol'
 export const joinTokenSeconds = 600
 /** Unused live tokens at once. */
 const MAX_TOKENS = 10_000
+/** Copies of one workload. */
+const MAX_INSTANCES = 256
 const TOKEN_BYTES = 32
 
 /** What a join string says beside the token. */
@@ -81,6 +83,8 @@ export interface ExaminedEnrolment {
   readonly id: string
   readonly request: EnrolRequest
   readonly tokenHash: string | null
+  /** The instance that returns; null for a new one. */
+  readonly instance: string | null
 }
 
 /** Judges without consuming anything. Every refusal is `join_refused`; only the explanation tells why. */
@@ -107,7 +111,7 @@ async function examineToken(
     return refuse('join_refused', `the token for ${known.id} ended at ${known.expiresAt}`)
   if (request.id !== null && request.id !== known.id)
     return refuse('join_refused', `the token is for ${known.id}, not for ${request.id}`)
-  return { id: known.id, request, tokenHash }
+  return { id: known.id, request, tokenHash, instance: null }
 }
 
 async function examineReturn(
@@ -115,31 +119,37 @@ async function examineReturn(
   request: EnrolRequest,
 ): Promise<ExaminedEnrolment | AuthorityRefusal> {
   if (request.id === null) return refuse('join_refused', 'neither a token nor an id was given')
-  const bound = await context.store.joins.findMachineKey(request.id)
-  if (bound === null) return refuse('join_refused', `no machine key is bound to ${request.id}`)
-  if (bound.jwk.x !== request.machineKey.x || bound.jwk.y !== request.machineKey.y) {
-    return refuse('join_refused', `another machine key is bound to ${request.id}`)
-  }
-  return { id: request.id, request, tokenHash: null }
+  const bound = await context.store.instances.findByKey(request.id, request.machineKey)
+  if (bound === null) return refuse('join_refused', `the machine key is not bound to ${request.id}`)
+  if (bound.locked !== null)
+    return refuse('join_refused', `instance ${bound.instance} is locked: ${bound.locked.reason}`)
+  return { id: request.id, request, tokenHash: null, instance: bound.instance }
 }
 
 /** Consumes the token, binds the machine key and issues. Of concurrent callers with one token, one gets here past the store. */
 export async function completeEnrolment(
   dependencies: IssueDependencies,
-  { id, request, tokenHash }: ExaminedEnrolment,
+  { id, request, tokenHash, instance: returning }: ExaminedEnrolment,
 ): Promise<IssuedCertificate | AuthorityRefusal> {
   const { context } = dependencies
+  let instance = returning
   if (tokenHash !== null) {
-    const redeemed = await context.store.joins.redeem({
-      hash: tokenHash,
+    const binding = {
+      instance: hex(context.random(8)),
       machineKey: request.machineKey,
+      attestedBy: 'join_token',
       now: nowSeconds(context),
-    })
+      limit: MAX_INSTANCES,
+    }
+    const redeemed = await context.store.joins.redeem({ hash: tokenHash, binding })
     if (redeemed.outcome !== 'redeemed') return refuse('join_refused', `the token for ${id} is ${redeemed.outcome}`)
+    instance = redeemed.bound.instance
   }
   return issueCertificate(dependencies, {
     id,
     publicKey: request.publicKey,
     occasion: tokenHash === null ? 'return' : 'join',
+    instance,
+    predecessor: null,
   })
 }

@@ -145,6 +145,9 @@ export class KeySlots {
       publishedAt: null,
       activatedAt: null,
       retiredAt: null,
+      epoch: (await store.domain.read())?.epoch ?? 1,
+      ceremony: null,
+      reissue: false,
     }
     await store.slots.prepare(slot)
   }

@@ -6,7 +6,19 @@
  * No private key and no token in clear ever reaches these ports.
  */
 
-import type { EntryKind, EpochSeconds, Issued, P256Jwk, RegisteredWorkload, SignKey, SlotState } from '@doorward/core'
+import type {
+  AuthorityPlace,
+  EntryKind,
+  EpochMillis,
+  EpochSeconds,
+  Issued,
+  P256Jwk,
+  RegisteredWorkload,
+  SignKey,
+  SlotState,
+} from '@doorward/core'
+import type { AttestationRule } from './attest/rule.ts'
+import type { Ceremony, CeremonyStage } from './ceremony.ts'
 
 /** The trust domain as founded. Written once. */
 export interface Domain {
@@ -32,18 +44,25 @@ export interface Registration {
   /** Additional names in certificates, for clients that dial by name. */
   readonly dnsNames: readonly string[]
   readonly ipAddresses: readonly string[]
+  /** How somebody proves to be this workload; any one of them suffices. */
+  readonly attestation: readonly AttestationRule[]
+  /** A new instance ends the earlier ones; two at once are an alarm (DT-2). */
+  readonly singleInstance: boolean
+  /** Nobody is meant to have it: issuing to it is an alarm (DT-5). */
+  readonly canary: boolean
   readonly createdAt: EpochSeconds
+  readonly updatedAt: EpochSeconds
 }
 
 export interface RegistrationStore {
   /** `exists` leaves the registration that is there as it is; `full` when `limit` are there. */
   add(registration: Registration, limit: number): Promise<'added' | 'exists' | 'full'>
-  /** Replaces roles, lifetime and names; false when there is no such registration. */
+  /** Replaces everything but id and `createdAt`; false when there is no such registration. */
   update(registration: Registration): Promise<boolean>
   find(id: string): Promise<Registration | null>
   /** Sorted by id. */
   list(): Promise<readonly Registration[]>
-  /** Removes registration, join tokens and machine key, and denies what was issued before: all or nothing. False when there is none. */
+  /** Removes registration, join tokens and instances, and denies what was issued before: all or nothing. False when there is none. */
   remove(id: string, denial: Denial): Promise<boolean>
 }
 
@@ -55,17 +74,73 @@ export interface JoinToken {
   readonly expiresAt: EpochSeconds
 }
 
-export interface MachineKey {
+/** One copy of a workload: it has its own machine key and its own place in the sequence of join states (BS-2). */
+export interface Instance {
+  /** Random, lowercase hex; never reused. */
+  readonly instance: string
   readonly id: string
-  readonly jwk: P256Jwk
+  readonly machineKey: P256Jwk
+  /** Kind of the attestation that bound the key. */
+  readonly attestedBy: string
   readonly boundAt: EpochSeconds
+  readonly seenAt: EpochSeconds
+  /** Join states confirmed so far. */
+  readonly sequence: number
+  /** SHA-256 of the join state that it has confirmed, base64url; null before the first. */
+  readonly current: string | null
+  /** The join state handed out and not confirmed yet, with the serial of the certificate that went with it. */
+  readonly offered: { readonly hash: string; readonly serial: string } | null
+  readonly locked: { readonly at: EpochSeconds; readonly reason: string } | null
+}
+
+/** A machine key to be bound as a new instance. */
+export interface Binding {
+  readonly instance: string
+  readonly machineKey: P256Jwk
+  readonly attestedBy: string
+  readonly now: EpochSeconds
+  /** Instances of one identity; the one unseen for longest makes room. */
+  readonly limit: number
+}
+
+/** A binding ends earlier instances where the registration is for a single one: their live serials are denied. */
+export interface Bound {
+  readonly id: string
+  readonly instance: string
+  /** Instances that ended, with it. */
+  readonly replaced: readonly string[]
+}
+
+/** `current` and `confirmed` may go on; `regressed` is a state from the past: the key was copied. */
+export type Presentation = 'current' | 'confirmed' | 'regressed' | 'locked' | 'unknown'
+
+export interface InstanceStore {
+  /** Binds the key to the identity; `bound_elsewhere` when another instance or identity has it, null when it is not registered. */
+  bind(id: string, binding: Binding): Promise<Bound | 'bound_elsewhere' | null>
+  find(instance: string): Promise<Instance | null>
+  findByKey(id: string, machineKey: P256Jwk): Promise<Instance | null>
+  /** Oldest first. */
+  list(id: string): Promise<readonly Instance[]>
+  /**
+   * Judges a join state against the sequence, and confirms the offer when it is the offered one. An instance that has
+   * no state yet accepts null; every other mismatch is `regressed`. Locks nothing.
+   */
+  present(instance: string, hash: string | null, now: EpochSeconds): Promise<Presentation>
+  /** Hands out the next state with this certificate. An offer that was not confirmed is withdrawn: its serial is denied. */
+  offer(
+    instance: string,
+    offer: { readonly hash: string; readonly serial: string },
+    now: EpochSeconds,
+  ): Promise<boolean>
+  /** Locks the instance and denies its live serials; false when it is locked or gone. */
+  lock(instance: string, reason: string, now: EpochSeconds): Promise<boolean>
+  remove(instance: string, reason: string, now: EpochSeconds): Promise<boolean>
 }
 
 export interface Redemption {
   readonly hash: string
-  /** Bound to the identity in the same transaction, replacing an earlier one. */
-  readonly machineKey: P256Jwk
-  readonly now: EpochSeconds
+  /** Bound to the token's identity in the same transaction. */
+  readonly binding: Binding
 }
 
 export interface JoinStore {
@@ -77,9 +152,9 @@ export interface JoinStore {
   redeem(
     redemption: Redemption,
   ): Promise<
-    { readonly outcome: 'redeemed'; readonly id: string } | { readonly outcome: 'unknown' | 'used' | 'expired' }
+    | { readonly outcome: 'redeemed'; readonly bound: Bound }
+    | { readonly outcome: 'unknown' | 'used' | 'expired' | 'bound_elsewhere' }
   >
-  findMachineKey(id: string): Promise<MachineKey | null>
 }
 
 /** What is about to be signed. */
@@ -90,6 +165,10 @@ export interface IssuanceIntent {
   readonly anchorKeyId: string
   /** Which authority intends it: start-up voids only its own. */
   readonly authority: string
+  /** Null for certificates that the authority issues to itself. */
+  readonly instance: string | null
+  /** Serial of the certificate that it renews. */
+  readonly predecessor: string | null
   /** SHA-256 of the public key, base64url. */
   readonly publicKeyHash: string
   readonly notBefore: EpochSeconds
@@ -104,6 +183,12 @@ export interface IssuanceLimits {
   readonly total: number
 }
 
+/** A certificate as the store knows it. */
+export interface IssuedCertificateRow extends IssuanceIntent {
+  readonly fingerprint: string | null
+  readonly state: 'intended' | 'signed' | 'released' | 'void'
+}
+
 /** A serial's way: intended → signed → released, or void from either of the first two. */
 export interface IssuanceStore {
   /** `unregistered` when the identity is no longer registered, `serial_taken` when the serial was used before, `full` beyond a limit. */
@@ -116,6 +201,10 @@ export interface IssuanceStore {
   void(serial: string, at: EpochSeconds): Promise<boolean>
   /** Serials of the authority that were neither released nor voided. */
   open(authority: string): Promise<readonly IssuanceIntent[]>
+  findByFingerprint(fingerprint: string): Promise<IssuedCertificateRow | null>
+  findBySerial(serial: string): Promise<IssuedCertificateRow | null>
+  /** Released and not expired, of one identity or of all; oldest first. */
+  live(now: EpochSeconds, id?: string): Promise<readonly IssuedCertificateRow[]>
 }
 
 export type SlotPurpose = 'anchor' | 'token'
@@ -137,6 +226,12 @@ export interface KeySlot {
   readonly publishedAt: EpochSeconds | null
   readonly activatedAt: EpochSeconds | null
   readonly retiredAt: EpochSeconds | null
+  /** What it signs is of this epoch (RV-6). */
+  readonly epoch: number
+  /** The ceremony that asked for it; null for the schedule. */
+  readonly ceremony: string | null
+  /** What it has signed is to be replaced now. */
+  readonly reissue: boolean
 }
 
 export interface KeySlotStore {
@@ -146,6 +241,8 @@ export interface KeySlotStore {
   publish(keyId: string, at: EpochSeconds): Promise<boolean>
   /** published → active, and the slot of the same purpose and authority that was active → retired. False from any other state. */
   activate(keyId: string, at: EpochSeconds): Promise<boolean>
+  /** Marks what the keys have signed as to be replaced now. */
+  reissue(keyIds: readonly string[]): Promise<void>
   /** Removes a slot; false for an active one. */
   remove(keyId: string): Promise<boolean>
   /** Oldest first. */
@@ -168,11 +265,15 @@ export interface DenialStore {
   deny(denial: Denial): Promise<void>
   /** Those that have not lapsed. */
   list(now: EpochSeconds): Promise<readonly Denial[]>
+  /** Denies all of them and raises the epoch to at least `epoch`: all or nothing (RV-6). */
+  denyInEpoch(denials: readonly Denial[], epoch: number): Promise<void>
 }
 
 /** Everything that goes into a trust state, read in one transaction. */
 export interface TrustMaterial {
   readonly epoch: number
+  /** Authorities whose lease has not ended for longer than `placesMilliseconds`. */
+  readonly authorities: readonly AuthorityPlace[]
   readonly slots: readonly KeySlot[]
   readonly workloads: readonly RegisteredWorkload[]
   readonly issued: readonly Issued[]
@@ -181,8 +282,6 @@ export interface TrustMaterial {
 
 export interface StoredDelegation {
   readonly version: number
-  /** Name of the delegated key in custody. */
-  readonly keyName: string
   readonly expiresAt: EpochSeconds
   /** JSON of the signed delegation. */
   readonly message: string
@@ -191,18 +290,147 @@ export interface StoredDelegation {
 export interface StoredTrustState {
   readonly delegation: number
   readonly sequence: number
-  /** JSON of the signed state. */
+  /** JSON of the signed full state. */
   readonly message: string
+  /** JSON of the signed anchors alone. */
+  readonly anchors: string
+  /** The newest state for callers: it stays while nothing changes that they see. */
+  readonly callers: { readonly sequence: number; readonly message: string }
 }
 
 export interface TrustStateStore {
   material(now: EpochSeconds): Promise<TrustMaterial>
   newest(): Promise<StoredTrustState | null>
+  newestVersion(): Promise<{ readonly delegation: number; readonly sequence: number } | null>
   /** Compare-and-swap: appends when the newest sequence is still `after` (0 before the first); else false. */
   append(state: StoredTrustState, after: number): Promise<boolean>
   newestDelegation(): Promise<StoredDelegation | null>
   /** Compare-and-swap on the version: appends when the newest version is `delegation.version − 1`; else false. */
   delegate(delegation: StoredDelegation): Promise<boolean>
+}
+
+/** A running authority among those on one store. */
+export interface AuthorityEntry {
+  readonly instance: string
+  /** Its name in configuration; unique. */
+  readonly name: string
+  /** Rises with every process that takes the lease. */
+  readonly fence: number
+  readonly place: AuthorityPlace | null
+  /** Its key for trust state: what the recovery root is asked to delegate to. */
+  readonly trustKey: P256Jwk | null
+  readonly log: { readonly origin: string; readonly verifierKey: string } | null
+  /** Release of the program. */
+  readonly program: string
+  readonly startedAt: EpochMillis
+  /** By the store's clock. */
+  readonly seenAt: EpochMillis
+  readonly live: boolean
+}
+
+export interface LeaseRequest {
+  readonly instance: string
+  readonly name: string
+  /** Where it runs: machine and folder. An earlier process of the same home is gone, because the folder is locked. */
+  readonly home: string
+  /** Random name of this process. */
+  readonly holder: string
+  readonly program: string
+  /** Time by this authority's clock; stores that have a clock of their own go by that. */
+  readonly now: EpochMillis
+}
+
+/**
+ * Who may act as which authority. After `take`, every verb of this store that writes checks, in its own transaction,
+ * that the lease is still held, and rejects with `lease_lost` when somebody else has taken it.
+ */
+export interface LeaseStore {
+  /** `held` while a process of another home has renewed within the lease; `name_taken` when another authority has the name. */
+  take(
+    request: LeaseRequest,
+  ): Promise<
+    | { readonly outcome: 'taken'; readonly fence: number; readonly storeTime: EpochMillis }
+    | { readonly outcome: 'held'; readonly remainingMilliseconds: number }
+    | { readonly outcome: 'name_taken' }
+  >
+  /** Says that this process lives, and where; null when the lease is lost. The store's time with it. */
+  renew(
+    now: EpochMillis,
+    entry: Pick<AuthorityEntry, 'place' | 'trustKey' | 'log'>,
+  ): Promise<{ readonly storeTime: EpochMillis } | null>
+  /** Gives the lease up, so that a next start need not wait. */
+  release(): Promise<void>
+  /** Oldest first. */
+  list(now: EpochMillis): Promise<readonly AuthorityEntry[]>
+  /** Forgets an authority that will not come back; false for a live one. */
+  forget(name: string, now: EpochMillis): Promise<boolean>
+}
+
+export interface StoredAck {
+  readonly id: string
+  readonly scope: 'full' | 'callers'
+  readonly delegation: number
+  readonly sequence: number
+  readonly at: EpochMillis
+  /** Name of the authority that the receiver follows. */
+  readonly authority: string
+}
+
+/** What receivers of trust state have applied, as all authorities together know it. */
+export interface AckStore {
+  /** Of two for one id and scope the later version counts. */
+  put(acks: readonly StoredAck[]): Promise<void>
+  list(): Promise<readonly StoredAck[]>
+  /** Forgets those that were not heard of since. */
+  prune(before: EpochMillis): Promise<void>
+}
+
+export interface CeremonyStore {
+  /** False while one is open. */
+  open(ceremony: Ceremony): Promise<boolean>
+  /** The newest one, open or done. */
+  newest(): Promise<Ceremony | null>
+  /** Compare-and-swap on the stage. */
+  advance(id: string, from: CeremonyStage, ceremony: Ceremony): Promise<boolean>
+  /** What one authority adds to a ceremony: its new key for trust state. Once per authority. */
+  contribute(id: string, authority: string, trustKey: P256Jwk): Promise<void>
+  contributions(id: string): Promise<readonly { readonly authority: string; readonly trustKey: P256Jwk }[]>
+}
+
+export interface Alarm {
+  /** `DT-1` … `DT-8`, or the code of a misconfiguration. */
+  readonly detector: string
+  /** What it is about: a SPIFFE ID, serial, key id or setting. */
+  readonly subject: string
+  readonly detail: string
+  readonly firstAt: EpochMillis
+  readonly lastAt: EpochMillis
+  readonly count: number
+  /** Who raised it: the name of an authority, or a gateway's id. */
+  readonly source: string
+}
+
+export interface AlarmStore {
+  /** Of one detector and subject there is one alarm, counted. At most `limit` are kept; the oldest goes. True when it is new. */
+  raise(alarm: Omit<Alarm, 'firstAt' | 'count'>, limit: number): Promise<boolean>
+  /** Newest first. */
+  list(): Promise<readonly Alarm[]>
+}
+
+export interface StoredCrl {
+  /** Key id of the anchor. */
+  readonly keyId: string
+  readonly number: number
+  readonly thisUpdate: EpochSeconds
+  readonly nextUpdate: EpochSeconds
+  readonly der: Uint8Array
+}
+
+export interface CrlStore {
+  /** Replaces one of a lower number; false when the one there is as new. */
+  put(crl: StoredCrl): Promise<boolean>
+  list(): Promise<readonly StoredCrl[]>
+  remove(keyId: string): Promise<void>
 }
 
 export interface AuthorityStore {
@@ -213,6 +441,12 @@ export interface AuthorityStore {
   readonly slots: KeySlotStore
   readonly denials: DenialStore
   readonly trust: TrustStateStore
+  readonly instances: InstanceStore
+  readonly leases: LeaseStore
+  readonly acks: AckStore
+  readonly ceremonies: CeremonyStore
+  readonly alarms: AlarmStore
+  readonly crls: CrlStore
 }
 
 /** A P-256 key in custody. */

@@ -5,6 +5,7 @@ import { epochSeconds, readSpiffeId, trustStateLimits } from '@doorward/core'
 import type { TrustDomain } from '@doorward/core'
 import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
+import type { AttestationRule } from './attest/rule.ts'
 import type { Registration } from './ports.ts'
 import { refuse } from './refusal.ts'
 import type { AuthorityRefusal } from './refusal.ts'
@@ -17,6 +18,10 @@ export interface NewRegistration {
   readonly ttlSeconds?: number
   readonly dnsNames?: readonly string[]
   readonly ipAddresses?: readonly string[]
+  /** A join token by default. */
+  readonly attestation?: readonly AttestationRule[]
+  readonly singleInstance?: boolean
+  readonly canary?: boolean
 }
 
 export interface Change {
@@ -61,7 +66,11 @@ function complete(context: AuthorityContext, registration: NewRegistration): Reg
     ttlSeconds: registration.ttlSeconds ?? defaultTtlSeconds,
     dnsNames: registration.dnsNames ?? [],
     ipAddresses: registration.ipAddresses ?? [],
+    attestation: registration.attestation ?? [{ kind: 'join_token' }],
+    singleInstance: registration.singleInstance ?? false,
+    canary: registration.canary ?? false,
     createdAt: nowSeconds(context),
+    updatedAt: nowSeconds(context),
   }
 }
 
@@ -96,7 +105,7 @@ export async function ensureRegistration(
   const problem = registrationProblem(registration, context.trustDomain)
   if (problem !== null) return refuse('request_invalid', problem)
   const full = { ...complete(context, registration), createdAt: held.createdAt }
-  if (JSON.stringify(full) === JSON.stringify(held)) return held
+  if (JSON.stringify({ ...full, updatedAt: held.updatedAt }) === JSON.stringify(held)) return held
   await context.log.append({
     kind: 'admin',
     body: { change: 'workload.update', id: full.id, roles: full.roles, by: change.by },

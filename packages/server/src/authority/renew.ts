@@ -13,6 +13,8 @@ export const renewLabel = 'EXPORTER-doorward-renew'
 export interface RenewRequest {
   /** From the certificate of this connection. */
   readonly id: string
+  /** SHA-256 of that certificate, base64url. */
+  readonly fingerprint: string
   readonly currentPublicKey: Uint8Array
   /** The new key: DER SubjectPublicKeyInfo. */
   readonly publicKey: Uint8Array
@@ -27,7 +29,7 @@ export async function renew(
   dependencies: IssueDependencies,
   request: RenewRequest,
 ): Promise<IssuedCertificate | AuthorityRefusal> {
-  const { publicKey, currentPublicKey, proof, exported, id } = request
+  const { publicKey, currentPublicKey, proof, exported, id, fingerprint } = request
   const jwk = p256JwkOfSpki(publicKey)
   if (jwk === null) return refuse('request_invalid', 'expected a P-256 public key')
   if (equalBytes(publicKey, currentPublicKey))
@@ -35,7 +37,9 @@ export async function renew(
   if (!proves(jwk, exported, proof, dependencies.context.importP256)) {
     return refuse('proof_invalid', 'expected a proof by the new key over this connection')
   }
-  return issueCertificate(dependencies, { id, publicKey, occasion: 'renew' })
+  const current = await dependencies.context.store.issuance.findByFingerprint(fingerprint)
+  const { instance = null, serial: predecessor = null } = current ?? {}
+  return issueCertificate(dependencies, { id, publicKey, occasion: 'renew', instance, predecessor })
 }
 
 /** True when the key signed the exported keying material. */

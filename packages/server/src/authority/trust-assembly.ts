@@ -1,4 +1,4 @@
-/** The trust state that the store's facts amount to. Pure. */
+/** The trust states that the store's facts amount to. Pure. */
 
 import { epochSeconds } from '@doorward/core'
 import type { EpochSeconds, TrustState } from '@doorward/core'
@@ -24,14 +24,16 @@ export function assembleTrustState(material: TrustMaterial, head: StateHead): Tr
     ({ state, keyId, notAfter }) => state !== 'prepared' && notAfter > head.now && !authorities.includes(keyId),
   )
   return {
+    scope: 'full',
     trustDomain: head.trustDomain,
     delegation: head.delegation,
     sequence: head.sequence,
     issuedAt: head.now,
     expiresAt: epochSeconds(Math.min(head.now + stateSeconds, head.delegationExpiresAt)),
     epoch: material.epoch,
-    anchors: shown.flatMap(({ keyId, state, certificate }) =>
-      certificate === null ? [] : [{ keyId, state, certificate }],
+    authorities: material.authorities,
+    anchors: shown.flatMap(({ keyId, state, certificate, epoch, reissue }) =>
+      certificate === null ? [] : [{ keyId, state, certificate, epoch, reissue }],
     ),
     tokenKeys: shown.flatMap(({ purpose, keyId, state, jwk }) =>
       purpose === 'token' ? [{ kid: keyId, state, jwk }] : [],
@@ -47,4 +49,23 @@ export function assembleTrustState(material: TrustMaterial, head: StateHead): Tr
       authorities,
     },
   }
+}
+
+/** What callers see of a full state: no workload, and of what was issued only Doorward's own servers. */
+export function callersState(full: TrustState): TrustState {
+  const servers = [`spiffe://${full.trustDomain}/doorward/authority`, `spiffe://${full.trustDomain}/doorward/gateway/`]
+  const isServer = (id: string) =>
+    servers.some((server) => (server.endsWith('/') ? id.startsWith(server) : id === server))
+  return { ...full, scope: 'callers', workloads: [], issued: full.issued.filter(({ id }) => isServer(id)) }
+}
+
+/** Whether callers would see a difference beside version and time. */
+export function sameForCallers(a: TrustState, b: TrustState): boolean {
+  return content(a) === content(b)
+}
+
+function content(state: TrustState): string {
+  const { delegation, epoch, authorities, anchors, tokenKeys, issued, denied } = state
+  const keys = anchors.map(({ keyId, state: slot, epoch: of, reissue }) => [keyId, slot, of, reissue])
+  return JSON.stringify([delegation, epoch, authorities, keys, tokenKeys, issued, denied])
 }

@@ -1,9 +1,10 @@
 /** Who listens to the trust state, and how far each has come. */
 
-import type { EpochMillis } from '@doorward/core'
+import type { EpochMillis, TrustScope } from '@doorward/core'
 
 export interface TrustAck {
   readonly id: string
+  readonly scope: TrustScope
   readonly delegation: number
   readonly sequence: number
   readonly at: EpochMillis
@@ -18,38 +19,58 @@ export interface TrustLine {
   readonly text: string
 }
 
-const MAX_SUBSCRIBERS = 1024
+interface Subscriber {
+  readonly id: string
+  readonly scope: TrustScope
+}
+
+const MAX_SUBSCRIBERS = 20_000
 const MAX_ACKS = 20_000
 
 /** Bounded: a subscriber too many is refused, the oldest acknowledgement is forgotten. */
 export class TrustAudience {
-  readonly #subscribers = new Map<Deliver, string>()
+  readonly #subscribers = new Map<Deliver, Subscriber>()
   readonly #acks = new Map<string, TrustAck>()
+  readonly #fresh = new Map<string, TrustAck>()
 
   /** The way to leave again, or null when there is no room. */
-  subscribe(id: string, deliver: Deliver): (() => void) | null {
+  subscribe(id: string, scope: TrustScope, deliver: Deliver): (() => void) | null {
     if (this.#subscribers.size >= MAX_SUBSCRIBERS) return null
-    this.#subscribers.set(deliver, id)
+    this.#subscribers.set(deliver, { id, scope })
     return () => this.#subscribers.delete(deliver)
   }
 
-  announce(line: TrustLine): void {
-    for (const deliver of this.#subscribers.keys()) deliver(line)
+  announce(scope: TrustScope, line: TrustLine): void {
+    for (const [deliver, subscriber] of this.#subscribers) if (subscriber.scope === scope) deliver(line)
   }
 
   acknowledge(ack: TrustAck): void {
-    this.#acks.delete(ack.id)
-    if (this.#acks.size >= MAX_ACKS) this.#acks.delete(this.#acks.keys().next().value as string)
-    this.#acks.set(ack.id, ack)
+    const key = `${ack.scope} ${ack.id}`
+    for (const acks of [this.#acks, this.#fresh]) {
+      acks.delete(key)
+      if (acks.size >= MAX_ACKS) acks.delete(acks.keys().next().value as string)
+      acks.set(key, ack)
+    }
+  }
+
+  /** Acknowledgements since the last call. */
+  takeFresh(): readonly TrustAck[] {
+    const fresh = [...this.#fresh.values()]
+    this.#fresh.clear()
+    return fresh
   }
 
   acks(): readonly TrustAck[] {
     return [...this.#acks.values()]
   }
 
-  /** Subscribers that have not acknowledged `sequence`. */
-  stragglers(sequence: number): readonly string[] {
-    const behind = [...this.#subscribers.values()].filter((id) => (this.#acks.get(id)?.sequence ?? -1) < sequence)
-    return [...new Set(behind)]
+  /** Who follows a scope here now. */
+  followers(scope: TrustScope): readonly string[] {
+    return [...new Set([...this.#subscribers.values()].filter((one) => one.scope === scope).map(({ id }) => id))]
+  }
+
+  /** Subscribers of a scope that have not acknowledged `sequence`. */
+  stragglers(scope: TrustScope, sequence: number): readonly string[] {
+    return this.followers(scope).filter((id) => (this.#acks.get(`${scope} ${id}`)?.sequence ?? -1) < sequence)
   }
 }

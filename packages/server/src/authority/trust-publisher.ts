@@ -1,30 +1,44 @@
-/** Publishes the trust state: assembled from the store, signed, appended by compare-and-swap, announced (reference ids RV-1 … RV-3). */
+/**
+ * Publishes the trust state: assembled from the store, signed, appended by compare-and-swap, announced (reference ids
+ * RV-1 … RV-3). What another authority has published is verified like everybody does, and announced here too.
+ */
 
 import {
+  compareStates,
   DoorwardError,
   epochMillis,
   fromBase64url,
+  jwkThumbprint,
+  openTrustState,
+  parseTrustMessage,
   signHeartbeat,
   signTrustAnchors,
   signTrustState,
-  toSeconds,
   trustStateDigest,
 } from '@doorward/core'
-import type { EpochMillis, EpochSeconds, TrustState } from '@doorward/core'
+import type { EpochMillis, EpochSeconds, TrustScope, TrustState, TrustStateVersion } from '@doorward/core'
 import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
+import { sameKey } from './delegation.ts'
 import type { HeldDelegation } from './delegation.ts'
-import { assembleTrustState } from './trust-assembly.ts'
+import type { CustodyKey, StoredTrustState, TrustMaterial } from './ports.ts'
+import { assembleTrustState, callersState, sameForCallers } from './trust-assembly.ts'
 import type { TrustAudience } from './trust-audience.ts'
 
-export interface PublishedState {
+/** One signed state of one scope. */
+export interface ScopedState {
   readonly state: TrustState
   /** SHA-256 of the signed bytes, base64url. */
   readonly digest: string
   /** JSON of the signed state. */
   readonly text: string
+}
+
+export interface PublishedState extends ScopedState {
   /** JSON of the signed statement of its anchors alone, for those who are not workloads yet. */
   readonly anchorsText: string
+  /** What callers hold while this is the newest; often signed earlier. */
+  readonly callers: ScopedState
 }
 
 export interface PublisherOptions {
@@ -55,27 +69,30 @@ interface Waiting {
  * Changes within a moment make one state. The moment is short while states are small, and grows with the work that one
  * takes, so that publishing costs a tenth of the time at most until the bound is reached.
  */
-const coalesce = { leastMilliseconds: 10, mostMilliseconds: 100, perWork: 10 }
+const coalesce = { leastMilliseconds: 10, mostMilliseconds: 250, perWork: 10 }
 /** Another authority may append in between; more often than this in a row is a fault. */
 const MAX_ATTEMPTS = 8
 const refreshSeconds = 3600
+const scopes: readonly TrustScope[] = ['full', 'callers']
 
 export class TrustPublisher {
   readonly #options: PublisherOptions
   #delegation: HeldDelegation
   #published: PublishedState | null = null
+  #version: TrustStateVersion | null = null
   #publishedAt: EpochMillis = epochMillis(0)
-  #beat: (Timed & { readonly digest: string; readonly text: Promise<string> }) | null = null
+  readonly #beats = new Map<TrustScope, Timed & { readonly digest: string; readonly text: Promise<string> }>()
   #waiting: Waiting[] = []
   #scheduled = false
   #workMilliseconds = 0
+  #busy: Promise<unknown> = Promise.resolve()
 
   constructor(options: PublisherOptions) {
     this.#options = options
     this.#delegation = options.delegation
   }
 
-  /** The newest state that this authority has published; throws `trust_state_unpublished` before the first. */
+  /** The newest state that is known here; throws `trust_state_unpublished` before the first. */
   current(): PublishedState {
     if (this.#published !== null) return this.#published
     throw new DoorwardError('trust_state_unpublished', 'no trust state has been published yet')
@@ -102,38 +119,50 @@ export class TrustPublisher {
     })
   }
 
-  /** Signs and announces a heartbeat, when the state held is still the newest; else publishes again. */
+  /** Signs and announces heartbeats, when the state held is still the newest; else takes the newer one, or publishes again. */
   async beat(): Promise<void> {
     const { context, audience, onConfirmed } = this.#options
     const { state, digest } = this.current()
-    const beat = nowSeconds(context) - state.issuedAt < refreshSeconds ? await this.heartbeat() : null
-    if (beat === null) return this.publish()
-    // A state may have been published while this was signed.
-    if (this.current().digest !== digest) return
-    onConfirmed(beat.time)
-    audience.announce({ kind: 'heartbeat', text: beat.text })
+    if (nowSeconds(context) - state.issuedAt >= refreshSeconds) return this.publish()
+    for (const scope of scopes) {
+      const beat = await this.heartbeat(scope)
+      if (beat === null) return this.#catchUp()
+      // A state may have been published while this was signed.
+      if (this.current().digest !== digest) return
+      if (scope === 'full') onConfirmed(beat.time)
+      audience.announce(scope, { kind: 'heartbeat', text: beat.text })
+    }
   }
 
   /**
-   * A heartbeat of this second for the state held; null when that is not the newest any more or its delegation is not in
-   * use, so that a new one is about to be published. Many who ask at once share one signature.
+   * A heartbeat of this second for the state held; null when that is not the newest any more, when its delegation is not
+   * in use, or when nothing may be signed. Many who ask at once share one signature.
    */
-  async heartbeat(): Promise<SignedBeat | null> {
+  async heartbeat(scope: TrustScope): Promise<SignedBeat | null> {
     const { context } = this.#options
-    const { state, digest } = this.current()
-    const newest = await context.store.trust.newest()
-    if (newest?.sequence !== state.sequence || this.#delegation.stored.version !== state.delegation) return null
+    const published = this.current()
+    const { stored, key } = this.#delegation
+    const newest = await context.store.trust.newestVersion()
+    if (newest?.sequence !== published.state.sequence || stored.version !== published.state.delegation) return null
+    if (key === null || context.unfit() !== null) return null
     const time = nowSeconds(context)
-    if (this.#beat?.digest !== digest || this.#beat.time !== time)
-      this.#beat = { digest, time, text: this.#signBeat({ state, digest, time }) }
-    return { time, text: await this.#beat.text }
+    const { state, digest } = scope === 'full' ? published : published.callers
+    let beat = this.#beats.get(scope)
+    if (beat?.digest !== digest || beat.time !== time) {
+      beat = { digest, time, text: signBeat({ state, digest, time }, key) }
+      this.#beats.set(scope, beat)
+    }
+    return { time, text: await beat.text }
   }
 
-  async #signBeat({ state, digest, time }: Pick<PublishedState, 'state' | 'digest'> & Timed): Promise<string> {
-    const { delegation, sequence, trustDomain } = state
-    return JSON.stringify(
-      await signHeartbeat({ trustDomain, delegation, sequence, digest, time }, this.#delegation.key),
-    )
+  /** Takes up what another authority has published since; true when there was something. Throws what judges it. */
+  adopt(): Promise<boolean> {
+    return this.#alone(() => this.#adoptNewest())
+  }
+
+  async #catchUp(): Promise<void> {
+    if (await this.adopt()) return
+    if (this.#delegation.key !== null) await this.publish()
   }
 
   #schedule(): void {
@@ -149,11 +178,10 @@ export class TrustPublisher {
   async #publishWaiting(): Promise<void> {
     const waiting = this.#waiting
     this.#waiting = []
-    const { clock } = this.#options.context
-    const started = clock()
+    const started = performance.now()
     try {
-      await this.#publishNow()
-      this.#workMilliseconds = Math.max(0, clock() - started)
+      await this.#alone(() => this.#publishNow())
+      this.#workMilliseconds = performance.now() - started
       for (const { resolve } of waiting) resolve()
     } catch (error) {
       for (const { reject } of waiting) reject(error)
@@ -162,11 +190,19 @@ export class TrustPublisher {
     if (this.#waiting.length > 0) this.#schedule()
   }
 
+  /** Publishing and adopting take turns. */
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#busy.then(work, work)
+    this.#busy = turn.catch(() => undefined)
+    return turn
+  }
+
   async #publishNow(): Promise<void> {
-    const { context, onState, audience } = this.#options
+    const { context, audience } = this.#options
     const { store, log } = context
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const after = (await store.trust.newest())?.sequence ?? 0
+      await this.#adoptNewest()
+      const after = this.#version?.sequence ?? 0
       const published = await this.#sign(after + 1)
       const { delegation, sequence, epoch, workloads, issued } = published.state
       await log.append({
@@ -181,33 +217,166 @@ export class TrustPublisher {
           issued: issued.length,
         },
       })
-      if (!(await store.trust.append({ delegation, sequence, message: published.text }, after))) continue
-      this.#published = published
-      this.#publishedAt = context.clock()
-      onState(published, toSeconds(this.#publishedAt))
-      audience.announce({ kind: 'state', text: published.text })
+      if (!(await store.trust.append(storedOf(published), after))) continue
+      this.#apply(published)
+      audience.announce('full', { kind: 'state', text: published.text })
       return
     }
     throw new DoorwardError('trust_state_raced', 'other authorities publish without pause')
   }
 
+  #apply(published: PublishedState): void {
+    const { context, onState, audience } = this.#options
+    const callersAreNew = this.#published?.callers.digest !== published.callers.digest
+    const { delegation, sequence, epoch } = published.state
+    this.#published = published
+    this.#version = { delegation, sequence, epoch, digest: published.digest, delegationDigest: '' }
+    this.#publishedAt = context.clock()
+    onState(published, published.state.issuedAt)
+    if (callersAreNew) audience.announce('callers', { kind: 'state', text: published.callers.text })
+  }
+
+  /** A store that went back holds states that everybody would refuse. */
+  async #adoptNewest(): Promise<boolean> {
+    const { context, audience } = this.#options
+    const newest = await context.store.trust.newestVersion()
+    if (newest === null || newest.sequence === this.#version?.sequence) return false
+    if (this.#version !== null && compareStates(newest, this.#version) === 'older')
+      throw storeWentBack(newest, this.#version)
+    const stored = await context.store.trust.newest()
+    if (stored === null) return false
+    const published = await this.#open(stored)
+    // A state that was published before this process started tells nobody anything about now.
+    if (published === null) return false
+    this.#apply(published)
+    audience.announce('full', { kind: 'state', text: published.text })
+    return true
+  }
+
+  /** Null for a state that has ended by itself: it leaves only its version. */
+  async #open(stored: StoredTrustState): Promise<PublishedState | null> {
+    const full = await this.#openOne(stored.message, 'full')
+    const callers = await this.#openOne(stored.callers.message, 'callers')
+    if (full === null || callers === null) {
+      const { delegation, sequence } = stored
+      this.#version = { delegation, sequence, epoch: 0, digest: '', delegationDigest: '' }
+      return null
+    }
+    return { ...full, anchorsText: stored.anchors, callers }
+  }
+
+  async #openOne(text: string, scope: TrustScope): Promise<ScopedState | null> {
+    const { context } = this.#options
+    const { trustDomain, importP256, sha256, store } = context
+    const domain = await store.domain.read()
+    const message = parseTrustMessage(text)
+    if (domain === null || 'code' in message || message.kind !== 'trust-state') throw notOurs('it does not parse')
+    const opened = openTrustState(message, {
+      rootFingerprint: jwkThumbprint(domain.root, sha256),
+      trustDomain,
+      scope,
+      now: nowSeconds(context),
+      importP256,
+      sha256,
+    })
+    if (!('code' in opened)) return { state: opened.state, digest: opened.digest, text }
+    if (opened.code === 'trust_state_expired' || opened.code === 'delegation_expired') return null
+    throw notOurs(`${opened.code}: ${opened.message}`)
+  }
+
   async #sign(sequence: number): Promise<PublishedState> {
     const { context } = this.#options
     const { stored, signed, key } = this.#delegation
+    const unfit = context.unfit()
+    if (key === null) throw new DoorwardError('delegation_missing', 'no key of this authority is delegated to')
+    if (unfit !== null) throw new DoorwardError('authority_unfit', unfit)
     const now = nowSeconds(context)
-    const state = assembleTrustState(await context.store.trust.material(now), {
+    const full = assembleTrustState(await this.#material(now), {
       trustDomain: context.trustDomain,
       delegation: stored.version,
       delegationExpiresAt: stored.expiresAt,
       sequence,
       now,
     })
-    const tools = { signKey: key, sha256: context.sha256 }
-    const message = await signTrustState(state, signed, tools)
-    const anchors = await signTrustAnchors(state, signed, tools)
+    const callers = callersState(full)
+    const held = this.#published?.callers
+    const keeps =
+      held !== undefined && now - held.state.issuedAt < refreshSeconds && sameForCallers(held.state, callers)
+    const anchors = await signTrustAnchors(full, signed, { signKey: key, sha256: context.sha256 })
+    return {
+      ...(await this.#signOne(full, key)),
+      anchorsText: JSON.stringify(anchors),
+      callers: keeps ? held : await this.#signOne(callers, key),
+    }
+  }
+
+  async #signOne(state: TrustState, key: CustodyKey): Promise<ScopedState> {
+    const { sha256 } = this.#options.context
+    const message = await signTrustState(state, this.#delegation.signed, { signKey: key, sha256 })
     const payload = fromBase64url(message.payload)
     if (payload === null) throw new DoorwardError('trust_state_invalid', 'the signed trust state does not decode')
-    const digest = trustStateDigest(payload, context.sha256)
-    return { state, digest, text: JSON.stringify(message), anchorsText: JSON.stringify(anchors) }
+    return { state, digest: trustStateDigest(payload, sha256), text: JSON.stringify(message) }
   }
+
+  /** Keys of an authority to which the root has not delegated are not vouched for. */
+  async #material(now: EpochSeconds): Promise<TrustMaterial> {
+    const { store, clock, instance } = this.#options.context
+    const { delegation } = this.#delegation
+    const material = await store.trust.material(now)
+    const delegated = new Set([instance])
+    const names = new Set<string>()
+    for (const entry of await store.leases.list(clock())) {
+      const { trustKey } = entry
+      const named =
+        entry.instance === instance || delegation.keys.some((key) => trustKey !== null && sameKey(key, trustKey))
+      if (!named) continue
+      delegated.add(entry.instance)
+      names.add(entry.name)
+    }
+    return {
+      ...material,
+      authorities: material.authorities.filter(({ name }) => names.has(name)),
+      slots: material.slots.filter(({ authority }) => delegated.has(authority)),
+    }
+  }
+}
+
+async function signBeat(
+  { state, digest, time }: Pick<ScopedState, 'state' | 'digest'> & Timed,
+  key: CustodyKey,
+): Promise<string> {
+  const { scope, delegation, sequence, trustDomain } = state
+  return JSON.stringify(await signHeartbeat({ scope, trustDomain, delegation, sequence, digest, time }, key))
+}
+
+function storedOf({ state, text, anchorsText, callers }: PublishedState): StoredTrustState {
+  const { delegation, sequence } = state
+  return {
+    delegation,
+    sequence,
+    message: text,
+    anchors: anchorsText,
+    callers: { sequence: callers.state.sequence, message: callers.text },
+  }
+}
+
+function notOurs(got: string): DoorwardError {
+  return new DoorwardError('trust_state_foreign', 'the store holds a trust state that nobody would accept', {
+    expected: 'a state signed under the recovery root of this trust domain',
+    got,
+    next: 'find out who has written to the store; nothing of it is published',
+  })
+}
+
+interface Version {
+  readonly delegation: number
+  readonly sequence: number
+}
+
+function storeWentBack(newest: Version, held: Version): DoorwardError {
+  return new DoorwardError('store_went_back', 'the store holds an older trust state than it did', {
+    expected: `at least (${held.delegation}, ${held.sequence})`,
+    got: `(${newest.delegation}, ${newest.sequence})`,
+    next: 'put the newest copy of the store back',
+  })
 }

@@ -1,7 +1,7 @@
 /** The authority's main API: tokens, renewal and the trust state, for every registered workload. */
 
-import { exactObject, fromBase64url, isCount, toBase64 } from '@doorward/core'
-import type { JsonObject } from '@doorward/core'
+import { exactObject, fromBase64url, isCount, isTrustScope, toBase64 } from '@doorward/core'
+import type { JsonObject, TrustScope } from '@doorward/core'
 import { deny } from '@doorward/enforcement'
 import type { Denial, Permit } from '@doorward/enforcement'
 import type { Authority } from '../authority/authority.ts'
@@ -43,7 +43,16 @@ export function authorityRoutes(authority: Authority, stopping: AbortSignal): re
       group: 'read',
       body: 'none',
       query: ['follow'],
-      handle: (permit) => trustState(authority, permit, stopping),
+      handle: (permit) => trustState(authority, permit, { scope: 'callers', stopping }),
+    },
+    {
+      method: 'GET',
+      path: '/v1/trust-state/full',
+      credential: 'token',
+      group: 'read',
+      body: 'none',
+      query: ['follow'],
+      handle: (permit) => trustState(authority, permit, { scope: 'full', stopping }),
     },
     {
       method: 'POST',
@@ -116,6 +125,7 @@ async function renewal(
   if (certificate === null) return deny('certificate_missing', 'the connection has no certificate')
   const issued = await authority.renew({
     id: callerOf(permit).presenter.uri,
+    fingerprint: certificate.fingerprint,
     currentPublicKey: certificate.publicKeySpki,
     publicKey,
     proof,
@@ -133,12 +143,13 @@ function bytesOf(body: JsonObject | null, name: string): Uint8Array | null {
 async function trustState(
   authority: Authority,
   permit: Permit<ApiRequest>,
-  stopping: AbortSignal,
+  { scope, stopping }: { readonly scope: TrustScope; readonly stopping: AbortSignal },
 ): Promise<ApiAnswer | Denial> {
   const follow = requestOf(permit).query.get('follow') ?? 'false'
   if (follow !== 'true' && follow !== 'false') return deny('request_invalid', 'expected follow to be true or false')
   if (follow === 'false') {
-    const { text } = authority.trustState()
+    const published = authority.trustState()
+    const { text } = scope === 'full' ? published : published.callers
     return {
       kind: 'lines',
       lines: async function* once() {
@@ -146,20 +157,21 @@ async function trustState(
       },
     }
   }
-  const lines = followTrust(authority, callerOf(permit).presenter.uri)
+  const lines = followTrust(authority, scope, callerOf(permit).presenter.uri)
   if (lines === null) return deny('stream_limit', 'too many subscribers')
   return { kind: 'lines', lines: (signal) => lines(AbortSignal.any([signal, stopping])) }
 }
 
 async function acknowledge(authority: Authority, permit: Permit<ApiRequest>): Promise<ApiAnswer | Denial> {
-  const body = exactObject(requestOf(permit).json ?? {}, ['delegation', 'sequence'])
+  const body = exactObject(requestOf(permit).json ?? {}, ['scope', 'delegation', 'sequence'])
+  const scope = body?.['scope']
   const delegation = body?.['delegation']
   const sequence = body?.['sequence']
-  if (!isCount(delegation) || !isCount(sequence))
-    return deny('request_invalid', 'expected exactly delegation and sequence')
+  if (!isCount(delegation) || !isCount(sequence) || !isTrustScope(scope))
+    return deny('request_invalid', 'expected exactly scope, delegation and sequence')
   const { state } = authority.trustState()
   if (delegation > state.delegation || sequence > state.sequence)
     return deny('request_invalid', 'that state has not been published')
-  authority.acknowledge({ id: callerOf(permit).presenter.uri, delegation, sequence })
+  authority.acknowledge({ id: callerOf(permit).presenter.uri, scope, delegation, sequence })
   return { kind: 'json', status: 204, value: null }
 }

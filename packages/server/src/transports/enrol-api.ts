@@ -186,5 +186,5 @@ async function issue(
 /** The trust state goes in as it was signed: it holds the new certificate's fingerprint and the anchors to judge it by. */
 function answerOf({ id, certificate }: IssuedCertificate, { authority, publicUrl }: EnrolOptions): string {
   const head = JSON.stringify({ id, certificate: toBase64(certificate), authority_url: publicUrl })
-  return `${head.slice(0, -1)},"trust_state":${authority.trustState().text}}`
+  return `${head.slice(0, -1)},"trust_state":${authority.trustFor(id)}}`
 }

@@ -1,5 +1,6 @@
 /** The trust-state stream of one subscriber: whoever is slow skips to the newest state, and never holds up the others. */
 
+import type { TrustScope } from '@doorward/core'
 import type { Authority } from '../authority/authority.ts'
 
 /** What a stream is fed from. */
@@ -16,9 +17,15 @@ interface Pending {
  * The newest state at once and a heartbeat right after it, because a state says only when it was signed; then states and
  * heartbeats as they come, until the signal aborts. At most one of each waits. Null when there is no room.
  */
-export function followTrust(feed: TrustFeed, id: string): ((signal: AbortSignal) => AsyncIterable<string>) | null {
-  const pending: Pending = { state: feed.trustState().text, heartbeat: null, wake: () => undefined }
-  const leave = feed.audience.subscribe(id, (line) => {
+export function followTrust(
+  feed: TrustFeed,
+  scope: TrustScope,
+  id: string,
+): ((signal: AbortSignal) => AsyncIterable<string>) | null {
+  const published = feed.trustState()
+  const { text } = scope === 'full' ? published : published.callers
+  const pending: Pending = { state: text, heartbeat: null, wake: () => undefined }
+  const leave = feed.audience.subscribe(id, scope, (line) => {
     // A heartbeat speaks of the newest state: what came before it is not needed any more.
     if (line.kind === 'state') {
       pending.state = line.text
@@ -34,7 +41,7 @@ export function followTrust(feed: TrustFeed, id: string): ((signal: AbortSignal)
       while (!signal.aborted) {
         const next = take(pending)
         if (next !== null) yield next
-        else if (!confirmed) confirmed = await confirm(feed, pending)
+        else if (!confirmed) confirmed = await confirm(feed, scope, pending)
         else await new Promise<void>((resolve) => (pending.wake = resolve))
       }
     } finally {
@@ -51,9 +58,9 @@ function take(pending: Pending): string | null {
 }
 
 /** A state that arrives meanwhile is newer than this heartbeat, a heartbeat that arrives is as good. */
-async function confirm(feed: TrustFeed, pending: Pending): Promise<true> {
+async function confirm(feed: TrustFeed, scope: TrustScope, pending: Pending): Promise<true> {
   // What fails here fails for the periodic heartbeat too, which tells the operator.
-  const heartbeat = await feed.heartbeat().catch(() => null)
+  const heartbeat = await feed.heartbeat(scope).catch(() => null)
   if (pending.state === null) pending.heartbeat ??= heartbeat
   return true
 }

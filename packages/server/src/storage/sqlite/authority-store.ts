@@ -2,12 +2,19 @@
 
 import type { AuthorityStore } from '../../authority/ports.ts'
 import { authoritySchema } from '../migrations/sqlite-001-authority.ts'
+import { manyAuthoritiesSchema } from '../migrations/sqlite-002-many-authorities.ts'
+import { sqliteAcks } from './acks.ts'
+import { sqliteAlarms } from './alarms.ts'
+import { sqliteCeremonies } from './ceremonies.ts'
+import { sqliteCrls } from './crls.ts'
 import { openSqlite } from './database.ts'
 import { sqliteDenials } from './denials.ts'
 import { sqliteDomain } from './domain.ts'
+import { sqliteInstances } from './instances.ts'
 import { sqliteIssuance } from './issuance.ts'
 import { sqliteJoins } from './joins.ts'
 import { sqliteKeySlots } from './key-slots.ts'
+import { sqliteLeases } from './leases.ts'
 import { sqliteRegistrations } from './registrations.ts'
 import { sqliteTrustStates } from './trust-states.ts'
 
@@ -17,7 +24,10 @@ export interface SqliteAuthorityStore extends AuthorityStore {
 
 /** 'DwA1' in ASCII. */
 const APPLICATION_ID = 0x44774131
-const migrations = [{ version: 1, sql: authoritySchema }]
+const migrations = [
+  { version: 1, sql: authoritySchema },
+  { version: 2, sql: manyAuthoritiesSchema },
+]
 
 /** Opens or, with `create`, makes the store. Codes as at `openSqlite`. */
 export function openAuthorityStore(path: string, options: { readonly create: boolean }): SqliteAuthorityStore {
@@ -30,6 +40,12 @@ export function openAuthorityStore(path: string, options: { readonly create: boo
     slots: sqliteKeySlots(database),
     denials: sqliteDenials(database),
     trust: sqliteTrustStates(database),
+    instances: sqliteInstances(database),
+    leases: sqliteLeases(database),
+    acks: sqliteAcks(database),
+    ceremonies: sqliteCeremonies(database),
+    alarms: sqliteAlarms(database),
+    crls: sqliteCrls(database),
     close: () => database.close(),
   }
 }

@@ -36,6 +36,8 @@ export class SqliteDatabase {
   readonly #statements = new Map<string, StatementSync>()
   #waiting: Waiting[] = []
   #scheduled = false
+  /** Runs first in every transaction that writes; what it throws undoes all of it. */
+  guard: () => void = () => undefined
 
   constructor(database: DatabaseSync) {
     this.#database = database
@@ -119,6 +121,7 @@ export class SqliteDatabase {
     let failure: Error | null = null
     try {
       this.#database.exec('BEGIN IMMEDIATE')
+      this.guard()
       for (const waiting of group) waiting.run()
       this.#database.exec('COMMIT')
     } catch (error) {

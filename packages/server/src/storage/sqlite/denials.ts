@@ -34,6 +34,11 @@ export const liveDenials = 'SELECT * FROM denials WHERE lapses_at > ? ORDER BY k
 export function sqliteDenials(database: SqliteDatabase): DenialStore {
   return {
     deny: (denial) => database.write(() => writeDenial(database, denial)),
+    denyInEpoch: (denials, epoch) =>
+      database.write(() => {
+        for (const denial of denials) writeDenial(database, denial)
+        database.run('UPDATE domain SET epoch = max(epoch, ?)', epoch)
+      }),
     list: (now) => database.read(() => database.all(liveDenials, now).map(denialOf)),
   }
 }

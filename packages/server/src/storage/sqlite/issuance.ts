@@ -1,10 +1,10 @@
 /** Serials from intent to outcome. */
 
 import type { EpochSeconds } from '@doorward/core'
-import type { IssuanceIntent, IssuanceLimits, IssuanceStore } from '../../authority/ports.ts'
+import type { IssuanceIntent, IssuanceLimits, IssuanceStore, IssuedCertificateRow } from '../../authority/ports.ts'
 import type { Row, SqliteDatabase } from './database.ts'
 import { writeDenial } from './denials.ts'
-import { seconds, text, whole } from './row.ts'
+import { seconds, text, textOrNull, whole } from './row.ts'
 
 function intentOf(row: Row): IssuanceIntent {
   return {
@@ -12,6 +12,8 @@ function intentOf(row: Row): IssuanceIntent {
     id: text(row, 'id'),
     anchorKeyId: text(row, 'anchor_key_id'),
     authority: text(row, 'authority'),
+    instance: textOrNull(row, 'instance'),
+    predecessor: textOrNull(row, 'predecessor'),
     publicKeyHash: text(row, 'public_key_hash'),
     notBefore: seconds(row, 'not_before'),
     notAfter: seconds(row, 'not_after'),
@@ -19,16 +21,34 @@ function intentOf(row: Row): IssuanceIntent {
   }
 }
 
+function rowOf(row: Row): IssuedCertificateRow {
+  const state = text(row, 'state') as IssuedCertificateRow['state']
+  return { ...intentOf(row), fingerprint: textOrNull(row, 'fingerprint'), state }
+}
+
+/** Part of a larger transaction: whatever one instance still has. */
+export function denyInstance(database: SqliteDatabase, instance: string, reason: string, now: EpochSeconds): void {
+  const live = database.all(
+    "SELECT * FROM issuance WHERE instance = ? AND not_after > ? AND state <> 'void'",
+    instance,
+    now,
+  )
+  for (const row of live) denySerial(database, intentOf(row), { at: now, reason })
+}
+
+/** Part of a larger transaction. */
+export function denySerial(
+  database: SqliteDatabase,
+  { serial, notAfter }: Pick<IssuanceIntent, 'serial' | 'notAfter'>,
+  { at, reason }: { readonly at: EpochSeconds; readonly reason: string },
+): void {
+  writeDenial(database, { kind: 'serial', value: serial, issuedBefore: at, lapsesAt: notAfter, reason })
+}
+
 /** Whether a certificate for it was ever signed is not known, so the serial is denied for as long as it could live. */
 function voidIntent(database: SqliteDatabase, intent: IssuanceIntent, at: EpochSeconds): void {
   database.run("UPDATE issuance SET state = 'void' WHERE serial = ?", intent.serial)
-  writeDenial(database, {
-    kind: 'serial',
-    value: intent.serial,
-    issuedBefore: at,
-    lapsesAt: intent.notAfter,
-    reason: 'issuance without outcome',
-  })
+  denySerial(database, intent, { at, reason: 'issuance without outcome' })
 }
 
 /** Not released: whether anybody has a certificate for it is not known. */
@@ -51,12 +71,14 @@ export function sqliteIssuance(database: SqliteDatabase): IssuanceStore {
         if (database.one('SELECT 1 FROM registrations WHERE id = ?', intent.id) === null) return 'unregistered'
         if (isFull(database, intent, limits)) return 'full'
         const added = database.run(
-          `INSERT INTO issuance (serial, id, anchor_key_id, authority, public_key_hash, not_before, not_after, intended_at, state)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'intended') ON CONFLICT DO NOTHING`,
+          `INSERT INTO issuance (serial, id, anchor_key_id, authority, instance, predecessor, public_key_hash, not_before, not_after, intended_at, state)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'intended') ON CONFLICT DO NOTHING`,
           intent.serial,
           intent.id,
           intent.anchorKeyId,
           intent.authority,
+          intent.instance,
+          intent.predecessor,
           intent.publicKeyHash,
           intent.notBefore,
           intent.notAfter,
@@ -92,5 +114,24 @@ export function sqliteIssuance(database: SqliteDatabase): IssuanceStore {
       database.read(() =>
         database.all(`SELECT * FROM issuance WHERE authority = ? AND ${unreleased}`, authority).map(intentOf),
       ),
+    findByFingerprint: (fingerprint) =>
+      database.read(() => {
+        const row = database.one('SELECT * FROM issuance WHERE fingerprint = ?', fingerprint)
+        return row === null ? null : rowOf(row)
+      }),
+    findBySerial: (serial) =>
+      database.read(() => {
+        const row = database.one('SELECT * FROM issuance WHERE serial = ?', serial)
+        return row === null ? null : rowOf(row)
+      }),
+    live: (now, id) =>
+      database.read(() => {
+        const live = "state = 'released' AND not_after > ?"
+        const rows =
+          id === undefined
+            ? database.all(`SELECT * FROM issuance WHERE ${live} ORDER BY intended_at, serial`, now)
+            : database.all(`SELECT * FROM issuance WHERE ${live} AND id = ? ORDER BY intended_at, serial`, now, id)
+        return rows.map(rowOf)
+      }),
   }
 }

@@ -1,8 +1,9 @@
-/** Join tokens, consumed once, and the machine keys that they bind. */
+/** Join tokens, consumed once, each for one instance. */
 
 import type { JoinStore, JoinToken } from '../../authority/ports.ts'
 import type { Row, SqliteDatabase } from './database.ts'
-import { jwk, seconds, secondsOrNull, text, whole } from './row.ts'
+import { bindInstance } from './instances.ts'
+import { seconds, secondsOrNull, text, whole } from './row.ts'
 
 function tokenOf(row: Row): JoinToken {
   return {
@@ -42,32 +43,25 @@ export function sqliteJoins(database: SqliteDatabase): JoinStore {
         const row = database.one('SELECT * FROM join_tokens WHERE hash = ?', hash)
         return row === null ? null : { ...tokenOf(row), usedAt: secondsOrNull(row, 'used_at') }
       }),
-    redeem: ({ hash, machineKey, now }) =>
+    redeem: ({ hash, binding }) =>
       database.write(() => {
         // The condition and the mark are one statement: among concurrent callers the row count names the winner.
         const consumed = database.run(
           'UPDATE join_tokens SET used_at = ? WHERE hash = ? AND used_at IS NULL AND expires_at > ?',
-          now,
+          binding.now,
           hash,
-          now,
+          binding.now,
         )
         const row = database.one('SELECT * FROM join_tokens WHERE hash = ?', hash)
         if (row === null) return { outcome: 'unknown' }
         if (consumed !== 1) return { outcome: row['used_at'] === null ? 'expired' : 'used' }
-        const id = text(row, 'id')
-        database.run(
-          `INSERT INTO machine_keys (id, jwk, bound_at) VALUES (?, ?, ?)
-           ON CONFLICT (id) DO UPDATE SET jwk = excluded.jwk, bound_at = excluded.bound_at`,
-          id,
-          JSON.stringify(machineKey),
-          now,
-        )
-        return { outcome: 'redeemed', id }
-      }),
-    findMachineKey: (id) =>
-      database.read(() => {
-        const row = database.one('SELECT * FROM machine_keys WHERE id = ?', id)
-        return row === null ? null : { id, jwk: jwk(row, 'jwk'), boundAt: seconds(row, 'bound_at') }
+        const bound = bindInstance(database, text(row, 'id'), binding)
+        // A token is not spent on a key that another workload has.
+        if (bound === 'bound_elsewhere' || bound === null) {
+          database.run('UPDATE join_tokens SET used_at = NULL WHERE hash = ?', hash)
+          return { outcome: 'bound_elsewhere' }
+        }
+        return { outcome: 'redeemed', bound }
       }),
   }
 }

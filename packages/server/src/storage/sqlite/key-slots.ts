@@ -3,7 +3,7 @@
 import type { SlotState } from '@doorward/core'
 import type { KeySlot, KeySlotStore, SlotPurpose } from '../../authority/ports.ts'
 import type { Row, SqliteDatabase } from './database.ts'
-import { bytesOrNull, jwk, seconds, secondsOrNull, text } from './row.ts'
+import { bytesOrNull, jwk, seconds, secondsOrNull, text, textOrNull, whole } from './row.ts'
 
 export function slotOf(row: Row): KeySlot {
   return {
@@ -19,6 +19,9 @@ export function slotOf(row: Row): KeySlot {
     publishedAt: secondsOrNull(row, 'published_at'),
     activatedAt: secondsOrNull(row, 'activated_at'),
     retiredAt: secondsOrNull(row, 'retired_at'),
+    epoch: whole(row, 'epoch'),
+    ceremony: textOrNull(row, 'ceremony'),
+    reissue: whole(row, 'reissue') === 1,
   }
 }
 
@@ -30,8 +33,8 @@ export function sqliteKeySlots(database: SqliteDatabase): KeySlotStore {
       database.write(
         () =>
           database.run(
-            `INSERT INTO key_slots (key_id, key_name, purpose, authority, state, jwk, certificate, not_after, prepared_at)
-             VALUES (?, ?, ?, ?, 'prepared', ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+            `INSERT INTO key_slots (key_id, key_name, purpose, authority, state, jwk, certificate, not_after, prepared_at, epoch, ceremony)
+             VALUES (?, ?, ?, ?, 'prepared', ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
             slot.keyId,
             slot.keyName,
             slot.purpose,
@@ -40,6 +43,8 @@ export function sqliteKeySlots(database: SqliteDatabase): KeySlotStore {
             slot.certificate,
             slot.notAfter,
             slot.preparedAt,
+            slot.epoch,
+            slot.ceremony,
           ) === 1,
       ),
     publish: (keyId, at) =>
@@ -64,6 +69,10 @@ export function sqliteKeySlots(database: SqliteDatabase): KeySlotStore {
         )
         database.run("UPDATE key_slots SET state = 'active', activated_at = ? WHERE key_id = ?", at, keyId)
         return true
+      }),
+    reissue: (keyIds) =>
+      database.write(() => {
+        for (const keyId of keyIds) database.run('UPDATE key_slots SET reissue = 1 WHERE key_id = ?', keyId)
       }),
     remove: (keyId) =>
       database.write(() => database.run("DELETE FROM key_slots WHERE key_id = ? AND state <> 'active'", keyId) === 1),

@@ -1,7 +1,7 @@
 /** Reading columns: a column of another type means a file that we did not write. */
 
-import { DoorwardError, epochSeconds } from '@doorward/core'
-import type { EpochSeconds, P256Jwk } from '@doorward/core'
+import { DoorwardError, epochMillis, epochSeconds } from '@doorward/core'
+import type { EpochMillis, EpochSeconds, P256Jwk } from '@doorward/core'
 import type { Row } from './database.ts'
 
 export function text(row: Row, column: string): string {
@@ -24,6 +24,12 @@ export function secondsOrNull(row: Row, column: string): EpochSeconds | null {
   return row[column] === null ? null : seconds(row, column)
 }
 
+export function bytes(row: Row, column: string): Uint8Array {
+  const value = row[column]
+  if (value instanceof Uint8Array) return value
+  throw wrongType(column)
+}
+
 export function bytesOrNull(row: Row, column: string): Uint8Array | null {
   const value = row[column]
   if (value === null || value instanceof Uint8Array) return value
@@ -34,6 +40,23 @@ export function texts(row: Row, column: string): readonly string[] {
   const value: unknown = JSON.parse(text(row, column))
   if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) throw wrongType(column)
   return value
+}
+
+/** What was stored as JSON, by whom the caller knows. */
+export function document(row: Row, column: string): unknown {
+  return JSON.parse(text(row, column))
+}
+
+export function documentOrNull(row: Row, column: string): unknown {
+  return row[column] === null ? null : document(row, column)
+}
+
+export function textOrNull(row: Row, column: string): string | null {
+  return row[column] === null ? null : text(row, column)
+}
+
+export function millis(row: Row, column: string): EpochMillis {
+  return epochMillis(whole(row, column))
 }
 
 export function jwk(row: Row, column: string): P256Jwk {

@@ -1,10 +1,12 @@
 /** Signed trust states and delegations, appended by compare-and-swap. */
 
+import { toMillis } from '@doorward/core'
 import type { EpochSeconds } from '@doorward/core'
 import type { TrustMaterial, TrustStateStore } from '../../authority/ports.ts'
 import type { SqliteDatabase } from './database.ts'
 import { denialOf, liveDenials } from './denials.ts'
 import { allSlots, slotOf } from './key-slots.ts'
+import { livePlaces } from './leases.ts'
 import { seconds, text, texts, whole } from './row.ts'
 
 /** Older states are of no use to anybody: receivers take only the newest. */
@@ -17,6 +19,7 @@ function readMaterial(database: SqliteDatabase, now: EpochSeconds): TrustMateria
   )
   return {
     epoch: whole(database.one('SELECT epoch FROM domain') ?? {}, 'epoch'),
+    authorities: livePlaces(database, toMillis(now)),
     slots: database.all(allSlots).map(slotOf),
     workloads: database
       .all('SELECT id, roles FROM registrations ORDER BY id')
@@ -39,17 +42,31 @@ export function sqliteTrustStates(database: SqliteDatabase): TrustStateStore {
       database.read(() => {
         const row = newest()
         if (row === null) return null
-        return { delegation: whole(row, 'delegation'), sequence: whole(row, 'sequence'), message: text(row, 'message') }
+        return {
+          delegation: whole(row, 'delegation'),
+          sequence: whole(row, 'sequence'),
+          message: text(row, 'message'),
+          anchors: text(row, 'anchors'),
+          callers: { sequence: whole(row, 'callers_sequence'), message: text(row, 'callers_message') },
+        }
       }),
-    append: ({ delegation, sequence, message }, after) =>
+    newestVersion: () =>
+      database.read(() => {
+        const row = database.one('SELECT delegation, sequence FROM trust_states ORDER BY sequence DESC LIMIT 1')
+        return row === null ? null : { delegation: whole(row, 'delegation'), sequence: whole(row, 'sequence') }
+      }),
+    append: ({ delegation, sequence, message, anchors, callers }, after) =>
       database.write(() => {
-        const held = newest()
+        const held = database.one('SELECT sequence FROM trust_states ORDER BY sequence DESC LIMIT 1')
         if ((held === null ? 0 : whole(held, 'sequence')) !== after || sequence <= after) return false
         database.run(
-          'INSERT INTO trust_states (sequence, delegation, message) VALUES (?, ?, ?)',
+          'INSERT INTO trust_states (sequence, delegation, message, anchors, callers_sequence, callers_message) VALUES (?, ?, ?, ?, ?, ?)',
           sequence,
           delegation,
           message,
+          anchors,
+          callers.sequence,
+          callers.message,
         )
         database.run('DELETE FROM trust_states WHERE sequence <= ?', sequence - KEPT_STATES)
         return true
@@ -60,19 +77,17 @@ export function sqliteTrustStates(database: SqliteDatabase): TrustStateStore {
         if (row === null) return null
         return {
           version: whole(row, 'version'),
-          keyName: text(row, 'key_name'),
           expiresAt: seconds(row, 'expires_at'),
           message: text(row, 'message'),
         }
       }),
-    delegate: ({ version, keyName, expiresAt, message }) =>
+    delegate: ({ version, expiresAt, message }) =>
       database.write(() => {
         const held = newestDelegation()
         if (version !== (held === null ? 0 : whole(held, 'version')) + 1) return false
         database.run(
-          'INSERT INTO delegations (version, key_name, expires_at, message) VALUES (?, ?, ?, ?)',
+          "INSERT INTO delegations (version, key_name, expires_at, message) VALUES (?, '', ?, ?)",
           version,
-          keyName,
           expiresAt,
           message,
         )

@@ -1,0 +1,15 @@
+/** Which machine this is, as far as it says so. */
+
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+
+const MACHINE_ID = '/etc/machine-id'
+
+/** The operating system's machine id and the host name; the host name alone where there is no id. */
+export function machineName(): string {
+  try {
+    return `${readFileSync(MACHINE_ID, 'utf8').trim()} ${hostname()}`
+  } catch {
+    return hostname()
+  }
+}

@@ -1,0 +1,39 @@
+/** What receivers of trust state have applied. */
+
+import type { AckStore } from '../../authority/ports.ts'
+import type { SqliteDatabase } from './database.ts'
+import { millis, text, whole } from './row.ts'
+
+export function sqliteAcks(database: SqliteDatabase): AckStore {
+  return {
+    put: (acks) =>
+      database.write(() => {
+        for (const { id, scope, delegation, sequence, at, authority } of acks) {
+          database.run(
+            `INSERT INTO acks (id, scope, delegation, sequence, at, authority) VALUES (?, ?, ?, ?, ?, ?)
+             ON CONFLICT (id, scope) DO UPDATE SET
+               delegation = excluded.delegation, sequence = excluded.sequence, at = excluded.at, authority = excluded.authority
+             WHERE (excluded.delegation, excluded.sequence) >= (delegation, sequence)`,
+            id,
+            scope,
+            delegation,
+            sequence,
+            at,
+            authority,
+          )
+        }
+      }),
+    list: () =>
+      database.read(() =>
+        database.all('SELECT * FROM acks ORDER BY id, scope').map((row) => ({
+          id: text(row, 'id'),
+          scope: text(row, 'scope') === 'full' ? 'full' : 'callers',
+          delegation: whole(row, 'delegation'),
+          sequence: whole(row, 'sequence'),
+          at: millis(row, 'at'),
+          authority: text(row, 'authority'),
+        })),
+      ),
+    prune: (before) => database.write(() => void database.run('DELETE FROM acks WHERE at < ?', before)),
+  }
+}

@@ -1,0 +1,49 @@
+/** Alarms, one per detector and subject. */
+
+import type { AlarmStore } from '../../authority/ports.ts'
+import type { SqliteDatabase } from './database.ts'
+import { millis, text, whole } from './row.ts'
+
+export function sqliteAlarms(database: SqliteDatabase): AlarmStore {
+  return {
+    raise: ({ detector, subject, detail, lastAt, source }, limit) =>
+      database.write(() => {
+        const known = database.run(
+          'UPDATE alarms SET detail = ?, last_at = max(last_at, ?), source = ?, count = count + 1 WHERE detector = ? AND subject = ?',
+          detail,
+          lastAt,
+          source,
+          detector,
+          subject,
+        )
+        if (known === 1) return false
+        database.run(
+          'INSERT INTO alarms (detector, subject, detail, source, first_at, last_at, count) VALUES (?, ?, ?, ?, ?, ?, 1)',
+          detector,
+          subject,
+          detail,
+          source,
+          lastAt,
+          lastAt,
+        )
+        database.run(
+          `DELETE FROM alarms WHERE (detector, subject) NOT IN
+             (SELECT detector, subject FROM alarms ORDER BY last_at DESC, detector, subject LIMIT ?)`,
+          limit,
+        )
+        return true
+      }),
+    list: () =>
+      database.read(() =>
+        database.all('SELECT * FROM alarms ORDER BY last_at DESC, detector, subject').map((row) => ({
+          detector: text(row, 'detector'),
+          subject: text(row, 'subject'),
+          detail: text(row, 'detail'),
+          source: text(row, 'source'),
+          firstAt: millis(row, 'first_at'),
+          lastAt: millis(row, 'last_at'),
+          count: whole(row, 'count'),
+        })),
+      ),
+  }
+}

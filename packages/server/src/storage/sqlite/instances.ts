@@ -1,0 +1,132 @@
+/** Instances of workloads and their join states. */
+
+import type { EpochSeconds, P256Jwk } from '@doorward/core'
+import type { Binding, Bound, Instance, InstanceStore } from '../../authority/ports.ts'
+import type { Row, SqliteDatabase } from './database.ts'
+import { denyInstance, denySerial } from './issuance.ts'
+import { jwk, seconds, secondsOrNull, text, textOrNull, whole } from './row.ts'
+
+function instanceOf(row: Row): Instance {
+  const offered = textOrNull(row, 'offered')
+  const lockedAt = secondsOrNull(row, 'locked_at')
+  return {
+    instance: text(row, 'instance'),
+    id: text(row, 'id'),
+    machineKey: jwk(row, 'jwk'),
+    attestedBy: text(row, 'attested_by'),
+    boundAt: seconds(row, 'bound_at'),
+    seenAt: seconds(row, 'seen_at'),
+    sequence: whole(row, 'sequence'),
+    current: textOrNull(row, 'current'),
+    offered: offered === null ? null : { hash: offered, serial: text(row, 'offered_serial') },
+    locked: lockedAt === null ? null : { at: lockedAt, reason: text(row, 'locked_reason') },
+  }
+}
+
+function keyOf({ x, y }: P256Jwk): string {
+  return `${x}.${y}`
+}
+
+/** Part of a larger transaction. A key that the same identity has already stays where it is. */
+export function bindInstance(database: SqliteDatabase, id: string, binding: Binding): Bound | 'bound_elsewhere' | null {
+  const registration = database.one('SELECT single_instance FROM registrations WHERE id = ?', id)
+  if (registration === null) return null
+  const { instance, machineKey, attestedBy, now, limit } = binding
+  const holder = database.one('SELECT * FROM instances WHERE machine_key = ?', keyOf(machineKey))
+  if (holder !== null) {
+    const known = instanceOf(holder)
+    if (known.id !== id || known.locked !== null) return 'bound_elsewhere'
+    return { id, instance: known.instance, replaced: [] }
+  }
+  const earlier = database.all('SELECT instance FROM instances WHERE id = ? ORDER BY seen_at, instance', id)
+  const room = whole(registration, 'single_instance') === 1 ? 0 : limit - 1
+  const replaced = earlier.slice(0, Math.max(0, earlier.length - room)).map((row) => text(row, 'instance'))
+  for (const one of replaced) end(database, one, 'replaced by a new instance', now)
+  database.run(
+    'INSERT INTO instances (instance, id, jwk, machine_key, attested_by, bound_at, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    instance,
+    id,
+    JSON.stringify(machineKey),
+    keyOf(machineKey),
+    attestedBy,
+    now,
+    now,
+  )
+  return { id, instance, replaced }
+}
+
+function end(database: SqliteDatabase, instance: string, reason: string, now: EpochSeconds): boolean {
+  denyInstance(database, instance, reason, now)
+  return database.run('DELETE FROM instances WHERE instance = ?', instance) === 1
+}
+
+export function sqliteInstances(database: SqliteDatabase): InstanceStore {
+  const find = (instance: string) => {
+    const row = database.one('SELECT * FROM instances WHERE instance = ?', instance)
+    return row === null ? null : instanceOf(row)
+  }
+  return {
+    bind: (id, binding) => database.write(() => bindInstance(database, id, binding)),
+    find: (instance) => database.read(() => find(instance)),
+    findByKey: (id, machineKey) =>
+      database.read(() => {
+        const row = database.one('SELECT * FROM instances WHERE machine_key = ? AND id = ?', keyOf(machineKey), id)
+        return row === null ? null : instanceOf(row)
+      }),
+    list: (id) =>
+      database.read(() =>
+        database.all('SELECT * FROM instances WHERE id = ? ORDER BY bound_at, instance', id).map(instanceOf),
+      ),
+    present: (instance, hash, now) =>
+      database.write(() => {
+        const held = find(instance)
+        if (held === null) return 'unknown'
+        if (held.locked !== null) return 'locked'
+        if (held.offered !== null && hash === held.offered.hash) {
+          database.run(
+            'UPDATE instances SET sequence = sequence + 1, current = offered, offered = NULL, offered_serial = NULL, seen_at = ? WHERE instance = ?',
+            now,
+            instance,
+          )
+          return 'confirmed'
+        }
+        if (hash !== held.current) return 'regressed'
+        database.run('UPDATE instances SET seen_at = ? WHERE instance = ?', now, instance)
+        return 'current'
+      }),
+    offer: (instance, { hash, serial }, now) =>
+      database.write(() => {
+        const held = find(instance)
+        if (held === null || held.locked !== null) return false
+        if (held.offered !== null) withdraw(database, held.offered.serial, now)
+        database.run(
+          'UPDATE instances SET offered = ?, offered_serial = ?, seen_at = ? WHERE instance = ?',
+          hash,
+          serial,
+          now,
+          instance,
+        )
+        return true
+      }),
+    lock: (instance, reason, now) =>
+      database.write(() => {
+        const held = find(instance)
+        if (held === null || held.locked !== null) return false
+        denyInstance(database, instance, reason, now)
+        database.run('UPDATE instances SET locked_at = ?, locked_reason = ? WHERE instance = ?', now, reason, instance)
+        return true
+      }),
+    remove: (instance, reason, now) => database.write(() => end(database, instance, reason, now)),
+  }
+}
+
+/** It may have reached nobody, or somebody else: whoever shows it is refused. */
+function withdraw(database: SqliteDatabase, serial: string, now: EpochSeconds): void {
+  const row = database.one('SELECT serial, not_after FROM issuance WHERE serial = ?', serial)
+  if (row === null) return
+  denySerial(
+    database,
+    { serial, notAfter: seconds(row, 'not_after') },
+    { at: now, reason: 'handed out and not confirmed' },
+  )
+}

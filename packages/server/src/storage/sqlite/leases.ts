@@ -1,0 +1,130 @@
+/** Who acts as which authority. One file is one machine, so the caller's clock is the store's. */
+
+import { DoorwardError, leaseMilliseconds, placesMilliseconds } from '@doorward/core'
+import type { AuthorityPlace, EpochMillis } from '@doorward/core'
+import type { AuthorityEntry, LeaseStore } from '../../authority/ports.ts'
+import type { Row, SqliteDatabase } from './database.ts'
+import { documentOrNull, millis, text, whole } from './row.ts'
+
+function entryOf(row: Row, now: EpochMillis): AuthorityEntry {
+  const seenAt = millis(row, 'seen_at')
+  return {
+    instance: text(row, 'instance'),
+    name: text(row, 'name'),
+    fence: whole(row, 'fence'),
+    place: documentOrNull(row, 'place') as AuthorityEntry['place'],
+    trustKey: documentOrNull(row, 'trust_key') as AuthorityEntry['trustKey'],
+    log: documentOrNull(row, 'log') as AuthorityEntry['log'],
+    program: text(row, 'program'),
+    startedAt: millis(row, 'started_at'),
+    seenAt,
+    live: now < seenAt + leaseMilliseconds && text(row, 'holder') !== '',
+  }
+}
+
+/** Part of a larger transaction. */
+export function livePlaces(database: SqliteDatabase, now: EpochMillis): readonly AuthorityPlace[] {
+  return database
+    .all(
+      'SELECT place FROM authorities WHERE place IS NOT NULL AND seen_at > ? ORDER BY name',
+      now - placesMilliseconds,
+    )
+    .map((row) => documentOrNull(row, 'place') as AuthorityPlace)
+}
+
+interface Held {
+  readonly instance: string
+  readonly holder: string
+  readonly fence: number
+}
+
+export function sqliteLeases(database: SqliteDatabase): LeaseStore {
+  let held: Held | null = null
+  const holds = ({ instance, holder, fence }: Held) =>
+    database.one(
+      'SELECT 1 FROM authorities WHERE instance = ? AND holder = ? AND fence = ?',
+      instance,
+      holder,
+      fence,
+    ) !== null
+  return {
+    take: ({ instance, name, home, holder: process, program, now }) =>
+      database.write(() => {
+        const holder = `${home} ${process}`
+        const row = database.one('SELECT * FROM authorities WHERE instance = ?', instance)
+        const named = database.one('SELECT instance FROM authorities WHERE name = ?', name)
+        if (named !== null && text(named, 'instance') !== instance) return { outcome: 'name_taken' }
+        const before = row === null ? null : entryOf(row, now)
+        if (before?.live === true && !text(row!, 'holder').startsWith(`${home} `))
+          return { outcome: 'held', remainingMilliseconds: before.seenAt + leaseMilliseconds - now }
+        const fence = (before?.fence ?? 0) + 1
+        database.run(
+          `INSERT INTO authorities (instance, name, fence, holder, program, started_at, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+           ON CONFLICT (instance) DO UPDATE SET
+             name = excluded.name, fence = excluded.fence, holder = excluded.holder, program = excluded.program,
+             started_at = excluded.started_at, seen_at = excluded.seen_at`,
+          instance,
+          name,
+          fence,
+          holder,
+          program,
+          now,
+          now,
+        )
+        const mine: Held = { instance, holder, fence }
+        held = mine
+        database.guard = () => {
+          if (!holds(mine)) throw lost(mine)
+        }
+        return { outcome: 'taken', fence, storeTime: now }
+      }),
+    renew: async (now, { place, trustKey, log }) => {
+      const mine = held
+      if (mine === null) return null
+      const changed = await database.write(() =>
+        database.run(
+          'UPDATE authorities SET seen_at = max(seen_at, ?), place = ?, trust_key = ?, log = ? WHERE instance = ? AND holder = ? AND fence = ?',
+          now,
+          JSON.stringify(place),
+          JSON.stringify(trustKey),
+          JSON.stringify(log),
+          mine.instance,
+          mine.holder,
+          mine.fence,
+        ),
+      )
+      return changed === 1 ? { storeTime: now } : null
+    },
+    release: async () => {
+      const mine = held
+      if (mine === null) return
+      await database.write(() => {
+        database.run(
+          "UPDATE authorities SET holder = '' WHERE instance = ? AND holder = ? AND fence = ?",
+          mine.instance,
+          mine.holder,
+          mine.fence,
+        )
+      })
+      held = null
+    },
+    list: (now) =>
+      database.read(() =>
+        database.all('SELECT * FROM authorities ORDER BY started_at, name').map((row) => entryOf(row, now)),
+      ),
+    forget: (name, now) =>
+      database.write(() => {
+        const row = database.one('SELECT * FROM authorities WHERE name = ?', name)
+        if (row === null || entryOf(row, now).live) return false
+        database.run('DELETE FROM authorities WHERE name = ?', name)
+        return true
+      }),
+  }
+}
+
+function lost({ instance, fence }: Held): DoorwardError {
+  return new DoorwardError('lease_lost', 'another process acts as this authority', {
+    expected: `fence ${fence} of ${instance}`,
+    next: 'stop one of the two; each authority needs a state folder of its own',
+  })
+}
