@@ -24,12 +24,10 @@ export type { SpiffeId, SpiffeIdPattern, TrustDomain } from './identity/spiffe-i
 export { principalName } from './identity/principal.ts'
 export type { AuthenticationStrength, Principal, Subject, UserSubject, WorkloadSubject } from './identity/principal.ts'
 export { backdatingSeconds, compareStates, freshness } from './identity/trust-state.ts'
-export { leaseMilliseconds, placesMilliseconds } from './identity/authority-lease.ts'
 export type {
-  AuthorityPlace,
   Delegation,
-  Denials,
   DeniedIdentity,
+  Denials,
   Freshness,
   Heartbeat,
   Issued,
@@ -39,7 +37,6 @@ export type {
   StateOrder,
   TokenKey,
   TrustAnchor,
-  TrustScope,
   TrustState,
 } from './identity/trust-state.ts'
 
@@ -152,13 +149,17 @@ export { checkEndEntity, issuerOf } from './identity/certification-path.ts'
 export type { ChainProblem, LeafProblem } from './identity/certification-path.ts'
 export { chainsToAnchor, checkAnchor } from './identity/chain.ts'
 export type { AnchorCertificate } from './identity/chain.ts'
+export { checkCrl, readCrl } from './identity/crl.ts'
+export type { CrlProblem, RevocationList, RevocationReason, RevokedSerial } from './identity/crl.ts'
+export { buildCrl, crlPem } from './identity/crl-template.ts'
+export type { CrlContents } from './identity/crl-template.ts'
 export { connectionLife } from './identity/connection-life.ts'
 export type { ConnectionLife } from './identity/connection-life.ts'
 export { ecdsaFromDer, ecdsaToDer } from './identity/ecdsa-signature.ts'
 export { jwkThumbprint, keyIdOf, p256JwkOfSpki, readP256Jwk, spkiOfP256Jwk } from './identity/jwk.ts'
-export { MAX_DELEGATED_KEYS, openDelegation, readSignedDelegation, signDelegation } from './identity/delegation.ts'
+export { openDelegation, signDelegation } from './identity/delegation.ts'
 export type { DelegationCheck, OpenedDelegation, SignedDelegation } from './identity/delegation.ts'
-export { decodeTrustState, encodeTrustState, isTrustScope, trustStateLimits } from './identity/trust-state-codec.ts'
+export { decodeTrustState, encodeTrustState, trustStateLimits } from './identity/trust-state-codec.ts'
 export { openTrustState, signTrustState, trustStateDigest } from './identity/signed-trust-state.ts'
 export type {
   OpenedTrustState,

@@ -60,7 +60,7 @@ export const EXTENSION = {
 /** Name constraints, policy constraints and inhibitAnyPolicy: always critical (RFC 5280 §4.2.1.10, .11, .14). */
 const RESTRICTIONS: readonly string[] = ['2.5.29.30', '2.5.29.36', '2.5.29.54']
 
-interface RawExtension {
+export interface RawExtension {
   readonly critical: boolean
   readonly value: Uint8Array
 }
@@ -88,7 +88,8 @@ export function readExtensions(sequence: DerNode | undefined): CertificateExtens
   }
 }
 
-function rawExtensions(sequence: DerNode): Map<string, RawExtension> {
+/** Extensions by object identifier, values unread. Throws `der_invalid`, also on one that comes twice. */
+export function rawExtensions(sequence: DerNode): Map<string, RawExtension> {
   const { children } = expectTag(sequence, TAG.sequence, 'the extensions')
   if (children.length === 0 || children.length > MAX_EXTENSIONS) throw derError(`${children.length} extensions`)
   const out = new Map<string, RawExtension>()
@@ -155,7 +156,8 @@ function readSubjectKeyId(node: DerNode, critical: boolean): string {
   return hex(expectTag(node, TAG.octetString, 'a key identifier').content)
 }
 
-function readAuthorityKey(node: DerNode, critical: boolean): AuthorityKey {
+/** Throws `der_invalid`, also when the extension is critical (RFC 5280 §4.2.1.1). */
+export function readAuthorityKey(node: DerNode, critical: boolean): AuthorityKey {
   if (critical) throw derError('a critical authority key identifier')
   const { children } = expectTag(node, TAG.sequence, 'an authority key identifier')
   const id = children.find(({ tag }) => tag === 0x80)

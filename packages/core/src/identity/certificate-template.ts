@@ -149,7 +149,7 @@ export function selfSignedForKey(contents: Contents): CertificateTemplate {
 
 /** Encodes and signs the template with ES256. Throws `certificate_template_invalid`, or what custody throws. */
 export async function buildCertificate(template: CertificateTemplate, signKey: SignKey): Promise<Uint8Array> {
-  const algorithm = new AlgorithmIdentifier({ algorithm: '1.2.840.10045.4.3.2' })
+  const algorithm = ecdsaWithSha256()
   const tbs = new TBSCertificate({
     version: 2,
     serialNumber: fromHex(template.serial),
@@ -158,11 +158,7 @@ export async function buildCertificate(template: CertificateTemplate, signKey: S
     validity: new Validity({ notBefore: dateOf(template.notBefore), notAfter: dateOf(template.notAfter) }),
     subject: nameOf(template.subject),
     subjectPublicKeyInfo: AsnConvert.parse(template.publicKey, SubjectPublicKeyInfo),
-    extensions: new Extensions(
-      template.extensions.map(
-        ({ oid, critical, value }) => new Extension({ extnID: oid, critical, extnValue: new OctetString(value) }),
-      ),
-    ),
+    extensions: new Extensions(template.extensions.map(asn1Extension)),
   })
   const signature = ecdsaToDer(await signKey.sign(new Uint8Array(AsnConvert.serialize(tbs))))
   const certificate = new Certificate({
@@ -171,6 +167,14 @@ export async function buildCertificate(template: CertificateTemplate, signKey: S
     signatureValue: signature.slice().buffer,
   })
   return new Uint8Array(AsnConvert.serialize(certificate))
+}
+
+export function ecdsaWithSha256(): AlgorithmIdentifier {
+  return new AlgorithmIdentifier({ algorithm: '1.2.840.10045.4.3.2' })
+}
+
+export function asn1Extension({ oid, critical, value }: TemplateExtension): Extension {
+  return new Extension({ extnID: oid, critical, extnValue: new OctetString(value) })
 }
 
 function plain({ publicKey, serial, notBefore, notAfter }: Contents): Contents {
@@ -203,7 +207,7 @@ function purposes(...oids: readonly string[]): TemplateExtension {
   return extension(EXTENSION.extendedKeyUsage, false, new ExtendedKeyUsage([...oids]))
 }
 
-function authorityKeyId(keyId: string): TemplateExtension {
+export function authorityKeyId(keyId: string): TemplateExtension {
   const keyIdentifier = new KeyIdentifier(fromHex(keyId))
   return extension(EXTENSION.authorityKeyId, false, new AuthorityKeyIdentifier({ keyIdentifier }))
 }
@@ -212,17 +216,17 @@ function names(list: GeneralName[], critical = true): TemplateExtension {
   return extension(EXTENSION.subjectAltName, critical, new SubjectAlternativeName(list))
 }
 
-function nameOf(commonName: string | null): Name {
+export function nameOf(commonName: string | null): Name {
   if (commonName === null) return new Name([])
   const value = new AttributeValue({ utf8String: commonName })
   return new Name([new RelativeDistinguishedName([new AttributeTypeAndValue({ type: '2.5.4.3', value })])])
 }
 
-function dateOf(time: EpochSeconds): Date {
+export function dateOf(time: EpochSeconds): Date {
   return new Date(time * 1000)
 }
 
-function fromHex(text: string): ArrayBuffer {
+export function fromHex(text: string): ArrayBuffer {
   const bytes = new Uint8Array(text.length / 2)
   for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16)
   return bytes.buffer

@@ -68,11 +68,12 @@ function sanCriticality({ subjectName, extensions: { subjectAltNames } }: PeerCe
 }
 
 const HOST_NAME = /^(?:\*\.)?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i
+const LAST_LABEL_NUMBER = /(?:^|\.)\d+$/
 const MAX_HOST_NAME = 253
 
-/** The preferred name syntax (RFC 5280 §4.2.1.6), with a wildcard as whole first label. */
+/** The preferred name syntax (RFC 5280 §4.2.1.6), with a wildcard as whole first label. An address is not a name. */
 function isHostName(name: string): boolean {
-  return name.length <= MAX_HOST_NAME && HOST_NAME.test(name)
+  return name.length <= MAX_HOST_NAME && HOST_NAME.test(name) && !LAST_LABEL_NUMBER.test(name)
 }
 
 /**
