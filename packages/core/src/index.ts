@@ -24,10 +24,12 @@ export type { SpiffeId, SpiffeIdPattern, TrustDomain } from './identity/spiffe-i
 export { principalName } from './identity/principal.ts'
 export type { AuthenticationStrength, Principal, Subject, UserSubject, WorkloadSubject } from './identity/principal.ts'
 export { backdatingSeconds, compareStates, freshness } from './identity/trust-state.ts'
+export { leaseMilliseconds, placesMilliseconds } from './identity/authority-lease.ts'
 export type {
+  AuthorityPlace,
   Delegation,
-  DeniedIdentity,
   Denials,
+  DeniedIdentity,
   Freshness,
   Heartbeat,
   Issued,
@@ -37,6 +39,7 @@ export type {
   StateOrder,
   TokenKey,
   TrustAnchor,
+  TrustScope,
   TrustState,
 } from './identity/trust-state.ts'
 
@@ -157,9 +160,9 @@ export { connectionLife } from './identity/connection-life.ts'
 export type { ConnectionLife } from './identity/connection-life.ts'
 export { ecdsaFromDer, ecdsaToDer } from './identity/ecdsa-signature.ts'
 export { jwkThumbprint, keyIdOf, p256JwkOfSpki, readP256Jwk, spkiOfP256Jwk } from './identity/jwk.ts'
-export { openDelegation, signDelegation } from './identity/delegation.ts'
+export { MAX_DELEGATED_KEYS, openDelegation, readSignedDelegation, signDelegation } from './identity/delegation.ts'
 export type { DelegationCheck, OpenedDelegation, SignedDelegation } from './identity/delegation.ts'
-export { decodeTrustState, encodeTrustState, trustStateLimits } from './identity/trust-state-codec.ts'
+export { decodeTrustState, encodeTrustState, isTrustScope, trustStateLimits } from './identity/trust-state-codec.ts'
 export { openTrustState, signTrustState, trustStateDigest } from './identity/signed-trust-state.ts'
 export type {
   OpenedTrustState,
