@@ -9,7 +9,14 @@ import { supervisorLink } from '../apps/supervision.ts'
 import type { SupervisorLink } from '../apps/supervision.ts'
 import { policySource } from '../config/cross-check.ts'
 import type { DeploymentFolder } from '../config/deployment-folder.ts'
-import { allowedAudiences, checkpointDir, connectionLimits, securityHeaders, stateFolders } from '../config/settings.ts'
+import {
+  allowedAudiences,
+  checkpointDir,
+  connectionLimits,
+  gatewayNames,
+  securityHeaders,
+  stateFolders,
+} from '../config/settings.ts'
 import type { Deployment } from '../config/settings.ts'
 import type { CliContext } from './context.ts'
 import { runPart } from './part.ts'
@@ -40,7 +47,7 @@ async function runAuthority(context: CliContext, stop: AbortSignal): Promise<voi
   if (link === null) {
     context.err(JSON.stringify({ event: 'ready', part: 'authority', ...details }))
     if (recoveryRoot.present) tell(rootWarning(recoveryRoot.path), context, link)
-  } else answerJoinRequests(running, link)
+  } else answerJoinRequests(running, link, deployment)
   link?.send({ type: 'ready', details })
   await running.stopped
 }
@@ -92,10 +99,10 @@ function tell(event: AuthorityEvent, context: CliContext, link: SupervisorLink |
 }
 
 /** The supervisor of one machine asks in the operator's name, as whoever may start this process could. */
-function answerJoinRequests(running: RunningAuthority, link: SupervisorLink): void {
+function answerJoinRequests(running: RunningAuthority, link: SupervisorLink, deployment: Deployment): void {
   link.onMessage((message) => {
     if (message.type !== 'join-request') return
-    void answer(running, message).then(
+    void answer(running, message, deployment).then(
       (text) => link.send({ type: 'join-string', request: message.request, text }),
       (error: unknown) => link.send({ type: 'join-failed', request: message.request, message: String(error) }),
     )
@@ -105,8 +112,10 @@ function answerJoinRequests(running: RunningAuthority, link: SupervisorLink): vo
 async function answer(
   running: RunningAuthority,
   { id, roles }: { id: string; roles: readonly string[] },
+  deployment: Deployment,
 ): Promise<string> {
   const by = 'supervisor'
-  await running.registerWorkload({ id, roles, dnsNames: [], ipAddresses: [] }, by)
+  const names = id === deployment.gateway.id.uri ? gatewayNames(deployment) : { dnsNames: [], ipAddresses: [] }
+  await running.registerWorkload({ id, roles, ...names }, by)
   return (await running.createJoinString(id, by)).joinString.reveal()
 }

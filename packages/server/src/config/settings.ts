@@ -1,5 +1,6 @@
 /** What a configuration means: addresses, URLs, audiences and folders, each derived in one place. */
 
+import { isIP } from 'node:net'
 import { isAbsolute, join, resolve } from 'node:path'
 import { parseTrustDomain, workloadId } from '@doorward/core'
 import type { SpiffeId, TrustDomain } from '@doorward/core'
@@ -95,6 +96,19 @@ export function deploymentOf(loaded: Loaded): Deployment {
       },
     },
   }
+}
+
+/** By what clients dial the gateway: for those that check names. Its identity is the SPIFFE ID alone. */
+export function gatewayNames({ gateway }: Deployment): {
+  readonly dnsNames: readonly string[]
+  readonly ipAddresses: readonly string[]
+} {
+  const dialled = new URL(gateway.publicUrl).hostname.replaceAll(/^\[|\]$/g, '')
+  const hosts = [...Object.values(gateway.listeners).map(({ host }) => host.toLowerCase()), dialled]
+  const ipAddresses = [...new Set(hosts)].filter((host) => isIP(host) !== 0 && host !== '0.0.0.0' && host !== '::')
+  const loopback = ipAddresses.some((address) => address === '127.0.0.1' || address === '::1') ? ['localhost'] : []
+  const dnsNames = [...new Set([...hosts.filter((host) => isIP(host) === 0), ...loopback])]
+  return { dnsNames, ipAddresses }
 }
 
 /** Resource identifier, hence token audience, of one server behind the gateway. */
