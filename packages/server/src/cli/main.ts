@@ -25,6 +25,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
   ['gateway', 'run the gateway alone', () => import('./gateway.ts')],
   ['workload', 'register, list and remove workloads', () => import('./workload.ts')],
   ['join', 'become a workload with a join string', () => import('./join.ts')],
+  ['agent', 'credential files that stay fresh, for programs in any language', () => import('./agent.ts')],
   ['connect', 'be a local MCP server that calls through the gateway', () => import('./connect.ts')],
   ['tools', 'list the tools of a server that may be called', () => import('./tools.ts')],
   ['call', 'call a tool of a server', () => import('./call.ts')],
