@@ -14,6 +14,7 @@ const suites: Readonly<Record<string, () => Promise<{ readonly run: RunSuite }>>
   ecdsa: () => import('./ecdsa.ts'),
   json: () => import('./json.ts'),
   jws: () => import('./jws.ts'),
+  limbo: () => import('./limbo.ts'),
 }
 
 process.exitCode = await main(process.argv.slice(2))
