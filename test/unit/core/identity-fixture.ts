@@ -7,6 +7,7 @@ import {
   chainsToAnchor,
   checkSvidLeaf,
   concat,
+  ecdsaToDer,
   epochSeconds,
   keyIdOf,
   newSerial,
@@ -16,7 +17,7 @@ import {
   utf8,
   workloadId,
 } from '@doorward/core'
-import type { EpochSeconds, IssuerName, PeerCertificate, TrustDomain } from '@doorward/core'
+import type { EpochSeconds, IssuerName, PeerCertificate, SignKey, TrustDomain } from '@doorward/core'
 import { generateP256, importP256, randomBytes, sha256 } from '@doorward/sdk'
 import type { P256KeyPair } from '@doorward/sdk'
 
@@ -87,13 +88,18 @@ export function oid(hexContent: string): Uint8Array {
   return der(0x06, hexBytes(hexContent))
 }
 
-const YES = Uint8Array.of(1, 1, 0xff)
+export const YES = Uint8Array.of(1, 1, 0xff)
 export const NO = Uint8Array.of(1, 1, 0)
 
 /** One extension; the last two hex digits of the arc under 2.5.29. */
 export function extension(arc: string, critical: boolean | Uint8Array, value: Uint8Array): Uint8Array {
+  return extensionOf(`551d${arc}`, critical, value)
+}
+
+/** One extension by the hex of its object identifier. */
+export function extensionOf(id: string, critical: boolean | Uint8Array, value: Uint8Array): Uint8Array {
   const flag = critical === true ? YES : critical === false ? new Uint8Array() : critical
-  return der(0x30, oid(`551d${arc}`), flag, der(0x04, value))
+  return der(0x30, oid(id), flag, der(0x04, value))
 }
 
 export function uriNames(...uris: readonly string[]): Uint8Array {
@@ -159,7 +165,33 @@ export function goodLeaf(authority: Authority, key: KeyObject | Uint8Array): Lea
   }
 }
 
+/** The parts of the authority's own certificate, as those of a leaf. */
+export function goodAnchor(authority: Authority): LeafParts {
+  const keyId = hexBytes(authority.issuer.keyId)
+  return {
+    ...goodLeaf(authority, authority.key.privateKey),
+    subject: authority.certificate.subjectName,
+    validity: der(0x30, time('270114080000Z'), time('270122080000Z')),
+    keyUsage: extension('0f', true, Uint8Array.of(3, 2, 1, 0x06)),
+    extendedKeyUsage: new Uint8Array(),
+    basicConstraints: extension('13', true, der(0x30, YES, Uint8Array.of(2, 1, 0))),
+    names: extension('11', false, uriNames('spiffe://example.org')),
+    more: extension('0e', false, der(0x04, keyId)),
+  }
+}
+
 export function assemble(parts: LeafParts, signer: KeyObject): Uint8Array {
+  const tbs = signedPart(parts)
+  return enclosed(parts, tbs, new Uint8Array(sign('sha256', tbs, signer)))
+}
+
+/** The same by a key in custody: ES256 alone. */
+export async function assembleBy(parts: LeafParts, signer: SignKey): Promise<Uint8Array> {
+  const tbs = signedPart(parts)
+  return enclosed(parts, tbs, ecdsaToDer(await signer.sign(tbs)))
+}
+
+function signedPart(parts: LeafParts): Uint8Array {
   const list = [
     parts.keyUsage,
     parts.extendedKeyUsage,
@@ -170,9 +202,11 @@ export function assemble(parts: LeafParts, signer: KeyObject): Uint8Array {
   ]
   const extensions = parts.extensions ?? der(0xa3, der(0x30, ...list))
   const { version, serial, algorithm, issuer, validity, subject, spki, uniqueIds } = parts
-  const tbs = der(0x30, version, serial, algorithm, issuer, validity, subject, spki, uniqueIds, extensions)
-  const signature = der(0x03, Uint8Array.of(0), new Uint8Array(sign('sha256', tbs, signer)))
-  return der(0x30, tbs, parts.outerAlgorithm, signature, parts.tail)
+  return der(0x30, version, serial, algorithm, issuer, validity, subject, spki, uniqueIds, extensions)
+}
+
+function enclosed(parts: LeafParts, tbs: Uint8Array, signature: Uint8Array): Uint8Array {
+  return der(0x30, tbs, parts.outerAlgorithm, der(0x03, Uint8Array.of(0), signature), parts.tail)
 }
 
 /** The first code that refuses the certificate at reading, profile or chain; null when all accept. */
