@@ -12,8 +12,9 @@ import type { CredentialFolder } from './credential-folder.ts'
 import { generationFiles, readStatus, statusName, withdrawnFiles } from './credential-generation.ts'
 import type { TokenRequest, TrustedAnchors, WrittenToken } from './credential-generation.ts'
 import { latestTime, standingOf } from './credential-standing.ts'
-import type { RefusalWatch, Standing } from './credential-standing.ts'
+import type { RefusalWatch, Standing, StandingIdentity } from './credential-standing.ts'
 import { mintTokens } from './credential-tokens.ts'
+import type { TokenIdentity } from './credential-tokens.ts'
 
 export type CredentialEvent =
   | {
@@ -27,7 +28,7 @@ export type CredentialEvent =
   | { readonly type: 'problem'; readonly error: unknown }
 
 export interface CredentialFilesOptions {
-  readonly identity: Identity
+  readonly identity: StandingIdentity & TokenIdentity & Pick<Identity, 'onMaterial'>
   readonly folder: CredentialFolder
   readonly tokens: readonly TokenRequest[]
   /** Hears what the identity survives. */
@@ -211,12 +212,16 @@ export class CredentialFiles {
   }
 }
 
-/** The anchors that count now: none that is denied or of an earlier epoch. Null without a current trust state. */
-function trustedBy({ trustStore }: Pick<Identity, 'trustStore'>): TrustedAnchors | null {
+/** The anchors that count now: of our trust domain, none denied, none of an earlier epoch. Null without a current trust state. */
+function trustedBy({ trustStore }: Pick<StandingIdentity, 'trustStore'>): TrustedAnchors | null {
   const view = trustStore.view()
   if (view === null) return null
-  const { delegation, sequence } = view.state
-  const anchors = view.anchors.filter(({ subjectKeyId }) => !view.deniedAuthorities.has(subjectKeyId ?? ''))
+  const { trustDomain, delegation, sequence, epoch } = view.state
+  const past = view.state.anchors.filter((anchor) => anchor.epoch < epoch).map(({ keyId }) => keyId)
+  const refused = new Set<string | null>([...view.deniedAuthorities, ...past])
+  const anchors = view.anchors.filter(
+    ({ spiffeId, subjectKeyId }) => spiffeId?.trustDomain === trustDomain && !refused.has(subjectKeyId),
+  )
   return anchors.length === 0 ? null : { anchors, delegation, sequence }
 }
 
@@ -236,7 +241,7 @@ function audienceUnknown({ audience, file }: TokenRequest): DoorwardError {
   })
 }
 
-function identityDead({ id }: Identity, { code, message }: Unusable): DoorwardError {
+function identityDead({ id }: Pick<Identity, 'id'>, { code, message }: Unusable): DoorwardError {
   return new DoorwardError('identity_dead', 'the authority has taken this identity away; its files are withdrawn', {
     where: id.uri,
     got: `${code}: ${message}`,

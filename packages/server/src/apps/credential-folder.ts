@@ -17,15 +17,15 @@ import { privateCredentialFolder } from './credential-privacy.ts'
 /** Every change on the disk, one by one: between any two of them the process may die. */
 export interface FolderEffects {
   /** Mode 0700; fails when the name is taken. */
-  makeFolder(path: string): Promise<void>
+  readonly makeFolder: (path: string) => Promise<void>
   /** A new file of mode 0600, forced to disk. */
-  writeFile(path: string, bytes: Uint8Array): Promise<void>
-  link(target: string, path: string): Promise<void>
-  rename(from: string, to: string): Promise<void>
+  readonly writeFile: (path: string, bytes: Uint8Array) => Promise<void>
+  readonly link: (target: string, path: string) => Promise<void>
+  readonly rename: (from: string, to: string) => Promise<void>
   /** With all that is in it; nothing when there is none. */
-  remove(path: string): Promise<void>
+  readonly remove: (path: string) => Promise<void>
   /** Forces the names in a folder to disk. */
-  sync(folder: string): Promise<void>
+  readonly sync: (folder: string) => Promise<void>
 }
 
 export const diskEffects: FolderEffects = {

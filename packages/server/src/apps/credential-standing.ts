@@ -21,7 +21,11 @@ export interface RefusalWatch {
   onHeard(listener: () => void): () => void
 }
 
-type StandingIdentity = Pick<Identity, 'id' | 'credentials' | 'trust' | 'trustStore'>
+/** What is asked of an identity here. */
+export interface StandingIdentity extends Pick<Identity, 'id' | 'credentials'> {
+  readonly trust: Pick<Identity['trust'], 'now'>
+  readonly trustStore: Pick<Identity['trustStore'], 'view'>
+}
 
 /** Refusals by the authority that no other certificate cures. */
 const FINAL = new Set(['identity_denied', 'identity_unregistered', 'join_refused'])
@@ -52,7 +56,7 @@ export function refusalWatch(current: () => Svid | null): RefusalWatch {
  * The later of wall clock and authority's time: a clock that was set back revives nothing, and one that stood still while
  * the machine slept does not either.
  */
-export function latestTime({ trust }: Pick<Identity, 'trust'>, runtime: Runtime): EpochSeconds {
+export function latestTime({ trust }: Pick<StandingIdentity, 'trust'>, runtime: Runtime): EpochSeconds {
   return toSeconds(Math.max(runtime.wall(), trust.now()) as ReturnType<Runtime['wall']>)
 }
 

@@ -24,7 +24,10 @@ export interface MintedTokens {
   readonly freshMilliseconds: number | null
 }
 
-type TokenIdentity = Pick<Identity, 'id' | 'token' | 'credentials' | 'trustStore'>
+/** What is asked of an identity here. */
+export interface TokenIdentity extends Pick<Identity, 'id' | 'token' | 'credentials'> {
+  readonly trustStore: Pick<Identity['trustStore'], 'view'>
+}
 
 /** The identity keeps a token for so much of its life, and gives another from then on. */
 const RENEW_AT = 0.75
