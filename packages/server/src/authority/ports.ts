@@ -44,6 +44,8 @@ export interface Registration {
   /** Additional names in certificates, for clients that dial by name. */
   readonly dnsNames: readonly string[]
   readonly ipAddresses: readonly string[]
+  /** Others may have its DNS names too, when they say the same. */
+  readonly sharedNames: boolean
   /** How somebody proves to be this workload; any one of them suffices. */
   readonly attestation: readonly AttestationRule[]
   /** A new instance ends the earlier ones; two at once are an alarm (DT-2). */
@@ -52,18 +54,52 @@ export interface Registration {
   readonly canary: boolean
   readonly createdAt: EpochSeconds
   readonly updatedAt: EpochSeconds
+  /** 1 at first, one more with every change: whoever changes it names the one that was seen. */
+  readonly revision: number
+}
+
+export interface RegistrationRange {
+  /** The id itself and whatever lies below it, by whole segments; null for all. */
+  readonly under: string | null
+  /** Ids that sort after this one; null from the first on. */
+  readonly after: string | null
+  readonly limit: number
 }
 
 export interface RegistrationStore {
-  /** `exists` leaves the registration that is there as it is; `full` when `limit` are there. */
-  add(registration: Registration, limit: number): Promise<'added' | 'exists' | 'full'>
-  /** Replaces everything but id and `createdAt`; false when there is no such registration. */
-  update(registration: Registration): Promise<boolean>
+  /**
+   * `exists` leaves the registration that is there as it is; `removed` for an id that was removed before, unless it
+   * comes `again` (SID-8); `name_taken` when another identity has one of its DNS names and not both share them; `full`
+   * when `limit` are there.
+   */
+  add(
+    registration: Registration,
+    limit: number,
+    again?: boolean,
+  ): Promise<'added' | 'exists' | 'removed' | 'name_taken' | 'full'>
+  /**
+   * Compare-and-swap: replaces everything but id and `createdAt` when `revision` is the one there, and raises it.
+   * `several_instances` when it is to have a single one and has more. Where no join token suffices any more, unused
+   * ones are withdrawn.
+   */
+  update(
+    registration: Registration,
+    revision: number,
+  ): Promise<'updated' | 'unknown' | 'changed' | 'name_taken' | 'several_instances'>
   find(id: string): Promise<Registration | null>
-  /** Sorted by id. */
+  /** Sorted by id, by the order of their bytes. */
   list(): Promise<readonly Registration[]>
-  /** Removes registration, join tokens and instances, and denies what was issued before: all or nothing. False when there is none. */
-  remove(id: string, denial: Denial): Promise<boolean>
+  /** A part of the list, in its order. */
+  range(range: RegistrationRange): Promise<readonly Registration[]>
+  /** The first identity other than `id` that has one of the DNS names; null when there is none. */
+  holder(id: string, dnsNames: readonly string[]): Promise<{ readonly id: string; readonly name: string } | null>
+  /** When the id was removed; null when it never was, or has been added again. */
+  removedAt(id: string): Promise<EpochSeconds | null>
+  /**
+   * Removes registration, join tokens and instances, denies what was issued before, and remembers the id as removed:
+   * all or nothing. False when there is none, or none at `revision` when that is given.
+   */
+  remove(id: string, denial: Denial, revision?: number): Promise<boolean>
 }
 
 export interface JoinToken {
@@ -148,6 +184,8 @@ export interface JoinStore {
   addToken(token: JoinToken, limit: number): Promise<'added' | 'unregistered' | 'full'>
   /** The token as it stands; null when unknown. Decides nothing: only `redeem` does. */
   findToken(hash: string): Promise<(JoinToken & { readonly usedAt: EpochSeconds | null }) | null>
+  /** Unused live tokens of an identity, oldest first. */
+  pending(id: string, now: EpochSeconds): Promise<readonly JoinToken[]>
   /** Consumes the token exactly once and binds the machine key. Among any number of concurrent callers one gets `redeemed`. */
   redeem(
     redemption: Redemption,

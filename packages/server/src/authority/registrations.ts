@@ -18,6 +18,7 @@ export interface NewRegistration {
   readonly ttlSeconds?: number
   readonly dnsNames?: readonly string[]
   readonly ipAddresses?: readonly string[]
+  readonly sharedNames?: boolean
   /** A join token by default. */
   readonly attestation?: readonly AttestationRule[]
   readonly singleInstance?: boolean
@@ -67,10 +68,12 @@ function complete(context: AuthorityContext, registration: NewRegistration): Reg
     dnsNames: registration.dnsNames ?? [],
     ipAddresses: registration.ipAddresses ?? [],
     attestation: registration.attestation ?? [{ kind: 'join_token' }],
+    sharedNames: registration.sharedNames ?? false,
     singleInstance: registration.singleInstance ?? false,
     canary: registration.canary ?? false,
     createdAt: nowSeconds(context),
     updatedAt: nowSeconds(context),
+    revision: 1,
   }
 }
 
@@ -87,9 +90,8 @@ export async function addRegistration(
     kind: 'admin',
     body: { change: 'workload.add', id: full.id, roles: full.roles, by: change.by },
   })
-  const added = await context.store.registrations.add(full, MAX_WORKLOADS)
-  if (added === 'exists') return refuse('conflict', `${full.id} is registered already`)
-  if (added === 'full') return refuse('conflict', `no more than ${MAX_WORKLOADS} workloads can be registered`)
+  const added = await context.store.registrations.add(full, MAX_WORKLOADS, true)
+  if (added !== 'added') return refuse('conflict', `${full.id} cannot be registered: ${added}`)
   await change.publish()
   return full
 }
@@ -104,15 +106,16 @@ export async function ensureRegistration(
   if (held === null) return addRegistration(context, registration, change)
   const problem = registrationProblem(registration, context.trustDomain)
   if (problem !== null) return refuse('request_invalid', problem)
-  const full = { ...complete(context, registration), createdAt: held.createdAt }
+  const full = { ...complete(context, registration), createdAt: held.createdAt, revision: held.revision }
   if (JSON.stringify({ ...full, updatedAt: held.updatedAt }) === JSON.stringify(held)) return held
   await context.log.append({
     kind: 'admin',
     body: { change: 'workload.update', id: full.id, roles: full.roles, by: change.by },
   })
-  await context.store.registrations.update(full)
+  const updated = await context.store.registrations.update(full, held.revision)
+  if (updated !== 'updated') return refuse('conflict', `${full.id} cannot be brought in line: ${updated}`)
   await change.publish()
-  return full
+  return { ...full, revision: held.revision + 1 }
 }
 
 /** Removes a workload and denies everything that was issued to it. Refusals: `resource_unknown`, `conflict` for our own identity. */

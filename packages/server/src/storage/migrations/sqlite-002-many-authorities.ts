@@ -5,7 +5,24 @@ ALTER TABLE registrations ADD COLUMN attestation TEXT NOT NULL DEFAULT '[{"kind"
 ALTER TABLE registrations ADD COLUMN single_instance INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE registrations ADD COLUMN canary INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE registrations ADD COLUMN updated_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE registrations ADD COLUMN shared_names INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE registrations ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;
 UPDATE registrations SET updated_at = created_at;
+
+CREATE TABLE dns_names (
+  name TEXT NOT NULL,
+  id TEXT NOT NULL REFERENCES registrations (id) ON DELETE CASCADE,
+  PRIMARY KEY (name, id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO dns_names (name, id)
+  SELECT DISTINCT names.value, registrations.id FROM registrations, json_each(registrations.dns_names) AS names;
+CREATE INDEX dns_names_by_id ON dns_names (id);
+
+CREATE TABLE removed_ids (
+  id TEXT PRIMARY KEY,
+  removed_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX removed_ids_by_time ON removed_ids (removed_at);
 
 CREATE TABLE instances (
   instance TEXT PRIMARY KEY,

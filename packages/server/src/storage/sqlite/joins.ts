@@ -43,6 +43,16 @@ export function sqliteJoins(database: SqliteDatabase): JoinStore {
         const row = database.one('SELECT * FROM join_tokens WHERE hash = ?', hash)
         return row === null ? null : { ...tokenOf(row), usedAt: secondsOrNull(row, 'used_at') }
       }),
+    pending: (id, now) =>
+      database.read(() =>
+        database
+          .all(
+            'SELECT * FROM join_tokens WHERE id = ? AND used_at IS NULL AND expires_at > ? ORDER BY created_at, hash',
+            id,
+            now,
+          )
+          .map(tokenOf),
+      ),
     redeem: ({ hash, binding }) =>
       database.write(() => {
         // The condition and the mark are one statement: among concurrent callers the row count names the winner.
