@@ -140,6 +140,7 @@ export async function completeEnrolment(
       attestedBy: 'join_token',
       now: nowSeconds(context),
       limit: MAX_INSTANCES,
+      reason: 'replaced by a new instance',
     }
     const redeemed = await context.store.joins.redeem({ hash: tokenHash, binding })
     if (redeemed.outcome !== 'redeemed') return refuse('join_refused', `the token for ${id} is ${redeemed.outcome}`)

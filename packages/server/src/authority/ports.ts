@@ -135,15 +135,21 @@ export interface Binding {
   readonly machineKey: P256Jwk
   readonly attestedBy: string
   readonly now: EpochSeconds
-  /** Instances of one identity; the one unseen for longest makes room. */
+  /** Instances of one identity; a locked one makes room, or else the one unseen for longest. */
   readonly limit: number
+  /** Why earlier instances end. */
+  readonly reason: string
 }
 
-/** A binding ends earlier instances where the registration is for a single one: their live serials are denied. */
+/**
+ * Where the registration is for a single instance, a binding ends the earlier ones: their live serials are denied, and
+ * they stay as locked, so that their return is seen.
+ */
 export interface Bound {
   readonly id: string
+  /** The new instance, or the one that has the key already. */
   readonly instance: string
-  /** Instances that ended, with it. */
+  /** Instances that ended with it. */
   readonly replaced: readonly string[]
 }
 
@@ -162,12 +168,15 @@ export interface InstanceStore {
    * no state yet accepts null; every other mismatch is `regressed`. Locks nothing.
    */
   present(instance: string, hash: string | null, now: EpochSeconds): Promise<Presentation>
-  /** Hands out the next state with this certificate. An offer that was not confirmed is withdrawn: its serial is denied. */
+  /**
+   * Hands out the next state with this certificate. An offer that was not confirmed is withdrawn: its serial is denied.
+   * The number of the offer among all that the instance ever got, from 1; null when it is locked or gone.
+   */
   offer(
     instance: string,
     offer: { readonly hash: string; readonly serial: string },
     now: EpochSeconds,
-  ): Promise<boolean>
+  ): Promise<number | null>
   /** Locks the instance and denies its live serials; false when it is locked or gone. */
   lock(instance: string, reason: string, now: EpochSeconds): Promise<boolean>
   remove(instance: string, reason: string, now: EpochSeconds): Promise<boolean>
@@ -177,6 +186,14 @@ export interface Redemption {
   readonly hash: string
   /** Bound to the token's identity in the same transaction. */
   readonly binding: Binding
+}
+
+/** A proof that admits once, whoever shows it (RP-4). */
+export interface OneTimeProof {
+  /** SHA-256 of the proof, base64url. */
+  readonly hash: string
+  /** When nobody would accept it any more. */
+  readonly expiresAt: EpochSeconds
 }
 
 export interface JoinStore {
@@ -192,6 +209,18 @@ export interface JoinStore {
   ): Promise<
     | { readonly outcome: 'redeemed'; readonly bound: Bound }
     | { readonly outcome: 'unknown' | 'used' | 'expired' | 'bound_elsewhere' }
+  >
+  /**
+   * Remembers the proof as used, exactly once among any number of concurrent callers, and binds the machine key: both
+   * or nothing. `full` when `limit` proofs that are still good are remembered: none of them is forgotten (RP-5).
+   */
+  admit(
+    id: string,
+    admission: { readonly proof: OneTimeProof; readonly binding: Binding },
+    limit: number,
+  ): Promise<
+    | { readonly outcome: 'admitted'; readonly bound: Bound }
+    | { readonly outcome: 'used' | 'full' | 'unregistered' | 'bound_elsewhere' }
   >
 }
 

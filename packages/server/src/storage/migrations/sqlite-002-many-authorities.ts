@@ -33,6 +33,7 @@ CREATE TABLE instances (
   bound_at INTEGER NOT NULL,
   seen_at INTEGER NOT NULL,
   sequence INTEGER NOT NULL DEFAULT 0,
+  offers INTEGER NOT NULL DEFAULT 0,
   current TEXT,
   offered TEXT,
   offered_serial TEXT,
@@ -44,6 +45,12 @@ INSERT INTO instances (instance, id, jwk, machine_key, attested_by, bound_at, se
   FROM machine_keys;
 DROP TABLE machine_keys;
 CREATE INDEX instances_by_id ON instances (id, seen_at);
+
+CREATE TABLE used_proofs (
+  hash TEXT PRIMARY KEY,
+  expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX used_proofs_by_expiry ON used_proofs (expires_at);
 
 ALTER TABLE issuance ADD COLUMN instance TEXT;
 ALTER TABLE issuance ADD COLUMN predecessor TEXT;

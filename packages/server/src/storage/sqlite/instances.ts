@@ -31,17 +31,14 @@ function keyOf({ x, y }: P256Jwk): string {
 export function bindInstance(database: SqliteDatabase, id: string, binding: Binding): Bound | 'bound_elsewhere' | null {
   const registration = database.one('SELECT single_instance FROM registrations WHERE id = ?', id)
   if (registration === null) return null
-  const { instance, machineKey, attestedBy, now, limit } = binding
+  const { instance, machineKey, attestedBy, now } = binding
   const holder = database.one('SELECT * FROM instances WHERE machine_key = ?', keyOf(machineKey))
   if (holder !== null) {
     const known = instanceOf(holder)
     if (known.id !== id || known.locked !== null) return 'bound_elsewhere'
     return { id, instance: known.instance, replaced: [] }
   }
-  const earlier = database.all('SELECT instance FROM instances WHERE id = ? ORDER BY seen_at, instance', id)
-  const room = whole(registration, 'single_instance') === 1 ? 0 : limit - 1
-  const replaced = earlier.slice(0, Math.max(0, earlier.length - room)).map((row) => text(row, 'instance'))
-  for (const one of replaced) end(database, one, 'replaced by a new instance', now)
+  const replaced = replace(database, id, { ...binding, single: whole(registration, 'single_instance') === 1 })
   database.run(
     'INSERT INTO instances (instance, id, jwk, machine_key, attested_by, bound_at, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?)',
     instance,
@@ -55,9 +52,30 @@ export function bindInstance(database: SqliteDatabase, id: string, binding: Bind
   return { id, instance, replaced }
 }
 
+/** Ends what has to end, so that one more has its place. */
+function replace(
+  database: SqliteDatabase,
+  id: string,
+  { single, limit, reason, now }: Binding & { readonly single: boolean },
+): readonly string[] {
+  const earlier = database
+    .all('SELECT * FROM instances WHERE id = ? ORDER BY locked_at IS NULL, seen_at, instance', id)
+    .map(instanceOf)
+  const crowded = earlier.slice(0, Math.max(0, earlier.length - limit + 1))
+  for (const { instance } of crowded) end(database, instance, reason, now)
+  const kept = single ? earlier.slice(crowded.length).filter(({ locked }) => locked === null) : []
+  for (const { instance } of kept) lockInstance(database, instance, reason, now)
+  return [...crowded.filter(({ locked }) => locked === null), ...kept].map(({ instance }) => instance)
+}
+
 function end(database: SqliteDatabase, instance: string, reason: string, now: EpochSeconds): boolean {
   denyInstance(database, instance, reason, now)
   return database.run('DELETE FROM instances WHERE instance = ?', instance) === 1
+}
+
+function lockInstance(database: SqliteDatabase, instance: string, reason: string, now: EpochSeconds): void {
+  denyInstance(database, instance, reason, now)
+  database.run('UPDATE instances SET locked_at = ?, locked_reason = ? WHERE instance = ?', now, reason, instance)
 }
 
 export function sqliteInstances(database: SqliteDatabase): InstanceStore {
@@ -97,23 +115,22 @@ export function sqliteInstances(database: SqliteDatabase): InstanceStore {
     offer: (instance, { hash, serial }, now) =>
       database.write(() => {
         const held = find(instance)
-        if (held === null || held.locked !== null) return false
+        if (held === null || held.locked !== null) return null
         if (held.offered !== null) withdraw(database, held.offered.serial, now)
         database.run(
-          'UPDATE instances SET offered = ?, offered_serial = ?, seen_at = ? WHERE instance = ?',
+          'UPDATE instances SET offered = ?, offered_serial = ?, offers = offers + 1, seen_at = ? WHERE instance = ?',
           hash,
           serial,
           now,
           instance,
         )
-        return true
+        return whole(database.one('SELECT offers FROM instances WHERE instance = ?', instance) ?? {}, 'offers')
       }),
     lock: (instance, reason, now) =>
       database.write(() => {
         const held = find(instance)
         if (held === null || held.locked !== null) return false
-        denyInstance(database, instance, reason, now)
-        database.run('UPDATE instances SET locked_at = ?, locked_reason = ? WHERE instance = ?', now, reason, instance)
+        lockInstance(database, instance, reason, now)
         return true
       }),
     remove: (instance, reason, now) => database.write(() => end(database, instance, reason, now)),

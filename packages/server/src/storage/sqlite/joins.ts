@@ -73,5 +73,18 @@ export function sqliteJoins(database: SqliteDatabase): JoinStore {
         }
         return { outcome: 'redeemed', bound }
       }),
+    admit: (id, { proof, binding }, limit) =>
+      database.write(() => {
+        database.run('DELETE FROM used_proofs WHERE expires_at <= ?', binding.now)
+        const full = whole(database.one('SELECT count(*) AS n FROM used_proofs') ?? {}, 'n') >= limit
+        // Also where it is full: whoever comes again with a used proof learns that.
+        const used = database.one('SELECT 1 FROM used_proofs WHERE hash = ?', proof.hash) !== null
+        if (used || full) return { outcome: used ? 'used' : 'full' }
+        const bound = bindInstance(database, id, binding)
+        if (bound === null) return { outcome: 'unregistered' }
+        if (bound === 'bound_elsewhere') return { outcome: 'bound_elsewhere' }
+        database.run('INSERT INTO used_proofs (hash, expires_at) VALUES (?, ?)', proof.hash, proof.expiresAt)
+        return { outcome: 'admitted', bound }
+      }),
   }
 }

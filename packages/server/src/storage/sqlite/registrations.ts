@@ -114,7 +114,10 @@ function replace(
   if (held === null) return 'unknown'
   if (held.revision !== revision) return 'changed'
   if (isNameTaken(database, registration)) return 'name_taken'
-  const instances = whole(database.one('SELECT count(*) AS n FROM instances WHERE id = ?', id) ?? {}, 'n')
+  const instances = whole(
+    database.one('SELECT count(*) AS n FROM instances WHERE id = ? AND locked_at IS NULL', id) ?? {},
+    'n',
+  )
   if (registration.singleInstance && instances > 1) return 'several_instances'
   database.run(update, ...fields({ ...registration, revision: revision + 1 }), id)
   database.run('DELETE FROM dns_names WHERE id = ?', id)
