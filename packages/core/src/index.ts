@@ -187,6 +187,19 @@ export type { JwtBundleKey, TrustBundle } from './identity/trust-bundle.ts'
 export { encodeJoinString, parseJoinString } from './identity/join-string.ts'
 export type { JoinString } from './identity/join-string.ts'
 
+// identity (registrations)
+export type { AttestationEntry, CertificateEntry } from './identity/attestation-entry.ts'
+export type { DocumentKeys, DocumentProblem } from './identity/document-reader.ts'
+export { readIpAddress } from './identity/ip-address.ts'
+export {
+  isReservedId,
+  readWorkloadDocument,
+  sortedAttestations,
+  workloadChanges,
+  workloadLimits,
+} from './identity/workload-document.ts'
+export type { WorkloadChange, WorkloadCheck, WorkloadDocument } from './identity/workload-document.ts'
+
 // token
 export { epochClaim, tokenLimits } from './token/claims.ts'
 export type { AccessTokenClaims, ActClaim, TokenCode } from './token/claims.ts'
