@@ -43,7 +43,7 @@ const waitMilliseconds = 1000
 export async function openTrust(parts: TrustParts): Promise<OpenedTrust> {
   const { context, clock, state } = parts
   const slots = new KeySlots(context)
-  await slots.sweep()
+  await slots.sweep(nowSeconds(context))
   await slots.advance(nowSeconds(context))
   const delegateAgain = () => delegation(context, state)
   const delegated = await untilDelegated(parts, delegateAgain)

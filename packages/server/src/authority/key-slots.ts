@@ -1,23 +1,13 @@
-/** The keys that sign certificates and tokens, moved through their slots by the schedule. */
+/** The keys that sign certificates and tokens, moved through their slots by the schedule and by ceremonies. */
 
-import {
-  anchorName,
-  anchorTemplate,
-  backdatingSeconds,
-  buildCertificate,
-  DoorwardError,
-  epochSeconds,
-  hex,
-  jwkThumbprint,
-  keyIdOf,
-  newSerial,
-  readCertificate,
-} from '@doorward/core'
+import { anchorName, DoorwardError, readCertificate } from '@doorward/core'
 import type { EpochSeconds, IssuerName, PeerCertificate } from '@doorward/core'
+import type { Ceremony } from './ceremony.ts'
 import type { AuthorityContext } from './context.ts'
 import type { CustodyKey, KeySlot, SlotPurpose } from './ports.ts'
-import { anchorSchedule, nextStep, tokenSchedule } from './slot-schedule.ts'
-import type { SlotSchedule, SlotStep } from './slot-schedule.ts'
+import { isDead, isEvidence, nextStep } from './slot-schedule.ts'
+import type { SlotStanding, SlotStep } from './slot-schedule.ts'
+import { activateSlot, prepareSlot, publishSlot, removeSlot, schedules } from './slot-transition.ts'
 
 /** A slot that signs now, with its key. */
 export interface ActiveKey {
@@ -30,8 +20,7 @@ export interface ActiveAnchor extends ActiveKey {
   readonly issuer: IssuerName
 }
 
-const schedules: Readonly<Record<SlotPurpose, SlotSchedule>> = { anchor: anchorSchedule, token: tokenSchedule }
-const purposes: readonly SlotPurpose[] = ['anchor', 'token']
+export const slotPurposes: readonly SlotPurpose[] = ['anchor', 'token']
 /** More steps in one go would be a schedule that contradicts itself. */
 const MAX_STEPS = 32
 
@@ -40,42 +29,78 @@ export class KeySlots {
   readonly #active = new Map<SlotPurpose, ActiveKey>()
   /** Parsed once: issuing compares every certificate with it. */
   #anchor: ActiveAnchor | null = null
+  #busy: Promise<unknown> = Promise.resolve()
 
   constructor(context: AuthorityContext) {
     this.#context = context
   }
 
-  /**
-   * Takes every step that is due; true when the trust state has to be published again. A step is on record before it
-   * is taken. A crash between key and slot leaves a key that nothing names, which `sweep` destroys.
-   */
-  async advance(now: EpochSeconds): Promise<boolean> {
-    let changed = false
-    for (const purpose of purposes) {
-      for (let steps = 0; ; steps++) {
-        const slots = await this.#slots(purpose)
-        const due = nextStep(slots, schedules[purpose], now)
-        if (due === null) break
-        if (steps >= MAX_STEPS) throw new DoorwardError('key_schedule', `the slots of ${purpose} do not settle`)
-        await this.#take(purpose, due, now)
-        changed = true
+  /** Takes every step that is due; true when the trust state has to be published again. A denied key ends with the next call. */
+  advance(now: EpochSeconds): Promise<boolean> {
+    return this.#alone(async () => {
+      const standing = await slotStanding(this.#context, now)
+      let changed = false
+      for (const purpose of slotPurposes) {
+        for (let steps = 0; ; steps++) {
+          const due = nextStep(await this.#slots(purpose), schedules[purpose], now, standing)
+          if (due === null) break
+          if (steps >= MAX_STEPS) throw new DoorwardError('key_schedule', `the slots of ${purpose} do not settle`)
+          await this.#take(purpose, due, { now, standing })
+          changed = true
+        }
       }
-      await this.#load(purpose)
-    }
-    return changed
+      await this.#load(now, standing)
+      return changed
+    })
+  }
+
+  /** Makes the slots that a ceremony asks for, where they are missing. */
+  prepareFor({ id, epoch }: Pick<Ceremony, 'id' | 'epoch'>, now: EpochSeconds): Promise<void> {
+    return this.#alone(async () => {
+      for (const purpose of slotPurposes) {
+        const held = (await this.#slots(purpose)).some(({ ceremony }) => ceremony === id)
+        if (!held) await prepareSlot(this.#context, { purpose, now, epoch, ceremony: id })
+      }
+    })
+  }
+
+  /** Publishes what a ceremony has prepared; true when there was something. */
+  publishFor(id: string, now: EpochSeconds): Promise<boolean> {
+    return this.#alone(async () => {
+      const slots = (await this.#ofCeremony(id)).filter(({ state }) => state === 'prepared')
+      for (const slot of slots) await publishSlot(this.#context, slot, now)
+      return slots.length > 0
+    })
+  }
+
+  /**
+   * Activates what a ceremony has published. Successors of the schedule are superseded: they have signed nothing and go.
+   * True when there was something to activate.
+   */
+  activateFor(id: string, now: EpochSeconds): Promise<boolean> {
+    return this.#alone(async () => {
+      const standing = await slotStanding(this.#context, now)
+      const slots = (await this.#ofCeremony(id)).filter(({ state }) => state === 'published')
+      for (const slot of slots) await this.#activate(slot, { now, standing })
+      if (slots.length > 0) await this.#supersede()
+      await this.#load(now, standing)
+      return slots.length > 0
+    })
   }
 
   /** Destroys keys in custody that no slot names, and those of slots that sign no more. */
-  async sweep(): Promise<void> {
-    const { store, custody, instance } = this.#context
-    const slots = await store.slots.list()
-    const needed = new Set(
-      slots.filter((slot) => slot.authority === instance && slot.state !== 'retired').map((slot) => slot.keyName),
-    )
-    for (const name of await custody.names()) {
-      const ours = purposes.some((purpose) => name.startsWith(`${purpose}-`))
-      if (ours && !needed.has(name)) await custody.destroy(name)
-    }
+  sweep(now: EpochSeconds): Promise<void> {
+    return this.#alone(async () => {
+      const { store, custody, instance } = this.#context
+      const standing = await slotStanding(this.#context, now)
+      const signs = (slot: KeySlot) => slot.state !== 'retired' || isEvidence(slot, standing)
+      const own = (await store.slots.list()).filter(({ authority }) => authority === instance)
+      const needed = new Set(own.filter(signs).map(({ keyName }) => keyName))
+      for (const name of await custody.names()) {
+        const ours = slotPurposes.some((purpose) => name.startsWith(`${purpose}-`))
+        if (ours && !needed.has(name)) await custody.destroy(name)
+      }
+    })
   }
 
   /** Null while there is no anchor that can sign. */
@@ -89,85 +114,78 @@ export class KeySlots {
     return active === undefined || active.slot.notAfter <= now ? null : active
   }
 
+  /** Schedule and ceremonies take turns. */
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#busy.then(work, work)
+    this.#busy = turn.catch(() => undefined)
+    return turn
+  }
+
   async #slots(purpose: SlotPurpose): Promise<readonly KeySlot[]> {
     const { store, instance } = this.#context
     return (await store.slots.list()).filter((slot) => slot.purpose === purpose && slot.authority === instance)
   }
 
-  async #load(purpose: SlotPurpose): Promise<void> {
-    const slot = (await this.#slots(purpose)).find(({ state }) => state === 'active')
-    if (slot === undefined) this.#active.delete(purpose)
-    else if (this.#active.get(purpose)?.slot.keyId !== slot.keyId) {
-      this.#active.set(purpose, { slot, key: await this.#context.custody.need(slot.keyName) })
-    }
-    if (purpose === 'anchor') this.#anchor = anchorOf(this.#context, this.#active.get(purpose) ?? null)
+  async #ofCeremony(id: string): Promise<readonly KeySlot[]> {
+    const slots = await Promise.all(slotPurposes.map((purpose) => this.#slots(purpose)))
+    return slots.flat().filter(({ ceremony }) => ceremony === id)
   }
 
-  async #take(purpose: SlotPurpose, due: SlotStep, now: EpochSeconds): Promise<void> {
-    const { store, log, custody } = this.#context
-    if (due.step === 'prepare') return this.#prepare(purpose, now)
-    const { keyId } = due.slot
-    await log.append({ kind: 'trust', body: { change: `${purpose}.${due.step}`, key_id: keyId } })
+  async #load(now: EpochSeconds, standing: SlotStanding): Promise<void> {
+    for (const purpose of slotPurposes) {
+      const slot = (await this.#slots(purpose)).find((one) => one.state === 'active' && !isDead(one, now, standing))
+      if (slot === undefined) this.#active.delete(purpose)
+      else if (this.#active.get(purpose)?.slot.keyId !== slot.keyId)
+        this.#active.set(purpose, { slot, key: await this.#context.custody.need(slot.keyName) })
+    }
+    this.#anchor = anchorOf(this.#context, this.#active.get('anchor') ?? null)
+  }
+
+  async #take(purpose: SlotPurpose, due: SlotStep, moment: Moment): Promise<void> {
+    const { now, standing } = moment
     switch (due.step) {
+      case 'prepare':
+        return prepareSlot(this.#context, { purpose, now, epoch: standing.epoch, ceremony: null })
       case 'publish':
-        await store.slots.publish(keyId, now)
-        return
-      case 'activate': {
-        const before = (await this.#slots(purpose)).filter(({ state }) => state === 'active')
-        await store.slots.activate(keyId, now)
-        for (const slot of before) await custody.destroy(slot.keyName)
-        return
-      }
+        return publishSlot(this.#context, due.slot, now)
+      case 'activate':
+        return this.#activate(due.slot, moment)
       case 'remove':
-        await store.slots.remove(keyId)
-        await custody.destroy(due.slot.keyName)
+        return removeSlot(this.#context, due.slot)
     }
   }
 
-  async #prepare(purpose: SlotPurpose, now: EpochSeconds): Promise<void> {
-    const { store, custody, log, random, sha256, instance } = this.#context
-    const keyName = `${purpose}-${hex(random(8))}`
-    const key = await custody.create(keyName)
-    const keyId = purpose === 'anchor' ? keyIdOf(key.jwk, sha256) : jwkThumbprint(key.jwk, sha256)
-    const notAfter = epochSeconds(now + schedules[purpose].lifetimeSeconds)
-    const certificate = purpose === 'anchor' ? await this.#selfSigned(key, keyId, { now, notAfter }) : null
-    await log.append({ kind: 'trust', body: { change: `${purpose}.prepare`, key_id: keyId, not_after: notAfter } })
-    const slot: KeySlot = {
-      purpose,
-      keyName,
-      keyId,
-      authority: instance,
-      state: 'prepared',
-      jwk: key.jwk,
-      certificate,
-      notAfter,
-      preparedAt: now,
-      publishedAt: null,
-      activatedAt: null,
-      retiredAt: null,
-      epoch: (await store.domain.read())?.epoch ?? 1,
-      ceremony: null,
-      reissue: false,
-    }
-    await store.slots.prepare(slot)
+  /** A key that signs no more is destroyed, unless a recovery still has to show that it is refused. */
+  async #activate(slot: KeySlot, { now, standing }: Moment): Promise<void> {
+    const before = (await this.#slots(slot.purpose)).filter(({ state }) => state === 'active')
+    await activateSlot(this.#context, slot, now)
+    for (const one of before) if (!isEvidence(one, standing)) await this.#context.custody.destroy(one.keyName)
   }
 
-  #selfSigned(
-    key: CustodyKey,
-    keyId: string,
-    times: { readonly now: EpochSeconds; readonly notAfter: EpochSeconds },
-  ): Promise<Uint8Array> {
-    const { trustDomain, random } = this.#context
-    const template = anchorTemplate({
-      trustDomain,
-      keyId,
-      publicKey: key.publicKey,
-      serial: newSerial(random),
-      notBefore: epochSeconds(times.now - backdatingSeconds),
-      notAfter: times.notAfter,
-    })
-    return buildCertificate(template, key)
+  async #supersede(): Promise<void> {
+    for (const purpose of slotPurposes) {
+      const unused = (await this.#slots(purpose)).filter(
+        ({ state, ceremony }) => ceremony === null && (state === 'prepared' || state === 'published'),
+      )
+      for (const slot of unused) await removeSlot(this.#context, slot)
+    }
   }
+}
+
+interface Moment {
+  readonly now: EpochSeconds
+  readonly standing: SlotStanding
+}
+
+/** What decides about slots now, for all authorities alike. */
+export async function slotStanding({ store }: AuthorityContext, now: EpochSeconds): Promise<SlotStanding> {
+  const [domain, denials, ceremony] = await Promise.all([
+    store.domain.read(),
+    store.denials.list(now),
+    store.ceremonies.newest(),
+  ])
+  const denied = denials.filter(({ kind }) => kind === 'authority').map(({ value }) => value)
+  return { denied: new Set(denied), epoch: domain?.epoch ?? 1, ceremony }
 }
 
 function anchorOf({ trustDomain, sha256 }: AuthorityContext, active: ActiveKey | null): ActiveAnchor | null {
