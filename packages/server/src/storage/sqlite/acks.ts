@@ -1,8 +1,8 @@
 /** What receivers of trust state have applied. */
 
 import type { AckStore } from '../../authority/ports.ts'
+import { ackOf } from '../authority-rows.ts'
 import type { SqliteDatabase } from './database.ts'
-import { millis, text, whole } from './row.ts'
 
 export function sqliteAcks(database: SqliteDatabase): AckStore {
   return {
@@ -23,17 +23,7 @@ export function sqliteAcks(database: SqliteDatabase): AckStore {
           )
         }
       }),
-    list: () =>
-      database.read(() =>
-        database.all('SELECT * FROM acks ORDER BY id, scope').map((row) => ({
-          id: text(row, 'id'),
-          scope: text(row, 'scope') === 'full' ? 'full' : 'callers',
-          delegation: whole(row, 'delegation'),
-          sequence: whole(row, 'sequence'),
-          at: millis(row, 'at'),
-          authority: text(row, 'authority'),
-        })),
-      ),
+    list: () => database.read(() => database.all('SELECT * FROM acks ORDER BY id, scope').map(ackOf)),
     prune: (before) => database.write(() => void database.run('DELETE FROM acks WHERE at < ?', before)),
   }
 }

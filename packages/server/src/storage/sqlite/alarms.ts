@@ -1,8 +1,8 @@
 /** Alarms, one per detector and subject. */
 
 import type { AlarmStore } from '../../authority/ports.ts'
+import { alarmOf } from '../authority-rows.ts'
 import type { SqliteDatabase } from './database.ts'
-import { millis, text, whole } from './row.ts'
 
 export function sqliteAlarms(database: SqliteDatabase): AlarmStore {
   return {
@@ -34,16 +34,6 @@ export function sqliteAlarms(database: SqliteDatabase): AlarmStore {
         return true
       }),
     list: () =>
-      database.read(() =>
-        database.all('SELECT * FROM alarms ORDER BY last_at DESC, detector, subject').map((row) => ({
-          detector: text(row, 'detector'),
-          subject: text(row, 'subject'),
-          detail: text(row, 'detail'),
-          source: text(row, 'source'),
-          firstAt: millis(row, 'first_at'),
-          lastAt: millis(row, 'last_at'),
-          count: whole(row, 'count'),
-        })),
-      ),
+      database.read(() => database.all('SELECT * FROM alarms ORDER BY last_at DESC, detector, subject').map(alarmOf)),
   }
 }

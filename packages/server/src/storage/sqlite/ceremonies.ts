@@ -1,13 +1,9 @@
 /** Ceremonies: the database itself allows one open one. */
 
-import type { Ceremony } from '../../authority/ceremony.ts'
 import type { CeremonyStore } from '../../authority/ports.ts'
-import type { Row, SqliteDatabase } from './database.ts'
-import { document, jwk, text } from './row.ts'
-
-function ceremonyOf(row: Row): Ceremony {
-  return document(row, 'document') as Ceremony
-}
+import { ceremonyOf } from '../authority-rows.ts'
+import { jwk, text } from '../row.ts'
+import type { SqliteDatabase } from './database.ts'
 
 export function sqliteCeremonies(database: SqliteDatabase): CeremonyStore {
   return {

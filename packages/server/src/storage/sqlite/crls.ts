@@ -1,8 +1,8 @@
 /** Certificate revocation lists, one per anchor. */
 
 import type { CrlStore } from '../../authority/ports.ts'
+import { crlOf } from '../authority-rows.ts'
 import type { SqliteDatabase } from './database.ts'
-import { bytes, seconds, text, whole } from './row.ts'
 
 export function sqliteCrls(database: SqliteDatabase): CrlStore {
   return {
@@ -21,16 +21,7 @@ export function sqliteCrls(database: SqliteDatabase): CrlStore {
             der,
           ) === 1,
       ),
-    list: () =>
-      database.read(() =>
-        database.all('SELECT * FROM crls ORDER BY key_id').map((row) => ({
-          keyId: text(row, 'key_id'),
-          number: whole(row, 'number'),
-          thisUpdate: seconds(row, 'this_update'),
-          nextUpdate: seconds(row, 'next_update'),
-          der: bytes(row, 'der'),
-        })),
-      ),
+    list: () => database.read(() => database.all('SELECT * FROM crls ORDER BY key_id').map(crlOf)),
     remove: (keyId) => database.write(() => void database.run('DELETE FROM crls WHERE key_id = ?', keyId)),
   }
 }

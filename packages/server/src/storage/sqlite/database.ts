@@ -4,6 +4,7 @@ import { closeSync, constants, fchmodSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import type { SQLInputValue, StatementSync } from 'node:sqlite'
 import { DoorwardError } from '@doorward/core'
+import type { Row } from '../row.ts'
 
 export interface Migration {
   /** 1, 2, 3 …, each raising the file's version by one. */
@@ -136,8 +137,6 @@ export class SqliteDatabase {
     if (this.#database.isOpen && this.#database.isTransaction) this.#database.exec('ROLLBACK')
   }
 }
-
-export type Row = Readonly<Record<string, string | number | null | Uint8Array>>
 
 /**
  * Opens the file with mode 0600, write-ahead log and full syncs. Throws `store_missing`, `store_foreign` (not ours,

@@ -1,8 +1,8 @@
 /** What is refused although it was issued. */
 
 import type { Denial, DenialStore } from '../../authority/ports.ts'
-import type { Row, SqliteDatabase } from './database.ts'
-import { seconds, text } from './row.ts'
+import { denialOf } from '../authority-rows.ts'
+import type { SqliteDatabase } from './database.ts'
 
 /** Part of a larger transaction. */
 export function writeDenial(database: SqliteDatabase, denial: Denial): void {
@@ -17,16 +17,6 @@ export function writeDenial(database: SqliteDatabase, denial: Denial): void {
     denial.lapsesAt,
     denial.reason,
   )
-}
-
-export function denialOf(row: Row): Denial {
-  return {
-    kind: text(row, 'kind') as Denial['kind'],
-    value: text(row, 'value'),
-    issuedBefore: seconds(row, 'issued_before'),
-    lapsesAt: seconds(row, 'lapses_at'),
-    reason: text(row, 'reason'),
-  }
 }
 
 export const liveDenials = 'SELECT * FROM denials WHERE lapses_at > ? ORDER BY kind, value'

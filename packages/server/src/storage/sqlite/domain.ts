@@ -1,8 +1,8 @@
 /** The trust domain as founded. */
 
 import type { DomainStore } from '../../authority/ports.ts'
+import { domainOf } from '../authority-rows.ts'
 import type { SqliteDatabase } from './database.ts'
-import { jwk, seconds, text, whole } from './row.ts'
 
 export function sqliteDomain(database: SqliteDatabase): DomainStore {
   return {
@@ -20,13 +20,7 @@ export function sqliteDomain(database: SqliteDatabase): DomainStore {
     read: () =>
       database.read(() => {
         const row = database.one('SELECT * FROM domain')
-        if (row === null) return null
-        return {
-          trustDomain: text(row, 'trust_domain'),
-          root: jwk(row, 'root'),
-          epoch: whole(row, 'epoch'),
-          foundedAt: seconds(row, 'founded_at'),
-        }
+        return row === null ? null : domainOf(row)
       }),
   }
 }

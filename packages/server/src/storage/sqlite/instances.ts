@@ -1,27 +1,11 @@
 /** Instances of workloads and their join states. */
 
 import type { EpochSeconds, P256Jwk } from '@doorward/core'
-import type { Binding, Bound, Instance, InstanceStore } from '../../authority/ports.ts'
-import type { Row, SqliteDatabase } from './database.ts'
+import type { Binding, Bound, InstanceStore } from '../../authority/ports.ts'
+import { instanceOf } from '../authority-rows.ts'
+import { seconds, whole } from '../row.ts'
+import type { SqliteDatabase } from './database.ts'
 import { denyInstance, denySerial } from './issuance.ts'
-import { jwk, seconds, secondsOrNull, text, textOrNull, whole } from './row.ts'
-
-function instanceOf(row: Row): Instance {
-  const offered = textOrNull(row, 'offered')
-  const lockedAt = secondsOrNull(row, 'locked_at')
-  return {
-    instance: text(row, 'instance'),
-    id: text(row, 'id'),
-    machineKey: jwk(row, 'jwk'),
-    attestedBy: text(row, 'attested_by'),
-    boundAt: seconds(row, 'bound_at'),
-    seenAt: seconds(row, 'seen_at'),
-    sequence: whole(row, 'sequence'),
-    current: textOrNull(row, 'current'),
-    offered: offered === null ? null : { hash: offered, serial: text(row, 'offered_serial') },
-    locked: lockedAt === null ? null : { at: lockedAt, reason: text(row, 'locked_reason') },
-  }
-}
 
 function keyOf({ x, y }: P256Jwk): string {
   return `${x}.${y}`

@@ -1,30 +1,11 @@
 /** Serials from intent to outcome. */
 
 import type { EpochSeconds } from '@doorward/core'
-import type { IssuanceIntent, IssuanceLimits, IssuanceStore, IssuedCertificateRow } from '../../authority/ports.ts'
-import type { Row, SqliteDatabase } from './database.ts'
+import type { IssuanceIntent, IssuanceLimits, IssuanceStore } from '../../authority/ports.ts'
+import { certificateOf, intentOf } from '../authority-rows.ts'
+import { whole } from '../row.ts'
+import type { SqliteDatabase } from './database.ts'
 import { writeDenial } from './denials.ts'
-import { seconds, text, textOrNull, whole } from './row.ts'
-
-function intentOf(row: Row): IssuanceIntent {
-  return {
-    serial: text(row, 'serial'),
-    id: text(row, 'id'),
-    anchorKeyId: text(row, 'anchor_key_id'),
-    authority: text(row, 'authority'),
-    instance: textOrNull(row, 'instance'),
-    predecessor: textOrNull(row, 'predecessor'),
-    publicKeyHash: text(row, 'public_key_hash'),
-    notBefore: seconds(row, 'not_before'),
-    notAfter: seconds(row, 'not_after'),
-    intendedAt: seconds(row, 'intended_at'),
-  }
-}
-
-function rowOf(row: Row): IssuedCertificateRow {
-  const state = text(row, 'state') as IssuedCertificateRow['state']
-  return { ...intentOf(row), fingerprint: textOrNull(row, 'fingerprint'), state }
-}
 
 /** Part of a larger transaction: whatever one instance still has. */
 export function denyInstance(database: SqliteDatabase, instance: string, reason: string, now: EpochSeconds): void {
@@ -117,12 +98,12 @@ export function sqliteIssuance(database: SqliteDatabase): IssuanceStore {
     findByFingerprint: (fingerprint) =>
       database.read(() => {
         const row = database.one('SELECT * FROM issuance WHERE fingerprint = ?', fingerprint)
-        return row === null ? null : rowOf(row)
+        return row === null ? null : certificateOf(row)
       }),
     findBySerial: (serial) =>
       database.read(() => {
         const row = database.one('SELECT * FROM issuance WHERE serial = ?', serial)
-        return row === null ? null : rowOf(row)
+        return row === null ? null : certificateOf(row)
       }),
     live: (now, id) =>
       database.read(() => {
@@ -131,7 +112,7 @@ export function sqliteIssuance(database: SqliteDatabase): IssuanceStore {
           id === undefined
             ? database.all(`SELECT * FROM issuance WHERE ${live} ORDER BY intended_at, serial`, now)
             : database.all(`SELECT * FROM issuance WHERE ${live} AND id = ? ORDER BY intended_at, serial`, now, id)
-        return rows.map(rowOf)
+        return rows.map(certificateOf)
       }),
   }
 }

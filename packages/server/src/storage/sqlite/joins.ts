@@ -1,18 +1,10 @@
 /** Join tokens, consumed once, each for one instance. */
 
-import type { JoinStore, JoinToken } from '../../authority/ports.ts'
-import type { Row, SqliteDatabase } from './database.ts'
+import type { JoinStore } from '../../authority/ports.ts'
+import { tokenOf } from '../authority-rows.ts'
+import { secondsOrNull, text, whole } from '../row.ts'
+import type { SqliteDatabase } from './database.ts'
 import { bindInstance } from './instances.ts'
-import { seconds, secondsOrNull, text, whole } from './row.ts'
-
-function tokenOf(row: Row): JoinToken {
-  return {
-    hash: text(row, 'hash'),
-    id: text(row, 'id'),
-    createdAt: seconds(row, 'created_at'),
-    expiresAt: seconds(row, 'expires_at'),
-  }
-}
 
 /** Used and expired tokens are kept this long, so that their holder learns why. */
 const KEPT_SECONDS = 86_400

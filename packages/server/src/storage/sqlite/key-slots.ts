@@ -1,29 +1,8 @@
 /** Key slots and their transitions; the database itself allows one active slot per purpose and authority. */
 
-import type { SlotState } from '@doorward/core'
-import type { KeySlot, KeySlotStore, SlotPurpose } from '../../authority/ports.ts'
-import type { Row, SqliteDatabase } from './database.ts'
-import { bytesOrNull, jwk, seconds, secondsOrNull, text, textOrNull, whole } from './row.ts'
-
-export function slotOf(row: Row): KeySlot {
-  return {
-    purpose: text(row, 'purpose') as SlotPurpose,
-    keyId: text(row, 'key_id'),
-    keyName: text(row, 'key_name'),
-    authority: text(row, 'authority'),
-    state: text(row, 'state') as SlotState,
-    jwk: jwk(row, 'jwk'),
-    certificate: bytesOrNull(row, 'certificate'),
-    notAfter: seconds(row, 'not_after'),
-    preparedAt: seconds(row, 'prepared_at'),
-    publishedAt: secondsOrNull(row, 'published_at'),
-    activatedAt: secondsOrNull(row, 'activated_at'),
-    retiredAt: secondsOrNull(row, 'retired_at'),
-    epoch: whole(row, 'epoch'),
-    ceremony: textOrNull(row, 'ceremony'),
-    reissue: whole(row, 'reissue') === 1,
-  }
-}
+import type { KeySlotStore } from '../../authority/ports.ts'
+import { slotOf } from '../authority-rows.ts'
+import type { SqliteDatabase } from './database.ts'
 
 export const allSlots = 'SELECT * FROM key_slots ORDER BY prepared_at, key_id'
 

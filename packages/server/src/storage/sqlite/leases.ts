@@ -3,23 +3,14 @@
 import { DoorwardError, leaseMilliseconds, placesMilliseconds } from '@doorward/core'
 import type { AuthorityPlace, EpochMillis } from '@doorward/core'
 import type { AuthorityEntry, LeaseStore } from '../../authority/ports.ts'
-import type { Row, SqliteDatabase } from './database.ts'
-import { documentOrNull, millis, text, whole } from './row.ts'
+import { authorityOf } from '../authority-rows.ts'
+import { documentOrNull, text } from '../row.ts'
+import type { Row } from '../row.ts'
+import type { SqliteDatabase } from './database.ts'
 
 function entryOf(row: Row, now: EpochMillis): AuthorityEntry {
-  const seenAt = millis(row, 'seen_at')
-  return {
-    instance: text(row, 'instance'),
-    name: text(row, 'name'),
-    fence: whole(row, 'fence'),
-    place: documentOrNull(row, 'place') as AuthorityEntry['place'],
-    trustKey: documentOrNull(row, 'trust_key') as AuthorityEntry['trustKey'],
-    log: documentOrNull(row, 'log') as AuthorityEntry['log'],
-    program: text(row, 'program'),
-    startedAt: millis(row, 'started_at'),
-    seenAt,
-    live: now < seenAt + leaseMilliseconds && text(row, 'holder') !== '',
-  }
+  const entry = authorityOf(row)
+  return { ...entry, live: now < entry.seenAt + leaseMilliseconds && text(row, 'holder') !== '' }
 }
 
 /** Part of a larger transaction. */

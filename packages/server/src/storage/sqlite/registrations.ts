@@ -1,31 +1,15 @@
 /** Registered workloads, whose DNS names they have, and which ids were given before. */
 
 import type { EpochSeconds } from '@doorward/core'
-import type { AttestationRule } from '../../authority/attest/rule.ts'
 import type { Registration, RegistrationRange, RegistrationStore } from '../../authority/ports.ts'
-import type { Row, SqliteDatabase } from './database.ts'
+import { registrationOf } from '../authority-rows.ts'
+import { seconds, text, whole } from '../row.ts'
+import type { Row } from '../row.ts'
+import type { SqliteDatabase } from './database.ts'
 import { writeDenial } from './denials.ts'
-import { document, seconds, text, texts, whole } from './row.ts'
 
 /** Ids that were removed; the oldest are forgotten. */
 const KEPT_REMOVED = 100_000
-
-export function registrationOf(row: Row): Registration {
-  return {
-    id: text(row, 'id'),
-    roles: texts(row, 'roles'),
-    ttlSeconds: whole(row, 'ttl_seconds'),
-    dnsNames: texts(row, 'dns_names'),
-    ipAddresses: texts(row, 'ip_addresses'),
-    sharedNames: whole(row, 'shared_names') === 1,
-    attestation: document(row, 'attestation') as readonly AttestationRule[],
-    singleInstance: whole(row, 'single_instance') === 1,
-    canary: whole(row, 'canary') === 1,
-    createdAt: seconds(row, 'created_at'),
-    updatedAt: seconds(row, 'updated_at'),
-    revision: whole(row, 'revision'),
-  }
-}
 
 function fields(registration: Registration): readonly (string | number)[] {
   const { roles, ttlSeconds, dnsNames, ipAddresses, attestation, updatedAt } = registration

@@ -3,11 +3,12 @@
 import { toMillis } from '@doorward/core'
 import type { EpochSeconds } from '@doorward/core'
 import type { TrustMaterial, TrustStateStore } from '../../authority/ports.ts'
+import { delegationOf, denialOf, slotOf, trustStateOf } from '../authority-rows.ts'
+import { seconds, text, texts, whole } from '../row.ts'
 import type { SqliteDatabase } from './database.ts'
-import { denialOf, liveDenials } from './denials.ts'
-import { allSlots, slotOf } from './key-slots.ts'
+import { liveDenials } from './denials.ts'
+import { allSlots } from './key-slots.ts'
 import { livePlaces } from './leases.ts'
-import { seconds, text, texts, whole } from './row.ts'
 
 /** Older states are of no use to anybody: receivers take only the newest. */
 const KEPT_STATES = 8
@@ -41,14 +42,7 @@ export function sqliteTrustStates(database: SqliteDatabase): TrustStateStore {
     newest: () =>
       database.read(() => {
         const row = newest()
-        if (row === null) return null
-        return {
-          delegation: whole(row, 'delegation'),
-          sequence: whole(row, 'sequence'),
-          message: text(row, 'message'),
-          anchors: text(row, 'anchors'),
-          callers: { sequence: whole(row, 'callers_sequence'), message: text(row, 'callers_message') },
-        }
+        return row === null ? null : trustStateOf(row)
       }),
     newestVersion: () =>
       database.read(() => {
@@ -74,12 +68,7 @@ export function sqliteTrustStates(database: SqliteDatabase): TrustStateStore {
     newestDelegation: () =>
       database.read(() => {
         const row = newestDelegation()
-        if (row === null) return null
-        return {
-          version: whole(row, 'version'),
-          expiresAt: seconds(row, 'expires_at'),
-          message: text(row, 'message'),
-        }
+        return row === null ? null : delegationOf(row)
       }),
     delegate: ({ version, expiresAt, message }) =>
       database.write(() => {

@@ -1,8 +1,9 @@
-/** Reading columns: a column of another type means a file that we did not write. */
+/** Reading columns: a column of another type means a store that we did not write. */
 
 import { DoorwardError, epochMillis, epochSeconds } from '@doorward/core'
 import type { EpochMillis, EpochSeconds, P256Jwk } from '@doorward/core'
-import type { Row } from './database.ts'
+
+export type Row = Readonly<Record<string, string | number | null | Uint8Array>>
 
 export function text(row: Row, column: string): string {
   const value = row[column]
