@@ -141,7 +141,7 @@ export interface LeafParts {
   tail: Uint8Array
 }
 
-export function goodLeaf(authority: Authority, key: KeyObject | Uint8Array): LeafParts {
+export function goodLeaf(authority: Pick<Authority, 'certificate' | 'issuer'>, key: KeyObject | Uint8Array): LeafParts {
   const spki =
     key instanceof Uint8Array ? key : new Uint8Array(createPublicKey(key).export({ type: 'spki', format: 'der' }))
   return {
