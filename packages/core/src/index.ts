@@ -148,6 +148,9 @@ export {
   svidTemplate,
 } from './identity/certificate-template.ts'
 export type { AnchorContents, CertificateTemplate, IssuerName, SvidContents } from './identity/certificate-template.ts'
+export { commonNames } from './identity/distinguished-name.ts'
+export { foreignPath, foreignPathLength } from './identity/foreign-path.ts'
+export type { ForeignPathCheck } from './identity/foreign-path.ts'
 export { checkEndEntity, issuerOf } from './identity/certification-path.ts'
 export type { ChainProblem, LeafProblem } from './identity/certification-path.ts'
 export { chainsToAnchor, checkAnchor } from './identity/chain.ts'
@@ -211,6 +214,14 @@ export { verifyToken } from './token/verify.ts'
 export type { TokenCheck, TokenVerdict } from './token/verify.ts'
 export { openCompactJws } from './token/compact-jws.ts'
 export type { JwsCheck, TokenRefusal } from './token/compact-jws.ts'
+export {
+  claimAt,
+  judgePlatformClaims,
+  platformAlgorithms,
+  platformTokenBytes,
+  readPlatformToken,
+} from './token/platform-token.ts'
+export type { PlatformAlgorithm, PlatformExpectation, PlatformToken } from './token/platform-token.ts'
 export type { TokenExpectation } from './token/judge-claims.ts'
 
 // json

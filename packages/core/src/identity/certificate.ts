@@ -6,7 +6,7 @@ import type { P256Jwk, Sha256 } from '../primitives.ts'
 import type { EpochSeconds } from '../time.ts'
 import { readExtensions } from './certificate-extensions.ts'
 import type { CertificateExtensions } from './certificate-extensions.ts'
-import { derError, expectTag, TAG } from './der.ts'
+import { derError, expectTag, oidText, TAG } from './der.ts'
 import type { DerNode } from './der.ts'
 import { p256JwkOfSpki } from './jwk.ts'
 import { expectSameAlgorithm, parts, readSigned, readTime } from './signed-der.ts'
@@ -45,6 +45,8 @@ export interface PeerCertificate {
   readonly publicJwk: P256Jwk | null
   /** The signed bytes. */
   readonly tbs: Uint8Array
+  /** Object identifier of the algorithm of its signature. */
+  readonly signatureAlgorithm: string
   /** r ‖ s; null for any algorithm but ecdsa-with-SHA256, or a signature that is not strict DER. */
   readonly signature: Uint8Array | null
 }
@@ -99,6 +101,7 @@ function certificateOf(signed: SignedDer, sha256: Sha256): PeerCertificate {
     publicKeySpki,
     publicJwk: p256JwkOfSpki(publicKeySpki),
     tbs: signed.tbs,
+    signatureAlgorithm: oidText(expectTag(signed.algorithm.children[0], TAG.oid, 'an algorithm identifier')),
     signature: signed.signature,
   }
 }

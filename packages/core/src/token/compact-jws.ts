@@ -29,14 +29,17 @@ export function refuse(code: TokenCode, message: string): TokenRefusal {
   return { ok: false, code, message }
 }
 
-/**
- * The payload, once its signature holds. At most 4 KiB, three non-empty parts, each re-encoding to itself (RFC 7515 §2);
- * header exactly `{alg: ES256, kid}` and `typ` as demanded. The payload is not looked into.
- * Codes: `token_too_large`, `token_malformed`, `token_algorithm`, `token_type`, `token_header`, `token_key_unknown`, `token_signature`.
- */
-export function openCompactJws(text: string, check: JwsCheck): Uint8Array | TokenRefusal {
-  if (text.length > tokenLimits.bytes)
-    return refuse('token_too_large', `${text.length} characters, at most ${tokenLimits.bytes}`)
+export interface CompactParts {
+  readonly header: Uint8Array
+  readonly payload: Uint8Array
+  readonly signature: Uint8Array
+  /** What the signature is over (RFC 7515 §5.2). */
+  readonly signed: Uint8Array
+}
+
+/** Three non-empty parts, each re-encoding to itself (RFC 7515 §2). Nothing is looked into. Codes: `token_too_large`, `token_malformed`. */
+export function splitCompactJws(text: string, maxLength: number): CompactParts | TokenRefusal {
+  if (text.length > maxLength) return refuse('token_too_large', `${text.length} characters, at most ${maxLength}`)
   const first = text.indexOf('.')
   const second = text.indexOf('.', first + 1)
   if (first <= 0 || second <= first + 1 || second === text.length - 1 || text.includes('.', second + 1)) {
@@ -48,11 +51,23 @@ export function openCompactJws(text: string, check: JwsCheck): Uint8Array | Toke
   if (header === null || payload === null || signature === null) {
     return refuse('token_malformed', 'expected base64url that re-encodes to itself')
   }
-  const kid = readKid(header, check.typ)
+  return { header, payload, signature, signed: utf8(text.slice(0, second)) }
+}
+
+/**
+ * The payload, once its signature holds. At most 4 KiB, three non-empty parts, each re-encoding to itself (RFC 7515 §2);
+ * header exactly `{alg: ES256, kid}` and `typ` as demanded. The payload is not looked into.
+ * Codes: `token_too_large`, `token_malformed`, `token_algorithm`, `token_type`, `token_header`, `token_key_unknown`, `token_signature`.
+ */
+export function openCompactJws(text: string, check: JwsCheck): Uint8Array | TokenRefusal {
+  const parts = splitCompactJws(text, tokenLimits.bytes)
+  if ('ok' in parts) return parts
+  const kid = readKid(parts.header, check.typ)
   if (typeof kid !== 'string') return kid
   const key = check.keys.get(kid)
   if (key === undefined) return refuse('token_key_unknown', `no token key ${JSON.stringify(kid)}`)
-  const holds = signature.length === SIGNATURE_BYTES && key.verify(utf8(text.slice(0, second)), signature)
+  const { signed, signature, payload } = parts
+  const holds = signature.length === SIGNATURE_BYTES && key.verify(signed, signature)
   return holds ? payload : refuse('token_signature', `not a signature by ${JSON.stringify(kid)}`)
 }
 
