@@ -193,7 +193,7 @@ export type { JoinString } from './identity/join-string.ts'
 // identity (registrations)
 export type { AttestationEntry, CertificateEntry } from './identity/attestation-entry.ts'
 export type { DocumentKeys, DocumentProblem } from './identity/document-reader.ts'
-export { readIpAddress } from './identity/ip-address.ts'
+export { readIpAddress } from './identity/address-text.ts'
 export {
   isReservedId,
   readWorkloadDocument,

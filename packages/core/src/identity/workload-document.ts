@@ -5,7 +5,7 @@ import { dnsNameRule, readAttestation } from './attestation-entry.ts'
 import type { AttestationEntry } from './attestation-entry.ts'
 import { inside, readFlag, readKeys, readSet, readText, readTexts, refuseValue } from './document-reader.ts'
 import type { DocumentProblem, Place, TextRule } from './document-reader.ts'
-import { readIpAddress } from './ip-address.ts'
+import { readIpAddress } from './address-text.ts'
 import { readSpiffeId } from './spiffe-id.ts'
 import type { SpiffeId, TrustDomain } from './spiffe-id.ts'
 
