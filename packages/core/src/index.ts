@@ -23,7 +23,7 @@ export {
 export type { SpiffeId, SpiffeIdPattern, TrustDomain } from './identity/spiffe-id.ts'
 export { principalName } from './identity/principal.ts'
 export type { AuthenticationStrength, Principal, Subject, UserSubject, WorkloadSubject } from './identity/principal.ts'
-export { backdatingSeconds, compareStates, freshness } from './identity/trust-state.ts'
+export { backdatingSeconds, compareStates, denialMarginSeconds, freshness } from './identity/trust-state.ts'
 export { leaseMilliseconds, placesMilliseconds } from './identity/authority-lease.ts'
 export type {
   AuthorityPlace,

@@ -12,6 +12,9 @@ import type { EpochSeconds } from '../time.ts'
 /** Certificates and tokens are dated this much back, so that a slightly slow clock accepts them. */
 export const backdatingSeconds = 60
 
+/** A denial outlives what it refuses by so much, because receivers' clocks differ. */
+export const denialMarginSeconds = 60
+
 /**
  * Who a state is for. `full` is for those who decide about callers; `callers` names no workload and, of what was issued,
  * only the servers: all that somebody needs who only calls.

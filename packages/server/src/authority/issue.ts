@@ -31,7 +31,7 @@ export interface IssueDependencies {
   readonly slots: KeySlots
   /** Resolves when a trust state with everything released before the call is published. */
   readonly publish: () => Promise<void>
-  /** The moment before which credentials of the identity are denied; 0 for none. */
+  /** The moment before which credentials of the identity are denied, as published; 0 for none. */
   readonly deniedBefore: (id: string) => number
 }
 
@@ -60,7 +60,7 @@ export const issuanceLimits: IssuanceLimits = { perIdentity: 256, total: 90_000 
 /** A certificate that could not be renewed in time is not worth issuing. */
 const SHORTEST_SECONDS = 60
 
-/** Issues one certificate. Refusals: `identity_unregistered`, `authority_unready`, `limit_user`. Throws what store, record and custody throw. */
+/** Issues one certificate. Refusals: `identity_unregistered`, `certificate_denied`, `authority_unready`, `limit_user`. Throws what store, record and custody throw. */
 export async function issueCertificate(
   dependencies: IssueDependencies,
   request: IssueRequest,
@@ -74,12 +74,16 @@ export async function issueCertificate(
   const anchor = slots.anchor(now)
   if (anchor === null || anchor.slot.notAfter - now < SHORTEST_SECONDS)
     return refuse('authority_unready', 'no anchor can sign now')
-  const template = templateFor(dependencies, { registration, anchor, publicKey: request.publicKey, now })
+  const { id, publicKey } = request
+  const deniedBefore = Math.max(dependencies.deniedBefore(id), await newestDenial(context, request))
+  const template = templateFor(context, { registration, anchor, publicKey, now, deniedBefore })
   const intent = intentOf(context, { request, template, anchor, now })
   const intended = await context.store.issuance.intend(intent, issuanceLimits)
   switch (intended) {
     case 'unregistered':
       return refuse('identity_unregistered', `${request.id} is not registered`)
+    case 'denied':
+      return refuse('certificate_denied', `${request.id} was denied before its certificate was made`)
     case 'full':
       return refuse('limit_user', `${request.id} has too many live certificates`)
     case 'serial_taken':
@@ -87,6 +91,11 @@ export async function issueCertificate(
     case 'intended':
       return complete(dependencies, { intent, template, anchor, occasion: request.occasion })
   }
+}
+
+/** Who attests anew may follow a denial that another authority is about to publish; a renewal may not. */
+async function newestDenial({ store }: AuthorityContext, { id, predecessor }: IssueRequest): Promise<number> {
+  return predecessor === null ? ((await store.revocations.issuedBefore(id)) ?? 0) : 0
 }
 
 interface Work {
@@ -136,7 +145,11 @@ async function signAndRelease(
 
 async function removedMeanwhile(context: AuthorityContext, intent: IssuanceIntent): Promise<AuthorityRefusal> {
   await abandon(context, intent)
-  return refuse('identity_unregistered', `${intent.id} was removed while its certificate was made`)
+  const removed = (await context.store.registrations.find(intent.id)) === null
+  return refuse(
+    removed ? 'identity_unregistered' : 'certificate_denied',
+    `${intent.id} was ${removed ? 'removed' : 'denied'} while its certificate was made`,
+  )
 }
 
 /** What fails here is done by the next start: the serial stays without outcome until then, and its certificate was never handed out. */
@@ -166,18 +179,19 @@ interface Content {
   readonly anchor: ActiveAnchor
   readonly publicKey: Uint8Array
   readonly now: EpochSeconds
+  readonly deniedBefore: number
 }
 
 /** A certificate that follows a denial of its identity is dated at or after it, or it would be refused itself. */
 function templateFor(
-  { context, deniedBefore }: IssueDependencies,
-  { registration, anchor, publicKey, now }: Content,
+  { random }: AuthorityContext,
+  { registration, anchor, publicKey, now, deniedBefore }: Content,
 ): CertificateTemplate {
-  const issuedAt = Math.max(now, deniedBefore(registration.id))
+  const issuedAt = Math.max(now, deniedBefore)
   return svidTemplate({
     spiffeId: parseSpiffeId(registration.id),
     publicKey,
-    serial: newSerial(context.random),
+    serial: newSerial(random),
     notBefore: epochSeconds(issuedAt - backdatingSeconds),
     notAfter: epochSeconds(Math.min(now + registration.ttlSeconds, anchor.slot.notAfter)),
     issuer: anchor.issuer,

@@ -258,11 +258,17 @@ export interface IssuedCertificateRow extends IssuanceIntent {
 
 /** A serial's way: intended → signed → released, or void from either of the first two. */
 export interface IssuanceStore {
-  /** `unregistered` when the identity is no longer registered, `serial_taken` when the serial was used before, `full` beyond a limit. */
-  intend(intent: IssuanceIntent, limits: IssuanceLimits): Promise<'intended' | 'unregistered' | 'serial_taken' | 'full'>
-  /** intended → signed; false when the intent was voided or its identity removed. */
+  /**
+   * `unregistered` when the identity is no longer registered, `denied` when it, its instance, the certificate that is
+   * renewed or the anchor is denied, `serial_taken` when the serial was used before, `full` beyond a limit.
+   */
+  intend(
+    intent: IssuanceIntent,
+    limits: IssuanceLimits,
+  ): Promise<'intended' | 'unregistered' | 'denied' | 'serial_taken' | 'full'>
+  /** intended → signed; false when the intent was voided, its identity removed, or any of it denied. */
   commit(serial: string, fingerprint: string): Promise<boolean>
-  /** signed → released: it enters the mirror. False when it was voided or its identity removed. */
+  /** signed → released: it enters the mirror. False when it was voided, its identity removed, or any of it denied. */
   release(serial: string): Promise<boolean>
   /** Ends a serial that was not released, and denies it. False when it was released or voided before. */
   void(serial: string, at: EpochSeconds): Promise<boolean>
@@ -334,6 +340,37 @@ export interface DenialStore {
   list(now: EpochSeconds): Promise<readonly Denial[]>
   /** Denies all of them and raises the epoch to at least `epoch`: all or nothing (RV-6). */
   denyInEpoch(denials: readonly Denial[], epoch: number): Promise<void>
+}
+
+/** A certificate that lives, or may live, and is refused: singly or with all of its identity. */
+export interface DeniedCertificate {
+  readonly serial: string
+  /** Null for a serial that was not issued here. */
+  readonly anchorKeyId: string | null
+  readonly deniedAt: EpochSeconds
+}
+
+/** What one denial has led to. */
+export interface Revoked {
+  /** All that is denied by it, itself included; empty when nothing of it lives. */
+  readonly denials: readonly Denial[]
+  /** Instances that were locked. */
+  readonly locked: readonly string[]
+}
+
+/** Denials with what follows from them: all or nothing. */
+export interface RevocationStore {
+  /**
+   * Denies, and with a serial every renewal of it (RV-5); a serial that nobody knows is denied alone. With an identity,
+   * machine keys that were bound before its moment are locked with all that they have, and its unused join tokens withdrawn.
+   */
+  revoke(denial: Denial, now: EpochSeconds): Promise<Revoked>
+  /** The moment before which credentials of the identity are denied; null when it is not. */
+  issuedBefore(id: string): Promise<EpochSeconds | null>
+  /** What revocation lists have to name, by serial. */
+  certificates(now: EpochSeconds): Promise<readonly DeniedCertificate[]>
+  /** Forgets denials that lapsed before. */
+  prune(before: EpochSeconds): Promise<void>
 }
 
 /** Everything that goes into a trust state, read in one transaction. */
@@ -507,6 +544,7 @@ export interface AuthorityStore {
   readonly issuance: IssuanceStore
   readonly slots: KeySlotStore
   readonly denials: DenialStore
+  readonly revocations: RevocationStore
   readonly trust: TrustStateStore
   readonly instances: InstanceStore
   readonly leases: LeaseStore

@@ -1,8 +1,12 @@
 /** What the authority refuses: returned, never thrown. Codes are rows of the denial table. */
 
+import type { JsonObject } from '@doorward/core'
+
 export type RefusalCode =
   | 'join_refused'
   | 'identity_unregistered'
+  | 'identity_denied'
+  | 'certificate_denied'
   | 'request_invalid'
   | 'proof_invalid'
   | 'audience_unknown'
@@ -16,10 +20,12 @@ export interface AuthorityRefusal {
   readonly code: RefusalCode
   /** For the operator: expected versus got. No secrets. */
   readonly explanation: string
+  /** What the caller is told as well: only where who may call may know it. */
+  readonly details?: JsonObject
 }
 
-export function refuse(code: RefusalCode, explanation: string): AuthorityRefusal {
-  return { refused: true, code, explanation }
+export function refuse(code: RefusalCode, explanation: string, details?: JsonObject): AuthorityRefusal {
+  return { refused: true, code, explanation, ...(details === undefined ? {} : { details }) }
 }
 
 export function isAuthorityRefusal(value: object): value is AuthorityRefusal {

@@ -55,6 +55,7 @@ CREATE INDEX used_proofs_by_expiry ON used_proofs (expires_at);
 ALTER TABLE issuance ADD COLUMN instance TEXT;
 ALTER TABLE issuance ADD COLUMN predecessor TEXT;
 CREATE INDEX issuance_by_instance ON issuance (instance, not_after) WHERE state = 'released';
+CREATE INDEX issuance_by_predecessor ON issuance (predecessor) WHERE predecessor IS NOT NULL;
 
 ALTER TABLE key_slots ADD COLUMN epoch INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE key_slots ADD COLUMN ceremony TEXT;

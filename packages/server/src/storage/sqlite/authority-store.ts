@@ -16,6 +16,7 @@ import { sqliteJoins } from './joins.ts'
 import { sqliteKeySlots } from './key-slots.ts'
 import { sqliteLeases } from './leases.ts'
 import { sqliteRegistrations } from './registrations.ts'
+import { sqliteRevocations } from './revocations.ts'
 import { sqliteTrustStates } from './trust-states.ts'
 
 export interface SqliteAuthorityStore extends AuthorityStore {
@@ -39,6 +40,7 @@ export function openAuthorityStore(path: string, options: { readonly create: boo
     issuance: sqliteIssuance(database),
     slots: sqliteKeySlots(database),
     denials: sqliteDenials(database),
+    revocations: sqliteRevocations(database),
     trust: sqliteTrustStates(database),
     instances: sqliteInstances(database),
     leases: sqliteLeases(database),

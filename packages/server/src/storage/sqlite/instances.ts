@@ -57,7 +57,8 @@ function end(database: SqliteDatabase, instance: string, reason: string, now: Ep
   return database.run('DELETE FROM instances WHERE instance = ?', instance) === 1
 }
 
-function lockInstance(database: SqliteDatabase, instance: string, reason: string, now: EpochSeconds): void {
+/** Part of a larger transaction. */
+export function lockInstance(database: SqliteDatabase, instance: string, reason: string, now: EpochSeconds): void {
   denyInstance(database, instance, reason, now)
   database.run('UPDATE instances SET locked_at = ?, locked_reason = ? WHERE instance = ?', now, reason, instance)
 }

@@ -1,7 +1,8 @@
 /** Serials from intent to outcome. */
 
+import { backdatingSeconds, denialMarginSeconds, epochSeconds } from '@doorward/core'
 import type { EpochSeconds } from '@doorward/core'
-import type { IssuanceIntent, IssuanceLimits, IssuanceStore } from '../../authority/ports.ts'
+import type { Denial, IssuanceIntent, IssuanceLimits, IssuanceStore } from '../../authority/ports.ts'
 import { certificateOf, intentOf } from '../authority-rows.ts'
 import { whole } from '../row.ts'
 import type { SqliteDatabase } from './database.ts'
@@ -23,7 +24,16 @@ export function denySerial(
   { serial, notAfter }: Pick<IssuanceIntent, 'serial' | 'notAfter'>,
   { at, reason }: { readonly at: EpochSeconds; readonly reason: string },
 ): void {
-  writeDenial(database, { kind: 'serial', value: serial, issuedBefore: at, lapsesAt: notAfter, reason })
+  writeDenial(database, serialDenial({ serial, notAfter }, { at, reason }))
+}
+
+/** Receivers count time by the last heartbeat: a denial outlives what it refuses by more than they can be behind. */
+export function serialDenial(
+  { serial, notAfter }: Pick<IssuanceIntent, 'serial' | 'notAfter'>,
+  { at, reason }: { readonly at: EpochSeconds; readonly reason: string },
+): Denial {
+  const lapsesAt = epochSeconds(notAfter + denialMarginSeconds)
+  return { kind: 'serial', value: serial, issuedBefore: at, lapsesAt, reason }
 }
 
 /** Whether a certificate for it was ever signed is not known, so the serial is denied for as long as it could live. */
@@ -35,6 +45,33 @@ function voidIntent(database: SqliteDatabase, intent: IssuanceIntent, at: EpochS
 /** Not released: whether anybody has a certificate for it is not known. */
 const unreleased = "state IN ('intended', 'signed')"
 const registered = 'id IN (SELECT id FROM registrations)'
+/** Neither the serial nor its anchor is denied, and the identity not from a later moment on. */
+const undenied = `NOT EXISTS (SELECT 1 FROM denials WHERE kind = 'serial' AND value = issuance.serial)
+  AND NOT EXISTS (SELECT 1 FROM denials WHERE kind = 'authority' AND value = issuance.anchor_key_id)
+  AND NOT EXISTS (
+    SELECT 1 FROM denials WHERE kind = 'identity' AND value = issuance.id AND issued_before > issuance.not_before + ${backdatingSeconds}
+  )`
+
+/** What came between the decision to issue and the intent: a renewal is as good as what it renews. */
+function isDenied(database: SqliteDatabase, intent: IssuanceIntent): boolean {
+  const { instance, predecessor, anchorKeyId } = intent
+  const isListed = (kind: string, value: string) =>
+    database.one('SELECT 1 FROM denials WHERE kind = ? AND value = ?', kind, value) !== null
+  if (isDatedBefore(database, intent) || isListed('authority', anchorKeyId)) return true
+  if (predecessor !== null && isListed('serial', predecessor)) return true
+  if (instance === null) return false
+  const bound = 'SELECT 1 FROM instances WHERE instance = ? AND id = ? AND locked_at IS NULL'
+  return database.one(bound, instance, intent.id) === null
+}
+
+function isDatedBefore(database: SqliteDatabase, { id, predecessor, notBefore }: IssuanceIntent): boolean {
+  const denial = database.one("SELECT issued_before FROM denials WHERE kind = 'identity' AND value = ?", id)
+  if (denial === null) return false
+  const renewed =
+    predecessor === null ? null : database.one('SELECT not_before FROM issuance WHERE serial = ?', predecessor)
+  const earliest = renewed === null ? notBefore : Math.min(notBefore, whole(renewed, 'not_before'))
+  return earliest + backdatingSeconds < whole(denial, 'issued_before')
+}
 
 function isFull(database: SqliteDatabase, { id, intendedAt }: IssuanceIntent, limits: IssuanceLimits): boolean {
   const count = (sql: string, ...values: readonly (string | number)[]) => whole(database.one(sql, ...values) ?? {}, 'n')
@@ -50,6 +87,7 @@ export function sqliteIssuance(database: SqliteDatabase): IssuanceStore {
     intend: (intent, limits) =>
       database.write(() => {
         if (database.one('SELECT 1 FROM registrations WHERE id = ?', intent.id) === null) return 'unregistered'
+        if (isDenied(database, intent)) return 'denied'
         if (isFull(database, intent, limits)) return 'full'
         const added = database.run(
           `INSERT INTO issuance (serial, id, anchor_key_id, authority, instance, predecessor, public_key_hash, not_before, not_after, intended_at, state)
@@ -71,7 +109,7 @@ export function sqliteIssuance(database: SqliteDatabase): IssuanceStore {
       database.write(
         () =>
           database.run(
-            `UPDATE issuance SET state = 'signed', fingerprint = ? WHERE serial = ? AND state = 'intended' AND ${registered}`,
+            `UPDATE issuance SET state = 'signed', fingerprint = ? WHERE serial = ? AND state = 'intended' AND ${registered} AND ${undenied}`,
             fingerprint,
             serial,
           ) === 1,
@@ -80,7 +118,7 @@ export function sqliteIssuance(database: SqliteDatabase): IssuanceStore {
       database.write(
         () =>
           database.run(
-            `UPDATE issuance SET state = 'released' WHERE serial = ? AND state = 'signed' AND ${registered}`,
+            `UPDATE issuance SET state = 'released' WHERE serial = ? AND state = 'signed' AND ${registered} AND ${undenied}`,
             serial,
           ) === 1,
       ),
