@@ -1,35 +1,26 @@
 /** Certificates that the authority issues: what they contain, and how a template becomes DER. The request contributes only a key. */
 
-import { AsnConvert, OctetString } from '@peculiar/asn1-schema'
-import {
-  AlgorithmIdentifier,
-  AttributeTypeAndValue,
-  AttributeValue,
-  AuthorityKeyIdentifier,
-  BasicConstraints,
-  Certificate,
-  ExtendedKeyUsage,
-  Extension,
-  Extensions,
-  GeneralName,
-  KeyIdentifier,
-  KeyUsage,
-  KeyUsageFlags,
-  Name,
-  RelativeDistinguishedName,
-  SubjectAlternativeName,
-  SubjectKeyIdentifier,
-  SubjectPublicKeyInfo,
-  TBSCertificate,
-  Validity,
-  id_kp_clientAuth,
-  id_kp_serverAuth,
-} from '@peculiar/asn1-x509'
+import { utf8 } from '../bytes.ts'
 import { DoorwardError } from '../error.ts'
 import type { RandomBytes, SignKey } from '../primitives.ts'
 import type { EpochSeconds } from '../time.ts'
 import { EXTENSION } from './certificate-extensions.ts'
+import {
+  derBits,
+  derBoolean,
+  derInteger,
+  derNamedBits,
+  derOctets,
+  derOid,
+  derSequence,
+  derTagged,
+  derTime,
+  derUtf8,
+  derValue,
+} from './der-writer.ts'
+import { TAG } from './der.ts'
 import { ecdsaToDer } from './ecdsa-signature.ts'
+import { ipOctets } from './ip-octets.ts'
 import { p256JwkOfSpki } from './jwk.ts'
 import type { SpiffeId, TrustDomain } from './spiffe-id.ts'
 
@@ -94,6 +85,12 @@ export function anchorName(trustDomain: string, keyId: string): string {
   return `${trustDomain.slice(0, 40)} ${keyId.slice(0, 16)}`
 }
 
+/** Bits of KeyUsage (RFC 5280 §4.2.1.3), the first named bit in the highest place. */
+const USAGE = { digitalSignature: 0x80, keyCertSign: 0x04, cRLSign: 0x02 } as const
+const PURPOSE = { serverAuth: '1.3.6.1.5.5.7.3.1', clientAuth: '1.3.6.1.5.5.7.3.2' } as const
+/** Tags of GeneralName (RFC 5280 §4.2.1.6). */
+const NAME = { dns: 2, uri: 6, ip: 7 } as const
+
 /** An X.509-SVID leaf (reference ids X5-1 … X5-5): empty subject, critical names, both key purposes. Throws `certificate_template_invalid`. */
 export function svidTemplate(contents: SvidContents): CertificateTemplate {
   if (contents.spiffeId.segments.length === 0) throw templateError('a leaf needs a SPIFFE ID with a path')
@@ -102,14 +99,14 @@ export function svidTemplate(contents: SvidContents): CertificateTemplate {
     issuer: contents.issuer.name,
     subject: null,
     extensions: [
-      keyUsage(KeyUsageFlags.digitalSignature),
-      purposes(id_kp_serverAuth, id_kp_clientAuth),
-      extension(EXTENSION.basicConstraints, true, new BasicConstraints()),
+      keyUsage(USAGE.digitalSignature),
+      purposes(PURPOSE.serverAuth, PURPOSE.clientAuth),
+      notAnAuthority,
       authorityKeyId(contents.issuer.keyId),
       names([
-        new GeneralName({ uniformResourceIdentifier: contents.spiffeId.uri }),
-        ...(contents.dnsNames ?? []).map((dNSName) => new GeneralName({ dNSName })),
-        ...(contents.ipAddresses ?? []).map((iPAddress) => new GeneralName({ iPAddress })),
+        generalName(NAME.uri, utf8(contents.spiffeId.uri)),
+        ...(contents.dnsNames ?? []).map((name) => generalName(NAME.dns, utf8(name))),
+        ...(contents.ipAddresses ?? []).map((address) => generalName(NAME.ip, octetsOf(address))),
       ]),
     ],
   })
@@ -118,20 +115,21 @@ export function svidTemplate(contents: SvidContents): CertificateTemplate {
 /** A signing authority's own trust anchor (CA-1): self-signed, no path below it, named by the trust domain. Throws `certificate_template_invalid`. */
 export function anchorTemplate(contents: AnchorContents): CertificateTemplate {
   const name = anchorName(contents.trustDomain, contents.keyId)
-  const subjectKeyId = new SubjectKeyIdentifier(fromHex(contents.keyId))
   return checked({
     ...plain(contents),
     issuer: name,
     subject: name,
     extensions: [
-      keyUsage(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign),
-      extension(EXTENSION.basicConstraints, true, new BasicConstraints({ cA: true, pathLenConstraint: 0 })),
-      extension(EXTENSION.subjectKeyId, false, subjectKeyId),
+      keyUsage(USAGE.keyCertSign | USAGE.cRLSign),
+      { oid: EXTENSION.basicConstraints, critical: true, value: derSequence(derBoolean(true), derInteger(noPath)) },
+      { oid: EXTENSION.subjectKeyId, critical: false, value: derOctets(fromHex(contents.keyId)) },
       authorityKeyId(contents.keyId),
-      names([new GeneralName({ uniformResourceIdentifier: `spiffe://${contents.trustDomain}` })], false),
+      names([generalName(NAME.uri, utf8(`spiffe://${contents.trustDomain}`))], false),
     ],
   })
 }
+
+const noPath = Uint8Array.of(0)
 
 /** The throw-away client certificate of an enrolment: it proves a key and names nobody. Throws `certificate_template_invalid`. */
 export function selfSignedForKey(contents: Contents): CertificateTemplate {
@@ -139,42 +137,37 @@ export function selfSignedForKey(contents: Contents): CertificateTemplate {
     ...plain(contents),
     issuer: 'doorward enrolment',
     subject: 'doorward enrolment',
-    extensions: [
-      keyUsage(KeyUsageFlags.digitalSignature),
-      purposes(id_kp_clientAuth),
-      extension(EXTENSION.basicConstraints, true, new BasicConstraints()),
-    ],
+    extensions: [keyUsage(USAGE.digitalSignature), purposes(PURPOSE.clientAuth), notAnAuthority],
   })
 }
 
-/** Encodes and signs the template with ES256. Throws `certificate_template_invalid`, or what custody throws. */
+/** Encodes and signs the template with ES256 (RFC 5280 §4.1). Throws `certificate_template_invalid`, or what custody throws. */
 export async function buildCertificate(template: CertificateTemplate, signKey: SignKey): Promise<Uint8Array> {
-  const algorithm = ecdsaWithSha256()
-  const tbs = new TBSCertificate({
-    version: 2,
-    serialNumber: fromHex(template.serial),
-    signature: algorithm,
-    issuer: nameOf(template.issuer),
-    validity: new Validity({ notBefore: dateOf(template.notBefore), notAfter: dateOf(template.notAfter) }),
-    subject: nameOf(template.subject),
-    subjectPublicKeyInfo: AsnConvert.parse(template.publicKey, SubjectPublicKeyInfo),
-    extensions: new Extensions(template.extensions.map(asn1Extension)),
-  })
-  const signature = ecdsaToDer(await signKey.sign(new Uint8Array(AsnConvert.serialize(tbs))))
-  const certificate = new Certificate({
-    tbsCertificate: tbs,
-    signatureAlgorithm: algorithm,
-    signatureValue: signature.slice().buffer,
-  })
-  return new Uint8Array(AsnConvert.serialize(certificate))
+  const tbs = derSequence(
+    derTagged(0, 'constructed', derInteger(Uint8Array.of(2))),
+    derInteger(fromHex(template.serial)),
+    ecdsaWithSha256,
+    nameOf(template.issuer),
+    derSequence(derTime(template.notBefore), derTime(template.notAfter)),
+    nameOf(template.subject),
+    template.publicKey,
+    derTagged(3, 'constructed', derSequence(...template.extensions.map(derExtension))),
+  )
+  return signedDer(tbs, signKey)
 }
 
-export function ecdsaWithSha256(): AlgorithmIdentifier {
-  return new AlgorithmIdentifier({ algorithm: '1.2.840.10045.4.3.2' })
+/** The signed part, the algorithm and the signature: the form of certificates and revocation lists. */
+export async function signedDer(tbs: Uint8Array, signKey: SignKey): Promise<Uint8Array> {
+  return derSequence(tbs, ecdsaWithSha256, derBits(ecdsaToDer(await signKey.sign(tbs))))
 }
 
-export function asn1Extension({ oid, critical, value }: TemplateExtension): Extension {
-  return new Extension({ extnID: oid, critical, extnValue: new OctetString(value) })
+/** AlgorithmIdentifier (RFC 5758 §3.2). */
+export const ecdsaWithSha256 = derSequence(derOid('1.2.840.10045.4.3.2'))
+
+export function derExtension({ oid, critical, value }: TemplateExtension): Uint8Array {
+  return critical
+    ? derSequence(derOid(oid), derBoolean(true), derOctets(value))
+    : derSequence(derOid(oid), derOctets(value))
 }
 
 function plain({ publicKey, serial, notBefore, notAfter }: Contents): Contents {
@@ -195,39 +188,44 @@ function templateError(message: string): DoorwardError {
   return new DoorwardError('certificate_template_invalid', message)
 }
 
-function extension(oid: string, critical: boolean, value: object): TemplateExtension {
-  return { oid, critical, value: new Uint8Array(AsnConvert.serialize(value)) }
-}
+/** cA is FALSE by default, and a default is not encoded. */
+const notAnAuthority: TemplateExtension = { oid: EXTENSION.basicConstraints, critical: true, value: derSequence() }
 
-function keyUsage(flags: number): TemplateExtension {
-  return extension(EXTENSION.keyUsage, true, new KeyUsage(flags))
+function keyUsage(bits: number): TemplateExtension {
+  return { oid: EXTENSION.keyUsage, critical: true, value: derNamedBits(bits) }
 }
 
 function purposes(...oids: readonly string[]): TemplateExtension {
-  return extension(EXTENSION.extendedKeyUsage, false, new ExtendedKeyUsage([...oids]))
+  return { oid: EXTENSION.extendedKeyUsage, critical: false, value: derSequence(...oids.map(derOid)) }
 }
 
 export function authorityKeyId(keyId: string): TemplateExtension {
-  const keyIdentifier = new KeyIdentifier(fromHex(keyId))
-  return extension(EXTENSION.authorityKeyId, false, new AuthorityKeyIdentifier({ keyIdentifier }))
+  const value = derSequence(derTagged(0, 'primitive', fromHex(keyId)))
+  return { oid: EXTENSION.authorityKeyId, critical: false, value }
 }
 
-function names(list: GeneralName[], critical = true): TemplateExtension {
-  return extension(EXTENSION.subjectAltName, critical, new SubjectAlternativeName(list))
+function names(list: readonly Uint8Array[], critical = true): TemplateExtension {
+  return { oid: EXTENSION.subjectAltName, critical, value: derSequence(...list) }
 }
 
-export function nameOf(commonName: string | null): Name {
-  if (commonName === null) return new Name([])
-  const value = new AttributeValue({ utf8String: commonName })
-  return new Name([new RelativeDistinguishedName([new AttributeTypeAndValue({ type: '2.5.4.3', value })])])
+function generalName(tag: number, content: Uint8Array): Uint8Array {
+  return derTagged(tag, 'primitive', content)
 }
 
-export function dateOf(time: EpochSeconds): Date {
-  return new Date(time * 1000)
+function octetsOf(address: string): Uint8Array {
+  const octets = ipOctets(address)
+  if (octets === null) throw templateError('expected textual IPv4 or IPv6 addresses')
+  return octets
 }
 
-export function fromHex(text: string): ArrayBuffer {
+/** A name of one common name; null is the empty name. */
+export function nameOf(commonName: string | null): Uint8Array {
+  if (commonName === null) return derSequence()
+  return derSequence(derValue(TAG.set, derSequence(derOid('2.5.4.3'), derUtf8(commonName))))
+}
+
+export function fromHex(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length / 2)
   for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16)
-  return bytes.buffer
+  return bytes
 }

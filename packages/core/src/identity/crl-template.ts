@@ -3,17 +3,15 @@
  * one complete list per signing authority.
  */
 
-import { AsnConvert } from '@peculiar/asn1-schema'
-import { CertificateList, CRLReason, RevokedCertificate, TBSCertList, Time } from '@peculiar/asn1-x509'
 import { toBase64 } from '../bytes.ts'
 import { DoorwardError } from '../error.ts'
 import type { SignKey } from '../primitives.ts'
 import type { EpochSeconds } from '../time.ts'
-import { asn1Extension, authorityKeyId, dateOf, ecdsaWithSha256, fromHex, nameOf } from './certificate-template.ts'
-import type { IssuerName, TemplateExtension } from './certificate-template.ts'
+import { authorityKeyId, derExtension, ecdsaWithSha256, fromHex, nameOf, signedDer } from './certificate-template.ts'
+import type { IssuerName } from './certificate-template.ts'
 import { CRL_EXTENSION, CRL_LIMITS, REVOCATION_REASONS } from './crl.ts'
 import type { RevokedSerial } from './crl.ts'
-import { ecdsaToDer } from './ecdsa-signature.ts'
+import { derInteger, derSequence, derTagged, derTime, derValue } from './der-writer.ts'
 
 export interface CrlContents {
   /** The anchor whose certificates are listed, and which signs. */
@@ -30,26 +28,21 @@ export interface CrlContents {
 /** Encodes and signs a version 2 list with ES256. Throws `crl_template_invalid`, or what custody throws. */
 export async function buildCrl(contents: CrlContents, signKey: SignKey): Promise<Uint8Array> {
   check(contents)
-  const tbs = new TBSCertList({
-    version: 1,
-    signature: ecdsaWithSha256(),
-    issuer: nameOf(contents.issuer.name),
-    thisUpdate: new Time(dateOf(contents.thisUpdate)),
-    nextUpdate: new Time(dateOf(contents.nextUpdate)),
+  const extensions = [
+    authorityKeyId(contents.issuer.keyId),
+    { oid: CRL_EXTENSION.number, critical: false, value: integer(contents.number.toString(16)) },
+  ]
+  const tbs = derSequence(
+    derInteger(Uint8Array.of(1)),
+    ecdsaWithSha256,
+    nameOf(contents.issuer.name),
+    derTime(contents.thisUpdate),
+    derTime(contents.nextUpdate),
     // The list is absent when there is nothing on it (§5.1.2.6).
-    ...(contents.revoked.length === 0 ? {} : { revokedCertificates: contents.revoked.map(entryOf) }),
-    crlExtensions: [
-      asn1Extension(authorityKeyId(contents.issuer.keyId)),
-      asn1Extension({ oid: CRL_EXTENSION.number, critical: false, value: integer(contents.number.toString(16)) }),
-    ],
-  })
-  const signature = ecdsaToDer(await signKey.sign(new Uint8Array(AsnConvert.serialize(tbs))))
-  const list = new CertificateList({
-    tbsCertList: tbs,
-    signatureAlgorithm: ecdsaWithSha256(),
-    signature: signature.slice().buffer,
-  })
-  return new Uint8Array(AsnConvert.serialize(list))
+    ...(contents.revoked.length === 0 ? [] : [derSequence(...contents.revoked.map(entryOf))]),
+    derTagged(0, 'constructed', derSequence(...extensions.map(derExtension))),
+  )
+  return signedDer(tbs, signKey)
 }
 
 /** The text form of RFC 7468 §6. */
@@ -75,22 +68,15 @@ function templateError(message: string): DoorwardError {
   return new DoorwardError('crl_template_invalid', message)
 }
 
-function entryOf({ serial, revokedAt, reason }: RevokedSerial): RevokedCertificate {
-  return new RevokedCertificate({
-    userCertificate: integer(serial).slice(2).buffer,
-    revocationDate: new Time(dateOf(revokedAt)),
-    ...(reason === null ? {} : { crlEntryExtensions: [asn1Extension(reasonExtension(reason))] }),
-  })
+const ENUMERATED = 0x0a
+
+function entryOf({ serial, revokedAt, reason }: RevokedSerial): Uint8Array {
+  if (reason === null) return derSequence(integer(serial), derTime(revokedAt))
+  const value = derValue(ENUMERATED, Uint8Array.of(REVOCATION_REASONS[reason]))
+  const extension = derExtension({ oid: CRL_EXTENSION.reason, critical: false, value })
+  return derSequence(integer(serial), derTime(revokedAt), derSequence(extension))
 }
 
-function reasonExtension(reason: Exclude<RevokedSerial['reason'], null>): TemplateExtension {
-  const value = new Uint8Array(AsnConvert.serialize(new CRLReason(REVOCATION_REASONS[reason])))
-  return { oid: CRL_EXTENSION.reason, critical: false, value }
-}
-
-/** DER of the non-negative INTEGER of at most 126 octets. */
-function integer(hexDigits: string): Uint8Array<ArrayBuffer> {
-  const even = hexDigits.length % 2 === 0 ? hexDigits : `0${hexDigits}`
-  const signed = /^[89a-f]/.test(even) ? `00${even}` : even
-  return new Uint8Array([0x02, signed.length / 2, ...new Uint8Array(fromHex(signed))])
+function integer(hexDigits: string): Uint8Array {
+  return derInteger(fromHex(hexDigits.length % 2 === 0 ? hexDigits : `0${hexDigits}`))
 }
