@@ -3,7 +3,7 @@
  * a caller may see. What the operator learns is `explanation`, kept apart.
  */
 
-import type { Action, PolicyVersion, Principal, Resource } from '@doorward/core'
+import type { Action, JsonObject, PolicyVersion, Principal, Resource } from '@doorward/core'
 
 interface DenialRow {
   readonly http: number
@@ -13,15 +13,18 @@ interface DenialRow {
   readonly text: string
   /** Refusals that a stranger can cause at will are counted per source and second, the others recorded singly. */
   readonly counted: boolean
+  /** The operator has to find out why: a stranger's is recorded singly too, as long as the budget for that lasts. */
+  readonly explained: boolean
 }
 
 function row(
   http: number,
   rpc: number,
   text: string,
-  options: { retryable?: boolean; counted?: boolean } = {},
+  options: { retryable?: boolean; counted?: boolean; explained?: boolean } = {},
 ): DenialRow {
-  return { http, rpc, text, retryable: options.retryable ?? false, counted: options.counted ?? false }
+  const { retryable = false, counted = false, explained = false } = options
+  return { http, rpc, text, retryable, counted, explained }
 }
 
 const stranger = { counted: true }
@@ -111,7 +114,7 @@ export const denialTable = {
   request_invalid: row(400, -32602, 'the request is not valid'),
   resource_unknown: row(404, -32602, 'there is no such thing'),
   conflict: row(409, -32602, 'the request conflicts with what is there'),
-  join_refused: row(403, -31403, 'the join was refused'),
+  join_refused: row(403, -31403, 'the join was refused', { explained: true }),
   grant_unsupported: row(400, -32602, 'the grant type is not supported'),
   scope_unknown: row(400, -32602, 'scopes are not used here'),
   audience_unknown: row(400, -32602, 'tokens are not given for this audience'),
@@ -167,6 +170,8 @@ export interface Denial {
   readonly policies: readonly string[]
   readonly policyVersion: PolicyVersion | null
   readonly retryAfterSeconds: number | null
+  /** What a caller of our own API is told as well, because it may know it. */
+  readonly details: JsonObject | null
   /** JSON-RPC id to answer with; undefined when there is none to answer. */
   readonly rpcId: string | number | undefined
   /** `data` of the JSON-RPC error. */
@@ -185,6 +190,7 @@ const blank = {
   policies: [] as readonly string[],
   policyVersion: null,
   retryAfterSeconds: null,
+  details: null,
   rpcId: undefined,
   rpcData: undefined,
   http: null,

@@ -44,15 +44,20 @@ export async function record<Detail>(admitted: Admitted<Detail>, log: Record): P
 /** Where a refusal stands in the record: its own entry, or counted with others of its second. */
 export type RefusalEntry = EntryReference | 'counted' | 'unrecorded'
 
-/** Records a refusal: known callers one by one, strangers and floods as counted entries. */
+/** Longer than any explanation of ours; what strangers put into theirs is cut. */
+const MAX_EXPLANATION = 1024
+
+/** Records a refusal: known callers one by one, strangers and floods as counted entries, unless why has to be found out. */
 export async function recordRefusal(
   inbound: Inbound,
   denial: Denial,
   log: Record,
   counter: RefusalCounter,
 ): Promise<RefusalEntry> {
-  if (denial.caller === null || denialRow(denial.code).counted) {
-    counter.count({ source: refusalSource(inbound, denial), reason: denial.code })
+  const row = denialRow(denial.code)
+  const source = refusalSource(inbound, denial)
+  if ((denial.caller === null || row.counted) && !(row.explained && counter.takeSingle(source))) {
+    counter.count({ source, reason: denial.code })
     return 'counted'
   }
   try {
@@ -61,8 +66,8 @@ export async function recordRefusal(
       body: {
         decision: 'deny',
         code: denial.code,
-        explanation: denial.explanation,
-        ...callerFields(denial.caller),
+        explanation: denial.explanation.slice(0, MAX_EXPLANATION),
+        ...(denial.caller === null ? {} : callerFields(denial.caller)),
         ...inboundFields(inbound),
         ...(denial.action === null ? {} : { action: denial.action.name, group: denial.action.group }),
         ...(denial.resource === null ? {} : { resource: { ...denial.resource } }),
@@ -85,6 +90,8 @@ export interface Outcome {
   readonly milliseconds: number
   /** Code of the failure, when there was one. */
   readonly code?: string
+  /** For the operator: why it failed. */
+  readonly explanation?: string
 }
 
 /** The second entry of a call, which its answer does not wait for. Rejects when it cannot be written; the call has happened all the same. */

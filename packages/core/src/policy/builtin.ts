@@ -42,8 +42,12 @@ function admin(server: OwnRoute['server'], path: string, ...methods: readonly st
 /** Every route of our own API that policy knows. A route that is not listed is denied to everybody. */
 export const ownRoutes: readonly OwnRoute[] = [
   ...openRoutes,
-  ...admin('authority', '/v1/workloads', 'GET', 'POST', 'DELETE'),
+  ...admin('authority', '/v1/workloads', 'GET', 'POST', 'PUT', 'DELETE'),
+  ...admin('authority', '/v1/workload', 'GET'),
   ...admin('authority', '/v1/join-strings', 'POST'),
+  ...admin('authority', '/v1/gateways', 'POST'),
+  ...admin('authority', '/v1/instances', 'DELETE'),
+  ...admin('authority', '/v1/instances/lock', 'POST'),
   ...admin('authority', '/v1/status', 'GET'),
   ...admin('authority', '/v1/record', 'GET'),
   ...admin('gateway', '/v1/status', 'GET'),

@@ -10,6 +10,8 @@ export interface RefusalCounterOptions {
   readonly clock: Clock
   /** The most entries written per second; default 64. Further sources are counted together as `other`. */
   readonly entriesPerSecond?: number
+  /** The most refusals per second that may be recorded singly, one per source; default 8. */
+  readonly singlesPerSecond?: number
   /** Pause between writes; default 1000. */
   readonly intervalMilliseconds?: number
 }
@@ -23,6 +25,7 @@ interface RefusalCount {
 }
 
 const ENTRIES_PER_SECOND = 64
+const SINGLES_PER_SECOND = 8
 const MAX_TEXT = 128
 /** Everything that has no cell of its own; reasons come from a table and are few, sources are the strangers' to choose. */
 const OTHER = 'other'
@@ -33,6 +36,7 @@ export class RefusalCounter {
   readonly #budget: number
   readonly #cells = new Map<string, RefusalCount>()
   readonly #others = new Map<string, RefusalCount>()
+  readonly #singles: { second: number; readonly sources: Set<string> } = { second: 0, sources: new Set() }
 
   constructor(options: RefusalCounterOptions) {
     this.#options = options
@@ -43,6 +47,17 @@ export class RefusalCounter {
   count({ source, reason }: { readonly source: string; readonly reason: string }): void {
     const second = toSeconds(this.#options.clock())
     this.#add({ source: source.slice(0, MAX_TEXT), reason: reason.slice(0, MAX_TEXT), second, count: 1 })
+  }
+
+  /** Whether a refusal of this source may have an entry of its own instead of being counted; taken when true. */
+  takeSingle(source: string): boolean {
+    const second = toSeconds(this.#options.clock())
+    const { sources } = this.#singles
+    if (this.#singles.second !== second) sources.clear()
+    this.#singles.second = second
+    if (sources.has(source) || sources.size >= (this.#options.singlesPerSecond ?? SINGLES_PER_SECOND)) return false
+    sources.add(source)
+    return true
   }
 
   #add(refusal: RefusalCount): void {

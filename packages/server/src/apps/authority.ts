@@ -340,6 +340,8 @@ function ownRegistration({ trustDomain, listeners, publicUrl }: AuthoritySetting
     roles: [],
     dnsNames: [...new Set([...[...hosts].filter((host) => isIP(host) === 0), ...loopback])],
     ipAddresses: addresses,
+    // Other parts of Doorward on the same machine have them too.
+    sharedNames: true,
   }
 }
 

@@ -1,7 +1,7 @@
 /** One authority: its rules over one store, one custody and one record. Knows no wire. */
 
 import { gatewayRole } from '@doorward/core'
-import type { EpochMillis, EpochSeconds, TrustScope } from '@doorward/core'
+import type { EpochMillis, EpochSeconds, TrustDomain, TrustScope } from '@doorward/core'
 import type { AuthorityContext } from './context.ts'
 import { exchangeToken } from './exchange-token.ts'
 import type { MintedToken, TokenRequest } from './exchange-token.ts'
@@ -10,10 +10,14 @@ import type { IssueDependencies, IssuedCertificate } from './issue.ts'
 import { completeEnrolment, createJoinString, examineEnrolment } from './join.ts'
 import type { EnrolRequest, ExaminedEnrolment, NewJoinString } from './join.ts'
 import type { KeySlots } from './key-slots.ts'
-import type { Registration } from './ports.ts'
+import type { Instance, Registration } from './ports.ts'
 import type { AuthorityRefusal } from './refusal.ts'
-import { addRegistration, ensureRegistration, removeRegistration } from './registrations.ts'
-import type { NewRegistration } from './registrations.ts'
+import { lockInstance, removeInstance } from './registration-instances.ts'
+import type { InstanceTarget } from './registration-instances.ts'
+import { findRegistrations, showRegistration } from './registration-search.ts'
+import type { RegistrationDetail, RegistrationPage, RegistrationQuery } from './registration-search.ts'
+import { addRegistration, ensureRegistration, removeRegistration, updateRegistration } from './registrations.ts'
+import type { Addition, Change, NewRegistration, Removal, Removed, Replacement } from './registrations.ts'
 import { renew } from './renew.ts'
 import type { RenewRequest } from './renew.ts'
 import type { TrustAck, TrustAudience } from './trust-audience.ts'
@@ -58,6 +62,10 @@ export class Authority {
 
   get audience(): TrustAudience {
     return this.#parts.audience
+  }
+
+  get trustDomain(): TrustDomain {
+    return this.#parts.context.trustDomain
   }
 
   /** The newest signed state. */
@@ -112,20 +120,36 @@ export class Authority {
     return createJoinString(context, { id, place, by })
   }
 
-  registrations(): Promise<readonly Registration[]> {
-    return this.#parts.context.store.registrations.list()
+  findRegistrations(query: RegistrationQuery): Promise<RegistrationPage> {
+    return findRegistrations(this.#parts.context, query)
   }
 
-  addRegistration(registration: NewRegistration, by: string): Promise<Registration | AuthorityRefusal> {
-    return addRegistration(this.#parts.context, registration, this.#change(by))
+  showRegistration(id: string): Promise<RegistrationDetail | AuthorityRefusal> {
+    return showRegistration(this.#parts.context, id)
+  }
+
+  addRegistration(addition: Addition, by: string): Promise<Registration | AuthorityRefusal> {
+    return addRegistration(this.#parts.context, addition, this.#change(by))
+  }
+
+  updateRegistration(replacement: Replacement, by: string): Promise<Registration | AuthorityRefusal> {
+    return updateRegistration(this.#parts.context, replacement, this.#change(by))
   }
 
   ensureRegistration(registration: NewRegistration, by: string): Promise<Registration | AuthorityRefusal> {
     return ensureRegistration(this.#parts.context, registration, this.#change(by))
   }
 
-  removeRegistration(id: string, by: string): Promise<null | AuthorityRefusal> {
-    return removeRegistration(this.#parts.context, id, this.#change(by))
+  removeRegistration(removal: Removal, by: string): Promise<Removed | AuthorityRefusal> {
+    return removeRegistration(this.#parts.context, removal, this.#change(by))
+  }
+
+  lockInstance(target: InstanceTarget, by: string): Promise<Instance | AuthorityRefusal> {
+    return lockInstance(this.#parts.context, target, this.#change(by))
+  }
+
+  removeInstance(target: InstanceTarget, by: string): Promise<Instance | AuthorityRefusal> {
+    return removeInstance(this.#parts.context, target, this.#change(by))
   }
 
   acknowledge(ack: Omit<TrustAck, 'at'>): void {
@@ -164,7 +188,7 @@ export class Authority {
     }
   }
 
-  #change(by: string): { readonly by: string; readonly publish: () => Promise<void> } {
+  #change(by: string): Change {
     return { by, publish: () => this.#parts.publisher.publish() }
   }
 

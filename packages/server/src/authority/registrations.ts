@@ -1,20 +1,22 @@
-/** Registered workloads: what may be registered, and what removing one does. */
+/** Registered workloads: adding, changing and removing them. */
 
-import { isIP } from 'node:net'
-import { epochSeconds, readSpiffeId, trustStateLimits } from '@doorward/core'
-import type { TrustDomain } from '@doorward/core'
+import { epochSeconds, trustStateLimits, workloadChanges, workloadLimits } from '@doorward/core'
+import type { EpochSeconds, JsonObject, JsonValue, WorkloadDocument } from '@doorward/core'
 import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
 import type { AttestationRule } from './attest/rule.ts'
-import type { Registration } from './ports.ts'
-import { refuse } from './refusal.ts'
+import type { Registration, RegistrationStore } from './ports.ts'
+import { isAuthorityRefusal, refuse } from './refusal.ts'
 import type { AuthorityRefusal } from './refusal.ts'
+import { checkedDocument } from './registration-check.ts'
+import type { Asking } from './registration-check.ts'
+import { contentOf, documentOf } from './registration-document.ts'
 
+/** What programs of Doorward register in process; for what is left out see `WorkloadDocument`. */
 export interface NewRegistration {
   /** SPIFFE ID with a path, of our trust domain. */
   readonly id: string
   readonly roles: readonly string[]
-  /** 300 to 86,400; 3600 by default. */
   readonly ttlSeconds?: number
   readonly dnsNames?: readonly string[]
   readonly ipAddresses?: readonly string[]
@@ -32,68 +34,120 @@ export interface Change {
   readonly publish: () => Promise<void>
 }
 
-const defaultTtlSeconds = 3600
-const ttl = { least: 300, most: 86_400 }
-const MAX_NAMES = 16
-const ROLE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
-const DNS_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/
 /** Room is kept in the trust state. */
 const MAX_WORKLOADS = trustStateLimits.workloads - 1000
+const MAX_ATTEMPTS = 8
 /** Nothing that we issue lives longer than a day, leeway and backdating included. */
-const denialSeconds = ttl.most + 600
+const denialSeconds = workloadLimits.mostTtlSeconds + 600
 
-/** What is wrong with the registration, or null. */
-export function registrationProblem(registration: NewRegistration, trustDomain: TrustDomain): string | null {
-  const id = readSpiffeId(registration.id)
-  if ('problem' in id) return `the id is ${id.problem}`
-  if (id.trustDomain !== trustDomain || id.segments.length === 0) return `expected an id below spiffe://${trustDomain}/`
-  const { roles, ttlSeconds = defaultTtlSeconds, dnsNames = [], ipAddresses = [] } = registration
-  if (roles.length > trustStateLimits.rolesPerWorkload || new Set(roles).size !== roles.length)
-    return 'expected at most 64 distinct roles'
-  if (!roles.every((role) => ROLE.test(role))) return 'expected role names of A-Z a-z 0-9 . _ -'
-  if (!Number.isInteger(ttlSeconds) || ttlSeconds < ttl.least || ttlSeconds > ttl.most)
-    return `expected a lifetime of ${ttl.least} to ${ttl.most} s`
-  if (dnsNames.length > MAX_NAMES || !dnsNames.every((name) => DNS_NAME.test(name)))
-    return 'expected at most 16 lowercase DNS names'
-  if (ipAddresses.length > MAX_NAMES || !ipAddresses.every((address) => isIP(address) !== 0))
-    return 'expected at most 16 IP addresses'
-  return null
+export interface Addition {
+  readonly document: JsonValue
+  /** It was removed before, and the operator says that the same workload returns (SID-8). */
+  readonly again: boolean
+  readonly asking: Asking
 }
 
-function complete(context: AuthorityContext, registration: NewRegistration): Registration {
-  return {
-    id: registration.id,
-    roles: registration.roles,
-    ttlSeconds: registration.ttlSeconds ?? defaultTtlSeconds,
-    dnsNames: registration.dnsNames ?? [],
-    ipAddresses: registration.ipAddresses ?? [],
-    attestation: registration.attestation ?? [{ kind: 'join_token' }],
-    sharedNames: registration.sharedNames ?? false,
-    singleInstance: registration.singleInstance ?? false,
-    canary: registration.canary ?? false,
-    createdAt: nowSeconds(context),
-    updatedAt: nowSeconds(context),
-    revision: 1,
+/**
+ * Registers a workload. Refusals: `request_invalid` with every problem; `conflict` with a reason: `exists`, `removed`,
+ * `name_taken`, `full`.
+ */
+export async function addRegistration(
+  context: AuthorityContext,
+  { document: value, again, asking }: Addition,
+  change: Change,
+): Promise<Registration | AuthorityRefusal> {
+  const document = checkedDocument(value, context.trustDomain, asking)
+  if (isAuthorityRefusal(document)) return document
+  const { registrations } = context.store
+  if ((await registrations.find(document.id)) !== null) return conflictOf(context, document, 'exists')
+  const now = nowSeconds(context)
+  const full: Registration = { ...contentOf(document), createdAt: now, updatedAt: now, revision: 1 }
+  await context.log.append({
+    kind: 'admin',
+    body: { change: 'workload.add', id: full.id, again, workload: document, by: change.by },
+  })
+  const added = await registrations.add(full, MAX_WORKLOADS, again)
+  if (added !== 'added') return conflictOf(context, document, added)
+  await change.publish()
+  return full
+}
+
+type Conflict = Exclude<
+  Awaited<ReturnType<RegistrationStore['add'] | RegistrationStore['update']>>,
+  'added' | 'updated'
+>
+
+/** Says what is there, so that the operator can decide without asking again. */
+async function conflictOf(
+  { store }: AuthorityContext,
+  { id, dns_names }: WorkloadDocument,
+  reason: Conflict,
+): Promise<AuthorityRefusal> {
+  const { registrations } = store
+  switch (reason) {
+    case 'unknown':
+      return refuse('resource_unknown', `${id} is not registered`)
+    case 'full':
+      return refuse('conflict', `no more than ${MAX_WORKLOADS} workloads can be registered`, { reason })
+    case 'several_instances':
+      return refuse('conflict', `${id} has several instances: remove all but one first`, { reason })
+    case 'name_taken': {
+      const holder = await registrations.holder(id, dns_names)
+      const said = holder === null ? 'another identity' : `${holder.id} has ${holder.name}`
+      return refuse('conflict', `a DNS name is taken: ${said}`, { reason, holder: { ...holder } })
+    }
+    case 'removed': {
+      const removedAt = await registrations.removedAt(id)
+      const said = `${id} was removed at ${removedAt}: an id is never given to another`
+      return refuse('conflict', said, { reason, removed_at: removedAt })
+    }
+    case 'exists':
+    case 'changed': {
+      const held = await registrations.find(id)
+      const said = reason === 'exists' ? `${id} is registered already` : `${id} has been changed by somebody else`
+      return refuse('conflict', said, { reason, present: held === null ? null : shownRegistration(held) })
+    }
   }
 }
 
-/** Registers a workload. Refusals: `request_invalid`, `conflict` when the id is taken or no room is left. */
-export async function addRegistration(
+/** The document, and by which revision it is to be changed. */
+export function shownRegistration(registration: Registration): JsonObject {
+  const { createdAt, updatedAt, revision } = registration
+  return { ...documentOf(registration), created_at: createdAt, updated_at: updatedAt, revision }
+}
+
+export interface Replacement {
+  readonly document: JsonValue
+  /** The one that the caller has seen. */
+  readonly revision: number
+  readonly asking: Asking
+}
+
+/**
+ * Puts the document in place of the one at `revision`. Roles bite at once, on live connections too: they are part of
+ * the trust state. Names and lifetime are those of the next certificate; who has joined stays joined. Without a
+ * difference nothing happens. Refusals: as `addRegistration`, with the reasons `changed`, `name_taken` and
+ * `several_instances`; `resource_unknown`.
+ */
+export async function updateRegistration(
   context: AuthorityContext,
-  registration: NewRegistration,
+  { document: value, revision, asking }: Replacement,
   change: Change,
 ): Promise<Registration | AuthorityRefusal> {
-  const problem = registrationProblem(registration, context.trustDomain)
-  if (problem !== null) return refuse('request_invalid', problem)
-  const full = complete(context, registration)
-  await context.log.append({
-    kind: 'admin',
-    body: { change: 'workload.add', id: full.id, roles: full.roles, by: change.by },
-  })
-  const added = await context.store.registrations.add(full, MAX_WORKLOADS, true)
-  if (added !== 'added') return refuse('conflict', `${full.id} cannot be registered: ${added}`)
+  const document = checkedDocument(value, context.trustDomain, asking)
+  if (isAuthorityRefusal(document)) return document
+  const held = await context.store.registrations.find(document.id)
+  if (held === null) return conflictOf(context, document, 'unknown')
+  if (held.revision !== revision) return conflictOf(context, document, 'changed')
+  const changes = workloadChanges(documentOf(held), document)
+  if (changes.length === 0) return held
+  const { id, createdAt } = held
+  const full = { ...contentOf(document), createdAt, updatedAt: nowSeconds(context), revision }
+  await context.log.append({ kind: 'admin', body: { change: 'workload.update', id, revision, changes, by: change.by } })
+  const updated = await context.store.registrations.update(full, revision)
+  if (updated !== 'updated') return conflictOf(context, document, updated)
   await change.publish()
-  return full
+  return { ...full, revision: revision + 1 }
 }
 
 /** Registers the workload or brings the registration that is there in line; for identities that configuration defines. */
@@ -102,33 +156,69 @@ export async function ensureRegistration(
   registration: NewRegistration,
   change: Change,
 ): Promise<Registration | AuthorityRefusal> {
-  const held = await context.store.registrations.find(registration.id)
-  if (held === null) return addRegistration(context, registration, change)
-  const problem = registrationProblem(registration, context.trustDomain)
-  if (problem !== null) return refuse('request_invalid', problem)
-  const full = { ...complete(context, registration), createdAt: held.createdAt, revision: held.revision }
-  if (JSON.stringify({ ...full, updatedAt: held.updatedAt }) === JSON.stringify(held)) return held
-  await context.log.append({
-    kind: 'admin',
-    body: { change: 'workload.update', id: full.id, roles: full.roles, by: change.by },
-  })
-  const updated = await context.store.registrations.update(full, held.revision)
-  if (updated !== 'updated') return refuse('conflict', `${full.id} cannot be brought in line: ${updated}`)
-  await change.publish()
-  return { ...full, revision: held.revision + 1 }
+  const document = { ...documentOf(completed(registration)) }
+  for (let attempt = 1; ; attempt++) {
+    const held = await context.store.registrations.find(registration.id)
+    const result =
+      held === null
+        ? await addRegistration(context, { document, again: true, asking: 'authority' }, change)
+        : await updateRegistration(context, { document, revision: held.revision, asking: 'authority' }, change)
+    if (!isOvertaken(result) || attempt === MAX_ATTEMPTS) return result
+  }
 }
 
-/** Removes a workload and denies everything that was issued to it. Refusals: `resource_unknown`, `conflict` for our own identity. */
+/** Another authority on the same store was quicker. */
+function isOvertaken(result: Registration | AuthorityRefusal): boolean {
+  if (!isAuthorityRefusal(result)) return false
+  const reason = result.details?.['reason']
+  return reason === 'exists' || reason === 'changed'
+}
+
+function completed(registration: NewRegistration): Parameters<typeof documentOf>[0] {
+  return {
+    ttlSeconds: workloadLimits.defaultTtlSeconds,
+    dnsNames: [],
+    ipAddresses: [],
+    sharedNames: false,
+    attestation: [{ kind: 'join_token' }],
+    singleInstance: false,
+    canary: false,
+    ...registration,
+  }
+}
+
+export interface Removal {
+  readonly id: string
+  /** The one that the caller has seen; null for whatever is there. */
+  readonly revision: number | null
+}
+
+/** What a removal ended. */
+export interface Removed {
+  readonly id: string
+  readonly instances: number
+  readonly certificates: number
+  readonly joinTokens: number
+}
+
+/**
+ * Removes a workload and denies everything that was issued to it, on live connections too (RV-5). The id is not given
+ * to another: who adds it again says so. Refusals: `resource_unknown`; `conflict` for our own identity, and with the
+ * reason `changed`.
+ */
 export async function removeRegistration(
   context: AuthorityContext,
-  id: string,
+  { id, revision }: Removal,
   change: Change,
-): Promise<null | AuthorityRefusal> {
-  if (id === context.id.uri) return refuse('conflict', 'the authority cannot remove itself')
-  if ((await context.store.registrations.find(id)) === null)
-    return refuse('resource_unknown', `${id} is not registered`)
+): Promise<Removed | AuthorityRefusal> {
+  if (id === context.id.uri) return refuse('conflict', 'the authority cannot remove itself', { reason: 'reserved' })
+  const { registrations } = context.store
+  const held = await registrations.find(id)
+  if (held === null) return refuse('resource_unknown', `${id} is not registered`)
+  if (revision !== null && held.revision !== revision) return conflictOf(context, documentOf(held), 'changed')
   const now = nowSeconds(context)
-  await context.log.append({ kind: 'admin', body: { change: 'workload.remove', id, by: change.by } })
+  const removed = await endedBy(context, id, now)
+  await context.log.append({ kind: 'admin', body: { change: 'workload.remove', ...removed, by: change.by } })
   // What was issued within the running second is denied too; what follows is dated after it.
   const denial = {
     kind: 'identity',
@@ -137,8 +227,17 @@ export async function removeRegistration(
     lapsesAt: epochSeconds(now + denialSeconds),
     reason: 'workload removed',
   } as const
-  if (!(await context.store.registrations.remove(id, denial)))
-    return refuse('resource_unknown', `${id} is not registered`)
+  if (!(await registrations.remove(id, denial, revision ?? undefined)))
+    return conflictOf(context, documentOf(held), (await registrations.find(id)) === null ? 'unknown' : 'changed')
   await change.publish()
-  return null
+  return removed
+}
+
+async function endedBy({ store }: AuthorityContext, id: string, now: EpochSeconds): Promise<Removed> {
+  const [instances, certificates, tokens] = await Promise.all([
+    store.instances.list(id),
+    store.issuance.live(now, id),
+    store.joins.pending(id, now),
+  ])
+  return { id, instances: instances.length, certificates: certificates.length, joinTokens: tokens.length }
 }

@@ -115,7 +115,7 @@ async function answer(
   deployment: Deployment,
 ): Promise<string> {
   const by = 'supervisor'
-  const names = id === deployment.gateway.id.uri ? gatewayNames(deployment) : { dnsNames: [], ipAddresses: [] }
+  const names = id === deployment.gateway.id.uri ? { ...gatewayNames(deployment), sharedNames: true } : {}
   await running.registerWorkload({ id, roles, ...names }, by)
   return (await running.createJoinString(id, by)).joinString.reveal()
 }

@@ -1,6 +1,8 @@
 /** The authority's admin API, for operators: one file per concern. */
 
 import type { Authority } from '../authority/authority.ts'
+import { instanceRoutes } from './admin-instances.ts'
+import { joinRoutes } from './admin-joins.ts'
 import { statusRoutes } from './admin-status.ts'
 import { workloadRoutes } from './admin-workloads.ts'
 import type { ApiRoute } from './api-routes.ts'
@@ -8,5 +10,11 @@ import { recordRoute } from './record-route.ts'
 import type { RecordRouteOptions } from './record-route.ts'
 
 export function adminRoutes(authority: Authority, record: RecordRouteOptions): readonly ApiRoute[] {
-  return [...workloadRoutes(authority), ...statusRoutes(authority), recordRoute(record)]
+  return [
+    ...workloadRoutes(authority),
+    ...joinRoutes(authority),
+    ...instanceRoutes(authority),
+    ...statusRoutes(authority),
+    recordRoute(record),
+  ]
 }

@@ -1,88 +1,123 @@
-/** The authority's admin API: workloads and their join strings. */
+/** The authority's admin API: registered workloads. */
 
-import { exactObject, isText, principalName, readList } from '@doorward/core'
-import type { JsonObject, JsonValue } from '@doorward/core'
-import { deny } from '@doorward/enforcement'
+import type { JsonObject } from '@doorward/core'
+import { isCount } from '@doorward/core'
+import { deny, isDenial } from '@doorward/enforcement'
 import type { Denial, Permit } from '@doorward/enforcement'
 import type { Authority } from '../authority/authority.ts'
-import type { Registration } from '../authority/ports.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
-import type { NewRegistration } from '../authority/registrations.ts'
-import { callerOf, requestOf } from './api-routes.ts'
+import { isAttestationKind, mostPerPage } from '../authority/registration-search.ts'
+import type { RegistrationQuery } from '../authority/registration-search.ts'
+import { shownRegistration } from '../authority/registrations.ts'
+import { byOf, forOperators } from './admin-caller.ts'
+import { shownDetail } from './admin-workload-detail.ts'
+import { requestOf } from './api-routes.ts'
 import type { ApiAnswer, ApiRequest, ApiRoute } from './api-routes.ts'
 import { denialOf } from './authority-api.ts'
 
 const MAX_ID = 2048
-const MAX_LIST = 64
-const token = { credential: 'token', group: 'admin' } as const
+const MAX_ROLE = 64
+const PER_PAGE = 200
 
 export function workloadRoutes(authority: Authority): readonly ApiRoute[] {
+  const path = '/v1/workloads'
   return [
-    { ...token, method: 'GET', path: '/v1/workloads', body: 'none', handle: () => list(authority) },
-    { ...token, method: 'POST', path: '/v1/workloads', body: 'json', handle: (permit) => add(authority, permit) },
     {
-      ...token,
-      method: 'DELETE',
-      path: '/v1/workloads',
+      ...forOperators,
+      method: 'GET',
+      path,
       body: 'none',
-      query: ['id'],
+      query: ['under', 'role', 'attestation', 'after', 'limit'],
+      handle: (permit) => list(authority, permit),
+    },
+    { ...forOperators, method: 'POST', path, body: 'json', handle: (permit) => add(authority, permit) },
+    { ...forOperators, method: 'PUT', path, body: 'json', handle: (permit) => replace(authority, permit) },
+    {
+      ...forOperators,
+      method: 'DELETE',
+      path,
+      body: 'none',
+      query: ['id', 'revision'],
       handle: (permit) => remove(authority, permit),
     },
-    { ...token, method: 'POST', path: '/v1/join-strings', body: 'json', handle: (permit) => invite(authority, permit) },
+    {
+      ...forOperators,
+      method: 'GET',
+      path: '/v1/workload',
+      body: 'none',
+      query: ['id'],
+      handle: (permit) => show(authority, permit),
+    },
   ]
 }
 
-function shown({ id, roles, ttlSeconds, dnsNames, ipAddresses, createdAt }: Registration): object {
-  return { id, roles, ttl_seconds: ttlSeconds, dns_names: dnsNames, ip_addresses: ipAddresses, created_at: createdAt }
+async function list(authority: Authority, permit: Permit<ApiRequest>): Promise<ApiAnswer | Denial> {
+  const query = readQuery(requestOf(permit).query)
+  if (isDenial(query)) return query
+  const { registrations, next } = await authority.findRegistrations(query)
+  return { kind: 'json', status: 200, value: { workloads: registrations.map(shownRegistration), next } }
 }
 
-async function list(authority: Authority): Promise<ApiAnswer> {
-  const workloads = (await authority.registrations()).map(shown)
-  return { kind: 'json', status: 200, value: { workloads } }
+function readQuery(given: ReadonlyMap<string, string>): RegistrationQuery | Denial {
+  const limit = readWhole(given.get('limit') ?? String(PER_PAGE))
+  if (limit === null || limit < 1 || limit > mostPerPage)
+    return deny('request_invalid', `expected limit to be 1 to ${mostPerPage}`)
+  const attestation = given.get('attestation') ?? null
+  if (attestation !== null && !isAttestationKind(attestation))
+    return deny('request_invalid', 'expected attestation to be join_token, bound_key, x509_pop or oidc')
+  const [under = null, after = null, role = null] = ['under', 'after', 'role'].map((name) => given.get(name))
+  if ([under, after].some((id) => id !== null && id.length > MAX_ID) || (role !== null && role.length > MAX_ROLE))
+    return deny('request_invalid', 'expected shorter values')
+  return { under, after, role, attestation, limit }
+}
+
+/** A whole number as it is usually written. */
+function readWhole(text: string): number | null {
+  return /^(0|[1-9][0-9]{0,14})$/.test(text) ? Number(text) : null
+}
+
+async function show(authority: Authority, permit: Permit<ApiRequest>): Promise<ApiAnswer | Denial> {
+  const id = idOf(permit)
+  if (isDenial(id)) return id
+  const detail = await authority.showRegistration(id.text)
+  return isAuthorityRefusal(detail) ? denialOf(detail) : { kind: 'json', status: 200, value: shownDetail(detail) }
+}
+
+function idOf(permit: Permit<ApiRequest>): { readonly text: string } | Denial {
+  const text = requestOf(permit).query.get('id')
+  if (text === undefined || text.length > MAX_ID) return deny('request_invalid', 'expected the query parameter id')
+  return { text }
 }
 
 async function add(authority: Authority, permit: Permit<ApiRequest>): Promise<ApiAnswer | Denial> {
-  const registration = readRegistration(requestOf(permit).json ?? {})
-  if (registration === null) {
-    return deny('request_invalid', 'expected id and roles, and at most ttl_seconds, dns_names and ip_addresses')
-  }
-  const added = await authority.addRegistration(registration, byOf(permit))
-  if (isAuthorityRefusal(added)) return denialOf(added)
-  return { kind: 'json', status: 201, value: shown(added) }
+  const { again = false, ...document } = bodyOf(permit)
+  if (typeof again !== 'boolean') return deny('request_invalid', 'expected again to be true or false')
+  const added = await authority.addRegistration({ document, again, asking: 'operator' }, byOf(permit))
+  return isAuthorityRefusal(added) ? denialOf(added) : { kind: 'json', status: 201, value: shownRegistration(added) }
 }
 
-function readRegistration(value: JsonObject): NewRegistration | null {
-  const body = exactObject(value, ['id', 'roles'], ['ttl_seconds', 'dns_names', 'ip_addresses'])
-  if (body === null) return null
-  const { id, ttl_seconds } = body
-  const [roles, dnsNames, ipAddresses] = ['roles', 'dns_names', 'ip_addresses'].map((name) =>
-    readTexts(body[name] ?? []),
-  )
-  if (!isText(id, MAX_ID) || !roles || !dnsNames || !ipAddresses) return null
-  if (ttl_seconds !== undefined && typeof ttl_seconds !== 'number') return null
-  return { id, roles, dnsNames, ipAddresses, ...(ttl_seconds === undefined ? {} : { ttlSeconds: ttl_seconds }) }
+async function replace(authority: Authority, permit: Permit<ApiRequest>): Promise<ApiAnswer | Denial> {
+  const { revision, ...document } = bodyOf(permit)
+  if (!isCount(revision)) return deny('request_invalid', 'expected the revision that was seen')
+  const updated = await authority.updateRegistration({ document, revision, asking: 'operator' }, byOf(permit))
+  return isAuthorityRefusal(updated)
+    ? denialOf(updated)
+    : { kind: 'json', status: 200, value: shownRegistration(updated) }
 }
 
-function readTexts(value: JsonValue): readonly string[] | null {
-  return readList(value, MAX_LIST, (item) => (isText(item, 253) ? item : null))
+function bodyOf(permit: Permit<ApiRequest>): JsonObject {
+  return requestOf(permit).json ?? {}
 }
 
 async function remove(authority: Authority, permit: Permit<ApiRequest>): Promise<ApiAnswer | Denial> {
-  const id = requestOf(permit).query.get('id')
-  if (id === undefined || id.length > MAX_ID) return deny('request_invalid', 'expected the query parameter id')
-  const refusal = await authority.removeRegistration(id, byOf(permit))
-  return refusal === null ? { kind: 'json', status: 200, value: { removed: id } } : denialOf(refusal)
-}
-
-async function invite(authority: Authority, permit: Permit<ApiRequest>): Promise<ApiAnswer | Denial> {
-  const body = exactObject(requestOf(permit).json ?? {}, ['id'])
-  const id = body?.['id']
-  if (!isText(id, MAX_ID)) return deny('request_invalid', 'expected exactly id')
-  const made = await authority.createJoinString(id, byOf(permit))
-  if (isAuthorityRefusal(made)) return denialOf(made)
-  return { kind: 'json', status: 201, value: { join_string: made.joinString.reveal(), expires_at: made.expiresAt } }
-}
-
-function byOf(permit: Permit<ApiRequest>): string {
-  return principalName(callerOf(permit))
+  const id = idOf(permit)
+  if (isDenial(id)) return id
+  const seen = requestOf(permit).query.get('revision')
+  const revision = seen === undefined ? null : readWhole(seen)
+  if (seen !== undefined && revision === null) return deny('request_invalid', 'expected revision to be a number')
+  const removed = await authority.removeRegistration({ id: id.text, revision }, byOf(permit))
+  if (isAuthorityRefusal(removed)) return denialOf(removed)
+  const { instances, certificates, joinTokens } = removed
+  const value = { removed: removed.id, ended: { instances, certificates, join_tokens: joinTokens } }
+  return { kind: 'json', status: 200, value }
 }

@@ -217,7 +217,8 @@ export function failureOf(error: unknown): Denial {
 function sendDenied(exchange: Exchange, { permit, route }: Permitted, denial: Denial): Omit<Outcome, 'milliseconds'> {
   const refusal = { refused: true, denial: { ...denial, caller: callerOf(permit) }, entry: permit.entry } as const
   sendRefusal(exchange, refusal, refusalForm(route))
-  return { status: 'failed', http: exchange.response.statusCode, bytes: 0, code: denial.code }
+  const { code, explanation } = denial
+  return { status: 'failed', http: exchange.response.statusCode, bytes: 0, code, explanation }
 }
 
 async function sendAnswer(

@@ -66,8 +66,8 @@ export function authorityRoutes(authority: Authority, stopping: AbortSignal): re
 }
 
 /** An authority's refusal as a denial of the same code. */
-export function denialOf({ code, explanation }: AuthorityRefusal): Denial {
-  return deny(code, explanation)
+export function denialOf({ code, explanation, details }: AuthorityRefusal): Denial {
+  return deny(code, explanation, details === undefined ? {} : { details })
 }
 
 /** RFC 6749 §4.4 and §5.1. Parameters that the specifications do not name are ignored. */

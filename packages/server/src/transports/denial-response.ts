@@ -66,7 +66,9 @@ function challengeOf(exchange: Exchange, form: RefusalForm): string {
 }
 
 function plainBody(denial: Denial, decision: string | null): JsonObject {
-  return { error: { code: denial.code, message: denialRow(denial.code).text, decision, permission: denial.wouldAllow } }
+  const details = denial.details === null ? {} : { details: denial.details }
+  const message = denialRow(denial.code).text
+  return { error: { code: denial.code, message, decision, permission: denial.wouldAllow, ...details } }
 }
 
 function rpcBody(denial: Denial, decision: string | null, toolCall: boolean): JsonObject {

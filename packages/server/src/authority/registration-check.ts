@@ -1,0 +1,67 @@
+/** What may be registered, beyond the form of the document (reference ids CA-7, SID-8). Pure. */
+
+import { gatewayRole, isReservedId, parseSpiffeId, readWorkloadDocument, workloadLimits } from '@doorward/core'
+import type { DocumentProblem, JsonObject, JsonValue, TrustDomain, WorkloadDocument } from '@doorward/core'
+import { refuse } from './refusal.ts'
+import type { AuthorityRefusal } from './refusal.ts'
+import { anchorSchedule } from './slot-schedule.ts'
+
+/**
+ * The longest lifetime of a certificate: a day, and no more than a sixth of its anchor's (CA-7), so that a successor
+ * has long been trusted when the anchor ends.
+ */
+export function longestTtlSeconds(anchorLifetimeSeconds: number): number {
+  return Math.min(workloadLimits.mostTtlSeconds, Math.floor(anchorLifetimeSeconds / 6))
+}
+
+/** Who asks: an operator, or the authority itself for parts of Doorward. */
+export type Asking = 'operator' | 'authority'
+
+/** The document with its defaults. Refusal: `request_invalid`, with every problem. */
+export function checkedDocument(
+  value: JsonValue,
+  trustDomain: TrustDomain,
+  asking: Asking,
+): WorkloadDocument | AuthorityRefusal {
+  const read = readWorkloadDocument(value, { trustDomain, reserved: asking === 'authority' })
+  const problems = 'problems' in read ? read.problems : ruleProblems(read)
+  if (problems.length > 0 || 'problems' in read) return invalid(problems)
+  return read
+}
+
+function ruleProblems(document: WorkloadDocument): readonly DocumentProblem[] {
+  const problems: DocumentProblem[] = []
+  const longest = longestTtlSeconds(anchorSchedule.lifetimeSeconds)
+  if (document.ttl_seconds > longest)
+    problems.push({
+      keys: ['ttl_seconds'],
+      message: 'longer than a sixth of the life of its anchor',
+      expected: `at most ${longest}`,
+      got: String(document.ttl_seconds),
+    })
+  if (document.roles.includes(gatewayRole) && !isGatewayId(document.id))
+    problems.push({
+      keys: ['roles', document.roles.indexOf(gatewayRole)],
+      message: 'the role of gateways, which see everything',
+      expected: 'a role of yours; gateways are added by: doorward gateway add',
+      got: gatewayRole,
+    })
+  return problems
+}
+
+function isGatewayId(text: string): boolean {
+  const id = parseSpiffeId(text)
+  return isReservedId(id) && id.segments[1] === 'gateway' && id.segments.length === 3
+}
+
+function invalid(problems: readonly DocumentProblem[]): AuthorityRefusal {
+  const told = problems.map(({ keys, message, expected }) => {
+    const place = keys.length === 0 ? 'the registration' : keys.join('.')
+    return `${place}: ${message}${expected === null ? '' : `; expected ${expected}`}`
+  })
+  return refuse('request_invalid', told.join('; '), { problems: problems.map(problemObject) })
+}
+
+function problemObject({ keys, message, expected, got }: DocumentProblem): JsonObject {
+  return { keys, message, expected, got }
+}
