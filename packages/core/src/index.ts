@@ -151,6 +151,7 @@ export type { AnchorContents, CertificateTemplate, IssuerName, SvidContents } fr
 export { commonNames } from './identity/distinguished-name.ts'
 export { foreignPath, foreignPathLength } from './identity/foreign-path.ts'
 export type { ForeignPathCheck } from './identity/foreign-path.ts'
+export { x509ProofBytes } from './identity/x509-proof.ts'
 export { checkEndEntity, issuerOf } from './identity/certification-path.ts'
 export type { ChainProblem, LeafProblem } from './identity/certification-path.ts'
 export { chainsToAnchor, checkAnchor } from './identity/chain.ts'

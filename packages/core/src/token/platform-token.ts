@@ -22,6 +22,8 @@ export interface PlatformToken {
   readonly kid: string
   /** Not proven: it helps to choose among configured issuers, and to nothing else. */
   readonly claimedIssuer: string
+  /** What the signature is over: names this token, whose signature may be written in several ways. */
+  readonly signed: Uint8Array
   /** The claims, when the signature is by this key, of the token's algorithm; else null. */
   open(key: VerifyKey): JsonObject | null
 }
@@ -58,7 +60,7 @@ export function readPlatformToken(text: string): PlatformToken | TokenRefusal {
   if (claims === null || !isText(claimedIssuer, MAX_ISSUER))
     return refuse('token_claims', 'expected claims as strict JSON with an issuer')
   const { signed, signature } = parts
-  return { ...header, claimedIssuer, open: (key) => (key.verify(signed, signature) ? claims : null) }
+  return { ...header, claimedIssuer, signed, open: (key) => (key.verify(signed, signature) ? claims : null) }
 }
 
 function readHeader(bytes: Uint8Array): { readonly algorithm: PlatformAlgorithm; readonly kid: string } | TokenRefusal {
