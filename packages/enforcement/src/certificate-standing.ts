@@ -5,23 +5,24 @@
  * request, because a connection outlives all of them (reference TR-1, RV-4).
  */
 
-import { backdatingSeconds, chainsToAnchor, checkSvidLeaf, toSeconds } from '@doorward/core'
+import { chainsToAnchor, checkSvidLeaf, toSeconds } from '@doorward/core'
 import type { EpochMillis, AccessTokenClaims, ImportP256, PeerCertificate, Principal, SpiffeId } from '@doorward/core'
 import { deny } from './denial.ts'
 import type { Denial } from './denial.ts'
 import type { TrustView } from './ports.ts'
+import { certificateWithdrawal } from './withdrawal.ts'
+import type { PresentedToken } from './withdrawal.ts'
 
 /** A verified leaf: its identity is certain. */
 export interface VerifiedLeaf {
   readonly certificate: PeerCertificate
   readonly id: SpiffeId
-  /** Key id of the anchor it chains to. */
-  readonly anchorKeyId: string
 }
 
 /** A token whose signature and claims held when first seen; its times and denials are checked on every request. */
 export interface AcceptedToken {
   readonly claims: AccessTokenClaims
+  readonly token: PresentedToken
   readonly principal: Principal
   /** The trust generation from which the principal's roles are. */
   readonly generation: number
@@ -72,11 +73,13 @@ function judgeLeaf(
   const id = certificate.spiffeId
   if (id === null) return deny('certificate_profile', 'the certificate has no SPIFFE ID')
   const anchor = chainsToAnchor(certificate, view.anchors, toSeconds(now), importP256)
-  if ('code' in anchor) return chainDenial(anchor.code)
-  return { certificate, id, anchorKeyId: anchor.subjectKeyId }
+  return 'code' in anchor ? chainDenial(anchor.code, certificate, view) : { certificate, id }
 }
 
-function chainDenial(code: string): Denial {
+/** A denied anchor has left the list. That the certificate names it is all that is known, so nobody is named here. */
+function chainDenial(code: string, { authorityKeyId }: PeerCertificate, view: TrustView): Denial {
+  if (authorityKeyId !== null && view.deniedAuthorities.has(authorityKeyId))
+    return deny('certificate_denied', `signing authority ${authorityKeyId} is denied`)
   switch (code) {
     case 'certificate_expired':
       return deny('certificate_expired', 'the certificate is past its notAfter')
@@ -100,15 +103,5 @@ export function standingProblem(leaf: VerifiedLeaf, view: TrustView, now: EpochM
     return deny('certificate_expired', `notAfter was ${certificate.notAfter}`, { caller })
   if (seconds < certificate.notBefore)
     return deny('certificate_not_yet_valid', `notBefore is ${certificate.notBefore}`, { caller })
-  if (view.deniedSerials.has(certificate.serial))
-    return deny('certificate_denied', `serial ${certificate.serial} is denied`, { caller })
-  if (view.deniedAuthorities.has(leaf.anchorKeyId)) {
-    return deny('certificate_denied', `signing authority ${leaf.anchorKeyId} is denied`, { caller })
-  }
-  const issuedBefore = view.deniedIdentities.get(id.uri)
-  if (issuedBefore !== undefined && certificate.notBefore + backdatingSeconds < issuedBefore) {
-    return deny('identity_denied', `credentials issued before ${issuedBefore} are denied`, { caller })
-  }
-  if (!view.roles.has(id.uri)) return deny('identity_unregistered', 'the trust state has no such workload', { caller })
-  return null
+  return certificateWithdrawal(certificate, id.uri, view)
 }

@@ -1,6 +1,6 @@
 /** Stage 1: who is calling. Certificate first, then token; the body has not been read. */
 
-import { backdatingSeconds, freshness, toSeconds, verifyToken } from '@doorward/core'
+import { backdatingSeconds, epochClaim, freshness, toSeconds, verifyToken } from '@doorward/core'
 import type {
   AccessTokenClaims,
   AuthenticationStrength,
@@ -11,12 +11,13 @@ import type {
   StalenessLimits,
 } from '@doorward/core'
 import { standingProblem } from './certificate-standing.ts'
-import type { VerifiedLeaf } from './certificate-standing.ts'
+import type { AcceptedToken, VerifiedLeaf } from './certificate-standing.ts'
 import { deny, isDenial } from './denial.ts'
 import type { Denial, PartialCaller } from './denial.ts'
 import type { Inbound } from './inbound.ts'
 import type { KnownIdentities } from './known-identities.ts'
 import type { Rate, RateLimiter, Take, TrustSource, TrustView } from './ports.ts'
+import type { PresentedToken } from './withdrawal.ts'
 
 declare const identified: unique symbol
 
@@ -25,6 +26,10 @@ export interface Identified {
   readonly [identified]: true
   readonly inbound: Inbound
   readonly principal: Principal
+  /** Null where the certificate alone was asked for. */
+  readonly token: PresentedToken | null
+  /** The trust view by which all this was judged. */
+  readonly generation: number
 }
 
 /** `token`: certificate and bound token. `certificate`: the certificate alone, for the token endpoint only. */
@@ -72,13 +77,14 @@ export async function identify(
   if (problem !== null) return problem
   const limited = await takeUser(caller, dependencies)
   if (limited !== null) return limited
-  const principal =
+  const presented =
     credential === 'certificate'
-      ? certificatePrincipal(leaf, current)
-      : tokenPrincipal(inbound, leaf, current, dependencies)
-  if ('denied' in principal) return principal
+      ? { principal: certificatePrincipal(leaf, current), token: null }
+      : presentedToken(inbound, leaf, current, dependencies)
+  if ('denied' in presented) return presented
   if (dependencies.trust.ageSeconds() <= dependencies.settings.staleness.fullSeconds) dependencies.known.add(caller.id)
-  return { inbound, principal } as Identified
+  const { principal, token } = presented
+  return { inbound, principal, token, generation: current.generation } as Identified
 }
 
 /**
@@ -103,7 +109,7 @@ export async function identifyEnrolment(
     tokenId: null,
     expires: certificate.notAfter,
   })
-  return { inbound, principal } as Identified
+  return { inbound, principal, token: null, generation: view.generation } as Identified
 }
 
 /** A certificate, and who holds its key. */
@@ -203,26 +209,29 @@ function bearer(header: string | undefined): string | null {
   return header !== undefined && /^Bearer [^ ]/i.test(header) ? header.slice('Bearer '.length) : null
 }
 
-function tokenPrincipal(
+type Presented = Pick<Identified, 'principal'> & { readonly token: PresentedToken }
+
+function presentedToken(
   inbound: Inbound,
   leaf: VerifiedLeaf,
   view: TrustView,
   dependencies: IdentifyDependencies,
-): Principal | Denial {
+): Presented | Denial {
   const caller = partialCaller(leaf)
-  const token = bearer(inbound.head.headers['authorization'])
-  if (token === null) return deny('token_missing', 'no Authorization: Bearer header', { caller })
+  const text = bearer(inbound.head.headers['authorization'])
+  if (text === null) return deny('token_missing', 'no Authorization: Bearer header', { caller })
   const { standing } = inbound.connection
-  const key = `${inbound.audience} ${token}`
+  const key = `${inbound.audience} ${text}`
   const seconds = toSeconds(dependencies.trust.now())
   const remembered = standing.remembered(key)
   if (remembered !== undefined) {
     const problem = repeatedTokenProblem(remembered.claims, view, seconds, caller)
     if (problem !== null) return problem
-    if (remembered.generation === view.generation) return remembered.principal
-    return accepted(inbound, { key, claims: remembered.claims, leaf, view })
+    return remembered.generation === view.generation
+      ? remembered
+      : accepted(inbound, { ...remembered, key, leaf, view })
   }
-  const verdict = verifyToken(token, {
+  const verdict = verifyToken(text, {
     expect: {
       issuer: dependencies.settings.issuer,
       audience: inbound.audience,
@@ -237,27 +246,30 @@ function tokenPrincipal(
   if (!verdict.ok) {
     return deny(verdict.code, verdict.message, { caller })
   }
-  const { claims } = verdict
+  const { claims, keyId } = verdict
   const problem = subjectProblem(claims, leaf.id, caller) ?? repeatedTokenProblem(claims, view, seconds, caller)
   if (problem !== null) return problem
-  return accepted(inbound, { key, claims, leaf, view })
+  const token = { id: claims.jti, keyId, epoch: claims[epochClaim] }
+  return accepted(inbound, { key, claims, token, leaf, view })
 }
 
 interface Accepting {
   readonly key: string
   readonly claims: AccessTokenClaims
+  readonly token: PresentedToken
   readonly leaf: VerifiedLeaf
   readonly view: TrustView
 }
 
-function accepted(inbound: Inbound, { key, claims, leaf, view }: Accepting): Principal {
+function accepted(inbound: Inbound, { key, claims, token, leaf, view }: Accepting): AcceptedToken {
   const principal = principalOf(leaf, view, {
     strength: 'mtls-bound-token',
     tokenId: claims.jti,
     expires: Math.min(claims.exp, leaf.certificate.notAfter) as EpochSeconds,
   })
-  inbound.connection.standing.remember(key, { claims, principal, generation: view.generation })
-  return principal
+  const remembered = { claims, token, principal, generation: view.generation }
+  inbound.connection.standing.remember(key, remembered)
+  return remembered
 }
 
 /** Nobody acts for anybody yet: the subject is the workload that holds the connection, and there is no chain. */

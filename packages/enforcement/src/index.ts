@@ -41,5 +41,9 @@ export { EntryReference } from './record/reference.ts'
 export { RefusalCounter } from './record/refusal-counter.ts'
 export type { RefusalCounterOptions } from './record/refusal-counter.ts'
 
-// standing (of open connections)
+// standing (of open connections and calls)
 export { standingProblem } from './certificate-standing.ts'
+export { OpenCalls } from './open-calls.ts'
+export type { OpenCall } from './open-calls.ts'
+export { withdrawal } from './withdrawal.ts'
+export type { PresentedToken, ShownCredentials } from './withdrawal.ts'

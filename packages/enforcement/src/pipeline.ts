@@ -9,13 +9,15 @@ import { identify } from './identify.ts'
 import type { Identified, IdentifyDependencies, RequiredCredential } from './identify.ts'
 import type { Inbound } from './inbound.ts'
 import { limit, limitArrival } from './limit.ts'
-import type { ConnectionLimits, Quota } from './limit.ts'
+import type { Admitted, ConnectionLimits, Quota } from './limit.ts'
+import { OpenCalls } from './open-calls.ts'
 import type { Permit } from './permit.ts'
 import type { DecisionPort, RateLimiter, TrustSource } from './ports.ts'
 import { record, recordRefusal } from './record.ts'
 import type { RefusalEntry } from './record.ts'
 import type { Record } from './record/record.ts'
 import type { RefusalCounter } from './record/refusal-counter.ts'
+import { withdrawal } from './withdrawal.ts'
 
 /** A refusal that has been recorded: ready to be answered. */
 export interface Refusal {
@@ -47,8 +49,20 @@ export function isRefusal(value: object): value is Refusal {
   return 'refused' in value && value.refused === true
 }
 
+/** A body may come slowly: what was denied meanwhile is refused, whatever the first look has said (reference id RV-4). */
+function overtaken<Detail>({ authorized: { classified } }: Admitted<Detail>, trust: TrustSource): Denial | null {
+  const { identified, call } = classified
+  const view = trust.current()
+  if (view === null || view.generation === identified.generation) return null
+  const problem = withdrawal(identified, view)
+  const { action, resource, rpcId } = call
+  return problem === null ? null : { ...problem, action, resource, rpcId }
+}
+
 export class Pipeline {
   readonly dependencies: PipelineDependencies
+  /** Answers under way: transports put theirs in, and whoever applies trust looks at them again. */
+  readonly open = new OpenCalls()
 
   constructor(dependencies: PipelineDependencies) {
     this.dependencies = dependencies
@@ -85,7 +99,7 @@ export class Pipeline {
     if (isDenial(authorized)) return authorized
     const admitted = await limit(authorized, dependencies.limiter, dependencies.quotas)
     if (isDenial(admitted)) return admitted
-    return record(admitted, dependencies.log)
+    return overtaken(admitted, dependencies.trust) ?? record(admitted, dependencies.log)
   }
 
   /** Records a refusal that a transport found in the head of a request, which counts against the limits like any other. */

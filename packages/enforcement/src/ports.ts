@@ -55,6 +55,8 @@ export interface TrustView {
   readonly keyGeneration: number
   readonly state: TrustState
   readonly anchors: readonly PeerCertificate[]
+  /** Epoch of what an anchor has signed, by its key id. */
+  readonly anchorEpochs: ReadonlyMap<string, number>
   /** Issuance mirror by certificate fingerprint. */
   readonly issued: ReadonlyMap<string, { readonly id: string }>
   readonly roles: ReadonlyMap<string, readonly string[]>

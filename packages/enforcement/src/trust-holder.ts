@@ -43,6 +43,7 @@ export function trustViewOf(
     keyGeneration: platform.keyGeneration ?? generation,
     state,
     anchors: state.anchors.map((anchor) => anchorOf(anchor.certificate, platform.sha256)),
+    anchorEpochs: new Map(state.anchors.map(({ keyId, epoch }) => [keyId, epoch])),
     issued: new Map(state.issued.map((issued) => [issued.fingerprint, { id: issued.id }])),
     roles: new Map(state.workloads.map((workload) => [workload.id, workload.roles])),
     deniedIdentities: new Map(state.denied.identities.map((denied) => [denied.id, denied.issuedBefore])),
@@ -60,7 +61,7 @@ function sameKeys(a: TrustState, b: TrustState): boolean {
   const keys = (state: TrustState) =>
     JSON.stringify([
       state.epoch,
-      state.anchors.map((anchor) => anchor.keyId),
+      state.anchors.map((anchor) => [anchor.keyId, anchor.epoch]),
       state.tokenKeys.map((key) => [key.kid, key.jwk.x, key.jwk.y]),
       state.denied.authorities,
     ])

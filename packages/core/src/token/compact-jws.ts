@@ -54,12 +54,18 @@ export function splitCompactJws(text: string, maxLength: number): CompactParts |
   return { header, payload, signature, signed: utf8(text.slice(0, second)) }
 }
 
+export interface OpenedJws {
+  readonly payload: Uint8Array
+  /** `kid` of the key whose signature held. */
+  readonly keyId: string
+}
+
 /**
  * The payload, once its signature holds. At most 4 KiB, three non-empty parts, each re-encoding to itself (RFC 7515 §2);
  * header exactly `{alg: ES256, kid}` and `typ` as demanded. The payload is not looked into.
  * Codes: `token_too_large`, `token_malformed`, `token_algorithm`, `token_type`, `token_header`, `token_key_unknown`, `token_signature`.
  */
-export function openCompactJws(text: string, check: JwsCheck): Uint8Array | TokenRefusal {
+export function openCompactJws(text: string, check: JwsCheck): OpenedJws | TokenRefusal {
   const parts = splitCompactJws(text, tokenLimits.bytes)
   if ('ok' in parts) return parts
   const kid = readKid(parts.header, check.typ)
@@ -68,7 +74,7 @@ export function openCompactJws(text: string, check: JwsCheck): Uint8Array | Toke
   if (key === undefined) return refuse('token_key_unknown', `no token key ${JSON.stringify(kid)}`)
   const { signed, signature, payload } = parts
   const holds = signature.length === SIGNATURE_BYTES && key.verify(signed, signature)
-  return holds ? payload : refuse('token_signature', `not a signature by ${JSON.stringify(kid)}`)
+  return holds ? { payload, keyId: kid } : refuse('token_signature', `not a signature by ${JSON.stringify(kid)}`)
 }
 
 function readKid(bytes: Uint8Array, typ: string | null): string | TokenRefusal {

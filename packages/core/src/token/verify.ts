@@ -19,7 +19,14 @@ export interface TokenCheck {
   readonly leewaySeconds?: number
 }
 
-export type TokenVerdict = { readonly ok: true; readonly claims: AccessTokenClaims } | TokenRefusal
+export interface VerifiedToken {
+  readonly ok: true
+  readonly claims: AccessTokenClaims
+  /** `kid` of the key that signed it. */
+  readonly keyId: string
+}
+
+export type TokenVerdict = VerifiedToken | TokenRefusal
 
 const defaultLeewaySeconds = 30
 const PAYLOAD_LIMITS = { maxBytes: tokenLimits.bytes, maxDepth: tokenLimits.actDepth + 3, maxKeys: 64 }
@@ -33,10 +40,10 @@ const PAYLOAD_LIMITS = { maxBytes: tokenLimits.bytes, maxDepth: tokenLimits.actD
 export function verifyToken(text: string, check: TokenCheck): TokenVerdict {
   const signed = openCompactJws(text, { typ: 'at+jwt', keys: check.keys })
   if ('ok' in signed) return signed
-  const payload = scanJson(signed, PAYLOAD_LIMITS)
+  const payload = scanJson(signed.payload, PAYLOAD_LIMITS)
   if (!payload.ok) return refuse('token_claims', `the payload is not strict JSON: ${payload.code}`)
   const claims = readClaims(payload.value)
   if (typeof claims === 'string') return refuse('token_claims', claims)
   const problem = judgeClaims(claims, check.expect, check.now, check.leewaySeconds ?? defaultLeewaySeconds)
-  return problem === null ? { ok: true, claims } : refuse(problem.code, problem.message)
+  return problem === null ? { ok: true, claims, keyId: signed.keyId } : refuse(problem.code, problem.message)
 }

@@ -89,9 +89,9 @@ function freshness(tokens: readonly Minted[], wanted: number): number | null {
 /** Signature, subject and audience. Times are the server's to judge. */
 function judge(token: Secret, { id, trustStore }: TokenIdentity, audience: string): TokenFacts {
   const keys: TokenKeySet = trustStore.view()?.tokenKeys ?? new Map()
-  const payload = openCompactJws(token.reveal(), { typ: 'at+jwt', keys })
-  if ('ok' in payload) throw notUsable('a token signed by a key of the trust state', payload.code)
-  const scan = scanJson(payload)
+  const opened = openCompactJws(token.reveal(), { typ: 'at+jwt', keys })
+  if ('ok' in opened) throw notUsable('a token signed by a key of the trust state', opened.code)
+  const scan = scanJson(opened.payload)
   const claims = scan.ok && isJsonObject(scan.value) ? scan.value : {}
   if (claims['sub'] !== id.uri || claims['aud'] !== audience)
     throw notUsable(`a token of ${id.uri} for ${audience}`, 'one of somebody else or for another audience')

@@ -1,0 +1,60 @@
+/**
+ * What a trust state has against credentials that were good when they were shown (reference ids RV-4 … RV-6). Validity in
+ * time is not asked again: an answer that began in time may end after it, a denied one may not.
+ */
+
+import { backdatingSeconds } from '@doorward/core'
+import type { PeerCertificate, Principal } from '@doorward/core'
+import { deny } from './denial.ts'
+import type { Denial, DenialCode } from './denial.ts'
+import type { Inbound } from './inbound.ts'
+import type { TrustView } from './ports.ts'
+
+/** What can be held against a token later on. */
+export interface PresentedToken {
+  readonly id: string
+  /** `kid` of the key that signed it. */
+  readonly keyId: string
+  readonly epoch: number
+}
+
+/** What a caller has shown. */
+export interface ShownCredentials {
+  readonly inbound: Pick<Inbound, 'connection'>
+  readonly principal: Principal
+  /** Null where the certificate alone was asked for. */
+  readonly token: PresentedToken | null
+}
+
+/** Null when nothing of the call's certificate and token is denied, of an earlier epoch, or of an identity that is gone. */
+export function withdrawal({ inbound, principal, token }: ShownCredentials, view: TrustView): Denial | null {
+  const { certificate } = inbound.connection
+  const denied = certificate === null ? null : certificateWithdrawal(certificate, principal.presenter.uri, view)
+  if (denied !== null) return { ...denied, caller: principal }
+  if (token === null) return null
+  const against = (code: DenialCode, explanation: string) => deny(code, explanation, { caller: principal })
+  if (view.deniedTokens.has(token.id)) return against('token_denied', `token ${token.id} is denied`)
+  if (view.deniedAuthorities.has(token.keyId)) return against('token_denied', `token key ${token.keyId} is denied`)
+  if (token.epoch < view.state.epoch)
+    return against('token_epoch', `the token is of epoch ${token.epoch}, now is ${view.state.epoch}`)
+  return null
+}
+
+/** The part of it that is about the certificate. */
+export function certificateWithdrawal(certificate: PeerCertificate, id: string, view: TrustView): Denial | null {
+  const against = (code: DenialCode, explanation: string) =>
+    deny(code, explanation, {
+      caller: { id, certificateFingerprint: certificate.fingerprint, certificateSerial: certificate.serial },
+    })
+  const { serial, authorityKeyId: anchor } = certificate
+  if (view.deniedSerials.has(serial)) return against('certificate_denied', `serial ${serial} is denied`)
+  if (anchor !== null && view.deniedAuthorities.has(anchor))
+    return against('certificate_denied', `signing authority ${anchor} is denied`)
+  const epoch = view.anchorEpochs.get(anchor ?? '')
+  if (epoch !== undefined && epoch < view.state.epoch)
+    return against('certificate_epoch', `its authority is of epoch ${epoch}, now is ${view.state.epoch}`)
+  const issuedBefore = view.deniedIdentities.get(id)
+  if (issuedBefore !== undefined && certificate.notBefore + backdatingSeconds < issuedBefore)
+    return against('identity_denied', `credentials issued before ${issuedBefore} are denied`)
+  return view.roles.has(id) ? null : against('identity_unregistered', 'the trust state has no such workload')
+}
