@@ -1,0 +1,121 @@
+/** One PostgreSQL database as a store: opened with every check, migrated forward, answering in bounded time. */
+
+import type { Row } from '../row.ts'
+import { Connector } from './connector.ts'
+import { failureKind, storeError, unavailable } from './failure.ts'
+import { migrate } from './migrate.ts'
+import type { Schema } from './migrate.ts'
+import { checkOptions, defaultTimes, mostConnections } from './options.ts'
+import type { PostgresOptions, PostgresTimes } from './options.ts'
+import { SessionPool } from './session-pool.ts'
+import type { Session, SqlValue } from './session.ts'
+import { transactionOn } from './transaction.ts'
+import type { Verb } from './transaction.ts'
+import { WriteGroups } from './write-groups.ts'
+
+/** A migration may have more to do than a verb, and waits for transactions of programs that run. */
+const migrationTimes = { statementMilliseconds: 60_000, lockMilliseconds: 10_000, verbMilliseconds: 60_000 }
+
+export class PostgresDatabase {
+  readonly #pool: SessionPool
+  readonly #groups: WriteGroups
+  readonly #times: PostgresTimes
+  /** Runs first in every transaction that writes; what it throws undoes all of it. */
+  guard: Verb<void> = () => Promise.resolve()
+
+  constructor(pool: SessionPool, times: PostgresTimes) {
+    this.#pool = pool
+    this.#times = times
+    this.#groups = new WriteGroups({
+      pool,
+      verbMilliseconds: times.verbMilliseconds,
+      guard: (transaction) => this.guard(transaction),
+    })
+  }
+
+  /**
+   * Runs `verb` in a transaction (read committed); resolves with its result when that is durable. Run again after a
+   * serialization failure or deadlock. Throws `store_unavailable`: then nothing of it is there, or, when the connection
+   * was lost while it was committed, all of it may be.
+   */
+  write<T>(verb: Verb<T>): Promise<T> {
+    return this.#groups.ask(verb)
+  }
+
+  /** Runs `verb` against one consistent state. Throws `store_unavailable`. */
+  read<T>(verb: Verb<T>): Promise<T> {
+    return this.#reading(async (session) => {
+      await session.command('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+      try {
+        return await verb(transactionOn(session))
+      } finally {
+        await session.command('COMMIT')
+      }
+    })
+  }
+
+  /** One statement that reads. Throws `store_unavailable`. */
+  all(sql: string, ...values: readonly SqlValue[]): Promise<readonly Row[]> {
+    return this.#reading(async (session) => (await session.query(sql, values)).rows)
+  }
+
+  async one(sql: string, ...values: readonly SqlValue[]): Promise<Row | null> {
+    return (await this.all(sql, ...values))[0] ?? null
+  }
+
+  /** Sessions that are open or being opened: never more than the options allow. */
+  get sessions(): number {
+    return this.#pool.size
+  }
+
+  /** Lets changes under way end, and closes. Nothing is accepted any more. */
+  async close(): Promise<void> {
+    await this.#groups.settled()
+    await this.#pool.close()
+  }
+
+  /** A second time on another connection, when the first one has died since it was used last. */
+  async #reading<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const end = performance.now() + this.#times.verbMilliseconds
+    for (let attempt = 1; ; attempt++) {
+      const milliseconds = Math.max(1, end - performance.now())
+      const session = await this.#pool.take(milliseconds)
+      let late = false
+      const timer = setTimeout(() => {
+        late = true
+        session.destroy()
+      }, milliseconds)
+      try {
+        return await work(session)
+      } catch (error) {
+        if (failureKind(error) === 'session') session.destroy()
+        if (late) throw unavailable('no answer in time')
+        if (session.usable || attempt > 1) throw storeError(error)
+      } finally {
+        clearTimeout(timer)
+        this.#pool.giveBack(session)
+        if (!session.usable) this.#pool.doubtIdle()
+      }
+    }
+  }
+}
+
+/**
+ * Opens or, with `schema.create`, makes the store. Throws `store_options`, `store_tls_required`, `store_unavailable`,
+ * `store_login_refused`, `store_unsuitable`, `store_missing`, `store_foreign`, `store_newer`.
+ */
+export async function openPostgres(options: PostgresOptions, schema: Schema): Promise<PostgresDatabase> {
+  checkOptions(options)
+  const times = { ...defaultTimes, ...options.times }
+  const connector = new Connector(options)
+  const session = await connector.connect({ ...times, ...migrationTimes })
+  const timer = setTimeout(() => session.destroy(), migrationTimes.verbMilliseconds)
+  try {
+    await migrate(session, schema)
+  } finally {
+    clearTimeout(timer)
+    await session.end()
+  }
+  const pool = new SessionPool({ connector, times, most: options.connections ?? mostConnections })
+  return new PostgresDatabase(pool, times)
+}

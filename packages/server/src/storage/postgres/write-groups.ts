@@ -1,0 +1,193 @@
+/**
+ * Changes that are asked for together are committed together, so that they share one journey and one sync to disk. None
+ * resolves before that; a verb that fails undoes only itself.
+ */
+
+import { setImmediate, setTimeout as delay } from 'node:timers/promises'
+import { failureKind, outcomeUnknown, sayShortly, storeError, unavailable } from './failure.ts'
+import type { FailureKind } from './failure.ts'
+import type { Session } from './session.ts'
+import type { SessionPool } from './session-pool.ts'
+import { transactionOn } from './transaction.ts'
+import type { Verb } from './transaction.ts'
+
+type Result = { readonly value: unknown } | { readonly error: unknown }
+
+interface Waiting {
+  readonly verb: Verb<unknown>
+  readonly settle: (result: Result) => void
+}
+
+/** What was going on when it failed. */
+type Stage = 'beginning' | 'changing' | 'committing'
+
+/** How a try at a group went. `apart` asks for a savepoint around each verb; `again` for the same once more. */
+type Attempt =
+  | { readonly kind: 'committed'; readonly results: readonly Result[] }
+  | { readonly kind: 'apart' }
+  | { readonly kind: 'again'; readonly error: unknown; readonly backoff: boolean }
+  | { readonly kind: 'failed'; readonly error: unknown }
+
+const largestGroup = 64
+const mostWaiting = 10_000
+const mostAttempts = 5
+const BACKOFF_MILLISECONDS = 20
+
+export interface WriteGroupsParts {
+  readonly pool: SessionPool
+  readonly verbMilliseconds: number
+  /** Runs first in every transaction; what it throws undoes all of it. */
+  readonly guard: Verb<void>
+}
+
+export class WriteGroups {
+  readonly #parts: WriteGroupsParts
+  #waiting: Waiting[] = []
+  #draining: Promise<void> | null = null
+
+  constructor(parts: WriteGroupsParts) {
+    this.#parts = parts
+  }
+
+  /** Resolves with the verb's result when that is durable. Throws `store_unavailable` in bounded time, and what the guard throws. */
+  ask<T>(verb: Verb<T>): Promise<T> {
+    if (this.#waiting.length >= mostWaiting) return Promise.reject(unavailable('too many changes wait for the store'))
+    return new Promise((resolve, reject) => {
+      const waiting: Waiting = {
+        verb,
+        settle: (result) => {
+          clearTimeout(timer)
+          if ('value' in result) resolve(result.value as T)
+          else reject(storeError(result.error))
+        },
+      }
+      const timer = setTimeout(() => this.#giveUp(waiting, reject), this.#parts.verbMilliseconds)
+      this.#waiting.push(waiting)
+      this.#draining ??= this.#drain()
+    })
+  }
+
+  /** Resolves when nothing waits and nothing is under way. */
+  async settled(): Promise<void> {
+    await this.#draining
+  }
+
+  /** A change that is under way may still be kept. */
+  #giveUp(waiting: Waiting, reject: (error: Error) => void): void {
+    const index = this.#waiting.indexOf(waiting)
+    if (index >= 0) this.#waiting.splice(index, 1)
+    reject(index >= 0 ? unavailable('the store did not come to it in time') : outcomeUnknown('no answer in time'))
+  }
+
+  async #drain(): Promise<void> {
+    // What is asked for in this turn belongs together.
+    await setImmediate()
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting.splice(0, largestGroup)
+      const outcome = await this.#commit(group)
+      for (const [index, { settle }] of group.entries()) {
+        settle('error' in outcome ? outcome : (outcome.results[index] ?? { error: unavailable('no result') }))
+      }
+    }
+    this.#draining = null
+  }
+
+  async #commit(
+    group: readonly Waiting[],
+  ): Promise<{ readonly results: readonly Result[] } | { readonly error: unknown }> {
+    const end = performance.now() + this.#parts.verbMilliseconds
+    let apart = false
+    for (let attempt = 1; ; attempt++) {
+      const tried = await this.#attempt(group, { apart, milliseconds: Math.max(1, end - performance.now()) })
+      switch (tried.kind) {
+        case 'committed':
+          return tried
+        case 'apart':
+          apart = true
+          break
+        case 'again':
+          if (attempt >= mostAttempts || performance.now() >= end) return { error: tried.error }
+          if (tried.backoff) await delay(attempt * BACKOFF_MILLISECONDS)
+          break
+        case 'failed':
+          return { error: tried.error }
+      }
+    }
+  }
+
+  async #attempt(
+    group: readonly Waiting[],
+    { apart, milliseconds }: { readonly apart: boolean; readonly milliseconds: number },
+  ): Promise<Attempt> {
+    let session: Session
+    try {
+      session = await this.#parts.pool.take(milliseconds)
+    } catch (error) {
+      return { kind: 'failed', error }
+    }
+    const timer = setTimeout(() => session.destroy(), milliseconds)
+    try {
+      return await this.#transact(session, group, apart)
+    } finally {
+      clearTimeout(timer)
+      this.#parts.pool.giveBack(session)
+      if (!session.usable) this.#parts.pool.doubtIdle()
+    }
+  }
+
+  async #transact(session: Session, group: readonly Waiting[], apart: boolean): Promise<Attempt> {
+    let stage: Stage = 'beginning'
+    try {
+      await session.command('BEGIN')
+      const transaction = transactionOn(session)
+      await this.#parts.guard(transaction)
+      stage = 'changing'
+      const results: Result[] = []
+      for (const { verb } of group) {
+        results.push(apart ? await inSavepoint(session, verb) : { value: await verb(transaction) })
+      }
+      stage = 'committing'
+      if ((await session.command('COMMIT')) !== 'COMMIT') return { kind: 'failed', error: unavailable('undone') }
+      return { kind: 'committed', results }
+    } catch (error) {
+      const kind = failureKind(error)
+      if (kind === 'session') session.destroy()
+      else await session.command('ROLLBACK').catch(() => session.destroy())
+      return judge({ error, kind, stage, alone: apart || group.length === 1 })
+    }
+  }
+}
+
+async function inSavepoint(session: Session, verb: Verb<unknown>): Promise<Result> {
+  await session.command('SAVEPOINT verb')
+  try {
+    const value = await verb(transactionOn(session))
+    await session.command('RELEASE verb')
+    return { value }
+  } catch (error) {
+    if (failureKind(error) !== 'statement') throw error
+    await session.command('ROLLBACK TO verb; RELEASE verb')
+    return { error }
+  }
+}
+
+interface Failed {
+  readonly error: unknown
+  readonly kind: FailureKind
+  readonly stage: Stage
+  /** Whether the error can be of one verb only. */
+  readonly alone: boolean
+}
+
+function judge({ error, kind, stage, alone }: Failed): Attempt {
+  if (kind === 'conflict') return { kind: 'again', error, backoff: true }
+  switch (stage) {
+    case 'beginning':
+      // A connection that has died since it was used last has cost nothing.
+      return kind === 'session' ? { kind: 'again', error, backoff: false } : { kind: 'failed', error }
+    case 'changing':
+      return kind === 'session' || alone ? { kind: 'failed', error } : { kind: 'apart' }
+    case 'committing':
+      return { kind: 'failed', error: kind === 'session' ? outcomeUnknown(sayShortly(error)) : error }
+  }
+}
