@@ -312,7 +312,7 @@ describe('a leaf with one thing wrong is refused', () => {
     const subject = der(0x30, der(0x31, der(0x30, oid('550403'), der(0x0c, utf8('anything')))))
     assert.equal(verdict(leafWith({ names: extension('11', false, names), subject })), null)
   })
-  test('an id of 2048 bytes is accepted (SID-4)', () => {
+  test('SID-4: an id of 2048 bytes is accepted', () => {
     assert.equal(verdict(leafWith({ names: name(`spiffe://example.org/${'a'.repeat(2027)}`) })), null)
   })
   for (const [what, code, change] of badLeaves) {

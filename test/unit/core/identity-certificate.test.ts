@@ -57,7 +57,7 @@ describe('the chain', () => {
     const forged = assemble(goodLeaf(authority, leafKey.privateKey), thief.privateKey)
     assert.equal(verdict(forged), 'chain_signature')
   })
-  test('an authority that is not among the anchors is unknown', async () => {
+  test('X5-8, TB-3: an authority that is not among the anchors is unknown, and without anchors everybody is', async () => {
     const other = await makeAuthority()
     const leaf = await issue(other)
     assert.equal(verdict(leaf.der), 'chain_issuer_unknown')
@@ -71,7 +71,7 @@ describe('the chain', () => {
     const answer = chainsToAnchor(long, [authority.certificate], at, importP256)
     assert.equal('code' in answer && answer.code, 'anchor_expired')
   })
-  test('a leaf is not an anchor', async () => {
+  test('X5-3: a leaf is not an anchor', async () => {
     const leaf = await issue(authority)
     const below = { ...(await issue(authority, 'below')), authorityKeyId: 'aa', issuerName: leaf.subjectName }
     const answer = chainsToAnchor(below, [{ ...leaf, subjectKeyId: 'aa' }], now, importP256)
@@ -87,15 +87,15 @@ describe('the chain', () => {
       assert.equal('code' in answer && answer.code, 'chain_anchor_profile')
     }
   })
-  test('a signing certificate of another trust domain does not issue here', async () => {
+  test('SID-7, X5-8: a signing certificate of another trust domain does not issue here', async () => {
     const foreign = await makeAuthority(parseTrustDomain('evil.example'))
     const leaf = await issue(foreign)
     assert.equal(verdict(leaf.der, [foreign.certificate]), 'chain_trust_domain')
   })
-  test('a signing certificate never authenticates', () => {
+  test('X5-3: a signing certificate never authenticates', () => {
     assert.equal(verdict(authority.certificate.der), 'svid_ca')
   })
-  test('validity is inclusive at both ends', async () => {
+  test('X5-7: validity is inclusive at both ends', async () => {
     const leaf = await issue(authority)
     const at = (time: number) => chainsToAnchor(leaf, [authority.certificate], after(time), importP256)
     assert.ok(!('code' in at(3600)) && !('code' in at(-60)))
@@ -104,6 +104,42 @@ describe('the chain', () => {
 })
 
 describe('what the authority issues', () => {
+  test('SID-6, X5-3: the anchor is named by the trust domain alone, and may sign certificates and lists', () => {
+    const { certificate } = authority
+    assert.equal(certificate.spiffeId?.uri, `spiffe://${trustDomain}`)
+    assert.deepEqual(certificate.spiffeId.segments, [])
+    assert.deepEqual(certificate.uris, [`spiffe://${trustDomain}`])
+    assert.equal(certificate.isCa, true)
+    assert.deepEqual(certificate.extensions.basicConstraints, { critical: true, ca: true, pathLength: 0 })
+    assert.deepEqual(certificate.extensions.keyUsage, {
+      critical: true,
+      digitalSignature: false,
+      keyCertSign: true,
+      crlSign: true,
+    })
+    assert.equal(certificate.extensions.extendedKeyUsage, null)
+  })
+
+  test('X5-1, X5-2, X5-4, X5-5: a leaf has the profile of an SVID and nothing beside it', async () => {
+    const { uris, subjectName, extensions, isCa, spiffeId } = await issue(authority)
+    assert.deepEqual(uris, ['spiffe://example.org/agent/planner'])
+    assert.deepEqual(spiffeId?.segments, ['agent', 'planner'])
+    assert.equal(hex(subjectName), '3000')
+    assert.equal(isCa, false)
+    assert.deepEqual(
+      { ...extensions, authorityKey: null },
+      {
+        keyUsage: { critical: true, digitalSignature: true, keyCertSign: false, crlSign: false },
+        extendedKeyUsage: ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2'],
+        basicConstraints: { critical: true, ca: false, pathLength: null },
+        subjectAltNames: { critical: true, uris, dnsNames: [], ipAddresses: [] },
+        subjectKeyId: null,
+        authorityKey: null,
+        unknownCritical: [],
+      },
+    )
+  })
+
   test('reads the same to Node’s own parser', async () => {
     const leaf = await issue(authority)
     const theirs = new X509Certificate(leaf.der)
@@ -122,7 +158,7 @@ describe('what the authority issues', () => {
     assert.equal(new X509Certificate(authority.certificate.der).ca, true)
   })
 
-  test('passes strict OpenSSL for both purposes', (t) => {
+  test('X5-7: passes strict OpenSSL for both purposes', (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'doorward-certificate-'))
     try {
       writeFileSync(join(folder, 'anchor.pem'), new X509Certificate(authority.certificate.der).toString())

@@ -218,7 +218,7 @@ describe('the join string', () => {
 })
 
 describe('the trust bundle', () => {
-  test('reads back, the sequence in full precision', async () => {
+  test('X5-9, TB-1, JW-6: reads back, one certificate per entry, the sequence in full precision', async () => {
     const { certificate } = await makeAuthority()
     const { jwk } = await generateP256()
     const bundle = { sequence: 2n ** 64n - 1n, refreshHintSeconds: 60, x509: [certificate], jwt: [{ kid: 'j1', jwk }] }
@@ -228,7 +228,7 @@ describe('the trust bundle', () => {
     assert.deepEqual(x509, { use: 'x509-svid', ...certificate.publicJwk, x5c: [toBase64(certificate.der)] })
     assert.deepEqual(jwt, { use: 'jwt-svid', kid: 'j1', ...jwk })
   })
-  test('an empty key set is legal, unknown members of the set are ignored', () => {
+  test('TB-1, TB-4: an empty key set is legal, unknown members of the set are ignored', () => {
     const empty = { sequence: null, refreshHintSeconds: null, x509: [], jwt: [] }
     assert.deepEqual(parseTrustBundle(utf8('{"keys":[]}'), { sha256 }), empty)
     assert.deepEqual(parseTrustBundle(utf8('{"keys":[],"x":{"spiffe_sequence":7}}'), { sha256 }), empty)
@@ -237,7 +237,7 @@ describe('the trust bundle', () => {
       3n,
     )
   })
-  test('an entry of unknown or missing use, kty or content is skipped, not the bundle', async () => {
+  test('TB-2, X5-9: an entry of unknown or missing use, kty or content is skipped, not the bundle', async () => {
     const { certificate } = await makeAuthority()
     const { jwk } = await generateP256()
     const good = { use: 'x509-svid', ...jwk, x5c: [toBase64(certificate.der)] }
@@ -262,6 +262,22 @@ describe('the trust bundle', () => {
       [certificate.fingerprint],
     )
     assert.deepEqual(bundle.jwt, [])
+  })
+  test('X5-9: of several certificates in an entry the first is read, in plain base64 alone', async () => {
+    const [first, second] = [await makeAuthority(), await makeAuthority()]
+    const [one, two] = [toBase64(first.certificate.der), toBase64(second.certificate.der)]
+    const readOf = (x5c: readonly unknown[], jwk = first.certificate.publicJwk) => {
+      const text = JSON.stringify({ keys: [{ use: 'x509-svid', ...jwk, x5c }] })
+      return parseTrustBundle(utf8(text), { sha256 })?.x509.map(({ fingerprint }) => fingerprint)
+    }
+    assert.deepEqual(readOf([one]), [first.certificate.fingerprint])
+    assert.deepEqual(readOf([one, two]), [first.certificate.fingerprint])
+    assert.deepEqual(readOf([one, 'AA==', 1]), [first.certificate.fingerprint])
+    assert.deepEqual(readOf(['AA==', one]), [])
+    for (const spelling of [`${one.slice(0, 64)}\n${one.slice(64)}`, `${one} `, `-${one.slice(1)}`])
+      assert.deepEqual(readOf([spelling]), [], spelling)
+    // The key of the entry is the certificate's.
+    assert.deepEqual(readOf([one], second.certificate.publicJwk), [])
   })
   test('what is not a key set is null', () => {
     const refused = [

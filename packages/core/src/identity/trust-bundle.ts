@@ -97,7 +97,13 @@ function readX509(entry: JsonObject, sha256: Sha256): PeerCertificate | null {
   const first: unknown = x5c[0]
   const der = typeof first === 'string' ? fromBase64(first) : null
   const certificate = der === null ? null : readCertificate(der, { sha256 })
-  return certificate === null || 'problem' in certificate ? null : certificate
+  if (certificate === null || 'problem' in certificate) return null
+  return sameKey(entry, certificate.publicJwk) ? certificate : null
+}
+
+/** The key in the entry is the certificate's (RFC 7517 §4.7). Of another kind than P-256 it is of no use here anyway. */
+function sameKey({ kty, crv, x, y }: JsonObject, key: P256Jwk | null): boolean {
+  return key === null || (kty === key.kty && crv === key.crv && x === key.x && y === key.y)
 }
 
 function readJwt(entry: JsonObject): JwtBundleKey | null {
