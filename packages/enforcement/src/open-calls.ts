@@ -39,7 +39,7 @@ export class OpenCalls {
 
   #end(judge: (call: OpenCall) => Denial | null): number {
     let ended = 0
-    for (const call of [...this.#calls]) {
+    for (const call of this.#calls) {
       const denial = judge(call)
       if (denial === null) continue
       call.withdraw(denial)

@@ -40,7 +40,7 @@ before(async () => {
 
 describe('what an accepted token says', () => {
   test('is what was minted', () => {
-    assert.deepEqual(verifyToken(good, signer.check), { ok: true, claims: goodClaims })
+    assert.deepEqual(verifyToken(good, signer.check), { ok: true, claims: goodClaims, keyId: kid })
   })
   test('members in any order and with whitespace are accepted', () => {
     const turned = Object.fromEntries(Object.entries(goodClaims).reverse())
@@ -130,7 +130,7 @@ describe('jose as an oracle', () => {
   })
   test('we accept what jose mints', async () => {
     const token = await new jose.SignJWT({ ...goodClaims }).setProtectedHeader(goodHeader).sign(key)
-    assert.deepEqual(verifyToken(token, signer.check), { ok: true, claims: goodClaims })
+    assert.deepEqual(verifyToken(token, signer.check), { ok: true, claims: goodClaims, keyId: kid })
   })
 })
 

@@ -1,5 +1,6 @@
 /** What outlives a request, looked at again whenever trust changes, and now and then. */
 
+import { deny } from '@doorward/enforcement'
 import type { Pipeline } from '@doorward/enforcement'
 import { timerSleep } from '@doorward/sdk'
 import type { SessionTable } from '../transports/session.ts'
@@ -15,7 +16,9 @@ export interface Housekeeping extends GatewayFacts {
   readonly onProblem: (error: unknown) => void
 }
 
-const PAUSE_MILLISECONDS = 5000
+const PAUSE_MILLISECONDS = 1000
+/** Idle sessions need no closer look. */
+const SWEEP_PAUSES = 5
 
 /** Runs until the signal aborts; never rejects. */
 export async function housekeep(parts: Housekeeping, signal: AbortSignal): Promise<void> {
@@ -30,25 +33,27 @@ export async function housekeep(parts: Housekeeping, signal: AbortSignal): Promi
     }),
     state.identity.trust.onApply(() => closeRefused(parts)),
   ]
-  while (!signal.aborted) {
+  for (let pauses = 1; !signal.aborted; pauses++) {
     await timerSleep(PAUSE_MILLISECONDS, signal)
-    sessions.sweep()
+    if (pauses % SWEEP_PAUSES === 0) sessions.sweep()
     if (trustNow(parts) === 'stale') closeAll(parts)
   }
   for (const stop of stops) stop()
 }
 
-/** Ends connections and sessions that the newest trust state no longer accepts (reference id RV-4). */
+/** Ends answers, sessions and connections that the newest trust state no longer accepts (reference id RV-4). */
 function closeRefused({ state, pipeline, sessions, listeners }: Housekeeping): void {
   const view = state.identity.trust.current()
   if (view === null) return
-  sessions.endWhere((session) => sessionMustEnd(session, view, pipeline))
+  pipeline.open.review(view)
+  sessions.endWhere((session) => sessionMustEnd(session, view))
   listeners.main.closeConnections((connection) => connectionProblem(connection, view, pipeline) !== null)
   listeners.admin.closeConnections((connection) => connectionProblem(connection, view, pipeline) !== null)
 }
 
 /** Nobody is let through any more: neither are streams that were opened before. */
-function closeAll({ listeners }: Housekeeping): void {
+function closeAll({ listeners, pipeline }: Housekeeping): void {
+  pipeline.open.endAll(deny('trust_stale', 'the trust state was not confirmed for too long'))
   listeners.main.closeConnections(() => true)
   listeners.admin.closeConnections(() => true)
 }

@@ -1,7 +1,7 @@
 /** The three listeners of a gateway and what each of them serves. */
 
 import type { Clock } from '@doorward/core'
-import { isDenial, standingProblem } from '@doorward/enforcement'
+import { isDenial, standingProblem, withdrawal } from '@doorward/enforcement'
 import type { Connection, Denial, Pipeline, TrustView } from '@doorward/enforcement'
 import { serveApi } from '../transports/api-routes.ts'
 import type { ApiRoute } from '../transports/api-routes.ts'
@@ -89,10 +89,7 @@ export function connectionProblem(
   return isDenial(leaf) ? leaf : standingProblem(leaf, view, now)
 }
 
-const ENDING = new Set(['identity_denied', 'identity_unregistered', 'certificate_denied'])
-
 /** True when the session's owner may not go on. Expiry does not end it: the owner comes back with the next certificate. */
-export function sessionMustEnd(session: McpSession, view: TrustView, pipeline: Pipeline): boolean {
-  const problem = connectionProblem(session.identified.inbound.connection, view, pipeline)
-  return problem !== null && ENDING.has(problem.code)
+export function sessionMustEnd({ openedBy, identified }: McpSession, view: TrustView): boolean {
+  return withdrawal(openedBy, view) !== null || withdrawal(identified, view) !== null
 }

@@ -3,7 +3,17 @@
 import { fromUtf8, isJsonObject, scanJson } from '@doorward/core'
 import type { ActionGroup, JsonObject, JsonValue, Principal } from '@doorward/core'
 import { deny, isDenial, isDenialCode, isRefusal, recordOutcome } from '@doorward/enforcement'
-import type { Call, Denial, Inbound, Outcome, Permit, Pipeline, RequiredCredential } from '@doorward/enforcement'
+import type {
+  Call,
+  Denial,
+  DenialCode,
+  Inbound,
+  OpenCall,
+  Outcome,
+  Permit,
+  Pipeline,
+  RequiredCredential,
+} from '@doorward/enforcement'
 import { sendRefusal } from './denial-response.ts'
 import type { RefusalForm } from './denial-response.ts'
 import { send, sendJson } from './exchange.ts'
@@ -198,7 +208,7 @@ async function answer(exchange: Exchange, { permit, route, options }: Permitted)
   }
   const sent = isDenial(result)
     ? sendDenied(exchange, { permit, route, options }, result)
-    : await sendAnswer(exchange, permit, result)
+    : await sendAnswer(exchange, { permit, route, options }, result)
   const milliseconds = Math.round(performance.now() - started)
   try {
     await recordOutcome(permit.entry, { ...sent, milliseconds }, options.pipeline.dependencies.log)
@@ -223,16 +233,43 @@ function sendDenied(exchange: Exchange, { permit, route }: Permitted, denial: De
 
 async function sendAnswer(
   exchange: Exchange,
-  permit: Permit<ApiRequest>,
+  permitted: Permitted,
   result: ApiAnswer,
 ): Promise<Omit<Outcome, 'milliseconds'>> {
-  const headers = { 'Doorward-Decision': permit.entry.toString(), 'Doorward-Code': 'allowed' }
-  if (result.kind === 'lines') {
-    const { bytes, cancelled } = await sendLines(exchange, result.lines, { headers })
-    return { status: cancelled ? 'cancelled' : 'completed', http: 200, bytes }
-  }
+  const headers = { 'Doorward-Decision': permitted.permit.entry.toString(), 'Doorward-Code': 'allowed' }
+  if (result.kind === 'lines') return sendStream(exchange, permitted, { lines: result.lines, headers })
   if (result.status === 204) send(exchange, 204, headers)
   else sendJson(exchange, result.status, result.value, { ...result.headers, ...headers })
   const length = Number(exchange.response.getHeader('content-length') ?? 0)
   return { status: 'completed', http: result.status, bytes: length }
+}
+
+interface Streaming {
+  readonly lines: Extract<ApiAnswer, { kind: 'lines' }>['lines']
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** A stream ends with the credentials that opened it, whatever becomes of its connection. */
+async function sendStream(
+  exchange: Exchange,
+  { permit, options: { pipeline } }: Permitted,
+  { lines, headers }: Streaming,
+): Promise<Omit<Outcome, 'milliseconds'>> {
+  const withdrawn = new AbortController()
+  let code: DenialCode | null = null
+  const call: OpenCall = {
+    identified: permit.admitted.authorized.classified.identified,
+    withdraw: (denial) => {
+      code ??= denial.code
+      withdrawn.abort()
+    },
+  }
+  pipeline.open.add(call)
+  try {
+    const { bytes, cancelled } = await sendLines(exchange, lines, { headers, ending: withdrawn.signal })
+    if (code !== null) return { status: 'failed', http: 200, bytes, code }
+    return { status: cancelled ? 'cancelled' : 'completed', http: 200, bytes }
+  } finally {
+    pipeline.open.remove(call)
+  }
 }

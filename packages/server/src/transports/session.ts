@@ -63,6 +63,8 @@ export class McpSession {
   version: string | null = null
   /** `capabilities` of the client's `initialize`. */
   clientCapabilities: JsonValue | undefined
+  /** The caller who opened it: the session ends with those credentials' denial, whatever its owner has shown since. */
+  readonly openedBy: Identified
   /** The caller of the newest request, with roles as they are now. */
   identified: Identified
   usedAt: number
@@ -81,6 +83,7 @@ export class McpSession {
     this.id = parts.id
     this.server = parts.server
     this.owner = ownerOf(parts.identified.principal)
+    this.openedBy = parts.identified
     this.identified = parts.identified
     this.usedAt = parts.now
     this.#limits = parts.limits

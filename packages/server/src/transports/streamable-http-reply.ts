@@ -1,7 +1,7 @@
 /** One HTTP answer of the MCP endpoint: JSON, an event stream or a status, and its outcome on the record. */
 
 import { deny } from '@doorward/enforcement'
-import type { DenialCode, EntryReference, Outcome } from '@doorward/enforcement'
+import type { Denial, DenialCode, EntryReference, Identified, OpenCall, Outcome } from '@doorward/enforcement'
 import type { RequestId } from '@doorward/core'
 import { sendRefusal } from './denial-response.ts'
 import { send } from './exchange.ts'
@@ -10,6 +10,8 @@ import type { Reply } from './upstream.ts'
 
 export interface ReplyOptions {
   readonly exchange: Exchange
+  /** Whom the answer is for. */
+  readonly identified: Identified
   readonly entry: EntryReference
   readonly rpcId: RequestId | undefined
   /** The id to tell on the answer that opens a session. A stream begins before it is known whether the session will. */
@@ -23,7 +25,7 @@ export interface ReplyOptions {
 
 const KEEP_ALIVE = Buffer.from(': keep-alive\n\n')
 
-export class StreamableReply implements Reply {
+export class StreamableReply implements Reply, OpenCall {
   readonly #options: ReplyOptions
   readonly #startedAt: number
   readonly #listeners: (() => void)[] = []
@@ -40,6 +42,10 @@ export class StreamableReply implements Reply {
     response.once('close', () => this.#close(response.writableFinished))
     // Whoever went away before the decision was recorded has been announced already.
     if (response.destroyed || options.exchange.request.socket.destroyed) queueMicrotask(() => this.#close(false))
+  }
+
+  get identified(): Identified {
+    return this.#options.identified
   }
 
   get closed(): boolean {
@@ -111,6 +117,10 @@ export class StreamableReply implements Reply {
     const denial = deny(code, explanation, { rpcId: this.#options.rpcId })
     sendRefusal(this.#options.exchange, { refused: true, denial, entry: this.#options.entry }, { rpc: true })
     this.#http = this.#options.exchange.response.statusCode
+  }
+
+  withdraw({ code, explanation }: Denial): void {
+    this.fail(code, explanation)
   }
 
   /** The answer told the caller of a failure in a message of its own. */

@@ -111,19 +111,25 @@ export class StreamableHttp {
   }
 
   #forward(exchange: Exchange, permit: Permit<McpCall>, server: McpServer): void {
-    const { call } = permit.admitted.authorized.classified
+    const { call, identified } = permit.admitted.authorized.classified
     const { session, message, opens } = call.detail
+    const { open } = this.#options.pipeline
     const request = message.kind === 'request' ? pendingRequest(message) : null
     const reply = new StreamableReply({
       exchange,
+      identified,
       entry: permit.entry,
       rpcId: call.rpcId,
       sessionId: (streaming) => (opens && (streaming || session.version !== null) ? session.id : null),
       streamMilliseconds: this.#options.limits.streamMilliseconds,
       keepAliveMilliseconds: this.#options.keepAliveMilliseconds,
       monotonic: this.#options.monotonic,
-      onOutcome: (outcome) => this.#ended(permit, { session, request }, outcome),
+      onOutcome: (outcome) => {
+        open.remove(reply)
+        this.#ended(permit, { session, request }, outcome)
+      },
     })
+    open.add(reply)
     session.open++
     if (session.ended) return reply.fail('session_unknown', 'the session ended while the request was judged')
     if (message.kind === 'session-operation') this.#keepStream(session, reply)

@@ -82,29 +82,34 @@ function isFull(database: SqliteDatabase, { id, intendedAt }: IssuanceIntent, li
   )
 }
 
+function intend(
+  database: SqliteDatabase,
+  intent: IssuanceIntent,
+  limits: IssuanceLimits,
+): Awaited<ReturnType<IssuanceStore['intend']>> {
+  if (database.one('SELECT 1 FROM registrations WHERE id = ?', intent.id) === null) return 'unregistered'
+  if (isDenied(database, intent)) return 'denied'
+  if (isFull(database, intent, limits)) return 'full'
+  const added = database.run(
+    `INSERT INTO issuance (serial, id, anchor_key_id, authority, instance, predecessor, public_key_hash, not_before, not_after, intended_at, state)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'intended') ON CONFLICT DO NOTHING`,
+    intent.serial,
+    intent.id,
+    intent.anchorKeyId,
+    intent.authority,
+    intent.instance,
+    intent.predecessor,
+    intent.publicKeyHash,
+    intent.notBefore,
+    intent.notAfter,
+    intent.intendedAt,
+  )
+  return added === 1 ? 'intended' : 'serial_taken'
+}
+
 export function sqliteIssuance(database: SqliteDatabase): IssuanceStore {
   return {
-    intend: (intent, limits) =>
-      database.write(() => {
-        if (database.one('SELECT 1 FROM registrations WHERE id = ?', intent.id) === null) return 'unregistered'
-        if (isDenied(database, intent)) return 'denied'
-        if (isFull(database, intent, limits)) return 'full'
-        const added = database.run(
-          `INSERT INTO issuance (serial, id, anchor_key_id, authority, instance, predecessor, public_key_hash, not_before, not_after, intended_at, state)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'intended') ON CONFLICT DO NOTHING`,
-          intent.serial,
-          intent.id,
-          intent.anchorKeyId,
-          intent.authority,
-          intent.instance,
-          intent.predecessor,
-          intent.publicKeyHash,
-          intent.notBefore,
-          intent.notAfter,
-          intent.intendedAt,
-        )
-        return added === 1 ? 'intended' : 'serial_taken'
-      }),
+    intend: (intent, limits) => database.write(() => intend(database, intent, limits)),
     commit: (serial, fingerprint) =>
       database.write(
         () =>
