@@ -1,12 +1,12 @@
 /** Calls whose answers are still under way: looked at again whenever trust changes (reference id RV-4). */
 
 import type { Denial } from './denial.ts'
+import type { Identified } from './identify.ts'
 import type { TrustView } from './ports.ts'
 import { withdrawal } from './withdrawal.ts'
-import type { ShownCredentials } from './withdrawal.ts'
 
 export interface OpenCall {
-  readonly identified: ShownCredentials
+  readonly identified: Identified
   /** Ends the answer. The call takes itself off, now or later. */
   withdraw(denial: Denial): void
 }

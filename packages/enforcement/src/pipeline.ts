@@ -11,6 +11,7 @@ import type { Inbound } from './inbound.ts'
 import { limit, limitArrival } from './limit.ts'
 import type { Admitted, ConnectionLimits, Quota } from './limit.ts'
 import { OpenCalls } from './open-calls.ts'
+import type { OpenCall } from './open-calls.ts'
 import type { Permit } from './permit.ts'
 import type { DecisionPort, RateLimiter, TrustSource } from './ports.ts'
 import { record, recordRefusal } from './record.ts'
@@ -49,19 +50,9 @@ export function isRefusal(value: object): value is Refusal {
   return 'refused' in value && value.refused === true
 }
 
-/** A body may come slowly: what was denied meanwhile is refused, whatever the first look has said (reference id RV-4). */
-function overtaken<Detail>({ authorized: { classified } }: Admitted<Detail>, trust: TrustSource): Denial | null {
-  const { identified, call } = classified
-  const view = trust.current()
-  if (view === null || view.generation === identified.generation) return null
-  const problem = withdrawal(identified, view)
-  const { action, resource, rpcId } = call
-  return problem === null ? null : { ...problem, action, resource, rpcId }
-}
-
 export class Pipeline {
   readonly dependencies: PipelineDependencies
-  /** Answers under way: transports put theirs in, and whoever applies trust looks at them again. */
+  /** Answers under way: whoever applies trust looks at them again. */
   readonly open = new OpenCalls()
 
   constructor(dependencies: PipelineDependencies) {
@@ -99,7 +90,30 @@ export class Pipeline {
     if (isDenial(authorized)) return authorized
     const admitted = await limit(authorized, dependencies.limiter, dependencies.quotas)
     if (isDenial(admitted)) return admitted
-    return overtaken(admitted, dependencies.trust) ?? record(admitted, dependencies.log)
+    return this.overtaken(admitted) ?? record(admitted, dependencies.log)
+  }
+
+  /**
+   * What has been held against the caller since it was identified; null when nothing. A body may come slowly, and the
+   * record take its time (reference id RV-4).
+   */
+  overtaken<Detail>({ authorized: { classified } }: Admitted<Detail>): Denial | null {
+    const { identified, call } = classified
+    const problem = this.#withdrawn(identified)
+    const { action, resource, rpcId } = call
+    return problem === null ? null : { ...problem, action, resource, rpcId }
+  }
+
+  /** Puts an answer under way among those that a change of trust ends; one that is overtaken ends at once. */
+  track(call: OpenCall): void {
+    this.open.add(call)
+    const problem = this.#withdrawn(call.identified)
+    if (problem !== null) call.withdraw(problem)
+  }
+
+  #withdrawn(identified: Identified): Denial | null {
+    const view = this.dependencies.trust.current()
+    return view === null || view.generation === identified.generation ? null : withdrawal(identified, view)
   }
 
   /** Records a refusal that a transport found in the head of a request, which counts against the limits like any other. */

@@ -201,7 +201,7 @@ async function answer(exchange: Exchange, { permit, route, options }: Permitted)
   permit.use()
   let result: ApiAnswer | Denial
   try {
-    result = await route.handle(permit, exchange)
+    result = options.pipeline.overtaken(permit.admitted) ?? (await route.handle(permit, exchange))
   } catch (error) {
     options.onProblem?.(error)
     result = failureOf(error)
@@ -264,7 +264,7 @@ async function sendStream(
       withdrawn.abort()
     },
   }
-  pipeline.open.add(call)
+  pipeline.track(call)
   try {
     const { bytes, cancelled } = await sendLines(exchange, lines, { headers, ending: withdrawn.signal })
     if (code !== null) return { status: 'failed', http: 200, bytes, code }

@@ -129,8 +129,9 @@ export class StreamableHttp {
         this.#ended(permit, { session, request }, outcome)
       },
     })
-    open.add(reply)
     session.open++
+    this.#options.pipeline.track(reply)
+    if (reply.closed) return
     if (session.ended) return reply.fail('session_unknown', 'the session ended while the request was judged')
     if (message.kind === 'session-operation') this.#keepStream(session, reply)
     this.#options.sessions.touch(session)
