@@ -34,12 +34,17 @@ export class PostgresDatabase {
   }
 
   /**
-   * Runs `verb` in a transaction (read committed); resolves with its result when that is durable. Run again after a
-   * serialization failure or deadlock. Throws `store_unavailable`: then nothing of it is there, or, when the connection
+   * Runs `verb` in a transaction that no other one of this store runs beside; resolves with its result when that is
+   * durable. Run again after a deadlock. Throws `store_unavailable`: then nothing of it is there, or, when the connection
    * was lost while it was committed, all of it may be.
    */
   write<T>(verb: Verb<T>): Promise<T> {
-    return this.#groups.ask(verb)
+    return this.#groups.ask('alone', verb)
+  }
+
+  /** As `write`, but others that are asked for in this way run meanwhile: `verb` locks the rows that it decides on. */
+  writeBeside<T>(verb: Verb<T>): Promise<T> {
+    return this.#groups.ask('beside', verb)
   }
 
   /** Runs `verb` against one consistent state. Throws `store_unavailable`. */

@@ -23,7 +23,7 @@ export interface PostgresTimes {
   readonly connectMilliseconds: number
   /** One statement, as the server measures it. */
   readonly statementMilliseconds: number
-  /** For a row that somebody else is changing. */
+  /** For what somebody else is changing. More than a server's `deadlock_timeout`, so that a deadlock is told from a long wait. */
   readonly lockMilliseconds: number
 }
 
@@ -50,7 +50,7 @@ export const defaultTimes: PostgresTimes = {
   verbMilliseconds: 3000,
   connectMilliseconds: 2000,
   statementMilliseconds: 2000,
-  lockMilliseconds: 1000,
+  lockMilliseconds: 1500,
 }
 
 /** Throws `store_options`, and `store_tls_required` when a password could cross a network in the clear. */

@@ -11,10 +11,17 @@ import type { SessionPool } from './session-pool.ts'
 import { transactionOn } from './transaction.ts'
 import type { Verb } from './transaction.ts'
 
+/**
+ * `alone`: no other transaction of this store runs meanwhile, whatever process it is of, so that a verb may look and
+ * then change. `beside`: others of the same kind may; such a verb locks the rows that it decides on.
+ */
+export type Company = 'alone' | 'beside'
+
 type Result = { readonly value: unknown } | { readonly error: unknown }
 
 interface Waiting {
   readonly verb: Verb<unknown>
+  readonly company: Company
   readonly settle: (result: Result) => void
 }
 
@@ -27,6 +34,11 @@ type Attempt =
   | { readonly kind: 'apart' }
   | { readonly kind: 'again'; readonly error: unknown; readonly backoff: boolean }
   | { readonly kind: 'failed'; readonly error: unknown }
+
+/** Two numbers of our own; the lock ends with the transaction. */
+const lock = '(1146569060, 2)'
+const beginAlone = `BEGIN; SELECT pg_advisory_xact_lock${lock}`
+const beginBeside = `BEGIN; SELECT pg_advisory_xact_lock_shared${lock}`
 
 const largestGroup = 64
 const mostWaiting = 10_000
@@ -50,11 +62,12 @@ export class WriteGroups {
   }
 
   /** Resolves with the verb's result when that is durable. Throws `store_unavailable` in bounded time, and what the guard throws. */
-  ask<T>(verb: Verb<T>): Promise<T> {
+  ask<T>(company: Company, verb: Verb<T>): Promise<T> {
     if (this.#waiting.length >= mostWaiting) return Promise.reject(unavailable('too many changes wait for the store'))
     return new Promise((resolve, reject) => {
       const waiting: Waiting = {
         verb,
+        company,
         settle: (result) => {
           clearTimeout(timer)
           if ('value' in result) resolve(result.value as T)
@@ -138,7 +151,7 @@ export class WriteGroups {
   async #transact(session: Session, group: readonly Waiting[], apart: boolean): Promise<Attempt> {
     let stage: Stage = 'beginning'
     try {
-      await session.command('BEGIN')
+      await session.command(group.every(({ company }) => company === 'beside') ? beginBeside : beginAlone)
       const transaction = transactionOn(session)
       await this.#parts.guard(transaction)
       stage = 'changing'
