@@ -109,7 +109,7 @@ async function gatewayStart(deployment: TestDeployment, upstreamPort: number) {
   const folder = join(deployment.folder, 'bench')
   await mkdir(folder, { mode: 0o700 })
   const file = join(folder, 'gateway.join')
-  const words = ['workload', 'add', 'doorward/gateway/bench', '--role', 'gateway', '--out', file]
+  const words = ['gateway', 'add', 'bench', '--out', file]
   const added = await deployment.run(words)
   if (added.code !== 0) throw new Error(`the gateway could not be registered: ${added.stderr}`)
   return {

@@ -1,11 +1,13 @@
 /** The admin APIs of authority and gateway, called as an operator. */
 
-import { DoorwardError, Secret } from '@doorward/core'
-import type { JsonObject, JsonValue, SpiffeId } from '@doorward/core'
+import { Secret } from '@doorward/core'
+import type { JsonObject, SpiffeId, TrustDomain, WorkloadDocument } from '@doorward/core'
+import { invalidAnswer, listOf, readCounts, readWorkload, readWorkloadDetail } from './admin-workload.ts'
+import type { EndedCounts, Workload, WorkloadDetail, WorkloadQuery } from './admin-workload.ts'
 import { readJsonBody } from './https-exchange.ts'
 import type { CallResponse } from './https-exchange.ts'
 import { readLines } from './lines.ts'
-import { readRefusal, refusalError } from './refusal.ts'
+import { readRefusal, refusalError, ServerRefused } from './refusal.ts'
 import type { SignedFetch } from './signed-fetch.ts'
 
 /** One admin API: where it is, whom its tokens name, who must answer. */
@@ -13,13 +15,6 @@ export interface AdminEndpoint {
   readonly url: string
   readonly audience: string
   readonly expectedId: SpiffeId
-}
-
-export interface WorkloadRow {
-  readonly id: string
-  readonly roles: readonly string[]
-  /** Whatever else the authority tells about it. */
-  readonly details: JsonObject
 }
 
 export interface JoinInvitation {
@@ -39,6 +34,7 @@ export interface RecordLine {
 
 const LIMIT = 16 * 1024 * 1024
 const LINE = 256 * 1024
+const PER_PAGE = 500
 
 /** All methods throw the server's refusal code, `response_invalid`, or what the call throws. */
 export class AdminClient {
@@ -50,25 +46,87 @@ export class AdminClient {
     this.#endpoint = endpoint
   }
 
-  async listWorkloads(): Promise<readonly WorkloadRow[]> {
-    const { workloads } = await this.#json('GET', '/v1/workloads')
-    if (!Array.isArray(workloads)) throw invalid('workloads')
-    return workloads.map(workloadRow)
+  /** Page by page, sorted by id. */
+  async *workloads(query: WorkloadQuery = {}): AsyncGenerator<Workload> {
+    let after: string | null = null
+    do {
+      const asked: string = search({ ...query, limit: String(PER_PAGE), ...(after === null ? {} : { after }) })
+      const { workloads, next } = await this.#json('GET', `/v1/workloads?${asked}`)
+      yield* listOf(workloads, (one) => readWorkload(one, this.#trustDomain))
+      if (next !== null && typeof next !== 'string') throw invalidAnswer('next as text')
+      // Whoever turns the pages back would keep us here for ever.
+      if (next !== null && after !== null && next <= after) throw invalidAnswer('a page after the last one')
+      after = next
+    } while (after !== null)
   }
 
-  /** Registers a workload with its roles; `more` are further members of the request. */
-  addWorkload(id: string, roles: readonly string[], more: JsonObject = {}): Promise<JsonObject> {
-    return this.#json('POST', '/v1/workloads', { ...more, id, roles })
+  async listWorkloads(query: WorkloadQuery = {}): Promise<readonly Workload[]> {
+    const all: Workload[] = []
+    for await (const workload of this.workloads(query)) all.push(workload)
+    return all
   }
 
-  removeWorkload(id: string): Promise<JsonObject> {
-    return this.#json('DELETE', `/v1/workloads?${new URLSearchParams({ id }).toString()}`)
+  /** The workload with everything that stands on it. Throws `resource_unknown`. */
+  async workload(id: string): Promise<WorkloadDetail> {
+    return readWorkloadDetail(await this.#json('GET', `/v1/workload?${search({ id })}`), this.#trustDomain)
+  }
+
+  /** Null when it is not registered. */
+  async findWorkload(id: string): Promise<WorkloadDetail | null> {
+    try {
+      return await this.workload(id)
+    } catch (error) {
+      if (error instanceof ServerRefused && error.code === 'resource_unknown') return null
+      throw error
+    }
+  }
+
+  /**
+   * Registers a workload with its roles. `more` are further members of its document, and `again` for an id that was
+   * removed before. Throws `request_invalid` with `problems` in its details, `conflict` with a `reason`.
+   */
+  async addWorkload(
+    id: string,
+    roles: readonly string[],
+    more: Partial<Omit<WorkloadDocument, 'id' | 'roles'>> & { readonly again?: boolean } = {},
+  ): Promise<Workload> {
+    return readWorkload(await this.#json('POST', '/v1/workloads', { ...more, id, roles }), this.#trustDomain)
+  }
+
+  /** Compare-and-swap: puts the document in place of the one at `revision`. Throws as `addWorkload`. */
+  async updateWorkload(document: WorkloadDocument, revision: number): Promise<Workload> {
+    return readWorkload(await this.#json('PUT', '/v1/workloads', { ...document, revision }), this.#trustDomain)
+  }
+
+  /** Denies everything that it holds, at once; what that ended. With `revision`, only while it is that one. */
+  async removeWorkload(id: string, revision?: number): Promise<EndedCounts> {
+    const query = search({ id, ...(revision === undefined ? {} : { revision: String(revision) }) })
+    return readCounts((await this.#json('DELETE', `/v1/workloads?${query}`))['ended'])
+  }
+
+  /** Registers a gateway `doorward/gateway/NAME`, as the authority decides. */
+  async addGateway(
+    name: string,
+    more: Partial<Pick<WorkloadDocument, 'dns_names' | 'ip_addresses'>> & { readonly again?: boolean } = {},
+  ): Promise<Workload> {
+    return readWorkload(await this.#json('POST', '/v1/gateways', { ...more, name }), this.#trustDomain)
+  }
+
+  /** Denies what one instance holds and keeps it from returning; the others go on. */
+  async lockInstance(id: string, instance: string, reason: string): Promise<void> {
+    await this.#json('POST', '/v1/instances/lock', { id, instance, reason })
+  }
+
+  /** Denies what one instance holds and forgets it: it may join anew. */
+  async removeInstance(id: string, instance: string, reason: string): Promise<void> {
+    await this.#json('DELETE', `/v1/instances?${search({ id, instance, reason })}`)
   }
 
   /** A join string with a new single-use token. */
   async invite(id: string): Promise<JoinInvitation> {
     const { join_string, expires_at } = await this.#json('POST', '/v1/join-strings', { id })
-    if (typeof join_string !== 'string' || typeof expires_at !== 'number') throw invalid('join_string and expires_at')
+    if (typeof join_string !== 'string' || typeof expires_at !== 'number')
+      throw invalidAnswer('join_string and expires_at')
     return { joinString: new Secret(join_string), expiresAt: expires_at }
   }
 
@@ -88,6 +146,10 @@ export class AdminClient {
     for await (const line of readLines(response.body as AsyncIterable<Uint8Array>, LINE)) {
       if (line !== '') yield recordLine(line)
     }
+  }
+
+  get #trustDomain(): TrustDomain {
+    return this.#endpoint.expectedId.trustDomain
   }
 
   async #json(method: string, path: string, body?: JsonObject): Promise<JsonObject> {
@@ -122,19 +184,15 @@ export class AdminClient {
   }
 }
 
-function workloadRow(value: JsonValue): WorkloadRow {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid('workloads as objects')
-  const details = value as JsonObject
-  const { id, roles } = details
-  if (typeof id !== 'string' || !Array.isArray(roles)) throw invalid('workloads with id and roles')
-  return { id, roles: roles.filter((role) => typeof role === 'string'), details }
+function search(query: Readonly<Record<string, string>>): string {
+  return new URLSearchParams(query).toString()
 }
 
 function recordLine(line: string): RecordLine {
   const document = parsed(line)
   const { origin, index, kind } = document
   if (typeof origin !== 'string' || typeof index !== 'number' || typeof kind !== 'string')
-    throw invalid('entries with origin, index and kind')
+    throw invalidAnswer('entries with origin, index and kind')
   return { origin, index, kind, document }
 }
 
@@ -145,9 +203,5 @@ function parsed(line: string): JsonObject {
   } catch {
     // Told below.
   }
-  throw invalid('one JSON object per line')
-}
-
-function invalid(expected: string): DoorwardError {
-  return new DoorwardError('response_invalid', 'the admin API gave an answer that cannot be read', { expected })
+  throw invalidAnswer('one JSON object per line')
 }

@@ -10,7 +10,15 @@ export type { P256KeyPair } from './platform/p256.ts'
 
 // identity
 export { AdminClient } from './admin-client.ts'
-export type { AdminEndpoint, JoinInvitation, RecordLine, WorkloadRow } from './admin-client.ts'
+export type { AdminEndpoint, JoinInvitation, RecordLine } from './admin-client.ts'
+export type {
+  EndedCounts,
+  Workload,
+  WorkloadCertificate,
+  WorkloadDetail,
+  WorkloadInstance,
+  WorkloadQuery,
+} from './admin-workload.ts'
 export { connectionError } from './connection-error.ts'
 export { CredentialSource } from './credential-source.ts'
 export { openEnrolment } from './enrolment.ts'

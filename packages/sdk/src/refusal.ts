@@ -44,15 +44,26 @@ export class ServerRefused extends DoorwardError {
   readonly decision: string | null
   /** The narrowest permission that would have allowed the call. */
   readonly permission: string | null
+  /** What the server told beside: problems of a request, what a conflict is about. */
+  readonly details: JsonObject | null
+  /** When the server asks to be tried again. */
+  readonly retryAfterSeconds: number | null
 
   constructor(
     code: string,
     message: string,
-    detail: ErrorDetail & { readonly decision: string | null; readonly permission: string | null },
+    detail: ErrorDetail & {
+      readonly decision: string | null
+      readonly permission: string | null
+      readonly details?: JsonObject | null
+      readonly retryAfterSeconds?: number | null
+    },
   ) {
     super(code, message, detail)
     this.decision = detail.decision
     this.permission = detail.permission
+    this.details = detail.details ?? null
+    this.retryAfterSeconds = detail.retryAfterSeconds ?? null
   }
 }
 
@@ -64,14 +75,25 @@ export function refusalError(refusal: ServerRefusal, where: string): ServerRefus
     got: `HTTP ${status}${decision === null ? '' : `, decision ${decision}`}`,
     decision,
     permission: permissionIn(refusal.body),
+    details: detailsIn(refusal.body),
+    retryAfterSeconds,
     ...(retryAfterSeconds === null ? {} : { next: `try again in ${retryAfterSeconds} s` }),
   })
 }
 
 function permissionIn(body: JsonValue | null): string | null {
-  const error = isJsonObject(body ?? undefined) ? (body as JsonObject)['error'] : undefined
-  const permission = isJsonObject(error) ? error['permission'] : undefined
+  const permission = errorIn(body)['permission']
   return typeof permission === 'string' ? permission : null
+}
+
+function detailsIn(body: JsonValue | null): JsonObject | null {
+  const { details } = errorIn(body)
+  return isJsonObject(details) ? details : null
+}
+
+function errorIn(body: JsonValue | null): JsonObject {
+  const error = body !== null && isJsonObject(body) ? body['error'] : undefined
+  return isJsonObject(error) ? error : {}
 }
 
 function headerText({ headers }: CallResponse, name: string): string | null {

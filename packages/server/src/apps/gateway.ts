@@ -88,7 +88,7 @@ export async function startGateway(settings: GatewaySettings, options: GatewayOp
 function nobodyToAsk(): Promise<string> {
   return Promise.reject(
     new DoorwardError('join_string_missing', 'the gateway has no identity yet and no join string', {
-      next: 'make one with `doorward workload add` on the authority, and start the gateway with it',
+      next: 'make one with `doorward gateway add`, and start the gateway with it',
     }),
   )
 }

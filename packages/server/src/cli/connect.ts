@@ -1,9 +1,9 @@
 /** `doorward connect`: a local MCP server that is in truth one behind the gateway, and the way to tell a host of it. */
 
 import { resolve } from 'node:path'
-import { createInterface } from 'node:readline/promises'
 import type { Command } from 'commander'
 import { DoorwardError, workloadId } from '@doorward/core'
+import { confirmed } from './confirmation.ts'
 import type { CliContext } from './context.ts'
 import { asOption } from './identity-option.ts'
 import { painter, printable } from './output.ts'
@@ -97,7 +97,8 @@ async function installEntry(
   const entry = { member: host.member, name: options.name ?? server, value: host.entry({ command, args }) }
   const prepared = await prepareInstallation(file, entry)
   if (!context.json) showChange(prepared, host.title, context)
-  const write = prepared.diff.length > 0 && !options.dryRun && (options.yes || (await confirmed(context)))
+  const write =
+    prepared.diff.length > 0 && !options.dryRun && (options.yes || (await confirmed(context, 'write this?')))
   if (write && options.as === undefined) await ensureIdentity(as, context)
   const backup = write ? await install(prepared, new Date()) : null
   tellInstalled(
@@ -115,8 +116,7 @@ async function ensureIdentity(name: string, context: CliContext): Promise<void> 
   if ((await localIdentities(place)).includes(name)) return
   const id = workloadId(deployment.trustDomain, ...name.split('/')).uri
   await administer(context, undefined, async (client) => {
-    const known = (await client.listWorkloads()).some((workload) => workload.id === id)
-    if (!known) await client.addWorkload(id, [])
+    if ((await client.findWorkload(id)) === null) await client.addWorkload(id, [])
     await joinLocally(place, (await client.invite(id)).joinString)
   })
   if (!context.json) context.err(`registered ${id}: it may do what roles and bindings in ${deployment.file} allow`)
@@ -136,22 +136,6 @@ function showChange(
   context.err(paint('bold', `${title}: ${file}`))
   for (const line of diff)
     context.err(paint(line.startsWith('+') ? 'green' : line.startsWith('-') ? 'red' : 'dim', printable(line)))
-}
-
-/** Only a person at a terminal can be asked; everybody else says --yes. */
-async function confirmed(context: CliContext): Promise<boolean> {
-  const terminal = 'isTTY' in context.stdin && context.stdin.isTTY === true
-  if (!terminal || context.json) {
-    throw new DoorwardError('confirmation_needed', 'nobody is there to confirm the change', {
-      next: 'look at it with --dry-run, then write it with --yes',
-    })
-  }
-  const lines = createInterface({ input: context.stdin, output: process.stderr })
-  try {
-    return /^y(es)?$/i.test((await lines.question('write this? [y/N] ', { signal: context.signal })).trim())
-  } finally {
-    lines.close()
-  }
 }
 
 interface Told {

@@ -17,6 +17,7 @@ import type { ServerSection } from '../config/schema.ts'
 import { checkpointDir, connectionLimits, securityHeaders, stateFolders } from '../config/settings.ts'
 import type { Deployment } from '../config/settings.ts'
 import type { CliContext } from './context.ts'
+import { registerGatewayAdd } from './gateway-add.ts'
 import { runPart } from './part.ts'
 
 export function register(program: Command, context: CliContext): void {
@@ -36,6 +37,7 @@ export function register(program: Command, context: CliContext): void {
       const link = supervisorLink()
       return runPart(context, link, (stop) => runGateway({ context, link, stop, joinFile: options.joinFile }))
     })
+  registerGatewayAdd(gateway, context)
 }
 
 interface Run {
@@ -67,7 +69,7 @@ async function joinString({ link, joinFile, stop }: Run): Promise<string> {
   if (joinFile !== undefined) return (await readFile(joinFile, 'utf8')).trim()
   if (link === null) {
     throw new DoorwardError('join_string_missing', 'the gateway has no identity yet and no join string', {
-      next: 'on the authority: doorward workload add doorward/gateway/main --role gateway > gateway.join; then --join-file gateway.join',
+      next: 'where the operator is: doorward gateway add main --out gateway.join; then --join-file gateway.join',
     })
   }
   return new Promise((done, failed) => {

@@ -3,8 +3,8 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { DoorwardError } from '@doorward/core'
-import type { Document, LineCounter, Node } from 'yaml'
-import { isNode, isMap, isPair, isScalar } from 'yaml'
+import type { Document, LineCounter } from 'yaml'
+import { isNode } from 'yaml'
 import type { z } from 'zod'
 import { crossProblems } from './cross-check.ts'
 import type { CrossProblem } from './cross-check.ts'
@@ -12,6 +12,7 @@ import { ConfigurationError } from './problem.ts'
 import type { Problem } from './problem.ts'
 import { configuration } from './schema.ts'
 import type { Configuration } from './schema.ts'
+import { dotted, placeOf } from './yaml-place.ts'
 import { readYaml } from './yaml-text.ts'
 
 const MAX_BYTES = 1024 * 1024
@@ -72,6 +73,11 @@ export function parseConfiguration(text: string, file: string): Configuration {
       ]
   if (problems.length > 0 || !parsed.success) throw new ConfigurationError(file, problems.toSorted(byLine))
   return deepFreeze(parsed.data)
+}
+
+/** Line of the deepest key on the path that the file has. */
+function lineOf(document: Document, lines: LineCounter, path: readonly PropertyKey[]): number | null {
+  return path.length === 0 ? null : (placeOf(document, lines, path)?.line ?? 1)
 }
 
 function byLine(a: Problem, b: Problem): number {
@@ -148,13 +154,6 @@ function unitOf(origin: string): string {
   return origin === 'array' ? ' entry' : origin === 'string' ? ' characters' : ''
 }
 
-function dotted(keys: readonly PropertyKey[]): string {
-  return keys.reduce<string>(
-    (text, key) => (typeof key === 'number' ? `${text}[${key}]` : text === '' ? String(key) : `${text}.${String(key)}`),
-    '',
-  )
-}
-
 /** What the file has there. Values of variables are not shown: they may be secrets that were put in the wrong place. */
 function gotOf(document: Document, path: readonly PropertyKey[]): string | null {
   if (path[0] === 'servers' && path[2] === 'env' && path.length > 3) return 'a value that is not shown'
@@ -163,25 +162,6 @@ function gotOf(document: Document, path: readonly PropertyKey[]): string | null 
   const value: unknown = isNode(node) ? node.toJS(document) : node
   const text = JSON.stringify(value, (key, inner: unknown) => (key === 'env' ? '…' : inner)) ?? 'nothing'
   return text.length > 80 ? `${text.slice(0, 77)}…` : text
-}
-
-/** Line of the deepest key on the path that the file has. */
-function lineOf(document: Document, lines: LineCounter, path: readonly PropertyKey[]): number | null {
-  for (let length = path.length; length > 0; length--) {
-    const offset = offsetOf(document, path.slice(0, length))
-    if (offset !== null) return lines.linePos(offset).line
-  }
-  return path.length === 0 ? null : 1
-}
-
-function offsetOf(document: Document, path: readonly PropertyKey[]): number | null {
-  const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true)
-  if (isMap(parent)) {
-    const pair = parent.items.find((item) => isPair(item) && isScalar(item.key) && item.key.value === path.at(-1))
-    return pair !== undefined && isScalar(pair.key) ? (pair.key.range?.[0] ?? null) : null
-  }
-  const node = document.getIn(path, true)
-  return isNode(node) ? ((node as Node).range?.[0] ?? null) : null
 }
 
 function deepFreeze<T>(value: T): T {

@@ -5,6 +5,8 @@ import { DoorwardError } from '@doorward/core'
 export interface Problem {
   /** 1-based line in the file; null when the file as a whole is meant. */
   readonly line: number | null
+  /** 1-based, where it is known. */
+  readonly column?: number
   /** Dotted path, such as `security.tls.min_version`. */
   readonly path: string
   readonly message: string
@@ -16,20 +18,22 @@ export class ConfigurationError extends DoorwardError {
   readonly file: string
   readonly problems: readonly Problem[]
 
-  constructor(file: string, problems: readonly Problem[]) {
+  constructor(
+    file: string,
+    problems: readonly Problem[],
+    next = 'mend the lines above, then run: doorward config check',
+  ) {
     const count = problems.length === 1 ? '1 mistake' : `${problems.length} mistakes`
-    super('configuration_invalid', `${count} in ${file}`, {
-      where: file,
-      next: 'mend the lines above, then run: doorward config check',
-    })
+    super('configuration_invalid', `${count} in ${file}`, { where: file, next })
     this.file = file
     this.problems = problems
   }
 }
 
-/** One line per mistake: `file:line path: message; expected …, got …`. */
+/** One line per mistake: `file:line:column path: message; expected …, got …`. */
 export function problemLine(file: string, problem: Problem): string {
-  const place = problem.line === null ? file : `${file}:${problem.line}`
+  const column = problem.column === undefined ? '' : `:${problem.column}`
+  const place = problem.line === null ? file : `${file}:${problem.line}${column}`
   const expected = problem.expected === null ? '' : `; expected ${problem.expected}`
   const got = problem.got === null ? '' : `, got ${problem.got}`
   return `${place} ${problem.path === '' ? '(top level)' : problem.path}: ${problem.message}${expected}${got}`

@@ -1,6 +1,6 @@
 /** The YAML that a configuration may be written in: one document of plain maps, lists and scalars, nothing that refers or constructs. */
 
-import { isAlias, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml'
+import { isAlias, isNode, isScalar, LineCounter, parseAllDocuments, parseDocument, visit } from 'yaml'
 import type { Document, Node, ParsedNode, YAMLError } from 'yaml'
 import type { Problem } from './problem.ts'
 
@@ -17,17 +17,30 @@ export interface YamlText {
  */
 export function readYaml(text: string): YamlText {
   const lines = new LineCounter()
-  const options = {
-    lineCounter: lines,
-    uniqueKeys: true,
-    strict: true,
-    version: '1.2',
-    merge: false,
-    logLevel: 'error',
-  } as const
-  const document: Document<ParsedNode> | Document = parseDocument(text, options)
+  const document: Document<ParsedNode> | Document = parseDocument(text, { ...strict, lineCounter: lines })
+  return { document, lines, problems: problemsOf(document, lines) }
+}
+
+export interface YamlStream {
+  /** None for an empty text. */
+  readonly documents: readonly Document[]
+  readonly lines: LineCounter
+  readonly problems: readonly Problem[]
+}
+
+/** As `readYaml`, for any number of documents. */
+export function readYamlStream(text: string): YamlStream {
+  const lines = new LineCounter()
+  const parsed = parseAllDocuments(text, { ...strict, lineCounter: lines })
+  const documents: readonly Document[] = Array.isArray(parsed) ? parsed : []
+  return { documents, lines, problems: documents.flatMap((document) => problemsOf(document, lines)) }
+}
+
+const strict = { uniqueKeys: true, strict: true, version: '1.2', merge: false, logLevel: 'error' } as const
+
+function problemsOf(document: Document, lines: LineCounter): readonly Problem[] {
   const problems = [...document.errors, ...document.warnings].map(syntaxProblem)
-  return { document, lines, problems: problems.length > 0 ? problems : refusedNodes(document, lines) }
+  return problems.length > 0 ? problems : refusedNodes(document, lines)
 }
 
 function syntaxProblem(error: YAMLError): Problem {
