@@ -1,14 +1,14 @@
 /** A TLS client that is not ours: curl with the anchors, an SVID of its own, and a revocation list. */
 
-import { deepEqual, equal } from 'node:assert/strict'
+import { deepEqual, equal, match } from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
-import { createServer } from 'node:tls'
+import { connect, createServer } from 'node:tls'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { hasTool } from '../fixtures/outside-tools.ts'
-import { InteropStage, parties } from './interop-stage.ts'
+import { InteropStage, alertOf, parties } from './interop-stage.ts'
 import type { Party } from './interop-stage.ts'
 
 let stage: InteropStage
@@ -38,7 +38,11 @@ async function curl(at: string, ...words: readonly string[]): Promise<CurlResult
 }
 
 /** What curl says to a server that presents the party's certificate. */
-async function dialled(party: Party, ...words: readonly string[]): Promise<CurlResult> {
+const dialled = (party: Party, ...words: readonly string[]): Promise<CurlResult> =>
+  presenting(party, (port) => curl(`${port}/`, ...words))
+
+/** A server with the party's certificate while the work lasts. */
+async function presenting<T>(party: Party, work: (port: number) => Promise<T>): Promise<T> {
   const { cert, key } = stage.parties[party]
   const server = createServer({ cert, key, minVersion: 'TLSv1.3' }, (socket) => {
     socket.on('error', () => undefined)
@@ -47,9 +51,11 @@ async function dialled(party: Party, ...words: readonly string[]): Promise<CurlR
   server.on('tlsClientError', () => undefined)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const result = await curl(`${(server.address() as AddressInfo).port}/`, ...words)
-  server.close()
-  return result
+  try {
+    return await work((server.address() as AddressInfo).port)
+  } finally {
+    server.close()
+  }
 }
 
 /** Port and path of an MCP server behind our gateway. */
@@ -103,3 +109,37 @@ describe('X5-7: our listener before curl', () => {
     throw new Error('the refusals are not on record in time')
   })
 })
+
+test('X5-8: an authority that the machine trusts is nobody to us', async () => {
+  const { gateway, authority } = await stage.system.deployment()
+  const trusting = `
+    const socket = require('node:tls').connect({ host: '127.0.0.1', port: Number(process.argv[1]) })
+    socket.on('secureConnect', () => { console.log('trusted'); socket.destroy() })
+    socket.on('error', (error) => console.log(error.code))`
+  // The machine does trust it: whoever asks the machine, and not the anchors, accepts its server.
+  const said = await presenting('foreign', async (port) => {
+    const child = spawn(process.execPath, ['-e', trusting, String(port)], { env: { ...stage.system.env } })
+    let text = ''
+    child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
+    await once(child, 'close')
+    return text.trim()
+  })
+  equal(said, 'trusted')
+  for (const { listeners } of [gateway, authority]) {
+    for (const address of [listeners.main, listeners.admin]) {
+      match(await answerTo('valid', address), /^HTTP\/1\.1 4/)
+      equal(await answerTo('foreign', address), '')
+    }
+  }
+})
+
+/** What our listener says to the party. */
+async function answerTo(party: Party, address: { readonly host: string; readonly port: number }): Promise<string> {
+  const { cert, key } = stage.parties[party]
+  const socket = connect({ ...address, cert, key, ca: stage.anchors })
+  let text = ''
+  socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')))
+  socket.write(`GET / HTTP/1.1\r\nHost: ${address.host}:${address.port}\r\nConnection: close\r\n\r\n`)
+  await alertOf(socket)
+  return text
+}

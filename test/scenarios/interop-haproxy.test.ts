@@ -7,7 +7,7 @@ import { connect } from 'node:tls'
 import { freePorts } from '../fixtures/deployment.ts'
 import { runHaproxy } from '../fixtures/haproxy.ts'
 import { hasTool } from '../fixtures/outside-tools.ts'
-import { InteropStage, parties } from './interop-stage.ts'
+import { InteropStage, alertOf, parties } from './interop-stage.ts'
 import type { Party, Presented } from './interop-stage.ts'
 
 let stage: InteropStage
@@ -38,15 +38,9 @@ async function ask(port: number, presented: Presented | null): Promise<string> {
   const own = presented === null ? {} : { cert: presented.cert, key: presented.key }
   const socket = connect({ host: '127.0.0.1', port, ca: stage.anchors, servername: 'localhost', ...own })
   let text = ''
-  let failure = ''
   socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')))
-  socket.on(
-    'error',
-    (error: NodeJS.ErrnoException) => (failure = error.code?.replace(/^.*_ALERT_/, '') ?? error.message),
-  )
   socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
-  await new Promise((resolve) => socket.once('close', resolve))
-  return failure === '' ? (text.split('\r\n\r\n')[1] ?? '') : failure
+  return (await alertOf(socket)) ?? text.split('\r\n\r\n')[1] ?? ''
 }
 
 async function answers(list: string): Promise<Readonly<Record<Party | 'nobody', string>> | null> {

@@ -4,9 +4,11 @@
  * names, and one that is on a list.
  */
 
-import { mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { anchorName, buildCrl, crlPem, epochSeconds, parseSpiffeId } from '@doorward/core'
+import type { TLSSocket } from 'node:tls'
+import { anchorName, buildCrl, crlPem, epochSeconds, parseSpiffeId, parseTrustDomain } from '@doorward/core'
 import type { RevokedSerial } from '@doorward/core'
 import { AdminClient } from '@doorward/sdk'
 import type { Identity } from '@doorward/sdk'
@@ -17,6 +19,7 @@ import { TestDeployment, wideLimits } from '../fixtures/deployment.ts'
 import { stealKeys } from '../fixtures/stolen-keys.ts'
 import type { StolenKeys } from '../fixtures/stolen-keys.ts'
 import { newAnchor, newLeaf, now, pemOf } from '../fixtures/trust-fixture.ts'
+import type { TestAnchor } from '../fixtures/trust-fixture.ts'
 
 /** What a verifier that is not ours is shown. All but the first it must refuse. */
 export const parties = ['valid', 'expired', 'foreign', 'revoked'] as const
@@ -43,40 +46,63 @@ export class InteropStage {
    * `empty.crl` with nothing on it.
    */
   readonly folder: string
+  /** What the machine trusts lies here. */
+  readonly machine: string
   /** PEM of the anchors. */
   readonly anchors: string
   readonly parties: Readonly<Record<Party, Presented>>
 
-  private constructor(parts: Pick<InteropStage, 'system' | 'folder' | 'anchors' | 'parties'>) {
+  private constructor(parts: Pick<InteropStage, 'system' | 'folder' | 'machine' | 'anchors' | 'parties'>) {
     this.system = parts.system
     this.folder = parts.folder
+    this.machine = parts.machine
     this.anchors = parts.anchors
     this.parties = parts.parties
   }
 
+  /** Every process of the deployment runs on a machine that trusts the foreign authority. */
   static async open(): Promise<InteropStage> {
-    const system = await TestDeployment.start({ yaml })
+    const stranger = await newAnchor(parseTrustDomain('test.example'))
+    const machine = await mkdtemp(join(tmpdir(), 'doorward-machine-'))
+    await chmod(machine, 0o755)
+    const file = join(machine, 'authorities.pem')
+    await writeFile(file, pemOf(stranger.der), { mode: 0o644 })
+    const env = { NODE_EXTRA_CA_CERTS: file, SSL_CERT_FILE: file, NODE_OPTIONS: '--use-openssl-ca' }
+    const system = await TestDeployment.start({ yaml, env })
     try {
       const folder = join(system.folder, 'outside')
       await mkdir(folder, { mode: 0o700 })
       const place = { deployment: await system.deployment(), environment: readEnvironment({ ...system.env }) }
       const issued = await issuedTo(place, ['service/valid', 'service/revoked'])
       const keys = await stealKeys(system)
-      const all = { ...issued.parties, ...(await minted(keys)) }
+      const all = { ...issued.parties, ...(await minted(keys, stranger)) }
       for (const party of parties) await writeParty(join(folder, party), all[party])
       await writeFile(join(folder, 'anchors.pem'), issued.anchors)
       await writeFile(join(folder, 'empty.crl'), await listing(keys, []))
       await writeFile(join(folder, 'revoked.crl'), await listing(keys, [all.revoked.serial]))
-      return new InteropStage({ system, folder, anchors: issued.anchors, parties: all })
+      return new InteropStage({ system, folder, machine, anchors: issued.anchors, parties: all })
     } catch (error) {
       await system.remove()
       throw error
     }
   }
 
-  close(): Promise<void> {
-    return this.system.remove()
+  async close(): Promise<void> {
+    await this.system.remove()
+    await rm(this.machine, { recursive: true, force: true })
   }
+}
+
+/** How the peer ended the connection: the name of its alert, and null where it sent none. Waits for the end. */
+export async function alertOf(socket: TLSSocket): Promise<string | null> {
+  let failure: string | null = null
+  socket.on(
+    'error',
+    (error: NodeJS.ErrnoException) => (failure = error.code?.replace(/^.*_ALERT_/, '') ?? error.message),
+  )
+  socket.resume()
+  await new Promise((resolve) => socket.once('close', resolve))
+  return failure
 }
 
 /** Names that a client which dials by name looks for. */
@@ -117,15 +143,15 @@ async function issuedTo(
   }
 }
 
-/** By the real anchor, but of yesterday; and by an anchor of somebody else. */
-async function minted({
-  anchor,
-  trustDomain,
-}: StolenKeys): Promise<Pick<InteropStage['parties'], 'expired' | 'foreign'>> {
+/** By the real anchor, but of yesterday; and by the anchor of somebody else. */
+async function minted(
+  { anchor, trustDomain }: StolenKeys,
+  stranger: TestAnchor,
+): Promise<Pick<InteropStage['parties'], 'expired' | 'foreign'>> {
   const id = parseSpiffeId(`spiffe://${trustDomain}/service/valid`)
   const own = { keyId: anchor.keyId, keyPair: { signKey: anchor.key } }
   const expired = await newLeaf(own, id, { ...names, startsIn: -7200, secondsLeft: -3600 })
-  const foreign = await newLeaf(await newAnchor(trustDomain), id, names)
+  const foreign = await newLeaf(stranger, id, names)
   return {
     expired: { ...expired.pem, serial: expired.certificate.serial },
     foreign: { ...foreign.pem, serial: foreign.certificate.serial },

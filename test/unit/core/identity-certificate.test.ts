@@ -24,12 +24,14 @@ import type { P256KeyPair } from '@doorward/sdk'
 import {
   after,
   assemble,
+  extension,
   goodLeaf,
   issue,
   makeAuthority,
   mustRead,
   now,
   trustDomain,
+  uriNames,
   leafVerdict,
   spkiOf,
 } from './identity-fixture.ts'
@@ -156,6 +158,20 @@ describe('what the authority issues', () => {
     assert.ok(theirs.verify(new X509Certificate(authority.certificate.der).publicKey))
     assert.ok(theirs.checkIssued(new X509Certificate(authority.certificate.der)))
     assert.equal(new X509Certificate(authority.certificate.der).ca, true)
+  })
+
+  test('TR-5, TR-6: what Node’s parser says of names and usage is never what decides', () => {
+    const names = extension('11', true, uriNames('spiffe://example.org/a', 'spiffe://example.org/b'))
+    const two = leafWith({ names })
+    assert.equal(new X509Certificate(two).subjectAltName, 'URI:spiffe://example.org/a, URI:spiffe://example.org/b')
+    assert.deepEqual(mustRead(two).uris, ['spiffe://example.org/a', 'spiffe://example.org/b'])
+    assert.equal(mustRead(two).spiffeId, null)
+    assert.equal(verdict(two), 'svid_uri')
+    // Node calls the purposes key usage, and tells neither the usage nor whether it is critical.
+    const signing = leafWith({ keyUsage: extension('0f', false, Uint8Array.of(3, 2, 2, 0x84)) })
+    const purposesOf = (bytes: Uint8Array) => new X509Certificate(bytes).keyUsage
+    assert.deepEqual(purposesOf(signing), purposesOf(leafWith({})))
+    assert.equal(verdict(signing), 'svid_key_usage')
   })
 
   test('X5-7: passes strict OpenSSL for both purposes', (t) => {
