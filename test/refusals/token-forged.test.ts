@@ -304,7 +304,7 @@ test('an Authorization header that stands twice is refused, whichever token is t
     await stage.contrast({ caller: agent }, { headers: { Authorization } }, 'token_malformed')
 })
 
-test('what is said about a caller beside its token counts for nothing', async () => {
+test('X5-10: what is said about a caller beside its token counts for nothing', async () => {
   const { fingerprint } = other.identity.credentials.current()
   const headers = {
     'X-Forwarded-Client-Cert': `Hash=${fingerprint};URI=${other.id}`,
