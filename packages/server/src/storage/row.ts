@@ -52,6 +52,11 @@ export function documentOrNull(row: Row, column: string): unknown {
   return row[column] === null ? null : document(row, column)
 }
 
+/** A document as a column has it; null stays null, so that SQL sees it. */
+export function documentText(value: object | null): string | null {
+  return value === null ? null : JSON.stringify(value)
+}
+
 export function textOrNull(row: Row, column: string): string | null {
   return row[column] === null ? null : text(row, column)
 }

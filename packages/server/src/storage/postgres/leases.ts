@@ -4,7 +4,7 @@ import { DoorwardError, isDoorwardError, leaseMilliseconds, placesMilliseconds }
 import type { AuthorityPlace, EpochMillis } from '@doorward/core'
 import type { AuthorityEntry, LeaseRequest, LeaseStore } from '../../authority/ports.ts'
 import { authorityOf } from '../authority-rows.ts'
-import { documentOrNull, millis, text } from '../row.ts'
+import { documentOrNull, documentText, millis, text } from '../row.ts'
 import type { Row } from '../row.ts'
 import { authorityColumns } from './columns.ts'
 import type { PostgresDatabase } from './database.ts'
@@ -115,9 +115,9 @@ async function renew(
         instance,
         holder,
         fence,
-        JSON.stringify(place),
-        JSON.stringify(trustKey),
-        JSON.stringify(log),
+        documentText(place),
+        documentText(trustKey),
+        documentText(log),
       ),
     )
     return row === null ? null : { storeTime: millis(row, 'store_time') }

@@ -4,7 +4,7 @@ import { DoorwardError, leaseMilliseconds, placesMilliseconds } from '@doorward/
 import type { AuthorityPlace, EpochMillis } from '@doorward/core'
 import type { AuthorityEntry, LeaseStore } from '../../authority/ports.ts'
 import { authorityOf } from '../authority-rows.ts'
-import { documentOrNull, text } from '../row.ts'
+import { documentOrNull, documentText, text } from '../row.ts'
 import type { Row } from '../row.ts'
 import type { SqliteDatabase } from './database.ts'
 
@@ -76,9 +76,9 @@ export function sqliteLeases(database: SqliteDatabase): LeaseStore {
         database.run(
           'UPDATE authorities SET seen_at = max(seen_at, ?), place = ?, trust_key = ?, log = ? WHERE instance = ? AND holder = ? AND fence = ?',
           now,
-          JSON.stringify(place),
-          JSON.stringify(trustKey),
-          JSON.stringify(log),
+          documentText(place),
+          documentText(trustKey),
+          documentText(log),
           mine.instance,
           mine.holder,
           mine.fence,
