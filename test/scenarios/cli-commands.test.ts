@@ -50,7 +50,7 @@ ${wideLimits}`,
   test('who is registered is not registered again, and the answer says what to do', async () => {
     const [code, { error }] = await told('workload add agent/a --out again.join')
     deepEqual([code, error?.code], [1, 'workload_exists'])
-    match(String(error?.next), /remove/)
+    match(String(error?.next), /invite/)
     equal((await readdir(system.folder)).includes('again.join'), false)
   })
 

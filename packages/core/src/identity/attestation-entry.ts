@@ -105,17 +105,18 @@ function readTokenWay(place: Place, value: JsonValue | undefined): AttestationEn
 
 /** Without a claim anybody of that issuer would be this workload. */
 function readClaims(place: Place, value: JsonValue | undefined): Readonly<Record<string, string>> | null {
+  if (value === undefined) return null
   if (!isJsonObject(value)) return refuseValue(place, 'wrong type', 'a map of claims to texts', value)
   const names = Object.keys(value).toSorted()
   if (names.length === 0 || names.length > MAX_CLAIMS)
     return refuseValue(place, 'too few or too many', `1 to ${MAX_CLAIMS} claims`, names.length)
-  for (const name of names) {
-    const claim = value[name]
-    const sound = typeof claim === 'string' && claim.length > 0 && claim.length <= MAX_CLAIM_VALUE
-    if (name === '' || name === '__proto__' || name.length > MAX_CLAIM_NAME)
-      refuseValue(place, 'not a claim', `a name of 1 to ${MAX_CLAIM_NAME} characters`, name)
-    else if (!sound)
-      refuseValue(inside(place, name), 'wrong value', `text of 1 to ${MAX_CLAIM_VALUE} characters`, claim)
-  }
-  return Object.fromEntries(names.map((name) => [name, String(value[name])]))
+  return Object.fromEntries(names.map((name) => [name, readClaim(place, name, value[name])]))
+}
+
+function readClaim(place: Place, name: string, claim: JsonValue | undefined): string {
+  if (name === '' || name === '__proto__' || name.length > MAX_CLAIM_NAME)
+    refuseValue(place, 'not a claim', `a name of 1 to ${MAX_CLAIM_NAME} characters`, name)
+  else if (typeof claim === 'string' && claim.length > 0 && claim.length <= MAX_CLAIM_VALUE) return claim
+  else refuseValue(inside(place, name), 'wrong value', `text of 1 to ${MAX_CLAIM_VALUE} characters`, claim)
+  return ''
 }

@@ -1,7 +1,7 @@
 /** The files of `doorward workload apply`: documents or lists of workloads, in the form of the admin API. */
 
 import { readFile } from 'node:fs/promises'
-import { DoorwardError, readWorkloadDocument, workloadLimits } from '@doorward/core'
+import { DoorwardError, isJsonObject, readWorkloadDocument, workloadLimits } from '@doorward/core'
 import type { DocumentProblem, JsonObject, JsonValue, TrustDomain, WorkloadDocument } from '@doorward/core'
 import { isSeq, stringify } from 'yaml'
 import type { Document, LineCounter } from 'yaml'
@@ -92,8 +92,8 @@ function readItem({ value }: Item, trustDomain: TrustDomain): ReturnType<typeof 
 
 /** `agent/planner` is short for the id in our trust domain. */
 function withFullId(value: JsonValue, trustDomain: TrustDomain): JsonValue {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
-  const { id } = value as JsonObject
+  if (!isJsonObject(value)) return value
+  const { id } = value
   return typeof id === 'string' && !id.includes('://') ? { ...value, id: `spiffe://${trustDomain}/${id}` } : value
 }
 

@@ -10,7 +10,7 @@ const EXPECTED =
 /** What it says is judged by the authority. Throws `usage`. */
 export function attestationOption(text: string): AttestationEntry {
   if (text.startsWith('{')) return written(text)
-  const [kind = '', rest] = splitOnce(text, ':')
+  const [kind, rest] = splitOnce(text, ':')
   const [first = '', ...pairs] = (rest ?? '').split(',')
   const named = pairs.map((pair) => splitOnce(pair, '='))
   const complete = named.every(([name, value]) => name !== '' && value !== undefined)
@@ -29,6 +29,27 @@ export function attestationOption(text: string): AttestationEntry {
       if (first !== '' && complete) return { x509_pop: { ...members, anchors: first } } as AttestationEntry
   }
   throw unusable(text)
+}
+
+/** The word that `attestationOption` reads as this entry. */
+export function attestationText(entry: AttestationEntry): string {
+  const word = shortText(entry)
+  return word === null ? JSON.stringify(entry) : word
+}
+
+function shortText(entry: AttestationEntry): string | null {
+  if ('join_token' in entry) return 'join_token'
+  if ('bound_key' in entry) return `bound_key:${entry.bound_key}`
+  if ('oidc' in entry) return named('oidc', entry.oidc.issuer, entry.oidc.claims)
+  const { anchors, ...certificate } = entry.x509_pop
+  return named('x509_pop', anchors, certificate)
+}
+
+/** Null where a name or value holds what would part it. */
+function named(kind: string, first: string, members: Readonly<Record<string, string>>): string | null {
+  const pairs = Object.entries(members)
+  const plain = pairs.every(([name, value]) => !/[,=]/.test(name) && !value.includes(','))
+  return plain ? [`${kind}:${first}`, ...pairs.map(([name, value]) => `${name}=${value}`)].join(',') : null
 }
 
 /** An entry of a file, in YAML's flow form, which JSON is too. */

@@ -1,16 +1,17 @@
 /** How planned changes are shown: to people line by line, to programs as one object. */
 
-import type { JsonValue, TrustDomain, WorkloadChange } from '@doorward/core'
+import type { AttestationEntry, JsonValue, TrustDomain, WorkloadChange } from '@doorward/core'
 import { shortDocument } from '../../config/workload-file.ts'
 import { painter, printable } from '../output.ts'
 import type { Paint } from '../output.ts'
 import { shortId } from './naming.ts'
+import { attestationText } from './attestation-option.ts'
 import type { Plan, PlannedStep } from './plan.ts'
 
-/** Lists with commas, attestation entries as in a file. */
+/** Lists with commas, attestation entries as `--attest` takes them. */
 export function valueText(value: JsonValue): string {
   if (Array.isArray(value)) return (value as readonly JsonValue[]).map(valueText).join(', ') || '–'
-  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+  return typeof value === 'object' ? attestationText(value as AttestationEntry) : String(value)
 }
 
 export function counted(count: number, thing: string): string {

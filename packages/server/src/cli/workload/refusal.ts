@@ -3,6 +3,7 @@
 import { isJsonObject } from '@doorward/core'
 import type { JsonObject, JsonValue } from '@doorward/core'
 import { ServerRefused } from '@doorward/sdk'
+import { dotted } from '../../config/yaml-place.ts'
 import { administer } from '../administration.ts'
 import { CheckFailed } from '../failure.ts'
 import type { CliContext } from '../context.ts'
@@ -29,7 +30,8 @@ export function explained(error: ServerRefused): ServerRefused | CheckFailed {
 }
 
 function conflict(error: ServerRefused, details: JsonObject): ServerRefused | CheckFailed {
-  switch (details['reason']) {
+  const { reason } = details
+  switch (typeof reason === 'string' ? reason : '') {
     case 'exists':
       return new CheckFailed('workload_exists', 'the workload is registered already', {
         ...idIn(details['present']),
@@ -54,6 +56,10 @@ function conflict(error: ServerRefused, details: JsonObject): ServerRefused | Ch
       return new CheckFailed('several_instances', 'it has several instances', {
         next: 'end all but one first: doorward workload show ID, doorward workload unlock ID INSTANCE',
       })
+    case 'reserved':
+      return new CheckFailed('workload_reserved', 'the authority cannot remove itself')
+    case 'locked':
+      return new CheckFailed('instance_locked', 'the instance is locked already')
     default:
       return error
   }
@@ -76,15 +82,31 @@ function timeText(seconds: JsonValue | undefined): string {
 
 function invalid(error: ServerRefused, problems: JsonValue | undefined): ServerRefused | CheckFailed {
   if (!Array.isArray(problems)) return error
-  const told = (problems as readonly JsonValue[]).filter(isJsonObject).map(problemText)
-  return told.length === 0 ? error : new CheckFailed(error.code, told.join('; '), {})
+  const [first, ...more] = (problems as readonly JsonValue[]).filter(isJsonObject).map(problemOf)
+  if (first === undefined) return error
+  if (more.length > 0) return new CheckFailed(error.code, [first, ...more].map(problemText).join('; '))
+  const { message, ...detail } = first
+  return new CheckFailed(error.code, message, detail)
 }
 
-function problemText({ keys, message, expected, got }: JsonObject): string {
-  const place = Array.isArray(keys) ? keys.join('.') : ''
-  const tail = [
-    typeof expected === 'string' ? `; expected ${expected}` : '',
-    typeof got === 'string' ? `, got ${got}` : '',
-  ]
-  return `${place === '' ? '' : `${place}: `}${String(message)}${tail.join('')}`
+interface ToldProblem {
+  readonly message: string
+  readonly where?: string
+  readonly expected?: string
+  readonly got?: string
+}
+
+function problemOf({ keys, message, expected, got }: JsonObject): ToldProblem {
+  const where = Array.isArray(keys) ? dotted(keys as readonly (string | number)[]) : ''
+  return {
+    message: typeof message === 'string' ? message : 'not accepted',
+    ...(where === '' ? {} : { where }),
+    ...(typeof expected === 'string' ? { expected } : {}),
+    ...(typeof got === 'string' ? { got } : {}),
+  }
+}
+
+function problemText({ message, where, expected, got }: ToldProblem): string {
+  const wanted = expected === undefined ? '' : `, expected ${expected}`
+  return `${where === undefined ? '' : `${where}: `}${message}${wanted}${got === undefined ? '' : `, got ${got}`}`
 }
