@@ -117,6 +117,7 @@ export const denialTable = {
   conflict: row(409, -32602, 'the request conflicts with what is there'),
   join_refused: row(403, -31403, 'the join was refused', { explained: true }),
   delegation_refused: row(403, -31403, 'the delegation was refused'),
+  instance_locked: row(403, -31403, 'this copy of the workload is locked'),
   grant_unsupported: row(400, -32602, 'the grant type is not supported'),
   scope_unknown: row(400, -32602, 'scopes are not used here'),
   audience_unknown: row(400, -32602, 'tokens are not given for this audience'),

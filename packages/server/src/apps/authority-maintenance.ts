@@ -4,11 +4,15 @@ import type { StalenessLimits } from '@doorward/core'
 import { timerSleep } from '@doorward/sdk'
 import { nowSeconds } from '../authority/context.ts'
 import type { AuthorityContext } from '../authority/context.ts'
+import { forgetTrustKeys } from '../authority/delegation.ts'
 import type { Lease, LeaseEntry } from '../authority/lease.ts'
 import type { OwnIdentity } from './authority-identity.ts'
 import type { OpenedTrust } from './authority-trust.ts'
 
-export interface Maintenance extends Pick<OpenedTrust, 'slots' | 'publisher' | 'audience' | 'delegateAgain'> {
+export interface Maintenance extends Pick<
+  OpenedTrust,
+  'slots' | 'publisher' | 'audience' | 'ceremonies' | 'delegateAgain'
+> {
   readonly context: AuthorityContext
   readonly lease: Lease
   /** What the others on the store are told of us. */
@@ -19,6 +23,8 @@ export interface Maintenance extends Pick<OpenedTrust, 'slots' | 'publisher' | '
   /** The own certificate is new. */
   readonly onOwnCertificate: () => void
   readonly onDelegationDue: () => void
+  /** The newest delegation does not name a key of ours: nothing is signed until one does. */
+  readonly onUnnamed: () => void
   /** Told of what failed; it is tried again with the next beat. */
   readonly onProblem: (error: unknown) => void
 }
@@ -42,7 +48,7 @@ export async function maintain(maintenance: Maintenance, signal: AbortSignal): P
 }
 
 function tasks(maintenance: Maintenance, delegationToo: boolean): readonly (() => Promise<void>)[] {
-  const { context, slots, publisher, own, onOwnCertificate, lease, entry } = maintenance
+  const { context, slots, publisher, own, lease, entry } = maintenance
   return [
     async () => lease.renew(await entry()),
     () => publisher.beat(),
@@ -50,9 +56,7 @@ function tasks(maintenance: Maintenance, delegationToo: boolean): readonly (() =
       if (await slots.advance(nowSeconds(context))) await publisher.publish()
     },
     async () => {
-      if (!own.isDue()) return
-      await own.renew()
-      onOwnCertificate()
+      if (own.isDue()) await renewOwn(maintenance)
     },
     async () => {
       if (delegationToo) await renewDelegation(maintenance)
@@ -60,29 +64,60 @@ function tasks(maintenance: Maintenance, delegationToo: boolean): readonly (() =
   ]
 }
 
-const followMilliseconds = 500
+async function renewOwn({ own, onOwnCertificate }: Maintenance): Promise<void> {
+  await own.renew()
+  onOwnCertificate()
+}
 
-/** Takes up what other authorities have published, and tells them what our followers have acknowledged. Never rejects. */
+const followMilliseconds = 500
+/** While a ceremony is open. */
+const ceremonyMilliseconds = 100
+
+/** Takes turns until the signal aborts. Never rejects. */
 export async function followStore(maintenance: Maintenance, signal: AbortSignal): Promise<void> {
-  const { context, publisher, audience, onProblem } = maintenance
+  let open = false
   while (!signal.aborted) {
-    await timerSleep(followMilliseconds, signal)
-    if (signal.aborted) return
-    try {
-      await publisher.adopt()
-      if (publisher.current().state.delegation > publisher.delegation.stored.version) await renewDelegation(maintenance)
-      const acks = audience.takeFresh()
-      if (acks.length > 0) await context.store.acks.put(acks.map((ack) => ({ ...ack, authority: context.name })))
-    } catch (error) {
-      onProblem(error)
-    }
+    await timerSleep(open ? ceremonyMilliseconds : followMilliseconds, signal)
+    if (!signal.aborted) open = await followTurn(maintenance, open)
   }
 }
 
-async function renewDelegation({ publisher, delegateAgain, onDelegationDue }: Maintenance): Promise<void> {
+/**
+ * Takes up what other authorities have published and what the root has signed, tells them what our followers have
+ * acknowledged, and moves an open ceremony on; true while one is open. Never rejects. One failure keeps nothing else back.
+ */
+export async function followTurn(maintenance: Maintenance, before = false): Promise<boolean> {
+  const { publisher, ceremonies, onProblem } = maintenance
+  const effects = { renewCertificate: () => renewOwn(maintenance) }
+  await publisher.adopt().catch(onProblem)
+  await followDelegation(maintenance).catch(onProblem)
+  await tellAcks(maintenance).catch(onProblem)
+  return ceremonies.advance(effects).catch((error: unknown) => {
+    onProblem(error)
+    return before
+  })
+}
+
+async function tellAcks({ context, audience }: Maintenance): Promise<void> {
+  const acks = audience.takeFresh()
+  if (acks.length > 0) await context.store.acks.put(acks.map((ack) => ({ ...ack, authority: context.name })))
+}
+
+async function followDelegation(maintenance: Maintenance): Promise<void> {
+  const { context, publisher } = maintenance
+  const newest = await context.store.trust.newestDelegation()
+  if (newest !== null && newest.version > publisher.delegation.stored.version) await renewDelegation(maintenance)
+}
+
+/** The others learn which key we use before anything is signed with it. */
+async function renewDelegation(maintenance: Maintenance): Promise<void> {
+  const { context, publisher, lease, entry, delegateAgain, onDelegationDue, onUnnamed } = maintenance
   const held = await delegateAgain()
   if (held.due) onDelegationDue()
   if (held.stored.version === publisher.delegation.stored.version) return
   publisher.useDelegation(held)
+  await lease.renew(await entry())
+  if (held.key === null) return onUnnamed()
+  await forgetTrustKeys(context, held.delegation)
   await publisher.publish()
 }

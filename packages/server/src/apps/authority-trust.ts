@@ -1,10 +1,13 @@
 /** Keys, delegation and trust state of one authority, up to the first published state. */
 
-import { DoorwardError } from '@doorward/core'
-import type { Clock } from '@doorward/core'
+import { DoorwardError, verifierKey } from '@doorward/core'
+import type { Clock, NoteSigner } from '@doorward/core'
 import { TrustHolder } from '@doorward/enforcement'
 import { importP256, sha256, timerSleep } from '@doorward/sdk'
 import { Authority } from '../authority/authority.ts'
+import { Ceremonies } from '../authority/ceremonies.ts'
+import { CeremonyDriver } from '../authority/ceremony-driver.ts'
+import { ceremonyTimes } from '../authority/ceremony-stages.ts'
 import { nowSeconds } from '../authority/context.ts'
 import type { AuthorityContext } from '../authority/context.ts'
 import { candidateKey, holdDelegation } from '../authority/delegation.ts'
@@ -15,9 +18,14 @@ import { TrustPublisher } from '../authority/trust-publisher.ts'
 import { readRecoveryRoot } from '../secrets/recovery-root.ts'
 import type { AuthorityState } from './authority-state.ts'
 
+/** What of the opened state it works with. */
+export type TrustBasis = Pick<AuthorityState, 'lease' | 'logKey' | 'rootFile' | 'rootFingerprint'> & {
+  readonly record: Pick<AuthorityState['record'], 'stats'>
+}
+
 export interface TrustParts {
   readonly context: AuthorityContext
-  readonly state: AuthorityState
+  readonly state: TrustBasis
   readonly clock: Clock
   readonly issuer: string
   readonly allowedAudience: (audience: string) => boolean
@@ -33,6 +41,7 @@ export interface OpenedTrust {
   readonly publisher: TrustPublisher
   readonly audience: TrustAudience
   readonly holder: TrustHolder
+  readonly ceremonies: CeremonyDriver
   /** Renews the delegation when that is due and the root is at hand; the one in force otherwise. */
   readonly delegateAgain: () => Promise<HeldDelegation>
 }
@@ -52,6 +61,7 @@ export async function openTrust(parts: TrustParts): Promise<OpenedTrust> {
   const publisher = new TrustPublisher({
     context,
     delegation: delegated,
+    hold: delegateAgain,
     audience,
     onState: (published, time) => holder.apply(published.state, time),
     onConfirmed: (time) => holder.confirm(time),
@@ -59,17 +69,28 @@ export async function openTrust(parts: TrustParts): Promise<OpenedTrust> {
   await publisher.publish()
   const { issuer, allowedAudience, enrolAddress } = parts
   const { rootFingerprint } = state
+  const driver = new CeremonyDriver({ context, slots, publisher, audience, issuer, times: ceremonyTimes })
   const authority = new Authority({
     context,
     slots,
     publisher,
     audience,
+    ceremonies: new Ceremonies({ context, driver, allowedAudience, signer: noteSigner(state) }),
     issuer,
     allowedAudience,
     enrolAddress,
     rootFingerprint,
+    rootAtHand: async () => (await readRecoveryRoot(state.rootFile, sha256)) !== null,
+    storeAhead: () => state.lease.storeAhead,
   })
-  return { authority, slots, publisher, audience, holder, delegateAgain }
+  return { authority, slots, publisher, audience, holder, ceremonies: driver, delegateAgain }
+}
+
+/** Reports are signed like checkpoints, so that the verifier key of the log verifies them too. */
+function noteSigner({ record, logKey }: TrustBasis): NoteSigner {
+  const { origin } = record.stats()
+  const { keyId } = verifierKey(sha256, origin, logKey.publicKey)
+  return { name: origin, keyId, key: logKey.sign }
 }
 
 /** A further authority of a trust domain serves nobody before the root has named its key. */
@@ -88,7 +109,7 @@ async function untilDelegated(
 }
 
 /** The root is looked for each time: it comes back for a delegation and leaves again. */
-async function delegation(context: AuthorityContext, { rootFile }: AuthorityState): Promise<HeldDelegation> {
+async function delegation(context: AuthorityContext, { rootFile }: TrustBasis): Promise<HeldDelegation> {
   const root = await readRecoveryRoot(rootFile, sha256)
   return holdDelegation(context, root === null ? null : { jwk: root.key.jwk, key: root.key })
 }

@@ -10,6 +10,7 @@ import {
   signDelegation,
 } from '@doorward/core'
 import type { Delegation, OpenedDelegation, P256Jwk, SignedDelegation, SignKey } from '@doorward/core'
+import { isOpen } from './ceremony.ts'
 import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
 import type { CustodyKey, StoredDelegation } from './ports.ts'
@@ -45,7 +46,7 @@ export async function holdDelegation(context: AuthorityContext, root: RootAtHand
   const stored = await context.store.trust.newestDelegation()
   const left = stored === null ? 0 : stored.expiresAt - nowSeconds(context)
   const held = stored === null || left <= 0 ? null : await openStored(context, stored)
-  if (root !== null && (held === null || held.key === null || left < renewSeconds))
+  if (root !== null && (held === null || ((held.key === null || left < renewSeconds) && (await mayRenew(context)))))
     return delegate(context, root, held ?? (stored === null ? null : { stored, delegation: null }))
   if (held === null) {
     throw new DoorwardError('delegation_expired', 'no delegation to sign trust state is in force', {
@@ -53,6 +54,13 @@ export async function holdDelegation(context: AuthorityContext, root: RootAtHand
     })
   }
   return { ...held, due: left < renewSeconds }
+}
+
+/** What is at hand by chance decides nothing while a recovery decides, nor for whom a recovery has shut out. */
+async function mayRenew({ store, instance }: AuthorityContext): Promise<boolean> {
+  const newest = await store.ceremonies.newest()
+  if (newest?.kind !== 'recover') return true
+  return !isOpen(newest) && !newest.excluded.some((one) => one.instance === instance)
 }
 
 async function openStored(context: AuthorityContext, stored: StoredDelegation): Promise<Omit<HeldDelegation, 'due'>> {
@@ -103,15 +111,44 @@ export async function newTrustKey({ custody, clock, random }: AuthorityContext):
   return custody.create(`${KEY_PREFIX}${String(clock()).padStart(15, '0')}-${hex(random(4))}`)
 }
 
-/** Destroys our trust-state keys that the delegation in force does not name. */
-export async function forgetTrustKeys(
-  { custody }: AuthorityContext,
+/**
+ * Destroys our trust-state keys that the delegation in force does not name and that no open ceremony waits for. Without
+ * any that is named nothing is destroyed: the next delegation may name one of them.
+ */
+export async function forgetTrustKeys(context: AuthorityContext, { keys }: Pick<Delegation, 'keys'>): Promise<void> {
+  const { custody, instance } = context
+  const contributed = (await openContributions(context)).filter(({ authority }) => authority === instance)
+  const needed = [...keys, ...contributed.map(({ trustKey }) => trustKey)]
+  const held = new Map<string, P256Jwk>()
+  for (const name of await trustKeyNames(custody)) held.set(name, (await custody.need(name)).jwk)
+  if (![...held.values()].some((jwk) => keys.some((key) => sameKey(key, jwk)))) return
+  for (const [name, jwk] of held) if (!needed.some((key) => sameKey(key, jwk))) await custody.destroy(name)
+}
+
+type Contributions = Awaited<ReturnType<AuthorityContext['store']['ceremonies']['contributions']>>
+
+async function openContributions({ store }: AuthorityContext): Promise<Contributions> {
+  const newest = await store.ceremonies.newest()
+  return newest === null || !isOpen(newest) ? [] : store.ceremonies.contributions(newest.id)
+}
+
+/**
+ * Which authorities a delegation names: those that use one of its keys, or will as soon as they have taken it up. The
+ * names are of the same authorities.
+ */
+export async function namedAuthorities(
+  context: AuthorityContext,
   { keys }: Pick<Delegation, 'keys'>,
-): Promise<void> {
-  for (const name of await trustKeyNames(custody)) {
-    const { jwk } = await custody.need(name)
-    if (!keys.some((key) => sameKey(key, jwk))) await custody.destroy(name)
-  }
+): Promise<{ readonly instances: ReadonlySet<string>; readonly names: ReadonlySet<string> }> {
+  const { store, clock, instance } = context
+  const isNamed = (jwk: P256Jwk | null) => jwk !== null && keys.some((key) => sameKey(key, jwk))
+  const entries = await store.leases.list(clock())
+  const using = entries.filter((entry) => entry.instance === instance || isNamed(entry.trustKey))
+  const coming =
+    using.length === entries.length ? [] : (await openContributions(context)).filter((one) => isNamed(one.trustKey))
+  const instances = new Set([instance, ...using.map((one) => one.instance), ...coming.map((one) => one.authority)])
+  const names = entries.filter((entry) => instances.has(entry.instance)).map(({ name }) => name)
+  return { instances, names: new Set(names) }
 }
 
 async function trustKeyNames(custody: AuthorityContext['custody']): Promise<readonly string[]> {
@@ -144,12 +181,12 @@ async function delegate(
   return { stored: stored.stored, signed: stored.signed, delegation, key, due: false }
 }
 
-/** Keys of other authorities that the root had delegated to before and that still run: none is added unseen. */
+/** Keys of other authorities that the root had delegated to before and that are not forgotten: none is added unseen. */
 async function keysOfOthers(
   { store, instance, clock }: AuthorityContext,
   before: Delegation | null,
 ): Promise<readonly P256Jwk[]> {
-  const others = (await store.leases.list(clock())).filter((entry) => entry.instance !== instance && entry.live)
+  const others = (await store.leases.list(clock())).filter((entry) => entry.instance !== instance)
   return (before?.keys ?? []).filter((jwk) =>
     others.some(({ trustKey }) => trustKey !== null && sameKey(trustKey, jwk)),
   )

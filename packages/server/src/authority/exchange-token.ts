@@ -69,7 +69,8 @@ export async function exchangeToken(
     jti: toBase64url(context.random(16)),
     client_id: request.id,
     cnf: { 'x5t#S256': request.certificateFingerprint },
-    [epochClaim]: request.epoch,
+    // The keys of a recovery are of the epoch that its denial begins: their tokens outlive it.
+    [epochClaim]: Math.max(request.epoch, active.slot.epoch),
   }
   await context.log.append({
     kind: 'issuance',

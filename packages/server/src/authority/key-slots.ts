@@ -88,12 +88,25 @@ export class KeySlots {
     })
   }
 
+  /** Takes retired slots of ours out of the bundle before their time; true when there was one. */
+  retireNow(keyIds: readonly string[]): Promise<boolean> {
+    return this.#alone(async () => {
+      const slots = (await this.#context.store.slots.list()).filter(
+        ({ keyId, state, authority }) =>
+          keyIds.includes(keyId) && state === 'retired' && authority === this.#context.instance,
+      )
+      for (const slot of slots) await removeSlot(this.#context, slot)
+      return slots.length > 0
+    })
+  }
+
   /** Destroys keys in custody that no slot names, and those of slots that sign no more. */
   sweep(now: EpochSeconds): Promise<void> {
     return this.#alone(async () => {
       const { store, custody, instance } = this.#context
       const standing = await slotStanding(this.#context, now)
-      const signs = (slot: KeySlot) => slot.state !== 'retired' || isEvidence(slot, standing)
+      const signs = (slot: KeySlot) =>
+        slot.state !== 'retired' || isEvidence(slot, standing) || signsLists(slot, { now, standing })
       const own = (await store.slots.list()).filter(({ authority }) => authority === instance)
       const needed = new Set(own.filter(signs).map(({ keyName }) => keyName))
       for (const name of await custody.names()) {
@@ -155,11 +168,15 @@ export class KeySlots {
     }
   }
 
-  /** A key that signs no more is destroyed, unless a recovery still has to show that it is refused. */
+  /**
+   * A key that signs no more is destroyed, unless a recovery still has to show that it is refused, or it is the key of
+   * an anchor whose revocation list it signs until the slot goes.
+   */
   async #activate(slot: KeySlot, { now, standing }: Moment): Promise<void> {
     const before = (await this.#slots(slot.purpose)).filter(({ state }) => state === 'active')
     await activateSlot(this.#context, slot, now)
-    for (const one of before) if (!isEvidence(one, standing)) await this.#context.custody.destroy(one.keyName)
+    const ended = before.filter((one) => !isEvidence(one, standing) && !signsLists(one, { now, standing }))
+    for (const { keyName } of ended) await this.#context.custody.destroy(keyName)
   }
 
   async #supersede(): Promise<void> {
@@ -175,6 +192,10 @@ export class KeySlots {
 interface Moment {
   readonly now: EpochSeconds
   readonly standing: SlotStanding
+}
+
+function signsLists(slot: KeySlot, { now, standing }: Moment): boolean {
+  return slot.purpose === 'anchor' && !isDead(slot, now, standing)
 }
 
 /** What decides about slots now, for all authorities alike. */

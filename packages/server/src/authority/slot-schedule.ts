@@ -2,6 +2,7 @@
 
 import { epochSeconds } from '@doorward/core'
 import type { EpochSeconds } from '@doorward/core'
+import { isOpen } from './ceremony.ts'
 import type { Ceremony } from './ceremony.ts'
 import type { KeySlot } from './ports.ts'
 
@@ -92,10 +93,6 @@ export function isDead(slot: KeySlot, now: EpochSeconds, { denied, epoch, ceremo
   if (slot.notAfter <= now || denied.has(slot.keyId) || slot.epoch < epoch) return true
   // What an ended ceremony has left unused: a later one would not know of it, a failed one does not want it.
   return isUnused(slot) && slot.ceremony !== null && (slot.ceremony !== ceremony?.id || ceremony.stage === 'failed')
-}
-
-export function isOpen(ceremony: Pick<Ceremony, 'stage'> | null): boolean {
-  return ceremony !== null && ceremony.stage !== 'done' && ceremony.stage !== 'failed'
 }
 
 /** Keys that a recovery replaces are kept until it has shown that nobody accepts them. */

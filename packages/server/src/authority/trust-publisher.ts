@@ -19,7 +19,7 @@ import {
 import type { EpochMillis, EpochSeconds, TrustScope, TrustState, TrustStateVersion } from '@doorward/core'
 import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
-import { sameKey } from './delegation.ts'
+import { namedAuthorities } from './delegation.ts'
 import type { HeldDelegation } from './delegation.ts'
 import type { CustodyKey, StoredTrustState, TrustMaterial } from './ports.ts'
 import { assembleTrustState, callersState, sameForCallers } from './trust-assembly.ts'
@@ -44,6 +44,8 @@ export interface PublishedState extends ScopedState {
 export interface PublisherOptions {
   readonly context: AuthorityContext
   readonly delegation: HeldDelegation
+  /** The newest delegation, when another authority publishes under it already. */
+  readonly hold: () => Promise<HeldDelegation>
   readonly audience: TrustAudience
   /** Applies a state that is durable, before anybody else hears of it. */
   readonly onState: (published: PublishedState, time: EpochSeconds) => void
@@ -202,6 +204,9 @@ export class TrustPublisher {
     const { store, log } = context
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       await this.#adoptNewest()
+      // What is signed under an older delegation than the newest state is older than that state.
+      if ((this.#version?.delegation ?? 0) > this.#delegation.stored.version)
+        this.#delegation = await this.#options.hold()
       const after = this.#version?.sequence ?? 0
       const published = await this.#sign(after + 1)
       const { delegation, sequence, epoch, workloads, issued } = published.state
@@ -320,23 +325,13 @@ export class TrustPublisher {
 
   /** Keys of an authority to which the root has not delegated are not vouched for. */
   async #material(now: EpochSeconds): Promise<TrustMaterial> {
-    const { store, clock, instance } = this.#options.context
-    const { delegation } = this.#delegation
-    const material = await store.trust.material(now)
-    const delegated = new Set([instance])
-    const names = new Set<string>()
-    for (const entry of await store.leases.list(clock())) {
-      const { trustKey } = entry
-      const named =
-        entry.instance === instance || delegation.keys.some((key) => trustKey !== null && sameKey(key, trustKey))
-      if (!named) continue
-      delegated.add(entry.instance)
-      names.add(entry.name)
-    }
+    const { context } = this.#options
+    const material = await context.store.trust.material(now)
+    const { instances, names } = await namedAuthorities(context, this.#delegation.delegation)
     return {
       ...material,
       authorities: material.authorities.filter(({ name }) => names.has(name)),
-      slots: material.slots.filter(({ authority }) => delegated.has(authority)),
+      slots: material.slots.filter(({ authority }) => instances.has(authority)),
     }
   }
 }
