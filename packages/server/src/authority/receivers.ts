@@ -1,0 +1,57 @@
+/** Who has applied a trust state, as all authorities on the store know it (reference id RV-2). */
+
+import { compareStates, epochMillis } from '@doorward/core'
+import type { TrustScope } from '@doorward/core'
+import { acknowledged } from './ceremony-audience.ts'
+import type { Follower, Marks } from './ceremony-audience.ts'
+import type { AuthorityContext } from './context.ts'
+import type { StoredAck } from './ports.ts'
+import type { TrustAudience } from './trust-audience.ts'
+
+export interface Receivers {
+  /** Applied at least the state that was asked for. */
+  readonly acknowledged: readonly string[]
+  /** Follow, and have not said so. */
+  readonly stragglers: readonly string[]
+}
+
+/** States are published anew within an hour, and then acknowledged: who was not heard of for longer has gone. */
+const heardMilliseconds = 2 * 3_600_000
+const scopes: readonly TrustScope[] = ['full', 'callers']
+
+/**
+ * Who has come as far as `marks`, the first state of each scope that shows what matters. Who followed here and has gone is
+ * no straggler: it fences itself when its state is too old.
+ */
+export async function receivers(
+  context: AuthorityContext,
+  audience: Pick<TrustAudience, 'followers' | 'acks'>,
+  marks: Marks,
+): Promise<Receivers> {
+  const connected = scopes.flatMap((scope) => audience.followers(scope).map((id): Follower => ({ id, scope })))
+  const own = audience.acks().map((ack): StoredAck => ({ ...ack, authority: context.name }))
+  const others = (await context.store.acks.list()).filter(({ authority }) => authority !== context.name)
+  const known = newest([...own, ...others])
+  const here = new Set(connected.map(({ scope, id }) => `${scope} ${id}`))
+  const there = known.filter(({ authority, scope, id }) => authority !== context.name || here.has(`${scope} ${id}`))
+  const since = epochMillis(context.clock() - heardMilliseconds)
+  const { followers, stragglers } = acknowledged(there, connected, { marks, since })
+  const missing = new Set(stragglers)
+  return { acknowledged: followers.filter((id) => !missing.has(id)), stragglers }
+}
+
+/** One for each receiver and scope: it may have moved from one authority to another. */
+function newest(acks: readonly StoredAck[]): readonly StoredAck[] {
+  const latest = new Map<string, StoredAck>()
+  for (const ack of acks) {
+    const key = `${ack.scope} ${ack.id}`
+    const held = latest.get(key)
+    if (
+      held === undefined ||
+      compareStates(ack, held) === 'newer' ||
+      (held.at < ack.at && compareStates(ack, held) === 'same')
+    )
+      latest.set(key, ack)
+  }
+  return [...latest.values()]
+}

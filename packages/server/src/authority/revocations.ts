@@ -1,0 +1,63 @@
+/** Denials as operators make and see them, and how far each has come. */
+
+import type { TrustScope } from '@doorward/core'
+import { nowSeconds } from './context.ts'
+import type { AuthorityContext } from './context.ts'
+import type { Denial, Revoked } from './ports.ts'
+import { receivers } from './receivers.ts'
+import type { Receivers } from './receivers.ts'
+import { isAuthorityRefusal } from './refusal.ts'
+import type { AuthorityRefusal } from './refusal.ts'
+import { revoke } from './revoke.ts'
+import type { RevocationRequest } from './revoke.ts'
+import type { TrustAudience } from './trust-audience.ts'
+import type { TrustPublisher } from './trust-publisher.ts'
+
+export interface RevocationsParts {
+  readonly context: AuthorityContext
+  readonly publisher: Pick<TrustPublisher, 'current' | 'publish'>
+  readonly audience: Pick<TrustAudience, 'followers' | 'acks'>
+  /** Puts keys in place of own ones that are denied, with everything that has to follow. */
+  readonly settleKeys: () => Promise<void>
+}
+
+/** The first states that show a denial. */
+export type Marks = Readonly<Record<TrustScope, { readonly delegation: number; readonly sequence: number }>>
+
+export interface Revocation extends Revoked {
+  readonly marks: Marks
+}
+
+export class Revocations {
+  readonly #parts: RevocationsParts
+
+  constructor(parts: RevocationsParts) {
+    this.#parts = parts
+  }
+
+  /** Denies and publishes. Refusals as `revoke`. */
+  async revoke(request: RevocationRequest): Promise<Revocation | AuthorityRefusal> {
+    const { context, publisher, settleKeys } = this.#parts
+    const revoked = await revoke({ context, settleKeys, publish: () => publisher.publish() }, request)
+    if (isAuthorityRefusal(revoked)) return revoked
+    const { state, callers } = publisher.current()
+    return {
+      ...revoked,
+      marks: {
+        full: { delegation: state.delegation, sequence: state.sequence },
+        callers: { delegation: callers.state.delegation, sequence: callers.state.sequence },
+      },
+    }
+  }
+
+  /** What is denied now. */
+  list(): Promise<readonly Denial[]> {
+    const { context } = this.#parts
+    return context.store.denials.list(nowSeconds(context))
+  }
+
+  receivers(marks: Marks): Promise<Receivers> {
+    const { context, audience } = this.#parts
+    return receivers(context, audience, marks)
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * Denying what was issued: authorised like issuing it, on record before it takes effect, published before the call
+ * returns (reference ids RV-4 … RV-6, OP-4). Who holds it finds new handshakes, live connections, streams, tokens and
+ * renewals refused.
+ */
+
+import { backdatingSeconds, denialMarginSeconds, epochSeconds, readSpiffeId, tokenLimits } from '@doorward/core'
+import type { EpochSeconds } from '@doorward/core'
+import { nowSeconds } from './context.ts'
+import type { AuthorityContext } from './context.ts'
+import type { Denial, Revoked } from './ports.ts'
+import { isAuthorityRefusal, refuse } from './refusal.ts'
+import type { AuthorityRefusal } from './refusal.ts'
+import { schedules } from './slot-transition.ts'
+
+export type RevocationSubject =
+  | {
+      readonly kind: 'serial'
+      /** Lowercase hex. */
+      readonly serial: string
+      /** Denied even though nobody here has issued it. */
+      readonly unseen: boolean
+    }
+  | {
+      readonly kind: 'workload'
+      /** SPIFFE ID. */
+      readonly id: string
+      /** What was issued before is denied; now by default. */
+      readonly issuedBefore: EpochSeconds | null
+    }
+  | { readonly kind: 'instance'; readonly instance: string }
+  | { readonly kind: 'token'; readonly tokenId: string }
+  /** An anchor or a token key. */
+  | { readonly kind: 'authority'; readonly keyId: string }
+
+export interface RevocationRequest {
+  readonly subject: RevocationSubject
+  /** In the operator's words; on record. */
+  readonly reason: string
+  readonly by: Revoker
+}
+
+/** Who denies, and with which certificate. */
+export interface Revoker {
+  readonly name: string
+  readonly id: string
+  readonly serial: string
+}
+
+export interface RevokeDependencies {
+  readonly context: AuthorityContext
+  /** Puts keys in place of own ones that are denied, with everything that has to follow. */
+  readonly settleKeys: () => Promise<void>
+  readonly publish: () => Promise<void>
+}
+
+const SERIAL = /^(?!00)(?:[0-9a-f]{2}){1,20}$/
+/** 128 random bits, as `jti`. */
+const TOKEN_ID = /^[A-Za-z0-9_-]{22}$/
+const KEY_ID = /^[A-Za-z0-9_-]{1,128}$/
+const leewaySeconds = 30
+const margins = backdatingSeconds + denialMarginSeconds
+
+/**
+ * Denies, and answers with all that is denied by it. Refusals: `request_invalid`; `resource_unknown` for what is neither
+ * registered nor issued; `conflict` for what cannot be denied so; `authority_unready`.
+ */
+export async function revoke(
+  { context, settleKeys, publish }: RevokeDependencies,
+  request: RevocationRequest,
+): Promise<Revoked | AuthorityRefusal> {
+  const unfit = context.unfit()
+  if (unfit !== null) return refuse('authority_unready', unfit)
+  const refusal = await objection(context, request)
+  if (refusal !== null) return refusal
+  await context.log.append({
+    kind: 'admin',
+    body: { change: 'revoke', ...subjectFields(request.subject), reason: request.reason, by: request.by.name },
+  })
+  const revoked = await deny(context, request)
+  if (isAuthorityRefusal(revoked)) return revoked
+  try {
+    if (request.subject.kind === 'authority') await settleKeys()
+  } finally {
+    // Whatever becomes of our own keys, the denial goes out.
+    await publish()
+  }
+  return revoked
+}
+
+function subjectFields(subject: RevocationSubject): object {
+  switch (subject.kind) {
+    case 'serial':
+      return { subject: 'serial', serial: subject.serial }
+    case 'workload':
+      return { subject: 'workload', id: subject.id, issued_before: subject.issuedBefore }
+    case 'instance':
+      return { subject: 'instance', instance: subject.instance }
+    case 'token':
+      return { subject: 'token', token: subject.tokenId }
+    case 'authority':
+      return { subject: 'authority', key_id: subject.keyId }
+  }
+}
+
+/** What speaks against it, before anything is on record. */
+async function objection(
+  context: AuthorityContext,
+  { subject, by }: RevocationRequest,
+): Promise<AuthorityRefusal | null> {
+  switch (subject.kind) {
+    case 'serial':
+      return serialObjection(context, subject)
+    case 'workload':
+      return workloadObjection(context, subject, by)
+    case 'instance':
+      return instanceObjection(context, subject.instance, by)
+    case 'token':
+      if (TOKEN_ID.test(subject.tokenId)) return null
+      return refuse('request_invalid', 'expected the id of a token, its jti: 22 characters of base64url')
+    case 'authority':
+      return authorityObjection(context, subject.keyId)
+  }
+}
+
+type Subject<Kind extends RevocationSubject['kind']> = Extract<RevocationSubject, { readonly kind: Kind }>
+
+async function serialObjection(
+  { store }: AuthorityContext,
+  { serial, unseen }: Subject<'serial'>,
+): Promise<AuthorityRefusal | null> {
+  if (!SERIAL.test(serial))
+    return refuse('request_invalid', 'expected a serial number: 1 to 20 octets of lowercase hex')
+  if (unseen || (await store.issuance.findBySerial(serial)) !== null) return null
+  return refuse('resource_unknown', `no certificate with the serial ${serial} was issued here`)
+}
+
+async function workloadObjection(
+  context: AuthorityContext,
+  { id, issuedBefore }: Subject<'workload'>,
+  by: Revoker,
+): Promise<AuthorityRefusal | null> {
+  if ('problem' in readSpiffeId(id)) return refuse('request_invalid', 'expected a SPIFFE ID')
+  if (issuedBefore !== null && issuedBefore > nowSeconds(context) + 1)
+    return refuse('request_invalid', 'expected a moment that has passed')
+  if (id === context.id.uri) return refuse('conflict', 'an authority is denied by its key id')
+  if (id === by.id) return refuse('conflict', `${id} asks itself, and could not come back: ask as another operator`)
+  if ((await context.store.registrations.find(id)) !== null) return null
+  return refuse('resource_unknown', `${id} is not registered: what was removed is denied already`)
+}
+
+async function instanceObjection(
+  { store }: AuthorityContext,
+  instance: string,
+  by: Revoker,
+): Promise<AuthorityRefusal | null> {
+  const held = await store.instances.find(instance)
+  if (held === null) return refuse('resource_unknown', `no instance ${instance}`)
+  if ((await store.issuance.findBySerial(by.serial))?.instance !== instance) return null
+  return refuse('conflict', `instance ${instance} asks itself, and could not come back: ask as another operator`)
+}
+
+async function authorityObjection(context: AuthorityContext, keyId: string): Promise<AuthorityRefusal | null> {
+  if (!KEY_ID.test(keyId)) return refuse('request_invalid', 'expected the key id of an anchor or of a token key')
+  const { slots, denials } = context.store
+  if ((await slots.list()).some((slot) => slot.keyId === keyId)) return null
+  const denied = await denials.list(nowSeconds(context))
+  if (denied.some(({ kind, value }) => kind === 'authority' && value === keyId)) return null
+  return refuse(
+    'resource_unknown',
+    `no anchor and no token key has the id ${keyId}; keys for trust state are replaced by a recovery`,
+  )
+}
+
+async function deny(
+  context: AuthorityContext,
+  { subject, reason }: RevocationRequest,
+): Promise<Revoked | AuthorityRefusal> {
+  const now = nowSeconds(context)
+  if (subject.kind === 'instance') return lock(context, subject.instance, { reason, now })
+  const revoked = await context.store.revocations.revoke(await denialOf(context, subject, { reason, now }), now)
+  return revoked.denials.length > 0 ? revoked : refuse('conflict', 'it has ended by itself, and so have its renewals')
+}
+
+interface Occasion {
+  readonly reason: string
+  readonly now: EpochSeconds
+}
+
+/** An instance that is locked already stays so. */
+async function lock({ store }: AuthorityContext, instance: string, { reason, now }: Occasion): Promise<Revoked> {
+  const held = await store.instances.find(instance)
+  await store.instances.lock(instance, reason, now)
+  const live = held === null ? [] : (await store.issuance.live(now, held.id)).filter((row) => row.instance === instance)
+  const serials = new Set(live.map(({ serial }) => serial))
+  const denials = (await store.denials.list(now)).filter(({ kind, value }) => kind === 'serial' && serials.has(value))
+  return { denials, locked: [instance] }
+}
+
+/** A denial lives for as long as anything that it refuses could. */
+async function denialOf(
+  { store }: AuthorityContext,
+  subject: Exclude<RevocationSubject, { readonly kind: 'instance' }>,
+  { reason, now }: Occasion,
+): Promise<Denial> {
+  const { lifetimeSeconds, signedLifetimeSeconds } = schedules.anchor
+  const denial = (kind: Denial['kind'], value: string, lives: number, issuedBefore = now): Denial => {
+    return { kind, value, issuedBefore, lapsesAt: epochSeconds(lives + margins), reason }
+  }
+  switch (subject.kind) {
+    case 'serial':
+      // Of one that is known the certificate itself says how long; a forger gives as much as his anchor has.
+      return denial('serial', subject.serial, now + lifetimeSeconds)
+    case 'workload':
+      // What was issued within the running second is denied too; what follows is dated after it.
+      return denial('identity', subject.id, now + signedLifetimeSeconds, subject.issuedBefore ?? epochSeconds(now + 1))
+    case 'token':
+      return denial('token', subject.tokenId, now + tokenLimits.lifetimeSeconds + leewaySeconds)
+    case 'authority': {
+      const slot = (await store.slots.list()).find(({ keyId }) => keyId === subject.keyId)
+      return denial('authority', subject.keyId, slot?.notAfter ?? now + lifetimeSeconds)
+    }
+  }
+}
