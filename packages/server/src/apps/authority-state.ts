@@ -1,6 +1,6 @@
 /** Opens everything durable of one authority, or founds it; a start that was interrupted continues where it stopped. */
 
-import { mkdir } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { DoorwardError, hex, jwkThumbprint, toBase64url, utf8 } from '@doorward/core'
 import type { Clock, RandomBytes, Sha256, TrustDomain } from '@doorward/core'
@@ -8,7 +8,7 @@ import { fileCheckpointStore, openRecord } from '@doorward/enforcement'
 import type { FileRecord, LogKey } from '@doorward/enforcement'
 import { nowSeconds } from '../authority/context.ts'
 import { Lease } from '../authority/lease.ts'
-import type { Custody } from '../authority/ports.ts'
+import type { AuthorityStore, Custody } from '../authority/ports.ts'
 import { machineName } from '../config/machine.ts'
 import { version } from '../config/version.ts'
 import { KeyCustody } from '../secrets/key-custody.ts'
@@ -19,13 +19,15 @@ import { asP256 } from '../secrets/signing-key.ts'
 import { openStateFolder } from '../secrets/state-folder.ts'
 import type { StateFolder } from '../secrets/state-folder.ts'
 import { openAuthorityStore } from '../storage/sqlite/authority-store.ts'
-import type { SqliteAuthorityStore } from '../storage/sqlite/authority-store.ts'
+import type { PostgresOptions } from '../storage/postgres/options.ts'
 import { openLogKey } from './log-key.ts'
 
 export interface StatePlaces {
   readonly trustDomain: TrustDomain
   /** Its name among the authorities of the trust domain; `main` by default. */
   readonly name?: string
+  /** The database that several authorities share; a file in the state folder without it. */
+  readonly database?: PostgresOptions
   /** The authority's own state folder. */
   readonly stateDir: string
   /** Folder of the key file, the recovery root and the second copy of checkpoints; outside every state folder. */
@@ -50,7 +52,7 @@ export interface AuthorityState {
   readonly folder: StateFolder
   readonly name: string
   readonly lease: Lease
-  readonly store: SqliteAuthorityStore
+  readonly store: AuthorityStore
   readonly custody: Custody
   readonly record: FileRecord
   readonly recordFolder: string
@@ -78,7 +80,7 @@ export async function openAuthorityState(
   })
   stack.defer(() => folder.release())
   const keys = new KeyCustody(join(stateDir, 'keys'), aesGcmSealer(folder.key, tools.random))
-  const store = openAuthorityStore(join(stateDir, 'authority.db'), { create: !folder.founded })
+  const store = await openStore(places, folder)
   stack.defer(() => store.close())
   const lease = await takeLease({ places, tools, store, folder })
   stack.defer(() => lease.release().catch(() => undefined))
@@ -102,8 +104,18 @@ export async function openAuthorityState(
 interface Founding {
   readonly places: StatePlaces
   readonly tools: StateTools
-  readonly store: SqliteAuthorityStore
+  readonly store: AuthorityStore
   readonly folder: StateFolder
+}
+
+/** With a database, the PostgreSQL client is loaded; not without. */
+async function openStore(
+  { database, stateDir }: StatePlaces,
+  { founded }: StateFolder,
+): Promise<AuthorityStore & { close(): void | Promise<void> }> {
+  if (database === undefined) return openAuthorityStore(join(stateDir, 'authority.db'), { create: !founded })
+  const { openPostgresAuthorityStore } = await import('../storage/postgres/authority-store.ts')
+  return openPostgresAuthorityStore(database, { create: !founded })
 }
 
 function takeLease({ places, tools, store, folder }: Founding): Promise<Lease> {
@@ -129,16 +141,28 @@ async function openDomain({
 }: Founding): Promise<Pick<AuthorityState, 'root' | 'rootFile' | 'rootFingerprint'>> {
   const { keyDir, trustDomain } = places
   const rootFile = join(keyDir, 'recovery-root.pem')
+  const root = await readRecoveryRoot(rootFile, tools.sha256)
   const held = await store.domain.read()
-  let root = await readRecoveryRoot(rootFile, tools.sha256)
-  if (held === null) {
-    if (folder.founded) throw damaged(places, 'the store does not know its trust domain')
-    root ??= await createRecoveryRoot(rootFile, tools.sha256)
-    await store.domain.found({ trustDomain, root: root.key.jwk, epoch: 1, foundedAt: nowSeconds(tools) })
-    return { root, rootFile, rootFingerprint: root.fingerprint }
-  }
+  if (held === null && folder.founded) throw damaged(places, 'the store does not know its trust domain')
+  if (held === null) return foundDomain({ places, tools, store, folder }, root, rootFile)
   if (held.trustDomain !== trustDomain) throw damaged(places, `the store is of ${held.trustDomain}`)
   return { root, rootFile, rootFingerprint: jwkThumbprint(held.root, tools.sha256) }
+}
+
+async function foundDomain(
+  founding: Founding,
+  kept: RecoveryRoot | null,
+  rootFile: string,
+): Promise<Pick<AuthorityState, 'root' | 'rootFile' | 'rootFingerprint'>> {
+  const { places, tools, store } = founding
+  const root = kept ?? (await createRecoveryRoot(rootFile, tools.sha256))
+  const { trustDomain } = places
+  const foundedAt = nowSeconds(tools)
+  if (await store.domain.found({ trustDomain, root: root.key.jwk, epoch: 1, foundedAt }))
+    return { root, rootFile, rootFingerprint: root.fingerprint }
+  // Another authority has founded the domain in the same moment: a root that nobody pins is of no use.
+  if (kept === null) await rm(rootFile, { force: true })
+  return openDomain(founding)
 }
 
 async function openLog(

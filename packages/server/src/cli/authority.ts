@@ -8,6 +8,8 @@ import { keepVerifierKey } from '../apps/log-places.ts'
 import { supervisorLink } from '../apps/supervision.ts'
 import type { SupervisorLink } from '../apps/supervision.ts'
 import { policySource } from '../config/cross-check.ts'
+import { databasePlace } from '../config/database.ts'
+import type { DatabasePlace } from '../config/database.ts'
 import type { DeploymentFolder } from '../config/deployment-folder.ts'
 import {
   allowedAudiences,
@@ -37,7 +39,7 @@ async function runAuthority(context: CliContext, stop: AbortSignal): Promise<voi
   const link = supervisorLink()
   const deployment = await context.deployment()
   const folder = await context.deploymentFolder()
-  const running = await startAuthority(authoritySettings(deployment, folder), {
+  const running = await startAuthority(authoritySettings(deployment, folder, await databasePlace(deployment)), {
     signal: stop,
     report: (event) => tell(event, context, link),
   })
@@ -58,15 +60,23 @@ function rootWarning(path: string): AuthorityEvent {
   return { type: 'warning', code: 'root_present', text }
 }
 
-export function authoritySettings(deployment: Deployment, folder: DeploymentFolder): AuthoritySettings {
+export function authoritySettings(
+  deployment: Deployment,
+  folder: DeploymentFolder,
+  database: DatabasePlace | null,
+): AuthoritySettings {
   const { configuration, trustDomain, authority } = deployment
   const { security, limits, trust } = configuration
   const compiled = compilePolicy(policySource(configuration, trustDomain))
   if (!compiled.ok) throw compiled.problems[0] ?? new DoorwardError('policy_invalid', 'the policy does not compile')
   const audiences = allowedAudiences(deployment)
+  const { name, advertise } = configuration.authority
   const { count, periodSeconds } = limits.handshakes_per_ip
   return {
     trustDomain,
+    name,
+    advertise,
+    ...(database === null ? {} : { database: { ...database, applicationName: `doorward authority ${name}` } }),
     stateDir: stateFolders(deployment.stateDir).authority,
     keyDir: folder.keyDir,
     keyOutsideOf: [deployment.stateDir],
@@ -91,6 +101,10 @@ function tell(event: AuthorityEvent, context: CliContext, link: SupervisorLink |
   if (event.type === 'warning') {
     context.err(JSON.stringify({ event: 'warning', part: 'authority', code: event.code, text: event.text }))
     link?.send({ type: 'notice', text: event.text })
+  } else if (event.type === 'detection') {
+    const { detector, subject, detail } = event.detection
+    context.err(JSON.stringify({ event: 'detection', part: 'authority', detector, subject, detail }))
+    link?.send({ type: 'notice', text: `${detector} ${subject}: ${detail}` })
   } else {
     const { error } = event
     const code = error instanceof DoorwardError ? error.code : 'internal'

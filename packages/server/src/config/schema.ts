@@ -109,8 +109,36 @@ const limits = section({
 
 const seconds = (fallback: number) => z.int().min(1).max(3600).default(fallback)
 
+/** `host:port`, or the folder of a Unix socket. */
+const databaseAddress = z.union([address, z.string().startsWith('/')], {
+  error: 'not an address; expected host:port, or the folder of a Unix socket',
+})
+
+const database = section({
+  addresses: z
+    .array(databaseAddress)
+    .min(1, { error: 'no address; expected at least one' })
+    .max(8, { error: 'too many addresses; expected at most eight' }),
+  name: z.string().min(1).max(63).default('doorward'),
+  user: z.string().min(1).max(63).default('doorward'),
+  /** Read for each new connection; mode 0600. */
+  password_file: z.string().min(1).optional(),
+  /** PEM of the authorities that the server's certificate must chain to. Needed unless every address stays on this machine. */
+  ca_file: z.string().min(1).optional(),
+  connections: z.int().min(1).max(8).default(8),
+})
+
+const partName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, {
+  error: 'not a name; expected lowercase letters, digits and -',
+})
+
 const authority = section({
+  name: partName.default('main'),
   public_url: publicUrl.optional(),
+  /** Where workloads reach it, when that is not where it listens. */
+  advertise: section({ main: address.optional(), enrol: address.optional() }).prefault({}),
+  /** A database that several authorities share; a file of its own without it. */
+  database: database.optional(),
   listeners: section({
     main: address.default('127.0.0.1:8446'),
     admin: address.default('127.0.0.1:8447'),
@@ -130,6 +158,7 @@ export const configuration = section({
     admin: address.default('127.0.0.1:8444'),
     public: address.default('127.0.0.1:8445'),
   }).prefault({}),
+  gateway: section({ name: partName.default('main') }).prefault({}),
   authority: authority.prefault({}),
   state: section({ dir: z.string().min(1).default('.doorward'), key_dir: z.string().min(1).optional() }).prefault({}),
   security: security.prefault({}),

@@ -85,8 +85,8 @@ export function deploymentOf(loaded: Loaded): Deployment {
       },
     },
     gateway: {
-      id: workloadId(trustDomain, 'doorward', 'gateway', 'main'),
-      name: 'main',
+      id: workloadId(trustDomain, 'doorward', 'gateway', configuration.gateway.name),
+      name: configuration.gateway.name,
       publicUrl: configuration.public_url ?? `https://${gatewayMain}`,
       adminUrl: `https://${configuration.listeners.admin}`,
       listeners: {
