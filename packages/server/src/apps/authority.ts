@@ -12,9 +12,14 @@ import { KnownIdentities, Pipeline, RefusalCounter } from '@doorward/enforcement
 import type { ConnectionLimits, Quota, Rate } from '@doorward/enforcement'
 import type { TrustHolder } from '@doorward/enforcement'
 import { importP256, randomBytes, sha256, systemClock, systemRuntime } from '@doorward/sdk'
+import { noVouchers } from '../authority/attest/vouchers.ts'
 import type { Authority } from '../authority/authority.ts'
 import type { AuthorityContext } from '../authority/context.ts'
+import { CrlPublisher, defaultCrlSeconds } from '../authority/crl-publisher.ts'
 import { candidateKey } from '../authority/delegation.ts'
+import { detectionRate } from '../authority/detection.ts'
+import type { Detection } from '../authority/detection-port.ts'
+import { EntryRate } from '../authority/entry-rate.ts'
 import { voidOpenIssuance } from '../authority/issue.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
 import type { AuthorityRefusal } from '../authority/refusal.ts'
@@ -22,12 +27,14 @@ import type { NewRegistration } from '../authority/registrations.ts'
 import { CedarEngine } from '../policy/cedar-engine.ts'
 import { MemoryRateLimiter } from '../state/memory-rate-limiter.ts'
 import { OwnIdentity } from './authority-identity.ts'
-import { closeRefused, openListeners, updateListeners } from './authority-listeners.ts'
+import { closingRefused, openListeners, updateListeners } from './authority-listeners.ts'
 import type { ListenAddress, ListenerName, Listeners, ListenerSettings } from './authority-listeners.ts'
-import { followStore, maintain } from './authority-maintenance.ts'
+import { followStore, maintain, settleKeys } from './authority-maintenance.ts'
 import { openAuthorityState } from './authority-state.ts'
 import type { AuthorityState, StatePlaces } from './authority-state.ts'
 import { openTrust } from './authority-trust.ts'
+import { openVouchers } from './authority-vouchers.ts'
+import type { VoucherSettings } from './authority-vouchers.ts'
 
 /** Plain values; the configuration maps to them. */
 export interface AuthoritySettings extends StatePlaces {
@@ -36,11 +43,15 @@ export interface AuthoritySettings extends StatePlaces {
   readonly publicUrl: string
   readonly listeners: Readonly<Record<ListenerName, ListenAddress>>
   /** `host:port` at which workloads reach this authority; the listeners' own addresses by default. */
-  readonly advertise?: { readonly main?: string; readonly enrol?: string }
+  readonly advertise?: { readonly main?: string | undefined; readonly enrol?: string | undefined }
   /** Audiences for which tokens are given, beside `publicUrl`. */
   readonly allowedAudience: (audience: string) => boolean
   readonly policy: CompiledPolicy
   readonly staleness: StalenessLimits
+  /** How long a revocation list for outsiders is good; 3600 by default. */
+  readonly crlSeconds?: number
+  /** Who may vouch for workloads that join, beside join tokens and registered keys; nobody by default. */
+  readonly vouchers?: VoucherSettings
   readonly security: {
     readonly cipherSuites: readonly string[]
     readonly headers: Readonly<Record<string, string>>
@@ -56,6 +67,8 @@ export type AuthorityEvent =
   | { readonly type: 'warning'; readonly code: string; readonly text: string }
   /** Something failed that is tried again. */
   | { readonly type: 'problem'; readonly error: unknown }
+  /** A sign of misuse: on record, and among the alarms. */
+  | { readonly type: 'detection'; readonly detection: Detection }
 
 export interface AuthorityOptions {
   /** Stops the authority. */
@@ -67,7 +80,8 @@ export interface AuthorityOptions {
 
 export interface JoinInvitation {
   readonly joinString: Secret
-  readonly expiresAt: EpochSeconds
+  /** Null for one without a token. */
+  readonly expiresAt: EpochSeconds | null
 }
 
 export interface RunningAuthority {
@@ -144,9 +158,9 @@ interface Starting {
 /** A trust state that is applied reaches the listeners at once, so the own certificate comes before them and they before the loops. */
 async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'stopped'>> {
   const { settings, options, clock, state, stack } = starting
-  const context = contextOf(starting)
+  const context = await contextOf(starting)
   await beginRun(starting, context)
-  const bound = { enrolAddress: '' }
+  const bound = { enrolAddress: '', settleKeys: () => Promise.resolve() }
   const { publicUrl: issuer } = settings
   const allowedAudience = (audience: string) => audience === issuer || settings.allowedAudience(audience)
   const trust = await openTrust({
@@ -156,6 +170,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
     issuer,
     allowedAudience,
     enrolAddress: () => bound.enrolAddress,
+    settleKeys: () => bound.settleKeys(),
     signal: options.signal,
     onWaiting: () => warnOfWaiting(starting),
   })
@@ -166,7 +181,8 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   await own.renew()
   const pipeline = await pipelineOf(starting, holder)
   const loops = startedLoops(stack, state)
-  const listeners = await listen(starting, { authority, holder, own, pipeline })
+  const crls = new CrlPublisher({ context, lifetimeSeconds: settings.crlSeconds ?? defaultCrlSeconds })
+  const listeners = await listen(starting, { authority, holder, own, pipeline, crls })
   bound.enrolAddress = settings.advertise?.enrol ?? showAddress(listeners.enrol.address)
   await state.folder.complete()
   const refresh = () => updateListeners(listeners, own.material())
@@ -177,20 +193,26 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
     enrol: bound.enrolAddress,
   }
   const logged = describe(starting, authority, listeners).record
-  const entry = async () => ({ place, log: logged, trustKey: (await candidateKey(context)).jwk })
+  const trustKey = async () => trust.publisher.delegation.key ?? candidateKey(context)
+  const entry = async () => ({ place, log: logged, trustKey: (await trustKey()).jwk })
   await state.lease.renew(await entry())
   await publisher.publish()
   const maintenance = {
     ...trust,
     lease: state.lease,
+    crls,
     entry,
     context,
     own,
     staleness: settings.staleness,
     onOwnCertificate: refresh,
     onDelegationDue: () => warnOfDelegation(starting),
+    onUnnamed: () => warnOfWaiting(starting),
     onProblem,
   }
+  bound.settleKeys = () => settleKeys(maintenance)
+  await crls.refresh()
+  stack.defer(holder.onApply(() => void crls.refresh().catch(onProblem)))
   loops.start((signal) => maintain(maintenance, signal))
   loops.start((signal) => followStore(maintenance, signal))
   loops.start((signal) => pipeline.dependencies.refusals.run(signal))
@@ -206,7 +228,7 @@ async function beginRun({ state, options }: Starting, context: AuthorityContext)
   options.report({ type: 'warning', code: 'issuance_voided', text })
 }
 
-function contextOf({ settings, clock, state }: Starting): AuthorityContext {
+async function contextOf({ settings, options, clock, state }: Starting): Promise<AuthorityContext> {
   const { trustDomain } = settings
   return {
     trustDomain,
@@ -216,6 +238,11 @@ function contextOf({ settings, clock, state }: Starting): AuthorityContext {
     store: state.store,
     custody: state.custody,
     log: state.record,
+    detections: {
+      rate: new EntryRate(detectionRate),
+      tell: (detection) => options.report({ type: 'detection', detection }),
+    },
+    vouchers: settings.vouchers === undefined ? noVouchers : await openVouchers(settings.vouchers),
     clock,
     random: randomBytes,
     sha256,
@@ -268,15 +295,17 @@ interface Serving {
   readonly holder: TrustHolder
   readonly own: OwnIdentity
   readonly pipeline: Pipeline
+  readonly crls: CrlPublisher
 }
 
 async function listen({ settings, options, clock, state, stack }: Starting, serving: Serving): Promise<Listeners> {
-  const { authority, holder, own, pipeline } = serving
+  const { authority, holder, own, pipeline, crls } = serving
   const { cipherSuites, headers, listenerLimits: limits = {} } = settings.security
   const stopping = new AbortController()
   const parts = {
     settings: { publicUrl: settings.publicUrl, listeners: settings.listeners, cipherSuites, headers, limits },
     authority,
+    crls,
     pipeline,
     material: own.material(),
     clock,
@@ -287,9 +316,10 @@ async function listen({ settings, options, clock, state, stack }: Starting, serv
     onProblem: (error: unknown) => options.report({ type: 'problem', error }),
   }
   const listeners = await openListeners(parts, stack, GRACE_MILLISECONDS)
+  const close = closingRefused(listeners, pipeline)
   const stop = holder.onApply((view) => {
     if (view.keyGeneration === view.generation) updateListeners(listeners, own.material())
-    closeRefused(listeners, pipeline)
+    close()
   })
   stack.defer(() => {
     stop()
