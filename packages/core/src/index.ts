@@ -148,6 +148,8 @@ export {
   svidTemplate,
 } from './identity/certificate-template.ts'
 export type { AnchorContents, CertificateTemplate, IssuerName, SvidContents } from './identity/certificate-template.ts'
+export { readJoinState } from './identity/join-state.ts'
+export type { JoinStateParts } from './identity/join-state.ts'
 export { commonNames } from './identity/distinguished-name.ts'
 export { foreignPath, foreignPathLength } from './identity/foreign-path.ts'
 export type { ForeignPathCheck } from './identity/foreign-path.ts'

@@ -76,7 +76,10 @@ export interface Enrolment {
   /** By which the server was proven. */
   readonly anchors: TrustAnchors
   /** Sends the second message on the proven connection. Throws `join_refused` or another refusal code. */
-  submit(machine: MachineKey, body: (proof: MachineProof) => JsonObject): Promise<JsonObject>
+  submit(
+    machine: MachineKey,
+    body: (proof: MachineProof, exported: Uint8Array) => Promise<JsonObject>,
+  ): Promise<JsonObject>
   close(): void
 }
 
@@ -110,9 +113,10 @@ export async function openEnrolment(options: EnrolmentOptions): Promise<Enrolmen
     return {
       anchors,
       submit: async (machine, body) => {
-        const proof = await machine.signKey.sign(exportKey(socket, enrolExporter))
-        const message = JSON.stringify(body({ machine_key: machine.jwk, machine_proof: toBase64url(proof) }))
-        return post(agent, url, message, trustMessageBytes + 65_536)
+        const exported = exportKey(socket, enrolExporter)
+        const machine_proof = toBase64url(await machine.signKey.sign(exported))
+        const message = await body({ machine_key: machine.jwk, machine_proof }, exported)
+        return post(agent, url, JSON.stringify(message), trustMessageBytes + 65_536)
       },
       close: () => socket.destroy(),
     }

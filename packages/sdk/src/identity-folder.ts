@@ -2,7 +2,8 @@
  * The folder of one identity: what a process needs to be that workload again after a restart. It decides nothing about trust.
  *
  * `identity.json` who we are and where the authority is · `machine.key` sealed, proves us when certificates have lapsed ·
- * `svid.json` certificate chain and sealed key in one file, so that they never disagree · `trust-state.json` the newest
+ * `svid.json` certificate chain, sealed key and sealed join state in one file, so that they never disagree ·
+ * `trust-state.json` the newest
  * trust state, so that older ones stay refused · `renewal.lock` who renews for all processes of this identity.
  */
 
@@ -12,11 +13,14 @@ import { join } from 'node:path'
 import {
   DoorwardError,
   fromBase64,
+  fromUtf8,
   isJsonObject,
   isTrustScope,
   parseTrustMessage,
+  readJoinState,
   readSpiffeId,
   scanJson,
+  Secret,
   toBase64,
   trustMessageBytes,
   utf8,
@@ -44,8 +48,18 @@ export interface RememberedTrust {
   readonly message: SignedTrustState
 }
 
+/** What this copy of the workload shows when it comes for its next certificate, as the authority worded it. */
+export interface JoinState {
+  readonly value: Secret
+  /** Later ones of one machine key are higher. */
+  readonly number: number
+  /** RFC 7638 thumbprint of the machine key that it belongs to. */
+  readonly machineKey: string
+}
+
 const VERSION = 1
 const SMALL = 64 * 1024
+const MAX_ATTEMPTS = 3
 const FINGERPRINT = /^[A-Za-z0-9_-]{43}$/
 
 export class IdentityFolder {
@@ -108,12 +122,53 @@ export class IdentityFolder {
     return svidOf(certificates as Uint8Array[], await this.#unseal(sealed, 'svid-key'), trustDomain)
   }
 
-  async writeSvid(svid: Svid): Promise<void> {
-    await this.#writeJson('svid.json', {
+  /**
+   * Stores an SVID with the join state that came with it, unless the file has a later one already: then some other
+   * process was given it after this one, and false says so.
+   */
+  async writeSvid(svid: Svid, joinState: JoinState | null): Promise<boolean> {
+    const document = await this.#svidDocument(svid, joinState)
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const held = await this.readJoinState()
+      if (held !== null && joinState !== null && held.machineKey === joinState.machineKey) {
+        if (held.number > joinState.number) return false
+        if (held.number === joinState.number) return true
+      }
+      // Without the lock, an earlier one may be written over it: look again.
+      await this.#writeJson('svid.json', document)
+      if (joinState === null) return true
+    }
+    return true
+  }
+
+  async #svidDocument(svid: Svid, joinState: JoinState | null): Promise<object> {
+    const state =
+      joinState === null
+        ? {}
+        : {
+            join_state: toBase64(await this.#sealer.seal(utf8(joinState.value.reveal()), contextOf('join-state'))),
+            machine_key: joinState.machineKey,
+          }
+    return {
       version: VERSION,
       chain: svid.chain.map((one) => toBase64(one)),
       key: toBase64(await this.#seal(svid.privateKey, 'svid-key')),
-    })
+      ...state,
+    }
+  }
+
+  /** The join state stored with the current SVID; null when there is none. Throws `identity_folder_invalid` or `identity_key_unreadable`. */
+  async readJoinState(): Promise<JoinState | null> {
+    const document = await this.#readJson('svid.json', SMALL)
+    if (document === null || document['join_state'] === undefined) return null
+    const { join_state, machine_key } = document
+    const sealed = typeof join_state === 'string' ? fromBase64(join_state) : null
+    if (sealed === null || typeof machine_key !== 'string' || !FINGERPRINT.test(machine_key))
+      throw this.#foreign('svid.json')
+    const text = fromUtf8(await this.#open(sealed, 'join-state'))
+    const parts = readJoinState(text)
+    if (parts === null) throw this.#foreign('svid.json')
+    return { value: new Secret(text), number: parts.number, machineKey: machine_key }
   }
 
   /** Changes whenever some process has stored a new SVID. */
@@ -157,32 +212,39 @@ export class IdentityFolder {
   async #seal(key: KeyObject, context: string): Promise<Uint8Array> {
     const bytes = new Uint8Array(key.export({ type: 'pkcs8', format: 'der' }))
     try {
-      return await this.#sealer.seal(bytes, `doorward identity ${context}`)
+      return await this.#sealer.seal(bytes, contextOf(context))
     } finally {
       bytes.fill(0)
     }
   }
 
   async #unseal(sealed: Uint8Array, context: string): Promise<KeyObject> {
+    const bytes = await this.#open(sealed, context)
     try {
-      const bytes = await this.#sealer.open(sealed, `doorward identity ${context}`)
-      try {
-        return createPrivateKey({
-          key: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
-          type: 'pkcs8',
-          format: 'der',
-        })
-      } finally {
-        bytes.fill(0)
-      }
+      const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+      return createPrivateKey({ key, type: 'pkcs8', format: 'der' })
     } catch (cause) {
-      throw new DoorwardError('identity_key_unreadable', 'a private key of this identity does not open', {
-        where: this.path,
-        expected: 'the key-encryption key under which it was sealed',
-        next: 'restore the key file, or join again in an empty folder',
-        cause,
-      })
+      throw this.#unreadable(cause)
+    } finally {
+      bytes.fill(0)
     }
+  }
+
+  async #open(sealed: Uint8Array, context: string): Promise<Uint8Array> {
+    try {
+      return await this.#sealer.open(sealed, contextOf(context))
+    } catch (cause) {
+      throw this.#unreadable(cause)
+    }
+  }
+
+  #unreadable(cause: unknown): DoorwardError {
+    return new DoorwardError('identity_key_unreadable', 'a secret of this identity does not open', {
+      where: this.path,
+      expected: 'the key-encryption key under which it was sealed',
+      next: 'restore the key file, or join again in an empty folder',
+      cause,
+    })
   }
 
   #description(document: JsonObject): IdentityDescription {
@@ -213,6 +275,11 @@ export class IdentityFolder {
       next: 'restore the file from a backup, or join again in an empty folder',
     })
   }
+}
+
+/** What was sealed for one use does not open for another. */
+function contextOf(use: string): string {
+  return `doorward identity ${use}`
 }
 
 function readVersion(value: unknown): TrustStateVersion | null {

@@ -1,32 +1,34 @@
-/** Becoming a workload: by a join string the first time, by the machine key after every certificate has lapsed. */
+/** Becoming a workload: by evidence the first time, and anew when this copy was locked. */
 
-import { compareStates, DoorwardError, isDoorwardError, parseJoinString, parseSpiffeId } from '@doorward/core'
-import type {
-  Clock,
-  JoinString,
-  JsonObject,
-  OpenedTrustState,
-  SpiffeId,
-  TrustAnchors,
-  TrustDomain,
-  TrustScope,
-} from '@doorward/core'
-import { trustViewOf } from '@doorward/enforcement'
-import { openEnrolment, openProvenTrust } from './enrolment.ts'
-import type { Enrolment, EnrolmentPin, ProvenTrust } from './enrolment.ts'
+import { DoorwardError, isDoorwardError, jwkThumbprint, parseJoinString } from '@doorward/core'
+import type { Clock, SpiffeId, TrustDomain, TrustScope } from '@doorward/core'
+import { enrol } from './admission.ts'
+import type { Admission, EnrolWith } from './admission.ts'
+import type { Evidence } from './evidence.ts'
+import { underLock } from './folder-lock.ts'
 import { IdentityFolder } from './identity-folder.ts'
-import type { IdentityDescription } from './identity-folder.ts'
-import { acceptIssued } from './issued-certificate.ts'
 import { systemClock } from './platform/clock.ts'
 import { sha256 } from './platform/hash.ts'
-import { generateP256, importP256, p256KeyPairOf } from './platform/p256.ts'
+import { generateP256, p256KeyPairOf } from './platform/p256.ts'
 import type { P256KeyPair } from './platform/p256.ts'
+import { systemProcesses } from './process-identity.ts'
+import { systemRuntime } from './runtime.ts'
 import type { Sealer } from './sealer.ts'
-import type { Svid } from './svid.ts'
 
-export interface JoinOptions {
-  /** The text that the operator handed over. */
-  readonly joinString: string
+/** Where the authority is, how it is known, and who wants to join: what a join string says, without a token. */
+export interface JoinPlace {
+  readonly trustDomain: TrustDomain
+  /** host:port of the enrolment listener. */
+  readonly address: string
+  /** RFC 7638 thumbprint of the recovery root, base64url. */
+  readonly rootFingerprint: string
+  /** SPIFFE ID. Null where the evidence alone says it: a join token. */
+  readonly id: string | null
+}
+
+export interface JoinCommon {
+  /** The token of the join string by default, or else the machine key, which must then be registered. */
+  readonly evidence?: Evidence
   readonly folder: string
   readonly sealer: Sealer
   /** What of the trust state it will follow: `full` for those who decide about callers. `callers` by default. */
@@ -36,6 +38,15 @@ export interface JoinOptions {
   readonly clock?: Clock
 }
 
+export type JoinOptions = JoinCommon &
+  (
+    | {
+        /** The text that the operator handed over. */
+        readonly joinString: string
+      }
+    | { readonly place: JoinPlace }
+  )
+
 export interface Joined {
   readonly id: SpiffeId
   readonly trustDomain: TrustDomain
@@ -43,180 +54,106 @@ export interface Joined {
   readonly notAfter: number
 }
 
-/** A certificate and the trust under which it was accepted. */
-export interface Admission {
-  readonly svid: Svid
-  readonly trust: ProvenTrust
-  readonly authorityUrl: string | null
-}
-
 /**
  * Joins and writes the identity folder. Nothing but a greeting is sent before the server is proven; the machine key is
- * durable before the token is spent, so that a crash in between leaves a key with which the workload can return.
- * Throws `join_string_invalid`, `identity_exists`, `join_refused`, `authority_not_pinned`, `svid_invalid`,
- * `authority_url_missing`, `folder_not_private`, and the codes of `openEnrolment`.
+ * durable before the evidence is spent, so that a crash in between leaves a key with which the workload can return.
+ * Throws `join_string_invalid`, `identity_exists`, `join_refused`, `instance_locked`, `authority_not_pinned`,
+ * `svid_invalid`, `authority_url_missing`, `folder_not_private`, `lock_timeout`, and the codes of `openEnrolment`.
  */
 export async function join(options: JoinOptions): Promise<Joined> {
-  const clock = options.clock ?? systemClock
-  const invitation = parseJoinString(options.joinString)
+  const { place, evidence } = invitationOf(options)
   const folder = new IdentityFolder(options.folder, options.sealer)
   await folder.prepare()
-  await refuseOther(folder, invitation)
-  const { key: machine, held } = await machineKey(folder)
-  const scope = options.scope ?? 'callers'
-  const admission = await enrolOrReturn(invitation, { machine, clock, scope }, held)
+  await refuseOther(folder, place)
+  const lock = { path: folder.lockPath, runtime: systemRuntime, processes: systemProcesses() }
+  return underLock(lock, () => joinUnderLock(folder, { place, evidence, options }))
+}
+
+/** Makes the machine key of a folder before it joins, so that an operator can register it; tells its RFC 7638 thumbprint. Throws `folder_not_private` and `identity_key_unreadable`. */
+export async function prepareMachineKey(options: Pick<JoinCommon, 'folder' | 'sealer'>): Promise<string> {
+  const folder = new IdentityFolder(options.folder, options.sealer)
+  await folder.prepare()
+  return jwkThumbprint((await machineKey(folder)).key.jwk, sha256)
+}
+
+interface Joining {
+  readonly place: JoinPlace
+  readonly evidence: Evidence
+  readonly options: JoinCommon
+}
+
+function invitationOf(options: JoinOptions): Pick<Joining, 'place' | 'evidence'> {
+  if ('place' in options) return { place: options.place, evidence: options.evidence ?? { kind: 'bound_key' } }
+  const { trustDomain, address, rootFingerprint, spiffeId, token } = parseJoinString(options.joinString)
+  const usual: Evidence = token === undefined ? { kind: 'bound_key' } : { kind: 'join_token', token }
+  const place = { trustDomain, address, rootFingerprint, id: spiffeId ?? null }
+  return { place, evidence: options.evidence ?? usual }
+}
+
+async function joinUnderLock(folder: IdentityFolder, joining: Joining): Promise<Joined> {
+  const { place, options } = joining
+  const admission = await admitted(folder, joining)
   const authority = admission.authorityUrl ?? options.authorityUrl
   if (authority === undefined) {
     throw new DoorwardError('authority_url_missing', 'the authority did not name its address', {
       next: 'give it beside the join string',
     })
   }
-  await store(folder, admission)
-  const { id } = admission.svid
-  const addresses = { authority, enrol: invitation.address }
+  await folder.writeTrust({ version: admission.trust.opened, message: admission.trust.message })
+  await folder.writeSvid(admission.svid, admission.joinState)
+  const { trustDomain, rootFingerprint, address } = place
+  const { id, certificate } = admission.svid
+  const scope = options.scope ?? 'callers'
   // Last, because a folder with this file counts as joined.
-  await folder.writeDescription({
-    trustDomain: invitation.trustDomain,
-    id,
-    rootFingerprint: invitation.rootFingerprint,
-    scope,
-    addresses,
-  })
-  return {
-    id,
-    trustDomain: invitation.trustDomain,
-    folder: options.folder,
-    notAfter: admission.svid.certificate.notAfter,
-  }
+  await folder.writeDescription({ trustDomain, id, rootFingerprint, scope, addresses: { authority, enrol: address } })
+  return { id, trustDomain, folder: folder.path, notAfter: certificate.notAfter }
 }
 
 /**
- * Spends the token. Where an earlier attempt spent it and broke before the answer was stored, the machine key, which was durable
- * before, is bound already: the workload returns by it.
+ * With a machine key that is here already, an earlier attempt may have spent the evidence and broken before the answer
+ * was stored: then the key is bound, and returns. A copy that is locked begins anew, with a key that nobody has copied.
  */
-async function enrolOrReturn(
-  invitation: JoinString,
-  { machine, clock, scope }: Pick<EnrolWith, 'machine' | 'clock'> & { readonly scope: TrustScope },
-  mayReturn: boolean,
-): Promise<Admission> {
-  const { token, spiffeId, address } = invitation
-  const pin = { trustDomain: invitation.trustDomain, rootFingerprint: invitation.rootFingerprint, scope }
-  const what = { machine, clock, address, pin, expectedId: spiffeId ?? null }
-  const named = spiffeId === undefined ? {} : { id: spiffeId }
-  if (token === undefined) return enrol(what, (proof) => ({ ...named, ...proof }))
+async function admitted(folder: IdentityFolder, joining: Joining): Promise<Admission> {
+  const { key, held } = await machineKey(folder)
+  const what = await enrolWith(folder, joining, key)
+  if (!held) return enrol(what)
   try {
-    return await enrol(what, (proof) => ({ token: token.reveal(), ...proof }))
+    return await enrol(what)
   } catch (error) {
-    if (!mayReturn || spiffeId === undefined || !isDoorwardError(error, 'join_refused')) throw error
-    return enrol(what, (proof) => ({ ...named, ...proof }))
+    if (isDoorwardError(error, 'instance_locked') && joining.evidence.kind !== 'bound_key')
+      return enrol({ ...what, machine: await newMachineKey(folder), joinState: null })
+    if (isDoorwardError(error, 'join_refused') && what.id !== null) return returned(what, error)
+    throw error
   }
 }
 
-/** Returns by the machine key: no token, no certificate, no human. The caller holds the renewal lock. Throws as `join`. */
-export async function rejoin(
-  folder: IdentityFolder,
-  description: IdentityDescription,
-  clock: Clock,
-): Promise<Admission> {
-  const key = await folder.readMachineKey()
-  if (key === null)
-    throw new DoorwardError('machine_key_missing', 'this identity has no machine key to return with', {
-      where: folder.path,
-      next: 'join again',
-    })
-  const { trustDomain, rootFingerprint, scope, addresses, id } = description
-  const current = (await folder.readTrust())?.version
-  const pin = { trustDomain, rootFingerprint, scope, ...(current === undefined ? {} : { current }) }
-  const admission = await enrol(
-    { address: addresses.enrol, pin, machine: p256KeyPairOf(key), clock, expectedId: id.uri },
-    (proof) => ({ id: id.uri, ...proof }),
-  )
-  await store(folder, admission)
-  return admission
-}
-
-interface EnrolWith {
-  readonly address: string
-  readonly pin: EnrolmentPin
-  readonly machine: P256KeyPair
-  readonly clock: Clock
-  readonly expectedId: string | null
-}
-
-async function enrol(what: EnrolWith, body: (proof: JsonObject) => JsonObject): Promise<Admission> {
-  const { pin } = what
-  const key = await generateP256()
-  const enrolment = await openEnrolment({ address: what.address, pin, key, clock: what.clock })
+async function returned(what: EnrolWith, refusal: unknown): Promise<Admission> {
   try {
-    const answer = await enrolment.submit(what.machine, (proof) =>
-      body({ ...proof, machine_key: { ...proof.machine_key } }),
-    )
-    return admissionOf(answer, { enrolment, what, pin, key })
-  } finally {
-    enrolment.close()
+    return await enrol({ ...what, evidence: null })
+  } catch (error) {
+    // Then it was the evidence that mattered.
+    throw isDoorwardError(error, 'join_refused') ? refusal : error
   }
 }
 
-interface Admitting {
-  readonly enrolment: Enrolment
-  readonly what: EnrolWith
-  readonly pin: EnrolmentPin
-  readonly key: P256KeyPair
-}
-
-function admissionOf(answer: JsonObject, { enrolment, what, pin, key }: Admitting): Admission {
-  const { id, certificate, trust_state, authority_url } = answer
-  const trust = openProvenTrust(trust_state, pin, what.clock)
-  refuseOlder(trust.opened, enrolment.anchors)
-  const named = typeof id === 'string' ? parseSpiffeId(id).uri : null
-  const expectedId = what.expectedId ?? named
-  if (named !== expectedId) {
-    throw new DoorwardError('svid_invalid', 'the authority admits another workload than was asked for', {
-      expected: expectedId ?? 'an id',
-      got: String(named),
-    })
-  }
-  const svid = acceptIssued(certificate, {
-    key,
-    trustDomain: pin.trustDomain,
-    expectedId,
-    view: viewOf(trust.opened),
-    clock: what.clock,
-  })
-  return {
-    svid,
-    trust,
-    authorityUrl: typeof authority_url === 'string' && URL.canParse(authority_url) ? authority_url : null,
-  }
-}
-
-function refuseOlder(opened: OpenedTrustState, anchors: TrustAnchors): void {
-  const { delegation, sequence } = opened
-  // What callers follow keeps its sequence while only others change.
-  const comparable = opened.scope === 'full' ? sequence : anchors.sequence
-  if (compareStates({ delegation, sequence: comparable }, anchors) !== 'older' && opened.epoch >= anchors.epoch) return
-  throw new DoorwardError('trust_state_rollback', 'the trust state is older than the anchors that came before it', {
-    expected: `at least (${anchors.delegation}, ${anchors.sequence}) of epoch ${anchors.epoch}`,
-    got: `(${opened.delegation}, ${opened.sequence}) of epoch ${opened.epoch}`,
-  })
-}
-
-function viewOf(opened: OpenedTrustState): ReturnType<typeof trustViewOf> {
-  return trustViewOf(opened.state, 0, { sha256, importP256 })
-}
-
-async function store(folder: IdentityFolder, { svid, trust }: Admission): Promise<void> {
-  await folder.writeTrust({ version: trust.opened, message: trust.message })
-  await folder.writeSvid(svid)
+async function enrolWith(
+  folder: IdentityFolder,
+  { place, evidence, options }: Joining,
+  machine: P256KeyPair,
+): Promise<EnrolWith> {
+  const { trustDomain, rootFingerprint, address, id } = place
+  const { clock = systemClock, scope = 'callers' } = options
+  const pin = { trustDomain, rootFingerprint, scope }
+  return { address, pin, machine, clock, id, evidence, joinState: await folder.readJoinState() }
 }
 
 /** A folder is one identity: joining it again as the same one is a repair, as another one a mistake. */
-async function refuseOther(folder: IdentityFolder, invitation: JoinString): Promise<void> {
+async function refuseOther(folder: IdentityFolder, { trustDomain, id }: JoinPlace): Promise<void> {
   const held = await folder.readDescription()
-  if (held === null || (held.trustDomain === invitation.trustDomain && held.id.uri === invitation.spiffeId)) return
+  if (held === null || (held.trustDomain === trustDomain && held.id.uri === id)) return
   throw new DoorwardError('identity_exists', 'this folder already holds another identity', {
     where: folder.path,
-    expected: invitation.spiffeId ?? 'an empty folder',
+    expected: id ?? 'an empty folder',
     got: held.id.uri,
     next: 'join in another folder',
   })
@@ -224,8 +161,11 @@ async function refuseOther(folder: IdentityFolder, invitation: JoinString): Prom
 
 async function machineKey(folder: IdentityFolder): Promise<{ key: P256KeyPair; held: boolean }> {
   const held = await folder.readMachineKey()
-  if (held !== null) return { key: p256KeyPairOf(held), held: true }
+  return held === null ? { key: await newMachineKey(folder), held: false } : { key: p256KeyPairOf(held), held: true }
+}
+
+async function newMachineKey(folder: IdentityFolder): Promise<P256KeyPair> {
   const key = await generateP256()
   await folder.writeMachineKey(key.privateKey)
-  return { key, held: false }
+  return key
 }

@@ -3,17 +3,16 @@
  * pick up what was stored. A failure never takes away an SVID that is still valid.
  */
 
-import { chainsToAnchor, DoorwardError, toBase64url, toSeconds } from '@doorward/core'
+import { chainsToAnchor, DoorwardError, jwkThumbprint, toBase64url, toSeconds } from '@doorward/core'
 import type { SpiffeId } from '@doorward/core'
+import { joinStateOf, rejoin } from './admission.ts'
 import type { CredentialSource } from './credential-source.ts'
 import { underLock } from './folder-lock.ts'
-import type { HeldLock } from './folder-lock.ts'
 import { readJsonBody, withinAnswerTime } from './https-exchange.ts'
-import type { IdentityDescription, IdentityFolder } from './identity-folder.ts'
+import type { IdentityDescription, IdentityFolder, JoinState } from './identity-folder.ts'
 import { acceptIssued } from './issued-certificate.ts'
-import { rejoin } from './join.ts'
-import type { Admission } from './join.ts'
-import { generateP256, importP256 } from './platform/p256.ts'
+import { sha256 } from './platform/hash.ts'
+import { generateP256, importP256, p256KeyPairOf } from './platform/p256.ts'
 import type { ProcessProbe } from './process-identity.ts'
 import { readRefusal, refusalError } from './refusal.ts'
 import { renewalPlan, returnBackoff } from './renewal-plan.ts'
@@ -91,11 +90,11 @@ export class Renewal {
   /** Under the lock, and only if it is wanted still: somebody else may have renewed while we waited. */
   async #replaceIf(wanted: () => boolean, signal: AbortSignal | undefined): Promise<void> {
     const { folder, runtime, processes } = this.#options
-    await underLock({ path: folder.lockPath, runtime, processes }, async (lock) => {
+    await underLock({ path: folder.lockPath, runtime, processes }, async () => {
       await this.reload()
       if (!wanted()) return
       if (this.isUnusable()) await this.#return()
-      else await this.#renew(lock, signal)
+      else await this.#renew(signal)
     })
   }
 
@@ -143,10 +142,12 @@ export class Renewal {
     return view.deniedSerials.has(svid.certificate.serial) || view.deniedAuthorities.has(anchor.subjectKeyId)
   }
 
-  async #renew(lock: HeldLock, signal: AbortSignal | undefined): Promise<void> {
-    const { fetch, description, authorityId, trust } = this.#options
+  async #renew(signal: AbortSignal | undefined): Promise<void> {
+    const { folder, fetch, description, authorityId, trust } = this.#options
     const authority = description.addresses.authority
     const key = await generateP256()
+    // Only what is durable may be shown: after a crash, a state that was shown and then lost would look like a copy's.
+    const shown = await folder.readJoinState()
     const response = await fetch.call(new URL('/v1/renew', authority), {
       method: 'POST',
       audience: authority,
@@ -155,13 +156,17 @@ export class Renewal {
       body: async (exporter) => {
         const proof = await key.signKey.sign(exporter(renewExporter))
         return new TextEncoder().encode(
-          JSON.stringify({ public_key: toBase64url(key.spki), proof: toBase64url(proof) }),
+          JSON.stringify({
+            public_key: toBase64url(key.spki),
+            proof: toBase64url(proof),
+            ...(shown === null ? {} : { join_state: shown.value.reveal() }),
+          }),
         )
       },
       signal: withinAnswerTime(signal),
     })
     if (response.status !== 200) throw refusalError(await readRefusal(response), authority)
-    const { certificate } = await readJsonBody(response, 65_536)
+    const { certificate, join_state } = await readJsonBody(response, 65_536)
     const view = trust.view()
     if (view === null)
       throw new DoorwardError('trust_state_expired', 'no current trust state to judge the new certificate by', {
@@ -175,27 +180,36 @@ export class Renewal {
       view,
       clock: this.#options.runtime.wall,
     })
-    await this.#store(svid, lock)
+    const machineKey = shown?.machineKey ?? (await this.#machineKey())
+    await this.#store(svid, machineKey === null ? null : joinStateOf(join_state, machineKey))
   }
 
-  async #store(svid: Svid, lock: HeldLock): Promise<void> {
+  /** Of a folder that was joined before there were join states. */
+  async #machineKey(): Promise<string | null> {
+    const key = await this.#options.folder.readMachineKey()
+    return key === null ? null : jwkThumbprint(p256KeyPairOf(key).jwk, sha256)
+  }
+
+  /** Another process may have stored a later one; one that cannot be stored is used here all the same. */
+  async #store(svid: Svid, joinState: JoinState | null): Promise<void> {
     const { folder } = this.#options
-    // Without the lock somebody else's SVID may be in the file already; ours is then only used here.
-    if (await lock.held()) {
-      await folder.writeSvid(svid)
+    try {
+      if (!(await folder.writeSvid(svid, joinState))) return await this.reload()
       this.#stored = await folder.svidVersion()
+    } catch (error) {
+      this.#use(svid)
+      throw error
     }
     this.#use(svid)
   }
 
   async #return(): Promise<void> {
     const { folder, description, runtime, trust } = this.#options
-    const admission: Admission = await rejoin(folder, description, runtime.wall)
+    const admission = await rejoin(folder, description, runtime.wall)
     const result = await trust.accept(admission.trust.message)
     if ('code' in result)
       throw new DoorwardError(result.code, 'the trust state is not accepted', { got: result.message })
-    this.#stored = await folder.svidVersion()
-    this.#use(admission.svid)
+    await this.#store(admission.svid, admission.joinState)
   }
 
   #pause(failures: number): number {

@@ -7,8 +7,11 @@ import { exchangeToken } from './exchange-token.ts'
 import type { MintedToken, TokenRequest } from './exchange-token.ts'
 import { issueCertificate } from './issue.ts'
 import type { IssueDependencies, IssuedCertificate } from './issue.ts'
-import { completeEnrolment, createJoinString, examineEnrolment } from './join.ts'
-import type { EnrolRequest, ExaminedEnrolment, NewJoinString } from './join.ts'
+import { completeEnrolment, examineEnrolment } from './join.ts'
+import type { EnrolmentRefusal, EnrolRequest, ExaminedEnrolment } from './join.ts'
+import type { IssuedWithState } from './join-state.ts'
+import { createJoinString } from './join-string.ts'
+import type { NewJoinString } from './join-string.ts'
 import type { KeySlots } from './key-slots.ts'
 import type { Instance, Registration } from './ports.ts'
 import type { AuthorityRefusal } from './refusal.ts'
@@ -19,7 +22,7 @@ import type { RegistrationDetail, RegistrationPage, RegistrationQuery } from './
 import { addRegistration, ensureRegistration, removeRegistration, updateRegistration } from './registrations.ts'
 import type { Addition, Change, NewRegistration, Removal, Removed, Replacement } from './registrations.ts'
 import { renew } from './renew.ts'
-import type { RenewRequest } from './renew.ts'
+import type { Renewed, RenewRequest } from './renew.ts'
 import type { TrustAck, TrustAudience } from './trust-audience.ts'
 import type { PublishedState, TrustPublisher } from './trust-publisher.ts'
 
@@ -95,15 +98,15 @@ export class Authority {
     })
   }
 
-  renew(request: RenewRequest): Promise<IssuedCertificate | AuthorityRefusal> {
+  renew(request: RenewRequest): Promise<Renewed | AuthorityRefusal> {
     return renew(this.#issuing(), request)
   }
 
-  examineEnrolment(request: EnrolRequest): Promise<ExaminedEnrolment | AuthorityRefusal> {
+  examineEnrolment(request: EnrolRequest): Promise<ExaminedEnrolment | EnrolmentRefusal> {
     return examineEnrolment(this.#parts.context, request)
   }
 
-  completeEnrolment(examined: ExaminedEnrolment): Promise<IssuedCertificate | AuthorityRefusal> {
+  completeEnrolment(examined: ExaminedEnrolment): Promise<IssuedWithState | AuthorityRefusal> {
     return completeEnrolment(this.#issuing(), examined)
   }
 
@@ -114,10 +117,11 @@ export class Authority {
     return exchangeToken({ context, slots, issuer, allowedAudience, deniedBefore }, { ...request, epoch })
   }
 
-  async createJoinString(id: string, by: string): Promise<NewJoinString | AuthorityRefusal> {
+  /** With a single-use token where the registration lists join tokens, unless `withToken` says otherwise. */
+  async createJoinString(id: string, by: string, withToken?: boolean): Promise<NewJoinString | AuthorityRefusal> {
     const { context, rootFingerprint, enrolAddress } = this.#parts
     const place = { address: enrolAddress(), rootFingerprint, trustStateDigest: this.trustState().digest }
-    return createJoinString(context, { id, place, by })
+    return createJoinString(context, { id, place, by, ...(withToken === undefined ? {} : { withToken }) })
   }
 
   findRegistrations(query: RegistrationQuery): Promise<RegistrationPage> {

@@ -2,6 +2,8 @@
 
 import { toSeconds } from '@doorward/core'
 import type { Clock, EpochSeconds, ImportP256, RandomBytes, Sha256, SpiffeId, TrustDomain } from '@doorward/core'
+import type { Vouchers } from './attest/vouchers.ts'
+import type { DetectionPort } from './detection-port.ts'
 import type { AuthorityRecord, AuthorityStore, Custody } from './ports.ts'
 
 export interface AuthorityContext {
@@ -15,6 +17,8 @@ export interface AuthorityContext {
   readonly store: AuthorityStore
   readonly custody: Custody
   readonly log: AuthorityRecord
+  readonly detections: DetectionPort
+  readonly vouchers: Vouchers
   readonly clock: Clock
   readonly random: RandomBytes
   readonly sha256: Sha256

@@ -45,6 +45,8 @@ export interface IssueRequest {
   readonly instance: string | null
   /** Serial of the certificate that it renews. */
   readonly predecessor: string | null
+  /** Runs when the certificate is released and nobody has it yet; with a refusal it is denied and never handed out. */
+  readonly whenReleased?: (serial: string) => Promise<AuthorityRefusal | null>
 }
 
 export interface IssuedCertificate {
@@ -89,7 +91,7 @@ export async function issueCertificate(
     case 'serial_taken':
       throw new DoorwardError('serial_taken', 'a random serial number was drawn twice', { got: intent.serial })
     case 'intended':
-      return complete(dependencies, { intent, template, anchor, occasion: request.occasion })
+      return complete(dependencies, { intent, template, anchor, request })
   }
 }
 
@@ -102,18 +104,33 @@ interface Work {
   readonly intent: IssuanceIntent
   readonly template: CertificateTemplate
   readonly anchor: ActiveAnchor
-  readonly occasion: string
+  readonly request: IssueRequest
 }
 
 async function complete(dependencies: IssueDependencies, work: Work): Promise<IssuedCertificate | AuthorityRefusal> {
+  const issued = await releasedOrVoid(dependencies, work)
+  if (isAuthorityRefusal(issued)) return issued
+  const refusal = (await work.request.whenReleased?.(issued.serial)) ?? null
+  if (refusal !== null) await denyReleased(dependencies.context, issued)
+  await dependencies.publish()
+  return refusal ?? issued
+}
+
+async function releasedOrVoid(
+  dependencies: IssueDependencies,
+  work: Work,
+): Promise<IssuedCertificate | AuthorityRefusal> {
   try {
-    const issued = await signAndRelease(dependencies, work)
-    if (!isAuthorityRefusal(issued)) await dependencies.publish()
-    return issued
+    return await signAndRelease(dependencies, work)
   } catch (error) {
     await abandon(dependencies.context, work.intent)
     throw error
   }
+}
+
+async function denyReleased(context: AuthorityContext, { serial, notAfter }: IssuedCertificate): Promise<void> {
+  const denial = { kind: 'serial', value: serial, issuedBefore: nowSeconds(context), lapsesAt: notAfter } as const
+  await context.store.denials.deny({ ...denial, reason: 'not handed out' })
 }
 
 async function signAndRelease(
@@ -129,7 +146,7 @@ async function signAndRelease(
       phase: 'intent',
       serial,
       id,
-      occasion: work.occasion,
+      occasion: work.request.occasion,
       anchor: intent.anchorKeyId,
       public_key: intent.publicKeyHash,
       not_after: notAfter,

@@ -1,77 +1,38 @@
-/** How a workload gets its first certificate: by a join token once, by its bound machine key ever after (reference ids BS-2 … BS-5). */
+/**
+ * How a workload gets a certificate without having one: by evidence that its registration lists the first time, by its
+ * bound machine key and its join state ever after (reference ids BS-1 … BS-3).
+ */
 
-import { encodeJoinString, epochSeconds, hex, Secret, toBase64url, utf8 } from '@doorward/core'
-import type { EpochSeconds, P256Jwk } from '@doorward/core'
-import { nowSeconds } from './context.ts'
+import { jwkThumbprint } from '@doorward/core'
+import type { P256Jwk, Secret } from '@doorward/core'
+import { attest } from './attest/attestor.ts'
+import type { Attested, Evidence } from './attest/attestor.ts'
+import { attestorsOf } from './attest/attestors.ts'
 import type { AuthorityContext } from './context.ts'
-import { issueCertificate } from './issue.ts'
-import type { IssueDependencies, IssuedCertificate } from './issue.ts'
-import { refuse } from './refusal.ts'
+import { lockedRefusal, newBinding, reportReplaced } from './instances.ts'
+import type { IssueDependencies } from './issue.ts'
+import { issueWithState, presentJoinState } from './join-state.ts'
+import type { IssuedWithState } from './join-state.ts'
+import type { Binding, Bound } from './ports.ts'
+import { proves } from './possession.ts'
+import { isAuthorityRefusal, refuse } from './refusal.ts'
 import type { AuthorityRefusal } from './refusal.ts'
-import { proves } from './renew.ts'
 
 /** TLS exporter label (RFC 8446 §7.5) over which the machine key proves itself. */
 export const enrolLabel = 'EXPORTER-doorward-enrol'
-export const joinTokenSeconds = 600
-/** Unused live tokens at once. */
-const MAX_TOKENS = 10_000
-/** Copies of one workload. */
-const MAX_INSTANCES = 256
-const TOKEN_BYTES = 32
-
-/** What a join string says beside the token. */
-export interface JoinPlace {
-  /** `host:port` of the enrolment listener. */
-  readonly address: string
-  readonly rootFingerprint: string
-  readonly trustStateDigest: string
-}
-
-export interface NewJoinString {
-  readonly joinString: Secret
-  readonly expiresAt: EpochSeconds
-}
-
-/** Makes a join string for a registered workload, good once and for ten minutes. `by` is for the record. Refusals: `resource_unknown`, `conflict`. */
-export async function createJoinString(
-  context: AuthorityContext,
-  { id, place, by }: { readonly id: string; readonly place: JoinPlace; readonly by: string },
-): Promise<NewJoinString | AuthorityRefusal> {
-  const token = toBase64url(context.random(TOKEN_BYTES))
-  const createdAt = nowSeconds(context)
-  const expiresAt = epochSeconds(createdAt + joinTokenSeconds)
-  await context.log.append({ kind: 'admin', body: { change: 'join-string.create', id, by, expires_at: expiresAt } })
-  const added = await context.store.joins.addToken(
-    { hash: hashOf(context, token), id, createdAt, expiresAt },
-    MAX_TOKENS,
-  )
-  if (added === 'unregistered') return refuse('resource_unknown', `${id} is not registered`)
-  if (added === 'full') return refuse('conflict', 'too many join tokens wait to be used')
-  const joinString = encodeJoinString({
-    version: 1,
-    trustDomain: context.trustDomain,
-    address: place.address,
-    trustStateFingerprint: place.trustStateDigest,
-    rootFingerprint: place.rootFingerprint,
-    token: new Secret(token),
-    spiffeId: id,
-  })
-  return { joinString: new Secret(joinString), expiresAt }
-}
-
-/** Only the hash is kept: the store tells nobody a token. */
-function hashOf({ sha256 }: AuthorityContext, token: string): string {
-  return toBase64url(sha256(utf8(token)))
-}
+/** One-time proofs that are remembered until nobody would accept them. */
+const MAX_USED_PROOFS = 100_000
 
 export interface EnrolRequest {
   /** Null for a workload that returns with its machine key. */
-  readonly token: Secret | null
-  /** Required without a token; with one it must agree when given. */
+  readonly evidence: Evidence | null
+  /** Required without a join token; with one it must agree when given. */
   readonly id: string | null
   readonly machineKey: P256Jwk
   /** ES256 by the machine key over `exported`. */
   readonly machineProof: Uint8Array
+  /** What it was given with its last certificate; null when it has none. */
+  readonly joinState: Secret | null
   /** Keying material of this connection under `enrolLabel`. */
   readonly exported: Uint8Array
   /** Key of the client certificate of this connection: DER SubjectPublicKeyInfo. */
@@ -82,75 +43,107 @@ export interface EnrolRequest {
 export interface ExaminedEnrolment {
   readonly id: string
   readonly request: EnrolRequest
-  readonly tokenHash: string | null
-  /** The instance that returns; null for a new one. */
+  /** Null for a return. */
+  readonly attested: Attested | null
+  /** The instance that has the machine key already; null for a new one. */
   readonly instance: string | null
 }
 
-/** Judges without consuming anything. Every refusal is `join_refused`; only the explanation tells why. */
+export interface EnrolmentRefusal extends AuthorityRefusal {
+  /** Whose bound key has proven itself all the same; null for strangers. */
+  readonly proven?: string
+}
+
+/** Judges without consuming anything. Strangers are refused with `join_refused`, whatever the reason; who has a bound key may learn `instance_locked`. */
 export async function examineEnrolment(
   context: AuthorityContext,
   request: EnrolRequest,
-): Promise<ExaminedEnrolment | AuthorityRefusal> {
-  if (!proves(request.machineKey, request.exported, request.machineProof, context.importP256)) {
+): Promise<ExaminedEnrolment | EnrolmentRefusal> {
+  const { machineKey, exported, machineProof, evidence } = request
+  if (!proves(machineKey, exported, machineProof, context.importP256))
     return refuse('join_refused', 'expected a proof by the machine key over this connection')
-  }
-  return request.token === null ? examineReturn(context, request) : examineToken(context, request, request.token)
+  const unfit = context.unfit()
+  if (unfit !== null) return refuse('authority_unready', unfit)
+  const attested = evidence === null ? null : await attest(attestorsOf(context), evidence, request)
+  if (attested !== null && isAuthorityRefusal(attested)) return attested
+  const id = attested?.id ?? request.id
+  if (id === null) return refuse('join_refused', 'neither evidence nor an id was given')
+  const held = await context.store.instances.findByKey(id, machineKey)
+  if (held === null && attested === null) return refuse('join_refused', `the machine key is not bound to ${id}`)
+  if (held !== null && held.locked !== null) return { ...(await lockedRefusal(context, held)), proven: id }
+  return { id, request, attested, instance: held?.instance ?? null }
 }
 
-async function examineToken(
-  context: AuthorityContext,
-  request: EnrolRequest,
-  token: Secret,
-): Promise<ExaminedEnrolment | AuthorityRefusal> {
-  const tokenHash = hashOf(context, token.reveal())
-  const known = await context.store.joins.findToken(tokenHash)
-  if (known === null) return refuse('join_refused', 'the token is unknown')
-  if (known.usedAt !== null) return refuse('join_refused', `the token for ${known.id} was used at ${known.usedAt}`)
-  if (known.expiresAt <= nowSeconds(context))
-    return refuse('join_refused', `the token for ${known.id} ended at ${known.expiresAt}`)
-  if (request.id !== null && request.id !== known.id)
-    return refuse('join_refused', `the token is for ${known.id}, not for ${request.id}`)
-  return { id: known.id, request, tokenHash, instance: null }
-}
-
-async function examineReturn(
-  context: AuthorityContext,
-  request: EnrolRequest,
-): Promise<ExaminedEnrolment | AuthorityRefusal> {
-  if (request.id === null) return refuse('join_refused', 'neither a token nor an id was given')
-  const bound = await context.store.instances.findByKey(request.id, request.machineKey)
-  if (bound === null) return refuse('join_refused', `the machine key is not bound to ${request.id}`)
-  if (bound.locked !== null)
-    return refuse('join_refused', `instance ${bound.instance} is locked: ${bound.locked.reason}`)
-  return { id: request.id, request, tokenHash: null, instance: bound.instance }
-}
-
-/** Consumes the token, binds the machine key and issues. Of concurrent callers with one token, one gets here past the store. */
+/**
+ * Judges the join state of a key that is known, consumes the evidence, binds a key that is new, and issues. Of concurrent
+ * callers with evidence that is good once, one gets past the store.
+ */
 export async function completeEnrolment(
   dependencies: IssueDependencies,
-  { id, request, tokenHash, instance: returning }: ExaminedEnrolment,
-): Promise<IssuedCertificate | AuthorityRefusal> {
-  const { context } = dependencies
-  let instance = returning
-  if (tokenHash !== null) {
-    const binding = {
-      instance: hex(context.random(8)),
-      machineKey: request.machineKey,
-      attestedBy: 'join_token',
-      now: nowSeconds(context),
-      limit: MAX_INSTANCES,
-      reason: 'replaced by a new instance',
-    }
-    const redeemed = await context.store.joins.redeem({ hash: tokenHash, binding })
-    if (redeemed.outcome !== 'redeemed') return refuse('join_refused', `the token for ${id} is ${redeemed.outcome}`)
-    instance = redeemed.bound.instance
+  examined: ExaminedEnrolment,
+): Promise<IssuedWithState | AuthorityRefusal> {
+  const { context, publish } = dependencies
+  const { id, request, attested } = examined
+  if (examined.instance !== null) {
+    const contact = { id, instance: examined.instance, joinState: request.joinState }
+    const refusal = await presentJoinState(context, contact, publish)
+    if (refusal !== null) return refusal
   }
-  return issueCertificate(dependencies, {
-    id,
-    publicKey: request.publicKey,
-    occasion: tokenHash === null ? 'return' : 'join',
-    instance,
-    predecessor: null,
+  const instance = attested === null ? examined.instance : await admit(context, attested, request.machineKey)
+  if (instance === null) return refuse('join_refused', `the machine key is not bound to ${id}`)
+  if (typeof instance !== 'string') return instance
+  const { publicKey } = request
+  const occasion = attested === null ? 'return' : 'join'
+  return issueWithState(dependencies, { id, publicKey, occasion, instance, predecessor: null })
+}
+
+/** What was proven is on record before it is used up. The instance that has the key now. */
+async function admit(
+  context: AuthorityContext,
+  attested: Attested,
+  machineKey: P256Jwk,
+): Promise<string | AuthorityRefusal> {
+  const { id, kind, proven } = attested
+  const registration = await context.store.registrations.find(id)
+  if (registration === null) return refuse('join_refused', `${id} is not registered`)
+  const thumbprint = jwkThumbprint(machineKey, context.sha256)
+  await context.log.append({
+    kind: 'issuance',
+    body: { phase: 'attested', id, by: kind, proven, machine_key: thumbprint },
   })
+  const earlier = await context.store.instances.list(id)
+  const bound = await consume(context, attested, newBinding(context, machineKey, kind))
+  if (isAuthorityRefusal(bound)) return bound
+  await reportReplaced(context, registration, { bound, earlier })
+  return bound.instance
+}
+
+async function consume(
+  { store }: AuthorityContext,
+  { id, consumes }: Attested,
+  binding: Binding,
+): Promise<Bound | AuthorityRefusal> {
+  if (consumes === null) {
+    const bound = await store.instances.bind(id, binding)
+    if (bound === null || bound === 'bound_elsewhere')
+      return refuse('join_refused', `the machine key of ${id} is ${bound ?? 'unregistered'}`)
+    return bound
+  }
+  if (consumes.kind === 'join_token') {
+    const redeemed = await store.joins.redeem({ hash: consumes.hash, binding })
+    return redeemed.outcome === 'redeemed'
+      ? redeemed.bound
+      : refuse('join_refused', `the token for ${id} is ${redeemed.outcome}`)
+  }
+  const admitted = await store.joins.admit(id, { proof: consumes.proof, binding }, MAX_USED_PROOFS)
+  switch (admitted.outcome) {
+    case 'admitted':
+      return admitted.bound
+    case 'full':
+      return refuse('authority_unready', 'no more proofs can be remembered as used')
+    case 'used':
+    case 'unregistered':
+    case 'bound_elsewhere':
+      return refuse('join_refused', `the proof for ${id} is ${admitted.outcome}`)
+  }
 }

@@ -4,6 +4,7 @@ import type { JsonObject } from '@doorward/core'
 
 export type RefusalCode =
   | 'join_refused'
+  | 'instance_locked'
   | 'identity_unregistered'
   | 'identity_denied'
   | 'certificate_denied'

@@ -1,9 +1,13 @@
-/** Renewal: a workload that holds a live certificate gets the next one for a new key (reference id RV-5). */
+/** Renewal: a workload that holds a live certificate gets the next one for a new key (reference ids RV-5, BS-2). */
 
 import { equalBytes, p256JwkOfSpki } from '@doorward/core'
-import type { ImportP256 } from '@doorward/core'
+import type { Secret } from '@doorward/core'
+import type { AuthorityContext } from './context.ts'
 import { issueCertificate } from './issue.ts'
 import type { IssueDependencies, IssuedCertificate } from './issue.ts'
+import { issueWithState, presentJoinState } from './join-state.ts'
+import type { IssuedCertificateRow } from './ports.ts'
+import { proves } from './possession.ts'
 import { refuse } from './refusal.ts'
 import type { AuthorityRefusal } from './refusal.ts'
 
@@ -20,34 +24,49 @@ export interface RenewRequest {
   readonly publicKey: Uint8Array
   /** ES256 by the new key over `exported`. */
   readonly proof: Uint8Array
+  /** What it was given with its last certificate; null when it has none. */
+  readonly joinState: Secret | null
   /** Keying material of this connection under `renewLabel`. */
   readonly exported: Uint8Array
 }
 
-/** Refusals: `request_invalid` (not P-256, or the old key again), `proof_invalid`, and those of `issueCertificate`. */
+export interface Renewed extends IssuedCertificate {
+  /** Null for a certificate that belongs to no instance. */
+  readonly joinState: Secret | null
+}
+
+/**
+ * Refusals: `request_invalid` (not P-256, or the old key again), `proof_invalid`, `instance_locked` and the others of
+ * `presentJoinState`, and those of `issueCertificate`.
+ */
 export async function renew(
   dependencies: IssueDependencies,
   request: RenewRequest,
-): Promise<IssuedCertificate | AuthorityRefusal> {
-  const { publicKey, currentPublicKey, proof, exported, id, fingerprint } = request
+): Promise<Renewed | AuthorityRefusal> {
+  const { context, publish } = dependencies
+  const { publicKey, currentPublicKey, proof, exported, id, fingerprint, joinState } = request
   const jwk = p256JwkOfSpki(publicKey)
   if (jwk === null) return refuse('request_invalid', 'expected a P-256 public key')
   if (equalBytes(publicKey, currentPublicKey))
     return refuse('request_invalid', 'expected a new key, got the one in use')
-  if (!proves(jwk, exported, proof, dependencies.context.importP256)) {
+  if (!proves(jwk, exported, proof, context.importP256)) {
     return refuse('proof_invalid', 'expected a proof by the new key over this connection')
   }
-  const current = await dependencies.context.store.issuance.findByFingerprint(fingerprint)
-  const { instance = null, serial: predecessor = null } = current ?? {}
-  return issueCertificate(dependencies, { id, publicKey, occasion: 'renew', instance, predecessor })
+  const current = await context.store.issuance.findByFingerprint(fingerprint)
+  const instance = current === null ? null : await instanceOf(context, current)
+  const what = { id, publicKey, occasion: 'renew', predecessor: current?.serial ?? null }
+  if (instance === null) {
+    const issued = await issueCertificate(dependencies, { ...what, instance })
+    return 'refused' in issued ? issued : { ...issued, joinState: null }
+  }
+  const refusal = await presentJoinState(context, { id, instance, joinState }, publish)
+  return refusal ?? issueWithState(dependencies, { ...what, instance })
 }
 
-/** True when the key signed the exported keying material. */
-export function proves(
-  jwk: Parameters<ImportP256>[0],
-  exported: Uint8Array,
-  proof: Uint8Array,
-  importP256: ImportP256,
-): boolean {
-  return importP256(jwk)?.verify(exported, proof) === true
+/** A certificate from before there were instances belongs to the only one that there is, as long as that has no join state. */
+async function instanceOf({ store }: AuthorityContext, { id, instance }: IssuedCertificateRow): Promise<string | null> {
+  if (instance !== null) return instance
+  const [only, ...others] = await store.instances.list(id)
+  const stateless = only?.current === null && only.offered === null && only.locked === null
+  return stateless && others.length === 0 ? only.instance : null
 }

@@ -10,6 +10,7 @@ import type { AuthorityRefusal } from '../authority/refusal.ts'
 import { renewLabel } from '../authority/renew.ts'
 import { callerOf, requestOf } from './api-routes.ts'
 import type { ApiAnswer, ApiRequest, ApiRoute } from './api-routes.ts'
+import { readState } from './enrol-message.ts'
 import type { Exchange } from './exchange.ts'
 import { followTrust } from './trust-stream.ts'
 
@@ -116,12 +117,13 @@ async function renewal(
   permit: Permit<ApiRequest>,
   exchange: Exchange,
 ): Promise<ApiAnswer | Denial> {
-  const body = exactObject(requestOf(permit).json ?? {}, ['public_key', 'proof'])
+  const body = exactObject(requestOf(permit).json ?? {}, ['public_key', 'proof'], ['join_state'])
   const publicKey = bytesOf(body, 'public_key')
   const proof = bytesOf(body, 'proof')
   const { certificate } = exchange.connection
-  if (publicKey === null || proof === null)
-    return deny('request_invalid', 'expected exactly public_key and proof in base64url')
+  const joinState = readState(body?.['join_state'])
+  if (publicKey === null || proof === null || joinState === undefined)
+    return deny('request_invalid', 'expected public_key and proof in base64url, and at most a join_state')
   if (certificate === null) return deny('certificate_missing', 'the connection has no certificate')
   const issued = await authority.renew({
     id: callerOf(permit).presenter.uri,
@@ -129,10 +131,13 @@ async function renewal(
     currentPublicKey: certificate.publicKeySpki,
     publicKey,
     proof,
+    joinState,
     exported: exchange.exportKeyingMaterial(renewLabel),
   })
   if (isAuthorityRefusal(issued)) return denialOf(issued)
-  return { kind: 'json', status: 200, value: { certificate: toBase64(issued.certificate), not_after: issued.notAfter } }
+  const { certificate: next, notAfter } = issued
+  const state = issued.joinState === null ? {} : { join_state: issued.joinState.reveal() }
+  return { kind: 'json', status: 200, value: { certificate: toBase64(next), not_after: notAfter, ...state } }
 }
 
 function bytesOf(body: JsonObject | null, name: string): Uint8Array | null {

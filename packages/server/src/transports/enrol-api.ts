@@ -2,12 +2,12 @@
  * Enrolment: one route for callers that have no certificate yet.
  *
  * The first message brings our anchors under signature, by which the caller pins us before it sends anything; they are
- * public anyway. The second one proves a machine key and, the first time, presents a join token; only its answer holds
- * the trust state, which names everybody. The key to be certified is the one of the caller's self-signed client
- * certificate: the handshake has proven it.
+ * public anyway. The second one proves a machine key, and presents evidence the first time and a join state ever after;
+ * only its answer holds the trust state, which names everybody. The key to be certified is the one of the caller's
+ * self-signed client certificate: the handshake has proven it.
  */
 
-import { exactObject, fromBase64url, readP256Jwk, Secret, spkiOfP256Jwk, parseSpiffeId, toBase64 } from '@doorward/core'
+import { exactObject, parseSpiffeId, spkiOfP256Jwk, toBase64 } from '@doorward/core'
 import type { ImportP256, JsonObject, PeerCertificate } from '@doorward/core'
 import {
   authorize,
@@ -22,13 +22,14 @@ import {
 } from '@doorward/enforcement'
 import type { Call, Denial, Inbound, Permit, Pipeline } from '@doorward/enforcement'
 import type { Authority } from '../authority/authority.ts'
-import type { IssuedCertificate } from '../authority/issue.ts'
 import { enrolLabel } from '../authority/join.ts'
-import type { EnrolRequest, ExaminedEnrolment } from '../authority/join.ts'
+import type { EnrolmentRefusal, EnrolRequest, ExaminedEnrolment } from '../authority/join.ts'
+import type { IssuedWithState } from '../authority/join-state.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
 import { failureOf, readJsonObject } from './api-routes.ts'
 import { denialOf } from './authority-api.ts'
 import { sendRefusal } from './denial-response.ts'
+import { readEnrolMessage } from './enrol-message.ts'
 import { send } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
 
@@ -41,8 +42,8 @@ export interface EnrolOptions {
 }
 
 const PATH = '/v1/enrol'
-const MAX_BODY = 16 * 1024
-const MAX_TEXT = 2048
+/** A chain of four certificates in base64 is the longest there is. */
+const MAX_BODY = 48 * 1024
 
 /** Judges and answers one request on the enrolment listener. Never rejects. Refusals of strangers are counted. */
 export async function serveEnrol(exchange: Exchange, options: EnrolOptions): Promise<void> {
@@ -71,8 +72,14 @@ async function exchangeOf(exchange: Exchange, inbound: Inbound, options: EnrolOp
   const message = readJsonObject(body)
   if (isDenial(message)) return message
   if (exactObject(message, ['hello']) !== null) return greet(exchange, message, options.authority)
-  const request = readEnrolment(message, certificate, exchange)
-  return isDenial(request) ? request : enrol(exchange, { inbound, request, body }, options)
+  const read = readEnrolMessage(message)
+  if (isDenial(read)) return read
+  const request = {
+    ...read,
+    exported: exchange.exportKeyingMaterial(enrolLabel),
+    publicKey: certificate.publicJwk === null ? certificate.publicKeySpki : spkiOfP256Jwk(certificate.publicJwk),
+  }
+  return enrol(exchange, { inbound, request, body }, options)
 }
 
 /** The throw-away certificate over the new key: self-signed, P-256. It names nobody. */
@@ -90,26 +97,6 @@ function greet(exchange: Exchange, message: JsonObject, authority: Authority): D
   return null
 }
 
-function readEnrolment(message: JsonObject, certificate: PeerCertificate, exchange: Exchange): EnrolRequest | Denial {
-  const body = exactObject(message, ['machine_key', 'machine_proof'], ['token', 'id'])
-  if (body === null) return deny('request_invalid', 'expected machine_key, machine_proof and a token or an id')
-  const { token, id, machine_proof } = body
-  const machineKey = readP256Jwk(body['machine_key'])
-  const machineProof = typeof machine_proof === 'string' ? fromBase64url(machine_proof.slice(0, MAX_TEXT)) : null
-  const texts = [token, id].every((text) => text === undefined || (typeof text === 'string' && text.length <= MAX_TEXT))
-  if (machineKey === null || machineProof === null || !texts)
-    return deny('request_invalid', 'expected a P-256 key and a proof in base64url')
-  if (token === undefined && id === undefined) return deny('request_invalid', 'expected a token or an id')
-  return {
-    token: typeof token === 'string' ? new Secret(token) : null,
-    id: typeof id === 'string' ? id : null,
-    machineKey,
-    machineProof,
-    exported: exchange.exportKeyingMaterial(enrolLabel),
-    publicKey: certificate.publicJwk === null ? certificate.publicKeySpki : spkiOfP256Jwk(certificate.publicJwk),
-  }
-}
-
 interface Enrolling {
   readonly inbound: Inbound
   readonly request: EnrolRequest
@@ -119,14 +106,23 @@ interface Enrolling {
 /** Nothing is consumed before the decision is on record. */
 async function enrol(exchange: Exchange, enrolling: Enrolling, options: EnrolOptions): Promise<Denial | null> {
   const examined = await options.authority.examineEnrolment(enrolling.request)
-  if (isAuthorityRefusal(examined)) return denialOf(examined)
+  if (isAuthorityRefusal(examined)) return refusedBy(examined, exchange)
   const permit = await decide(examined, enrolling, options)
   if (isDenial(permit)) return permit
   await complete(exchange, permit, options)
   return null
 }
 
-/** The remaining stages of the decision path, for a caller whom the join token or the machine key has identified. */
+/** Who has proven a key that we know is named in the record, though it is refused. */
+function refusedBy(refusal: EnrolmentRefusal, { connection }: Exchange): Denial {
+  const denial = denialOf(refusal)
+  const { certificate } = connection
+  if (refusal.proven === undefined || certificate === null) return denial
+  const { fingerprint, serial } = certificate
+  return { ...denial, caller: { id: refusal.proven, certificateFingerprint: fingerprint, certificateSerial: serial } }
+}
+
+/** The remaining stages of the decision path, for a caller whom evidence or the machine key has identified. */
 async function decide(
   examined: ExaminedEnrolment,
   enrolling: Enrolling,
@@ -173,7 +169,7 @@ async function complete(exchange: Exchange, permit: Permit<ExaminedEnrolment>, o
 async function issue(
   examined: ExaminedEnrolment,
   { authority, onProblem }: EnrolOptions,
-): Promise<IssuedCertificate | Denial> {
+): Promise<IssuedWithState | Denial> {
   try {
     const issued = await authority.completeEnrolment(examined)
     return isAuthorityRefusal(issued) ? denialOf(issued) : issued
@@ -184,7 +180,8 @@ async function issue(
 }
 
 /** The trust state goes in as it was signed: it holds the new certificate's fingerprint and the anchors to judge it by. */
-function answerOf({ id, certificate }: IssuedCertificate, { authority, publicUrl }: EnrolOptions): string {
-  const head = JSON.stringify({ id, certificate: toBase64(certificate), authority_url: publicUrl })
+function answerOf({ id, certificate, joinState }: IssuedWithState, { authority, publicUrl }: EnrolOptions): string {
+  const what = { id, certificate: toBase64(certificate), join_state: joinState.reveal(), authority_url: publicUrl }
+  const head = JSON.stringify(what)
   return `${head.slice(0, -1)},"trust_state":${authority.trustFor(id)}}`
 }

@@ -12,30 +12,16 @@ import {
   readPlatformToken,
   toBase64url,
 } from '@doorward/core'
-import type { JsonObject, PlatformAlgorithm, PlatformToken } from '@doorward/core'
+import type { JsonObject, PlatformToken } from '@doorward/core'
 import { nowSeconds } from '../context.ts'
 import type { AuthorityContext } from '../context.ts'
 import { isAuthorityRefusal, refuse } from '../refusal.ts'
 import type { AuthorityRefusal } from '../refusal.ts'
 import { unattested } from './attestor.ts'
 import type { Attested, Attestor } from './attestor.ts'
-import type { IssuerKeys } from './issuer-keys.ts'
 import { isRefused, rulesOf } from './rules-of.ts'
 import type { RuleOf } from './rules-of.ts'
-
-/** An issuer as configuration knows it. */
-export interface PlatformIssuer {
-  /** `iss`, exactly. */
-  readonly issuer: string
-  /** The one audience that tokens for us have. */
-  readonly audience: string
-  readonly algorithms: readonly PlatformAlgorithm[]
-  readonly maxLifetimeSeconds: number
-  readonly keys: Pick<IssuerKeys, 'find'>
-}
-
-/** By their name in configuration. */
-export type PlatformIssuers = ReadonlyMap<string, PlatformIssuer>
+import type { PlatformIssuer, Vouchers } from './vouchers.ts'
 
 type Rule = RuleOf<'oidc'>
 
@@ -43,7 +29,7 @@ type Rule = RuleOf<'oidc'>
 const rememberedSeconds = 120
 const MAX_SHOWN = 128
 
-export function oidcAttestor(context: AuthorityContext, issuers: PlatformIssuers): Attestor<'oidc'> {
+export function oidcAttestor(context: AuthorityContext, issuers: Vouchers['issuers']): Attestor<'oidc'> {
   return {
     attest: async ({ token: text }, { id }) => {
       const rules = await rulesOf(context.store, id, 'oidc')

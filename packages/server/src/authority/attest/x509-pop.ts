@@ -22,14 +22,12 @@ import type { Applicant, Attested, Attestor, EvidenceOf } from './attestor.ts'
 import { provesForeignKey, signedByForeignKey } from './foreign-key.ts'
 import { isRefused, rulesOf } from './rules-of.ts'
 import type { RuleOf } from './rules-of.ts'
+import type { Vouchers } from './vouchers.ts'
 
 type Rule = RuleOf<'x509_pop'>
 
-/** Trust anchors by their name in configuration. */
-export type AnchorSets = ReadonlyMap<string, readonly PeerCertificate[]>
-
 /** Not checked: revocation by whoever issued the certificate. */
-export function x509PopAttestor(context: AuthorityContext, anchors: AnchorSets): Attestor<'x509_pop'> {
+export function x509PopAttestor(context: AuthorityContext, anchors: Vouchers['anchors']): Attestor<'x509_pop'> {
   return {
     attest: async (evidence, applicant) => {
       const rules = await rulesOf(context.store, applicant.id, 'x509_pop')
@@ -57,7 +55,7 @@ interface Matched {
 /** Each set of anchors that a rule names is tried once. */
 function matchingRule(
   context: AuthorityContext,
-  { chain, rules, anchors }: { chain: readonly PeerCertificate[]; rules: readonly Rule[]; anchors: AnchorSets },
+  { chain, rules, anchors }: { chain: readonly PeerCertificate[]; rules: readonly Rule[]; anchors: Vouchers['anchors'] },
 ): Matched | AuthorityRefusal {
   let why = 'no rule'
   for (const name of new Set(rules.map((rule) => rule.anchors))) {

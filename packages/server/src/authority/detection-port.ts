@@ -1,0 +1,19 @@
+/** Detections as they are told, and where they go beside record and store. */
+
+import type { EntryRate } from './entry-rate.ts'
+
+export interface Detection {
+  /** `DT-1` … `DT-8`, or the code of a misconfiguration. */
+  readonly detector: string
+  /** A SPIFFE ID, `<SPIFFE ID>#<instance>`, serial, key id or setting. */
+  readonly subject: string
+  /** For the operator: what was seen, and what was done about it. No secrets. */
+  readonly detail: string
+}
+
+export interface DetectionPort {
+  /** Bounds their entries in the record. */
+  readonly rate: EntryRate
+  /** Tells the operator at once. */
+  readonly tell: (detection: Detection) => void
+}
