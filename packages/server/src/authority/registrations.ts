@@ -27,6 +27,9 @@ export interface NewRegistration {
   readonly canary?: boolean
 }
 
+/** What the rules of registrations need. */
+export type RegistrationContext = Pick<AuthorityContext, 'trustDomain' | 'id' | 'store' | 'log' | 'clock'>
+
 export interface Change {
   /** Who does it, for the record. */
   readonly by: string
@@ -52,7 +55,7 @@ export interface Addition {
  * `name_taken`, `full`.
  */
 export async function addRegistration(
-  context: AuthorityContext,
+  context: RegistrationContext,
   { document: value, again, asking }: Addition,
   change: Change,
 ): Promise<Registration | AuthorityRefusal> {
@@ -79,7 +82,7 @@ type Conflict = Exclude<
 
 /** Says what is there, so that the operator can decide without asking again. */
 async function conflictOf(
-  { store }: AuthorityContext,
+  { store }: RegistrationContext,
   { id, dns_names }: WorkloadDocument,
   reason: Conflict,
 ): Promise<AuthorityRefusal> {
@@ -130,7 +133,7 @@ export interface Replacement {
  * `several_instances`; `resource_unknown`.
  */
 export async function updateRegistration(
-  context: AuthorityContext,
+  context: RegistrationContext,
   { document: value, revision, asking }: Replacement,
   change: Change,
 ): Promise<Registration | AuthorityRefusal> {
@@ -152,7 +155,7 @@ export async function updateRegistration(
 
 /** Registers the workload or brings the registration that is there in line; for identities that configuration defines. */
 export async function ensureRegistration(
-  context: AuthorityContext,
+  context: RegistrationContext,
   registration: NewRegistration,
   change: Change,
 ): Promise<Registration | AuthorityRefusal> {
@@ -207,7 +210,7 @@ export interface Removed {
  * reason `changed`.
  */
 export async function removeRegistration(
-  context: AuthorityContext,
+  context: RegistrationContext,
   { id, revision }: Removal,
   change: Change,
 ): Promise<Removed | AuthorityRefusal> {
@@ -233,7 +236,7 @@ export async function removeRegistration(
   return removed
 }
 
-async function endedBy({ store }: AuthorityContext, id: string, now: EpochSeconds): Promise<Removed> {
+async function endedBy({ store }: RegistrationContext, id: string, now: EpochSeconds): Promise<Removed> {
   const [instances, certificates, tokens] = await Promise.all([
     store.instances.list(id),
     store.issuance.live(now, id),

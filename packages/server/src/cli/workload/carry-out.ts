@@ -21,8 +21,11 @@ export interface StepResult {
     | { readonly kind: 'untried' }
 }
 
+/** The verbs that a plan needs. */
+export type Registrar = Pick<AdminClient, 'addWorkload' | 'updateWorkload' | 'removeWorkload' | 'invite'>
+
 export interface Carrying {
-  readonly client: AdminClient
+  readonly client: Registrar
   readonly trustDomain: TrustDomain
   /** Ids that were removed before return as the same workloads. */
   readonly again: boolean

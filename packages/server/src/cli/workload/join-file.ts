@@ -22,7 +22,7 @@ async function newFile(path: string): Promise<FileHandle> {
 
 /** Prepares, invites and keeps the join string where it is wanted. An error leaves no file. */
 export async function invited(
-  client: AdminClient,
+  client: Pick<AdminClient, 'invite'>,
   id: string,
   { out, prepare }: { readonly out: string | undefined; readonly prepare?: () => Promise<unknown> },
 ): Promise<JoinInvitation> {
