@@ -222,7 +222,15 @@ async function hmacToken(): Promise<string> {
 /** A statement that the trust-state key has really signed, in the form of a token. */
 async function heartbeatToken(): Promise<string> {
   const { delegation, sequence } = agent.identity.trustStore.view()!.state
-  const heartbeat = { trustDomain: keys.trustDomain, delegation, sequence, digest: 'A'.repeat(43), time: now() }
+  const { trustDomain } = keys
+  const heartbeat = {
+    scope: 'callers',
+    trustDomain,
+    delegation,
+    sequence,
+    digest: 'A'.repeat(43),
+    time: now(),
+  } as const
   const { payload, signature } = await signHeartbeat(heartbeat, keys.trustState.key)
   return `${encoded(header())}.${payload}.${signature}`
 }

@@ -42,12 +42,20 @@ before(async () => {
     issuedAt: now,
     expiresAt: after(3600),
     epoch: 2,
-    anchors: [{ keyId: authority.issuer.keyId, state: 'active', certificate: authority.certificate.der }],
+    anchors: [
+      {
+        keyId: authority.issuer.keyId,
+        state: 'active',
+        certificate: authority.certificate.der,
+        epoch: 2,
+        reissue: false,
+      },
+    ],
   }
 })
 
 function delegate(change: Partial<Delegation>, signer = root): Promise<SignedDelegation> {
-  const full = { trustDomain, version: 1, key: stateKey.jwk, issuedAt: now, expiresAt: after(2_592_000), ...change }
+  const full = { trustDomain, version: 1, keys: [stateKey.jwk], issuedAt: now, expiresAt: after(2_592_000), ...change }
   return signDelegation(full, signer.signKey, signer.jwk)
 }
 
@@ -88,6 +96,8 @@ test('a statement survives its JSON', async () => {
 test('a statement is no message of the trust-state stream, and no trust state is read as a statement', async () => {
   const state: TrustState = {
     ...trust,
+    scope: 'full',
+    authorities: [],
     tokenKeys: [],
     workloads: [],
     issued: [],
@@ -139,7 +149,9 @@ test('a member too many, too few or of another type makes a statement malformed'
     without,
     { ...good, v: 2 },
     { ...good, sequence: '5' },
-    { ...good, anchors: [{ key_id: 'ab', state: 'active', certificate: 'AAAA' }] },
+    { ...good, anchors: (good['anchors'] as object[]).map((anchor) => ({ ...anchor, epoch: undefined })) },
+    { ...good, anchors: (good['anchors'] as object[]).map((anchor) => ({ ...anchor, reissue: 'no' })) },
+    { ...good, anchors: [{ key_id: 'ab', state: 'active', certificate: 'AAAA', epoch: 2, reissue: false }] },
     { ...good, anchors: [...(good['anchors'] as object[]), ...(good['anchors'] as object[])] },
   ]
   for (const one of bad) assert.equal(codeOf(open(await over(one))), 'trust_anchors_malformed', JSON.stringify(one))

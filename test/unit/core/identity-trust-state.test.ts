@@ -21,6 +21,7 @@ import {
   utf8,
 } from '@doorward/core'
 import type {
+  AuthorityPlace,
   Delegation,
   Heartbeat,
   OpenedTrustState,
@@ -48,13 +49,26 @@ before(async () => {
   delegation = await delegate({})
   const leaf = await issue(authority)
   state = {
+    scope: 'full',
     trustDomain,
     delegation: 1,
     sequence: 5,
     issuedAt: now,
     expiresAt: after(3600),
     epoch: 2,
-    anchors: [{ keyId: authority.issuer.keyId, state: 'active', certificate: authority.certificate.der }],
+    authorities: [
+      { name: 'main', main: '127.0.0.1:8446', enrol: '127.0.0.1:8448' },
+      { name: 'second', main: '[::1]:8446', enrol: 'authority.example.org:8448' },
+    ],
+    anchors: [
+      {
+        keyId: authority.issuer.keyId,
+        state: 'active',
+        certificate: authority.certificate.der,
+        epoch: 2,
+        reissue: false,
+      },
+    ],
     tokenKeys: [{ kid: 't1', state: 'active', jwk: tokenKey.jwk }],
     workloads: [{ id: 'spiffe://example.org/agent/planner', roles: ['researcher'] }],
     issued: [{ fingerprint: leaf.fingerprint, id: 'spiffe://example.org/agent/planner', notAfter: leaf.notAfter }],
@@ -68,7 +82,7 @@ before(async () => {
 })
 
 function delegate(change: Partial<Delegation>, signer = root): Promise<SignedDelegation> {
-  const full = { trustDomain, version: 1, key: stateKey.jwk, issuedAt: now, expiresAt: after(2_592_000), ...change }
+  const full = { trustDomain, version: 1, keys: [stateKey.jwk], issuedAt: now, expiresAt: after(2_592_000), ...change }
   return signDelegation(full, signer.signKey, signer.jwk)
 }
 
@@ -78,7 +92,7 @@ function signed(change: Partial<TrustState> = {}, by = stateKey, under = delegat
 
 function open(message: SignedTrustState, change: Partial<Parameters<typeof openTrustState>[1]> = {}) {
   const rootFingerprint = jwkThumbprint(root.jwk, sha256)
-  return openTrustState(message, { rootFingerprint, trustDomain, now, importP256, sha256, ...change })
+  return openTrustState(message, { rootFingerprint, trustDomain, scope: 'full', now, importP256, sha256, ...change })
 }
 
 function opened(message: SignedTrustState): OpenedTrustState {
@@ -179,6 +193,91 @@ describe('a signed state', () => {
   })
 })
 
+describe('scope', () => {
+  const callers = { scope: 'callers', workloads: [], issued: [] } as const
+
+  test('RV-1: what callers follow is never taken for the full state, nor the full state by who follows as a caller', async () => {
+    assert.equal(codeOf(open(await signed(callers))), 'trust_state_scope')
+    assert.equal(codeOf(open(await signed(), { scope: 'callers' })), 'trust_state_scope')
+    const result = open(await signed(callers), { scope: 'callers' })
+    assert.ok(!('code' in result) && result.scope === 'callers' && result.state.workloads.length === 0)
+  })
+  test('the same version has a content per scope, and each is remembered by itself', async () => {
+    const full = opened(await signed())
+    const other = open(await signed(callers), { scope: 'callers' })
+    assert.ok(!('code' in other) && other.digest !== full.digest)
+    assert.equal(codeOf(open(await signed(callers), { scope: 'callers', current: other })), 'accepted')
+    assert.equal(codeOf(open(await signed(callers), { scope: 'callers', current: full })), 'trust_state_equivocation')
+  })
+})
+
+describe('several authorities', () => {
+  test('CA-4: each of the delegated keys may sign, and who verifies one state takes heartbeats and states of the others', async () => {
+    const keys = await Promise.all(Array.from({ length: 8 }, generateP256))
+    const shared = await delegate({ keys: keys.map(({ jwk }) => jwk) })
+    let current = opened(await signed({}, keys[0], shared))
+    for (const [index, key] of keys.entries()) {
+      const next = open(await signed({ sequence: 6 + index }, key, shared), { current })
+      assert.ok(!('code' in next) && next.order === 'newer')
+      current = next
+    }
+    const { digest } = current
+    for (const key of keys) {
+      const sequence = 13
+      const beat = { scope: 'full', trustDomain, delegation: 1, sequence, digest, time: now } as const
+      const message = await signHeartbeat(beat, key.signKey)
+      assert.equal(codeOf(openHeartbeat(message, { current, trustDomain, now })), 'accepted')
+    }
+    assert.equal(codeOf(open(await signed({ sequence: 14 }, stateKey, shared), { current })), 'trust_state_signature')
+  })
+  test('a delegation to no key, to more than eight, to one twice or to what is no key is refused', async () => {
+    const keys = await Promise.all(Array.from({ length: 9 }, generateP256))
+    const [key] = keys
+    assert.ok(key !== undefined)
+    for (const jwks of [
+      [],
+      keys.map(({ jwk }) => jwk),
+      [key.jwk, key.jwk],
+      [key.jwk, { ...stateKey.jwk, y: stateKey.jwk.x }],
+    ]) {
+      const message = await signed({}, key, await delegate({ keys: jwks }))
+      assert.equal(codeOf(open(message)), 'delegation_malformed', String(jwks.length))
+    }
+  })
+  test('places without a name, with one twice, with an address that is none, or more than eight are refused', async () => {
+    const [place] = state.authorities
+    assert.ok(place !== undefined)
+    const bad = [
+      [place, { ...place, main: 'other.example:1' }],
+      Array.from({ length: 9 }, (_, index) => ({ ...place, name: `authority-${index}` })),
+      [{ ...place, name: '' }],
+      ...[
+        '',
+        'host',
+        'host:',
+        'host:0',
+        'host:65536',
+        ':1',
+        'a b:1',
+        'u@host:1',
+        'host:1/path',
+        '::1:1',
+        '[::1]',
+      ].flatMap((address) => [[{ ...place, main: address }], [{ ...place, enrol: address }]]),
+    ]
+    for (const authorities of bad)
+      assert.equal(
+        decodeTrustState(encodeTrustState({ ...state, authorities }), sha256),
+        null,
+        JSON.stringify(authorities),
+      )
+    for (const address of ['a:1', 'authority-1.example.org:65535', '10.0.0.1:8446', '[2001:db8::1]:8446']) {
+      const one: AuthorityPlace = { ...place, main: address, enrol: address }
+      assert.deepEqual(decodeTrustState(encodeTrustState({ ...state, authorities: [one] }), sha256)?.authorities, [one])
+    }
+  })
+})
+
 describe('order', () => {
   test('a lower sequence is a rollback, the same state confirms, a higher one replaces', async () => {
     const current = opened(await signed())
@@ -195,7 +294,7 @@ describe('order', () => {
   test('a new delegation outranks any sequence of an earlier one, and never the other way', async () => {
     const thief = opened(await signed({ sequence: 1_000_000 }))
     const key = await generateP256()
-    const second = await delegate({ version: 2, key: key.jwk })
+    const second = await delegate({ version: 2, keys: [key.jwk] })
     const recovered = open(await signed({ delegation: 2, sequence: 1, epoch: 3 }, key, second), { current: thief })
     assert.ok(!('code' in recovered) && recovered.order === 'newer')
     assert.equal(codeOf(open(await signed({ sequence: 1_000_001 }), { current: recovered })), 'trust_state_rollback')
@@ -203,7 +302,7 @@ describe('order', () => {
   test('two delegations of one version are equivocation', async () => {
     const current = opened(await signed())
     const key = await generateP256()
-    const fork = await delegate({ key: key.jwk })
+    const fork = await delegate({ keys: [key.jwk] })
     assert.equal(codeOf(open(await signed({ sequence: 6 }, key, fork), { current })), 'trust_state_equivocation')
   })
   test('a lower epoch is a rollback whatever the sequence', async () => {
@@ -222,6 +321,11 @@ describe('the payload is strict', () => {
     ['an unknown member', (text) => text.replace('{"v":1', '{"v":1,"x":1')],
     ['an unknown member of an anchor', (text) => text.replace('"key_id"', '"x":1,"key_id"')],
     ['an unknown member of the denials', (text) => text.replace('"serials"', '"x":[],"serials"')],
+    ['an unknown scope', (text) => text.replace('"scope":"full"', '"scope":"all"')],
+    ['an anchor without epoch', (text) => text.replace(/,"epoch":2,"reissue":false/, ',"reissue":false')],
+    ['an anchor with a negative epoch', (text) => text.replace('"epoch":2,"reissue"', '"epoch":-2,"reissue"')],
+    ['an anchor that is not told to reissue or not', (text) => text.replace(',"reissue":false', '')],
+    ['an anchor with a reissue that is no truth value', (text) => text.replace('"reissue":false', '"reissue":0')],
     ['another version', (text) => text.replace('"v":1', '"v":2')],
     ['the version as a text', (text) => text.replace('"v":1', '"v":"1"')],
     ['a repeated member', (text) => text.replace('{"v":1', '{"v":1,"epoch":9')],
@@ -314,7 +418,10 @@ describe('heartbeats', () => {
     current = opened(await signed())
   })
   const beat = (change: Partial<Heartbeat> = {}, by = stateKey) =>
-    signHeartbeat({ trustDomain, delegation: 1, sequence: 5, digest: current.digest, time: now, ...change }, by.signKey)
+    signHeartbeat(
+      { scope: 'full', trustDomain, delegation: 1, sequence: 5, digest: current.digest, time: now, ...change },
+      by.signKey,
+    )
   const judge = async (
     change: Partial<Heartbeat> = {},
     check: { after?: typeof now; now?: typeof now } = {},
@@ -331,6 +438,10 @@ describe('heartbeats', () => {
   test('of a newer state say that one is missing', async () => {
     const result = await judge({ sequence: 6, digest: 'x'.repeat(43) })
     assert.ok(!('code' in result) && result.order === 'newer')
+  })
+  test('RV-3: of another scope are refused, whatever version they name', async () => {
+    for (const sequence of [4, 5, 6])
+      assert.equal(codeOf(await judge({ scope: 'callers', sequence })), 'heartbeat_scope')
   })
   test('of an older state, of other content, of another domain or delegation are refused', async () => {
     assert.equal(codeOf(await judge({ sequence: 4 })), 'heartbeat_rollback')

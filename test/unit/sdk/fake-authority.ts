@@ -36,11 +36,13 @@ import type {
   SignedTrustAnchors,
   SignedTrustState,
   SpiffeId,
+  TrustScope,
   TrustState,
 } from '@doorward/core'
 import { generateP256, importP256, randomBytes, sha256 } from '@doorward/sdk'
 import type { P256KeyPair } from '@doorward/sdk'
-import { newLeaf, now, pemOf, TrustFixture } from '../../fixtures/trust-fixture.ts'
+import { callersState } from '../../../packages/server/src/authority/trust-assembly.ts'
+import { newLeaf, now, pemOf, trustAnchorOf, TrustFixture } from '../../fixtures/trust-fixture.ts'
 import type { TestAnchor, TestSvid } from '../../fixtures/trust-fixture.ts'
 
 export interface FakeAuthorityOptions {
@@ -57,6 +59,7 @@ interface Asked {
   readonly body: string
 }
 
+const scopes: readonly TrustScope[] = ['full', 'callers']
 const nobody = (await generateP256()).privateKey
 const JOIN_TOKEN = 'a-single-use-token-of-32-characters'
 
@@ -65,20 +68,24 @@ export class FakeAuthority {
   readonly asked: Asked[] = []
   readonly acks: unknown[] = []
   ttlSeconds: number
+  /** Of the trust state that goes with a certificate at enrolment. */
+  scope: TrustScope = 'callers'
   /** Answers every request to the main listener with this status, when set. */
   failWith: number | null = null
   /** Code of the 401 with which the next call under a token is refused, once. */
   refuseOnce: string | null = null
   /** Told to whoever greets, instead of the anchors of now. */
   greeting: Promise<SignedTrustAnchors> | null = null
+  /** What its anchors have signed is to be replaced now. */
+  reissue = false
   readonly #root: P256KeyPair
   readonly #stateKey: P256KeyPair
   readonly #delegation: SignedDelegation
-  readonly #streams = new Set<ServerResponse>()
+  readonly #streams = new Map<ServerResponse, TrustScope>()
   readonly #servers: Server[] = []
   readonly #machines = new Map<string, P256Jwk>()
   #anchors: readonly TestAnchor[]
-  #current: { readonly sequence: number; readonly signed: Promise<SignedTrustState> } | null = null
+  #current: { readonly sequence: number; readonly signed: Readonly<Record<TrustScope, Signing>> } | null = null
   #tokenUsed = false
   mainUrl = ''
   enrolAddress = ''
@@ -101,7 +108,7 @@ export class FakeAuthority {
     const root = await generateP256()
     const state = await generateP256()
     const times = { issuedAt: epochSeconds(now() - 60), expiresAt: epochSeconds(now() + 30 * 86_400) }
-    const statement = { trustDomain: fixture.trustDomain, version: 1, key: state.jwk, ...times }
+    const statement = { trustDomain: fixture.trustDomain, version: 1, keys: [state.jwk], ...times }
     const delegation = await signDelegation(statement, root.signKey, root.jwk)
     const authority = new FakeAuthority(fixture, { root, state, delegation }, options.ttlSeconds ?? 3600)
     const own = await fixture.issue('doorward/authority')
@@ -128,8 +135,14 @@ export class FakeAuthority {
 
   /** The fixture's state, with the anchors that this authority has now. */
   state(): TrustState {
-    const anchors = this.#anchors.map(({ keyId, der }) => ({ keyId, state: 'active' as const, certificate: der }))
+    const { epoch } = this.fixture
+    const anchors = this.#anchors.map((anchor) => trustAnchorOf(anchor, { epoch, reissue: this.reissue }))
     return { ...this.fixture.state(), anchors }
+  }
+
+  /** What callers see of it. */
+  callers(): TrustState {
+    return callersState(this.state())
   }
 
   /** Signs with `next` from now on; `kept` are the anchors that stay beside it. */
@@ -142,7 +155,7 @@ export class FakeAuthority {
     await this.publish()
   }
 
-  signed(state: TrustState = this.state()): Promise<SignedTrustState> {
+  signed(state: TrustState = this.callers()): Promise<SignedTrustState> {
     return signTrustState(state, this.#delegation, { signKey: this.#stateKey.signKey, sha256 })
   }
 
@@ -151,28 +164,31 @@ export class FakeAuthority {
   }
 
   /** The signed state of the present version: one version has one content, whatever the time. */
-  async current(): Promise<SignedTrustState> {
+  async current(scope: TrustScope = 'callers'): Promise<SignedTrustState> {
     const { sequence } = this.fixture.state()
-    if (this.#current?.sequence !== sequence) this.#current = { sequence, signed: this.signed() }
-    return this.#current.signed
+    if (this.#current?.sequence !== sequence)
+      this.#current = { sequence, signed: { callers: this.signed(), full: this.signed(this.state()) } }
+    return this.#current.signed[scope]
   }
 
   /** Applies what has changed and sends it to every follower. */
   async publish(): Promise<void> {
     this.fixture.apply()
-    const line = `${JSON.stringify(await this.current())}\n`
-    for (const stream of this.#streams) stream.write(line)
+    for (const scope of scopes) this.#send(scope, await this.current(scope))
   }
 
   async heartbeat(): Promise<void> {
     const { trustDomain, sequence } = this.state()
-    const payload = fromBase64url((await this.current()).payload) as Uint8Array
-    const digest = trustStateDigest(payload, sha256)
-    const beat = await signHeartbeat(
-      { trustDomain, delegation: 1, sequence, digest, time: now() },
-      this.#stateKey.signKey,
-    )
-    for (const stream of this.#streams) stream.write(`${JSON.stringify(beat)}\n`)
+    for (const scope of scopes) {
+      const payload = fromBase64url((await this.current(scope)).payload) as Uint8Array
+      const digest = trustStateDigest(payload, sha256)
+      const statement = { scope, trustDomain, delegation: 1, sequence, digest, time: now() }
+      this.#send(scope, await signHeartbeat(statement, this.#stateKey.signKey))
+    }
+  }
+
+  #send(scope: TrustScope, message: object): void {
+    for (const [stream, of] of this.#streams) if (of === scope) stream.write(`${JSON.stringify(message)}\n`)
   }
 
   paths(listener: 'main' | 'enrol' = 'main'): string[] {
@@ -253,10 +269,11 @@ export class FakeAuthority {
   }
 
   async #stream(path: string, response: ServerResponse): Promise<void> {
+    const scope = path.startsWith('/v1/trust-state/full') ? 'full' : 'callers'
     response.writeHead(200, { 'content-type': 'application/x-ndjson' })
-    response.write(`${JSON.stringify(await this.current())}\n`)
+    response.write(`${JSON.stringify(await this.current(scope))}\n`)
     if (!path.includes('follow=true')) return void response.end()
-    this.#streams.add(response)
+    this.#streams.set(response, scope)
     response.once('close', () => this.#streams.delete(response))
   }
 
@@ -287,7 +304,12 @@ export class FakeAuthority {
     this.fixture.register('agent/one', [])
     const spki = spkiOfP256Jwk(p256JwkOfSpki(peerKey(request)) as P256Jwk)
     const issued = await this.#issue(parseSpiffeId(id), spki)
-    reply(200, { id, certificate: issued.certificate, trust_state: await this.current(), authority_url: this.mainUrl })
+    reply(200, {
+      id,
+      certificate: issued.certificate,
+      trust_state: await this.current(this.scope),
+      authority_url: this.mainUrl,
+    })
   }
 
   #returning({ id, machine_key }: { id?: string; machine_key: P256Jwk }): string | null {
@@ -315,6 +337,7 @@ export class FakeAuthority {
   }
 }
 
+type Signing = Promise<SignedTrustState>
 type Reply = (status: number, value: unknown, headers?: Record<string, string>) => void
 
 /** A peer as the fixture knows its own, except for the private key, which nobody here has. */

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join as path } from 'node:path'
 import { after, before, test } from 'node:test'
 import { isDoorwardError } from '@doorward/core'
-import type { SignedTrustState } from '@doorward/core'
+import type { SignedTrustState, TrustScope } from '@doorward/core'
 import { join, openIdentity } from '@doorward/sdk'
 import type { Identity } from '@doorward/sdk'
 import { newAnchor, newLeaf } from '../../fixtures/trust-fixture.ts'
@@ -31,11 +31,12 @@ interface Stage {
   readonly open: (onProblem?: (error: unknown) => void) => Promise<Identity>
 }
 
-async function stage(name: string): Promise<Stage> {
+async function stage(name: string, scope: TrustScope = 'callers'): Promise<Stage> {
   const authority = await FakeAuthority.start()
+  authority.scope = scope
   closing.push(() => authority.close())
   const folder = path(root, name)
-  await join({ joinString: authority.joinString(), folder, sealer })
+  await join({ joinString: authority.joinString(), folder, sealer, scope })
   const open = async (onProblem: (error: unknown) => void = () => undefined) => {
     const identity = await openIdentity({ folder, sealer, onProblem })
     closing.push(() => identity.close())
@@ -76,7 +77,7 @@ async function server(svid: TestSvid, ca: readonly string[]): Promise<string> {
 }
 
 test('every newer state is applied, remembered and acknowledged', async () => {
-  const { authority, open } = await stage('follow')
+  const { authority, open } = await stage('follow', 'full')
   const identity = await open()
   follow(identity)
   await identity.trust.next(10_000)
@@ -109,8 +110,21 @@ test('two contents of one version are refused', async () => {
   const { authority, open } = await stage('fork')
   const identity = await open()
   await identity.prepare()
-  const forked = await authority.signed({ ...authority.state(), workloads: [] })
+  const forked = await authority.signed({ ...authority.callers(), issued: [] })
   assert.equal(((await identity.trustStore.accept(forked)) as { code: string }).code, 'trust_state_equivocation')
+})
+
+test('RV-1: a state of the other scope is refused, by callers and by who follows everything', async () => {
+  for (const scope of ['callers', 'full'] as const) {
+    const { authority, open } = await stage(`scope-${scope}`, scope)
+    const identity = await open()
+    await identity.prepare()
+    assert.ok(authority.paths().includes(`GET /v1/trust-state${scope === 'full' ? '/full' : ''}`))
+    authority.fixture.apply()
+    const other = await authority.current(scope === 'full' ? 'callers' : 'full')
+    assert.equal(((await identity.trustStore.accept(other)) as { code: string }).code, 'trust_state_scope')
+    assert.equal('order' in (await identity.trustStore.accept(await authority.current(scope))), true)
+  }
 })
 
 test('a state under another root is refused', async () => {

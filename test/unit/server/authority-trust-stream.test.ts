@@ -5,6 +5,7 @@ import type { ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
+import type { TrustScope } from '@doorward/core'
 import { TrustAudience } from '../../../packages/server/src/authority/trust-audience.ts'
 import { sendLines } from '../../../packages/server/src/transports/ndjson.ts'
 import { followTrust } from '../../../packages/server/src/transports/trust-stream.ts'
@@ -12,14 +13,15 @@ import type { TrustFeed } from '../../../packages/server/src/transports/trust-st
 
 const id = 'spiffe://test.example/agent/follower'
 
-function feedOf(heartbeat: () => Promise<string | null>): TrustFeed & { readonly audience: TrustAudience } {
-  const published = { state: {} as ReturnType<TrustFeed['trustState']>['state'], digest: '', anchorsText: '' }
-  return { audience: new TrustAudience(), heartbeat, trustState: () => ({ ...published, text: 'state 1' }) }
+function feedOf(heartbeat: TrustFeed['heartbeat'], subscribers = 16): TrustFeed & { readonly audience: TrustAudience } {
+  const scoped = { state: {} as ReturnType<TrustFeed['trustState']>['state'], digest: '' }
+  const published = { ...scoped, text: 'state 1', anchorsText: '', callers: { ...scoped, text: 'callers 1' } }
+  return { audience: new TrustAudience(subscribers), heartbeat, trustState: () => published }
 }
 
-function follow(feed: TrustFeed) {
+function follow(feed: TrustFeed, scope: TrustScope = 'full') {
   const stop = new AbortController()
-  const lines = followTrust(feed, id)?.(stop.signal)[Symbol.asyncIterator]()
+  const lines = followTrust(feed, scope, id)?.(stop.signal)[Symbol.asyncIterator]()
   assert.ok(lines !== undefined)
   const next = async () => {
     const { value, done } = await lines.next()
@@ -37,12 +39,12 @@ test('a new follower gets the state and, without waiting for the next beat, a he
 
 test('a state that is published while that heartbeat is made comes instead of it', async () => {
   const feed: ReturnType<typeof feedOf> = feedOf(async () => {
-    feed.audience.announce({ kind: 'state', text: 'state 2' })
+    feed.audience.announce('full', { kind: 'state', text: 'state 2' })
     return 'heartbeat of state 1'
   })
   const { next, stop } = follow(feed)
   assert.deepEqual([await next(), await next()], ['state 1', 'state 2'])
-  feed.audience.announce({ kind: 'heartbeat', text: 'heartbeat of state 2' })
+  feed.audience.announce('full', { kind: 'heartbeat', text: 'heartbeat of state 2' })
   assert.equal(await next(), 'heartbeat of state 2')
   stop.abort()
 })
@@ -54,10 +56,21 @@ test('no heartbeat at once, because a newer state is on its way or the store fai
     assert.equal(await next(), 'state 1')
     const second = next()
     await new Promise((resolve) => setImmediate(resolve))
-    feed.audience.announce({ kind: 'state', text: 'state 2' })
+    feed.audience.announce('full', { kind: 'state', text: 'state 2' })
     assert.equal(await second, 'state 2')
     stop.abort()
   }
+})
+
+test('callers get the state, heartbeats and changes of their scope and nothing of the full one', async () => {
+  const feed = feedOf(async (scope) => `heartbeat of ${scope}`)
+  const { next, stop } = follow(feed, 'callers')
+  assert.deepEqual([await next(), await next()], ['callers 1', 'heartbeat of callers'])
+  feed.audience.announce('full', { kind: 'state', text: 'state 2' })
+  feed.audience.announce('full', { kind: 'heartbeat', text: 'heartbeat of state 2' })
+  feed.audience.announce('callers', { kind: 'heartbeat', text: 'another of callers' })
+  assert.equal(await next(), 'another of callers')
+  stop.abort()
 })
 
 test('a follower that does not read gets the newest state and heartbeat afterwards, not all that it missed', async () => {
@@ -65,8 +78,8 @@ test('a follower that does not read gets the newest state and heartbeat afterwar
   const { next, stop } = follow(feed)
   assert.equal(await next(), 'state 1')
   for (let index = 2; index <= 1000; index++) {
-    feed.audience.announce({ kind: 'state', text: `state ${index}` })
-    feed.audience.announce({ kind: 'heartbeat', text: `heartbeat ${index}` })
+    feed.audience.announce('full', { kind: 'state', text: `state ${index}` })
+    feed.audience.announce('full', { kind: 'heartbeat', text: `heartbeat ${index}` })
   }
   assert.deepEqual([await next(), await next()], ['state 1000', 'heartbeat 1000'])
   stop.abort()
@@ -74,13 +87,13 @@ test('a follower that does not read gets the newest state and heartbeat afterwar
 })
 
 test('a follower leaves its place when it goes, and one too many finds none', async () => {
-  const feed = feedOf(async () => null)
-  const places = Array.from({ length: 1024 }, () => follow(feed))
+  const feed = feedOf(async () => null, 16)
+  const places = Array.from({ length: 16 }, () => follow(feed))
   await Promise.all(places.map(({ next }) => next()))
-  assert.equal(followTrust(feed, id), null)
+  assert.equal(followTrust(feed, 'callers', id), null)
   places[0]?.stop.abort()
   assert.equal(await places[0]?.next(), null)
-  assert.notEqual(followTrust(feed, id), null)
+  assert.notEqual(followTrust(feed, 'callers', id), null)
 })
 
 test('a caller that stops reading is cut off, and no more lines are made than its socket holds', async () => {

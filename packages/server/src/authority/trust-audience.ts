@@ -32,10 +32,15 @@ export class TrustAudience {
   readonly #subscribers = new Map<Deliver, Subscriber>()
   readonly #acks = new Map<string, TrustAck>()
   readonly #fresh = new Map<string, TrustAck>()
+  readonly #maxSubscribers: number
+
+  constructor(maxSubscribers = MAX_SUBSCRIBERS) {
+    this.#maxSubscribers = maxSubscribers
+  }
 
   /** The way to leave again, or null when there is no room. */
   subscribe(id: string, scope: TrustScope, deliver: Deliver): (() => void) | null {
-    if (this.#subscribers.size >= MAX_SUBSCRIBERS) return null
+    if (this.#subscribers.size >= this.#maxSubscribers) return null
     this.#subscribers.set(deliver, { id, scope })
     return () => this.#subscribers.delete(deliver)
   }
