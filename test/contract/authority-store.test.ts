@@ -1,4 +1,4 @@
-/** The authority's store contract on SQLite, in a file and in memory, and what only a file can go wrong in. */
+/** The authority's store contract on SQLite, and what only a file can go wrong in. */
 
 import assert from 'node:assert/strict'
 import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
@@ -6,22 +6,28 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
-import { epochSeconds } from '@doorward/core'
+import { epochMillis, epochSeconds } from '@doorward/core'
 import { openAuthorityStore } from '../../packages/server/src/storage/sqlite/authority-store.ts'
+import type { SqliteAuthorityStore } from '../../packages/server/src/storage/sqlite/authority-store.ts'
 import { authorityStoreContract } from './authority-store.ts'
+import { binding, registration, token } from './authority-store/values.ts'
 
-authorityStoreContract('sqlite in memory', async () => {
-  const store = openAuthorityStore(':memory:', { create: true })
-  return { store, close: async () => store.close() }
-})
-
-authorityStoreContract('sqlite in a file', async () => {
+authorityStoreContract('sqlite', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'doorward-store-'))
-  const store = openAuthorityStore(join(folder, 'authority.db'), { create: true })
+  const opened: SqliteAuthorityStore[] = []
+  const open = (create: boolean) => {
+    const store = openAuthorityStore(join(folder, 'authority.db'), { create })
+    opened.push(store)
+    return store
+  }
+  let now = Date.now()
   return {
-    store,
+    store: open(true),
+    another: async () => open(false),
+    now: () => epochMillis(now),
+    elapse: async (milliseconds) => void (now += milliseconds),
     close: async () => {
-      store.close()
+      for (const store of opened) store.close()
       await rm(folder, { recursive: true, force: true })
     },
   }
@@ -61,13 +67,11 @@ test('two handles on one file see one store: a token is redeemed once across the
   withFolder(async (path) => {
     const stores = [openAuthorityStore(path, { create: true }), openAuthorityStore(path, { create: false })]
     const id = 'spiffe://t/a'
-    const registration = { id, roles: [], ttlSeconds: 3600, dnsNames: [], ipAddresses: [], createdAt: epochSeconds(1) }
-    await stores[0]!.registrations.add(registration, 10)
-    await stores[1]!.joins.addToken({ hash: 'h', id, createdAt: epochSeconds(1), expiresAt: epochSeconds(100) }, 10)
-    const machineKey = { kty: 'EC', crv: 'P-256', x: 'x', y: 'y' } as const
+    await stores[0]!.registrations.add(registration(id), 10)
+    await stores[1]!.joins.addToken(token('h', id), 10)
     const outcomes = await Promise.all(
       Array.from({ length: 10 }, (_, i) =>
-        stores[i % 2]!.joins.redeem({ hash: 'h', machineKey, now: epochSeconds(2) }),
+        stores[i % 2]!.joins.redeem({ hash: 'h', binding: binding(`i${i}`, `${i}`) }),
       ),
     )
     assert.equal(outcomes.filter(({ outcome }) => outcome === 'redeemed').length, 1)
@@ -89,12 +93,13 @@ test('a missing, foreign, damaged or newer file is refused and left as it is', (
     await rm(path)
     openAuthorityStore(path, { create: true }).close()
     const newer = new DatabaseSync(path)
+    const version = Object.values(newer.prepare('PRAGMA user_version').get() ?? {})[0]
     newer.exec('PRAGMA user_version = 99')
     newer.close()
     refused(path, 'store_newer')
     await chmod(path, 0o644)
     const back = new DatabaseSync(path)
-    back.exec('PRAGMA user_version = 1')
+    back.exec(`PRAGMA user_version = ${Number(version)}`)
     back.close()
     openAuthorityStore(path, { create: false }).close()
     assert.equal((await stat(path)).mode & 0o077, 0)
@@ -103,18 +108,10 @@ test('a missing, foreign, damaged or newer file is refused and left as it is', (
 test('a verb that fails undoes itself and leaves those beside it', () =>
   withFolder(async (path) => {
     const store = openAuthorityStore(path, { create: true })
-    const registration = (id: string, createdAt: number) => ({
-      id,
-      roles: [],
-      ttlSeconds: 3600,
-      dnsNames: [],
-      ipAddresses: [],
-      createdAt: epochSeconds(createdAt),
-    })
     const results = await Promise.allSettled([
-      store.registrations.add(registration('spiffe://t/a', 1), 10),
-      store.registrations.add(registration('spiffe://t/b', Number.NaN), 10),
-      store.registrations.add(registration('spiffe://t/c', 1), 10),
+      store.registrations.add(registration('spiffe://t/a'), 10),
+      store.registrations.add(registration('spiffe://t/b', { createdAt: epochSeconds(Number.NaN) }), 10),
+      store.registrations.add(registration('spiffe://t/c'), 10),
     ])
     assert.deepEqual(
       results.map(({ status }) => status),

@@ -45,38 +45,49 @@ export function sqliteJoins(database: SqliteDatabase): JoinStore {
           )
           .map(tokenOf),
       ),
-    redeem: ({ hash, binding }) =>
-      database.write(() => {
-        // The condition and the mark are one statement: among concurrent callers the row count names the winner.
-        const consumed = database.run(
-          'UPDATE join_tokens SET used_at = ? WHERE hash = ? AND used_at IS NULL AND expires_at > ?',
-          binding.now,
-          hash,
-          binding.now,
-        )
-        const row = database.one('SELECT * FROM join_tokens WHERE hash = ?', hash)
-        if (row === null) return { outcome: 'unknown' }
-        if (consumed !== 1) return { outcome: row['used_at'] === null ? 'expired' : 'used' }
-        const bound = bindInstance(database, text(row, 'id'), binding)
-        // A token is not spent on a key that another workload has.
-        if (bound === 'bound_elsewhere' || bound === null) {
-          database.run('UPDATE join_tokens SET used_at = NULL WHERE hash = ?', hash)
-          return { outcome: 'bound_elsewhere' }
-        }
-        return { outcome: 'redeemed', bound }
-      }),
-    admit: (id, { proof, binding }, limit) =>
-      database.write(() => {
-        database.run('DELETE FROM used_proofs WHERE expires_at <= ?', binding.now)
-        const full = whole(database.one('SELECT count(*) AS n FROM used_proofs') ?? {}, 'n') >= limit
-        // Also where it is full: whoever comes again with a used proof learns that.
-        const used = database.one('SELECT 1 FROM used_proofs WHERE hash = ?', proof.hash) !== null
-        if (used || full) return { outcome: used ? 'used' : 'full' }
-        const bound = bindInstance(database, id, binding)
-        if (bound === null) return { outcome: 'unregistered' }
-        if (bound === 'bound_elsewhere') return { outcome: 'bound_elsewhere' }
-        database.run('INSERT INTO used_proofs (hash, expires_at) VALUES (?, ?)', proof.hash, proof.expiresAt)
-        return { outcome: 'admitted', bound }
-      }),
+    redeem: (redemption) => database.write(() => redeem(database, redemption)),
+    admit: (id, admission, limit) => database.write(() => admit(database, id, { ...admission, limit })),
   }
+}
+
+function redeem(
+  database: SqliteDatabase,
+  { hash, binding }: Parameters<JoinStore['redeem']>[0],
+): Awaited<ReturnType<JoinStore['redeem']>> {
+  // The condition and the mark are one statement: among concurrent callers the row count names the winner.
+  const consumed = database.run(
+    'UPDATE join_tokens SET used_at = ? WHERE hash = ? AND used_at IS NULL AND expires_at > ?',
+    binding.now,
+    hash,
+    binding.now,
+  )
+  const row = database.one('SELECT * FROM join_tokens WHERE hash = ?', hash)
+  if (row === null) return { outcome: 'unknown' }
+  if (consumed !== 1) return { outcome: row['used_at'] === null ? 'expired' : 'used' }
+  const bound = bindInstance(database, text(row, 'id'), binding)
+  // A token is not spent on a key that another workload has.
+  if (bound === 'bound_elsewhere' || bound === null) {
+    database.run('UPDATE join_tokens SET used_at = NULL WHERE hash = ?', hash)
+    return { outcome: 'bound_elsewhere' }
+  }
+  return { outcome: 'redeemed', bound }
+}
+
+type Admission = Parameters<JoinStore['admit']>[1] & { readonly limit: number }
+
+function admit(
+  database: SqliteDatabase,
+  id: string,
+  { proof, binding, limit }: Admission,
+): Awaited<ReturnType<JoinStore['admit']>> {
+  database.run('DELETE FROM used_proofs WHERE expires_at <= ?', binding.now)
+  const full = whole(database.one('SELECT count(*) AS n FROM used_proofs') ?? {}, 'n') >= limit
+  // Also where it is full: whoever comes again with a used proof learns that.
+  const used = database.one('SELECT 1 FROM used_proofs WHERE hash = ?', proof.hash) !== null
+  if (used || full) return { outcome: used ? 'used' : 'full' }
+  const bound = bindInstance(database, id, binding)
+  if (bound === null) return { outcome: 'unregistered' }
+  if (bound === 'bound_elsewhere') return { outcome: 'bound_elsewhere' }
+  database.run('INSERT INTO used_proofs (hash, expires_at) VALUES (?, ?)', proof.hash, proof.expiresAt)
+  return { outcome: 'admitted', bound }
 }

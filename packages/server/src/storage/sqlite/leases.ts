@@ -1,8 +1,8 @@
 /** Who acts as which authority. One file is one machine, so the caller's clock is the store's. */
 
-import { DoorwardError, leaseMilliseconds, placesMilliseconds } from '@doorward/core'
+import { DoorwardError, isDoorwardError, leaseMilliseconds, placesMilliseconds } from '@doorward/core'
 import type { AuthorityPlace, EpochMillis } from '@doorward/core'
-import type { AuthorityEntry, LeaseStore } from '../../authority/ports.ts'
+import type { AuthorityEntry, LeaseRequest, LeaseStore } from '../../authority/ports.ts'
 import { authorityOf } from '../authority-rows.ts'
 import { documentOrNull, documentText, text } from '../row.ts'
 import type { Row } from '../row.ts'
@@ -39,52 +39,28 @@ export function sqliteLeases(database: SqliteDatabase): LeaseStore {
       fence,
     ) !== null
   return {
-    take: ({ instance, name, home, holder: process, program, now }) =>
-      database.write(() => {
-        const holder = `${home} ${process}`
-        const row = database.one('SELECT * FROM authorities WHERE instance = ?', instance)
-        const named = database.one('SELECT instance FROM authorities WHERE name = ?', name)
-        if (named !== null && text(named, 'instance') !== instance) return { outcome: 'name_taken' }
-        const before = row === null ? null : entryOf(row, now)
-        if (before?.live === true && !text(row!, 'holder').startsWith(`${home} `))
-          return { outcome: 'held', remainingMilliseconds: before.seenAt + leaseMilliseconds - now }
-        const fence = (before?.fence ?? 0) + 1
-        database.run(
-          `INSERT INTO authorities (instance, name, fence, holder, program, started_at, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?)
-           ON CONFLICT (instance) DO UPDATE SET
-             name = excluded.name, fence = excluded.fence, holder = excluded.holder, program = excluded.program,
-             started_at = excluded.started_at, seen_at = excluded.seen_at`,
-          instance,
-          name,
-          fence,
-          holder,
-          program,
-          now,
-          now,
-        )
-        const mine: Held = { instance, holder, fence }
-        held = mine
-        database.guard = () => {
-          if (!holds(mine)) throw lost(mine)
-        }
-        return { outcome: 'taken', fence, storeTime: now }
-      }),
-    renew: async (now, { place, trustKey, log }) => {
+    take: async (request) => {
+      const holder = `${request.home} ${request.holder}`
+      const taken = await database.write(() => take(database, request, holder))
+      if (taken.outcome !== 'taken') return taken
+      const mine: Held = { instance: request.instance, holder, fence: taken.fence }
+      held = mine
+      database.guard = () => {
+        if (!holds(mine)) throw lost(mine)
+      }
+      return taken
+    },
+    renew: async (now, entry) => {
       const mine = held
-      if (mine === null) return null
-      const changed = await database.write(() =>
-        database.run(
-          'UPDATE authorities SET seen_at = max(seen_at, ?), place = ?, trust_key = ?, log = ? WHERE instance = ? AND holder = ? AND fence = ?',
-          now,
-          documentText(place),
-          documentText(trustKey),
-          documentText(log),
-          mine.instance,
-          mine.holder,
-          mine.fence,
-        ),
-      )
-      return changed === 1 ? { storeTime: now } : null
+      try {
+        return mine !== null && (await database.write(() => renew(database, mine, { now, entry })))
+          ? { storeTime: now }
+          : null
+      } catch (error) {
+        // The guard of every write comes first.
+        if (isDoorwardError(error, 'lease_lost')) return null
+        throw error
+      }
     },
     release: async () => {
       const mine = held
@@ -111,6 +87,52 @@ export function sqliteLeases(database: SqliteDatabase): LeaseStore {
         return true
       }),
   }
+}
+
+function take(
+  database: SqliteDatabase,
+  { instance, name, home, program, now }: LeaseRequest,
+  holder: string,
+): Awaited<ReturnType<LeaseStore['take']>> {
+  const row = database.one('SELECT * FROM authorities WHERE instance = ?', instance)
+  const named = database.one('SELECT instance FROM authorities WHERE name = ?', name)
+  if (named !== null && text(named, 'instance') !== instance) return { outcome: 'name_taken' }
+  const before = row === null ? null : entryOf(row, now)
+  if (row !== null && before?.live === true && !text(row, 'holder').startsWith(`${home} `))
+    return { outcome: 'held', remainingMilliseconds: before.seenAt + leaseMilliseconds - now }
+  const fence = (before?.fence ?? 0) + 1
+  database.run(
+    `INSERT INTO authorities (instance, name, fence, holder, program, started_at, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (instance) DO UPDATE SET
+       name = excluded.name, fence = excluded.fence, holder = excluded.holder, program = excluded.program,
+       started_at = excluded.started_at, seen_at = excluded.seen_at`,
+    instance,
+    name,
+    fence,
+    holder,
+    program,
+    now,
+    now,
+  )
+  return { outcome: 'taken', fence, storeTime: now }
+}
+
+function renew(
+  database: SqliteDatabase,
+  { instance, holder, fence }: Held,
+  { now, entry }: { readonly now: EpochMillis; readonly entry: Parameters<LeaseStore['renew']>[1] },
+): boolean {
+  const changed = database.run(
+    'UPDATE authorities SET seen_at = max(seen_at, ?), place = ?, trust_key = ?, log = ? WHERE instance = ? AND holder = ? AND fence = ?',
+    now,
+    documentText(entry.place),
+    documentText(entry.trustKey),
+    documentText(entry.log),
+    instance,
+    holder,
+    fence,
+  )
+  return changed === 1
 }
 
 function lost({ instance, fence }: Held): DoorwardError {
