@@ -46,9 +46,10 @@ const MAX_WAITS = 30
  */
 export async function carryOut(steps: readonly PlannedStep[], carrying: Carrying): Promise<readonly StepResult[]> {
   if (carrying.outDir !== null) await mkdir(carrying.outDir, { recursive: true, mode: 0o700 })
-  const results = new Map<PlannedStep, StepResult>()
+  // A workload has one step, which letting go of names may replace.
+  const results = new Map<string, StepResult>()
   const end = (result: StepResult) => {
-    results.set(result.step, result)
+    results.set(result.step.document.id, result)
     carrying.onResult(result)
   }
   let waiting: readonly PlannedStep[] = steps
@@ -68,7 +69,10 @@ export async function carryOut(steps: readonly PlannedStep[], carrying: Carrying
       )
     } else waiting = blocked.map(({ step }) => step)
   }
-  return steps.map((step) => results.get(step) ?? { step, outcome: { kind: 'untried' } })
+  return steps.map((step) => {
+    const { outcome = { kind: 'untried' } as const } = results.get(step.document.id) ?? {}
+    return { step, outcome }
+  })
 }
 
 interface Blocked {
@@ -86,6 +90,7 @@ async function round(
     try {
       end({ step, outcome: { kind: 'done', joinFile: await patiently(() => take(step, carrying), carrying.signal) } })
     } catch (error) {
+      if (carrying.signal.aborted) return { blocked, lost: true }
       if (!(error instanceof DoorwardError)) throw error
       const told = error instanceof ServerRefused ? explained(error) : error
       if (told.code === 'name_taken') blocked.push({ step, error: told })
