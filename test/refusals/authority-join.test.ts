@@ -25,7 +25,7 @@ let watcher: Workload
 
 before(async () => {
   authority = await startTestAuthority()
-  watcher = await joined(authority, 'spiffe://test.example/agent/watcher')
+  watcher = await joined(authority, 'spiffe://test.example/doorward/gateway/watcher', ['gateway'])
 })
 after(async () => {
   await authority.stop()
@@ -43,7 +43,7 @@ async function registered(name: string): Promise<string> {
 }
 
 async function liveCertificates(id: string): Promise<number> {
-  const { state } = await trustStateFor(authority, watcher)
+  const { state } = await trustStateFor(authority, watcher, 'full')
   return state.issued.filter((entry) => entry.id === id).length
 }
 
@@ -137,18 +137,18 @@ test('enrolment demands a client certificate, one route, POST and strict JSON', 
   client.close()
 })
 
-test('refused joins are on the record by reason and source, each second in one entry; greetings leave none', async () => {
+test('refused joins are on the record: one of a source and second says why, the others are counted; greetings leave none', async () => {
   const strict = await startTestAuthority()
   for (let count = 0; count < 5; count++) assert.equal((await greeting(strict)).status, 200)
   for (let count = 0; count < 5; count++) await tryEnrol(strict, { token: 'A'.repeat(43) })
   await strict.stop()
-  const refusals = (await recordOf(strict.folders)).filter(({ kind }) => kind === 'refusals')
+  const entries = await recordOf(strict.folders)
+  const refusals = entries.filter(({ kind }) => kind === 'refusals')
   const joins = refusals.filter(({ body }) => body['reason'] === 'join_refused')
+  const explained = entries.filter(({ body }) => body['code'] === 'join_refused')
   const counts = joins.map(({ body }) => Number(body['count']))
-  assert.equal(
-    counts.reduce((sum, count) => sum + count, 0),
-    5,
-  )
+  assert.equal(counts.reduce((sum, count) => sum + count, 0) + explained.length, 5)
+  assert.ok(explained.length > 0 && explained.every(({ body }) => body['explanation'] === 'the token is unknown'))
   assert.equal(refusals.length, joins.length)
   await removeFolders(strict.folders)
 })

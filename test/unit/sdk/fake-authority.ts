@@ -27,6 +27,7 @@ import {
   spkiOfP256Jwk,
   svidTemplate,
   toBase64,
+  toBase64url,
   trustStateDigest,
 } from '@doorward/core'
 import type {
@@ -74,6 +75,12 @@ export class FakeAuthority {
   failWith: number | null = null
   /** Code of the 401 with which the next call under a token is refused, once. */
   refuseOnce: string | null = null
+  /** Join states that were shown, oldest first; null for none. */
+  readonly shown: (string | null)[] = []
+  /** Breaks the connection instead of sending so many certificates that it has issued. */
+  loseAnswers = 0
+  /** Refuses the machine key as one that was copied. */
+  locked = false
   /** Told to whoever greets, instead of the anchors of now. */
   greeting: Promise<SignedTrustAnchors> | null = null
   /** What its anchors have signed is to be replaced now. */
@@ -86,7 +93,11 @@ export class FakeAuthority {
   readonly #machines = new Map<string, P256Jwk>()
   #anchors: readonly TestAnchor[]
   #current: { readonly sequence: number; readonly signed: Readonly<Record<TrustScope, Signing>> } | null = null
-  #tokenUsed = false
+  /** The join token of its join strings has been spent. */
+  tokenUsed = false
+  #state: string | null = null
+  #offered: string | null = null
+  #offers = 0
   mainUrl = ''
   enrolAddress = ''
 
@@ -259,13 +270,17 @@ export class FakeAuthority {
   }
 
   async #renew(request: IncomingMessage, body: string, reply: Reply): Promise<void> {
-    const { public_key, proof } = JSON.parse(body) as { public_key: string; proof: string }
+    const { public_key, proof, join_state } = JSON.parse(body) as Record<'public_key' | 'proof', string> & {
+      join_state?: string
+    }
     const spki = fromBase64url(public_key) as Uint8Array
     const key = importP256(p256JwkOfSpki(spki) as P256Jwk)
     const exported = (request.socket as TLSSocket).exportKeyingMaterial(32, 'EXPORTER-doorward-renew', Buffer.alloc(0))
     if (key?.verify(exported, fromBase64url(proof) as Uint8Array) !== true)
       return reply(400, { error: { code: 'request_invalid' } })
-    reply(200, await this.#issue(peerOf(request).id, spki))
+    if (!this.#goesOn(join_state)) return refuseLocked(reply)
+    const issued = await this.#issue(peerOf(request).id, spki)
+    this.#hand(request, () => reply(200, { ...issued, join_state: this.#offered }))
   }
 
   async #stream(path: string, response: ServerResponse): Promise<void> {
@@ -280,8 +295,9 @@ export class FakeAuthority {
   async #enrol(request: IncomingMessage, body: string, reply: Reply): Promise<void> {
     const message = JSON.parse(body) as {
       hello?: number
-      token?: string
+      evidence?: { kind: string; token?: string }
       id?: string
+      join_state?: string
       machine_key: P256Jwk
       machine_proof: string
     }
@@ -290,7 +306,7 @@ export class FakeAuthority {
     const proven =
       importP256(message.machine_key)?.verify(exported, fromBase64url(message.machine_proof) as Uint8Array) === true
     const id =
-      message.token === JOIN_TOKEN && !this.#tokenUsed
+      message.evidence?.token === JOIN_TOKEN && !this.tokenUsed
         ? `spiffe://${this.fixture.trustDomain}/agent/one`
         : this.#returning(message)
     if (!proven || id === null)
@@ -299,17 +315,38 @@ export class FakeAuthority {
         { error: { code: 'join_refused', message: 'the join was refused' } },
         { 'Doorward-Code': 'join_refused' },
       )
-    if (message.token !== undefined) this.#tokenUsed = true
+    const isNew = this.#machines.get(id)?.x !== message.machine_key.x
+    if (isNew) {
+      this.#state = this.#offered = null
+      this.locked = false
+    } else if (!this.#goesOn(message.join_state)) return refuseLocked(reply)
+    if (message.evidence !== undefined) this.tokenUsed = true
     this.#machines.set(id, message.machine_key)
     this.fixture.register('agent/one', [])
     const spki = spkiOfP256Jwk(p256JwkOfSpki(peerKey(request)) as P256Jwk)
     const issued = await this.#issue(parseSpiffeId(id), spki)
-    reply(200, {
-      id,
-      certificate: issued.certificate,
-      trust_state: await this.current(this.scope),
-      authority_url: this.mainUrl,
+    const trust_state = await this.current(this.scope)
+    this.#hand(request, () => {
+      const { certificate } = issued
+      reply(200, { id, certificate, join_state: this.#offered, trust_state, authority_url: this.mainUrl })
     })
+  }
+
+  /** Judges a join state as the real one does. */
+  #goesOn(shown: string | undefined): boolean {
+    const state = shown ?? null
+    this.shown.push(state)
+    if (state !== null && state === this.#offered) [this.#state, this.#offered] = [state, null]
+    if (state !== this.#state) this.locked = true
+    return !this.locked
+  }
+
+  /** A join state goes with every certificate. */
+  #hand(request: IncomingMessage, answer: () => void): void {
+    this.#offered = `${++this.#offers}.${toBase64url(randomBytes(32))}`
+    if (this.loseAnswers === 0) return answer()
+    this.loseAnswers--
+    request.socket.destroy()
   }
 
   #returning({ id, machine_key }: { id?: string; machine_key: P256Jwk }): string | null {
@@ -339,6 +376,10 @@ export class FakeAuthority {
 
 type Signing = Promise<SignedTrustState>
 type Reply = (status: number, value: unknown, headers?: Record<string, string>) => void
+
+function refuseLocked(reply: Reply): void {
+  reply(403, { error: { code: 'instance_locked', message: 'locked' } }, { 'Doorward-Code': 'instance_locked' })
+}
 
 /** A peer as the fixture knows its own, except for the private key, which nobody here has. */
 function without(certificate: PeerCertificate, id: SpiffeId): TestSvid {
