@@ -1,10 +1,7 @@
 /** What is taken away is taken away from who is here already: open connections, open streams, tokens in hand. */
 
-import { deepEqual, equal, ok } from 'node:assert/strict'
-import { join } from 'node:path'
+import { deepEqual, equal } from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { stateFolders } from '../../packages/server/src/config/settings.ts'
-import { openAuthorityStore } from '../../packages/server/src/storage/sqlite/authority-store.ts'
 import { RawClient } from '../fixtures/authority/raw-client.ts'
 import { requestToken } from '../fixtures/authority/workload.ts'
 import { dial } from '../fixtures/raw-http.ts'
@@ -20,19 +17,9 @@ before(async () => {
 })
 after(() => stage.close())
 
-/** Changes the roles of a registration, as another authority on the same store would; the next publication tells. */
 async function setRoles({ id }: Caller, roles: readonly string[]): Promise<void> {
-  const store = openAuthorityStore(join(stateFolders(stage.deployment.stateDir).authority, 'authority.db'), {
-    create: false,
-  })
-  try {
-    const held = await store.registrations.find(id)
-    ok(held !== null)
-    await store.registrations.update({ ...held, roles })
-  } finally {
-    store.close()
-  }
-  await stage.admin.addWorkload(`${id}/publication`, [])
+  const { document, revision } = await stage.admin.workload(id)
+  await stage.admin.updateWorkload({ ...document, roles }, revision)
 }
 
 test('a workload that is removed is refused on its open connection, its open stream ends, and it gets no other', async () => {
@@ -67,7 +54,7 @@ test('registered again under the same name, it must join again: what it held bef
   const right: Attempt = { caller: victim, token: await stage.token(victim) }
   await stage.passes(right)
   await stage.admin.removeWorkload(victim.id)
-  await stage.admin.addWorkload(victim.id, ['admin'])
+  await stage.admin.addWorkload(victim.id, ['admin'], { again: true })
   await stage.poll(async () => {
     const answer = await stage.send(right)
     return answer?.headers['doorward-code'] === 'identity_denied' || undefined
@@ -106,7 +93,9 @@ test('a role that is given counts from the next request on the open connection',
 })
 
 test('each removal and each refusal names its caller in the record', async () => {
-  const denied = (await stage.entries('gateway')).filter(({ entry }) => entry.body['code'] === 'identity_denied')
+  const denied = (await stage.entries('gateway')).filter(
+    ({ entry }) => entry.kind === 'decision' && entry.body['code'] === 'identity_denied',
+  )
   deepEqual(
     [...new Set(denied.map(({ entry }) => entry.body['caller']))],
     ['spiffe://test.example/agent/victim', 'spiffe://test.example/agent/again'],

@@ -81,6 +81,12 @@ interface Content {
 let registered = 0
 const newId = () => `spiffe://test.example/made/${++registered}`
 
+async function newInstance(): Promise<{ readonly id: string; readonly instance: string }> {
+  const { id } = await stage.caller(newId().replace('spiffe://test.example/', ''))
+  const { instances } = await stage.admin.workload(id)
+  return { id, instance: instances[0]?.instance ?? '' }
+}
+
 /** A request that each route takes, by its listener, method and path. */
 const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promise<Content>>> = {
   'authority main POST /v1/token': () => ({
@@ -109,6 +115,17 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
     await stage.admin.addWorkload(id, [])
     return { body: JSON.stringify({ id }) }
   },
+  'authority admin PUT /v1/workloads': async () => {
+    const { document, revision } = await stage.admin.addWorkload(newId(), [])
+    return { body: JSON.stringify({ ...document, roles: ['reader'], revision }) }
+  },
+  'authority admin GET /v1/workload': async () => {
+    const { document } = await stage.admin.addWorkload(newId(), [])
+    return { query: `?id=${encodeURIComponent(document.id)}` }
+  },
+  'authority admin POST /v1/gateways': () => ({ body: JSON.stringify({ name: `g${newId().split('/').at(-1)}` }) }),
+  'authority admin POST /v1/instances/lock': async () => ({ body: JSON.stringify(await newInstance()) }),
+  'authority admin DELETE /v1/instances': async () => ({ query: `?${new URLSearchParams(await newInstance())}` }),
   'authority admin GET /v1/status': () => ({}),
   'authority admin GET /v1/record': () => ({}),
   'gateway admin GET /v1/status': () => ({}),
@@ -127,7 +144,7 @@ function attemptOf({ log, address, caller }: Api, route: ApiRoute, { query = '',
     headers: {
       Host: `${address.host}:${address.port}`,
       'Mcp-Session-Id': null,
-      'Content-Type': route.method === 'POST' ? type : null,
+      'Content-Type': route.body === 'none' ? null : type,
     },
   }
 }

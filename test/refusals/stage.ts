@@ -185,15 +185,16 @@ export class Stage {
   async text(attempt: Attempt, mark = ''): Promise<string> {
     const { caller, method = 'POST', target = '/mcp/files', body = callOf('read_note') } = attempt
     const token = attempt.token === undefined ? await this.token(caller) : attempt.token
-    const content = method === 'POST' ? body(mark) : ''
+    const sends = method === 'POST' || method === 'PUT'
+    const content = sends ? body(mark) : ''
     const { host, port } = this.deployment.gateway.listeners.main
     const headers: Headers = {
       Host: `${host}:${port}`,
       Authorization: token === null ? null : `Bearer ${token}`,
       Accept: 'application/json, text/event-stream',
       'Mcp-Session-Id': caller.session === '' ? null : caller.session,
-      'Content-Type': method === 'POST' ? 'application/json' : null,
-      'Content-Length': method === 'POST' ? String(Buffer.byteLength(content)) : null,
+      'Content-Type': sends ? 'application/json' : null,
+      'Content-Length': sends ? String(Buffer.byteLength(content)) : null,
       ...attempt.headers,
     }
     const lines = Object.entries(headers).flatMap(([name, value]) =>

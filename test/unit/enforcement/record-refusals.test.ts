@@ -103,3 +103,14 @@ test('long names are cut, so that a stranger cannot choose the size of an entry'
   await refusals.flush(true)
   assert.ok(JSON.stringify(bodies()).length < 400)
 })
+
+test('single entries are few in a second, and one source cannot take them all', () => {
+  const { counter: refusals, at } = counter()
+  const taken = (source: string, times: number) =>
+    Array.from({ length: times }, () => refusals.takeSingle(source)).filter(Boolean).length
+  assert.equal(taken('10.0.0.1', 20), 4)
+  assert.equal(taken('10.0.0.2', 20), 4)
+  assert.equal(taken('10.0.0.3', 20), 0)
+  at(2000)
+  assert.equal(taken('10.0.0.3', 20), 4)
+})

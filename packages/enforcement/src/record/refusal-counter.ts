@@ -10,7 +10,7 @@ export interface RefusalCounterOptions {
   readonly clock: Clock
   /** The most entries written per second; default 64. Further sources are counted together as `other`. */
   readonly entriesPerSecond?: number
-  /** The most refusals per second that may be recorded singly, one per source; default 8. */
+  /** The most refusals per second that may be recorded singly, half of them of one source; default 8. */
   readonly singlesPerSecond?: number
   /** Pause between writes; default 1000. */
   readonly intervalMilliseconds?: number
@@ -36,7 +36,7 @@ export class RefusalCounter {
   readonly #budget: number
   readonly #cells = new Map<string, RefusalCount>()
   readonly #others = new Map<string, RefusalCount>()
-  readonly #singles: { second: number; readonly sources: Set<string> } = { second: 0, sources: new Set() }
+  readonly #singles = { second: 0, taken: 0, sources: new Map<string, number>() }
 
   constructor(options: RefusalCounterOptions) {
     this.#options = options
@@ -51,12 +51,17 @@ export class RefusalCounter {
 
   /** Whether a refusal of this source may have an entry of its own instead of being counted; taken when true. */
   takeSingle(source: string): boolean {
-    const second = toSeconds(this.#options.clock())
-    const { sources } = this.#singles
-    if (this.#singles.second !== second) sources.clear()
-    this.#singles.second = second
-    if (sources.has(source) || sources.size >= (this.#options.singlesPerSecond ?? SINGLES_PER_SECOND)) return false
-    sources.add(source)
+    const singles = this.#singles
+    const second: number = toSeconds(this.#options.clock())
+    if (singles.second !== second) {
+      singles.sources.clear()
+      Object.assign(singles, { second, taken: 0 })
+    }
+    const budget = this.#options.singlesPerSecond ?? SINGLES_PER_SECOND
+    const own = singles.sources.get(source) ?? 0
+    if (singles.taken >= budget || own >= Math.ceil(budget / 2)) return false
+    singles.sources.set(source, own + 1)
+    singles.taken++
     return true
   }
 
