@@ -36,7 +36,7 @@ frontend callers
 /** What HAProxy says to the caller: the serial that it saw, or the alert by which it ended the handshake. */
 async function ask(port: number, presented: Presented | null): Promise<string> {
   const own = presented === null ? {} : { cert: presented.cert, key: presented.key }
-  const socket = connect({ host: '127.0.0.1', port, ca: stage.anchors, servername: 'localhost', ...own })
+  const socket = connect({ host: '127.0.0.1', port, ca: stage.anchors, servername: 'valid.localhost', ...own })
   let text = ''
   socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')))
   socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')

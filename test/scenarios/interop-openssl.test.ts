@@ -38,9 +38,9 @@ test('X5-4, X5-5, X5-7: OpenSSL accepts what the authority issues, strictly, as 
 
 test('X5-10: OpenSSL finds the names that were registered, and no others', (t) => {
   if (!hasTool(t, 'openssl')) return
-  equal(errorOf(verify('valid.crt', '-verify_hostname', 'localhost')), null)
+  equal(errorOf(verify('valid.crt', '-verify_hostname', 'valid.localhost')), null)
   equal(errorOf(verify('valid.crt', '-verify_ip', '127.0.0.1')), null)
-  equal(errorOf(verify('valid.crt', '-verify_hostname', 'example.org')), 62)
+  equal(errorOf(verify('valid.crt', '-verify_hostname', 'localhost')), 62)
   equal(errorOf(verify('valid.crt', '-verify_ip', '127.0.0.2')), 64)
 })
 

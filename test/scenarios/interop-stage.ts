@@ -106,7 +106,7 @@ export async function alertOf(socket: TLSSocket): Promise<string | null> {
 }
 
 /** Names that a client which dials by name looks for. */
-const names = { dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'] }
+const names = { dnsNames: ['valid.localhost'], ipAddresses: ['127.0.0.1'] }
 
 /** Registers and joins the workloads, and takes what they hold then. */
 async function issuedTo(
@@ -125,7 +125,9 @@ async function issuedTo(
     })
     const join = async (path: string): Promise<Presented> => {
       const id = `spiffe://${trustDomain}/${path}`
-      await admin.addWorkload(id, [], { dns_names: names.dnsNames, ip_addresses: names.ipAddresses })
+      // A DNS name belongs to one identity.
+      const dnsNames = path === valid ? names.dnsNames : ['revoked.localhost']
+      await admin.addWorkload(id, [], { dns_names: dnsNames, ip_addresses: names.ipAddresses })
       await joinLocally(place, (await admin.invite(id)).joinString)
       const identity = await openLocalIdentity(place, path)
       held.push(identity)
