@@ -12,6 +12,8 @@ const START_MILLISECONDS = 30_000
 export interface BenchProcess {
   readonly pid: number
   readonly port: number
+  /** All that it said when it was ready. */
+  readonly ready: Ready
   send(message: object): void
   /** The next message of the process; rejects when it ends instead. */
   next<Message>(): Promise<Message>
@@ -36,11 +38,13 @@ export async function startProcess(start: Start, options: ProcessOptions = {}): 
   const inbox = inboxOf(child, start.process)
   child.send(start)
   const timer = setTimeout(() => child.kill('SIGKILL'), START_MILLISECONDS)
-  const { port } = await inbox.next<Ready>()
+  const ready = await inbox.next<Ready>()
+  const { port } = ready
   clearTimeout(timer)
   return {
     pid: child.pid ?? 0,
     port,
+    ready,
     send: (message) => void child.send(message),
     next: () => inbox.next(),
     async close() {

@@ -1,5 +1,7 @@
 /** What the processes of one measurement tell each other. */
 
+import type { AuthorityReady, BenchDatabase } from './authority/messages.ts'
+
 /** Certificate, key and anchors of one end. */
 export interface Pem {
   readonly cert: string
@@ -21,6 +23,9 @@ export type Start =
     }
   | { readonly process: 'load'; readonly pem: Pem }
   | { readonly process: 'stages'; readonly folder: string }
+  /** Without a database on SQLite. */
+  | { readonly process: 'authority'; readonly workloads: number; readonly database: BenchDatabase | null }
+  | ({ readonly process: 'renewals' } & Pick<AuthorityReady, 'addresses' | 'tokens'>)
 
 /** Answer to `Start`. */
 export interface Ready {

@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --seconds N --json --profile FOLDER]`: what a call costs, side by side, from one run. Exit 0 when
+ * `npm run bench [-- --seconds N --json --profile FOLDER]` (and `-- authority`, in its folder): what a call costs, side by side, from one run. Exit 0 when
  * everything was measured, 1 when something could not be (`NOT MEASURED`), 2 for unknown arguments.
  */
 
@@ -8,6 +8,7 @@ import { mkdirSync } from 'node:fs'
 import { availableParallelism, totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { benchAuthority } from './authority/run.ts'
 import { measureAll } from './measure.ts'
 import { reportOf, textOf } from './report.ts'
 import type { BenchReport, Machine } from './report.ts'
@@ -16,7 +17,8 @@ import { startSystem } from './system.ts'
 const DEFAULT_SECONDS = 12
 const MAXIMUM_SECONDS = 600
 
-process.exitCode = await main(process.argv.slice(2))
+const [part, ...others] = process.argv.slice(2)
+process.exitCode = part === 'authority' ? await benchAuthority(others) : await main(process.argv.slice(2))
 
 interface Options {
   readonly seconds: number
