@@ -1,6 +1,6 @@
 /** Starting a ceremony, and giving one up that has changed nothing yet. What follows, every authority does by itself. */
 
-import { hex } from '@doorward/core'
+import { epochMillis, hex } from '@doorward/core'
 import type { AuthorityContext } from './context.ts'
 import { isOpen, nothingSeen } from './ceremony.ts'
 import type { Ceremony, CeremonyAuthority, CeremonyKind } from './ceremony.ts'
@@ -48,7 +48,8 @@ export async function startCeremony(
     by,
     excluded: excluded.map(({ instance, name }) => ({ instance, name })),
     epoch: (domain?.epoch ?? 1) + (wanted.kind === 'recover' ? 1 : 0),
-    now: clock(),
+    // The newest is known by its time, whatever became of the clock.
+    now: epochMillis(Math.max(clock(), (open?.startedAt ?? 0) + 1)),
   })
   await log.append({ kind: 'admin', body: { change: 'ceremony.start', ceremony: ceremony.id, ...wanted, by } })
   return (await store.ceremonies.open(ceremony)) ? ceremony : busy(await store.ceremonies.newest())

@@ -1,0 +1,428 @@
+/** Ceremonies over two authorities on one store. */
+
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, test } from 'node:test'
+import { jwkThumbprint, openNote, signDelegation, verifierKey } from '@doorward/core'
+import { generateP256, sha256 } from '@doorward/sdk'
+import { reportHead } from '../../../packages/server/src/authority/ceremony-report.ts'
+import { abandonCeremony, startCeremony } from '../../../packages/server/src/authority/ceremony-start.ts'
+import { stagesOf } from '../../../packages/server/src/authority/ceremony.ts'
+import type { Ceremony } from '../../../packages/server/src/authority/ceremony.ts'
+import { acceptDelegation, delegationRequest } from '../../../packages/server/src/authority/delegation-request.ts'
+import {
+  assertSound,
+  begin,
+  expectDone,
+  newest,
+  newestState,
+  operator,
+  recovery,
+  rotation,
+  runToEnd,
+  signWithRoot,
+  slotsOf,
+} from '../../fixtures/authority/ceremony-run.ts'
+import { sharedGround, trustDomain } from '../../fixtures/authority/shared-authorities.ts'
+import type { SharedAuthority, SharedGround } from '../../fixtures/authority/shared-authorities.ts'
+
+let ground: SharedGround
+let a: SharedAuthority
+let b: SharedAuthority
+
+beforeEach(async () => {
+  ground = await sharedGround()
+  a = await ground.open('a')
+  b = await ground.open('b')
+  for (const authority of [a, b]) await authority.turn()
+})
+afterEach(() => ground.remove())
+
+const both = () => [a, b]
+const names = (ceremony: Ceremony) => ceremony.stages.map(({ stage }) => stage)
+const stepOf = (ceremony: Ceremony, stage: string) => ceremony.stages.find((step) => step.stage === stage)!
+
+/** `purpose state`, sorted, of all slots of an authority. */
+async function states(name: string): Promise<readonly string[]> {
+  return (await slotsOf(ground, name)).map(({ purpose, state }) => `${purpose} ${state}`).toSorted()
+}
+
+/** Somebody who follows the trust state: acknowledges all that there is, or what there was once. */
+async function follow(id: string, version?: { readonly delegation: number; readonly sequence: number }): Promise<void> {
+  const stored = await ground.store.trust.newest()
+  const callers = { delegation: stored?.delegation ?? 0, sequence: stored?.callers.sequence ?? 0 }
+  await a.context.store.acks.put([{ id, scope: 'callers', ...(version ?? callers), at: ground.now(), authority: 'a' }])
+}
+
+describe('a planned rotation', () => {
+  test('CA-2: replaces every key in order, and each step is on record before it is taken', async () => {
+    const before = await ground.store.slots.list()
+    await begin(a, { kind: 'rotate' })
+    const ended = await runToEnd(ground, both, () => assertSound(ground, both()))
+    assert.deepEqual(names(ended), stagesOf(ended))
+    assert.equal(ended.stage, 'done')
+    const slots = await ground.store.slots.list()
+    for (const name of ['a', 'b'])
+      assert.deepEqual(await states(name), ['anchor active', 'anchor retired', 'token active', 'token retired'])
+    const journal = (keyId: string) =>
+      ground.record
+        .filter(({ body }) => body['key_id'] === keyId)
+        .map(({ body }) => String(body['change']).split('.')[1])
+    for (const slot of slots.filter(({ ceremony }) => ceremony === ended.id))
+      assert.deepEqual(journal(slot.keyId), ['prepare', 'publish', 'activate'])
+    const state = await newestState(ground)
+    for (const { keyId, purpose } of before)
+      assert.ok(
+        [...state.anchors, ...state.tokenKeys.map(({ kid }) => ({ keyId: kid }))].some((one) => one.keyId === keyId),
+        purpose,
+      )
+    assert.deepEqual([state.epoch, state.denied.authorities], [1, []])
+    // A retired anchor still signs its revocation list; a retired token key signs nothing.
+    for (const authority of both())
+      assert.deepEqual(
+        authority.keys().map((key) => key.split('-')[0]),
+        ['anchor', 'anchor', 'token', 'trust'],
+      )
+    assert.deepEqual([...a.problems, ...b.problems], [])
+  })
+
+  test('OP-3: whoever follows is waited for, whoever does not answer is named and keeps nobody waiting', async () => {
+    const old = { delegation: 1, sequence: 1 }
+    await begin(a, { kind: 'rotate' })
+    const ended = await runToEnd(ground, both, async () => {
+      await follow('spiffe://test.example/agent/quick')
+      await follow('spiffe://test.example/agent/slow', old)
+    })
+    for (const stage of ['publish', 'settle']) {
+      const { followers, acknowledged, stragglers, straggling } = stepOf(ended, stage)
+      assert.deepEqual(
+        [followers, acknowledged, straggling, stragglers],
+        [2, 1, 1, ['spiffe://test.example/agent/slow']],
+      )
+    }
+    const waited = stepOf(ended, 'activate').at - stepOf(ended, 'publish').at
+    assert.ok(waited >= 5000 && waited < 10_000, `${waited} ms`)
+  })
+
+  test('nobody is waited for who was not heard of for half a minute', async () => {
+    await follow('spiffe://test.example/agent/gone', { delegation: 1, sequence: 1 })
+    ground.advance(31_000)
+    await begin(a, { kind: 'rotate' })
+    const ended = await runToEnd(ground, both)
+    assert.deepEqual([stepOf(ended, 'publish').followers, stepOf(ended, 'publish').straggling], [0, 0])
+  })
+
+  test('of one authority leaves the keys of the other alone', async () => {
+    await begin(a, { kind: 'rotate', only: 'b' })
+    const ended = await runToEnd(ground, both, () => assertSound(ground, both()))
+    assert.deepEqual(
+      ended.authorities.map(({ name }) => name),
+      ['b'],
+    )
+    assert.deepEqual(await states('a'), ['anchor active', 'token active'])
+    assert.deepEqual(await states('b'), ['anchor active', 'anchor retired', 'token active', 'token retired'])
+  })
+
+  test('with re-issue marks what it replaces, and counts who has a new certificate', async () => {
+    await begin(a, { kind: 'rotate', reissue: true })
+    const ended = await runToEnd(ground, both, () => follow(a.context.id.uri))
+    const { followers, reissued } = stepOf(ended, 'reissue')
+    assert.deepEqual([followers, reissued], [1, 1])
+    const state = await newestState(ground)
+    for (const { keyId, reissue } of state.anchors) assert.equal(reissue, ended.replaces.includes(keyId))
+  })
+
+  test('that retires takes the old anchors out of the bundle once nothing needs them, and not before', async () => {
+    await begin(a, { kind: 'rotate', retire: true })
+    let early: readonly string[] = []
+    const ended = await runToEnd(ground, both, async () => {
+      const { stage, replaces, stages } = await newest(ground)
+      const shown = (await newestState(ground)).anchors.map(({ keyId }) => keyId)
+      const entered = stages.at(-1)?.at ?? 0
+      if (stage === 'deny' && ground.now() - entered < 20_000)
+        early = [...early, ...replaces.filter((keyId) => keyId.length === 40 && !shown.includes(keyId))]
+    })
+    assert.deepEqual(early, [])
+    const shown = (await newestState(ground)).anchors.map(({ keyId }) => keyId)
+    assert.equal(shown.length, 2)
+    assert.ok(shown.every((keyId) => !ended.replaces.includes(keyId)))
+    assert.equal((await newestState(ground)).denied.authorities.length, 0)
+  })
+
+  test('supersedes a successor that the schedule has published', async () => {
+    ground.advance(3.6 * 86_400_000)
+    for (const authority of both()) {
+      await authority.turn()
+      await authority.trust.slots.advance(Math.floor(ground.now() / 1000) as never)
+    }
+    assert.ok((await states('a')).includes('anchor published'))
+    await begin(a, { kind: 'rotate' })
+    await runToEnd(ground, both)
+    assert.deepEqual(await states('a'), ['anchor active', 'anchor retired', 'token active', 'token retired'])
+  })
+})
+
+describe('a recovery', () => {
+  test('RV-6: denies every older key and begins an epoch, under new keys that the root has named', async () => {
+    const before = (await ground.store.slots.list()).map(({ keyId }) => keyId)
+    await begin(a, { kind: 'recover' })
+    const ended = await runToEnd(ground, both, () => assertSound(ground, both()))
+    assert.deepEqual(names(ended), stagesOf(ended))
+    const state = await newestState(ground)
+    assert.deepEqual([...state.denied.authorities].toSorted(), before.toSorted())
+    assert.deepEqual([state.epoch, state.delegation, ended.epoch], [2, 3, 2])
+    assert.deepEqual(
+      state.anchors.map(({ epoch, state: slot }) => [epoch, slot]),
+      [
+        [2, 'active'],
+        [2, 'active'],
+      ],
+    )
+    assert.equal(state.tokenKeys.length, 2)
+    for (const name of ['a', 'b']) assert.deepEqual(await states(name), ['anchor active', 'token active'])
+    for (const authority of both())
+      assert.deepEqual(
+        authority.keys().map((key) => key.split('-')[0]),
+        ['anchor', 'token', 'trust'],
+      )
+    assert.deepEqual([...a.problems, ...b.problems], [])
+  })
+
+  test('the old keys sign once more after the denial, and the report is signed like a checkpoint', async () => {
+    await begin(a, { kind: 'recover' })
+    const ended = await runToEnd(ground, both)
+    assert.deepEqual(ended.canary?.signed.map(({ authority, kind }) => `${authority} ${kind}`).toSorted(), [
+      'a certificate',
+      'a token',
+      'b certificate',
+      'b token',
+    ])
+    const origin = `${trustDomain}/authority/a`
+    const { keyId } = verifierKey(sha256, origin, a.logKey.publicKey)
+    const text = openNote(ended.report ?? '', [{ name: origin, keyId, key: a.logKey.verify }])
+    const [head, line = ''] = text.split('\n')
+    assert.equal(head, reportHead)
+    const report = JSON.parse(line) as { verdict: string; stages: { stage: string; milliseconds: number }[] }
+    assert.equal(report.verdict, 'proven')
+    assert.deepEqual(
+      report.stages.map(({ stage }) => stage),
+      stagesOf(ended).slice(0, -1),
+    )
+  })
+
+  test('a probe that got in is told in the report, and so is an old key that nobody has tried', async () => {
+    await begin(a, { kind: 'recover' })
+    for (let turn = 0; turn < 40 && (await newest(ground)).stage !== 'settle'; turn++) {
+      for (const authority of both()) await authority.turn()
+      const { stage } = await newest(ground)
+      if (stage === 'delegate' && (await ground.store.trust.newestDelegation())?.version === 2)
+        await signWithRoot(ground, a)
+      ground.advance(500)
+    }
+    const { ceremonies } = a.trust.authority
+    const { x } = ground.root.jwk
+    const asker = { publicKey: ground.root.jwk, subject: operator, fingerprint: x, audiences: ['https://a.example'] }
+    expectDone(await ceremonies.askCanary(asker, operator))
+    for (const authority of both()) await authority.turn()
+    const { canary } = await newest(ground)
+    const [first] = canary?.signed ?? []
+    const probe = { listener: 'l', address: '127.0.0.1:1', attempt: 'certificate', keyId: first?.keyId ?? '' }
+    const { verdict } = expectDone(await ceremonies.prove([{ ...probe, got: 'allowed', refused: false }], operator))
+    assert.equal(verdict, 'unproven')
+    assert.equal((await newest(ground)).stage, 'done')
+  })
+
+  test('an authority that is excluded gets no keys, is not named, and cannot publish any more', async () => {
+    await begin(a, { kind: 'recover', excluded: ['b'] })
+    const ended = await runToEnd(ground, both)
+    assert.equal(ended.stage, 'done')
+    assert.ok((await slotsOf(ground, 'b')).every(({ ceremony }) => ceremony !== ended.id))
+    assert.equal(b.trust.publisher.delegation.key, null)
+    await assert.rejects(b.trust.publisher.publish(), { code: 'delegation_missing' })
+    const state = await newestState(ground)
+    assert.deepEqual([state.anchors.length, state.tokenKeys.length], [1, 1])
+    assert.deepEqual(
+      state.authorities.map(({ name }) => name),
+      ['a'],
+    )
+    // It asks to come back: nobody is shown it by itself.
+    await b.turn()
+    const asked = expectDone(await delegationRequest(a.context))
+    assert.deepEqual(
+      asked.candidates.map(({ name }) => name),
+      ['a'],
+    )
+  })
+
+  test('OP-1: an authority that does not answer is left out, and comes back when the root names its key', async () => {
+    b.close()
+    await begin(a, { kind: 'recover' })
+    const ended = await runToEnd(ground, () => [a])
+    assert.equal(ended.stage, 'done')
+    assert.deepEqual(stepOf(ended, 'prepare').stragglers, ['authority b'])
+    const returning = ground.open('b')
+    for (let turn = 0; turn < 100; turn++) {
+      const asked = expectDone(await delegationRequest(a.context))
+      if (asked.candidates.some(({ name, isNew }) => name === 'b' && isNew)) break
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    await signWithRoot(ground, a)
+    await a.turn()
+    b = await returning
+    await b.turn()
+    await a.turn()
+    assert.equal((await newestState(ground)).anchors.length, 2)
+    await assertSound(ground, [b])
+  })
+
+  test('an emergency denies at once and waits for nobody', async () => {
+    await begin(a, { kind: 'recover', emergency: true })
+    const started = ground.now()
+    const ended = await runToEnd(ground, both, () =>
+      follow('spiffe://test.example/agent/slow', { delegation: 1, sequence: 1 }),
+    )
+    assert.ok(!names(ended).includes('reissue'))
+    assert.ok(stepOf(ended, 'settle').at - started <= 3000)
+    assert.deepEqual(stepOf(ended, 'settle').stragglers, ['spiffe://test.example/agent/slow'])
+    assert.equal((await newestState(ground)).epoch, 2)
+  })
+
+  test('without the signature of the root nothing changes, and in the end it gives up', async () => {
+    const before = await newestState(ground)
+    await begin(a, { kind: 'recover' })
+    for (const minutes of [1, 30, 31]) {
+      ground.advance(minutes * 60_000)
+      for (const authority of both()) await authority.turn()
+      await assertSound(ground, both())
+    }
+    for (const authority of both()) await authority.turn()
+    const ended = await newest(ground)
+    assert.equal(ended.stage, 'failed')
+    const state = await newestState(ground)
+    assert.deepEqual(
+      [state.epoch, state.delegation, state.anchors.map(({ keyId }) => keyId)],
+      [before.epoch, before.delegation, before.anchors.map(({ keyId }) => keyId)],
+    )
+    // Keys that were made for nothing are gone.
+    for (const name of ['a', 'b']) assert.deepEqual(await states(name), ['anchor active', 'token active'])
+    for (const authority of both()) assert.equal(authority.keys().length, 3)
+  })
+
+  test('with nobody who answers there is nothing to go on with', async () => {
+    await begin(a, { kind: 'recover', excluded: ['a'] })
+    b.close()
+    ground.advance(16_000)
+    await a.turn()
+    assert.equal((await newest(ground)).stage, 'prepare')
+    assert.equal(expectDone(await abandonCeremony(a.context, operator)).stage, 'failed')
+  })
+})
+
+describe('one ceremony at a time', () => {
+  test('a second one is refused while one is open', async () => {
+    await begin(a, { kind: 'rotate' })
+    const second = await startCeremony(b.context, recovery, operator)
+    assert.ok('refused' in second && second.code === 'conflict')
+    await runToEnd(ground, both)
+    expectDone(await startCeremony(b.context, rotation, operator))
+  })
+
+  test('of two that start at the same moment one is refused', async () => {
+    const started = await Promise.all(both().map(({ context }) => startCeremony(context, rotation, operator)))
+    assert.equal(started.filter((one) => 'refused' in one).length, 1)
+  })
+
+  test('one can be given up until its keys are out, and not after', async () => {
+    await begin(a, { kind: 'recover' })
+    for (const authority of both()) await authority.turn()
+    assert.equal(expectDone(await abandonCeremony(b.context, operator)).stage, 'failed')
+    const without = await abandonCeremony(b.context, operator)
+    assert.ok('refused' in without && without.code === 'resource_unknown')
+    await follow('spiffe://test.example/agent/slow', { delegation: 1, sequence: 1 })
+    await begin(a, { kind: 'rotate' })
+    for (const authority of both()) await authority.turn()
+    const late = await abandonCeremony(b.context, operator)
+    assert.ok('refused' in late && late.code === 'conflict')
+    await runToEnd(ground, both)
+  })
+
+  test('one whose authorities are all gone can be given up', async () => {
+    await follow('spiffe://test.example/agent/slow', { delegation: 1, sequence: 1 })
+    await begin(a, { kind: 'rotate', only: 'b' })
+    await b.turn()
+    assert.equal((await newest(ground)).stage, 'publish')
+    b.close()
+    ground.advance(16_000)
+    await a.turn()
+    assert.equal(expectDone(await abandonCeremony(a.context, operator)).stage, 'failed')
+    await assertSound(ground, [a])
+  })
+
+  test('what makes no sense is refused', async () => {
+    for (const wanted of [
+      { ...rotation, reason: ' ' },
+      { ...rotation, reason: 'x'.repeat(501) },
+      { ...rotation, emergency: true },
+      { ...rotation, excluded: ['a'] },
+      { ...recovery, retire: true },
+      { ...recovery, only: 'a' },
+    ]) {
+      const started = await startCeremony(a.context, wanted, operator)
+      assert.ok('refused' in started && started.code === 'request_invalid')
+    }
+    const unknown = await startCeremony(a.context, { ...rotation, only: 'nobody' }, operator)
+    assert.ok('refused' in unknown && unknown.code === 'resource_unknown')
+    assert.equal(await ground.store.ceremonies.newest(), null)
+  })
+})
+
+describe('CA-4: a delegation', () => {
+  test('by another root, of an old version, for other keys or for too long is refused', async () => {
+    const { statement } = expectDone(await delegationRequest(a.context))
+    const other = await generateP256()
+    const { key, jwk } = ground.root
+    const attempts = [
+      ['delegation_refused', await signDelegation(statement, other.signKey, other.jwk)],
+      ['delegation_refused', await signDelegation(statement, other.signKey, jwk)],
+      ['delegation_refused', await signDelegation({ ...statement, keys: [...statement.keys, other.jwk] }, key, jwk)],
+      [
+        'delegation_refused',
+        await signDelegation({ ...statement, expiresAt: (statement.issuedAt + 367 * 86_400) as never }, key, jwk),
+      ],
+      ['conflict', await signDelegation({ ...statement, version: statement.version - 1 }, key, jwk)],
+      ['conflict', await signDelegation({ ...statement, version: statement.version + 1 }, key, jwk)],
+    ] as const
+    for (const [code, signed] of attempts) {
+      const result = await acceptDelegation(a.context, signed, operator)
+      assert.ok('refused' in result && result.code === code, 'refused' in result ? result.explanation : 'accepted')
+    }
+    assert.equal((await ground.store.trust.newestDelegation())?.version, 2)
+  })
+
+  test('for a recovery names exactly the keys that were made for it', async () => {
+    await begin(a, { kind: 'recover' })
+    const early = await delegationRequest(a.context)
+    assert.ok('refused' in early && early.code === 'conflict')
+    for (const authority of [a, b, a]) await authority.turn()
+    const { statement, candidates } = expectDone(await delegationRequest(b.context))
+    const contributed = await ground.store.ceremonies.contributions((await newest(ground)).id)
+    assert.deepEqual(
+      candidates.map(({ thumbprint }) => thumbprint),
+      contributed.map(({ trustKey }) => jwkThumbprint(trustKey, sha256)),
+    )
+    const { key, jwk } = ground.root
+    const fewer = await signDelegation({ ...statement, keys: statement.keys.slice(1) }, key, jwk)
+    const result = await acceptDelegation(a.context, fewer, operator)
+    assert.ok('refused' in result && result.code === 'delegation_refused')
+  })
+
+  test('renewed by hand is taken up by every authority', async () => {
+    const delegation = await signWithRoot(ground, a)
+    for (const authority of both()) await authority.turn()
+    for (const { trust } of both()) {
+      assert.equal(trust.publisher.delegation.stored.version, delegation.version)
+      assert.notEqual(trust.publisher.delegation.key, null)
+    }
+    await b.trust.publisher.publish()
+    assert.equal((await newestState(ground)).delegation, delegation.version)
+  })
+})
