@@ -39,11 +39,16 @@ import {
   tryEnrol,
   workloadOf,
 } from '../fixtures/authority/workload.ts'
+import type { Workload } from '../fixtures/authority/workload.ts'
 
 let authority: TestAuthority
 
+/** Sees the full state. */
+let gateway: Workload
+
 before(async () => {
   authority = await startTestAuthority()
+  gateway = await joined(authority, 'spiffe://test.example/doorward/gateway/watcher', ['gateway'])
 })
 after(async () => {
   await authority.stop()
@@ -84,7 +89,7 @@ test('the enrolment greeting brings anchors under the pinned root, and one of th
   assert.ok(!('code' in chainsToAnchor(server, anchorsOf(anchors), toSeconds(systemClock()), importP256)))
 })
 
-test('who only greets learns of no workload, role or certificate; who has joined gets the full state', async () => {
+test('who only greets learns of no workload, role or certificate; who joins of no other workload; a gateway of all', async () => {
   const id = 'spiffe://test.example/agent/unseen'
   const workload = await joined(authority, id, ['secret-role'])
   const answer = await greeting(authority)
@@ -101,8 +106,11 @@ test('who only greets learns of no workload, role or certificate; who has joined
     'trust_domain',
     'v',
   ])
-  const again = await tryEnrol(authority, { id, machineKey: workload.machineKey })
-  const { state } = open(JSON.stringify(again.answer.json()['trust_state']))
+  const again = await tryEnrol(authority, { id, machineKey: workload.machineKey, joinState: workload.joinState })
+  const seen = open(JSON.stringify(again.answer.json()['trust_state'])).state
+  assert.deepEqual(seen.workloads, [])
+  assert.ok(seen.issued.every((entry) => entry.id.startsWith('spiffe://test.example/doorward/')))
+  const { state } = await trustStateFor(authority, gateway, 'full')
   assert.deepEqual(state.workloads.find((entry) => entry.id === id)?.roles, ['secret-role'])
   assert.ok(state.issued.some(({ fingerprint }) => fingerprint === enrolled(id, again).read.fingerprint))
 })
@@ -117,7 +125,7 @@ test('a workload joins, gets a token bound to its certificate, and renews with a
 
   const client = await RawClient.open(authority.running.addresses.main, workload)
   const token = await tokenFor(client)
-  const { state } = await trustStateFor(authority, workload)
+  const { state } = await trustStateFor(authority, gateway, 'full')
   assert.deepEqual(state.workloads.find((entry) => entry.id === id)?.roles, ['reader'])
   const verdict = verifyToken(token, {
     expect: {
@@ -134,11 +142,12 @@ test('a workload joins, gets a token bound to its certificate, and renews with a
   assert.equal(verdict.claims.exp - verdict.claims.iat, 300)
 
   const next = await generateP256()
-  const renewed = await requestRenewal(client, token, { key: next })
+  const renewed = await requestRenewal(client, token, { key: next, joinState: workload.joinState })
   assert.equal(renewed.status, 200, renewed.text)
   assert.equal(renewed.headers['doorward-code'], 'allowed')
   const successor = workloadOf(id, {
     certificate: String(renewed.json()['certificate']),
+    joinState: String(renewed.json()['join_state']),
     key: next,
     machineKey: workload.machineKey,
   })
@@ -154,19 +163,19 @@ test('a workload joins, gets a token bound to its certificate, and renews with a
 test('a workload returns with its bound machine key and without a token', async () => {
   const id = 'spiffe://test.example/agent/returner'
   const workload = await joined(authority, id)
-  const again = enrolled(id, await tryEnrol(authority, { id, machineKey: workload.machineKey }))
+  const { machineKey, joinState } = workload
+  const again = enrolled(id, await tryEnrol(authority, { id, machineKey, joinState }))
   assert.notEqual(again.read.serial, workload.read.serial)
 })
 
 test('the trust stream gives the full state at once, every change, signed heartbeats, and takes acknowledgements', async () => {
-  const id = 'spiffe://test.example/agent/follower'
-  const workload = await joined(authority, id)
-  const client = await RawClient.open(authority.running.addresses.main, workload)
+  const client = await RawClient.open(authority.running.addresses.main, gateway)
   const token = await tokenFor(client)
-  const stream = await RawClient.open(authority.running.addresses.main, workload)
-  stream.send('GET', '/v1/trust-state?follow=true', { headers: { authorization: `Bearer ${token}` } })
+  const stream = await RawClient.open(authority.running.addresses.main, gateway)
+  stream.send('GET', '/v1/trust-state/full?follow=true', { headers: { authorization: `Bearer ${token}` } })
   assert.equal((await stream.head()).status, 200)
-  const first = open(((await stream.chunk()) ?? '').trimEnd())
+  const openFull = (line: string) => openedState(authority, line, 'full')
+  const first = openFull(((await stream.chunk()) ?? '').trimEnd())
 
   const other = 'spiffe://test.example/agent/appears'
   await authority.running.registerWorkload({ id: other, roles: [] }, 'test')
@@ -176,7 +185,7 @@ test('the trust stream gives the full state at once, every change, signed heartb
     const line = ((await stream.chunk()) ?? '').trimEnd()
     const message = parseTrustMessage(line)
     assert.ok(!('code' in message))
-    if (message.kind === 'trust-state') newest = open(line)
+    if (message.kind === 'trust-state') newest = openFull(line)
     else {
       const check = { current: newest, trustDomain, now: toSeconds(systemClock()) }
       const beat = openHeartbeat(message, check)
@@ -186,6 +195,7 @@ test('the trust stream gives the full state at once, every change, signed heartb
   }
   assert.ok(newest.sequence > first.sequence)
   const ack = await call(client, token, 'POST /v1/trust-state/ack', {
+    scope: 'full',
     delegation: newest.delegation,
     sequence: newest.sequence,
   })
