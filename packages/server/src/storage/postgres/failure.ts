@@ -46,5 +46,6 @@ export function outcomeUnknown(got: string): DoorwardError {
 export function sayShortly(error: unknown): string {
   if (error instanceof DatabaseError) return `${error.code ?? 'unknown'} ${error.message}`
   if (error instanceof AggregateError) return error.errors.map(sayShortly).join(', ')
-  return error instanceof Error ? error.message : 'an unknown failure'
+  if (!(error instanceof Error)) return 'an unknown failure'
+  return 'code' in error && typeof error.code === 'string' ? `${error.code} ${error.message}` : error.message
 }

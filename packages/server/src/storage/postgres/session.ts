@@ -97,8 +97,9 @@ const lookSql = `SELECT
 const OLDEST_VERSION = 140_000
 
 /**
- * Connects and looks. Throws what the driver throws; `store_replica` for a server that only follows another;
- * `store_unsuitable` for one that would lose what it has acknowledged, or that is too old or not in UTF-8.
+ * Connects and looks. Throws what the driver throws; `store_login_refused`; `store_missing` when there is no such
+ * database; `store_replica` for a server that only follows another; `store_unsuitable` for one that would lose what it
+ * has acknowledged, that is too old, or not in UTF-8.
  */
 export async function openSession(config: ClientConfig, names: StatementNames, milliseconds: number): Promise<Session> {
   const where = `${config.host}:${config.port}`
@@ -117,7 +118,7 @@ export async function openSession(config: ClientConfig, names: StatementNames, m
   } catch (error) {
     session.destroy()
     if (late) throw unavailable(`${where} did not answer within ${milliseconds} ms`)
-    throw isLoginRefused(error) ? loginRefused(error, config) : error
+    throw error instanceof DatabaseError ? refusal(error, config) : error
   } finally {
     clearTimeout(timer)
   }
@@ -133,15 +134,22 @@ function checkServer(row: Row, where: string): void {
     throw new DoorwardError('store_unsuitable', 'the server cannot hold the store', { where, ...problem })
 }
 
-/** Invalid authorization and invalid password. */
-function isLoginRefused(error: unknown): error is DatabaseError {
-  return error instanceof DatabaseError && (error.code === '28000' || error.code === '28P01')
-}
+/** SQLSTATE: invalid authorization, invalid password; no such database. */
+const loginStates = new Set(['28000', '28P01'])
+const NO_DATABASE = '3D000'
 
-function loginRefused(error: DatabaseError, { user, database }: ClientConfig): DoorwardError {
+function refusal(error: DatabaseError, { user, database }: ClientConfig): Error {
+  const { code = '', message } = error
+  if (code === NO_DATABASE) {
+    return new DoorwardError('store_missing', 'the database is missing', {
+      where: String(database),
+      next: 'create it, owned by the user that is configured',
+    })
+  }
+  if (!loginStates.has(code)) return error
   return new DoorwardError('store_login_refused', 'the database does not let us in', {
     where: `user ${String(user)}, database ${String(database)}`,
-    got: `${error.code} ${error.message}`,
+    got: `${code} ${message}`,
     next: 'check user and password, and pg_hba.conf on the server',
   })
 }
