@@ -1,27 +1,7 @@
-/** `doorward authority run`: the authority alone, under a supervisor or by hand. */
+/** `doorward authority`: runs it, and replaces its keys. */
 
 import type { Command } from 'commander'
-import { compilePolicy, DoorwardError } from '@doorward/core'
-import { startAuthority } from '../apps/authority.ts'
-import type { AuthorityEvent, AuthoritySettings, RunningAuthority } from '../apps/authority.ts'
-import { keepVerifierKey } from '../apps/log-places.ts'
-import { supervisorLink } from '../apps/supervision.ts'
-import type { SupervisorLink } from '../apps/supervision.ts'
-import { policySource } from '../config/cross-check.ts'
-import { databasePlace } from '../config/database.ts'
-import type { DatabasePlace } from '../config/database.ts'
-import type { DeploymentFolder } from '../config/deployment-folder.ts'
-import {
-  allowedAudiences,
-  checkpointDir,
-  connectionLimits,
-  gatewayNames,
-  securityHeaders,
-  stateFolders,
-} from '../config/settings.ts'
-import type { Deployment } from '../config/settings.ts'
 import type { CliContext } from './context.ts'
-import { runPart } from './part.ts'
 
 export function register(program: Command, context: CliContext): void {
   const authority = program
@@ -32,104 +12,5 @@ export function register(program: Command, context: CliContext): void {
     .command('run')
     .description('run the authority alone; SIGTERM ends it')
     .addHelpText('after', '\nExample:\n  doorward authority run --config /etc/doorward/doorward.yaml')
-    .action(() => runPart(context, supervisorLink(), (stop) => runAuthority(context, stop)))
-}
-
-async function runAuthority(context: CliContext, stop: AbortSignal): Promise<void> {
-  const link = supervisorLink()
-  const deployment = await context.deployment()
-  const folder = await context.deploymentFolder()
-  const running = await startAuthority(authoritySettings(deployment, folder, await databasePlace(deployment)), {
-    signal: stop,
-    report: (event) => tell(event, context, link),
-  })
-  const { addresses, recoveryRoot, rootFingerprint, record } = running
-  await keepVerifierKey(checkpointDir(deployment, folder), record)
-  const details = { addresses, recoveryRoot, rootFingerprint, record }
-  if (link === null) {
-    context.err(JSON.stringify({ event: 'ready', part: 'authority', ...details }))
-    if (recoveryRoot.present) tell(rootWarning(recoveryRoot.path), context, link)
-  } else answerJoinRequests(running, link, deployment)
-  link?.send({ type: 'ready', details })
-  await running.stopped
-}
-
-/** A supervisor tells this by itself, from the details. */
-function rootWarning(path: string): AuthorityEvent {
-  const text = `the recovery root is still on this machine, at ${path}: whoever has it can replace every key; move it to a safe place`
-  return { type: 'warning', code: 'root_present', text }
-}
-
-export function authoritySettings(
-  deployment: Deployment,
-  folder: DeploymentFolder,
-  database: DatabasePlace | null,
-): AuthoritySettings {
-  const { configuration, trustDomain, authority } = deployment
-  const { security, limits, trust } = configuration
-  const compiled = compilePolicy(policySource(configuration, trustDomain))
-  if (!compiled.ok) throw compiled.problems[0] ?? new DoorwardError('policy_invalid', 'the policy does not compile')
-  const audiences = allowedAudiences(deployment)
-  const { name, advertise } = configuration.authority
-  const { count, periodSeconds } = limits.handshakes_per_ip
-  return {
-    trustDomain,
-    name,
-    advertise,
-    ...(database === null ? {} : { database: { ...database, applicationName: `doorward authority ${name}` } }),
-    stateDir: stateFolders(deployment.stateDir).authority,
-    keyDir: folder.keyDir,
-    keyOutsideOf: [deployment.stateDir],
-    checkpointDir: checkpointDir(deployment, folder),
-    publicUrl: authority.publicUrl,
-    listeners: authority.listeners,
-    allowedAudience: (audience) => audiences.has(audience),
-    policy: compiled.policy,
-    staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },
-    security: {
-      cipherSuites: security.tls.cipher_suites,
-      headers: securityHeaders(configuration),
-      connectionLimits: connectionLimits(configuration),
-      perUser: security.rate_limiting.per_user,
-      quotas: limits.quotas.map(({ action, per_user }) => ({ action, rate: per_user })),
-      listenerLimits: { handshakes: { count, periodSeconds, burst: Math.max(50, count / periodSeconds) } },
-    },
-  }
-}
-
-function tell(event: AuthorityEvent, context: CliContext, link: SupervisorLink | null): void {
-  if (event.type === 'warning') {
-    context.err(JSON.stringify({ event: 'warning', part: 'authority', code: event.code, text: event.text }))
-    link?.send({ type: 'notice', text: event.text })
-  } else if (event.type === 'detection') {
-    const { detector, subject, detail } = event.detection
-    context.err(JSON.stringify({ event: 'detection', part: 'authority', detector, subject, detail }))
-    link?.send({ type: 'notice', text: `${detector} ${subject}: ${detail}` })
-  } else {
-    const { error } = event
-    const code = error instanceof DoorwardError ? error.code : 'internal'
-    context.err(JSON.stringify({ event: 'problem', part: 'authority', code, text: String(error) }))
-  }
-}
-
-/** The supervisor of one machine asks in the operator's name, as whoever may start this process could. */
-function answerJoinRequests(running: RunningAuthority, link: SupervisorLink, deployment: Deployment): void {
-  link.onMessage((message) => {
-    if (message.type !== 'join-request') return
-    void answer(running, message, deployment).then(
-      (text) => link.send({ type: 'join-string', request: message.request, text }),
-      (error: unknown) => link.send({ type: 'join-failed', request: message.request, message: String(error) }),
-    )
-  })
-}
-
-async function answer(
-  running: RunningAuthority,
-  { id, roles }: { id: string; roles: readonly string[] },
-  deployment: Deployment,
-): Promise<string> {
-  const by = 'supervisor'
-  const names = id === deployment.gateway.id.uri ? { ...gatewayNames(deployment), sharedNames: true } : {}
-  await running.registerWorkload({ id, roles, ...names }, by)
-  return (await running.createJoinString(id, by)).joinString.reveal()
+    .action(async () => (await import('./authority/run.ts')).runHere(context))
 }
