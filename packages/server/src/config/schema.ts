@@ -1,6 +1,7 @@
 /** `doorward.yaml`: strict, unknown keys are errors. */
 
 import { z } from 'zod'
+import { attestors } from './attestor-schema.ts'
 import { readNetwork } from './network.ts'
 import { section } from './section.ts'
 import { rate, security } from './security-schema.ts'
@@ -139,6 +140,7 @@ const authority = section({
   advertise: section({ main: address.optional(), enrol: address.optional() }).prefault({}),
   /** A database that several authorities share; a file of its own without it. */
   database: database.optional(),
+  attestors,
   listeners: section({
     main: address.default('127.0.0.1:8446'),
     admin: address.default('127.0.0.1:8447'),

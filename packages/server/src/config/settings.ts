@@ -4,6 +4,7 @@ import { isIP } from 'node:net'
 import { isAbsolute, join, resolve } from 'node:path'
 import { parseTrustDomain, workloadId } from '@doorward/core'
 import type { SpiffeId, TrustDomain } from '@doorward/core'
+import type { PlatformSection } from './attestor-schema.ts'
 import type { Loaded } from './load.ts'
 import { addressKey, readNetwork } from './network.ts'
 import type { Rate } from './rate.ts'
@@ -152,6 +153,28 @@ export function connectionLimits(configuration: Configuration): ArrivalLimits {
     perIp: (address) => networks.find(({ network }) => network.contains(address))?.rate ?? general,
     ipKey: addressKey,
   }
+}
+
+/** Who may vouch for workloads that join, with the files that say how they are known. */
+export function voucherSettings({ configuration, folder }: Deployment) {
+  const { oidc, x509 } = configuration.authority.attestors
+  const file = (path: string) => fromFolder(folder, path)
+  return {
+    oidc: Object.fromEntries(Object.entries(oidc).map(([name, platform]) => [name, issuerOf(platform, file)])),
+    x509: Object.fromEntries(Object.entries(x509).map(([name, { ca_file }]) => [name, { caFile: file(ca_file) }])),
+  }
+}
+
+function issuerOf(platform: PlatformSection, file: (path: string) => string) {
+  const { issuer, audience, algorithms, max_lifetime_seconds, jwks_file, jwks_url, ca_file } = platform
+  const fetched = {
+    kind: 'fetched',
+    jwksUrl: jwks_url ?? null,
+    caFile: ca_file === undefined ? null : file(ca_file),
+    allowPrivateAddresses: platform.allow_private_addresses,
+  } as const
+  const keys = jwks_file === undefined ? fetched : ({ kind: 'file', path: file(jwks_file) } as const)
+  return { issuer, audience, algorithms, maxLifetimeSeconds: max_lifetime_seconds, keys }
 }
 
 /** Where the second copy of checkpoints and the logs' verifier keys lie. */
