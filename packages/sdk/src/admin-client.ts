@@ -20,8 +20,8 @@ export interface AdminEndpoint {
 export interface JoinInvitation {
   /** The join string: hand it over by file, never by argument or environment. */
   readonly joinString: Secret
-  /** Seconds since 1970. */
-  readonly expiresAt: number
+  /** Seconds since 1970; null for one without a token, which is no secret and does not end. */
+  readonly expiresAt: number | null
 }
 
 /** One entry of a record as the gateway tells it. */
@@ -122,10 +122,12 @@ export class AdminClient {
     await this.#json('DELETE', `/v1/instances?${search({ id, instance, reason })}`)
   }
 
-  /** A join string with a new single-use token. */
-  async invite(id: string): Promise<JoinInvitation> {
-    const { join_string, expires_at } = await this.#json('POST', '/v1/join-strings', { id })
-    if (typeof join_string !== 'string' || typeof expires_at !== 'number')
+  /** A join string, with a new single-use token where the registration lists join tokens unless `withToken` says otherwise. */
+  async invite(id: string, options: { readonly withToken?: boolean } = {}): Promise<JoinInvitation> {
+    const { withToken } = options
+    const asked = withToken === undefined ? { id } : { id, token: withToken }
+    const { join_string, expires_at } = await this.#json('POST', '/v1/join-strings', asked)
+    if (typeof join_string !== 'string' || (typeof expires_at !== 'number' && expires_at !== null))
       throw invalidAnswer('join_string and expires_at')
     return { joinString: new Secret(join_string), expiresAt: expires_at }
   }

@@ -5,8 +5,8 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DoorwardError, isDoorwardError, parseJoinString, parseSpiffeId } from '@doorward/core'
 import type { Secret, SpiffeId } from '@doorward/core'
-import { join as joinDomain, openIdentity } from '@doorward/sdk'
-import type { Identity, Joined } from '@doorward/sdk'
+import { join as joinDomain, openIdentity, prepareMachineKey } from '@doorward/sdk'
+import type { Evidence, Identity, Joined } from '@doorward/sdk'
 import { openDeploymentFolder } from '../config/deployment-folder.ts'
 import type { Environment } from '../config/environment.ts'
 import { stateFolders } from '../config/settings.ts'
@@ -98,8 +98,8 @@ export async function openLocalIdentity(
   })
 }
 
-/** Joins as the workload that the join string names. Throws as `join`, and `join_string_unnamed`. */
-export async function joinLocally(place: ClientPlace, joinString: Secret): Promise<Joined> {
+/** Joins as the workload that the join string names, by its token or by other evidence. Throws as `join`, and `join_string_unnamed`. */
+export async function joinLocally(place: ClientPlace, joinString: Secret, evidence?: Evidence): Promise<Joined> {
   const { spiffeId, trustDomain } = parseJoinString(joinString.reveal())
   if (trustDomain !== place.deployment.trustDomain) {
     throw new DoorwardError('join_string_foreign', 'the join string is for another trust domain', {
@@ -119,7 +119,18 @@ export async function joinLocally(place: ClientPlace, joinString: Secret): Promi
     folder: own,
     sealer,
     authorityUrl: place.deployment.authority.publicUrl,
+    ...(evidence === undefined ? {} : { evidence }),
   })
+}
+
+/** The machine key of a workload that has not joined here yet, made when it is missing. Throws as `prepareMachineKey`. */
+export async function prepareLocalKey(
+  place: ClientPlace,
+  id: SpiffeId,
+): Promise<{ readonly thumbprint: string; readonly folder: string }> {
+  const { folder, sealer } = await identityHome(place)
+  const own = join(folder, ...id.segments)
+  return { thumbprint: await prepareMachineKey({ folder: own, sealer }), folder: own }
 }
 
 async function chooseName(place: ClientPlace, name: string | undefined): Promise<string> {

@@ -7,6 +7,7 @@ import { registerApply } from './workload/apply.ts'
 import { registerExport } from './workload/export.ts'
 import { registerInstances } from './workload/instances.ts'
 import { registerInvite } from './workload/invite.ts'
+import { registerKey } from './workload/key.ts'
 import { registerList } from './workload/list.ts'
 import { registerRemove } from './workload/remove.ts'
 import { registerSet } from './workload/set.ts'
@@ -26,6 +27,7 @@ export function register(program: Command, context: CliContext): void {
     registerShow,
     registerSet,
     registerInvite,
+    registerKey,
     registerRemove,
     registerInstances,
     registerApply,

@@ -34,10 +34,12 @@ export function joinRoutes(authority: Authority): readonly ApiRoute[] {
 }
 
 async function invite(authority: Authority, permit: Permit<ApiRequest>): Promise<ApiAnswer | Denial> {
-  const body = exactObject(requestOf(permit).json ?? {}, ['id'])
+  const body = exactObject(requestOf(permit).json ?? {}, ['id'], ['token'])
   const id = body?.['id']
-  if (!isText(id, MAX_ID)) return deny('request_invalid', 'expected exactly id')
-  const made = await authority.createJoinString(id, byOf(permit))
+  const token = body?.['token']
+  if (!isText(id, MAX_ID) || (token !== undefined && typeof token !== 'boolean'))
+    return deny('request_invalid', 'expected id, and at most whether it has a token')
+  const made = await authority.createJoinString(id, byOf(permit), token)
   if (isAuthorityRefusal(made)) return denialOf(made)
   return { kind: 'json', status: 201, value: { join_string: made.joinString.reveal(), expires_at: made.expiresAt } }
 }

@@ -17,6 +17,7 @@ import {
   gatewayNames,
   securityHeaders,
   stateFolders,
+  voucherSettings,
 } from '../../config/settings.ts'
 import type { Deployment } from '../../config/settings.ts'
 import type { CliContext } from '../context.ts'
@@ -76,6 +77,7 @@ export function authoritySettings(
     listeners: authority.listeners,
     allowedAudience: (audience) => audiences.has(audience),
     policy: compiled.policy,
+    vouchers: voucherSettings(deployment),
     staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },
     security: {
       cipherSuites: security.tls.cipher_suites,

@@ -24,12 +24,20 @@ async function newFile(path: string): Promise<FileHandle> {
 export async function invited(
   client: Pick<AdminClient, 'invite'>,
   id: string,
-  { out, prepare }: { readonly out: string | undefined; readonly prepare?: () => Promise<unknown> },
+  {
+    out,
+    prepare,
+    withToken,
+  }: {
+    readonly out: string | undefined
+    readonly prepare?: () => Promise<unknown>
+    readonly withToken?: boolean
+  },
 ): Promise<JoinInvitation> {
   const file = out === undefined ? null : await newFile(out)
   try {
     await prepare?.()
-    const invitation = await client.invite(id)
+    const invitation = await client.invite(id, withToken === undefined ? {} : { withToken })
     await file?.writeFile(`${invitation.joinString.reveal()}\n`)
     return invitation
   } catch (error) {
@@ -59,6 +67,10 @@ export function tellInvitation(context: CliContext, { joinString, expiresAt }: J
   const paint = painter(context.color)
   const place = out === undefined ? '' : ` in ${out}`
   context.err(`${paint('green', '✓')} ${done}`)
-  context.err(paint('dim', `  join string${place}: works once, until ${new Date(expiresAt * 1000).toISOString()}`))
+  const life =
+    expiresAt === null
+      ? 'has no token: it is no secret, and the workload proves itself'
+      : `works once, until ${new Date(expiresAt * 1000).toISOString()}`
+  context.err(paint('dim', `  join string${place}: ${life}`))
   if (shown !== null) context.out(shown)
 }
