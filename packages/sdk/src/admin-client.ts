@@ -2,6 +2,14 @@
 
 import { Secret } from '@doorward/core'
 import type { JsonObject, SpiffeId, TrustDomain, WorkloadDocument } from '@doorward/core'
+import { readReceivers, readRevocation, readRevocationRows } from './admin-revocation.ts'
+import type {
+  Revocation,
+  RevocationMark,
+  RevocationReceivers,
+  RevocationRow,
+  RevocationSubject,
+} from './admin-revocation.ts'
 import { invalidAnswer, listOf, readCounts, readWorkload, readWorkloadDetail } from './admin-workload.ts'
 import type { EndedCounts, Workload, WorkloadDetail, WorkloadQuery } from './admin-workload.ts'
 import { readJsonBody } from './https-exchange.ts'
@@ -130,6 +138,27 @@ export class AdminClient {
     if (typeof join_string !== 'string' || (typeof expires_at !== 'number' && expires_at !== null))
       throw invalidAnswer('join_string and expires_at')
     return { joinString: new Secret(join_string), expiresAt: expires_at }
+  }
+
+  /**
+   * Denies; resolves when the state that shows it is published. Throws `resource_unknown` and `conflict` with a `reason` in
+   * its details.
+   */
+  async revoke(subject: RevocationSubject, reason?: string): Promise<Revocation> {
+    const body = { ...subject, ...(reason === undefined ? {} : { reason }) }
+    return readRevocation(await this.#json('POST', '/v1/revocations', body))
+  }
+
+  /** What is denied now. */
+  async revocations(): Promise<readonly RevocationRow[]> {
+    return readRevocationRows((await this.#json('GET', '/v1/revocations'))['revocations'])
+  }
+
+  /** Who has applied a denial; waits for stragglers, at most so long and at most a minute. */
+  async receivers({ delegation, full, callers }: RevocationMark, waitSeconds = 0): Promise<RevocationReceivers> {
+    const query = { delegation, full, callers, wait: waitSeconds }
+    const texts = Object.fromEntries(Object.entries(query).map(([name, value]) => [name, String(value)]))
+    return readReceivers(await this.#json('GET', `/v1/receivers?${search(texts)}`))
   }
 
   status(): Promise<JsonObject> {

@@ -133,18 +133,21 @@ export function listOf<T>(value: JsonValue | undefined, read: (item: JsonObject)
   return (value as readonly JsonValue[]).map((item) => read(objectOf(item, 'an object')))
 }
 
-function objectOf(value: JsonValue | undefined, expected: string): JsonObject {
+/** Throws `response_invalid`. */
+export function objectOf(value: JsonValue | undefined, expected: string): JsonObject {
   if (!isJsonObject(value)) throw invalidAnswer(expected)
   return value
 }
 
-function textOf(object: JsonObject, name: string): string {
+/** Throws `response_invalid`. */
+export function textOf(object: JsonObject, name: string): string {
   const value = object[name]
   if (typeof value !== 'string') throw invalidAnswer(`${name} as text`)
   return value
 }
 
-function numberOf(object: JsonObject, name: string): number {
+/** Throws `response_invalid`. */
+export function numberOf(object: JsonObject, name: string): number {
   const value = object[name]
   if (typeof value !== 'number') throw invalidAnswer(`${name} as a number`)
   return value

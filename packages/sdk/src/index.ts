@@ -12,6 +12,13 @@ export type { P256KeyPair } from './platform/p256.ts'
 export { AdminClient } from './admin-client.ts'
 export type { AdminEndpoint, JoinInvitation, RecordLine } from './admin-client.ts'
 export type {
+  Revocation,
+  RevocationMark,
+  RevocationReceivers,
+  RevocationRow,
+  RevocationSubject,
+} from './admin-revocation.ts'
+export type {
   EndedCounts,
   Workload,
   WorkloadCertificate,

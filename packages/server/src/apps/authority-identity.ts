@@ -2,20 +2,27 @@
 
 import { generateKeyPairSync } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { DoorwardError, epochMillis, toMillis } from '@doorward/core'
+import { DoorwardError, epochMillis, readCertificate, toMillis } from '@doorward/core'
 import type { Clock, EpochMillis } from '@doorward/core'
+import { sha256 } from '@doorward/sdk'
 import type { Authority } from '../authority/authority.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
 import type { TlsMaterial } from '../transports/listener.ts'
 
 const JITTER = 0.1
 
+interface Held {
+  readonly certificate: Uint8Array
+  readonly anchorKeyId: string | null
+  readonly privateKey: KeyObject
+  readonly renewAt: EpochMillis
+}
+
 export class OwnIdentity {
   readonly #authority: Authority
   readonly #clock: Clock
   readonly #chance: () => number
-  #held: { readonly certificate: Uint8Array; readonly privateKey: KeyObject; readonly renewAt: EpochMillis } | null =
-    null
+  #held: Held | null = null
 
   /** `chance` is uniform in [0, 1). */
   constructor(authority: Authority, clock: Clock, chance: () => number) {
@@ -24,9 +31,11 @@ export class OwnIdentity {
     this.#chance = chance
   }
 
-  /** True at half-life, ± 10 %, and before the first certificate. */
+  /** True at half-life, ± 10 %, before the first certificate, and when another anchor signs than signed the one held. */
   isDue(): boolean {
-    return this.#held === null || this.#clock() >= this.#held.renewAt
+    if (this.#held === null || this.#clock() >= this.#held.renewAt) return true
+    const signing = this.#authority.anchorKeyId()
+    return signing !== null && signing !== this.#held.anchorKeyId
   }
 
   /** A new key and certificate. Throws `own_identity` when it is refused; what is held stays. */
@@ -43,7 +52,9 @@ export class OwnIdentity {
     const now = this.#clock()
     const half = (toMillis(issued.notAfter) - now) / 2
     const renewAt = epochMillis(now + half * (1 - JITTER + 2 * JITTER * this.#chance()))
-    this.#held = { certificate: issued.certificate, privateKey, renewAt }
+    const read = readCertificate(issued.certificate, { sha256 })
+    const anchorKeyId = 'problem' in read ? null : read.authorityKeyId
+    this.#held = { certificate: issued.certificate, anchorKeyId, privateKey, renewAt }
   }
 
   /** For listeners, with the anchors of the newest trust state. */

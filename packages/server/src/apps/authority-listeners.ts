@@ -5,6 +5,7 @@ import type { Clock, Sha256 } from '@doorward/core'
 import type { Connection, Pipeline } from '@doorward/enforcement'
 import { isDenial, standingProblem } from '@doorward/enforcement'
 import type { Authority } from '../authority/authority.ts'
+import type { CrlPublisher } from '../authority/crl-publisher.ts'
 import { adminRoutes } from '../transports/admin-api.ts'
 import { serveApi } from '../transports/api-routes.ts'
 import { authorityRoutes } from '../transports/authority-api.ts'
@@ -13,6 +14,7 @@ import type { Exchange } from '../transports/exchange.ts'
 import { openListener } from '../transports/listener.ts'
 import type { Listener, ListenerOptions, TlsMaterial } from '../transports/listener.ts'
 import { servePublic } from '../transports/public-api.ts'
+import type { PublicBundle } from '../transports/public-api.ts'
 import { ownListenerOptions } from './own-listener.ts'
 
 export type ListenerName = 'main' | 'admin' | 'enrol' | 'public'
@@ -35,6 +37,7 @@ export interface ListenerSettings {
 export interface ListenerParts {
   readonly settings: ListenerSettings
   readonly authority: Authority
+  readonly crls: Pick<CrlPublisher, 'current'>
   readonly pipeline: Pipeline
   readonly material: TlsMaterial
   readonly clock: Clock
@@ -86,6 +89,7 @@ function listenerOptions(name: ListenerName, parts: ListenerParts): ListenerOpti
       limits,
       pipeline,
       clock,
+      tellsTime: true,
     }),
     clientCertificate: clientCertificates[name],
     onExchange: exchangeFor(name, parts),
@@ -93,7 +97,7 @@ function listenerOptions(name: ListenerName, parts: ListenerParts): ListenerOpti
 }
 
 function exchangeFor(name: ListenerName, parts: ListenerParts): (exchange: Exchange) => Promise<void> {
-  const { settings, authority, pipeline, recordFolder, stopping, ready, onProblem } = parts
+  const { settings, authority, crls, pipeline, recordFolder, stopping, ready, onProblem } = parts
   const api = { pipeline, audience: settings.publicUrl, server: 'authority', onProblem } as const
   switch (name) {
     case 'main': {
@@ -106,24 +110,30 @@ function exchangeFor(name: ListenerName, parts: ListenerParts): (exchange: Excha
     }
     case 'enrol':
       return (exchange) => serveEnrol(exchange, { pipeline, authority, publicUrl: settings.publicUrl, onProblem })
-    case 'public':
-      return (exchange) => servePublic(exchange, { pipeline, ready, bundle: () => bundleOf(parts) })
+    case 'public': {
+      const documents = { bundle: bundleOf(parts), crls: () => crls.current() }
+      return (exchange) => servePublic(exchange, { pipeline, ready, ...documents })
+    }
   }
 }
 
-/** The SPIFFE bundle of the newest trust state; its sequence is the state's. */
-function bundleOf({ authority, sha256 }: ListenerParts): string {
-  const { state } = authority.trustState()
-  const x509 = state.anchors.flatMap(({ certificate }) => {
-    const read = readCertificate(certificate, { sha256 })
-    return 'problem' in read ? [] : [read]
-  })
-  return encodeTrustBundle({
-    sequence: BigInt(state.sequence),
-    refreshHintSeconds: REFRESH_HINT_SECONDS,
-    x509,
-    jwt: [],
-  })
+/**
+ * The SPIFFE bundle, made once for each state that callers see: that changes with every anchor, and seldom otherwise, and its
+ * sequence is the same at every authority. Keys of access tokens are no part of it, because those are no JWT-SVIDs (JW-6).
+ */
+function bundleOf({ authority, sha256 }: ListenerParts): () => PublicBundle {
+  let held: PublicBundle | null = null
+  return () => {
+    const { sequence: number, anchors } = authority.trustState().callers.state
+    const sequence = BigInt(number)
+    if (held?.sequence === sequence) return held
+    const x509 = anchors.flatMap(({ certificate }) => {
+      const read = readCertificate(certificate, { sha256 })
+      return 'problem' in read ? [] : [read]
+    })
+    const text = encodeTrustBundle({ sequence, refreshHintSeconds: REFRESH_HINT_SECONDS, x509, jwt: [] })
+    return (held = { sequence, text })
+  }
 }
 
 /** New connections get the new material. */
@@ -131,15 +141,36 @@ export function updateListeners(listeners: Listeners, material: TlsMaterial): vo
   for (const name of names) listeners[name].update(material)
 }
 
-/** Closes live connections whose certificate the newest trust state no longer accepts (reference id RV-4). */
-export function closeRefused(listeners: Listeners, { dependencies }: Pipeline): void {
+/** Ends answers and live connections to those whom the newest trust state no longer accepts (reference id RV-4). */
+function closeRefused(listeners: Listeners, { dependencies, open }: Pipeline): void {
   const { trust, importP256 } = dependencies
   const view = trust.current()
   if (view === null) return
+  open.review(view)
   const refused = ({ certificate, standing }: Connection): boolean => {
     const leaf = standing.judge(certificate, view, trust.now(), importP256)
     return isDenial(leaf) || standingProblem(leaf, view, trust.now()) !== null
   }
   listeners.main.closeConnections(refused)
   listeners.admin.closeConnections(refused)
+}
+
+/** Enough to send what is on its way. */
+const LAST_WORDS_MILLISECONDS = 500
+
+/**
+ * `closeRefused` a moment after it is called, once for all calls meanwhile: until then followers hear of the state that
+ * denies them, which tells them to come back as their machine key, and who has asked for the denial hears of it. Nothing
+ * else is answered to them: every request is judged by the newest state.
+ */
+export function closingRefused(listeners: Listeners, pipeline: Pipeline): () => void {
+  let waiting = false
+  return () => {
+    if (waiting) return
+    waiting = true
+    setTimeout(() => {
+      waiting = false
+      closeRefused(listeners, pipeline)
+    }, LAST_WORDS_MILLISECONDS).unref()
+  }
 }

@@ -4,6 +4,7 @@ import type { StalenessLimits } from '@doorward/core'
 import { timerSleep } from '@doorward/sdk'
 import { nowSeconds } from '../authority/context.ts'
 import type { AuthorityContext } from '../authority/context.ts'
+import type { CrlPublisher } from '../authority/crl-publisher.ts'
 import { forgetTrustKeys } from '../authority/delegation.ts'
 import type { Lease, LeaseEntry } from '../authority/lease.ts'
 import type { OwnIdentity } from './authority-identity.ts'
@@ -15,6 +16,7 @@ export interface Maintenance extends Pick<
 > {
   readonly context: AuthorityContext
   readonly lease: Lease
+  readonly crls: CrlPublisher
   /** What the others on the store are told of us. */
   readonly entry: () => Promise<LeaseEntry>
   readonly own: OwnIdentity
@@ -58,13 +60,30 @@ function tasks(maintenance: Maintenance, delegationToo: boolean): readonly (() =
     async () => {
       if (own.isDue()) await renewOwn(maintenance)
     },
+    () => maintenance.crls.refresh(),
     async () => {
       if (delegationToo) await renewDelegation(maintenance)
+    },
+    async () => {
+      if (delegationToo) await context.store.revocations.prune(nowSeconds(context))
     },
   ]
 }
 
-async function renewOwn({ own, onOwnCertificate }: Maintenance): Promise<void> {
+/** What a turn needs that follows the store. */
+export type Following = Omit<Maintenance, 'crls' | 'staleness'>
+
+/** Replaces keys of ours that are denied, and our certificate with them: one state shows it all; true when there is one. */
+export async function settleKeys(maintenance: Following): Promise<boolean> {
+  const { context, slots, publisher, own } = maintenance
+  const changed = await slots.advance(nowSeconds(context))
+  const renews = own.isDue()
+  if (renews) await renewOwn(maintenance)
+  else if (changed) await publisher.publish()
+  return renews || changed
+}
+
+async function renewOwn({ own, onOwnCertificate }: Following): Promise<void> {
   await own.renew()
   onOwnCertificate()
 }
@@ -86,10 +105,10 @@ export async function followStore(maintenance: Maintenance, signal: AbortSignal)
  * Takes up what other authorities have published and what the root has signed, tells them what our followers have
  * acknowledged, and moves an open ceremony on; true while one is open. Never rejects. One failure keeps nothing else back.
  */
-export async function followTurn(maintenance: Maintenance, before = false): Promise<boolean> {
-  const { publisher, ceremonies, onProblem } = maintenance
+export async function followTurn(maintenance: Following, before = false): Promise<boolean> {
+  const { ceremonies, onProblem } = maintenance
   const effects = { renewCertificate: () => renewOwn(maintenance) }
-  await publisher.adopt().catch(onProblem)
+  await adopt(maintenance).catch(onProblem)
   await followDelegation(maintenance).catch(onProblem)
   await tellAcks(maintenance).catch(onProblem)
   return ceremonies.advance(effects).catch((error: unknown) => {
@@ -98,19 +117,26 @@ export async function followTurn(maintenance: Maintenance, before = false): Prom
   })
 }
 
-async function tellAcks({ context, audience }: Maintenance): Promise<void> {
+/** Another authority may have denied a key of ours. */
+async function adopt(maintenance: Following): Promise<void> {
+  const { publisher } = maintenance
+  const adopted = await publisher.adopt()
+  if (adopted && publisher.current().state.denied.authorities.length > 0) await settleKeys(maintenance)
+}
+
+async function tellAcks({ context, audience }: Following): Promise<void> {
   const acks = audience.takeFresh()
   if (acks.length > 0) await context.store.acks.put(acks.map((ack) => ({ ...ack, authority: context.name })))
 }
 
-async function followDelegation(maintenance: Maintenance): Promise<void> {
+async function followDelegation(maintenance: Following): Promise<void> {
   const { context, publisher } = maintenance
   const newest = await context.store.trust.newestDelegation()
   if (newest !== null && newest.version > publisher.delegation.stored.version) await renewDelegation(maintenance)
 }
 
 /** The others learn which key we use before anything is signed with it. */
-async function renewDelegation(maintenance: Maintenance): Promise<void> {
+async function renewDelegation(maintenance: Following): Promise<void> {
   const { context, publisher, lease, entry, delegateAgain, onDelegationDue, onUnnamed } = maintenance
   const held = await delegateAgain()
   if (held.due) onDelegationDue()

@@ -13,6 +13,7 @@ import type { AuthorityContext } from '../authority/context.ts'
 import { candidateKey, holdDelegation } from '../authority/delegation.ts'
 import type { HeldDelegation } from '../authority/delegation.ts'
 import { KeySlots } from '../authority/key-slots.ts'
+import { Revocations } from '../authority/revocations.ts'
 import { TrustAudience } from '../authority/trust-audience.ts'
 import { TrustPublisher } from '../authority/trust-publisher.ts'
 import { readRecoveryRoot } from '../secrets/recovery-root.ts'
@@ -30,6 +31,8 @@ export interface TrustParts {
   readonly issuer: string
   readonly allowedAudience: (audience: string) => boolean
   readonly enrolAddress: () => string
+  /** Puts keys in place of own ones that are denied, with everything that has to follow; true when that was published. */
+  readonly settleKeys: () => Promise<boolean>
   readonly signal: AbortSignal
   /** The authority waits for the recovery root to name its key. */
   readonly onWaiting: () => void
@@ -75,6 +78,7 @@ export async function openTrust(parts: TrustParts): Promise<OpenedTrust> {
     slots,
     publisher,
     audience,
+    revocations: new Revocations({ context, publisher, audience, settleKeys: parts.settleKeys }),
     ceremonies: new Ceremonies({ context, driver, allowedAudience, signer: noteSigner(state) }),
     issuer,
     allowedAudience,

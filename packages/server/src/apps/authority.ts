@@ -7,7 +7,7 @@
 
 import { isIP } from 'node:net'
 import { DoorwardError, formatVerifierKey, verifierKey, workloadId } from '@doorward/core'
-import type { Clock, CompiledPolicy, EpochSeconds, Secret, StalenessLimits, TrustDomain } from '@doorward/core'
+import type { AuthorityPlace, Clock, CompiledPolicy, EpochSeconds, Secret, StalenessLimits, TrustDomain } from '@doorward/core'
 import { KnownIdentities, Pipeline, RefusalCounter } from '@doorward/enforcement'
 import type { ConnectionLimits, Quota, Rate } from '@doorward/enforcement'
 import type { TrustHolder } from '@doorward/enforcement'
@@ -160,7 +160,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   const { settings, options, clock, state, stack } = starting
   const context = await contextOf(starting)
   await beginRun(starting, context)
-  const bound = { enrolAddress: '', settleKeys: () => Promise.resolve() }
+  const bound = { enrolAddress: '', settleKeys: () => Promise.resolve(false) }
   const { publicUrl: issuer } = settings
   const allowedAudience = (audience: string) => audience === issuer || settings.allowedAudience(audience)
   const trust = await openTrust({
@@ -183,15 +183,11 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   const loops = startedLoops(stack, state)
   const crls = new CrlPublisher({ context, lifetimeSeconds: settings.crlSeconds ?? defaultCrlSeconds })
   const listeners = await listen(starting, { authority, holder, own, pipeline, crls })
-  bound.enrolAddress = settings.advertise?.enrol ?? showAddress(listeners.enrol.address)
+  const place = placeOf(starting, listeners)
+  bound.enrolAddress = place.enrol
   await state.folder.complete()
   const refresh = () => updateListeners(listeners, own.material())
   const onProblem = (error: unknown) => options.report({ type: 'problem', error })
-  const place = {
-    name: state.name,
-    main: settings.advertise?.main ?? showAddress(listeners.main.address),
-    enrol: bound.enrolAddress,
-  }
   const logged = describe(starting, authority, listeners).record
   const trustKey = async () => trust.publisher.delegation.key ?? candidateKey(context)
   const entry = async () => ({ place, log: logged, trustKey: (await trustKey()).jwk })
@@ -212,6 +208,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   }
   bound.settleKeys = () => settleKeys(maintenance)
   await crls.refresh()
+  // A list follows what it lists at once.
   stack.defer(holder.onApply(() => void crls.refresh().catch(onProblem)))
   loops.start((signal) => maintain(maintenance, signal))
   loops.start((signal) => followStore(maintenance, signal))
@@ -326,6 +323,15 @@ async function listen({ settings, options, clock, state, stack }: Starting, serv
     stopping.abort()
   })
   return listeners
+}
+
+/** As workloads reach it. */
+function placeOf({ settings: { advertise }, state }: Starting, { main, enrol }: Listeners): AuthorityPlace {
+  return {
+    name: state.name,
+    main: advertise?.main ?? showAddress(main.address),
+    enrol: advertise?.enrol ?? showAddress(enrol.address),
+  }
 }
 
 function describe(

@@ -74,7 +74,7 @@ function exchangeFor(name: GatewayListenerName, parts: GatewayListenerParts): (e
       return (exchange) =>
         serveApi(exchange, { pipeline, routes, audience: audienceOfAdmin(settings), server: 'gateway', onProblem })
     case 'public':
-      return (exchange) => servePublic(exchange, { pipeline, ready, bundle: null })
+      return (exchange) => servePublic(exchange, { pipeline, ready, bundle: null, crls: null })
   }
 }
 

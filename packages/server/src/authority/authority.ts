@@ -1,8 +1,12 @@
 /** One authority: its rules over one store, one custody and one record. Knows no wire. */
 
 import { gatewayRole } from '@doorward/core'
-import type { EpochMillis, EpochSeconds, TrustDomain, TrustScope } from '@doorward/core'
+import type { Delegation, EpochMillis, SignedDelegation, TrustDomain, TrustScope } from '@doorward/core'
+import type { Ceremonies } from './ceremonies.ts'
+import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
+import { acceptDelegation, delegationRequest } from './delegation-request.ts'
+import type { DelegationRequest } from './delegation-request.ts'
 import { exchangeToken } from './exchange-token.ts'
 import type { MintedToken, TokenRequest } from './exchange-token.ts'
 import { issueCertificate } from './issue.ts'
@@ -23,7 +27,10 @@ import { addRegistration, ensureRegistration, removeRegistration, updateRegistra
 import type { Addition, Change, NewRegistration, Removal, Removed, Replacement } from './registrations.ts'
 import { renew } from './renew.ts'
 import type { Renewed, RenewRequest } from './renew.ts'
+import { statusOf } from './status.ts'
+import type { AuthorityStatus } from './status.ts'
 import type { TrustAck, TrustAudience } from './trust-audience.ts'
+import type { Revocations } from './revocations.ts'
 import type { PublishedState, TrustPublisher } from './trust-publisher.ts'
 
 export interface AuthorityParts {
@@ -31,29 +38,17 @@ export interface AuthorityParts {
   readonly slots: KeySlots
   readonly publisher: TrustPublisher
   readonly audience: TrustAudience
+  readonly ceremonies: Ceremonies
+  readonly revocations: Revocations
   readonly issuer: string
   readonly allowedAudience: (audience: string) => boolean
   readonly rootFingerprint: string
   /** `host:port` of the enrolment listener as workloads reach it. */
   readonly enrolAddress: () => string
-}
-
-export interface AuthorityStatus {
-  readonly trustDomain: string
-  readonly delegation: number
-  readonly delegationExpiresAt: EpochSeconds
-  readonly sequence: number
-  readonly epoch: number
-  readonly slots: readonly {
-    readonly purpose: string
-    readonly keyId: string
-    readonly state: string
-    readonly notAfter: EpochSeconds
-  }[]
-  readonly workloads: number
-  readonly certificates: number
-  readonly acks: readonly TrustAck[]
-  readonly stragglers: readonly string[]
+  /** Whether the recovery root lies where this authority finds it. */
+  readonly rootAtHand: () => Promise<boolean>
+  /** Milliseconds by which the store's clock is ahead of ours. */
+  readonly storeAhead: () => number
 }
 
 export class Authority {
@@ -161,25 +156,31 @@ export class Authority {
     this.#parts.audience.acknowledge({ ...ack, at })
   }
 
-  async status(): Promise<AuthorityStatus> {
-    const { context, publisher, audience } = this.#parts
-    const { state } = this.trustState()
-    const slots = await context.store.slots.list()
-    return {
-      trustDomain: state.trustDomain,
-      delegation: state.delegation,
-      delegationExpiresAt: publisher.delegation.stored.expiresAt,
-      sequence: state.sequence,
-      epoch: state.epoch,
-      slots: slots.map(({ purpose, keyId, state, notAfter }) => ({ purpose, keyId, state, notAfter })),
-      workloads: state.workloads.length,
-      certificates: state.issued.length,
-      acks: audience.acks(),
-      stragglers: [
-        ...audience.stragglers('full', state.sequence),
-        ...audience.stragglers('callers', this.trustState().callers.state.sequence),
-      ],
-    }
+  status(): Promise<AuthorityStatus> {
+    return statusOf(this.#parts)
+  }
+
+  get ceremonies(): Ceremonies {
+    return this.#parts.ceremonies
+  }
+
+  get revocations(): Revocations {
+    return this.#parts.revocations
+  }
+
+  /** The anchor that signs now; null while none can. */
+  anchorKeyId(): string | null {
+    const { slots, context } = this.#parts
+    return slots.anchor(nowSeconds(context))?.slot.keyId ?? null
+  }
+
+  /** What the recovery root should sign now. */
+  delegationRequest(): Promise<DelegationRequest | AuthorityRefusal> {
+    return delegationRequest(this.#parts.context)
+  }
+
+  acceptDelegation(signed: SignedDelegation, by: string): Promise<Delegation | AuthorityRefusal> {
+    return acceptDelegation(this.#parts.context, signed, by)
   }
 
   #issuing(): IssueDependencies {

@@ -25,7 +25,11 @@ export function revokedUnder(
 ): readonly RevokedSerial[] {
   return denied
     .filter(({ anchorKeyId }) => anchorKeyId === null || anchorKeyId === keyId)
-    .map(({ serial, deniedAt }) => ({ serial, revokedAt: epochSeconds(Math.min(deniedAt, now)), reason: null }))
+    .map(({ serial, deniedAt }) => ({
+      serial,
+      revokedAt: epochSeconds(Math.min(deniedAt, now - backdatingSeconds)),
+      reason: null,
+    }))
 }
 
 /** When there is none, when it lists other serials, and when half of its time is over, forwards or backwards. */

@@ -17,8 +17,8 @@ export interface RevocationsParts {
   readonly context: AuthorityContext
   readonly publisher: Pick<TrustPublisher, 'current' | 'publish'>
   readonly audience: Pick<TrustAudience, 'followers' | 'acks'>
-  /** Puts keys in place of own ones that are denied, with everything that has to follow. */
-  readonly settleKeys: () => Promise<void>
+  /** Puts keys in place of own ones that are denied, with everything that has to follow; true when that was published. */
+  readonly settleKeys: () => Promise<boolean>
 }
 
 /** The first states that show a denial. */

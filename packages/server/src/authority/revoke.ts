@@ -49,8 +49,8 @@ export interface Revoker {
 
 export interface RevokeDependencies {
   readonly context: AuthorityContext
-  /** Puts keys in place of own ones that are denied, with everything that has to follow. */
-  readonly settleKeys: () => Promise<void>
+  /** Puts keys in place of own ones that are denied, with everything that has to follow; true when that was published. */
+  readonly settleKeys: () => Promise<boolean>
   readonly publish: () => Promise<void>
 }
 
@@ -62,7 +62,8 @@ const leewaySeconds = 30
 const margins = backdatingSeconds + denialMarginSeconds
 
 /**
- * Denies, and answers with all that is denied by it. Refusals: `request_invalid`; `resource_unknown` for what is neither
+ * Denies, and answers with all that is denied by it. What the operator may want to know of a refusal is in its details:
+ * `reason` is one of `serial_unknown`, `workload_unknown`, `instance_unknown`, `key_unknown`, `self`, `authority`, `ended`. Refusals: `request_invalid`; `resource_unknown` for what is neither
  * registered nor issued; `conflict` for what cannot be denied so; `authority_unready`.
  */
 export async function revoke(
@@ -79,12 +80,9 @@ export async function revoke(
   })
   const revoked = await deny(context, request)
   if (isAuthorityRefusal(revoked)) return revoked
-  try {
-    if (request.subject.kind === 'authority') await settleKeys()
-  } finally {
-    // Whatever becomes of our own keys, the denial goes out.
-    await publish()
-  }
+  // What fails with our own keys is told and tried again with the next beat: the denial goes out.
+  const settled = request.subject.kind === 'authority' && (await settleKeys().catch(() => false))
+  if (!settled) await publish()
   return revoked
 }
 
@@ -132,7 +130,9 @@ async function serialObjection(
   if (!SERIAL.test(serial))
     return refuse('request_invalid', 'expected a serial number: 1 to 20 octets of lowercase hex')
   if (unseen || (await store.issuance.findBySerial(serial)) !== null) return null
-  return refuse('resource_unknown', `no certificate with the serial ${serial} was issued here`)
+  return refuse('resource_unknown', `no certificate with the serial ${serial} was issued here`, {
+    reason: 'serial_unknown',
+  })
 }
 
 async function workloadObjection(
@@ -143,10 +143,12 @@ async function workloadObjection(
   if ('problem' in readSpiffeId(id)) return refuse('request_invalid', 'expected a SPIFFE ID')
   if (issuedBefore !== null && issuedBefore > nowSeconds(context) + 1)
     return refuse('request_invalid', 'expected a moment that has passed')
-  if (id === context.id.uri) return refuse('conflict', 'an authority is denied by its key id')
-  if (id === by.id) return refuse('conflict', `${id} asks itself, and could not come back: ask as another operator`)
+  if (id === context.id.uri) return refuse('conflict', 'an authority is denied by its key id', { reason: 'authority' })
+  if (id === by.id) return refuse('conflict', `${id} asks itself, and could not come back`, { reason: 'self' })
   if ((await context.store.registrations.find(id)) !== null) return null
-  return refuse('resource_unknown', `${id} is not registered: what was removed is denied already`)
+  return refuse('resource_unknown', `${id} is not registered: what was removed is denied already`, {
+    reason: 'workload_unknown',
+  })
 }
 
 async function instanceObjection(
@@ -155,9 +157,9 @@ async function instanceObjection(
   by: Revoker,
 ): Promise<AuthorityRefusal | null> {
   const held = await store.instances.find(instance)
-  if (held === null) return refuse('resource_unknown', `no instance ${instance}`)
+  if (held === null) return refuse('resource_unknown', `no instance ${instance}`, { reason: 'instance_unknown' })
   if ((await store.issuance.findBySerial(by.serial))?.instance !== instance) return null
-  return refuse('conflict', `instance ${instance} asks itself, and could not come back: ask as another operator`)
+  return refuse('conflict', `instance ${instance} asks itself, and could not come back`, { reason: 'self' })
 }
 
 async function authorityObjection(context: AuthorityContext, keyId: string): Promise<AuthorityRefusal | null> {
@@ -166,10 +168,7 @@ async function authorityObjection(context: AuthorityContext, keyId: string): Pro
   if ((await slots.list()).some((slot) => slot.keyId === keyId)) return null
   const denied = await denials.list(nowSeconds(context))
   if (denied.some(({ kind, value }) => kind === 'authority' && value === keyId)) return null
-  return refuse(
-    'resource_unknown',
-    `no anchor and no token key has the id ${keyId}; keys for trust state are replaced by a recovery`,
-  )
+  return refuse('resource_unknown', `no anchor and no token key has the id ${keyId}`, { reason: 'key_unknown' })
 }
 
 async function deny(
@@ -179,7 +178,9 @@ async function deny(
   const now = nowSeconds(context)
   if (subject.kind === 'instance') return lock(context, subject.instance, { reason, now })
   const revoked = await context.store.revocations.revoke(await denialOf(context, subject, { reason, now }), now)
-  return revoked.denials.length > 0 ? revoked : refuse('conflict', 'it has ended by itself, and so have its renewals')
+  return revoked.denials.length > 0
+    ? revoked
+    : refuse('conflict', 'it has ended by itself, and so have its renewals', { reason: 'ended' })
 }
 
 interface Occasion {

@@ -24,6 +24,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
   ['authority', 'run the authority alone', () => import('./authority.ts')],
   ['gateway', 'run the gateway alone', () => import('./gateway.ts')],
   ['workload', 'register, show, change and remove workloads', () => import('./workload.ts')],
+  ['revoke', 'deny what was issued, on open connections too', () => import('./revoke.ts')],
   ['join', 'become a workload with a join string', () => import('./join.ts')],
   ['agent', 'credential files that stay fresh, for programs in any language', () => import('./agent.ts')],
   ['connect', 'be a local MCP server that calls through the gateway', () => import('./connect.ts')],

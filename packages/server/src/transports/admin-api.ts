@@ -1,8 +1,10 @@
 /** The authority's admin API, for operators: one file per concern. */
 
 import type { Authority } from '../authority/authority.ts'
+import { ceremonyRoutes } from './admin-ceremonies.ts'
 import { instanceRoutes } from './admin-instances.ts'
 import { joinRoutes } from './admin-joins.ts'
+import { revocationRoutes } from './admin-revocation.ts'
 import { statusRoutes } from './admin-status.ts'
 import { workloadRoutes } from './admin-workloads.ts'
 import type { ApiRoute } from './api-routes.ts'
@@ -14,6 +16,8 @@ export function adminRoutes(authority: Authority, record: RecordRouteOptions): r
     ...workloadRoutes(authority),
     ...joinRoutes(authority),
     ...instanceRoutes(authority),
+    ...ceremonyRoutes(authority),
+    ...revocationRoutes(authority.revocations),
     ...statusRoutes(authority),
     recordRoute(record),
   ]

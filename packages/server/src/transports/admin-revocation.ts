@@ -73,7 +73,8 @@ function readSubject(body: JsonObject): RevocationSubject | Denial {
   const wrong = (expected: string) => deny('request_invalid', `expected subject, ${expected} and at most reason`)
   const exactly = (required: readonly string[], optional: readonly string[] = []) =>
     exactObject(body, ['subject', ...required], [...optional, ...COMMON])
-  switch (body['subject']) {
+  const { subject } = body
+  switch (typeof subject === 'string' ? subject : '') {
     case 'serial': {
       const { serial, unseen = false } = exactly(['serial'], ['unseen']) ?? {}
       const reads = isText(serial, MAX_ID) && typeof unseen === 'boolean'

@@ -1,22 +1,56 @@
-/** What anybody may read: trust bundle, liveness, readiness. Empty bodies but for the bundle. */
+/** What anybody may read: trust bundle, revocation lists, liveness, readiness. Nothing of who is registered. */
 
+import { crlPem } from '@doorward/core'
 import { deny, limitArrival } from '@doorward/enforcement'
 import type { Denial, Inbound, Pipeline } from '@doorward/enforcement'
 import { sendRefusal } from './denial-response.ts'
 import { send } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
 
+export interface PublicBundle {
+  /** Changes with its content. */
+  readonly sequence: bigint
+  /** JSON of the SPIFFE bundle. */
+  readonly text: string
+}
+
+/** A revocation list in force. */
+export interface PublicCrl {
+  /** Lowercase hex, of the anchor that signed it. */
+  readonly keyId: string
+  readonly number: number
+  /** Seconds since 1970. */
+  readonly thisUpdate: number
+  readonly nextUpdate: number
+  readonly der: Uint8Array
+}
+
 export interface PublicOptions {
   readonly pipeline: Pipeline
   /** True when calls can be served now. */
   readonly ready: () => boolean
-  /** The SPIFFE bundle as JSON; null where none is served. */
-  readonly bundle: (() => string) | null
+  /** Null where none is served. */
+  readonly bundle: (() => PublicBundle) | null
+  /** Null where none are served. */
+  readonly crls: (() => readonly PublicCrl[]) | null
 }
 
-type PublicAnswer = { readonly status: number; readonly type?: string; readonly body?: string } | Denial
+interface PublicAnswer {
+  readonly status: number
+  readonly type?: string
+  readonly body?: string | Uint8Array
+  /** Names this content; whoever has it already gets none. */
+  readonly tag?: string
+}
 
-/** Answers one request. Never rejects. Nothing here needs a credential, so only refusals leave a trace. */
+const LISTS = '/v1/crl'
+const LIST = /^\/v1\/crl\/([0-9a-f]{16,64})\.(crl|pem)$/
+
+/**
+ * Answers one request: `/livez`, `/readyz`, `/v1/trust-bundle` (SPIFFE Trust Domain and Bundle §4), `/v1/crl` (JSON, what
+ * there is), `/v1/crl/<key id>.crl` (RFC 5280 §5, RFC 2585 §4.2) and `.pem`. Never rejects. Nothing here needs a
+ * credential, so only refusals leave a trace.
+ */
 export async function servePublic(exchange: Exchange, options: PublicOptions): Promise<void> {
   const inbound: Inbound = { connection: exchange.connection, head: exchange.head, audience: '' }
   const { limiter, connectionLimits } = options.pipeline.dependencies
@@ -26,16 +60,65 @@ export async function servePublic(exchange: Exchange, options: PublicOptions): P
     sendRefusal(exchange, await options.pipeline.refuse(inbound, answer))
     return
   }
-  const type: Readonly<Record<string, string>> = answer.type === undefined ? {} : { 'Content-Type': answer.type }
-  send(exchange, answer.status, { 'Cache-Control': 'no-store', ...type }, answer.body ?? '')
+  sendPublic(exchange, answer)
 }
 
-function publicAnswer({ head }: Exchange, { ready, bundle }: PublicOptions): PublicAnswer {
-  const known =
-    head.path === '/livez' || head.path === '/readyz' || (bundle !== null && head.path === '/v1/trust-bundle')
-  if (!known) return deny('path_unknown', 'nothing is at this path')
-  if (head.method !== 'GET') return deny('http_method', `expected GET, got ${head.method}`)
-  if (head.path === '/livez') return { status: 200 }
-  if (head.path === '/readyz') return { status: ready() ? 200 : 503 }
-  return { status: 200, type: 'application/json', body: bundle?.() ?? '' }
+/** Caches ask each time: a key that was taken out must not live on in one of them. */
+function sendPublic(exchange: Exchange, { status, type, body = '', tag }: PublicAnswer): void {
+  const headers: Readonly<Record<string, string>> = {
+    'Cache-Control': tag === undefined ? 'no-store' : 'no-cache',
+    ...(tag === undefined ? {} : { ETag: tag }),
+  }
+  if (tag === undefined || !hasAlready(exchange, tag))
+    return send(exchange, status, { ...headers, ...(type === undefined ? {} : { 'Content-Type': type }) }, body)
+  const { response } = exchange
+  if (!response.headersSent && !response.destroyed) response.writeHead(304, headers).end()
+}
+
+/** RFC 9110 §13.1.2. */
+function hasAlready({ head }: Exchange, tag: string): boolean {
+  const given = (head.headers['if-none-match'] ?? '').split(',').map((one) => one.trim().replace(/^W\//, ''))
+  return given.includes(tag) || given.includes('*')
+}
+
+function publicAnswer({ head }: Exchange, options: PublicOptions): PublicAnswer | Denial {
+  const answer = contentAt(head.path, options)
+  if (answer === null) return deny('path_unknown', 'nothing is at this path')
+  return head.method === 'GET' ? answer() : deny('http_method', `expected GET, got ${head.method}`)
+}
+
+/** What is at a path, made when it is asked for; null for nothing. */
+function contentAt(path: string, { ready, bundle, crls }: PublicOptions): (() => PublicAnswer) | null {
+  if (path === '/livez') return () => ({ status: 200 })
+  if (path === '/readyz') return () => ({ status: ready() ? 200 : 503 })
+  if (path === '/v1/trust-bundle' && bundle !== null) return () => bundleAnswer(bundle())
+  if (crls === null) return null
+  if (path === LISTS) return () => listsAnswer(crls())
+  const [, keyId, form] = LIST.exec(path) ?? []
+  const list = keyId === undefined ? undefined : crls().find((one) => one.keyId === keyId)
+  return list === undefined ? null : () => listAnswer(list, form === 'pem')
+}
+
+function bundleAnswer({ sequence, text }: PublicBundle): PublicAnswer {
+  return { status: 200, type: 'application/json', body: text, tag: `"${sequence}"` }
+}
+
+function listsAnswer(lists: readonly PublicCrl[]): PublicAnswer {
+  const crls = lists.map(({ keyId, number, thisUpdate, nextUpdate }) => ({
+    key_id: keyId,
+    number,
+    this_update: thisUpdate,
+    next_update: nextUpdate,
+    der: `${LISTS}/${keyId}.crl`,
+    pem: `${LISTS}/${keyId}.pem`,
+  }))
+  const tag = `"${crls.map(({ key_id, number }) => `${key_id}.${number}`).join(' ')}"`
+  return { status: 200, type: 'application/json', body: JSON.stringify({ crls }), tag }
+}
+
+function listAnswer({ keyId, number, der }: PublicCrl, pem: boolean): PublicAnswer {
+  const tag = `"${keyId}.${number}"`
+  return pem
+    ? { status: 200, type: 'application/x-pem-file', body: crlPem(der), tag }
+    : { status: 200, type: 'application/pkix-crl', body: der, tag }
 }
