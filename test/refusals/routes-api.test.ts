@@ -125,7 +125,9 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
   },
   'authority admin POST /v1/gateways': () => ({ body: JSON.stringify({ name: `g${newId().split('/').at(-1)}` }) }),
   'authority admin POST /v1/instances/lock': async () => ({ body: JSON.stringify(await newInstance()) }),
-  'authority admin DELETE /v1/instances': async () => ({ query: `?${new URLSearchParams(await newInstance())}` }),
+  'authority admin DELETE /v1/instances': async () => ({
+    query: `?${new URLSearchParams(await newInstance()).toString()}`,
+  }),
   'authority admin GET /v1/status': () => ({}),
   'authority admin GET /v1/record': () => ({}),
   'gateway admin GET /v1/status': () => ({}),

@@ -155,11 +155,11 @@ ${wideLimits}`,
 
   test('of concurrent changes by two operators none is lost unnoticed', async () => {
     const both = await Promise.all(['one', 'two'].map((role) => told(`workload set service/ci --role ${role} --yes`)))
-    const [{ roles = [] } = {}] = (await told('workload list --under service'))[1].workloads ?? []
+    const [held] = (await told('workload list --under service'))[1].workloads ?? []
     const won = both.filter(([code]) => code === 0).length
     ok(won >= 1)
     for (const [, { error }] of both) ok(error === undefined || error.code === 'workload_changed')
-    ok(roles.length === 1 && ['one', 'two'].includes(roles[0]!))
+    ok(held?.roles.length === 1 && ['one', 'two'].includes(held.roles[0] ?? ''))
   })
 
   test('OP-7: prune removes what is not declared, at once, and neither Doorward nor who runs it', async () => {

@@ -7,13 +7,13 @@ import type { AttestationEntry, JsonObject, WorkloadDocument } from '@doorward/c
 export const trustDomain = parseTrustDomain('acme.example')
 
 const letters = 'abcdefghijklmnopqrstuvwxyz0123456789'
-const word = fc.string({ unit: fc.constantFrom(...letters), minLength: 1, maxLength: 6 })
+const word = fc.string({ unit: fc.constantFrom(...Array.from(letters)), minLength: 1, maxLength: 6 })
 const dnsName = fc.tuple(word, word).map(([a, b]) => `${a}.${b}`)
 
 const attestation: fc.Arbitrary<AttestationEntry> = fc.oneof(
   fc.constant<AttestationEntry>({ join_token: true }),
   fc
-    .string({ unit: fc.constantFrom(...letters, 'A', '_', '-'), minLength: 43, maxLength: 43 })
+    .string({ unit: fc.constantFrom(...Array.from(letters), 'A', '_', '-'), minLength: 43, maxLength: 43 })
     .map((text): AttestationEntry => ({ bound_key: text })),
   fc.tuple(word, dnsName).map(([anchors, dns]): AttestationEntry => ({ x509_pop: { anchors, dns } })),
   fc.tuple(word, fc.string({ minLength: 1, maxLength: 64 })).map(([anchors, text]): AttestationEntry => ({

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { epochSeconds } from '@doorward/core'
-import type { JsonObject, P256Jwk } from '@doorward/core'
+import type { P256Jwk } from '@doorward/core'
 import { longestTtlSeconds } from '../../../packages/server/src/authority/registration-check.ts'
 import { contentOf, documentOf } from '../../../packages/server/src/authority/registration-document.ts'
 import { lockInstance, removeInstance } from '../../../packages/server/src/authority/registration-instances.ts'
@@ -139,7 +139,7 @@ test('where no join token suffices any more, unused ones are withdrawn', () =>
     assert.equal(await context.store.joins.findToken('h'), null)
   }))
 
-const reserved: readonly (readonly [string, JsonObject])[] = [
+const reserved: readonly (readonly [string, ReturnType<typeof documentFor>])[] = [
   ['a gateway', documentFor('doorward/gateway/eu', { roles: ['gateway'] })],
   ['the authority', documentFor('doorward/authority')],
   ['the role of gateways', documentFor('agent/b', { roles: ['gateway'] })],
@@ -148,7 +148,7 @@ for (const [what, document] of reserved)
   test(`no operator registers ${what}`, () =>
     withDesk(async ({ registrar }) => {
       const { id: given, roles = [] } = document
-      const refused = await refusalOf(registrar.addWorkload(String(given), roles as readonly string[]))
+      const refused = await refusalOf(registrar.addWorkload(given, roles as readonly string[]))
       assert.equal(refused?.[0], 'request_invalid')
     }))
 
