@@ -99,7 +99,11 @@ export async function openLocalIdentity(
 }
 
 /** Joins as the workload that the join string names, by its token or by other evidence. Throws as `join`, and `join_string_unnamed`. */
-export async function joinLocally(place: ClientPlace, joinString: Secret, evidence?: Evidence): Promise<Joined> {
+export async function joinLocally(
+  place: ClientPlace,
+  joinString: Secret,
+  evidence: Evidence | null = null,
+): Promise<Joined> {
   const { spiffeId, trustDomain } = parseJoinString(joinString.reveal())
   if (trustDomain !== place.deployment.trustDomain) {
     throw new DoorwardError('join_string_foreign', 'the join string is for another trust domain', {
@@ -119,7 +123,7 @@ export async function joinLocally(place: ClientPlace, joinString: Secret, eviden
     folder: own,
     sealer,
     authorityUrl: place.deployment.authority.publicUrl,
-    ...(evidence === undefined ? {} : { evidence }),
+    ...(evidence === null ? {} : { evidence }),
   })
 }
 

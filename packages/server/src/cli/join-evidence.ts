@@ -6,10 +6,11 @@ import { DoorwardError, foreignPathLength, fromUtf8, platformTokenBytes, Secret 
 import type { Evidence } from '@doorward/sdk'
 import { readBoundedFile, readCertificateFile } from '../config/certificate-file.ts'
 
-export const evidenceKinds = ['bound-key', 'oidc', 'x509']
+export const evidenceKinds = ['bound-key', 'oidc', 'x509'] as const
 
 export interface EvidenceOptions {
-  readonly attest?: string
+  /** Undefined for the token of the join string. */
+  readonly attest?: (typeof evidenceKinds)[number]
   readonly tokenFile?: string
   readonly cert?: string
   readonly key?: string
@@ -17,8 +18,8 @@ export interface EvidenceOptions {
 
 const MAX_KEY = 64 * 1024
 
-/** Undefined: the token of the join string. Throws `usage` for files that do not go with the kind, and what reading them throws. */
-export async function joinEvidence({ attest, tokenFile, cert, key }: EvidenceOptions): Promise<Evidence | undefined> {
+/** Null: the token of the join string. Throws `usage` for files that do not go with the kind, and what reading them throws. */
+export async function joinEvidence({ attest, tokenFile, cert, key }: EvidenceOptions): Promise<Evidence | null> {
   if (attest !== 'oidc' && tokenFile !== undefined) throw misused('--token-file goes with --attest oidc')
   if (attest !== 'x509' && (cert !== undefined || key !== undefined))
     throw misused('--cert and --key go with --attest x509')
@@ -35,8 +36,8 @@ export async function joinEvidence({ attest, tokenFile, cert, key }: EvidenceOpt
         chain: await readCertificateFile(cert, foreignPathLength),
         privateKey: await readKey(key),
       }
-    default:
-      return undefined
+    case undefined:
+      return null
   }
 }
 

@@ -63,16 +63,16 @@ async function join(options: JoinOptions, context: CliContext): Promise<void> {
   }
 }
 
-async function told(error: unknown, evidence: Evidence | undefined): Promise<unknown> {
+async function told(error: unknown, evidence: Evidence | null): Promise<unknown> {
   const { ServerRefused } = await import('@doorward/sdk')
   if (!(error instanceof ServerRefused)) return error
   return new CheckFailed(error.code, error.message, { next: nextStep(error.code, evidence) })
 }
 
-function nextStep(code: string, evidence: Evidence | undefined): string {
+function nextStep(code: string, evidence: Evidence | null): string {
   if (code === 'instance_locked')
     return 'this key was used in two places, or replaced: find out by whom; the operator sees it with doorward workload show, and can invite anew'
-  if (evidence !== undefined)
+  if (evidence !== null)
     return 'compare what is proven with the registration: doorward workload show; the record of the authority says what was missing'
   return 'ask the operator for a new join string: each works once, for ten minutes'
 }

@@ -16,6 +16,7 @@ import type { JsonObject, JsonValue } from '@doorward/core'
 import { deny } from '@doorward/enforcement'
 import type { Denial } from '@doorward/enforcement'
 import type { Evidence } from '../authority/attest/attestor.ts'
+import { attestationKinds } from '../authority/attest/rule.ts'
 import type { EnrolRequest } from '../authority/join.ts'
 
 const MAX_ID = 2048
@@ -55,22 +56,20 @@ export function readState(value: JsonValue | undefined): Secret | null | undefin
 }
 
 function readEvidence(value: JsonValue): Evidence | undefined {
-  const kind = exactObject(value, ['kind'], ['token', 'chain', 'proof'])?.['kind']
+  const named = exactObject(value, ['kind'], ['token', 'chain', 'proof'])?.['kind']
+  const kind = attestationKinds.find((one) => one === named)
+  if (kind === undefined) return undefined
   switch (kind) {
-    case 'join_token': {
+    case 'join_token':
+    case 'oidc': {
       const token = exactObject(value, ['kind', 'token'])?.['token']
-      return isText(token, MAX_TOKEN) ? { kind, token: new Secret(token) } : undefined
+      const limit = kind === 'oidc' ? platformTokenBytes : MAX_TOKEN
+      return isText(token, limit) ? { kind, token: new Secret(token) } : undefined
     }
     case 'bound_key':
       return exactObject(value, ['kind']) === null ? undefined : { kind }
     case 'x509_pop':
       return readCertificates(exactObject(value, ['kind', 'chain', 'proof']))
-    case 'oidc': {
-      const token = exactObject(value, ['kind', 'token'])?.['token']
-      return isText(token, platformTokenBytes) ? { kind, token: new Secret(token) } : undefined
-    }
-    default:
-      return undefined
   }
 }
 

@@ -21,8 +21,9 @@ async function discoveredUrl(issuer: string, options: FetchOptions): Promise<URL
   const scan = scanJson(await fetchDocument(document, options), LIMITS)
   const values = scan.ok && isJsonObject(scan.value) ? scan.value : {}
   const [said, place] = [member(values, 'issuer'), member(values, 'jwks_uri')]
-  if (said !== issuer) throw invalid(document, `issuer ${issuer}`, String(said))
-  if (typeof place !== 'string' || !URL.canParse(place)) throw invalid(document, 'a jwks_uri', String(place))
+  if (said !== issuer) throw invalid(document, `issuer ${issuer}`, JSON.stringify(said) ?? 'none')
+  if (typeof place !== 'string' || !URL.canParse(place))
+    throw invalid(document, 'a jwks_uri', JSON.stringify(place) ?? 'none')
   return new URL(place)
 }
 

@@ -20,19 +20,12 @@ function acceptedKey(spki: Uint8Array): KeyObject | null {
 }
 
 function isAccepted({ asymmetricKeyType, asymmetricKeyDetails = {} }: KeyObject): boolean {
-  switch (asymmetricKeyType) {
-    case 'rsa': {
-      const { modulusLength = 0, publicExponent = 0n } = asymmetricKeyDetails
-      const sized = modulusLength >= rsaBits.least && modulusLength <= rsaBits.most
-      return sized && publicExponent >= 3n && publicExponent < MAX_EXPONENT && publicExponent % 2n === 1n
-    }
-    case 'ec':
-      return CURVES.includes(asymmetricKeyDetails.namedCurve)
-    case 'ed25519':
-      return true
-    default:
-      return false
-  }
+  if (asymmetricKeyType === 'ed25519') return true
+  if (asymmetricKeyType === 'ec') return CURVES.includes(asymmetricKeyDetails.namedCurve)
+  if (asymmetricKeyType !== 'rsa') return false
+  const { modulusLength = 0, publicExponent = 0n } = asymmetricKeyDetails
+  const sized = modulusLength >= rsaBits.least && modulusLength <= rsaBits.most
+  return sized && publicExponent >= 3n && publicExponent < MAX_EXPONENT && publicExponent % 2n === 1n
 }
 
 /** Whether the issuer's key signed exactly these bytes. Never throws. */

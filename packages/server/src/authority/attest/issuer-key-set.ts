@@ -93,10 +93,9 @@ function readKey(
 
 function importKey(jwk: JsonObject, { members, accepts }: AlgorithmRow): KeyObject | null {
   try {
-    const key = createPublicKey({
-      key: Object.fromEntries(members.map((name) => [name, String(member(jwk, name))])),
-      format: 'jwk',
-    })
+    const values = members.map((name) => [name, member(jwk, name)] as const)
+    if (!values.every((value): value is [string, string] => typeof value[1] === 'string')) return null
+    const key = createPublicKey({ key: Object.fromEntries(values), format: 'jwk' })
     return accepts(key) ? key : null
   } catch {
     return null

@@ -55,7 +55,11 @@ interface Matched {
 /** Each set of anchors that a rule names is tried once. */
 function matchingRule(
   context: AuthorityContext,
-  { chain, rules, anchors }: { chain: readonly PeerCertificate[]; rules: readonly Rule[]; anchors: Vouchers['anchors'] },
+  {
+    chain,
+    rules,
+    anchors,
+  }: { chain: readonly PeerCertificate[]; rules: readonly Rule[]; anchors: Vouchers['anchors'] },
 ): Matched | AuthorityRefusal {
   let why = 'no rule'
   for (const name of new Set(rules.map((rule) => rule.anchors))) {
