@@ -8,8 +8,6 @@ import { createHmac, createPublicKey, randomUUID } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import { epochClaim, signHeartbeat, toBase64url, utf8 } from '@doorward/core'
 import { generateP256 } from '@doorward/sdk'
-import { RawClient } from '../fixtures/authority/raw-client.ts'
-import { requestRenewal } from '../fixtures/authority/workload.ts'
 import { dial } from '../fixtures/raw-http.ts'
 import { stealKeys } from '../fixtures/stolen-keys.ts'
 import type { StolenKeys } from '../fixtures/stolen-keys.ts'
@@ -252,29 +250,11 @@ test('a token that the authority itself gave to another caller is refused, and p
 })
 
 test('a token of before a renewal is refused over the renewed certificate', async () => {
-  const old = await stage.token(agent)
-  const { certificate, privateKey } = await renewed(agent)
-  const key = privateKey.export({ type: 'pkcs8', format: 'pem' })
-  const cnf = { 'x5t#S256': certificate.fingerprint }
-  const connect = { cert: pemOf(certificate.der), key }
-  const right: Attempt = { caller: agent, connect, token: await signed(header(), { ...claimsOf(agent), cnf }) }
-  await stage.contrast(right, { token: old }, 'token_binding')
+  const caller = await stage.caller('agent/renewing')
+  const old = await stage.token(caller)
+  await caller.identity.renew()
+  await stage.contrast({ caller, connect: stage.tlsOf(caller.identity) }, { token: old }, 'token_binding')
 })
-
-async function renewed(caller: Caller) {
-  const { chain, privateKey } = caller.identity.credentials.current()
-  const { main } = stage.deployment.authority.listeners
-  const client = await RawClient.open(main, { certificate: chain[0]!, privateKey })
-  try {
-    const next = await generateP256()
-    const token = await stage.token(caller, stage.deployment.authority.publicUrl)
-    const answer = await requestRenewal(client, token, { key: next })
-    const der = new Uint8Array(Buffer.from(String(answer.json()['certificate']), 'base64'))
-    return { certificate: keys.read(der), privateKey: next.privateKey }
-  } finally {
-    client.close()
-  }
-}
 
 test('every request brings its token: one that passed lends nothing to the next on its connection', async () => {
   const on = await dial(agent.tls)
