@@ -23,6 +23,7 @@ export async function joinEvidence({ attest, tokenFile, cert, key }: EvidenceOpt
   if (attest !== 'oidc' && tokenFile !== undefined) throw misused('--token-file goes with --attest oidc')
   if (attest !== 'x509' && (cert !== undefined || key !== undefined))
     throw misused('--cert and --key go with --attest x509')
+  if (attest === undefined) return null
   switch (attest) {
     case 'bound-key':
       return { kind: 'bound_key' }
@@ -36,8 +37,6 @@ export async function joinEvidence({ attest, tokenFile, cert, key }: EvidenceOpt
         chain: await readCertificateFile(cert, foreignPathLength),
         privateKey: await readKey(key),
       }
-    case undefined:
-      return null
   }
 }
 
