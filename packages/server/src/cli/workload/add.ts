@@ -6,8 +6,9 @@ import { asOption } from '../identity-option.ts'
 import { givenContent, withContentOptions } from './content-options.ts'
 import type { ContentOptions } from './content-options.ts'
 import { invited, tellInvitation } from './join-file.ts'
-import { idArgument, idOf, warnOfUnknownRoles } from './naming.ts'
+import { idArgument, idOf } from './naming.ts'
 import { administerWorkloads } from './refusal.ts'
+import { warnOfUnknown } from './warnings.ts'
 
 interface AddOptions extends ContentOptions {
   readonly as?: string
@@ -34,7 +35,7 @@ export function registerAdd(workload: Command, context: CliContext): void {
 async function addWorkload(context: CliContext, name: string, options: AddOptions): Promise<void> {
   const { roles = [], ...content } = givenContent(options)
   const id = await idOf(context, name)
-  await warnOfUnknownRoles(context, roles)
+  await warnOfUnknown(context, [{ roles, ...content }])
   const { out } = options
   await administerWorkloads(context, options.as, async (client) => {
     const again = options.again ? { again: true } : {}

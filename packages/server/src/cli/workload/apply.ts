@@ -11,10 +11,11 @@ import { painter, printable } from '../output.ts'
 import { carryOut } from './carry-out.ts'
 import type { StepResult } from './carry-out.ts'
 import { counted, planJson, planLines } from './change-view.ts'
-import { shortId, warnOfUnknownRoles } from './naming.ts'
+import { shortId } from './naming.ts'
 import { planOf } from './plan.ts'
 import type { Plan } from './plan.ts'
 import { administerWorkloads } from './refusal.ts'
+import { warnOfUnknown } from './warnings.ts'
 
 interface ApplyOptions {
   readonly as?: string
@@ -51,10 +52,7 @@ async function apply(context: CliContext, options: ApplyOptions): Promise<void> 
   const { trustDomain } = await context.deployment()
   const text = await readWorkloadText(options.file, context.stdin)
   const declared = parseWorkloads(text, options.file, trustDomain)
-  await warnOfUnknownRoles(
-    context,
-    declared.flatMap(({ roles }) => roles),
-  )
+  await warnOfUnknown(context, declared)
   await administerWorkloads(context, options.as, async (client, self) => {
     const { prune } = options
     const plan = planOf(declared, await client.listWorkloads(), { prune, self: self.uri })

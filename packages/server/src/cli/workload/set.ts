@@ -10,8 +10,9 @@ import { asOption } from '../identity-option.ts'
 import { stepLines } from './change-view.ts'
 import { givenContent, withContentOptions } from './content-options.ts'
 import type { ContentOptions } from './content-options.ts'
-import { idArgument, idOf, warnOfUnknownRoles } from './naming.ts'
+import { idArgument, idOf } from './naming.ts'
 import { administerWorkloads } from './refusal.ts'
+import { warnOfUnknown } from './warnings.ts'
 
 interface SetOptions extends ContentOptions {
   readonly as?: string
@@ -40,7 +41,7 @@ async function change(context: CliContext, name: string, options: SetOptions): P
   if (Object.keys(given).length === 0)
     throw new DoorwardError('usage', 'nothing is to be changed', { next: 'doorward workload set --help' })
   const { uri: id } = await idOf(context, name)
-  await warnOfUnknownRoles(context, given.roles ?? [])
+  await warnOfUnknown(context, [given])
   await administerWorkloads(context, options.as, (client) => changeAs(context, client, { id, given, options }))
 }
 
