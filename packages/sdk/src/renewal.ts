@@ -3,7 +3,7 @@
  * pick up what was stored. A failure never takes away an SVID that is still valid.
  */
 
-import { chainsToAnchor, DoorwardError, jwkThumbprint, toBase64url, toSeconds } from '@doorward/core'
+import { backdatingSeconds, chainsToAnchor, DoorwardError, jwkThumbprint, toBase64url, toSeconds } from '@doorward/core'
 import type { SpiffeId } from '@doorward/core'
 import { joinStateOf, rejoin } from './admission.ts'
 import type { CredentialSource } from './credential-source.ts'
@@ -133,13 +133,21 @@ export class Renewal {
     return now >= renewAt ? 'due' : 'fresh'
   }
 
-  /** Its authority or serial is denied, or its anchor has left the trust state: servers refuse it, whatever its times say. */
-  #isWithdrawn(svid: Svid): boolean {
-    const view = this.#options.trust.view()
-    if (view === null) return false
-    const anchor = chainsToAnchor(svid.certificate, view.anchors, toSeconds(this.#options.runtime.wall()), importP256)
+  /**
+   * It is denied with its serial, identity or authority, or its anchor is not among the newest that are known: servers refuse
+   * it, whatever its times say.
+   */
+  #isWithdrawn({ certificate, id }: Svid): boolean {
+    const trust = this.#options.trust.authorityTrust()
+    if (trust === null) return false
+    const anchor = chainsToAnchor(certificate, trust.anchors, toSeconds(this.#options.runtime.wall()), importP256)
     if ('code' in anchor) return anchor.code === 'chain_issuer_unknown'
-    return view.deniedSerials.has(svid.certificate.serial) || view.deniedAuthorities.has(anchor.subjectKeyId)
+    const issuedBefore = trust.deniedIdentities.get(id.uri) ?? 0
+    return (
+      trust.deniedSerials.has(certificate.serial) ||
+      trust.deniedAuthorities.has(anchor.subjectKeyId) ||
+      certificate.notBefore + backdatingSeconds < issuedBefore
+    )
   }
 
   async #renew(signal: AbortSignal | undefined): Promise<void> {
@@ -224,7 +232,9 @@ export class Renewal {
   /** A new trust state may withdraw our certificate: look at once instead of at half-life. */
   #wakeOnTrust(): { arm: () => AbortSignal; stop: () => void } {
     let controller = new AbortController()
-    const stop = this.#options.trust.onAccept(() => controller.abort())
+    const { trust } = this.#options
+    const stops = [trust.onAccept(() => controller.abort()), trust.onAnchors(() => controller.abort())]
+    const stop = () => stops.forEach((one) => one())
     // Armed before the standing is judged, so that a state that arrives meanwhile is not slept through.
     const arm = () => {
       if (controller.signal.aborted) controller = new AbortController()

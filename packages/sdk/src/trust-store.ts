@@ -39,6 +39,7 @@ export interface Accepted {
 export class TrustStore {
   readonly #options: TrustStoreOptions
   readonly #listeners = new Set<(view: TrustView) => void>()
+  readonly #anchorListeners = new Set<() => void>()
   #opened: OpenedTrustState | null = null
   #newest: TrustStateVersion | null = null
   #view: TrustView | null = null
@@ -69,6 +70,13 @@ export class TrustStore {
   /** Takes anchors that are newer than the state held, verified against `version`. Only the authority is known by them. */
   useAnchors(anchors: TrustAnchors): void {
     this.#anchors = anchors
+    for (const listener of this.#anchorListeners) listener()
+  }
+
+  /** Calls back when anchors were taken; returns the way to stop. */
+  onAnchors(listener: () => void): () => void {
+    this.#anchorListeners.add(listener)
+    return () => this.#anchorListeners.delete(listener)
   }
 
   /** What the authority's own certificate is judged by: newer anchors where the state held is too old; null when there is nothing. */
