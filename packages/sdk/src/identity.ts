@@ -4,6 +4,7 @@ import type { KeyObject } from 'node:crypto'
 import { DoorwardError, toSeconds, workloadId } from '@doorward/core'
 import type { PeerCertificate, Secret, SpiffeId, TrustDomain } from '@doorward/core'
 import { TrustHolder } from '@doorward/enforcement'
+import { SkewWatch, timeHeader } from './authority-time.ts'
 import { ConnectionPool } from './connection-pool.ts'
 import type { Target } from './connection-pool.ts'
 import { CredentialSource } from './credential-source.ts'
@@ -125,16 +126,23 @@ function assemble(folder: IdentityFolder, description: IdentityDescription, opti
   })
   const anchors = ({ expected }: Target) => anchorsOf(trustFor(expected, store, authorityId))
   const pool = new ConnectionPool({ anchors, judge }, runtime.wall)
+  const skew = new SkewWatch({ ...runtime, onProblem })
   const tokens = new TokenSource({
-    post: (svid, form) => postToken(pool, { authorityId, authorityUrl, svid, form }),
+    post: (svid, form) => timed(skew, runtime, postToken(pool, { authorityId, authorityUrl, svid, form })),
     monotonic: runtime.monotonic,
   })
-  const fetch = signedFetch({
+  const signed = signedFetch({
     pool,
     credentials,
     tokens,
     freshen: async () => (renewal.isDue() ? renewal.reload() : undefined),
   })
+  const fetch: SignedFetch = {
+    call: (url, call) => {
+      const answer = signed.call(url, call)
+      return call.expectedId.uri === authorityId.uri ? timed(skew, runtime, answer) : answer
+    },
+  }
   const processes = options.processes ?? systemProcesses()
   const renewal = new Renewal({
     folder,
@@ -160,6 +168,14 @@ function assemble(folder: IdentityFolder, description: IdentityDescription, opti
   })
   store.onAccept(() => void pool.recheck())
   return { credentials, holder, store, pool, tokens, fetch, renewal, client, authorityId, following, onProblem }
+}
+
+/** Looks at the authority's time in its answer. */
+async function timed(skew: SkewWatch, runtime: Runtime, answer: Promise<CallResponse>): Promise<CallResponse> {
+  const asked = runtime.monotonic()
+  const response = await answer
+  skew.heard(response.headers[timeHeader], asked)
+  return response
 }
 
 function identityOf(description: IdentityDescription, parts: Parts): Identity {

@@ -2,12 +2,13 @@
 
 import { randomInt } from 'node:crypto'
 import type { Clock } from '@doorward/core'
+import { systemElapsed } from './elapsed.ts'
 import { systemClock } from './platform/clock.ts'
 
 export interface Runtime {
   /** Wall-clock time. */
   readonly wall: Clock
-  /** Milliseconds that never go back, from any origin. */
+  /** Milliseconds that never go back and do not stand still, from any origin. */
   readonly monotonic: () => number
   /** Uniform in [0, 1): for jitter only, never for keys. */
   readonly chance: () => number
@@ -44,7 +45,7 @@ const CHANCES = 2 ** 32
 /** The machine's clocks, timers and randomness. */
 export const systemRuntime: Runtime = {
   wall: systemClock,
-  monotonic: () => performance.now(),
+  monotonic: systemElapsed,
   chance: () => randomInt(CHANCES) / CHANCES,
   sleep: timerSleep,
 }

@@ -6,6 +6,7 @@ import { nowSeconds } from '../authority/context.ts'
 import type { AuthorityContext } from '../authority/context.ts'
 import type { CrlPublisher } from '../authority/crl-publisher.ts'
 import { forgetTrustKeys } from '../authority/delegation.ts'
+import type { Fitness } from '../authority/fitness.ts'
 import type { Lease, LeaseEntry } from '../authority/lease.ts'
 import type { OwnIdentity } from './authority-identity.ts'
 import type { OpenedTrust } from './authority-trust.ts'
@@ -16,6 +17,7 @@ export interface Maintenance extends Pick<
 > {
   readonly context: AuthorityContext
   readonly lease: Lease
+  readonly fitness: Pick<Fitness, 'clock'>
   readonly crls: CrlPublisher
   /** What the others on the store are told of us. */
   readonly entry: () => Promise<LeaseEntry>
@@ -45,14 +47,21 @@ export async function maintain(maintenance: Maintenance, signal: AbortSignal): P
   for (let beat = 1; !signal.aborted; beat++) {
     await timerSleep(beatMilliseconds, signal)
     if (signal.aborted) return
+    await keepLease(maintenance).catch(maintenance.onProblem)
+    // Keys that are moved by a clock that is wrong could not be moved back.
+    if (maintenance.context.unfit() !== null) continue
     for (const task of tasks(maintenance, beat % delegationBeats === 0)) await task().catch(maintenance.onProblem)
   }
 }
 
+async function keepLease({ lease, entry, fitness }: Maintenance): Promise<void> {
+  await lease.renew(await entry())
+  fitness.clock.heardStore(lease.storeAhead)
+}
+
 function tasks(maintenance: Maintenance, delegationToo: boolean): readonly (() => Promise<void>)[] {
-  const { context, slots, publisher, own, lease, entry } = maintenance
+  const { context, slots, publisher, own } = maintenance
   return [
-    async () => lease.renew(await entry()),
     () => publisher.beat(),
     async () => {
       if (await slots.advance(nowSeconds(context))) await publisher.publish()
@@ -106,7 +115,8 @@ export async function followStore(maintenance: Maintenance, signal: AbortSignal)
  * acknowledged, and moves an open ceremony on; true while one is open. Never rejects. One failure keeps nothing else back.
  */
 export async function followTurn(maintenance: Following, before = false): Promise<boolean> {
-  const { ceremonies, onProblem } = maintenance
+  const { context, ceremonies, onProblem } = maintenance
+  if (context.unfit() !== null) return before
   const effects = { renewCertificate: () => renewOwn(maintenance) }
   await adopt(maintenance).catch(onProblem)
   await followDelegation(maintenance).catch(onProblem)

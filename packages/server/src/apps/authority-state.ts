@@ -6,6 +6,7 @@ import { DoorwardError, hex, jwkThumbprint, toBase64url, utf8 } from '@doorward/
 import type { Clock, RandomBytes, Sha256, TrustDomain } from '@doorward/core'
 import { fileCheckpointStore, openRecord } from '@doorward/enforcement'
 import type { FileRecord, LogKey } from '@doorward/enforcement'
+import { systemElapsed } from '@doorward/sdk'
 import { nowSeconds } from '../authority/context.ts'
 import { Lease } from '../authority/lease.ts'
 import type { AuthorityStore, Custody } from '../authority/ports.ts'
@@ -121,7 +122,7 @@ async function openStore(
 function takeLease({ places, tools, store, folder }: Founding): Promise<Lease> {
   const { clock, random, sha256 } = tools
   return Lease.take(
-    { leases: store.leases, clock, monotonic: () => performance.now() },
+    { leases: store.leases, clock, monotonic: systemElapsed },
     {
       instance: folder.stateId,
       name: places.name ?? defaultName,

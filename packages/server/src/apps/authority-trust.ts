@@ -3,7 +3,7 @@
 import { DoorwardError, verifierKey } from '@doorward/core'
 import type { Clock, NoteSigner } from '@doorward/core'
 import { TrustHolder } from '@doorward/enforcement'
-import { importP256, sha256, timerSleep } from '@doorward/sdk'
+import { importP256, sha256, systemElapsed, timerSleep } from '@doorward/sdk'
 import { Authority } from '../authority/authority.ts'
 import { Ceremonies } from '../authority/ceremonies.ts'
 import { CeremonyDriver } from '../authority/ceremony-driver.ts'
@@ -59,7 +59,7 @@ export async function openTrust(parts: TrustParts): Promise<OpenedTrust> {
   await slots.advance(nowSeconds(context))
   const delegateAgain = () => delegation(context, state)
   const delegated = await untilDelegated(parts, delegateAgain)
-  const holder = new TrustHolder({ sha256, importP256, monotonic: () => performance.now(), wall: clock })
+  const holder = new TrustHolder({ sha256, importP256, monotonic: systemElapsed, wall: clock })
   const audience = new TrustAudience()
   const publisher = new TrustPublisher({
     context,

@@ -11,7 +11,7 @@ import type { AuthorityPlace, Clock, CompiledPolicy, EpochSeconds, Secret, Stale
 import { KnownIdentities, Pipeline, RefusalCounter } from '@doorward/enforcement'
 import type { ConnectionLimits, Quota, Rate } from '@doorward/enforcement'
 import type { TrustHolder } from '@doorward/enforcement'
-import { importP256, randomBytes, sha256, systemClock, systemRuntime } from '@doorward/sdk'
+import { importP256, randomBytes, sha256, systemClock, systemElapsed, systemRuntime } from '@doorward/sdk'
 import { noVouchers } from '../authority/attest/vouchers.ts'
 import type { Authority } from '../authority/authority.ts'
 import type { AuthorityContext } from '../authority/context.ts'
@@ -20,16 +20,19 @@ import { candidateKey } from '../authority/delegation.ts'
 import { detectionRate } from '../authority/detection.ts'
 import type { Detection } from '../authority/detection-port.ts'
 import { EntryRate } from '../authority/entry-rate.ts'
+import type { Fitness } from '../authority/fitness.ts'
 import { voidOpenIssuance } from '../authority/issue.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
 import type { AuthorityRefusal } from '../authority/refusal.ts'
 import type { NewRegistration } from '../authority/registrations.ts'
 import { CedarEngine } from '../policy/cedar-engine.ts'
 import { MemoryRateLimiter } from '../state/memory-rate-limiter.ts'
+import { openFitness } from './authority-fitness.ts'
 import { OwnIdentity } from './authority-identity.ts'
 import { closingRefused, openListeners, updateListeners } from './authority-listeners.ts'
 import type { ListenAddress, ListenerName, Listeners, ListenerSettings } from './authority-listeners.ts'
 import { followStore, maintain, settleKeys } from './authority-maintenance.ts'
+import type { Memory } from './authority-memory.ts'
 import { openAuthorityState } from './authority-state.ts'
 import type { AuthorityState, StatePlaces } from './authority-state.ts'
 import { openTrust } from './authority-trust.ts'
@@ -76,6 +79,8 @@ export interface AuthorityOptions {
   readonly report: (event: AuthorityEvent) => void
   /** The machine's clock by default. */
   readonly clock?: Clock
+  /** Milliseconds that pass whatever is done to the clock, and while the machine sleeps; the machine's by default. */
+  readonly elapsed?: () => number
 }
 
 export interface JoinInvitation {
@@ -123,7 +128,15 @@ export async function startAuthority(
   await using stack = new AsyncDisposableStack()
   const clock = options.clock ?? systemClock
   const state = await openAuthorityState(settings, { clock, random: randomBytes, sha256 }, stack)
-  const running = await assemble({ settings, options, clock, state, stack })
+  const opened = await openFitness({
+    state,
+    clock,
+    elapsed: options.elapsed ?? systemElapsed,
+    storeVouches: settings.database !== undefined,
+    signal: options.signal,
+    onWaiting: (code, text) => options.report({ type: 'warning', code, text }),
+  })
+  const running = await assemble({ settings, options, clock, state, ...opened, stack })
   const signal = AbortSignal.any([options.signal, state.lease.lost])
   return { ...running, stopped: stopOn({ ...options, signal }, stack.move()).then(() => throwIfLost(state)) }
 }
@@ -152,6 +165,8 @@ interface Starting {
   readonly options: AuthorityOptions
   readonly clock: Clock
   readonly state: AuthorityState
+  readonly fitness: Fitness
+  readonly memory: Memory
   readonly stack: AsyncDisposableStack
 }
 
@@ -196,6 +211,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   const maintenance = {
     ...trust,
     lease: state.lease,
+    fitness: starting.fitness,
     crls,
     entry,
     context,
@@ -225,7 +241,7 @@ async function beginRun({ state, options }: Starting, context: AuthorityContext)
   options.report({ type: 'warning', code: 'issuance_voided', text })
 }
 
-async function contextOf({ settings, options, clock, state }: Starting): Promise<AuthorityContext> {
+async function contextOf({ settings, options, clock, state, fitness }: Starting): Promise<AuthorityContext> {
   const { trustDomain } = settings
   return {
     trustDomain,
@@ -244,7 +260,7 @@ async function contextOf({ settings, options, clock, state }: Starting): Promise
     random: randomBytes,
     sha256,
     importP256,
-    unfit: () => state.lease.unfit(),
+    unfit: () => fitness.unfit(),
   }
 }
 

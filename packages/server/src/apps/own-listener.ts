@@ -18,11 +18,13 @@ export interface OwnListener {
   readonly limits: Partial<ListenerLimits>
   readonly pipeline: Pipeline
   readonly clock: Clock
+  /** False by default. */
+  readonly tellsTime?: boolean
 }
 
 /** Options but for who may connect and what is served. Refused handshakes go to the record as strangers' refusals. */
 export function ownListenerOptions(own: OwnListener): Omit<ListenerOptions, 'clientCertificate' | 'onExchange'> {
-  const { name, address, publicUrl, material, cipherSuites, headers, limits, pipeline, clock } = own
+  const { name, address, publicUrl, material, cipherSuites, headers, limits, pipeline, clock, tellsTime = false } = own
   return {
     name,
     ...address,
@@ -32,6 +34,7 @@ export function ownListenerOptions(own: OwnListener): Omit<ListenerOptions, 'cli
     securityHeaders: headers,
     limits: { ...defaultListenerLimits, ...limits },
     clock,
+    tellsTime,
     monotonic: () => performance.now(),
     onRefusedHandshake: ({ remoteAddress, reason }) =>
       pipeline.dependencies.refusals.count({ source: remoteAddress, reason }),

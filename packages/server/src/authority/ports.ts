@@ -573,5 +573,6 @@ export interface Custody {
 
 /** The log of this authority. `append` resolves when the entry is durable; a rejection means that what it records must not happen. */
 export interface AuthorityRecord {
-  append(entry: { readonly kind: EntryKind; readonly body: object }): Promise<unknown>
+  /** `patient` when nobody waits for it. */
+  append(entry: { readonly kind: EntryKind; readonly body: object; readonly patient?: boolean }): Promise<unknown>
 }

@@ -223,6 +223,9 @@ export class TrustPublisher {
         },
       })
       if (!(await store.trust.append(storedOf(published), after))) continue
+      // By this the next start tells whether the store is still the one that took it.
+      const body = { change: 'state.stored', delegation, sequence, epoch }
+      log.append({ kind: 'trust', body, patient: true }).catch(() => undefined)
       this.#apply(published)
       audience.announce('full', { kind: 'state', text: published.text })
       return
@@ -294,7 +297,7 @@ export class TrustPublisher {
     const { stored, signed, key } = this.#delegation
     const unfit = context.unfit()
     if (key === null) throw new DoorwardError('delegation_missing', 'no key of this authority is delegated to')
-    if (unfit !== null) throw new DoorwardError('authority_unfit', unfit)
+    if (unfit !== null) throw new DoorwardError('authority_unready', 'nothing may be signed now', { got: unfit })
     const now = nowSeconds(context)
     const full = assembleTrustState(await this.#material(now), {
       trustDomain: context.trustDomain,

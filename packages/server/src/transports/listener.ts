@@ -76,6 +76,8 @@ export interface ListenerOptions {
   readonly securityHeaders: Readonly<Record<string, string>>
   readonly limits: ListenerLimits
   readonly clock: Clock
+  /** Every answer tells the time (`Doorward-Time`, milliseconds since the epoch); false by default. */
+  readonly tellsTime?: boolean
   /** Milliseconds that never go back. */
   readonly monotonic: () => number
   readonly onExchange: (exchange: Exchange) => Promise<void>
@@ -284,7 +286,12 @@ class TlsListener implements Listener {
     const reason = status === 431 ? 'header_limit' : status === 408 ? 'body_slow' : 'request_malformed'
     this.#refused(remoteAddressOf((socket as TLSSocket).remoteAddress), reason, detail)
     socket.on('error', () => socket.destroy())
-    socket.end(rawAnswer(status, { 'Doorward-Code': reason, ...this.#options.securityHeaders }), () => socket.destroy())
+    socket.end(rawAnswer(status, { 'Doorward-Code': reason, ...this.#headers() }), () => socket.destroy())
+  }
+
+  #headers(): Readonly<Record<string, string>> {
+    const { securityHeaders, tellsTime = false, clock } = this.#options
+    return tellsTime ? { ...securityHeaders, 'Doorward-Time': String(clock()) } : securityHeaders
   }
 
   async #exchange(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -294,7 +301,7 @@ class TlsListener implements Listener {
     if (this.#refusing.has(socket)) return
     request.on('error', () => socket.destroy())
     response.on('error', () => socket.destroy())
-    for (const [name, value] of Object.entries(this.#options.securityHeaders)) response.setHeader(name, value)
+    for (const [name, value] of Object.entries(this.#headers())) response.setHeader(name, value)
     const { head, problem } = readHead(request, socket.servername, this.#rules)
     if (problem !== null) this.#refusing.add(socket)
     if (problem !== null || this.#mustGo(socket)) response.setHeader('Connection', 'close')
