@@ -1,12 +1,14 @@
-/** P-256 keys of node:crypto: ES256 signatures are the 64 bytes r ‖ s (RFC 7518 §3.4). */
+/**
+ * P-256 keys of node:crypto: ES256 signatures are the 64 bytes r ‖ s (RFC 7518 §3.4). They go to and from node:crypto in
+ * DER: it takes options that name the other form by way of two exceptions inside, which cost half as much as verifying.
+ */
 
 import { createPublicKey, generateKeyPair, sign, verify } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
-import { p256JwkOfSpki, spkiOfP256Jwk } from '@doorward/core'
+import { ecdsaFromDer, ecdsaToDer, p256JwkOfSpki, spkiOfP256Jwk } from '@doorward/core'
 import type { ImportP256, P256Jwk, SignKey, VerifyKey } from '@doorward/core'
 
-const dsaEncoding = 'ieee-p1363'
 const generate = promisify(generateKeyPair)
 
 /** A new key and its forms. */
@@ -28,12 +30,11 @@ export const importP256: ImportP256 = (jwk) => {
 }
 
 function verifyKeyOf(key: KeyObject): VerifyKey {
-  const options = { key, dsaEncoding } as const
   return {
     verify: (data, signature) => {
       if (signature.length !== 64) return false
       try {
-        return verify('sha256', data, options, signature)
+        return verify('sha256', data, key, ecdsaToDer(signature))
       } catch {
         return false
       }
@@ -62,5 +63,11 @@ export function signKeyOf(privateKey: KeyObject): SignKey {
   if (kind !== 'ec' || privateKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
     throw new TypeError(`expected a P-256 or Ed25519 private key, got ${kind ?? privateKey.type}`)
   }
-  return { sign: async (data) => new Uint8Array(sign('sha256', data, { key: privateKey, dsaEncoding })) }
+  return { sign: async (data) => signP256(privateKey, data) }
+}
+
+function signP256(privateKey: KeyObject, data: Uint8Array): Uint8Array {
+  const signature = ecdsaFromDer(sign('sha256', data, privateKey))
+  if (signature === null) throw new TypeError('expected a signature by a P-256 key')
+  return signature
 }
