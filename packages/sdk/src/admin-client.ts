@@ -1,7 +1,9 @@
 /** The admin APIs of authority and gateway, called as an operator. */
 
 import { Secret } from '@doorward/core'
-import type { JsonObject, SpiffeId, TrustDomain, WorkloadDocument } from '@doorward/core'
+import type { JsonObject, P256Jwk, SignedDelegation, SpiffeId, TrustDomain, WorkloadDocument } from '@doorward/core'
+import { probeDocument, readCeremony, readDelegationView } from './admin-ceremony.ts'
+import type { CeremonyView, DelegationView, NewCeremony, Probe } from './admin-ceremony.ts'
 import { readReceivers, readRevocation, readRevocationRows } from './admin-revocation.ts'
 import type {
   Revocation,
@@ -130,16 +132,6 @@ export class AdminClient {
     await this.#json('DELETE', `/v1/instances?${search({ id, instance, reason })}`)
   }
 
-  /** A join string, with a new single-use token where the registration lists join tokens unless `withToken` says otherwise. */
-  async invite(id: string, options: { readonly withToken?: boolean } = {}): Promise<JoinInvitation> {
-    const { withToken } = options
-    const asked = withToken === undefined ? { id } : { id, token: withToken }
-    const { join_string, expires_at } = await this.#json('POST', '/v1/join-strings', asked)
-    if (typeof join_string !== 'string' || (typeof expires_at !== 'number' && expires_at !== null))
-      throw invalidAnswer('join_string and expires_at')
-    return { joinString: new Secret(join_string), expiresAt: expires_at }
-  }
-
   /**
    * Denies; resolves when the state that shows it is published. Throws `resource_unknown` and `conflict` with a `reason` in
    * its details.
@@ -161,8 +153,63 @@ export class AdminClient {
     return readReceivers(await this.#json('GET', `/v1/receivers?${search(texts)}`))
   }
 
+  /** A join string, with a new single-use token where the registration lists join tokens unless `withToken` says otherwise. */
+  async invite(id: string, options: { readonly withToken?: boolean } = {}): Promise<JoinInvitation> {
+    const { withToken } = options
+    const asked = withToken === undefined ? { id } : { id, token: withToken }
+    const { join_string, expires_at } = await this.#json('POST', '/v1/join-strings', asked)
+    if (typeof join_string !== 'string' || (typeof expires_at !== 'number' && expires_at !== null))
+      throw invalidAnswer('join_string and expires_at')
+    return { joinString: new Secret(join_string), expiresAt: expires_at }
+  }
+
   status(): Promise<JsonObject> {
     return this.#json('GET', '/v1/status')
+  }
+
+  /** What the recovery root is asked to sign. Throws `conflict` while a recovery is not at that point. */
+  async wantedDelegation(): Promise<DelegationView> {
+    return readDelegationView(await this.#json('GET', '/v1/delegation'))
+  }
+
+  /** Hands in what the recovery root has signed. Throws `delegation_refused`, `conflict`. */
+  async delegate({ payload, signature, root }: SignedDelegation): Promise<void> {
+    await this.#json('POST', '/v1/delegation', { delegation: { payload, signature, root: { ...root } } })
+  }
+
+  /** Starts replacing keys; the authorities do the rest. Throws `conflict` while a ceremony is open. */
+  async startCeremony({ exclude, ...wanted }: NewCeremony): Promise<CeremonyView> {
+    const excluded = exclude === undefined ? {} : { exclude: [...exclude] }
+    return readCeremony(await this.#json('POST', '/v1/ceremonies', { ...wanted, ...excluded }))
+  }
+
+  /** The newest one, open or ended. Throws `resource_unknown` before the first. */
+  async newestCeremony(): Promise<CeremonyView> {
+    return readCeremony(await this.#json('GET', '/v1/ceremonies/newest'))
+  }
+
+  /** Gives up a ceremony that has published nothing. Throws `conflict` past that point, `resource_unknown` without one. */
+  async abandonCeremony(): Promise<CeremonyView> {
+    return readCeremony(await this.#json('DELETE', '/v1/ceremonies/newest'))
+  }
+
+  /** The denied keys sign once more: a certificate for this key, tokens for these audiences. Throws `conflict`. */
+  async askCanaries(publicKey: P256Jwk, audiences: readonly string[]): Promise<void> {
+    await this.#json('POST', '/v1/ceremonies/newest/canary', {
+      public_key: { ...publicKey },
+      audiences: [...audiences],
+    })
+  }
+
+  /** Ends a recovery with what became of the old keys; its verdict, and the report as a signed note. Throws `conflict`. */
+  async reportProbes(
+    probes: readonly Probe[],
+  ): Promise<{ readonly verdict: 'proven' | 'unproven'; readonly report: string }> {
+    const body = { probes: probes.map(probeDocument) }
+    const { verdict, report } = await this.#json('POST', '/v1/ceremonies/newest/report', body)
+    if ((verdict !== 'proven' && verdict !== 'unproven') || typeof report !== 'string')
+      throw invalidAnswer('verdict and report')
+    return { verdict, report }
   }
 
   /** Entries from index `from` on; with `follow` the stream stays open until the signal aborts. */

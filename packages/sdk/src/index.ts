@@ -9,6 +9,16 @@ export { generateP256, importP256, p256KeyPairOf, signKeyOf } from './platform/p
 export type { P256KeyPair } from './platform/p256.ts'
 
 // identity
+export { readStatement, statementDocument } from './admin-ceremony.ts'
+export type {
+  Canary,
+  CeremonySight,
+  CeremonyStep,
+  CeremonyView,
+  DelegationView,
+  NewCeremony,
+  Probe,
+} from './admin-ceremony.ts'
 export { AdminClient } from './admin-client.ts'
 export type { AdminEndpoint, JoinInvitation, RecordLine } from './admin-client.ts'
 export type {

@@ -226,7 +226,7 @@ describe('a recovery', () => {
     const { canary } = await newest(ground)
     const [first] = canary?.signed ?? []
     const probe = { listener: 'l', address: '127.0.0.1:1', attempt: 'certificate', keyId: first?.keyId ?? '' }
-    const { verdict } = expectDone(await ceremonies.prove([{ ...probe, got: 'allowed', refused: false }], operator))
+    const { verdict } = expectDone(await ceremonies.prove([{ ...probe, got: 'allowed', ok: false }], operator))
     assert.equal(verdict, 'unproven')
     assert.equal((await newest(ground)).stage, 'done')
   })

@@ -33,6 +33,9 @@ export interface Maintenance extends Pick<
   readonly onProblem: (error: unknown) => void
 }
 
+/** What a turn needs that follows the store. */
+export type Following = Omit<Maintenance, 'crls' | 'fitness' | 'staleness'>
+
 const slowestBeatMilliseconds = 5000
 /** The delegation is looked at once an hour. */
 const delegationMilliseconds = 3_600_000
@@ -78,9 +81,6 @@ function tasks(maintenance: Maintenance, delegationToo: boolean): readonly (() =
     },
   ]
 }
-
-/** What a turn needs that follows the store. */
-export type Following = Omit<Maintenance, 'crls' | 'staleness'>
 
 /** Replaces keys of ours that are denied, and our certificate with them: one state shows it all; true when there is one. */
 export async function settleKeys(maintenance: Following): Promise<boolean> {

@@ -10,12 +10,13 @@ export interface ProbeResult {
   readonly listener: string
   /** `host:port`. */
   readonly address: string
-  /** `certificate`, `token`, `live connection`, `resumption`. */
+  /** `control`, which must be let in; `certificate`, `token`, `live connection`, `resumption`, which must be refused. */
   readonly attempt: string
   /** Of the old key; empty where none signed anew. */
   readonly keyId: string
   readonly got: string
-  readonly refused: boolean
+  /** It went as it must. */
+  readonly ok: boolean
 }
 
 export interface RecoveryReport {
@@ -59,7 +60,7 @@ export function isProven({ authorities, canary }: Ceremony, probes: readonly Pro
   const complete = authorities.every(({ name }) =>
     (['certificate', 'token'] as const).every((kind) => signed.some((one) => isBy(one, name, kind))),
   )
-  return complete && signed.every(({ keyId }) => tried.has(keyId)) && probes.every(({ refused }) => refused)
+  return complete && signed.every(({ keyId }) => tried.has(keyId)) && probes.every(({ ok }) => ok)
 }
 
 function isBy(canary: Canary, name: string, kind: Canary['kind']): boolean {
@@ -91,6 +92,6 @@ function documentOf(ceremony: Ceremony, { trustDomain, madeAt, by }: ReportParts
   }
 }
 
-function probeDocument({ listener, address, attempt, keyId, got, refused }: ProbeResult): JsonObject {
-  return { listener, address, attempt, key_id: keyId, got, refused }
+function probeDocument({ listener, address, attempt, keyId, got, ok }: ProbeResult): JsonObject {
+  return { listener, address, attempt, key_id: keyId, got, ok }
 }

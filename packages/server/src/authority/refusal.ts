@@ -5,6 +5,7 @@ import type { JsonObject } from '@doorward/core'
 export type RefusalCode =
   | 'join_refused'
   | 'instance_locked'
+  | 'delegation_refused'
   | 'identity_unregistered'
   | 'identity_denied'
   | 'certificate_denied'

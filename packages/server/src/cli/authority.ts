@@ -1,16 +1,24 @@
-/** `doorward authority`: runs it, and replaces its keys. */
+/** `doorward authority`: runs it, shows how it stands, and replaces its keys. */
 
 import type { Command } from 'commander'
+import { registerDelegate } from './authority/delegate.ts'
+import { registerRecover } from './authority/recover.ts'
+import { registerRotate } from './authority/rotate.ts'
+import { registerStatus } from './authority/status.ts'
 import type { CliContext } from './context.ts'
 
 export function register(program: Command, context: CliContext): void {
   const authority = program
     .command('authority')
     .description('the process that may hold signing keys')
-    .addHelpText('after', '\nExample:\n  doorward authority run')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  doorward authority run\n  doorward authority status\n  doorward authority rotate',
+    )
   authority
     .command('run')
     .description('run the authority alone; SIGTERM ends it')
     .addHelpText('after', '\nExample:\n  doorward authority run --config /etc/doorward/doorward.yaml')
     .action(async () => (await import('./authority/run.ts')).runHere(context))
+  for (const part of [registerStatus, registerRotate, registerRecover, registerDelegate]) part(authority, context)
 }

@@ -21,7 +21,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
   ],
   ['up', 'run an authority and a gateway on this machine', () => import('./up.ts')],
   ['config', 'judge the configuration', () => import('./config.ts')],
-  ['authority', 'run the authority alone', () => import('./authority.ts')],
+  ['authority', 'run the authority, and replace its keys', () => import('./authority.ts')],
   ['gateway', 'run the gateway alone', () => import('./gateway.ts')],
   ['workload', 'register, show, change and remove workloads', () => import('./workload.ts')],
   ['revoke', 'deny what was issued, on open connections too', () => import('./revoke.ts')],

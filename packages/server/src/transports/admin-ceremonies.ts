@@ -166,11 +166,11 @@ async function prove(authority: Authority, permit: Permit<ApiRequest>): Promise<
 }
 
 function readProbe(value: JsonValue): ProbeResult | null {
-  const body = exactObject(value, ['listener', 'address', 'attempt', 'key_id', 'got', 'refused'])
-  const { listener, address, attempt, key_id, got, refused } = body ?? {}
+  const body = exactObject(value, ['listener', 'address', 'attempt', 'key_id', 'got', 'ok'])
+  const { listener, address, attempt, key_id, got, ok } = body ?? {}
   if (!isText(listener, MAX_NAME) || !isText(address, MAX_NAME) || !isText(attempt, MAX_NAME)) return null
   if (typeof key_id !== 'string' || key_id.length > MAX_NAME || !isText(got, MAX_NAME)) return null
-  return typeof refused === 'boolean' ? { listener, address, attempt, keyId: key_id, got, refused } : null
+  return typeof ok === 'boolean' ? { listener, address, attempt, keyId: key_id, got, ok } : null
 }
 
 function answer<T extends object>(
@@ -178,5 +178,7 @@ function answer<T extends object>(
   status: number,
   shown: (value: T) => object,
 ): ApiAnswer | Denial {
-  return isAuthorityRefusal(result) ? denialOf(result) : { kind: 'json', status, value: shown(result) }
+  if (!isAuthorityRefusal(result)) return { kind: 'json', status, value: shown(result) }
+  // Whoever replaces keys may know why not.
+  return denialOf({ ...result, details: { said: result.explanation } })
 }
