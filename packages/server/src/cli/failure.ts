@@ -21,11 +21,13 @@ export class CallDenied extends CheckFailed {
     readonly message: string
     readonly decision: string | null
     readonly permission: string | null
+    readonly next?: string | undefined
   }) {
-    const { code, message, decision, permission } = refusal
+    const { code, message, decision, permission, next } = refusal
+    const advice = permission === null ? next : `the permission ${permission} would allow this`
     super(code, message, {
       ...(decision === null ? {} : { where: `decision ${decision}` }),
-      ...(permission === null ? {} : { next: `the permission ${permission} would allow this` }),
+      ...(advice === undefined ? {} : { next: advice }),
     })
     this.decision = decision
     this.permission = permission

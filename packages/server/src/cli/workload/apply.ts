@@ -8,7 +8,7 @@ import type { CliContext } from '../context.ts'
 import { CheckFailed } from '../failure.ts'
 import { asOption } from '../identity-option.ts'
 import { painter, printable } from '../output.ts'
-import { carryOut } from './carry-out.ts'
+import { carryOut, patiently } from './carry-out.ts'
 import type { StepResult } from './carry-out.ts'
 import { counted, planJson, planLines } from './change-view.ts'
 import { shortId } from './naming.ts'
@@ -55,7 +55,8 @@ async function apply(context: CliContext, options: ApplyOptions): Promise<void> 
   await warnOfUnknown(context, declared)
   await administerWorkloads(context, options.as, async (client, self) => {
     const { prune } = options
-    const plan = planOf(declared, await client.listWorkloads(), { prune, self: self.uri })
+    const registered = await patiently(() => client.listWorkloads(), context.signal)
+    const plan = planOf(declared, registered, { prune, self: self.uri })
     if (!context.json) for (const line of planLines(plan, { trustDomain, color: context.color })) context.out(line)
     if (plan.steps.length === 0 || options.dryRun) return endUnchanged(context, plan)
     if (!options.yes && !(await confirmed(context, 'apply this?'))) {

@@ -147,7 +147,7 @@ async function released(step: PlannedStep, { client, signal }: Carrying): Promis
 }
 
 /** A limit is waited for as long as the authority says; everything else passes. */
-async function patiently<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+export async function patiently<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
   for (let waits = 0; ; waits++) {
     try {
       return await work()
