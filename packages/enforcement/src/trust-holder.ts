@@ -17,7 +17,7 @@ export interface TrustHolderDependencies {
   readonly importP256: ImportP256
   /** Milliseconds that never go back, from any origin. */
   readonly monotonic: () => number
-  /** Wall clock, used only until the authority's time is known. */
+  /** Wall clock, read once, for the time until the authority's is known. */
   readonly wall: () => EpochMillis
 }
 
@@ -76,7 +76,8 @@ export class TrustHolder implements TrustSource {
   readonly #listeners = new Set<(view: TrustView) => void>()
   #view: TrustView | null = null
   #confirmedAt = Number.NEGATIVE_INFINITY
-  #clock: { readonly authority: EpochMillis; readonly monotonic: number } | null = null
+  /** `heard`: it is the authority's time, not ours. */
+  #clock: { readonly time: EpochMillis; readonly monotonic: number; readonly heard: boolean } | null = null
 
   constructor(dependencies: TrustHolderDependencies) {
     this.#dependencies = dependencies
@@ -92,7 +93,7 @@ export class TrustHolder implements TrustSource {
 
   now(): EpochMillis {
     if (this.#clock === null) return this.#dependencies.wall()
-    return epochMillis(this.#clock.authority + this.#dependencies.monotonic() - this.#clock.monotonic)
+    return epochMillis(this.#clock.time + this.#dependencies.monotonic() - this.#clock.monotonic)
   }
 
   next(milliseconds: number): Promise<TrustView | null> {
@@ -131,6 +132,7 @@ export class TrustHolder implements TrustSource {
     const generation = (previous?.generation ?? 0) + 1
     const keyGeneration = previous !== null && sameKeys(previous.state, state) ? previous.keyGeneration : generation
     this.#view = trustViewOf(state, generation, { ...this.#dependencies, keyGeneration })
+    this.#clock ??= { time: this.now(), monotonic: this.#dependencies.monotonic(), heard: false }
     const age = Math.max(0, this.now() - toMillis(signedAt))
     this.#confirmedAt = Math.max(this.#confirmedAt, this.#dependencies.monotonic() - age)
     this.#announce()
@@ -139,10 +141,10 @@ export class TrustHolder implements TrustSource {
   /** The authority said at `authorityTime` that the held state is the newest. */
   confirm(authorityTime: EpochSeconds): void {
     const monotonic = this.#dependencies.monotonic()
-    const authority = toMillis(authorityTime)
+    const time = toMillis(authorityTime)
     this.#confirmedAt = monotonic
-    const behind = this.#clock === null || this.now() < authority
-    if (behind) this.#clock = { authority, monotonic }
+    const behind = this.#clock?.heard !== true || this.now() < time
+    if (behind) this.#clock = { time, monotonic, heard: true }
   }
 
   #announce(): void {

@@ -1,7 +1,7 @@
 /** One workload's identity, put together: certificate, trust, tokens and calls. */
 
 import type { KeyObject } from 'node:crypto'
-import { DoorwardError, toSeconds, workloadId } from '@doorward/core'
+import { DoorwardError, epochMillis, toSeconds, workloadId } from '@doorward/core'
 import type { PeerCertificate, Secret, SpiffeId, TrustDomain } from '@doorward/core'
 import { TrustHolder } from '@doorward/enforcement'
 import { SkewWatch, timeHeader } from './authority-time.ts'
@@ -120,6 +120,7 @@ function assemble(folder: IdentityFolder, description: IdentityDescription, opti
   const following = { count: 0 }
   const judge = serverJudge({
     store,
+    holder,
     authorityId,
     runtime,
     refresh: () => fresherTrust(store, following, client, runtime),
@@ -245,6 +246,7 @@ function trustFor(expected: SpiffeId, store: TrustStore, authorityId: SpiffeId):
 
 interface JudgeParts {
   readonly store: TrustStore
+  readonly holder: TrustHolder
   readonly authorityId: SpiffeId
   readonly runtime: Runtime
   /** Waits for, or fetches, a newer state. */
@@ -257,7 +259,7 @@ type ServerJudge = (
   moment: 'connecting' | 'connected',
 ) => Promise<ServerProblem | null>
 
-function serverJudge({ store, authorityId, runtime, refresh }: JudgeParts): ServerJudge {
+function serverJudge({ store, holder, authorityId, runtime, refresh }: JudgeParts): ServerJudge {
   const once = (server: PeerCertificate, target: Target, mirror: 'require' | 'skip') => {
     const trust = trustFor(target.expected, store, authorityId)
     if (trust === null)
@@ -265,7 +267,8 @@ function serverJudge({ store, authorityId, runtime, refresh }: JudgeParts): Serv
     return serverProblem(server, {
       expected: target.expected,
       trust,
-      now: toSeconds(runtime.wall()),
+      // A clock that was set back brings no certificate back: the authority's time goes on.
+      now: toSeconds(epochMillis(Math.max(runtime.wall(), holder.now()))),
       importP256,
       mirror,
     })

@@ -65,7 +65,7 @@ test('the authority’s time is compared, and told at most once a minute', () =>
 })
 
 test('a header that is no time is nothing', () => {
-  const watch = new SkewWatch({ wall: () => epochMillis(1), monotonic: () => 0, onProblem: assert.fail })
+  const watch = new SkewWatch({ wall: () => epochMillis(1), monotonic: () => 0, onProblem: () => assert.fail() })
   for (const header of [undefined, '', '-5', '1e9', 'now', '12 ', ['1', '2'], '9999999999999999'])
     watch.heard(header, 0)
 })

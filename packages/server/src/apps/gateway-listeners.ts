@@ -1,6 +1,5 @@
 /** The three listeners of a gateway and what each of them serves. */
 
-import type { Clock } from '@doorward/core'
 import { isDenial, standingProblem, withdrawal } from '@doorward/enforcement'
 import type { Connection, Denial, Pipeline, TrustView } from '@doorward/enforcement'
 import { serveApi } from '../transports/api-routes.ts'
@@ -21,7 +20,6 @@ export interface GatewayListenerParts {
   readonly endpoint: StreamableHttp
   readonly routes: readonly ApiRoute[]
   readonly material: TlsMaterial
-  readonly clock: Clock
   readonly ready: () => boolean
   readonly onProblem: (error: unknown) => void
 }
@@ -45,7 +43,7 @@ export async function openGatewayListeners(
 }
 
 function listenerOptions(name: GatewayListenerName, parts: GatewayListenerParts): ListenerOptions {
-  const { settings, pipeline, material, clock } = parts
+  const { settings, pipeline, material } = parts
   const { cipherSuites, headers, listenerLimits: limits = {}, origins = [] } = settings.security
   return {
     ...ownListenerOptions({
@@ -57,7 +55,6 @@ function listenerOptions(name: GatewayListenerName, parts: GatewayListenerParts)
       headers,
       limits,
       pipeline,
-      clock,
     }),
     clientCertificate: clientCertificates[name],
     ...(name === 'main' ? { origins } : {}),

@@ -6,7 +6,7 @@ import { DoorwardError, isDoorwardError } from '@doorward/core'
 import type { Clock } from '@doorward/core'
 import { fileCheckpointStore, openRecord } from '@doorward/enforcement'
 import type { FileRecord, LogKey } from '@doorward/enforcement'
-import { join as joinAuthority, openIdentity, randomBytes, sha256 } from '@doorward/sdk'
+import { join as joinAuthority, openIdentity, randomBytes, sha256, systemRuntime } from '@doorward/sdk'
 import type { Identity, Sealer } from '@doorward/sdk'
 import { KeyCustody } from '../secrets/key-custody.ts'
 import { aesGcmSealer } from '../secrets/sealer.ts'
@@ -79,11 +79,13 @@ async function openLog(
 
 /** The identity in the state folder, joined with a join string where there is none. Throws `gateway_identity` for another workload's. */
 async function openOwnIdentity(settings: GatewaySettings, tools: GatewayStateTools, sealer: Sealer): Promise<Identity> {
-  const options = { folder: join(settings.stateDir, 'identity'), sealer, onProblem: tools.onProblem }
+  const runtime = { ...systemRuntime, wall: tools.clock }
+  const options = { folder: join(settings.stateDir, 'identity'), sealer, runtime, onProblem: tools.onProblem }
   const identity = await openIdentity(options).catch(async (error: unknown) => {
     if (!isDoorwardError(error, 'identity_missing')) throw error
     await joinAuthority({
       ...options,
+      clock: tools.clock,
       scope: 'full',
       joinString: await tools.joinString(),
       authorityUrl: settings.issuer,

@@ -203,13 +203,13 @@ interface Listening extends Starting, EndpointParts {
 }
 
 function listen(parts: Listening, stack: AsyncDisposableStack): Promise<GatewayListeners> {
-  const { settings, state, pipeline, endpoint, clock, onProblem, stopping, health } = parts
+  const { settings, state, pipeline, endpoint, onProblem, stopping, health } = parts
   const routes = gatewayRoutes({
     recordFolder: state.recordFolder,
     status: () => statusNow(parts),
     stopping: stopping.signal,
   })
-  const listenerParts = { settings, pipeline, endpoint, routes, clock, onProblem }
+  const listenerParts = { settings, pipeline, endpoint, routes, onProblem }
   return openGatewayListeners(
     { ...listenerParts, material: state.identity.material(), ready: () => health().ready },
     stack,

@@ -17,14 +17,13 @@ export interface OwnListener {
   /** Replaces single values of the default limits. */
   readonly limits: Partial<ListenerLimits>
   readonly pipeline: Pipeline
-  readonly clock: Clock
-  /** False by default. */
-  readonly tellsTime?: boolean
+  /** Told in every answer; nothing is told by default. */
+  readonly time?: Clock
 }
 
 /** Options but for who may connect and what is served. Refused handshakes go to the record as strangers' refusals. */
 export function ownListenerOptions(own: OwnListener): Omit<ListenerOptions, 'clientCertificate' | 'onExchange'> {
-  const { name, address, publicUrl, material, cipherSuites, headers, limits, pipeline, clock, tellsTime = false } = own
+  const { name, address, publicUrl, material, cipherSuites, headers, limits, pipeline, time } = own
   return {
     name,
     ...address,
@@ -33,8 +32,9 @@ export function ownListenerOptions(own: OwnListener): Omit<ListenerOptions, 'cli
     cipherSuites,
     securityHeaders: headers,
     limits: { ...defaultListenerLimits, ...limits },
-    clock,
-    tellsTime,
+    // A clock that is set ends no connection, and keeps none: the authority's time goes on.
+    clock: () => pipeline.dependencies.trust.now(),
+    ...(time === undefined ? {} : { time }),
     monotonic: () => performance.now(),
     onRefusedHandshake: ({ remoteAddress, reason }) =>
       pipeline.dependencies.refusals.count({ source: remoteAddress, reason }),

@@ -66,6 +66,11 @@ export class Authority {
     return this.#parts.context.trustDomain
   }
 
+  /** Why nothing may be signed or changed now; null when it may. */
+  unfit(): string | null {
+    return this.#parts.context.unfit()
+  }
+
   /** The newest signed state. */
   trustState(): PublishedState {
     return this.#parts.publisher.current()

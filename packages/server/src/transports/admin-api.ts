@@ -10,9 +10,10 @@ import { workloadRoutes } from './admin-workloads.ts'
 import type { ApiRoute } from './api-routes.ts'
 import { recordRoute } from './record-route.ts'
 import type { RecordRouteOptions } from './record-route.ts'
+import { whileFit } from './while-fit.ts'
 
 export function adminRoutes(authority: Authority, record: RecordRouteOptions): readonly ApiRoute[] {
-  return [
+  const routes = [
     ...workloadRoutes(authority),
     ...joinRoutes(authority),
     ...instanceRoutes(authority),
@@ -21,4 +22,5 @@ export function adminRoutes(authority: Authority, record: RecordRouteOptions): r
     ...statusRoutes(authority),
     recordRoute(record),
   ]
+  return whileFit(routes, () => authority.unfit())
 }

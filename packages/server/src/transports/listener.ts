@@ -76,8 +76,8 @@ export interface ListenerOptions {
   readonly securityHeaders: Readonly<Record<string, string>>
   readonly limits: ListenerLimits
   readonly clock: Clock
-  /** Every answer tells the time (`Doorward-Time`, milliseconds since the epoch); false by default. */
-  readonly tellsTime?: boolean
+  /** Told in every answer: `Doorward-Time`, milliseconds since the epoch. Nothing is told by default. */
+  readonly time?: Clock
   /** Milliseconds that never go back. */
   readonly monotonic: () => number
   readonly onExchange: (exchange: Exchange) => Promise<void>
@@ -290,8 +290,8 @@ class TlsListener implements Listener {
   }
 
   #headers(): Readonly<Record<string, string>> {
-    const { securityHeaders, tellsTime = false, clock } = this.#options
-    return tellsTime ? { ...securityHeaders, 'Doorward-Time': String(clock()) } : securityHeaders
+    const { securityHeaders, time } = this.#options
+    return time === undefined ? securityHeaders : { ...securityHeaders, 'Doorward-Time': String(time()) }
   }
 
   async #exchange(request: IncomingMessage, response: ServerResponse): Promise<void> {
