@@ -27,12 +27,12 @@ async function onDay(days: number): Promise<{ anchors: readonly string[]; tokens
   }
 }
 
-test('keys are made, published, activated and dropped on their days, and those that sign no more are destroyed', async () => {
+test('CA-2: keys are made, published, activated and dropped on their days; a retired anchor signs its revocation list until it goes', async () => {
   assert.deepEqual(await onDay(0), { anchors: ['active'], tokens: ['active'], keys: 2 })
   assert.deepEqual(await onDay(3), { anchors: ['active'], tokens: ['active'], keys: 2 })
   assert.deepEqual(await onDay(3.6), { anchors: ['active', 'published'], tokens: ['active', 'published'], keys: 4 })
-  assert.deepEqual(await onDay(5.9), { anchors: ['retired', 'active'], tokens: ['retired', 'active'], keys: 2 })
-  assert.deepEqual(await onDay(6), { anchors: ['retired', 'active'], tokens: ['active'], keys: 2 })
+  assert.deepEqual(await onDay(5.9), { anchors: ['retired', 'active'], tokens: ['retired', 'active'], keys: 3 })
+  assert.deepEqual(await onDay(6), { anchors: ['retired', 'active'], tokens: ['active'], keys: 3 })
   assert.deepEqual(await onDay(6.95), { anchors: ['active'], tokens: ['active'], keys: 2 })
 })
 

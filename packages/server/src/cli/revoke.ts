@@ -1,8 +1,9 @@
 /** `doorward revoke`: what was issued is refused from now on, and who has heard of it. */
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { InvalidArgumentError } from 'commander'
 import type { Command } from 'commander'
-import { isDoorwardError } from '@doorward/core'
+import { DoorwardError, isDoorwardError } from '@doorward/core'
 import { AdminClient, ServerRefused } from '@doorward/sdk'
 import type { Identity, Revocation, RevocationReceivers, RevocationRow, RevocationSubject } from '@doorward/sdk'
 import type { CliContext } from './context.ts'
@@ -102,6 +103,9 @@ async function deny(context: CliContext, options: RevokeOptions, subject: Revoca
   })
 }
 
+const RETURN_MILLISECONDS = 10_000
+const PAUSE_MILLISECONDS = 250
+
 /** A denial may end our own connection and certificate: then we come back first, as everybody does. */
 async function heard(
   context: CliContext,
@@ -109,21 +113,24 @@ async function heard(
   { mark }: Revocation,
   wait: number,
 ): Promise<RevocationReceivers> {
-  try {
-    return await client.receivers(mark, wait)
-  } catch (first) {
-    if (!isDoorwardError(first)) throw first
+  const until = performance.now() + RETURN_MILLISECONDS
+  for (let returned = false; ; returned = true) {
     try {
-      await identity.prepare(context.signal)
+      if (returned) await identity.prepare(context.signal)
       return await client.receivers(mark, wait)
     } catch (error) {
-      throw new CheckFailed('revocation_unconfirmed', 'it is denied, but who has heard of it is not known', {
-        got: error instanceof Error ? error.message : String(error),
-        next: 'look at doorward authority status',
-        cause: error,
-      })
+      if (!isDoorwardError(error) || context.signal.aborted || performance.now() > until) throw unconfirmed(error)
+      await sleep(PAUSE_MILLISECONDS)
     }
   }
+}
+
+function unconfirmed(cause: unknown): CheckFailed {
+  return new CheckFailed('revocation_unconfirmed', 'it is denied, but who has heard of it is not known', {
+    got: cause instanceof Error ? cause.message : String(cause),
+    next: 'look at doorward authority status',
+    cause,
+  })
 }
 
 function jsonOf({ revocations, locked, mark }: Revocation, { acknowledged, stragglers }: RevocationReceivers): object {
@@ -169,17 +176,22 @@ function timeText(seconds: number): string {
 /** As programs print it: perhaps in capitals, with colons or a sign octet. */
 function readSerial(text: string): string {
   const digits = text.toLowerCase().replaceAll(':', '').replace(/^0x/, '')
-  if (!/^[0-9a-f]{1,42}$/.test(digits)) throw new InvalidArgumentError('expected a serial number in hex')
+  if (!/^[0-9a-f]{1,42}$/.test(digits))
+    throw new DoorwardError('serial_invalid', 'this is no serial number', {
+      expected: 'hex, as openssl x509 -serial or doorward workload show print it',
+    })
   const even = digits.length % 2 === 0 ? digits : `0${digits}`
   return even.replace(/^(?:00)+(?=..)/, '')
 }
 
+/** What was given is not repeated: it may be a token. */
 function readTokenId(text: string): string {
-  if (text.includes('.'))
-    throw new InvalidArgumentError(
-      'expected the id of the token (its jti), got a token: treat that one as told to others',
-    )
-  return text
+  if (/^[A-Za-z0-9_-]{22}$/.test(text)) return text
+  const isToken = text.split('.').length === 3
+  throw new DoorwardError('token_id_invalid', 'this is not the id of a token', {
+    expected: 'its jti: 22 characters of base64url, as the record names it',
+    ...(isToken ? { got: 'a token, which others on this machine may have seen now' } : {}),
+  })
 }
 
 function readWait(text: string): number {
