@@ -160,7 +160,9 @@ async function complete(exchange: Exchange, permit: Permit<ExaminedEnrolment>, o
   const http = exchange.response.statusCode
   const milliseconds = Math.round(performance.now() - started)
   const how =
-    'denied' in issued ? ({ status: 'failed', code: issued.code } as const) : ({ status: 'completed' } as const)
+    'denied' in issued
+      ? ({ status: 'failed', code: issued.code, explanation: issued.explanation } as const)
+      : ({ status: 'completed' } as const)
   await recordOutcome(permit.entry, { ...how, http, bytes: 0, milliseconds }, options.pipeline.dependencies.log).catch(
     options.onProblem,
   )
