@@ -96,7 +96,9 @@ export interface Outcome {
 
 /** The second entry of a call, which its answer does not wait for. Rejects when it cannot be written; the call has happened all the same. */
 export async function recordOutcome(entry: EntryReference, outcome: Outcome, log: Record): Promise<void> {
-  await log.append({ kind: 'outcome', body: { of: entry.index, ...outcome }, patient: true })
+  const { explanation, ...rest } = outcome
+  const why = explanation === undefined ? {} : { explanation: explanation.slice(0, MAX_EXPLANATION) }
+  await log.append({ kind: 'outcome', body: { of: entry.index, ...rest, ...why }, patient: true })
 }
 
 function refusalSource(inbound: Inbound, denial: Denial): string {
