@@ -96,9 +96,9 @@ export interface Outcome {
 
 /** The second entry of a call, which its answer does not wait for. Rejects when it cannot be written; the call has happened all the same. */
 export async function recordOutcome(entry: EntryReference, outcome: Outcome, log: Record): Promise<void> {
-  const { explanation, ...rest } = outcome
-  const why = explanation === undefined ? {} : { explanation: explanation.slice(0, MAX_EXPLANATION) }
-  await log.append({ kind: 'outcome', body: { of: entry.index, ...rest, ...why }, patient: true })
+  const told = outcome.explanation?.slice(0, MAX_EXPLANATION)
+  const why = told === undefined ? undefined : { explanation: told }
+  await log.append({ kind: 'outcome', body: { of: entry.index, ...outcome, ...why }, patient: true })
 }
 
 function refusalSource(inbound: Inbound, denial: Denial): string {
