@@ -27,34 +27,64 @@ export interface ShownCredentials {
 }
 
 /** Null when nothing of the call's certificate and token is denied, of an earlier epoch, or of an identity that is gone. */
-export function withdrawal({ inbound, principal, token }: ShownCredentials, view: TrustView): Denial | null {
+export function withdrawal(shown: ShownCredentials, view: TrustView): Denial | null {
+  return personalWithdrawal(shown, view) ?? keyWithdrawal(shown, view)
+}
+
+/**
+ * What is held against this caller: its serial, its token, its identity. It ends what the caller has begun, whereas
+ * replaced keys of an authority only ask for new credentials.
+ */
+export function personalWithdrawal({ inbound, principal, token }: ShownCredentials, view: TrustView): Denial | null {
   const { certificate } = inbound.connection
-  const denied = certificate === null ? null : certificateWithdrawal(certificate, principal.presenter.uri, view)
+  const against = (code: DenialCode, explanation: string) => deny(code, explanation, { caller: principal })
+  if (certificate !== null) {
+    const denied = certificatePersonally(certificate, principal.presenter.uri, view)
+    if (denied !== null) return { ...denied, caller: principal }
+  }
+  if (token !== null && view.deniedTokens.has(token.id)) return against('token_denied', `token ${token.id} is denied`)
+  return null
+}
+
+function keyWithdrawal({ inbound, principal, token }: ShownCredentials, view: TrustView): Denial | null {
+  const { certificate } = inbound.connection
+  const denied = certificate === null ? null : certificateKeyWithdrawal(certificate, principal.presenter.uri, view)
   if (denied !== null) return { ...denied, caller: principal }
   if (token === null) return null
   const against = (code: DenialCode, explanation: string) => deny(code, explanation, { caller: principal })
-  if (view.deniedTokens.has(token.id)) return against('token_denied', `token ${token.id} is denied`)
   if (view.deniedAuthorities.has(token.keyId)) return against('token_denied', `token key ${token.keyId} is denied`)
   if (token.epoch < view.state.epoch)
     return against('token_epoch', `the token is of epoch ${token.epoch}, now is ${view.state.epoch}`)
   return null
 }
 
-/** The part of it that is about the certificate. */
+/** The part of a withdrawal that is about the certificate. */
 export function certificateWithdrawal(certificate: PeerCertificate, id: string, view: TrustView): Denial | null {
-  const against = (code: DenialCode, explanation: string) =>
-    deny(code, explanation, {
-      caller: { id, certificateFingerprint: certificate.fingerprint, certificateSerial: certificate.serial },
-    })
-  const { serial, authorityKeyId: anchor } = certificate
-  if (view.deniedSerials.has(serial)) return against('certificate_denied', `serial ${serial} is denied`)
+  return certificatePersonally(certificate, id, view) ?? certificateKeyWithdrawal(certificate, id, view)
+}
+
+function certificatePersonally(certificate: PeerCertificate, id: string, view: TrustView): Denial | null {
+  const against = againstCertificate(certificate, id)
+  if (view.deniedSerials.has(certificate.serial))
+    return against('certificate_denied', `serial ${certificate.serial} is denied`)
+  const issuedBefore = view.deniedIdentities.get(id)
+  if (issuedBefore !== undefined && certificate.notBefore + backdatingSeconds < issuedBefore)
+    return against('identity_denied', `credentials issued before ${issuedBefore} are denied`)
+  return view.roles.has(id) ? null : against('identity_unregistered', 'the trust state has no such workload')
+}
+
+function certificateKeyWithdrawal(certificate: PeerCertificate, id: string, view: TrustView): Denial | null {
+  const against = againstCertificate(certificate, id)
+  const { authorityKeyId: anchor } = certificate
   if (anchor !== null && view.deniedAuthorities.has(anchor))
     return against('certificate_denied', `signing authority ${anchor} is denied`)
   const epoch = view.anchorEpochs.get(anchor ?? '')
   if (epoch !== undefined && epoch < view.state.epoch)
     return against('certificate_epoch', `its authority is of epoch ${epoch}, now is ${view.state.epoch}`)
-  const issuedBefore = view.deniedIdentities.get(id)
-  if (issuedBefore !== undefined && certificate.notBefore + backdatingSeconds < issuedBefore)
-    return against('identity_denied', `credentials issued before ${issuedBefore} are denied`)
-  return view.roles.has(id) ? null : against('identity_unregistered', 'the trust state has no such workload')
+  return null
+}
+
+function againstCertificate({ fingerprint, serial }: PeerCertificate, id: string) {
+  const caller = { id, certificateFingerprint: fingerprint, certificateSerial: serial }
+  return (code: DenialCode, explanation: string) => deny(code, explanation, { caller })
 }

@@ -1,6 +1,6 @@
 /** The three listeners of a gateway and what each of them serves. */
 
-import { isDenial, standingProblem, withdrawal } from '@doorward/enforcement'
+import { isDenial, standingProblem, personalWithdrawal } from '@doorward/enforcement'
 import type { Connection, Denial, Pipeline, TrustView } from '@doorward/enforcement'
 import { serveApi } from '../transports/api-routes.ts'
 import type { ApiRoute } from '../transports/api-routes.ts'
@@ -86,7 +86,10 @@ export function connectionProblem(
   return isDenial(leaf) ? leaf : standingProblem(leaf, view, now)
 }
 
-/** True when the session's owner may not go on. Expiry does not end it: the owner comes back with the next certificate. */
+/**
+ * True when the session's owner may not go on. Neither expiry nor the replaced keys of an authority end it: the owner comes
+ * back with the next certificate, and every request is judged by what it shows.
+ */
 export function sessionMustEnd({ openedBy, identified }: McpSession, view: TrustView): boolean {
-  return withdrawal(openedBy, view) !== null || withdrawal(identified, view) !== null
+  return personalWithdrawal(openedBy, view) !== null || personalWithdrawal(identified, view) !== null
 }
