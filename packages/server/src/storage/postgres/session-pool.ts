@@ -21,7 +21,7 @@ export interface SessionPoolParts {
 export class SessionPool {
   readonly #parts: SessionPoolParts
   readonly #sessions = new Set<Session>()
-  readonly #askers: Asker[] = []
+  #askers: Asker[] = []
   #idle: Session[] = []
   #opening = 0
   #closed = false
@@ -40,7 +40,6 @@ export class SessionPool {
     if (this.#closed) return Promise.reject(unavailable('the store is closed'))
     const idle = this.#idle.pop()
     if (idle !== undefined) return Promise.resolve(idle)
-    if (this.size < this.#parts.most) return this.#open()
     return new Promise((resolve, reject) => {
       const settling =
         <T>(settle: (value: T) => void) =>
@@ -50,10 +49,11 @@ export class SessionPool {
         }
       const asker: Asker = { resolve: settling(resolve), reject: settling(reject) }
       const timer = setTimeout(() => {
-        this.#askers.splice(this.#askers.indexOf(asker), 1)
-        reject(unavailable('every connection to the store is in use'))
+        this.#askers = this.#askers.filter((each) => each !== asker)
+        reject(unavailable('no connection to the store is to be had'))
       }, milliseconds)
       this.#askers.push(asker)
+      this.#serve()
     })
   }
 
@@ -86,23 +86,21 @@ export class SessionPool {
     this.#serve()
   }
 
+  /** Opens for those who wait, as far as there is room. What is opened goes to whoever waits by then. */
   #serve(): void {
-    while (this.#askers.length > 0 && this.size < this.#parts.most) {
-      const asker = this.#askers.shift()
-      if (asker !== undefined) this.#open().then(asker.resolve, asker.reject)
-    }
+    while (this.#opening < this.#askers.length && this.size < this.#parts.most) void this.#open()
   }
 
-  async #open(): Promise<Session> {
+  async #open(): Promise<void> {
     this.#opening += 1
     try {
       const session = await this.#parts.connector.connect(this.#parts.times)
       this.#sessions.add(session)
       session.onEnd = () => this.#drop(session)
-      return session
+      this.giveBack(session)
     } catch (error) {
       // While the store is in use, whatever keeps it from us may pass.
-      throw unavailable(sayShortly(error))
+      this.#askers.shift()?.reject(unavailable(sayShortly(error)))
     } finally {
       this.#opening -= 1
       this.#serve()
