@@ -171,8 +171,7 @@ for (const [name, operation] of Object.entries(operations)) {
     }
     const first = await prepared('whole')
     const moments = await killedAt(null, (authority) => operation(first.copy, authority, first.evidence))
-    assert.ok(moments.includes(`after ${name === 'join' ? 'joins.redeem' : 'instances.present'}`), moments.join())
-    assert.ok(moments.includes('after instances.offer') && moments.length >= 12, moments.join())
+    assert.ok(moments.length >= 12, moments.join())
     // Before one effect is after the one before it.
     const distinct = new Set(moments.filter((moment, i) => i === 0 || moment.startsWith('after ')))
     for (const [i, moment] of [...distinct].entries()) {
