@@ -3,6 +3,7 @@
 import { compareStates, DoorwardError, jwkThumbprint, parseSpiffeId, readJoinState, Secret } from '@doorward/core'
 import type { Clock, JsonObject, JsonValue, OpenedTrustState, TrustAnchors } from '@doorward/core'
 import { trustViewOf } from '@doorward/enforcement'
+import type { AuthorityRoute } from './authority-route.ts'
 import { openEnrolment, openProvenTrust } from './enrolment.ts'
 import type { Enrolment, EnrolmentPin, ProvenTrust } from './enrolment.ts'
 import { evidenceMessage } from './evidence.ts'
@@ -33,6 +34,8 @@ export interface EnrolWith {
   /** Null for a return. */
   readonly evidence: Evidence | null
   readonly joinState: JoinState | null
+  /** Ends the exchange. */
+  readonly signal?: AbortSignal
 }
 
 /**
@@ -41,9 +44,9 @@ export interface EnrolWith {
  * `openEnrolment`.
  */
 export async function enrol(what: EnrolWith): Promise<Admission> {
-  const { pin, machine, clock, address } = what
+  const { pin, machine, clock, address, signal } = what
   const key = await generateP256()
-  const enrolment = await openEnrolment({ address, pin, key, clock })
+  const enrolment = await openEnrolment({ address, pin, key, clock, ...(signal === undefined ? {} : { signal }) })
   try {
     const answer = await enrolment.submit(machine, async (proof, exported) => ({
       ...proof,
@@ -65,29 +68,33 @@ function shownState({ joinState, machine }: EnrolWith): JsonObject {
   return joinState?.machineKey === jwkThumbprint(machine.jwk, sha256) ? { join_state: joinState.value.reveal() } : {}
 }
 
+export interface Return {
+  readonly folder: IdentityFolder
+  readonly description: IdentityDescription
+  readonly clock: Clock
+  /** Which of the authorities is asked. */
+  readonly route: Pick<AuthorityRoute, 'through'>
+}
+
 /** Returns by machine key and join state: no evidence, no certificate, no human. The caller holds the renewal lock, and stores. Throws as `enrol`, and `machine_key_missing`. */
-export async function rejoin(
-  folder: IdentityFolder,
-  description: IdentityDescription,
-  clock: Clock,
-): Promise<Admission> {
+export async function rejoin({ folder, description, clock, route }: Return): Promise<Admission> {
   const key = await folder.readMachineKey()
   if (key === null)
     throw new DoorwardError('machine_key_missing', 'this identity has no machine key to return with', {
       where: folder.path,
       next: 'join again',
     })
-  const { trustDomain, rootFingerprint, scope, addresses, id } = description
+  const { trustDomain, rootFingerprint, scope, id } = description
   const current = (await folder.readTrust())?.version
-  return enrol({
-    address: addresses.enrol,
+  const what = {
     pin: { trustDomain, rootFingerprint, scope, ...(current === undefined ? {} : { current }) },
     machine: p256KeyPairOf(key),
     clock,
     id: id.uri,
     evidence: null,
     joinState: await folder.readJoinState(),
-  })
+  }
+  return route.through((place, signal) => enrol({ ...what, address: place.enrol, signal }))
 }
 
 interface Admitting {

@@ -64,6 +64,8 @@ export interface EnrolmentOptions {
   /** The key that the new certificate will be for. */
   readonly key: P256KeyPair
   readonly clock: Clock
+  /** Ends the exchange. */
+  readonly signal?: AbortSignal
 }
 
 /** A trust state together with the message that proves it. */
@@ -107,7 +109,8 @@ export async function openEnrolment(options: EnrolmentOptions): Promise<Enrolmen
   try {
     const agent = agentOver(socket)
     const url = new URL(`https://${options.address}/v1/enrol`)
-    const hello = await post(agent, url, HELLO, trustAnchorsBytes + 1024)
+    const post = (body: string, limitBytes: number) => ask({ agent, url, signal: options.signal }, body, limitBytes)
+    const hello = await post(HELLO, trustAnchorsBytes + 1024)
     const anchors = openAnchors(hello['trust_anchors'], options)
     proveServer(server, anchors, options)
     return {
@@ -116,7 +119,7 @@ export async function openEnrolment(options: EnrolmentOptions): Promise<Enrolmen
         const exported = exportKey(socket, enrolExporter)
         const machine_proof = toBase64url(await machine.signKey.sign(exported))
         const message = await body({ machine_key: machine.jwk, machine_proof }, exported)
-        return post(agent, url, JSON.stringify(message), trustMessageBytes + 65_536)
+        return post(JSON.stringify(message), trustMessageBytes + 65_536)
       },
       close: () => socket.destroy(),
     }
@@ -191,6 +194,9 @@ async function dial(options: EnrolmentOptions): Promise<{ socket: TLSSocket; ser
   }
   // Judged in `proveServer`, before anything but the greeting is sent.
   const socket = connect({ ...tlsOptions(place), ca: [], rejectUnauthorized: false })
+  const end = () => socket.destroy()
+  options.signal?.addEventListener('abort', end, { once: true })
+  socket.once('close', () => options.signal?.removeEventListener('abort', end))
   return untilJudged(socket, { ...place, judge: async () => null })
 }
 
@@ -211,12 +217,18 @@ function agentOver(socket: TLSSocket): Agent {
   return agent
 }
 
-async function post(agent: Agent, url: URL, body: string, limitBytes: number): Promise<JsonObject> {
+interface Line {
+  readonly agent: Agent
+  readonly url: URL
+  readonly signal: AbortSignal | undefined
+}
+
+async function ask({ agent, url, signal }: Line, body: string, limitBytes: number): Promise<JsonObject> {
   const response = await exchange(agent, url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'application/json' },
     body,
-    signal: withinAnswerTime(),
+    signal: withinAnswerTime(signal),
   })
   if (response.status === 200) return readJsonBody(response, limitBytes)
   throw refusalError(await readRefusal(response), url.host)

@@ -1,9 +1,11 @@
 /** One workload's identity, put together: certificate, trust, tokens and calls. */
 
 import type { KeyObject } from 'node:crypto'
-import { DoorwardError, epochMillis, toSeconds, workloadId } from '@doorward/core'
-import type { PeerCertificate, Secret, SpiffeId, TrustDomain } from '@doorward/core'
+import { DoorwardError, workloadId } from '@doorward/core'
+import type { Secret, SpiffeId, TrustDomain } from '@doorward/core'
 import { TrustHolder } from '@doorward/enforcement'
+import { authorityCalls, tokenEndpoint, usable } from './authority-calls.ts'
+import { AuthorityRoute } from './authority-route.ts'
 import { SkewWatch, timeHeader } from './authority-time.ts'
 import { ConnectionPool } from './connection-pool.ts'
 import type { Target } from './connection-pool.ts'
@@ -19,11 +21,10 @@ import { Renewal } from './renewal.ts'
 import { systemRuntime } from './runtime.ts'
 import type { Runtime } from './runtime.ts'
 import type { Sealer } from './sealer.ts'
-import { serverProblem } from './server-identity.ts'
-import type { ServerProblem, ServerTrust } from './server-identity.ts'
+import type { ServerTrust } from './server-identity.ts'
+import { serverJudge, trustFor } from './server-judge.ts'
 import { signedFetch } from './signed-fetch.ts'
 import type { SignedFetch } from './signed-fetch.ts'
-import { exchange, withinAnswerTime } from './https-exchange.ts'
 import type { CallResponse } from './https-exchange.ts'
 import { TokenSource } from './token-source.ts'
 import { TrustClient } from './trust-client.ts'
@@ -52,6 +53,8 @@ export interface Identity extends SignedFetch {
   readonly trustDomain: TrustDomain
   readonly authorityId: SpiffeId
   readonly authorityUrl: string
+  /** RFC 7638 thumbprint of the recovery root that was pinned when the workload joined, base64url. */
+  readonly rootFingerprint: string
   readonly credentials: CredentialSource
   /** Fed by the live stream only: stays empty until `run` or `prepare` has heard from the authority. */
   readonly trust: TrustHolder
@@ -113,70 +116,72 @@ function assemble(folder: IdentityFolder, description: IdentityDescription, opti
   const runtime = options.runtime ?? systemRuntime
   const onProblem = options.onProblem ?? (() => undefined)
   const authorityId = workloadId(description.trustDomain, 'doorward', 'authority')
-  const authorityUrl = description.addresses.authority
   const credentials = new CredentialSource(null)
   const holder = new TrustHolder({ sha256, importP256, monotonic: runtime.monotonic, wall: runtime.wall })
   const store = new TrustStore({ description, folder, holder, runtime })
   const following = { count: 0 }
-  const judge = serverJudge({
-    store,
-    holder,
-    authorityId,
-    runtime,
-    refresh: () => fresherTrust(store, following, client, runtime),
-  })
+  const refresh = () => fresherTrust(store, following, client, runtime)
+  const judge = serverJudge({ store, holder, authorityId, runtime, refresh })
   const anchors = ({ expected }: Target) => anchorsOf(trustFor(expected, store, authorityId))
   const pool = new ConnectionPool({ anchors, judge }, runtime.wall)
-  const skew = new SkewWatch({ ...runtime, onProblem })
-  const tokens = new TokenSource({
-    post: (svid, form) => timed(skew, runtime, postToken(pool, { authorityId, authorityUrl, svid, form })),
-    monotonic: runtime.monotonic,
-  })
-  const signed = signedFetch({
+  const { route, tokens, fetch, authority } = callsOf({
+    description,
+    authorityId,
+    store,
     pool,
     credentials,
-    tokens,
+    runtime,
+    onProblem,
     freshen: async () => (renewal.isDue() ? renewal.reload() : undefined),
   })
-  const fetch: SignedFetch = {
-    call: (url, call) => {
-      const answer = signed.call(url, call)
-      return call.expectedId.uri === authorityId.uri ? timed(skew, runtime, answer) : answer
-    },
-  }
   const processes = options.processes ?? systemProcesses()
-  const renewal = new Renewal({
-    folder,
-    description,
-    credentials,
-    trust: store,
-    fetch,
-    authorityId,
-    runtime,
-    processes,
-    onProblem,
-  })
-  const rescue = () => greet(description, store, runtime)
-  const client = new TrustClient({
-    store,
-    scope: description.scope,
-    fetch,
-    authorityUrl,
-    authorityId,
-    runtime,
-    onProblem,
-    rescue,
-  })
+  const common = { authority, route, runtime, onProblem }
+  const renewal = new Renewal({ ...common, folder, description, credentials, trust: store, processes })
+  const rescue = () => greet(description, { store, runtime, route })
+  const client = new TrustClient({ ...common, store, scope: description.scope, rescue })
   store.onAccept(() => void pool.recheck())
   return { credentials, holder, store, pool, tokens, fetch, renewal, client, authorityId, following, onProblem }
 }
 
-/** Looks at the authority's time in its answer. */
-async function timed(skew: SkewWatch, runtime: Runtime, answer: Promise<CallResponse>): Promise<CallResponse> {
-  const asked = runtime.monotonic()
-  const response = await answer
-  skew.heard(response.headers[timeHeader], asked)
-  return response
+interface CallsParts extends Pick<Parts, 'authorityId' | 'store' | 'pool' | 'credentials' | 'onProblem'> {
+  readonly description: IdentityDescription
+  readonly runtime: Runtime
+  readonly freshen: () => Promise<void>
+}
+
+/** Every way out: to whichever authority answers, and to anybody else. The authority's time is looked at in its answers. */
+function callsOf(parts: CallsParts) {
+  const { description, authorityId, store, pool, credentials, runtime, onProblem, freshen } = parts
+  const { authority: authorityUrl, enrol } = description.addresses
+  const { monotonic } = runtime
+  const skew = new SkewWatch({ ...runtime, onProblem })
+  const timed = async (answer: Promise<CallResponse>) => {
+    const asked = monotonic()
+    const response = await answer
+    skew.heard(response.headers[timeHeader], asked)
+    return response
+  }
+  const route = new AuthorityRoute({
+    home: { main: new URL(authorityUrl).host, enrol },
+    known: () => store.authorities(),
+    seed: String(runtime.chance()),
+    monotonic,
+  })
+  const token = tokenEndpoint({ pool, authorityId, authorityUrl })
+  const tokens = new TokenSource({
+    post: (svid, form) =>
+      route.through(async (place, signal) => usable(await timed(token(place, { svid, form, signal })))),
+    monotonic,
+  })
+  const signed = signedFetch({ pool, credentials, tokens, freshen })
+  const fetch: SignedFetch = {
+    call: (url, options) => {
+      const answer = signed.call(url, options)
+      return options.expectedId.uri === authorityId.uri ? timed(answer) : answer
+    },
+  }
+  const prepare = () => tokens.token({ svid: credentials.current(), audience: authorityUrl })
+  return { route, tokens, fetch, authority: authorityCalls({ route, fetch, prepare, authorityId, authorityUrl }) }
 }
 
 function identityOf(description: IdentityDescription, parts: Parts): Identity {
@@ -186,6 +191,7 @@ function identityOf(description: IdentityDescription, parts: Parts): Identity {
     trustDomain: description.trustDomain,
     authorityId: parts.authorityId,
     authorityUrl: description.addresses.authority,
+    rootFingerprint: description.rootFingerprint,
     credentials,
     trust: parts.holder,
     trustStore: store,
@@ -221,10 +227,10 @@ async function prepare(
   { store, renewal, client, credentials, onProblem }: Parts,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  if (credentials.peek() === null || renewal.isUnusable()) await renewal.ensure(signal)
+  if (credentials.peek() === null || renewal.isUnusable()) await renewal.ensureNow(signal)
   else {
     await client.renewView(signal).catch(onProblem)
-    await renewal.ensure(signal).catch((error: unknown) => {
+    await renewal.ensureNow(signal).catch((error: unknown) => {
       if (renewal.isUnusable()) throw error
       onProblem(error)
     })
@@ -237,50 +243,6 @@ async function prepare(
 
 function anchorsOf(trust: ServerTrust | null): readonly Uint8Array[] {
   return (trust?.anchors ?? []).map(({ der }) => der)
-}
-
-/** The authority brings the trust state, so it is the one server that may be known by newer anchors alone. */
-function trustFor(expected: SpiffeId, store: TrustStore, authorityId: SpiffeId): ServerTrust | null {
-  return expected.uri === authorityId.uri ? store.authorityTrust() : store.view()
-}
-
-interface JudgeParts {
-  readonly store: TrustStore
-  readonly holder: TrustHolder
-  readonly authorityId: SpiffeId
-  readonly runtime: Runtime
-  /** Waits for, or fetches, a newer state. */
-  readonly refresh: () => Promise<void>
-}
-
-type ServerJudge = (
-  server: PeerCertificate,
-  target: Target,
-  moment: 'connecting' | 'connected',
-) => Promise<ServerProblem | null>
-
-function serverJudge({ store, holder, authorityId, runtime, refresh }: JudgeParts): ServerJudge {
-  const once = (server: PeerCertificate, target: Target, mirror: 'require' | 'skip') => {
-    const trust = trustFor(target.expected, store, authorityId)
-    if (trust === null)
-      return { code: 'trust_state_missing', message: 'there is no current trust state to judge the server by' }
-    return serverProblem(server, {
-      expected: target.expected,
-      trust,
-      // A clock that was set back brings no certificate back: the authority's time goes on.
-      now: toSeconds(epochMillis(Math.max(runtime.wall(), holder.now()))),
-      importP256,
-      mirror,
-    })
-  }
-  return async (server, target, moment) => {
-    // The authority brings the mirror, so its own newest certificate may be missing from the one at hand.
-    const skip = moment === 'connected' || target.expected.uri === authorityId.uri
-    const problem = once(server, target, skip ? 'skip' : 'require')
-    if (problem?.code !== 'server_not_issued') return problem
-    await refresh()
-    return once(server, target, 'require')
-  }
 }
 
 /** A certificate may be a moment younger than the mirror: the stream brings the next one, or it is fetched. */
@@ -297,35 +259,21 @@ async function fresherTrust(
   stop()
 }
 
-interface TokenPost {
-  readonly authorityId: SpiffeId
-  readonly authorityUrl: string
-  readonly svid: Parameters<ConnectionPool['agent']>[1]
-  readonly form: string
-}
-
-function postToken(pool: ConnectionPool, { authorityId, authorityUrl, svid, form }: TokenPost): Promise<CallResponse> {
-  const url = new URL('/v1/token', authorityUrl)
-  const target = {
-    host: url.hostname.replaceAll(/^\[|\]$/g, ''),
-    port: Number(url.port || '443'),
-    expected: authorityId,
-  }
-  const headers = { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' }
-  return exchange(pool.agent(target, svid), url, { method: 'POST', headers, body: form, signal: withinAnswerTime() })
+interface GreetParts {
+  readonly store: TrustStore
+  readonly runtime: Runtime
+  readonly route: AuthorityRoute
 }
 
 /** The greeting of the enrolment exchange, for its anchors alone: the recovery root proves them, not the anchors at hand. */
-async function greet(description: IdentityDescription, store: TrustStore, runtime: Runtime): Promise<void> {
-  const { trustDomain, rootFingerprint, scope, addresses } = description
+async function greet(description: IdentityDescription, { store, runtime, route }: GreetParts): Promise<void> {
+  const { trustDomain, rootFingerprint, scope } = description
   const version = store.version()
   const pin = { trustDomain, rootFingerprint, scope, ...(version === null ? {} : { current: version }) }
-  const enrolment = await openEnrolment({
-    address: addresses.enrol,
-    pin,
-    key: await generateP256(),
-    clock: runtime.wall,
-  })
+  const key = await generateP256()
+  const enrolment = await route.through(({ enrol: address }, signal) =>
+    openEnrolment({ address, pin, key, clock: runtime.wall, signal }),
+  )
   enrolment.close()
   store.useAnchors(enrolment.anchors)
 }

@@ -3,78 +3,126 @@
  * pick up what was stored. A failure never takes away an SVID that is still valid.
  */
 
-import { backdatingSeconds, chainsToAnchor, DoorwardError, jwkThumbprint, toBase64url, toSeconds } from '@doorward/core'
-import type { SpiffeId } from '@doorward/core'
+import { DoorwardError, jwkThumbprint, toSeconds } from '@doorward/core'
 import { joinStateOf, rejoin } from './admission.ts'
+import type { AuthorityCalls } from './authority-calls.ts'
+import type { AuthorityRoute } from './authority-route.ts'
 import type { CredentialSource } from './credential-source.ts'
 import { underLock } from './folder-lock.ts'
-import { readJsonBody, withinAnswerTime } from './https-exchange.ts'
 import type { IdentityDescription, IdentityFolder, JoinState } from './identity-folder.ts'
-import { acceptIssued } from './issued-certificate.ts'
 import { sha256 } from './platform/hash.ts'
-import { generateP256, importP256, p256KeyPairOf } from './platform/p256.ts'
+import { importP256, p256KeyPairOf } from './platform/p256.ts'
 import type { ProcessProbe } from './process-identity.ts'
-import { readRefusal, refusalError } from './refusal.ts'
+import { ServerRefused } from './refusal.ts'
 import { renewalPlan, returnBackoff } from './renewal-plan.ts'
+import { requestRenewal } from './renewal-request.ts'
 import { backoffMilliseconds } from './runtime.ts'
 import type { Runtime } from './runtime.ts'
-import type { SignedFetch } from './signed-fetch.ts'
+import type { ServerTrust } from './server-identity.ts'
 import type { Svid } from './svid.ts'
+import { svidStanding } from './svid-standing.ts'
+import type { SvidStanding } from './svid-standing.ts'
 import type { TrustStore } from './trust-store.ts'
+import { Turn } from './turn.ts'
 
 export interface RenewalOptions {
   readonly folder: IdentityFolder
   readonly description: IdentityDescription
   readonly credentials: CredentialSource
   readonly trust: TrustStore
-  readonly fetch: SignedFetch
-  readonly authorityId: SpiffeId
+  /** The running authorities, as one. */
+  readonly authority: AuthorityCalls
+  readonly route: AuthorityRoute
   readonly runtime: Runtime
   readonly processes: ProcessProbe
   readonly onProblem: (error: unknown) => void
 }
 
-export const renewExporter = 'EXPORTER-doorward-renew'
 /** Timers sleep through a suspended machine: look at the clock at least this often. */
 const MAX_SLEEP = 30_000
+/** Whoever is recalled can still call; whoever is withdrawn cannot. */
+const RECALL = { spreadMilliseconds: 5000, againMilliseconds: 30_000 }
+const RETURN = { spreadMilliseconds: 3000, againMilliseconds: 2000 }
+const MAX_RETRY_AFTER = 60_000
+/** Answers to an SVID that the authority does not take: the machine key may still do. */
+const REFUSED = new Set([
+  'certificate_denied',
+  'certificate_epoch',
+  'certificate_expired',
+  'certificate_not_issued',
+  'certificate_untrusted',
+  'connection_refused',
+])
 
 type Standing = 'fresh' | 'due' | 'unusable'
 
+interface Judged {
+  readonly trust: ServerTrust
+  readonly fingerprint: string
+  readonly standing: SvidStanding
+}
+
 export class Renewal {
   readonly #options: RenewalOptions
+  readonly #recall: Turn
+  readonly #returning: Turn
   #chance: number
   #stored: string | null = null
+  #judged: Judged | null = null
 
   constructor(options: RenewalOptions) {
     this.#options = options
     this.#chance = options.runtime.chance()
+    this.#recall = new Turn(options.runtime, RECALL)
+    this.#returning = new Turn(options.runtime, RETURN)
   }
 
   /** Renews until the signal aborts. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     let failures = 0
     const wake = this.#wakeOnTrust()
+    const sleep = (milliseconds: number, woken: AbortSignal) =>
+      this.#options.runtime.sleep(milliseconds, AbortSignal.any([signal, woken]))
     try {
       while (!signal.aborted) {
         const woken = wake.arm()
-        const outcome = await this.ensure(signal).then(
-          () => 'done' as const,
-          (error: unknown) => error,
-        )
-        if (outcome !== 'done' && !signal.aborted) this.#options.onProblem(outcome)
-        failures = outcome === 'done' ? 0 : failures + 1
-        await this.#options.runtime.sleep(this.#pause(failures), AbortSignal.any([signal, woken]))
+        const turn = this.#untilReturn()
+        if (turn > 0) {
+          await sleep(turn, woken)
+          continue
+        }
+        const problem = await this.#attempt(signal)
+        failures = problem === null ? 0 : failures + 1
+        await sleep(problem === null ? this.#untilDue() : this.#pause(failures, problem), woken)
       }
     } finally {
       wake.stop()
     }
   }
 
+  /** What went wrong, or null. */
+  async #attempt(signal: AbortSignal): Promise<unknown> {
+    try {
+      await this.ensure(signal)
+      return null
+    } catch (error) {
+      if (!signal.aborted) this.#options.onProblem(error)
+      return error
+    }
+  }
+
   /** Renews now if it is due, or returns by the machine key when no usable SVID is left. Throws why that failed; what was held stays. */
   async ensure(signal?: AbortSignal): Promise<void> {
     await this.reload()
-    if (this.#standing() === 'fresh') return
-    await this.#replaceIf(() => this.#standing() !== 'fresh', signal)
+    if (!this.isDue()) return
+    await this.#replaceIf(() => this.isDue(), signal)
+  }
+
+  /** `ensure`, without waiting for a turn: for processes that start, which do so one by one. */
+  async ensureNow(signal?: AbortSignal): Promise<void> {
+    await this.reload()
+    if (this.#svidStanding() === 'recalled') await this.renewNow(signal)
+    else await this.ensure(signal)
   }
 
   /**
@@ -94,8 +142,13 @@ export class Renewal {
       await this.reload()
       if (!wanted()) return
       if (this.isUnusable()) await this.#return()
-      else await this.#renew(signal)
+      else await this.#renew(signal).catch((error: unknown) => this.#returnIfRefused(error))
     })
+  }
+
+  async #returnIfRefused(error: unknown): Promise<void> {
+    if (error instanceof DoorwardError && REFUSED.has(error.code)) await this.#return()
+    else throw error
   }
 
   /** Picks up an SVID that another process of this identity has stored. */
@@ -129,67 +182,44 @@ export class Renewal {
     if (svid === null) return 'unusable'
     const now = this.#options.runtime.wall()
     const { renewAt, expiresAt } = renewalPlan(svid, this.#chance)
-    if (now >= expiresAt || this.#isWithdrawn(svid)) return 'unusable'
-    return now >= renewAt ? 'due' : 'fresh'
+    const standing = this.#svidStanding()
+    if (now >= expiresAt || standing === 'withdrawn') return 'unusable'
+    return now >= renewAt || (standing === 'recalled' && this.#untilRecall(svid) === 0) ? 'due' : 'fresh'
   }
 
-  /**
-   * It is denied with its serial, identity or authority, or its anchor is not among the newest that are known: servers refuse
-   * it, whatever its times say.
-   */
-  #isWithdrawn({ certificate, id }: Svid): boolean {
-    const trust = this.#options.trust.authorityTrust()
-    if (trust === null) return false
-    const anchor = chainsToAnchor(certificate, trust.anchors, toSeconds(this.#options.runtime.wall()), importP256)
-    if ('code' in anchor) return anchor.code === 'chain_issuer_unknown'
-    const issuedBefore = trust.deniedIdentities.get(id.uri) ?? 0
-    return (
-      trust.deniedSerials.has(certificate.serial) ||
-      trust.deniedAuthorities.has(anchor.subjectKeyId) ||
-      certificate.notBefore + backdatingSeconds < issuedBefore
-    )
+  /** Judged once for each pair of trust state and certificate: every call asks. */
+  #svidStanding(): SvidStanding {
+    const { credentials, trust: store, runtime } = this.#options
+    const trust = store.authorityTrust()
+    const svid = credentials.peek()
+    if (trust === null || svid === null) return 'kept'
+    const { fingerprint } = svid
+    if (this.#judged?.trust !== trust || this.#judged.fingerprint !== fingerprint) {
+      const standing = svidStanding(svid, trust, { now: toSeconds(runtime.wall()), importP256 })
+      this.#judged = { trust, fingerprint, standing }
+    }
+    return this.#judged.standing
+  }
+
+  #untilRecall({ certificate, fingerprint }: Svid): number {
+    return this.#recall.left({ reason: certificate.authorityKeyId ?? '', subject: fingerprint })
+  }
+
+  /** Milliseconds until it is our turn to return; 0 when nothing was withdrawn. */
+  #untilReturn(): number {
+    const svid = this.#options.credentials.peek()
+    if (svid === null || this.#svidStanding() !== 'withdrawn') return 0
+    return this.#returning.left({ reason: 'withdrawn', subject: svid.fingerprint })
   }
 
   async #renew(signal: AbortSignal | undefined): Promise<void> {
-    const { folder, fetch, description, authorityId, trust } = this.#options
-    const authority = description.addresses.authority
-    const key = await generateP256()
+    const { folder, description, authority, trust, runtime } = this.#options
     // Only what is durable may be shown: after a crash, a state that was shown and then lost would look like a copy's.
     const shown = await folder.readJoinState()
-    const response = await fetch.call(new URL('/v1/renew', authority), {
-      method: 'POST',
-      audience: authority,
-      expectedId: authorityId,
-      headers: { 'content-type': 'application/json' },
-      body: async (exporter) => {
-        const proof = await key.signKey.sign(exporter(renewExporter))
-        return new TextEncoder().encode(
-          JSON.stringify({
-            public_key: toBase64url(key.spki),
-            proof: toBase64url(proof),
-            ...(shown === null ? {} : { join_state: shown.value.reveal() }),
-          }),
-        )
-      },
-      signal: withinAnswerTime(signal),
-    })
-    if (response.status !== 200) throw refusalError(await readRefusal(response), authority)
-    const { certificate, join_state } = await readJsonBody(response, 65_536)
-    const view = trust.view()
-    if (view === null)
-      throw new DoorwardError('trust_state_expired', 'no current trust state to judge the new certificate by', {
-        where: authority,
-      })
-    const expectedId = description.id.uri
-    const svid = acceptIssued(certificate, {
-      key,
-      trustDomain: description.trustDomain,
-      expectedId,
-      view,
-      clock: this.#options.runtime.wall,
-    })
+    const asking = { authority, description, trust, clock: runtime.wall, shown: shown?.value ?? null, signal }
+    const { svid, joinState } = await requestRenewal(asking)
     const machineKey = shown?.machineKey ?? (await this.#machineKey())
-    await this.#store(svid, machineKey === null ? null : joinStateOf(join_state, machineKey))
+    await this.#store(svid, machineKey === null ? null : joinStateOf(joinState, machineKey))
   }
 
   /** Of a folder that was joined before there were join states. */
@@ -212,21 +242,33 @@ export class Renewal {
   }
 
   async #return(): Promise<void> {
-    const { folder, description, runtime, trust } = this.#options
-    const admission = await rejoin(folder, description, runtime.wall)
+    const { folder, description, runtime, trust, route } = this.#options
+    const admission = await rejoin({ folder, description, clock: runtime.wall, route })
     const result = await trust.accept(admission.trust.message)
     if ('code' in result)
       throw new DoorwardError(result.code, 'the trust state is not accepted', { got: result.message })
     await this.#store(admission.svid, admission.joinState)
   }
 
-  #pause(failures: number): number {
+  #untilDue(): number {
+    const { runtime, credentials } = this.#options
+    const svid = credentials.peek()
+    if (svid === null) return MAX_SLEEP
+    const planned = renewalPlan(svid, this.#chance).renewAt - runtime.wall()
+    const recall = this.#svidStanding() === 'recalled' ? this.#untilRecall(svid) : MAX_SLEEP
+    return Math.min(MAX_SLEEP, recall, Math.max(0, planned))
+  }
+
+  /** Never so long that what is held ends before five attempts, whatever the authority asks for. */
+  #pause(failures: number, problem: unknown): number {
     const { runtime, credentials } = this.#options
     const svid = credentials.peek()
     const plan = svid === null ? null : renewalPlan(svid, this.#chance)
-    if (failures === 0 && plan !== null) return Math.min(MAX_SLEEP, Math.max(0, plan.renewAt - runtime.wall()))
-    const valid = plan !== null && runtime.wall() < plan.expiresAt
-    return backoffMilliseconds(failures - 1, valid ? plan.backoff : returnBackoff, runtime.chance())
+    const valid = plan !== null && runtime.wall() < plan.expiresAt && !this.isUnusable()
+    const backoff = backoffMilliseconds(failures - 1, valid ? plan.backoff : returnBackoff, runtime.chance())
+    const retryAfter = problem instanceof ServerRefused ? (problem.retryAfterSeconds ?? 0) * 1000 : 0
+    const asked = Math.min(MAX_RETRY_AFTER, retryAfter * (1 + runtime.chance() / 2))
+    return Math.max(backoff, valid ? Math.min(asked, plan.backoff.cap) : asked)
   }
 
   /** A new trust state may withdraw our certificate: look at once instead of at half-life. */

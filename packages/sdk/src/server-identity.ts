@@ -1,7 +1,15 @@
 /** Whether the other end of a connection is the server that was asked for. Pure; the mirror of what a gateway asks of a client. */
 
 import { backdatingSeconds, chainsToAnchor, checkSvidLeaf, readCertificate } from '@doorward/core'
-import type { EpochSeconds, ImportP256, PeerCertificate, Sha256, SpiffeId, TrustAnchors } from '@doorward/core'
+import type {
+  EpochSeconds,
+  ImportP256,
+  PeerCertificate,
+  Sha256,
+  SpiffeId,
+  TrustAnchors,
+  TrustState,
+} from '@doorward/core'
 import type { TrustView } from '@doorward/enforcement'
 
 export interface ServerProblem {
@@ -13,8 +21,8 @@ export interface ServerProblem {
 /** What of a trust state a server is judged by. */
 export type ServerTrust = Pick<
   TrustView,
-  'anchors' | 'issued' | 'deniedIdentities' | 'deniedSerials' | 'deniedAuthorities'
->
+  'anchors' | 'anchorEpochs' | 'issued' | 'deniedIdentities' | 'deniedSerials' | 'deniedAuthorities'
+> & { readonly state: Pick<TrustState, 'epoch' | 'anchors'> }
 
 export interface ServerCheck {
   readonly expected: SpiffeId
@@ -27,11 +35,13 @@ export interface ServerCheck {
 
 /** Trust by anchors, with the denials that are known beside them; the issuance mirror is empty. */
 export function anchorsAlone(
-  { anchors }: Pick<TrustAnchors, 'anchors'>,
+  { epoch, anchors }: Pick<TrustAnchors, 'epoch' | 'anchors'>,
   sha256: Sha256,
   known?: ServerTrust | null,
 ): ServerTrust {
   return {
+    state: { epoch, anchors },
+    anchorEpochs: new Map(anchors.map(({ keyId, epoch: of }) => [keyId, of])),
     anchors: anchors.flatMap(({ certificate }) => {
       const anchor = readCertificate(certificate, { sha256 })
       return 'problem' in anchor ? [] : [anchor]
@@ -43,7 +53,7 @@ export function anchorsAlone(
   }
 }
 
-/** Null when the certificate is the expected server's: profile, chain, validity, SPIFFE ID, denials, issuance mirror. */
+/** Null when the certificate is the expected server's: profile, chain, validity, SPIFFE ID, denials, epoch, issuance mirror. */
 export function serverProblem(certificate: PeerCertificate, check: ServerCheck): ServerProblem | null {
   const profile = checkSvidLeaf(certificate, check.expected.trustDomain)
   if (profile !== null) return problem('server_profile', `not an SVID: ${profile.code}, ${profile.message}`)
@@ -70,6 +80,12 @@ function denied(
     return problem('server_revoked', `serial ${certificate.serial} is denied`)
   if (trust.deniedAuthorities.has(anchorKeyId))
     return problem('server_revoked', `signing authority ${anchorKeyId} is denied`)
+  const epoch = trust.anchorEpochs.get(anchorKeyId)
+  if (epoch !== undefined && epoch < trust.state.epoch)
+    return problem(
+      'server_revoked',
+      `signing authority ${anchorKeyId} is of epoch ${epoch}, now is ${trust.state.epoch}`,
+    )
   const before = trust.deniedIdentities.get(expected.uri)
   if (before !== undefined && certificate.notBefore + backdatingSeconds < before) {
     return problem('server_revoked', `certificates of ${expected.uri} issued before ${before} are denied`)

@@ -18,14 +18,19 @@ export interface CallOptions {
   readonly audience: string | null
   /** Who must answer. */
   readonly expectedId: SpiffeId
+  /** Where to connect instead of to the URL's host; the request itself names the URL's. */
+  readonly at?: { readonly host: string; readonly port: number }
+  /** False repeats nothing, whatever the reason; true by default. */
+  readonly retries?: boolean
   readonly signal?: AbortSignal
 }
 
 export interface SignedFetch {
   /**
-   * Resolves with the response head, whatever its status. A 401 whose `Doorward-Code` says that the token has lapsed is
-   * tried once more with a new token when the body can be sent again. Throws the codes of `connectMutualTls`,
-   * `connectionError` and `TokenSource.token`, and `url_invalid`.
+   * Resolves with the response head, whatever its status. A 401 whose `Doorward-Code` says that our token has lapsed, that
+   * our certificate is news to the server, or that it has meanwhile been replaced, was given before anything happened: it is
+   * tried once more when the body can be sent again. Throws the codes of `connectMutualTls`, `connectionError` and
+   * `TokenSource.token`, and `url_invalid`.
    */
   call(url: string | URL, options: CallOptions): Promise<CallResponse>
 }
@@ -40,6 +45,10 @@ export interface SignedFetchDependencies {
 
 /** Refusals that a new token for the same SVID cures. */
 const LAPSED = new Set(['token_expired', 'token_epoch', 'token_key_unknown'])
+/** Refusals that a moment cures: the server has waited for its next trust state, and it may be about to come. */
+const NEWS = new Set(['certificate_not_issued'])
+/** Refusals that a newer SVID cures, when there is one by now. */
+const REPLACED = new Set(['certificate_denied', 'certificate_epoch', 'certificate_expired', 'certificate_untrusted'])
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 export function signedFetch(dependencies: SignedFetchDependencies): SignedFetch {
@@ -48,19 +57,34 @@ export function signedFetch(dependencies: SignedFetchDependencies): SignedFetch 
 
 async function call(dependencies: SignedFetchDependencies, url: URL, options: CallOptions): Promise<CallResponse> {
   await dependencies.freshen()
-  const svid = dependencies.credentials.current()
+  const { credentials } = dependencies
+  const svid = credentials.current()
   const response = await attempt(dependencies, url, options, svid)
-  const code = response.headers['doorward-code']
-  const again =
-    response.status === 401 &&
-    options.audience !== null &&
-    typeof code === 'string' &&
-    LAPSED.has(code) &&
-    isRepeatable(options.body)
-  if (!again || options.audience === null) return response
+  const again = mayRepeat(options) ? cure(dependencies, response, { svid, audience: options.audience }) : null
+  if (again === null) return response
   response.body.resume()
-  dependencies.tokens.forget({ svid, audience: options.audience })
-  return attempt(dependencies, url, options, svid)
+  return attempt(dependencies, url, options, again)
+}
+
+/** The SVID with which to try again what was refused before it had any effect; null when nothing has changed for the better. */
+function cure(
+  { credentials, tokens }: SignedFetchDependencies,
+  { status, headers }: CallResponse,
+  { svid, audience }: { readonly svid: Svid; readonly audience: string | null },
+): Svid | null {
+  const code = headers['doorward-code']
+  if (status !== 401 || typeof code !== 'string') return null
+  if (NEWS.has(code)) return svid
+  if (LAPSED.has(code) && audience !== null) {
+    tokens.forget({ svid, audience })
+    return svid
+  }
+  const current = credentials.current()
+  return REPLACED.has(code) && current.fingerprint !== svid.fingerprint ? current : null
+}
+
+function mayRepeat({ retries, body, signal }: CallOptions): boolean {
+  return retries !== false && isRepeatable(body) && signal?.aborted !== true
 }
 
 async function attempt(
@@ -80,8 +104,7 @@ async function attempt(
   } catch (error) {
     // The server may close a kept connection in the very moment in which we reuse it. Only what may arrive twice is sent again.
     const lost = error instanceof DoorwardError && error.code === 'connection_lost'
-    if (lost && SAFE.has(options.method ?? 'GET') && isRepeatable(options.body) && options.signal?.aborted !== true)
-      return send()
+    if (lost && SAFE.has(options.method ?? 'GET') && mayRepeat(options)) return send()
     throw error
   }
 }
@@ -92,7 +115,8 @@ function sendOnce(
   options: CallOptions,
   svid: Svid,
 ): Promise<CallResponse> {
-  const target = { host: hostOf(url), port: Number(url.port || '443'), expected: options.expectedId }
+  const { host, port } = options.at ?? { host: hostOf(url), port: Number(url.port || '443') }
+  const target = { host, port, expected: options.expectedId }
   return exchange(pool.agent(target, svid), url, {
     method: options.method ?? 'GET',
     headers: options.headers ?? {},

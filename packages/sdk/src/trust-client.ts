@@ -1,37 +1,42 @@
 /** Follows the authority's trust-state stream: verifies, applies, remembers, acknowledges; keeps the last good state whatever happens. */
 
 import { DoorwardError, isDoorwardError, parseTrustMessage, trustMessageBytes } from '@doorward/core'
-import type { SpiffeId, TrustMessage, TrustScope } from '@doorward/core'
+import type { TrustMessage, TrustScope } from '@doorward/core'
+import type { AuthorityAnswer, AuthorityCalls } from './authority-calls.ts'
+import { isOfThePlace } from './authority-route.ts'
+import type { RoutedPlace } from './authority-route.ts'
 import { withinAnswerTime } from './https-exchange.ts'
 import { readLines } from './lines.ts'
 import { readRefusal, refusalError } from './refusal.ts'
 import { backoffMilliseconds } from './runtime.ts'
 import type { Runtime } from './runtime.ts'
-import type { SignedFetch } from './signed-fetch.ts'
 import { statementError } from './trust-store.ts'
 import type { TrustStore } from './trust-store.ts'
 
 export interface TrustClientOptions {
   readonly store: TrustStore
   readonly scope: TrustScope
-  readonly fetch: SignedFetch
-  readonly authorityUrl: string
-  readonly authorityId: SpiffeId
+  /** The running authorities, as one. */
+  readonly authority: AuthorityCalls
   readonly runtime: Runtime
   readonly onProblem: (error: unknown) => void
   /** Brings the authority's current anchors when those at hand are too old to connect with: the enrolment greeting. */
   readonly rescue: () => Promise<void>
+  /** 15 s by default: heartbeats come every 5 s, and three missed ones mean that the stream is dead without saying so. */
+  readonly silenceMilliseconds?: number
 }
 
 const BACKOFF = { first: 200, cap: 10_000 }
-/** Heartbeats come every 5 s: three missed ones mean that the stream is dead without saying so. */
 const SILENCE = 15_000
 
 export class TrustClient {
   readonly #options: TrustClientOptions
 
+  readonly #silence: number
+
   constructor(options: TrustClientOptions) {
     this.#options = options
+    this.#silence = options.silenceMilliseconds ?? SILENCE
   }
 
   /** Follows until the signal aborts; reconnects with backoff. Never rejects. */
@@ -44,20 +49,20 @@ export class TrustClient {
       } catch (error) {
         if (!signal.aborted) await this.#cope(error)
       }
-      if (runtime.monotonic() - started > SILENCE) attempt = 0
+      if (runtime.monotonic() - started > this.#silence) attempt = 0
       if (!signal.aborted) await runtime.sleep(backoffMilliseconds(attempt, BACKOFF, runtime.chance()), signal)
     }
   }
 
   /** One state, for processes that do not live long. Throws what the call or the state's judgement throws. */
   async refresh(signal?: AbortSignal): Promise<void> {
-    const stream = await this.#open('', withinAnswerTime(signal))
-    for await (const line of readLines(stream, trustMessageBytes)) {
+    const { response } = await this.#open('', withinAnswerTime(signal))
+    for await (const line of readLines(response.body as AsyncIterable<Uint8Array>, trustMessageBytes)) {
       await this.#take(messageOf(line), null)
       return
     }
     throw new DoorwardError('trust_message_malformed', 'the authority answered without a trust state', {
-      where: this.#options.authorityUrl,
+      where: this.#options.authority.issuer,
     })
   }
 
@@ -79,70 +84,80 @@ export class TrustClient {
     await this.#options.rescue().catch(this.#options.onProblem)
   }
 
+  /** A place that falls silent, breaks off or tells of the past is left for another one. */
   async #follow(signal: AbortSignal): Promise<void> {
+    const { authority } = this.#options
     const silence = new AbortController()
     const either = AbortSignal.any([signal, silence.signal])
-    let timer = setTimeout(() => silence.abort(), SILENCE)
+    const watch = () => setTimeout(() => silence.abort(), this.#silence)
+    let timer = watch()
+    let place: RoutedPlace | null = null
     try {
-      const stream = await this.#open('?follow=true', either)
-      for await (const line of readLines(stream, trustMessageBytes)) {
+      const opened = await this.#open('?follow=true', either)
+      place = opened.place
+      for await (const line of readLines(opened.response.body as AsyncIterable<Uint8Array>, trustMessageBytes)) {
         clearTimeout(timer)
-        timer = setTimeout(() => silence.abort(), SILENCE)
-        await this.#take(messageOf(line), signal)
+        timer = watch()
+        await this.#take(messageOf(line), { place, signal })
       }
+    } catch (error) {
+      if (place !== null && (silence.signal.aborted || isOfThePlace(error))) authority.failed(place)
+      throw error
     } finally {
       clearTimeout(timer)
     }
-    throw new DoorwardError('trust_stream_ended', 'the trust-state stream ended', { where: this.#options.authorityUrl })
+    throw new DoorwardError('trust_stream_ended', 'the trust-state stream ended', { where: place.main })
   }
 
-  async #open(query: string, signal: AbortSignal | undefined): Promise<AsyncIterable<Uint8Array>> {
-    const { fetch, authorityUrl, authorityId, scope } = this.#options
+  async #open(query: string, signal: AbortSignal): Promise<AuthorityAnswer> {
+    const { authority, scope } = this.#options
     const path = scope === 'full' ? '/v1/trust-state/full' : '/v1/trust-state'
-    const response = await fetch.call(new URL(`${path}${query}`, authorityUrl), {
-      audience: authorityUrl,
-      expectedId: authorityId,
-      headers: { accept: 'application/x-ndjson' },
-      ...(signal === undefined ? {} : { signal }),
-    })
-    if (response.status !== 200) throw refusalError(await readRefusal(response), authorityUrl)
-    return response.body as AsyncIterable<Uint8Array>
+    const answer = await authority.call(`${path}${query}`, { headers: { accept: 'application/x-ndjson' }, signal })
+    if (answer.response.status === 200) return answer
+    throw refusalError(await readRefusal(answer.response), answer.place.main)
   }
 
   /** `following` is null for a single state, which is not acknowledged: its process is gone in a moment. */
-  async #take(message: TrustMessage, following: AbortSignal | null): Promise<void> {
-    const { store, authorityUrl } = this.#options
+  async #take(message: TrustMessage, following: Following | null): Promise<void> {
+    const { store, authority } = this.#options
+    const where = following?.place.main ?? authority.issuer
     if (message.kind === 'heartbeat') {
       const result = store.beat(message)
-      if (typeof result === 'object') this.#options.onProblem(statementError(result, authorityUrl))
+      if (typeof result === 'object') this.#options.onProblem(statementError(result, where))
       return
     }
     const result = await store.accept(message)
-    if ('code' in result) throw statementError(result, authorityUrl)
+    if ('code' in result) throw statementError(result, where)
     if (following !== null) void this.#acknowledge(result.version, following)
   }
 
-  /** Failure costs nothing but a straggler in the authority's list: the next state is acknowledged anew. */
+  /**
+   * Where the state came from, which counts its followers. Failure costs nothing but a straggler in the authority's list:
+   * the next state is acknowledged anew.
+   */
   async #acknowledge(
     { delegation, sequence }: { delegation: number; sequence: number },
-    signal: AbortSignal,
+    { place, signal }: Following,
   ): Promise<void> {
-    const { fetch, authorityUrl, authorityId, scope } = this.#options
+    const { authority, scope } = this.#options
     try {
-      const response = await fetch.call(new URL('/v1/trust-state/ack', authorityUrl), {
+      const response = await authority.callAt(place, '/v1/trust-state/ack', {
         method: 'POST',
-        audience: authorityUrl,
-        expectedId: authorityId,
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ scope, delegation, sequence }),
         signal: withinAnswerTime(signal),
       })
-      if (response.status >= 300) throw refusalError(await readRefusal(response), authorityUrl)
+      if (response.status >= 300) throw refusalError(await readRefusal(response), place.main)
       response.body.resume()
     } catch (error) {
       if (!signal.aborted) this.#options.onProblem(error)
     }
   }
+}
+
+interface Following {
+  readonly place: RoutedPlace
+  readonly signal: AbortSignal
 }
 
 function messageOf(line: string): TrustMessage {

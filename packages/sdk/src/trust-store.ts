@@ -5,8 +5,17 @@
  * does not, because a restart must not make an old state look freshly confirmed.
  */
 
-import { compareStates, DoorwardError, openHeartbeat, openTrustState, toSeconds } from '@doorward/core'
+import {
+  compareStates,
+  decodeTrustState,
+  DoorwardError,
+  fromBase64url,
+  openHeartbeat,
+  openTrustState,
+  toSeconds,
+} from '@doorward/core'
 import type {
+  AuthorityPlace,
   EpochSeconds,
   OpenedTrustState,
   SignedHeartbeat,
@@ -44,6 +53,9 @@ export class TrustStore {
   #newest: TrustStateVersion | null = null
   #view: TrustView | null = null
   #anchors: TrustAnchors | null = null
+  /** Made of the two above when it is asked for. */
+  #anchorTrust: ServerTrust | null = null
+  #places: readonly AuthorityPlace[] = []
   #lastBeat: EpochSeconds | undefined
   #writing: Promise<void> = Promise.resolve()
 
@@ -56,6 +68,7 @@ export class TrustStore {
     const remembered = await this.#options.folder.readTrust()
     if (remembered === null) return
     this.#newest = newer(this.#newest, remembered.version)
+    this.#places = placesIn(remembered.message)
     const opened = this.#open(remembered.message)
     if ('code' in opened || (opened.order !== 'newer' && this.#opened !== null)) return
     this.#index(opened)
@@ -67,9 +80,15 @@ export class TrustStore {
     return expires !== undefined && this.#seconds() < expires ? this.#view : null
   }
 
+  /** The running authorities by the newest state, however old. Nothing is trusted for being at one of these places. */
+  authorities(): readonly AuthorityPlace[] {
+    return this.#places
+  }
+
   /** Takes anchors that are newer than the state held, verified against `version`. Only the authority is known by them. */
   useAnchors(anchors: TrustAnchors): void {
     this.#anchors = anchors
+    this.#anchorTrust = null
     for (const listener of this.#anchorListeners) listener()
   }
 
@@ -85,7 +104,7 @@ export class TrustStore {
     const anchors = this.#anchors
     if (anchors === null || this.#seconds() >= anchors.expiresAt) return view
     if (view !== null && compareStates(anchors, view.state) !== 'newer') return view
-    return anchorsAlone(anchors, sha256, this.#view)
+    return (this.#anchorTrust ??= anchorsAlone(anchors, sha256, this.#view))
   }
 
   /** The newest version ever seen. */
@@ -147,7 +166,9 @@ export class TrustStore {
   #index(opened: OpenedTrustState): void {
     const generation = (this.#view?.generation ?? 0) + (opened.order === 'newer' ? 1 : 0)
     this.#view = trustViewOf(opened.state, generation, { sha256, importP256 })
+    this.#anchorTrust = null
     this.#opened = opened
+    this.#places = opened.state.authorities
     this.#newest = newer(this.#newest, opened)
   }
 
@@ -167,6 +188,12 @@ export class TrustStore {
   #seconds(): EpochSeconds {
     return toSeconds(this.#options.runtime.wall())
   }
+}
+
+/** Of a state that may have ended while nobody looked: only where to ask for another, so nothing is verified. */
+function placesIn(message: SignedTrustState): readonly AuthorityPlace[] {
+  const payload = fromBase64url(message.payload)
+  return (payload === null ? null : decodeTrustState(payload, sha256))?.authorities ?? []
 }
 
 /** The later of two versions; the first when they are equal. */

@@ -53,7 +53,31 @@ export interface FakeAuthorityOptions {
   readonly enrolAs?: TestSvid
 }
 
+/** Where the authority is reached: one authority of several on one store, as far as a client can tell. */
+export class FakePlace {
+  readonly name: string
+  readonly servers: Server[] = []
+  main = ''
+  enrol = ''
+  /** Answers every request to this place's main listener with this status and code, when set. */
+  failWith: { readonly status: number; readonly code: string; readonly retryAfter?: string } | null = null
+  /** Takes requests and answers none; streams go on without a word. */
+  silent = false
+
+  constructor(name: string) {
+    this.name = name
+  }
+
+  async close(): Promise<void> {
+    for (const server of this.servers.splice(0)) {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    }
+  }
+}
+
 interface Asked {
+  readonly place: string
   readonly listener: 'main' | 'enrol'
   readonly method: string
   readonly path: string
@@ -88,8 +112,8 @@ export class FakeAuthority {
   readonly #root: P256KeyPair
   readonly #stateKey: P256KeyPair
   readonly #delegation: SignedDelegation
-  readonly #streams = new Map<ServerResponse, TrustScope>()
-  readonly #servers: Server[] = []
+  readonly #streams = new Map<ServerResponse, { readonly scope: TrustScope; readonly place: FakePlace }>()
+  readonly places: FakePlace[] = []
   readonly #machines = new Map<string, P256Jwk>()
   #anchors: readonly TestAnchor[]
   #current: { readonly sequence: number; readonly signed: Readonly<Record<TrustScope, Signing>> } | null = null
@@ -122,10 +146,26 @@ export class FakeAuthority {
     const statement = { trustDomain: fixture.trustDomain, version: 1, keys: [state.jwk], ...times }
     const delegation = await signDelegation(statement, root.signKey, root.jwk)
     const authority = new FakeAuthority(fixture, { root, state, delegation }, options.ttlSeconds ?? 3600)
-    const own = await fixture.issue('doorward/authority')
-    authority.mainUrl = `https://127.0.0.1:${await authority.#listen('main', own)}`
-    authority.enrolAddress = `127.0.0.1:${await authority.#listen('enrol', options.enrolAs ?? own)}`
+    const { main, enrol } = await authority.addPlace('main', options.enrolAs)
+    authority.mainUrl = `https://${main}`
+    authority.enrolAddress = enrol
     return authority
+  }
+
+  /** Another place, which the trust state names from the next one on once `announce` is called. */
+  async addPlace(name: string, enrolAs?: TestSvid): Promise<FakePlace> {
+    const own = await this.fixture.issue('doorward/authority')
+    const place = new FakePlace(name)
+    place.main = `127.0.0.1:${await this.#listen(place, 'main', own)}`
+    place.enrol = `127.0.0.1:${await this.#listen(place, 'enrol', enrolAs ?? own)}`
+    this.places.push(place)
+    return place
+  }
+
+  /** The trust state names every place. */
+  async announce(): Promise<void> {
+    this.fixture.authorities = this.places.map(({ name, main, enrol }) => ({ name, main, enrol }))
+    await this.publish()
   }
 
   get rootFingerprint(): string {
@@ -162,7 +202,8 @@ export class FakeAuthority {
     const own = await newLeaf(next, this.fixture.id('doorward', 'authority'))
     this.fixture.mirror(own)
     const ca = this.#anchors.map(({ der }) => pemOf(der))
-    for (const server of this.#servers) server.setSecureContext({ ...own.pem, ca, minVersion: 'TLSv1.3' })
+    for (const { servers } of this.places)
+      for (const server of servers) server.setSecureContext({ ...own.pem, ca, minVersion: 'TLSv1.3' })
     await this.publish()
   }
 
@@ -199,7 +240,8 @@ export class FakeAuthority {
   }
 
   #send(scope: TrustScope, message: object): void {
-    for (const [stream, of] of this.#streams) if (of === scope) stream.write(`${JSON.stringify(message)}\n`)
+    for (const [stream, of] of this.#streams)
+      if (of.scope === scope && !of.place.silent) stream.write(`${JSON.stringify(message)}\n`)
   }
 
   paths(listener: 'main' | 'enrol' = 'main'): string[] {
@@ -207,13 +249,10 @@ export class FakeAuthority {
   }
 
   async close(): Promise<void> {
-    for (const server of this.#servers) {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    }
+    for (const place of this.places) await place.close()
   }
 
-  #listen(listener: 'main' | 'enrol', svid: TestSvid): Promise<number> {
+  #listen(place: FakePlace, listener: 'main' | 'enrol', svid: TestSvid): Promise<number> {
     const server = createServer(
       {
         ...svid.pem,
@@ -222,24 +261,30 @@ export class FakeAuthority {
         rejectUnauthorized: listener === 'main',
         minVersion: 'TLSv1.3',
       },
-      (request, response) => void this.#serve(listener, request, response),
+      (request, response) => void this.#serve(place, { listener, request, response }),
     )
-    this.#servers.push(server)
+    place.servers.push(server)
     return new Promise((resolve) =>
       server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port)),
     )
   }
 
-  async #serve(listener: 'main' | 'enrol', request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #serve(place: FakePlace, { listener, request, response }: Serving): Promise<void> {
     const parts: Buffer[] = []
     for await (const part of request) parts.push(part as Buffer)
     const body = Buffer.concat(parts).toString()
     const path = request.url ?? ''
-    this.asked.push({ listener, method: request.method ?? '', path, body })
+    this.asked.push({ place: place.name, listener, method: request.method ?? '', path, body })
+    if (place.silent) return
     const reply = (status: number, value: unknown, headers: Record<string, string> = {}) => {
       response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(value))
     }
     if (listener === 'enrol') return this.#enrol(request, body, reply)
+    if (place.failWith !== null) {
+      const { status, code, retryAfter } = place.failWith
+      const headers = { 'Doorward-Code': code, ...(retryAfter === undefined ? {} : { 'Retry-After': retryAfter }) }
+      return reply(status, { error: { code, message: 'as the test wants' } }, headers)
+    }
     if (this.failWith !== null)
       return reply(this.failWith, { error: { code: 'internal', message: 'as the test wants' } })
     if (path === '/v1/token') return this.#token(request, body, reply)
@@ -252,7 +297,7 @@ export class FakeAuthority {
       )
     if (path === '/v1/renew') return this.#renew(request, body, reply)
     if (path === '/v1/trust-state/ack') this.acks.push(JSON.parse(body))
-    if (path.startsWith('/v1/trust-state') && request.method === 'GET') return this.#stream(path, response)
+    if (path.startsWith('/v1/trust-state') && request.method === 'GET') return this.#stream(place, path, response)
     reply(200, { path })
   }
 
@@ -283,12 +328,12 @@ export class FakeAuthority {
     this.#hand(request, () => reply(200, { ...issued, join_state: this.#offered }))
   }
 
-  async #stream(path: string, response: ServerResponse): Promise<void> {
+  async #stream(place: FakePlace, path: string, response: ServerResponse): Promise<void> {
     const scope = path.startsWith('/v1/trust-state/full') ? 'full' : 'callers'
     response.writeHead(200, { 'content-type': 'application/x-ndjson' })
     response.write(`${JSON.stringify(await this.current(scope))}\n`)
     if (!path.includes('follow=true')) return void response.end()
-    this.#streams.set(response, scope)
+    this.#streams.set(response, { scope, place })
     response.once('close', () => this.#streams.delete(response))
   }
 
@@ -372,6 +417,12 @@ export class FakeAuthority {
     await this.publish()
     return { certificate: toBase64(der), not_after: notAfter }
   }
+}
+
+interface Serving {
+  readonly listener: 'main' | 'enrol'
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
 }
 
 type Signing = Promise<SignedTrustState>

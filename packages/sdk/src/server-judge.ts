@@ -1,0 +1,49 @@
+/** Whether the server at the other end of a connection is taken, by the trust state at hand and, if it is missing there, by the next one. */
+
+import { epochMillis, toSeconds } from '@doorward/core'
+import type { PeerCertificate, SpiffeId } from '@doorward/core'
+import type { TrustHolder } from '@doorward/enforcement'
+import type { PoolTrust, Target } from './connection-pool.ts'
+import { importP256 } from './platform/p256.ts'
+import type { Runtime } from './runtime.ts'
+import { serverProblem } from './server-identity.ts'
+import type { ServerTrust } from './server-identity.ts'
+import type { TrustStore } from './trust-store.ts'
+
+/** The authority brings the trust state, so it is the one server that may be known by newer anchors alone. */
+export function trustFor(expected: SpiffeId, store: TrustStore, authorityId: SpiffeId): ServerTrust | null {
+  return expected.uri === authorityId.uri ? store.authorityTrust() : store.view()
+}
+
+export interface JudgeParts {
+  readonly store: TrustStore
+  readonly holder: TrustHolder
+  readonly authorityId: SpiffeId
+  readonly runtime: Runtime
+  /** Waits for, or fetches, a newer state. */
+  readonly refresh: () => Promise<void>
+}
+
+export function serverJudge({ store, holder, authorityId, runtime, refresh }: JudgeParts): PoolTrust['judge'] {
+  const once = (server: PeerCertificate, target: Target, mirror: 'require' | 'skip') => {
+    const trust = trustFor(target.expected, store, authorityId)
+    if (trust === null)
+      return { code: 'trust_state_missing', message: 'there is no current trust state to judge the server by' }
+    return serverProblem(server, {
+      expected: target.expected,
+      trust,
+      // A clock that was set back brings no certificate back: the authority's time goes on.
+      now: toSeconds(epochMillis(Math.max(runtime.wall(), holder.now()))),
+      importP256,
+      mirror,
+    })
+  }
+  return async (server, target, moment) => {
+    // The authority brings the mirror, so its own newest certificate may be missing from the one at hand.
+    const skip = moment === 'connected' || target.expected.uri === authorityId.uri
+    const problem = once(server, target, skip ? 'skip' : 'require')
+    if (problem?.code !== 'server_not_issued') return problem
+    await refresh()
+    return once(server, target, 'require')
+  }
+}
