@@ -116,6 +116,33 @@ test('a process that has lost its lease to another writes nothing more, however 
     assert.equal((await store.registrations.list()).length, known)
   }))
 
+test('a process that freezes in the middle of its writes is followed, and writes nothing when it thaws', () =>
+  onStage(2, async ({ database, store, processes }) => {
+    const [first, second] = processes
+    assert.ok(first !== undefined && second !== undefined)
+    const request = { instance: 'i', name: 'main', program: '1', now: 0 }
+    assert.equal(outcomeOf(await first.call('leases', 'take', { ...request, home: 'here', holder: 'one' })), 'taken')
+    const writes = Array.from({ length: 300 }, (_, index) =>
+      first.call('registrations', 'add', registration(`spiffe://t/${index}`), 1000),
+    )
+    await Promise.race(writes)
+    first.freeze()
+    await server.query(`UPDATE doorward.authorities SET seen_at = seen_at - ${leaseMilliseconds}`, database)
+    // What the frozen one has locked is free again when the server gives up on it.
+    const follow = () => second.call('leases', 'take', { ...request, home: 'there', holder: 'two' })
+    for (let tries = 0; outcomeOf(await follow()) !== 'taken'; tries++) assert.ok(tries < 10)
+    const known = (await store.registrations.list()).map(({ id }) => id)
+    first.thaw()
+    const outcomes = await Promise.all(writes)
+    const acknowledged = outcomes.flatMap((outcome, index) => ('value' in outcome ? [`spiffe://t/${index}`] : []))
+    assert.deepEqual(
+      acknowledged.filter((id) => !known.includes(id)),
+      [],
+    )
+    assert.deepEqual(await first.call('registrations', 'add', registration(a), 1000), { error: 'lease_lost' })
+    assert.equal((await store.registrations.list()).length, known.length)
+  }))
+
 test('a process that is killed in the middle leaves whole changes, and nothing that keeps others waiting', () =>
   onStage(3, async ({ database, store, processes }) => {
     await store.registrations.add(registration(a), 10)
