@@ -62,11 +62,14 @@ async function renewed(workload: Workload): Promise<Workload> {
   return workloadOf(id, { certificate: String(certificate), joinState: String(join_state), key, machineKey })
 }
 
-/** What a new connection with this certificate meets. */
-async function standing(workload: Workload): Promise<string | undefined> {
+/** What a new connection with this certificate meets; one that is ended by a trust state of that moment says nothing. */
+async function standing(workload: Workload, attempts = 2): Promise<string | undefined> {
   const client = await RawClient.open(authority.running.addresses.main, workload)
   try {
     return (await requestToken(client)).headers['doorward-code']
+  } catch (error) {
+    if (attempts === 1) throw error
+    return await standing(workload, attempts - 1)
   } finally {
     client.close()
   }
