@@ -141,11 +141,20 @@ async function stream(identity: Identity, session: string): Promise<{ readonly e
   return { ended: readBody(response, 65_536).then(String, String) }
 }
 
+/** A stream that was open says in its outcome why it ended. */
+async function endedOnRecord(code: string): Promise<void> {
+  for (const deadline = performance.now() + 5000; ; await sleep(100)) {
+    const entries = await system.record('gateway')
+    if (entries.some(({ entry: { kind, body } }) => kind === 'outcome' && body['code'] === code)) return
+    assert.ok(performance.now() < deadline, 'no outcome names it')
+  }
+}
+
 test('the authority that runs alone says that the recovery root is still here', () => {
   assert.deepEqual(authority.warnings, ['root_present'])
 })
 
-test('full service, then the known at a reduced rate, then nobody, and full service again by itself', async () => {
+test('RV-3: full service, then the known at a reduced rate, then nobody, and full service again by itself', async () => {
   const first = await initialize(known)
   assert.equal(first.status, 200)
   assert.equal((await initialize(idle)).status, 200)
@@ -167,6 +176,7 @@ test('full service, then the known at a reduced rate, then nobody, and full serv
     assert.deepEqual([answer.status, answer.code], [503, 'trust_stale'])
   }
   await live.ended
+  await endedOnRecord('trust_stale')
   const { bytes } = tap
   assert.equal((await initialize(known)).code, 'trust_stale')
   assert.equal(tap.bytes, bytes)
