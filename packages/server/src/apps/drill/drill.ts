@@ -70,6 +70,7 @@ const trafficMilliseconds = 5000
 const crowdProcesses = 2
 const inviting = 32
 const lookMilliseconds = 100
+const quietMilliseconds = 1000
 const bars = {
   alarmMilliseconds: 5000,
   reissueMilliseconds: 30_000,
@@ -100,9 +101,18 @@ export async function drill(options: DrillOptions): Promise<DrillOutcome> {
   crowd.traffic(trafficMilliseconds)
   await rehearse(scene)
   crowd.traffic(null)
+  await untilQuiet(echo)
   await rotateUnderCalls({ ...scene, record: (step) => record(scene, step) })
   const report = reportOf(options, scene.steps)
   return { report, note: await signed(report, plan) }
+}
+
+/** Calls that were under way are counted with what they belong to. */
+async function untilQuiet(echo: EchoServer): Promise<void> {
+  for (let before = -1; before !== echo.calls();) {
+    before = echo.calls()
+    await timerSleep(quietMilliseconds)
+  }
 }
 
 /** Registers and invites everybody, and waits until all are in. */
