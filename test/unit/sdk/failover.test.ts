@@ -15,7 +15,7 @@ import { IdentityFolder } from '../../../packages/sdk/src/identity-folder.ts'
 import { TrustClient } from '../../../packages/sdk/src/trust-client.ts'
 import { TrustStore } from '../../../packages/sdk/src/trust-store.ts'
 import { FakeAuthority } from './fake-authority.ts'
-import type { FakePlace } from './fake-authority.ts'
+import type { FakePlace } from './fake-place.ts'
 import { memorySealer } from './memory-sealer.ts'
 
 const sealer = memorySealer()

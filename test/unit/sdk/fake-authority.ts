@@ -4,7 +4,6 @@
  */
 
 import { createServer } from 'node:https'
-import type { Server } from 'node:https'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { TLSSocket } from 'node:tls'
@@ -45,35 +44,13 @@ import type { P256KeyPair } from '@doorward/sdk'
 import { callersState } from '../../../packages/server/src/authority/trust-assembly.ts'
 import { newLeaf, now, pemOf, trustAnchorOf, TrustFixture } from '../../fixtures/trust-fixture.ts'
 import type { TestAnchor, TestSvid } from '../../fixtures/trust-fixture.ts'
+import { FakePlace } from './fake-place.ts'
 
 export interface FakeAuthorityOptions {
   /** Lifetime of the certificates it issues; 3600 by default. */
   readonly ttlSeconds?: number
   /** Presented instead of the authority's own SVID on the enrolment listener. */
   readonly enrolAs?: TestSvid
-}
-
-/** Where the authority is reached: one authority of several on one store, as far as a client can tell. */
-export class FakePlace {
-  readonly name: string
-  readonly servers: Server[] = []
-  main = ''
-  enrol = ''
-  /** Answers every request to this place's main listener with this status and code, when set. */
-  failWith: { readonly status: number; readonly code: string; readonly retryAfter?: string } | null = null
-  /** Takes requests and answers none; streams go on without a word. */
-  silent = false
-
-  constructor(name: string) {
-    this.name = name
-  }
-
-  async close(): Promise<void> {
-    for (const server of this.servers.splice(0)) {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    }
-  }
 }
 
 interface Asked {
@@ -99,6 +76,8 @@ export class FakeAuthority {
   failWith: number | null = null
   /** Code of the 401 with which the next call under a token is refused, once. */
   refuseOnce: string | null = null
+  /** Runs while a call waits for the refusal of `refuseOnce`. */
+  beforeRefusal: (() => Promise<void>) | null = null
   /** Join states that were shown, oldest first; null for none. */
   readonly shown: (string | null)[] = []
   /** Breaks the connection instead of sending so many certificates that it has issued. */
@@ -107,8 +86,12 @@ export class FakeAuthority {
   locked = false
   /** Told to whoever greets, instead of the anchors of now. */
   greeting: Promise<SignedTrustAnchors> | null = null
-  /** What its anchors have signed is to be replaced now. */
-  reissue = false
+  /** Key ids of anchors: what they have signed is to be replaced now. */
+  readonly recalled = new Set<string>()
+  /** Of anchors by key id; the others are of the epoch of now. */
+  readonly epochs = new Map<string, number>()
+  /** The 401 with which calls of that path under a token are refused. */
+  refuseAlways: { readonly path: string; readonly code: string } | null = null
   readonly #root: P256KeyPair
   readonly #stateKey: P256KeyPair
   readonly #delegation: SignedDelegation
@@ -187,7 +170,10 @@ export class FakeAuthority {
   /** The fixture's state, with the anchors that this authority has now. */
   state(): TrustState {
     const { epoch } = this.fixture
-    const anchors = this.#anchors.map((anchor) => trustAnchorOf(anchor, { epoch, reissue: this.reissue }))
+    const anchors = this.#anchors.map((anchor) => {
+      const { keyId } = anchor
+      return trustAnchorOf(anchor, { epoch: this.epochs.get(keyId) ?? epoch, reissue: this.recalled.has(keyId) })
+    })
     return { ...this.fixture.state(), anchors }
   }
 
@@ -289,6 +275,7 @@ export class FakeAuthority {
       return reply(this.failWith, { error: { code: 'internal', message: 'as the test wants' } })
     if (path === '/v1/token') return this.#token(request, body, reply)
     const code = this.#refusal(request)
+    if (code !== null && path !== '/v1/renew') await this.beforeRefusal?.()
     if (code !== null)
       return reply(
         401,
@@ -302,6 +289,7 @@ export class FakeAuthority {
   }
 
   #refusal(request: IncomingMessage): string | null {
+    if (this.refuseAlways !== null && request.url === this.refuseAlways.path) return this.refuseAlways.code
     const once = this.refuseOnce
     this.refuseOnce = null
     return once ?? ((request.headers.authorization ?? '').startsWith('Bearer ey') ? null : 'token_missing')
