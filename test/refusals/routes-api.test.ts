@@ -97,12 +97,13 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
     const key = await generateP256()
     const exported = on.exportKeyingMaterial(32, 'EXPORTER-doorward-renew', Buffer.alloc(0))
     const proof = toBase64url(await key.signKey.sign(exported))
-    return { body: JSON.stringify({ public_key: toBase64url(key.spki), proof }) }
+    const join_state = await stage.joinState(agent)
+    return { body: JSON.stringify({ public_key: toBase64url(key.spki), proof, join_state }) }
   },
   'authority main GET /v1/trust-state': () => ({}),
   'authority main POST /v1/trust-state/ack': () => {
     const { delegation, sequence } = agent.identity.trustStore.view()!.state
-    return { body: JSON.stringify({ delegation, sequence }) }
+    return { body: JSON.stringify({ scope: 'callers', delegation, sequence }) }
   },
   'authority admin GET /v1/workloads': () => ({}),
   'authority admin POST /v1/workloads': () => ({ body: JSON.stringify({ id: newId(), roles: [] }) }),

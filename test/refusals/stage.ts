@@ -4,13 +4,14 @@
  */
 
 import { deepEqual, equal, ok } from 'node:assert/strict'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { denialTable } from '@doorward/enforcement'
 import type { DenialCode } from '@doorward/enforcement'
-import { AdminClient } from '@doorward/sdk'
+import { AdminClient, IdentityFolder } from '@doorward/sdk'
 import type { Identity } from '@doorward/sdk'
-import { joinLocally, openLocalIdentity } from '../../packages/server/src/apps/local-identities.ts'
+import { identityHome, joinLocally, openLocalIdentity } from '../../packages/server/src/apps/local-identities.ts'
 import type { ClientPlace } from '../../packages/server/src/apps/local-identities.ts'
 import { readEntries } from '../../packages/server/src/audit/read.ts'
 import type { LoggedEntry } from '../../packages/server/src/audit/read.ts'
@@ -148,6 +149,13 @@ export class Stage {
 
   audience(server = 'files'): string {
     return serverAudience(this.deployment, server)
+  }
+
+  /** The join state that the caller has in its folder: whoever renews by hand shows it, or is taken for a copy. */
+  async joinState({ identity }: Caller): Promise<string> {
+    const { folder, sealer } = await identityHome(this.#place)
+    const held = await new IdentityFolder(join(folder, ...identity.id.segments), sealer).readJoinState()
+    return held?.value.reveal() ?? ''
   }
 
   async token(caller: Caller, audience = this.audience()): Promise<string> {
