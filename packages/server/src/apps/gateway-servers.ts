@@ -1,9 +1,7 @@
 /** The configured servers of a gateway, each with its way to it. */
 
-import { DoorwardError, parseSpiffeId, toSeconds } from '@doorward/core'
-import type { SpiffeId } from '@doorward/core'
-import type { Pipeline, TrustView } from '@doorward/enforcement'
-import { connectMutualTls, importP256, serverProblem, systemClock } from '@doorward/sdk'
+import { parseSpiffeId } from '@doorward/core'
+import type { Pipeline } from '@doorward/enforcement'
 import type { Identity } from '@doorward/sdk'
 import type { Log } from '../observability/log.ts'
 import type { McpServer } from '../transports/streamable-http.ts'
@@ -16,6 +14,7 @@ import { defaultUpstreamLimits } from '../transports/upstream.ts'
 import type { UpstreamLimits } from '../transports/upstream.ts'
 import { audienceOfServer } from './gateway-settings.ts'
 import type { GatewaySettings, HttpServerSettings, StdioServerSettings } from './gateway-settings.ts'
+import { ownUpstream } from './own-upstream.ts'
 import { planSandbox } from './server-sandbox.ts'
 
 export interface ServerParts {
@@ -41,7 +40,7 @@ export async function openServers(
     const upstream =
       server.kind === 'stdio'
         ? await openStdio(parts, { name, server, traffic }, stack)
-        : openHttp(parts, { name, server, traffic })
+        : openHttp(parts, { name, server, traffic }, stack)
     stack.defer(() => upstream.close())
     servers.set(name, { upstream, effectOf, audience: audienceOfServer(parts.settings, name) })
   }
@@ -93,53 +92,24 @@ async function openStdio(
 function openHttp(
   parts: ServerParts,
   { name, server, traffic }: { name: string; server: HttpServerSettings; traffic: TrafficOptions },
+  stack: AsyncDisposableStack,
 ) {
   const { settings, log, warn } = parts
   if (server.insecureUpstream) warn('server_insecure', `server ${name} is reached without TLS, as configured`)
   return openHttpUpstream({
     name,
     url: server.url,
-    tls: tlsOf(parts, server),
+    tls: tlsOf(parts, server, stack),
     limits: upstreamLimits(settings),
     traffic,
     onFailure: (reason) => log.warning('server_unreachable', { server: name, reason }),
   })
 }
 
-function tlsOf(parts: ServerParts, server: HttpServerSettings): UpstreamTls {
+function tlsOf(parts: ServerParts, server: HttpServerSettings, stack: AsyncDisposableStack): UpstreamTls {
   if (server.insecureUpstream) return { kind: 'none' }
-  return server.identity === undefined
-    ? { kind: 'system' }
-    : ownIdentity(parts.identity, parseSpiffeId(server.identity))
-}
-
-/** Mutual TLS with our own identity, and nobody else at the other end than the workload that is named. */
-function ownIdentity(identity: Identity, expected: SpiffeId): UpstreamTls {
-  return {
-    kind: 'connector',
-    connect: async (host, port) => {
-      const { socket } = await connectMutualTls({
-        host,
-        port,
-        svid: identity.credentials.current(),
-        anchors: identity.material().anchors,
-        judge: async (certificate) =>
-          serverProblem(certificate, {
-            expected,
-            trust: viewOf(identity),
-            now: toSeconds(systemClock()),
-            importP256,
-            mirror: 'require',
-          }),
-      })
-      return socket
-    },
-  }
-}
-
-function viewOf(identity: Identity): TrustView {
-  const view = identity.trustStore.view()
-  if (view === null)
-    throw new DoorwardError('trust_state_missing', 'there is no current trust state to judge the server by')
-  return view
+  if (server.identity === undefined) return { kind: 'system' }
+  const { tls, close } = ownUpstream(parts.identity, parseSpiffeId(server.identity))
+  stack.defer(close)
+  return tls
 }
