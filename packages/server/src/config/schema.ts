@@ -106,6 +106,7 @@ const limits = section({
     .default(1024 * 1024),
   sessions_per_user: z.int().min(1).max(1024).default(16),
   handshakes_per_ip: rate.prefault('1200/min'),
+  connections_per_ip: z.int().min(1).max(10_000).default(200),
 })
 
 const seconds = (fallback: number) => z.int().min(1).max(3600).default(fallback)

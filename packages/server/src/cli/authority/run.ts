@@ -85,7 +85,10 @@ export function authoritySettings(
       connectionLimits: connectionLimits(configuration),
       perUser: security.rate_limiting.per_user,
       quotas: limits.quotas.map(({ action, per_user }) => ({ action, rate: per_user })),
-      listenerLimits: { handshakes: { count, periodSeconds, burst: Math.max(50, count / periodSeconds) } },
+      listenerLimits: {
+        handshakes: { count, periodSeconds, burst: Math.max(50, count / periodSeconds) },
+        connectionsPerAddress: limits.connections_per_ip,
+      },
     },
   }
 }
