@@ -48,6 +48,18 @@ export function reportRules(rule: Rule): void {
     assert.deepEqual(await acks.list(), [ack(a, 6, { at: epochMillis(2000) })])
   })
 
+  rule('whoever follows is heard of last, whatever version comes with that', async ({ acks }) => {
+    const at = (moment: number) => ({ at: epochMillis(moment) })
+    await acks.put([ack(a, 5, at(1000)), ack(b, 0, { delegation: 0, ...at(1000) })])
+    await acks.put([ack(a, 0, { delegation: 0, authority: 'second', ...at(3000) })])
+    assert.deepEqual(await acks.list(), [
+      ack(a, 5, { authority: 'second', ...at(3000) }),
+      ack(b, 0, { delegation: 0, ...at(1000) }),
+    ])
+    await acks.put([ack(a, 7, at(2000)), ack(b, 7, at(2000))])
+    assert.deepEqual(await acks.list(), [ack(a, 7, { authority: 'second', ...at(3000) }), ack(b, 7, at(2000))])
+  })
+
   rule('two authorities that tell of the same receivers in another order both succeed', async (_, under) => {
     const stores = [under.store, await under.another()]
     const ids = Array.from({ length: 40 }, (__, index) => `spiffe://t/${index}`)

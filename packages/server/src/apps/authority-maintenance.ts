@@ -1,5 +1,6 @@
 /** What an authority does by itself: lease, heartbeats, key slots, delegation, its own certificate, what others publish. */
 
+import { epochMillis } from '@doorward/core'
 import type { StalenessLimits } from '@doorward/core'
 import { timerSleep } from '@doorward/sdk'
 import { nowSeconds } from '../authority/context.ts'
@@ -39,6 +40,8 @@ export type Following = Omit<Maintenance, 'crls' | 'fitness' | 'staleness'>
 const slowestBeatMilliseconds = 5000
 /** The delegation is looked at once an hour. */
 const delegationMilliseconds = 3_600_000
+/** Of followers that have gone nothing is kept for longer. */
+const goneMilliseconds = 3_600_000
 /** So many heartbeats fit into the time of full service: two may be lost. */
 const beatsOfFullService = 3
 
@@ -78,6 +81,9 @@ function tasks(maintenance: Maintenance, delegationToo: boolean): readonly (() =
     },
     async () => {
       if (delegationToo) await context.store.revocations.prune(nowSeconds(context))
+    },
+    async () => {
+      if (delegationToo) await context.store.acks.prune(epochMillis(context.clock() - goneMilliseconds))
     },
   ]
 }
@@ -135,8 +141,14 @@ async function adopt(maintenance: Following): Promise<void> {
 }
 
 async function tellAcks({ context, audience }: Following): Promise<void> {
-  const acks = audience.takeFresh()
-  if (acks.length > 0) await context.store.acks.put(acks.map((ack) => ({ ...ack, authority: context.name })))
+  const acks = audience.takeFresh(context.clock())
+  if (acks.length === 0) return
+  try {
+    await context.store.acks.put(acks.map((ack) => ({ ...ack, authority: context.name })))
+  } catch (error) {
+    audience.untold()
+    throw error
+  }
 }
 
 async function followDelegation(maintenance: Following): Promise<void> {

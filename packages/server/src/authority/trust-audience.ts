@@ -26,6 +26,8 @@ interface Subscriber {
 
 const MAX_SUBSCRIBERS = 20_000
 const MAX_ACKS = 20_000
+/** The other authorities on the store hear so often who follows here. */
+export const presenceMilliseconds = 10_000
 
 /** Bounded: a subscriber too many is refused, the oldest acknowledgement is forgotten. */
 export class TrustAudience {
@@ -33,6 +35,7 @@ export class TrustAudience {
   readonly #acks = new Map<string, TrustAck>()
   readonly #fresh = new Map<string, TrustAck>()
   readonly #maxSubscribers: number
+  #presentAt: EpochMillis | null = null
 
   constructor(maxSubscribers = MAX_SUBSCRIBERS) {
     this.#maxSubscribers = maxSubscribers
@@ -58,11 +61,28 @@ export class TrustAudience {
     }
   }
 
-  /** Acknowledgements since the last call. */
-  takeFresh(): readonly TrustAck[] {
-    const fresh = [...this.#fresh.values()]
+  /**
+   * What the other authorities do not know yet: acknowledgements since the last call, and every 10 s everybody who follows
+   * here, as far as they have come; version 0 for who has never said.
+   */
+  takeFresh(now: EpochMillis): readonly TrustAck[] {
+    const fresh = new Map(this.#fresh)
     this.#fresh.clear()
-    return fresh
+    const since = this.#presentAt === null ? presenceMilliseconds : now - this.#presentAt
+    // A clock that was set back must not silence the followers.
+    if (since >= 0 && since < presenceMilliseconds) return [...fresh.values()]
+    this.#presentAt = now
+    for (const { id, scope } of this.#subscribers.values()) {
+      const key = `${scope} ${id}`
+      const { delegation, sequence } = this.#acks.get(key) ?? { delegation: 0, sequence: 0 }
+      fresh.set(key, { id, scope, delegation, sequence, at: now })
+    }
+    return [...fresh.values()]
+  }
+
+  /** What was taken did not arrive: the next call says it all again. */
+  untold(): void {
+    this.#presentAt = null
   }
 
   acks(): readonly TrustAck[] {

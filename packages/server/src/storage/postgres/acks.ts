@@ -4,11 +4,14 @@ import type { AckStore, StoredAck } from '../../authority/ports.ts'
 import { ackOf } from '../authority-rows.ts'
 import type { PostgresDatabase } from './database.ts'
 
+const isLater = '(excluded.delegation, excluded.sequence) >= (acks.delegation, acks.sequence)'
 const put = `INSERT INTO acks (id, scope, delegation, sequence, at, authority)
   SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[])
   ON CONFLICT (id, scope) DO UPDATE SET
-    delegation = excluded.delegation, sequence = excluded.sequence, at = excluded.at, authority = excluded.authority
-  WHERE (excluded.delegation, excluded.sequence) >= (acks.delegation, acks.sequence)`
+    delegation = CASE WHEN ${isLater} THEN excluded.delegation ELSE acks.delegation END,
+    sequence = CASE WHEN ${isLater} THEN excluded.sequence ELSE acks.sequence END,
+    authority = CASE WHEN excluded.at >= acks.at THEN excluded.authority ELSE acks.authority END,
+    at = greatest(acks.at, excluded.at)`
 
 export function postgresAcks(database: PostgresDatabase): AckStore {
   return {

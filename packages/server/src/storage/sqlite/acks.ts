@@ -4,6 +4,8 @@ import type { AckStore } from '../../authority/ports.ts'
 import { ackOf } from '../authority-rows.ts'
 import type { SqliteDatabase } from './database.ts'
 
+const isLater = '(excluded.delegation, excluded.sequence) >= (delegation, sequence)'
+
 export function sqliteAcks(database: SqliteDatabase): AckStore {
   return {
     put: (acks) =>
@@ -12,8 +14,10 @@ export function sqliteAcks(database: SqliteDatabase): AckStore {
           database.run(
             `INSERT INTO acks (id, scope, delegation, sequence, at, authority) VALUES (?, ?, ?, ?, ?, ?)
              ON CONFLICT (id, scope) DO UPDATE SET
-               delegation = excluded.delegation, sequence = excluded.sequence, at = excluded.at, authority = excluded.authority
-             WHERE (excluded.delegation, excluded.sequence) >= (delegation, sequence)`,
+               delegation = iif(${isLater}, excluded.delegation, delegation),
+               sequence = iif(${isLater}, excluded.sequence, sequence),
+               authority = iif(excluded.at >= at, excluded.authority, authority),
+               at = max(at, excluded.at)`,
             id,
             scope,
             delegation,
