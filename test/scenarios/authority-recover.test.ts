@@ -164,7 +164,7 @@ describe('a recovery', () => {
     const forgery = await forgedCertificate()
     await stage.refuses(forgery, 'certificate_untrusted')
     await stage.refuses({ caller: { ...now(), session }, token: await forgedToken() }, 'token_key_unknown')
-    assert.equal(await stage.send({ caller: { ...now(), session }, on: kept }), null)
+    await stage.poll(async () => kept.destroyed || undefined, 'the end of the old connection')
 
     // Nobody accepts a trust state by the old key for trust state, however new it says it is.
     const later = {
@@ -236,6 +236,7 @@ describe('a recovery', () => {
     ])
     assert.equal(code, 2)
     assert.equal((JSON.parse(stdout) as { error: { code: string } }).error.code, 'root_other')
+    await stage.operator.prepare()
     const newest = await stage.admin.newestCeremony()
     assert.equal(newest.reason, 'a thief at work')
   })

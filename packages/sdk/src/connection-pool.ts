@@ -32,12 +32,16 @@ export interface PoolTrust {
     target: Target,
     moment: 'connecting' | 'connected',
   ) => Promise<ServerProblem | null>
+  /** Whether the server has a newer certificate, because this one is recalled. Never by default. */
+  readonly isOutdated?: (server: PeerCertificate, target: Target) => boolean
 }
 
 interface Live {
   readonly socket: TLSSocket
   readonly server: PeerCertificate
   readonly target: Target
+  /** Takes no more requests; closes when it has none. */
+  readonly drain: () => void
 }
 
 interface Entry {
@@ -53,6 +57,8 @@ interface Order extends Entry {
 const MAX_SOCKETS = 256
 const MAX_IDLE = 8
 const MAX_TIMER = 2 ** 31 - 1
+/** A server uses its new certificate a moment after others hear of it. */
+const OUTDATED = 500
 
 export class ConnectionPool {
   readonly #trust: PoolTrust
@@ -80,7 +86,7 @@ export class ConnectionPool {
     return agent
   }
 
-  /** Re-judges every live connection; called after a trust state was applied. */
+  /** Re-judges every live connection, and leaves those whose server has a newer certificate; called after a trust state was applied. */
   async recheck(): Promise<void> {
     await Promise.all(
       [...this.#live].map(async ({ socket, server, target }) => {
@@ -88,6 +94,7 @@ export class ConnectionPool {
         if (problem !== null) socket.destroy(new Error(`${problem.code}: ${problem.message}`))
       }),
     )
+    for (const live of this.#live) this.#leaveIfOutdated(live)
   }
 
   /** Closes every connection at once. */
@@ -126,22 +133,29 @@ export class ConnectionPool {
       anchors: this.#trust.anchors(target),
       judge: (certificate) => this.#trust.judge(certificate, target, 'connecting'),
     })
-    this.#watch({ socket, server, target }, { agent, svid })
+    const drain = () => {
+      this.#draining.add(socket)
+      if (isIdle(agent, socket)) socket.destroy()
+    }
+    this.#watch({ socket, server, target, drain }, svid)
     return socket
   }
 
+  /** No call is lost by it: what is under way ends on the old connection, what begins then takes a new one. */
+  #leaveIfOutdated({ server, target, drain }: Live): void {
+    if (this.#trust.isOutdated?.(server, target) === true) setTimeout(drain, OUTDATED).unref()
+  }
+
   /** No connection outlives the earlier of the two certificates; before that it finishes what it has and takes no more. */
-  #watch(live: Live, { agent, svid }: Entry): void {
+  #watch(live: Live, svid: Svid): void {
+    const { drain } = live
     const now = this.#clock()
     const life = connectionLife([svid.certificate.notAfter, live.server.notAfter], now)
     const after = (moment: number, act: () => void) =>
       setTimeout(act, Math.min(MAX_TIMER, Math.max(0, moment - now))).unref()
-    const drain = () => {
-      this.#draining.add(live.socket)
-      if (isIdle(agent, live.socket)) live.socket.destroy()
-    }
     const timers = life === null ? [] : [after(life.drainsAt, drain), after(life.endsAt, () => live.socket.destroy())]
     this.#live.add(live)
+    this.#leaveIfOutdated(live)
     // Between a response and its return to the agent a socket has no listener of its own; a call aborted then must not end the process.
     live.socket.on('error', () => undefined)
     live.socket.once('close', () => {

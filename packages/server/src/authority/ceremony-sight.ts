@@ -6,6 +6,7 @@ import { acknowledged } from './ceremony-audience.ts'
 import type { Acknowledged, Marks } from './ceremony-audience.ts'
 import { hasReached, isChosen } from './ceremony.ts'
 import type { Ceremony, CeremonyAuthority } from './ceremony.ts'
+import { withoutNew } from './ceremony-stages.ts'
 import type { AuthoritySight, CeremonyTimes, Sight } from './ceremony-stages.ts'
 import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
@@ -28,11 +29,13 @@ const progress: readonly (SlotState | 'missing')[] = ['missing', 'prepared', 'pu
 /** All live certificates are looked at no more often. */
 const certificatesMilliseconds = 1000
 
+type Lasting = 'delegated' | 'shown' | 'reissued'
+
 /** Remembers within one stage since when something is so. */
 export class CeremonySighting {
   readonly #parts: SightParts
   #stage = ''
-  #since = new Map<'delegated' | 'shown', EpochMillis>()
+  #since = new Map<Lasting, EpochMillis>()
   #marks: Marks | null = null
   #reissued: { readonly at: EpochMillis; readonly ids: readonly string[] } | null = null
 
@@ -51,13 +54,17 @@ export class CeremonySighting {
     const shown = isShown(ceremony, published.state, { slots, authorities })
     const shownSince = this.#holdsSince('shown', shown, now)
     if (shown) this.#marks ??= marksOf(published)
+    const audience = await this.#audience(now)
+    const reissued = ceremony.stage === 'reissue' ? await this.#withNewCertificates(ceremony, slots) : []
+    const allReissued = shownSince !== null && withoutNew({ audience, reissued }).length === 0
     return {
       now,
       authorities,
       delegatedSince: this.#holdsSince('delegated', delegated, now),
       shownSince,
-      audience: await this.#audience(now),
-      reissued: ceremony.stage === 'reissue' ? await this.#withNewCertificates(ceremony, slots) : [],
+      audience,
+      reissued,
+      reissuedSince: this.#holdsSince('reissued', allReissued, now),
       remaining: slots.filter((slot) => slot.certificate !== null && isReplaced(ceremony, slot)).length,
     }
   }
@@ -70,7 +77,7 @@ export class CeremonySighting {
     this.#reissued = null
   }
 
-  #holdsSince(what: 'delegated' | 'shown', holds: boolean, now: EpochMillis): EpochMillis | null {
+  #holdsSince(what: Lasting, holds: boolean, now: EpochMillis): EpochMillis | null {
     const since = this.#since.get(what) ?? (holds ? now : null)
     if (since !== null) this.#since.set(what, since)
     return since

@@ -15,6 +15,8 @@ export interface CeremonyTimes {
   /** A receiver that was not heard of for so long is not waited for. */
   readonly heard: number
   readonly reissue: number
+  /** From the last new certificate on, for connections to move to it. */
+  readonly move: number
   /** For anchors to become free of everything that depends on them. */
   readonly retire: number
   /** For the recovery root to sign. */
@@ -28,6 +30,7 @@ export const ceremonyTimes: CeremonyTimes = {
   acknowledge: 5000,
   heard: 30_000,
   reissue: 30_000,
+  move: 2000,
   retire: 120_000,
   sign: 3_600_000,
   prove: 60_000,
@@ -60,6 +63,8 @@ export interface Sight {
   readonly audience: Acknowledged
   /** Of the followers, who has a certificate under a new anchor. */
   readonly reissued: readonly string[]
+  /** Since when all of them have. */
+  readonly reissuedSince: EpochMillis | null
   /** Replaced anchors that are still in the bundle. */
   readonly remaining: number
 }
@@ -131,10 +136,12 @@ function judgePublish(ceremony: Ceremony, sight: Sight, times: CeremonyTimes): V
   return heard === null ? wait : next(ceremony, together(published.sight, heard))
 }
 
-function judgeReissue(ceremony: Ceremony, sight: Sight, { reissue }: CeremonyTimes): Verdict {
+function judgeReissue(ceremony: Ceremony, sight: Sight, { reissue, move }: CeremonyTimes): Verdict {
   const { followers } = sight.audience
-  const late = followers.filter((id) => !sight.reissued.includes(id))
-  if (sight.shownSince === null || (late.length > 0 && elapsed(ceremony, sight) < reissue)) return wait
+  const late = withoutNew(sight)
+  if (sight.shownSince === null) return wait
+  const moved = sight.reissuedSince !== null && sight.now - sight.reissuedSince >= move
+  if (!moved && elapsed(ceremony, sight) < reissue) return wait
   return next(ceremony, { ...behind(late), followers: followers.length, reissued: followers.length - late.length })
 }
 
@@ -151,6 +158,12 @@ function judgeSettle(ceremony: Ceremony, sight: Sight, times: CeremonyTimes): Ve
   const proof = ceremony.kind === 'rotate' || ceremony.report !== null
   if (!proof && elapsed(ceremony, sight) < times.acknowledge + times.prove) return wait
   return next(ceremony, { ...heard, note: proof ? '' : 'nobody has shown that the old keys are refused' })
+}
+
+/** Followers that have only certificates under replaced anchors. */
+export function withoutNew({ audience, reissued }: Pick<Sight, 'audience' | 'reissued'>): readonly string[] {
+  const renewed = new Set(reissued)
+  return audience.followers.filter((id) => !renewed.has(id))
 }
 
 /** Whether a stage that everyone has to acknowledge has been, or long enough been waited for. */
