@@ -8,7 +8,7 @@ import { authorityCalls, tokenEndpoint, usable } from './authority-calls.ts'
 import { AuthorityRoute } from './authority-route.ts'
 import { SkewWatch, timeHeader } from './authority-time.ts'
 import { ConnectionPool } from './connection-pool.ts'
-import type { Target } from './connection-pool.ts'
+import type { PoolTrust, Target } from './connection-pool.ts'
 import { CredentialSource } from './credential-source.ts'
 import { openEnrolment } from './enrolment.ts'
 import { IdentityFolder } from './identity-folder.ts'
@@ -22,7 +22,7 @@ import { systemRuntime } from './runtime.ts'
 import type { Runtime } from './runtime.ts'
 import type { Sealer } from './sealer.ts'
 import type { ServerTrust } from './server-identity.ts'
-import { serverJudge, trustFor } from './server-judge.ts'
+import { isOutdated, serverJudge, trustFor } from './server-judge.ts'
 import { signedFetch } from './signed-fetch.ts'
 import type { SignedFetch } from './signed-fetch.ts'
 import type { CallResponse } from './https-exchange.ts'
@@ -123,7 +123,8 @@ function assemble(folder: IdentityFolder, description: IdentityDescription, opti
   const refresh = () => fresherTrust(store, following, client, runtime)
   const judge = serverJudge({ store, holder, authorityId, runtime, refresh })
   const anchors = ({ expected }: Target) => anchorsOf(trustFor(expected, store, authorityId))
-  const pool = new ConnectionPool({ anchors, judge }, runtime.wall)
+  const outdated: PoolTrust['isOutdated'] = (server, target) => isOutdated(server, target, store)
+  const pool = new ConnectionPool({ anchors, judge, isOutdated: outdated }, runtime.wall)
   const { route, tokens, fetch, authority } = callsOf({
     description,
     authorityId,

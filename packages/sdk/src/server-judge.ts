@@ -47,3 +47,14 @@ export function serverJudge({ store, holder, authorityId, runtime, refresh }: Ju
     return once(server, target, 'require')
   }
 }
+
+/** True when the server's anchor is recalled and the mirror has a later certificate of the same server. */
+export function isOutdated(
+  { authorityKeyId, notAfter }: PeerCertificate,
+  { expected }: Pick<Target, 'expected'>,
+  store: Pick<TrustStore, 'view'>,
+): boolean {
+  const state = store.view()?.state
+  if (state?.anchors.some(({ keyId, reissue }) => reissue && keyId === authorityKeyId) !== true) return false
+  return state.issued.some((issued) => issued.id === expected.uri && issued.notAfter > notAfter)
+}
