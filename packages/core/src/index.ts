@@ -169,7 +169,8 @@ export { jwkThumbprint, keyIdOf, p256JwkOfSpki, readP256Jwk, spkiOfP256Jwk } fro
 export { MAX_DELEGATED_KEYS, openDelegation, readSignedDelegation, signDelegation } from './identity/delegation.ts'
 export type { DelegationCheck, OpenedDelegation, SignedDelegation } from './identity/delegation.ts'
 export { decodeTrustState, encodeTrustState, isTrustScope, trustStateLimits } from './identity/trust-state-codec.ts'
-export { openTrustState, signTrustState, trustStateDigest } from './identity/signed-trust-state.ts'
+export { openTrustState, signEncodedState, signTrustState, trustStateDigest } from './identity/signed-trust-state.ts'
+export { TrustStateEncoder } from './identity/trust-state-encoder.ts'
 export type {
   OpenedTrustState,
   SignedTrustState,
@@ -212,6 +213,8 @@ export type { AccessTokenClaims, ActClaim, TokenCode } from './token/claims.ts'
 export { keySetOf } from './token/key-set.ts'
 export type { TokenKeySet } from './token/key-set.ts'
 export { mintToken } from './token/mint.ts'
+export { signedClaims } from './token/signed-claims.ts'
+export type { SignedClaims } from './token/signed-claims.ts'
 export { boundToCertificate } from './token/proof-of-possession.ts'
 export { verifyToken } from './token/verify.ts'
 export type { TokenCheck, TokenVerdict } from './token/verify.ts'

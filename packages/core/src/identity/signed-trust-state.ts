@@ -67,15 +67,26 @@ export function trustStateDigest(payload: Uint8Array, sha256: Sha256): string {
 export async function signTrustState(
   state: TrustState,
   delegation: SignedDelegation,
-  { signKey, sha256 }: { readonly signKey: SignKey; readonly sha256: Sha256 },
+  signing: { readonly signKey: SignKey; readonly sha256: Sha256 },
 ): Promise<SignedTrustState> {
   const payload = encodeTrustState(state)
-  if (decodeTrustState(payload, sha256) === null) {
+  const readable = decodeTrustState(payload, signing.sha256) === null ? null : payload
+  return (await signEncodedState(readable, delegation, signing)).message
+}
+
+/** As `signTrustState`, for a payload that `TrustStateEncoder` made. With its digest. */
+export async function signEncodedState(
+  payload: Uint8Array | null,
+  delegation: SignedDelegation,
+  { signKey, sha256 }: { readonly signKey: SignKey; readonly sha256: Sha256 },
+): Promise<{ readonly message: SignedTrustState; readonly digest: string }> {
+  if (payload === null) {
     throw new DoorwardError('trust_state_invalid', 'the trust state does not read back', {
       expected: 'distinct names, ids of the trust domain, at most the list lengths of trustStateLimits',
     })
   }
-  return { kind: 'trust-state', ...(await signPayload('trust-state', payload, signKey)), delegation }
+  const signed = await signPayload('trust-state', payload, signKey)
+  return { message: { kind: 'trust-state', ...signed, delegation }, digest: trustStateDigest(payload, sha256) }
 }
 
 /**

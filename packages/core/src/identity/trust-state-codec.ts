@@ -59,8 +59,8 @@ export function encodeTrustState(state: TrustState): Uint8Array {
       state: slot,
       jwk: { kty, crv, x, y },
     })),
-    workloads: state.workloads.map(({ id, roles }) => ({ id, roles })),
-    issued: state.issued.map(({ fingerprint, id, notAfter }) => ({ fingerprint, id, not_after: notAfter })),
+    workloads: state.workloads.map(workloadDocument),
+    issued: state.issued.map(issuedDocument),
     denied: {
       identities: denied.identities.map(({ id, issuedBefore }) => ({ id, issued_before: issuedBefore })),
       serials: denied.serials,
@@ -69,6 +69,26 @@ export function encodeTrustState(state: TrustState): Uint8Array {
     },
   }
   return utf8(JSON.stringify(document))
+}
+
+export function workloadDocument({ id, roles }: RegisteredWorkload): JsonObject {
+  return { id, roles }
+}
+
+export function issuedDocument({ fingerprint, id, notAfter }: Issued): JsonObject {
+  return { fingerprint, id, not_after: notAfter }
+}
+
+/** Whether a receiver would read the text as an entry of its list. */
+export function readsBackAsWorkload(text: string, trustDomain: string): boolean {
+  const scan = scanJson(utf8(text), LIMITS)
+  return scan.ok && readWorkload(scan.value, trustDomain) !== null
+}
+
+/** Whether a receiver would read the text as an entry of its list. */
+export function readsBackAsIssued(text: string, trustDomain: string): boolean {
+  const scan = scanJson(utf8(text), LIMITS)
+  return scan.ok && readIssued(scan.value, trustDomain) !== null
 }
 
 /** One anchor as every statement has it. */
