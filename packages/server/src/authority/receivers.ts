@@ -6,6 +6,7 @@ import { acknowledged } from './ceremony-audience.ts'
 import type { Follower, Marks } from './ceremony-audience.ts'
 import type { AuthorityContext } from './context.ts'
 import type { StoredAck } from './ports.ts'
+import { heardMilliseconds } from './trust-audience.ts'
 import type { TrustAudience } from './trust-audience.ts'
 
 export interface Receivers {
@@ -15,8 +16,6 @@ export interface Receivers {
   readonly stragglers: readonly string[]
 }
 
-/** States are published anew within an hour, and then acknowledged: who was not heard of for longer has gone. */
-const heardMilliseconds = 2 * 3_600_000
 const scopes: readonly TrustScope[] = ['full', 'callers']
 
 /**

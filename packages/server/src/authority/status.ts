@@ -11,6 +11,7 @@ import type { Alarm, AuthorityEntry, KeySlot, StoredAck, StoredCrl } from './por
 import { isDead, plannedStep } from './slot-schedule.ts'
 import type { SlotStanding } from './slot-schedule.ts'
 import { schedules } from './slot-transition.ts'
+import { heardMilliseconds } from './trust-audience.ts'
 import type { TrustPublisher } from './trust-publisher.ts'
 
 export interface AuthorityStatus {
@@ -68,8 +69,6 @@ export interface StatusParts {
   readonly storeAhead: () => number
 }
 
-/** Whoever was not heard of for so long does not follow any more. */
-const heardMilliseconds = 30_000
 const MAX_ACKS = 1000
 const MAX_NAMED = 100
 const MAX_ALARMS = 100

@@ -28,6 +28,8 @@ const MAX_SUBSCRIBERS = 20_000
 const MAX_ACKS = 20_000
 /** The other authorities on the store hear so often who follows here. */
 export const presenceMilliseconds = 10_000
+/** Who was not told of for so long follows nobody any more. */
+export const heardMilliseconds = 3 * presenceMilliseconds
 
 /** Bounded: a subscriber too many is refused, the oldest acknowledgement is forgotten. */
 export class TrustAudience {
