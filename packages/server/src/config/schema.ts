@@ -142,6 +142,12 @@ const authority = section({
   /** A database that several authorities share; a file of its own without it. */
   database: database.optional(),
   attestors,
+  /** How long a revocation list for outsiders is good; it is signed anew at half of that. */
+  crl_seconds: z
+    .int()
+    .min(300, { error: 'too short for verifiers that fetch it now and then; expected at least 300' })
+    .max(86_400, { error: 'too long for anybody to hear of a denial; expected at most 86400' })
+    .default(3600),
   listeners: section({
     main: address.default('127.0.0.1:8446'),
     admin: address.default('127.0.0.1:8447'),

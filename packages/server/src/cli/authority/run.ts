@@ -79,6 +79,7 @@ export function authoritySettings(
     policy: compiled.policy,
     vouchers: voucherSettings(deployment),
     staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },
+    crlSeconds: configuration.authority.crl_seconds,
     security: {
       cipherSuites: security.tls.cipher_suites,
       headers: securityHeaders(configuration),
