@@ -134,6 +134,7 @@ export const denialTable = {
   limits_unavailable: row(503, -31503, 'the limits cannot be counted', busy),
   store_unavailable: row(503, -31503, 'the store cannot be reached', { retryable: true }),
   authority_unready: row(503, -31503, 'the authority cannot sign now', { retryable: true }),
+  lifetime_unfit: row(403, -31403, 'certificates of this workload are registered to live too long'),
   upstream_unavailable: row(502, -31502, 'the server behind the gateway cannot be reached', { retryable: true }),
   upstream_invalid: row(502, -31502, 'the server behind the gateway gave an answer that is not accepted'),
   upstream_timeout: row(504, -31504, 'the server behind the gateway did not answer in time', { retryable: true }),

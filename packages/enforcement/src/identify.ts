@@ -205,7 +205,8 @@ function principalOf(leaf: NamedCertificate, view: TrustView, credential: Princi
   }
 }
 
-function bearer(header: string | undefined): string | null {
+/** The token of an `Authorization` header; null when it holds none. */
+export function bearer(header: string | undefined): string | null {
   return header !== undefined && /^Bearer [^ ]/i.test(header) ? header.slice('Bearer '.length) : null
 }
 

@@ -35,6 +35,13 @@ export interface PipelineDependencies extends IdentifyDependencies {
   readonly refusals: RefusalCounter
   readonly connectionLimits: ConnectionLimits
   readonly quotas: readonly Quota[]
+  readonly watch?: PipelineWatch
+}
+
+/** Told of what passes the pipeline; decides nothing and never throws. */
+export interface PipelineWatch {
+  readonly refused: (inbound: Inbound, denial: Denial) => void
+  readonly identified: (identified: Identified) => void
 }
 
 /** Reads the complete body, within its limits, or says why not. */
@@ -82,6 +89,7 @@ export class Pipeline {
     const identified = await identify(inbound, options.credential, dependencies)
     if (isDenial(identified)) return identified
     caller.identified = identified
+    dependencies.watch?.identified(identified)
     const body = await options.readBody()
     if (isDenial(body)) return { ...body, caller: identified.principal }
     const classified = classify(identified, body, options.classifier)
@@ -124,6 +132,7 @@ export class Pipeline {
 
   /** Records a refusal that a transport found before or after the stages (header hygiene, an upstream's answer). */
   async refuse(inbound: Inbound, denial: Denial): Promise<Refusal> {
+    this.dependencies.watch?.refused(inbound, denial)
     const entry = await recordRefusal(inbound, denial, this.dependencies.log, this.dependencies.refusals)
     return { refused: true, denial, entry }
   }

@@ -108,6 +108,18 @@ export function registrationRules(rule: Rule): void {
     },
   )
 
+  rule('DT-5: canaries are listed, and lifetimes beyond a bound (DT-8)', async ({ registrations }) => {
+    for (const [id, more] of [
+      [b, { canary: true, ttlSeconds: 900 }],
+      [a, { canary: true, ttlSeconds: 7200 }],
+      ['spiffe://t/c', { ttlSeconds: 7201 }],
+    ] as const)
+      await registrations.add(registration(id, more), 10)
+    assert.deepEqual(await registrations.canaries(), [a, b])
+    assert.deepEqual(await registrations.longerThan(7200, 10), [{ id: 'spiffe://t/c', ttlSeconds: 7201 }])
+    assert.deepEqual((await registrations.longerThan(900, 1)).map(({ id }) => id), [a])
+  })
+
   rule('SID-8: an id that was removed comes back only when that is meant', async ({ registrations }) => {
     await registrations.add(registration(a), 10)
     await registrations.remove(a, identityDenial(a, 50))

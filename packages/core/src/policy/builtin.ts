@@ -33,6 +33,7 @@ const openRoutes: readonly (OwnRoute & { readonly open: Opening })[] = [
   { server: 'authority', method: 'GET', path: '/v1/trust-state', group: 'read', open: 'caller' },
   { server: 'authority', method: 'GET', path: '/v1/trust-state/full', group: 'read', open: 'gateway' },
   { server: 'authority', method: 'POST', path: '/v1/trust-state/ack', group: 'write', open: 'caller' },
+  { server: 'authority', method: 'POST', path: '/v1/detections', group: 'write', open: 'gateway' },
 ]
 
 function admin(server: OwnRoute['server'], path: string, ...methods: readonly string[]): readonly OwnRoute[] {

@@ -43,6 +43,10 @@ export interface StatePlaces {
 
 export const defaultName = 'main'
 
+export function defaultKeyFile({ keyDir }: Pick<StatePlaces, 'keyDir'>): string {
+  return join(keyDir, 'authority.key')
+}
+
 export interface StateTools {
   readonly clock: Clock
   readonly random: RandomBytes
@@ -70,12 +74,12 @@ export async function openAuthorityState(
   tools: StateTools,
   stack: AsyncDisposableStack,
 ): Promise<AuthorityState> {
-  const { stateDir, keyDir, trustDomain } = places
+  const { stateDir, trustDomain } = places
   const folder = await openStateFolder({
     folder: stateDir,
     kind: 'authority',
     trustDomain,
-    keyFile: places.keyFile ?? join(keyDir, 'authority.key'),
+    keyFile: places.keyFile ?? defaultKeyFile(places),
     keyOutsideOf: places.keyOutsideOf ?? [],
     random: tools.random,
   })

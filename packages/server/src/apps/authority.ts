@@ -5,12 +5,10 @@
  * slots, delegation, trust state, own certificate, and listeners last. Any failure closes what was opened.
  */
 
-import { isIP } from 'node:net'
 import { DoorwardError, formatVerifierKey, verifierKey, workloadId } from '@doorward/core'
-import type { AuthorityPlace, Clock, CompiledPolicy, EpochSeconds, Secret, StalenessLimits, TrustDomain } from '@doorward/core'
+import type { Clock } from '@doorward/core'
 import { KnownIdentities, Pipeline, RefusalCounter } from '@doorward/enforcement'
-import type { ConnectionLimits, Quota, Rate } from '@doorward/enforcement'
-import type { TrustHolder } from '@doorward/enforcement'
+import type { PipelineWatch, TrustHolder } from '@doorward/enforcement'
 import { importP256, randomBytes, sha256, systemClock, systemElapsed, systemRuntime } from '@doorward/sdk'
 import { noVouchers } from '../authority/attest/vouchers.ts'
 import type { Authority } from '../authority/authority.ts'
@@ -18,99 +16,35 @@ import type { AuthorityContext } from '../authority/context.ts'
 import { CrlPublisher, defaultCrlSeconds } from '../authority/crl-publisher.ts'
 import { candidateKey } from '../authority/delegation.ts'
 import { detectionRate } from '../authority/detection.ts'
-import type { Detection } from '../authority/detection-port.ts'
 import { EntryRate } from '../authority/entry-rate.ts'
 import type { Fitness } from '../authority/fitness.ts'
 import { voidOpenIssuance } from '../authority/issue.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
 import type { AuthorityRefusal } from '../authority/refusal.ts'
-import type { NewRegistration } from '../authority/registrations.ts'
 import { CedarEngine } from '../policy/cedar-engine.ts'
 import { MemoryRateLimiter } from '../state/memory-rate-limiter.ts'
 import { openFitness } from './authority-fitness.ts'
 import { OwnIdentity } from './authority-identity.ts'
 import { closingRefused, openListeners, updateListeners } from './authority-listeners.ts'
-import type { ListenAddress, ListenerName, Listeners, ListenerSettings } from './authority-listeners.ts'
+import type { Listeners } from './authority-listeners.ts'
 import { followStore, maintain, settleKeys } from './authority-maintenance.ts'
 import type { Memory } from './authority-memory.ts'
-import { openAuthorityState } from './authority-state.ts'
-import type { AuthorityState, StatePlaces } from './authority-state.ts'
+import { ownRegistration, placeOf } from './authority-place.ts'
+import type { AuthorityOptions, AuthoritySettings, RunningAuthority } from './authority-settings.ts'
+import { defaultKeyFile, openAuthorityState } from './authority-state.ts'
+import type { AuthorityState } from './authority-state.ts'
 import { openTrust } from './authority-trust.ts'
 import { openVouchers } from './authority-vouchers.ts'
-import type { VoucherSettings } from './authority-vouchers.ts'
+import { listenTo, openWatchers } from './authority-watchers.ts'
+import type { Listening } from './authority-watchers.ts'
 
-/** Plain values; the configuration maps to them. */
-export interface AuthoritySettings extends StatePlaces {
-  readonly trustDomain: TrustDomain
-  /** Issuer of tokens, and the audience of the authority's own APIs. */
-  readonly publicUrl: string
-  readonly listeners: Readonly<Record<ListenerName, ListenAddress>>
-  /** `host:port` at which workloads reach this authority; the listeners' own addresses by default. */
-  readonly advertise?: { readonly main?: string | undefined; readonly enrol?: string | undefined }
-  /** Audiences for which tokens are given, beside `publicUrl`. */
-  readonly allowedAudience: (audience: string) => boolean
-  readonly policy: CompiledPolicy
-  readonly staleness: StalenessLimits
-  /** How long a revocation list for outsiders is good; 3600 by default. */
-  readonly crlSeconds?: number
-  /** Who may vouch for workloads that join, beside join tokens and registered keys; nobody by default. */
-  readonly vouchers?: VoucherSettings
-  readonly security: {
-    readonly cipherSuites: readonly string[]
-    readonly headers: Readonly<Record<string, string>>
-    readonly connectionLimits: ConnectionLimits
-    readonly perUser: Rate
-    readonly quotas: readonly Quota[]
-    readonly listenerLimits?: ListenerSettings['limits']
-  }
-}
-
-export type AuthorityEvent =
-  /** Shown to the operator, loudly. */
-  | { readonly type: 'warning'; readonly code: string; readonly text: string }
-  /** Something failed that is tried again. */
-  | { readonly type: 'problem'; readonly error: unknown }
-  /** A sign of misuse: on record, and among the alarms. */
-  | { readonly type: 'detection'; readonly detection: Detection }
-
-export interface AuthorityOptions {
-  /** Stops the authority. */
-  readonly signal: AbortSignal
-  readonly report: (event: AuthorityEvent) => void
-  /** The machine's clock by default. */
-  readonly clock?: Clock
-  /** Milliseconds that pass whatever is done to the clock, and while the machine sleeps; the machine's by default. */
-  readonly elapsed?: () => number
-}
-
-export interface JoinInvitation {
-  readonly joinString: Secret
-  /** Null for one without a token. */
-  readonly expiresAt: EpochSeconds | null
-}
-
-export interface RunningAuthority {
-  readonly addresses: Readonly<Record<ListenerName, ListenAddress>>
-  /** RFC 7638 thumbprint of the recovery root. */
-  readonly rootFingerprint: string
-  readonly recoveryRoot: {
-    readonly path: string
-    /** False once it has left this machine. */
-    readonly present: boolean
-    /** Made by this start: tell where it is, and that it should leave. */
-    readonly created: boolean
-  }
-  /** Origin and verifier key of the authority's log. */
-  readonly record: { readonly origin: string; readonly verifierKey: string }
-  /** Registers the workload or brings its registration in line. In process, on record as `by`. Throws the refusal's code. */
-  registerWorkload(registration: NewRegistration, by: string): Promise<void>
-  /** A join string for a registered workload. In process, on record as `by`. Throws the refusal's code. */
-  createJoinString(id: string, by: string): Promise<JoinInvitation>
-  /** Replaces the authority's own certificate now, however young it is; connections that are open go on. Throws `own_identity`. */
-  renew(): Promise<void>
-  /** Resolves when everything is closed; rejects with `lease_lost` when another process has taken the lease. */
-  readonly stopped: Promise<void>
-}
+export type {
+  AuthorityEvent,
+  AuthorityOptions,
+  AuthoritySettings,
+  JoinInvitation,
+  RunningAuthority,
+} from './authority-settings.ts'
 
 const GRACE_MILLISECONDS = 2000
 const MIRROR_WAIT_MILLISECONDS = 1000
@@ -136,7 +70,8 @@ export async function startAuthority(
     signal: options.signal,
     onWaiting: (code, text) => options.report({ type: 'warning', code, text }),
   })
-  const running = await assemble({ settings, options, clock, state, ...opened, stack })
+  const listening = listenTo(state.record, opened.memory, { clock, thresholds: settings.detect })
+  const running = await assemble({ settings, options, clock, state, ...opened, listening, stack })
   const signal = AbortSignal.any([options.signal, state.lease.lost])
   return { ...running, stopped: stopOn({ ...options, signal }, stack.move()).then(() => throwIfLost(state)) }
 }
@@ -167,12 +102,13 @@ interface Starting {
   readonly state: AuthorityState
   readonly fitness: Fitness
   readonly memory: Memory
+  readonly listening: Listening
   readonly stack: AsyncDisposableStack
 }
 
 /** A trust state that is applied reaches the listeners at once, so the own certificate comes before them and they before the loops. */
 async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'stopped'>> {
-  const { settings, options, clock, state, stack } = starting
+  const { settings, options, clock, state, fitness, memory, listening, stack } = starting
   const context = await contextOf(starting)
   await beginRun(starting, context)
   const bound = { enrolAddress: '', settleKeys: () => Promise.resolve(false) }
@@ -194,15 +130,25 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   const own = new OwnIdentity(authority, clock, systemRuntime.chance)
   expectAllowed(await authority.ensureRegistration(ownRegistration(settings), 'authority'))
   await own.renew()
-  const pipeline = await pipelineOf(starting, holder)
+  const watchers = openWatchers({
+    context,
+    fitness,
+    memory,
+    rate: listening.rate,
+    trust,
+    files: { ...settings, keyFile: settings.keyFile ?? defaultKeyFile(settings), rootFile: state.rootFile },
+    settleKeys: () => bound.settleKeys(),
+    report: (error) => options.report({ type: 'problem', error }),
+  })
+  const pipeline = await pipelineOf(starting, holder, watchers.detections)
   const loops = startedLoops(stack, state)
   const crls = new CrlPublisher({ context, lifetimeSeconds: settings.crlSeconds ?? defaultCrlSeconds })
   const listeners = await listen(starting, { authority, holder, own, pipeline, crls })
-  const place = placeOf(starting, listeners)
+  const place = placeOf(state.name, settings, listeners)
   bound.enrolAddress = place.enrol
   await state.folder.complete()
   const refresh = () => updateListeners(listeners, own.material())
-  const onProblem = (error: unknown) => options.report({ type: 'problem', error })
+  const { onProblem } = watchers
   const logged = describe(starting, authority, listeners).record
   const trustKey = async () => trust.publisher.delegation.key ?? candidateKey(context)
   const entry = async () => ({ place, log: logged, trustKey: (await trustKey()).jwk })
@@ -211,7 +157,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   const maintenance = {
     ...trust,
     lease: state.lease,
-    fitness: starting.fitness,
+    fitness,
     crls,
     entry,
     context,
@@ -228,6 +174,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   stack.defer(holder.onApply(() => void crls.refresh().catch(onProblem)))
   loops.start((signal) => maintain(maintenance, signal))
   loops.start((signal) => followStore(maintenance, signal))
+  loops.start((signal) => watchers.watch.run(signal))
   loops.start((signal) => pipeline.dependencies.refusals.run(signal))
   return { ...describe(starting, authority, listeners), renew: () => own.renew().then(refresh) }
 }
@@ -241,7 +188,7 @@ async function beginRun({ state, options }: Starting, context: AuthorityContext)
   options.report({ type: 'warning', code: 'issuance_voided', text })
 }
 
-async function contextOf({ settings, options, clock, state, fitness }: Starting): Promise<AuthorityContext> {
+async function contextOf({ settings, options, clock, state, fitness, listening }: Starting): Promise<AuthorityContext> {
   const { trustDomain } = settings
   return {
     trustDomain,
@@ -250,7 +197,7 @@ async function contextOf({ settings, options, clock, state, fitness }: Starting)
     name: state.name,
     store: state.store,
     custody: state.custody,
-    log: state.record,
+    log: listening.log,
     detections: {
       rate: new EntryRate(detectionRate),
       tell: (detection) => options.report({ type: 'detection', detection }),
@@ -280,7 +227,11 @@ function startedLoops(stack: AsyncDisposableStack, { record }: AuthorityState): 
   return { start: (run) => void running.push(run(ending.signal)) }
 }
 
-async function pipelineOf({ settings, clock, state }: Starting, holder: TrustHolder): Promise<Pipeline> {
+async function pipelineOf(
+  { settings, clock, state }: Starting,
+  holder: TrustHolder,
+  watch: PipelineWatch,
+): Promise<Pipeline> {
   const { security, staleness, publicUrl } = settings
   const decisions = new CedarEngine()
   await decisions.activate(settings.policy)
@@ -300,6 +251,7 @@ async function pipelineOf({ settings, clock, state }: Starting, holder: TrustHol
     refusals: new RefusalCounter({ record: state.record, clock }),
     connectionLimits: security.connectionLimits,
     quotas: security.quotas,
+    watch,
   })
 }
 
@@ -341,15 +293,6 @@ async function listen({ settings, options, clock, state, stack }: Starting, serv
   return listeners
 }
 
-/** As workloads reach it. */
-function placeOf({ settings: { advertise }, state }: Starting, { main, enrol }: Listeners): AuthorityPlace {
-  return {
-    name: state.name,
-    main: advertise?.main ?? showAddress(main.address),
-    enrol: advertise?.enrol ?? showAddress(enrol.address),
-  }
-}
-
 function describe(
   { state }: Starting,
   authority: Authority,
@@ -377,28 +320,6 @@ function describe(
 function expectAllowed<T extends object>(result: T | AuthorityRefusal): T {
   if (!isAuthorityRefusal(result)) return result
   throw new DoorwardError(result.code, result.explanation)
-}
-
-/** Names for clients that dial by name; identity is the SPIFFE ID alone. */
-function ownRegistration({ trustDomain, listeners, publicUrl }: AuthoritySettings): NewRegistration {
-  const hosts = new Set([
-    ...Object.values(listeners).map(({ host }) => host),
-    new URL(publicUrl).hostname.replaceAll(/^\[|\]$/g, ''),
-  ])
-  const addresses = [...hosts].filter((host) => isIP(host) !== 0)
-  const loopback = addresses.some((address) => address === '127.0.0.1' || address === '::1') ? ['localhost'] : []
-  return {
-    id: workloadId(trustDomain, 'doorward', 'authority').uri,
-    roles: [],
-    dnsNames: [...new Set([...[...hosts].filter((host) => isIP(host) === 0), ...loopback])],
-    ipAddresses: addresses,
-    // Other parts of Doorward on the same machine have them too.
-    sharedNames: true,
-  }
-}
-
-function showAddress({ host, port }: ListenAddress): string {
-  return `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
 }
 
 function warnOfWaiting({ options, state }: Starting): void {

@@ -6,6 +6,7 @@
 import { DoorwardError } from '@doorward/core'
 import type { Clock } from '@doorward/core'
 import { KnownIdentities, Pipeline, RefusalCounter } from '@doorward/enforcement'
+import type { PipelineWatch } from '@doorward/enforcement'
 import { importP256, randomBytes, systemClock } from '@doorward/sdk'
 import type { Health } from '../observability/health.ts'
 import { openLog } from '../observability/log.ts'
@@ -16,6 +17,7 @@ import { gatewayRoutes } from '../transports/gateway-api.ts'
 import { defaultSessionLimits, SessionTable } from '../transports/session.ts'
 import { StreamableHttp } from '../transports/streamable-http.ts'
 import type { McpServer } from '../transports/streamable-http.ts'
+import { GatewayDetections, notTaken } from './gateway-detections.ts'
 import { housekeep } from './gateway-housekeeping.ts'
 import { openGatewayListeners } from './gateway-listeners.ts'
 import type { GatewayListeners } from './gateway-listeners.ts'
@@ -121,7 +123,8 @@ async function assemble(starting: Starting, stack: AsyncDisposableStack): Promis
   await state.record.append({ kind: 'lifecycle', body: { event: 'gateway.start', name: settings.name } })
   const loops = new AbortController()
   await state.identity.prepare(options.signal)
-  const pipeline = await openPipeline(starting)
+  const detections = openDetections(starting)
+  const pipeline = await openPipeline(starting, detections)
   const sessions = openSessions(settings)
   const warn = (code: string, text: string) => options.report({ type: 'warning', code, text })
   const servers = await openServers({ settings, pipeline, identity: state.identity, log, warn }, stack)
@@ -133,6 +136,7 @@ async function assemble(starting: Starting, stack: AsyncDisposableStack): Promis
   const running = [
     pipeline.dependencies.refusals.run(loops.signal),
     state.identity.run(loops.signal),
+    detections.run(loops.signal),
     housekeep({ ...starting, pipeline, sessions, listeners }, loops.signal),
   ]
   stack.defer(async () => {
@@ -147,7 +151,34 @@ async function assemble(starting: Starting, stack: AsyncDisposableStack): Promis
   return runningOf(starting, listeners, health)
 }
 
-async function openPipeline({ settings, clock, state }: Starting): Promise<Pipeline> {
+function openDetections({ state, clock, options, onProblem }: Starting): GatewayDetections {
+  const { identity, record } = state
+  const { authorityUrl, authorityId } = identity
+  const detections = new GatewayDetections({
+    trust: identity.trust,
+    importP256,
+    record,
+    clock,
+    send: async (body, signal) => {
+      const response = await identity.call(new URL('/v1/detections', authorityUrl), {
+        method: 'POST',
+        audience: authorityUrl,
+        expectedId: authorityId,
+        headers: { 'content-type': 'application/json' },
+        body,
+        signal,
+      })
+      response.body.resume()
+      if (response.status !== 204) throw notTaken(response.status, String(response.headers['doorward-code']))
+    },
+    warn: (code, text) => options.report({ type: 'warning', code, text }),
+    onProblem,
+  })
+  identity.trust.onApply((view) => detections.sightings.remember(view))
+  return detections
+}
+
+async function openPipeline({ settings, clock, state }: Starting, watch: PipelineWatch): Promise<Pipeline> {
   const engine = new CedarEngine()
   await engine.activate(settings.policy)
   const { security } = settings
@@ -167,6 +198,7 @@ async function openPipeline({ settings, clock, state }: Starting): Promise<Pipel
     refusals: new RefusalCounter({ record: state.record, clock }),
     connectionLimits: security.connectionLimits,
     quotas: security.quotas,
+    watch,
   })
 }
 

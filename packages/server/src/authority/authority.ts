@@ -7,6 +7,8 @@ import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
 import { acceptDelegation, delegationRequest } from './delegation-request.ts'
 import type { DelegationRequest } from './delegation-request.ts'
+import { raiseForgedCredential } from './detect/forged-credential.ts'
+import type { SeenCredential } from './detect/forged-credential.ts'
 import { exchangeToken } from './exchange-token.ts'
 import type { MintedToken, TokenRequest } from './exchange-token.ts'
 import { issueCertificate } from './issue.ts'
@@ -154,6 +156,11 @@ export class Authority {
 
   removeInstance(target: InstanceTarget, by: string): Promise<Instance | AuthorityRefusal> {
     return removeInstance(this.#parts.context, target, this.#change(by))
+  }
+
+  /** Somebody has shown a credential that nobody has issued; `source` has seen it, null for this authority. */
+  sighted(seen: SeenCredential, source: string | null): Promise<void> {
+    return raiseForgedCredential(this.#parts.context, seen, source)
   }
 
   acknowledge(ack: Omit<TrustAck, 'at'>): void {

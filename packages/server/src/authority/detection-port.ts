@@ -9,6 +9,8 @@ export interface Detection {
   readonly subject: string
   /** For the operator: what was seen, and what was done about it. No secrets. */
   readonly detail: string
+  /** Who has seen it: a gateway's id; this authority by default. */
+  readonly source?: string
 }
 
 export interface DetectionPort {

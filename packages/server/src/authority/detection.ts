@@ -18,19 +18,35 @@ const MAX_DETAIL = 512
  */
 export async function raiseDetection(context: AuthorityContext, detection: Detection): Promise<void> {
   const { detections, store, clock, name } = context
-  const told = { ...detection, detail: detection.detail.slice(0, MAX_DETAIL) }
+  const { detector, subject, source } = detection
+  const by = source === undefined ? {} : { source }
+  const told = { detector, subject, detail: detection.detail.slice(0, MAX_DETAIL), ...by }
   const key = `${told.detector} ${told.subject}`
   if (detections.rate.take(key, clock())) {
     await enter(context, told, key)
     detections.tell(told)
   }
-  await store.alarms.raise({ ...told, lastAt: clock(), source: name }, MAX_ALARMS).catch(ignoreStore)
+  const alarm = { source: name, ...told, lastAt: clock() }
+  await store.alarms.raise(alarm, MAX_ALARMS).catch(ignoreStore)
+}
+
+/** What still stands: the alarm is refreshed, the record is not. Throws what the store throws. */
+export async function refreshAlarm({ store, clock, name }: AuthorityContext, detection: Detection): Promise<void> {
+  const { detector, subject, source = name } = detection
+  const detail = detection.detail.slice(0, MAX_DETAIL)
+  await store.alarms.raise({ detector, subject, detail, source, lastAt: clock() }, MAX_ALARMS)
+}
+
+/** What stood is over. The alarm stays as it was, with its time. Throws `record_*`. */
+export async function endDetection({ log }: AuthorityContext, { detector, subject }: Detection): Promise<void> {
+  await log.append({ kind: 'detection', body: { detector, subject, ended: true } })
 }
 
 async function enter({ log, detections }: AuthorityContext, detection: Detection, key: string): Promise<void> {
-  const { detector, subject, detail } = detection
+  const { detector, subject, detail, source } = detection
+  const by = source === undefined ? {} : { source }
   try {
-    await log.append({ kind: 'detection', body: { detector, subject, detail } })
+    await log.append({ kind: 'detection', body: { detector, subject, detail, ...by } })
   } catch (error) {
     detections.rate.giveBack(key)
     throw error

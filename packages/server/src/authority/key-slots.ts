@@ -116,6 +116,11 @@ export class KeySlots {
     })
   }
 
+  /** Runs while no slot is moved. */
+  undisturbed<T>(look: () => Promise<T>): Promise<T> {
+    return this.#alone(look)
+  }
+
   /** Null while there is no anchor that can sign. */
   anchor(now: EpochSeconds): ActiveAnchor | null {
     return this.#anchor === null || this.#anchor.slot.notAfter <= now ? null : this.#anchor

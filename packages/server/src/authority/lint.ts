@@ -3,6 +3,7 @@
 import { checkSvidLeaf, concat, DoorwardError, readCertificate } from '@doorward/core'
 import type { PeerCertificate, SignKey } from '@doorward/core'
 import type { AuthorityContext } from './context.ts'
+import type { KeySlot } from './ports.ts'
 
 /** ecdsa-with-SHA256 as AlgorithmIdentifier, and a BIT STRING with a signature that is none: r = s = 1. */
 const ALGORITHM = Uint8Array.of(0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02)
@@ -29,6 +30,11 @@ export function checkProfile(
   const problem = checkSvidLeaf(certificate, context.trustDomain)
   if (problem !== null) throw unfit(problem.code, problem.message)
   return certificate
+}
+
+/** A certificate lives at most a sixth of its anchor's life: from then on the anchor signs no more (reference id CA-7). */
+export function mostTtlSeconds({ notAfter, preparedAt }: Pick<KeySlot, 'notAfter' | 'preparedAt'>): number {
+  return Math.floor((notAfter - preparedAt) / 6)
 }
 
 export function unfit(code: string, message: string): DoorwardError {

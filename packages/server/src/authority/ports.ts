@@ -89,6 +89,10 @@ export interface RegistrationStore {
   find(id: string): Promise<Registration | null>
   /** Sorted by id, by the order of their bytes. */
   list(): Promise<readonly Registration[]>
+  /** Ids that nobody is meant to have, sorted. */
+  canaries(): Promise<readonly string[]>
+  /** Those whose certificates are to live longer than that, sorted; the first `limit`. */
+  longerThan(ttlSeconds: number, limit: number): Promise<readonly Pick<Registration, 'id' | 'ttlSeconds'>[]>
   /** A part of the list, in its order. */
   range(range: RegistrationRange): Promise<readonly Registration[]>
   /** The first identity other than `id` that has one of the DNS names; null when there is none. */
@@ -278,6 +282,8 @@ export interface IssuanceStore {
   findBySerial(serial: string): Promise<IssuedCertificateRow | null>
   /** Released and not expired, of one identity or of all; oldest first. */
   live(now: EpochSeconds, id?: string): Promise<readonly IssuedCertificateRow[]>
+  /** Live ones past three quarters of their life, of which the same identity and instance has none that is newer; the first `limit`, by expiry. */
+  late(now: EpochSeconds, limit: number): Promise<readonly IssuedCertificateRow[]>
 }
 
 export type SlotPurpose = 'anchor' | 'token'

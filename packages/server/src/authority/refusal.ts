@@ -16,6 +16,7 @@ export type RefusalCode =
   | 'conflict'
   | 'limit_user'
   | 'authority_unready'
+  | 'lifetime_unfit'
 
 export interface AuthorityRefusal {
   readonly refused: true

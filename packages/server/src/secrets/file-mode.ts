@@ -22,11 +22,12 @@ export async function checkPrivate(path: string, code: string): Promise<void> {
       next: `chmod ${wanted} ${path}`,
     })
   }
-  if (status.uid !== uid && uid !== 0) {
+  if (status.uid !== uid) {
     throw new DoorwardError(code, 'the owner is another user', {
       where: path,
       expected: `uid ${uid}`,
       got: `uid ${status.uid}`,
+      next: `chown ${uid} ${path}`,
     })
   }
 }

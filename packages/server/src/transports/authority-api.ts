@@ -11,6 +11,7 @@ import { renewLabel } from '../authority/renew.ts'
 import { callerOf, requestOf } from './api-routes.ts'
 import type { ApiAnswer, ApiRequest, ApiRoute } from './api-routes.ts'
 import { readState } from './enrol-message.ts'
+import { detectionsRoute } from './detections-route.ts'
 import type { Exchange } from './exchange.ts'
 import { followTrust } from './trust-stream.ts'
 
@@ -63,6 +64,7 @@ export function authorityRoutes(authority: Authority, stopping: AbortSignal): re
       body: 'json',
       handle: (permit) => acknowledge(authority, permit),
     },
+    detectionsRoute(authority),
   ]
 }
 

@@ -46,6 +46,13 @@ export function postgresRegistrations(database: PostgresDatabase): RegistrationS
     },
     list: async () =>
       (await database.all(`SELECT ${registrationColumns} FROM registrations ORDER BY id`)).map(registrationOf),
+    canaries: async () =>
+      (await database.all('SELECT id FROM registrations WHERE canary = 1 ORDER BY id')).map((row) => text(row, 'id')),
+    longerThan: async (ttlSeconds, limit) => {
+      const sql = 'SELECT id, ttl_seconds FROM registrations WHERE ttl_seconds > $1 ORDER BY id LIMIT $2'
+      const rows = await database.all(sql, ttlSeconds, limit)
+      return rows.map((row) => ({ id: text(row, 'id'), ttlSeconds: whole(row, 'ttl_seconds') }))
+    },
     range: (range) => rangeOf(database, range),
     holder: async (id, dnsNames) => {
       const row = await database.one(

@@ -107,6 +107,13 @@ function intend(
   return added === 1 ? 'intended' : 'serial_taken'
 }
 
+const late = `SELECT * FROM issuance AS old
+  WHERE state = 'released' AND not_after > ? AND (? - not_before) * 4 > (not_after - not_before) * 3
+    AND NOT EXISTS (
+      SELECT 1 FROM issuance AS new
+      WHERE new.id = old.id AND new.instance IS old.instance AND new.state = 'released' AND new.intended_at > old.intended_at)
+  ORDER BY not_after, serial LIMIT ?`
+
 export function sqliteIssuance(database: SqliteDatabase): IssuanceStore {
   return {
     intend: (intent, limits) => database.write(() => intend(database, intent, limits)),
@@ -157,5 +164,6 @@ export function sqliteIssuance(database: SqliteDatabase): IssuanceStore {
             : database.all(`SELECT * FROM issuance WHERE ${live} AND id = ? ORDER BY intended_at, serial`, now, id)
         return rows.map(certificateOf)
       }),
+    late: (now, limit) => database.read(() => database.all(late, now, now, limit).map(certificateOf)),
   }
 }

@@ -48,6 +48,16 @@ export function sqliteRegistrations(database: SqliteDatabase): RegistrationStore
     update: (registration, revision) => database.write(() => replace(database, registration, revision)),
     find: (id) => database.read(() => find(database, id)),
     list: () => database.read(() => database.all('SELECT * FROM registrations ORDER BY id').map(registrationOf)),
+    canaries: () =>
+      database.read(() =>
+        database.all('SELECT id FROM registrations WHERE canary = 1 ORDER BY id').map((row) => text(row, 'id')),
+      ),
+    longerThan: (ttlSeconds, limit) =>
+      database.read(() =>
+        database
+          .all('SELECT id, ttl_seconds FROM registrations WHERE ttl_seconds > ? ORDER BY id LIMIT ?', ttlSeconds, limit)
+          .map((row) => ({ id: text(row, 'id'), ttlSeconds: whole(row, 'ttl_seconds') })),
+      ),
     range: (range) => database.read(() => rangeOf(database, range)),
     holder: (id, dnsNames) =>
       database.read(() => {

@@ -1,0 +1,85 @@
+/** What an authority needs to know, what it tells, and how it is reached: plain values. */
+
+import type { Clock, CompiledPolicy, EpochSeconds, Secret, StalenessLimits, TrustDomain } from '@doorward/core'
+import type { ConnectionLimits, Quota, Rate } from '@doorward/enforcement'
+import type { RateThresholds } from '../authority/detect/issuance-rate.ts'
+import type { Detection } from '../authority/detection-port.ts'
+import type { NewRegistration } from '../authority/registrations.ts'
+import type { ListenAddress, ListenerName, ListenerSettings } from './authority-listeners.ts'
+import type { StatePlaces } from './authority-state.ts'
+import type { VoucherSettings } from './authority-vouchers.ts'
+
+/** Plain values; the configuration maps to them. */
+export interface AuthoritySettings extends StatePlaces {
+  readonly trustDomain: TrustDomain
+  /** Issuer of tokens, and the audience of the authority's own APIs. */
+  readonly publicUrl: string
+  readonly listeners: Readonly<Record<ListenerName, ListenAddress>>
+  /** `host:port` at which workloads reach this authority; the listeners' own addresses by default. */
+  readonly advertise?: { readonly main?: string | undefined; readonly enrol?: string | undefined }
+  /** Audiences for which tokens are given, beside `publicUrl`. */
+  readonly allowedAudience: (audience: string) => boolean
+  readonly policy: CompiledPolicy
+  readonly staleness: StalenessLimits
+  /** How long a revocation list for outsiders is good; 3600 by default. */
+  readonly crlSeconds?: number
+  /** Who may vouch for workloads that join, beside join tokens and registered keys; nobody by default. */
+  readonly vouchers?: VoucherSettings
+  /** From when on issuance is unusual (DT-4). */
+  readonly detect?: RateThresholds
+  readonly security: {
+    readonly cipherSuites: readonly string[]
+    readonly headers: Readonly<Record<string, string>>
+    readonly connectionLimits: ConnectionLimits
+    readonly perUser: Rate
+    readonly quotas: readonly Quota[]
+    readonly listenerLimits?: ListenerSettings['limits']
+  }
+}
+
+export type AuthorityEvent =
+  /** Shown to the operator, loudly. */
+  | { readonly type: 'warning'; readonly code: string; readonly text: string }
+  /** Something failed that is tried again. */
+  | { readonly type: 'problem'; readonly error: unknown }
+  /** A sign of misuse: on record, and among the alarms. */
+  | { readonly type: 'detection'; readonly detection: Detection }
+
+export interface AuthorityOptions {
+  /** Stops the authority. */
+  readonly signal: AbortSignal
+  readonly report: (event: AuthorityEvent) => void
+  /** The machine's clock by default. */
+  readonly clock?: Clock
+  /** Milliseconds that pass whatever is done to the clock, and while the machine sleeps; the machine's by default. */
+  readonly elapsed?: () => number
+}
+
+export interface JoinInvitation {
+  readonly joinString: Secret
+  /** Null for one without a token. */
+  readonly expiresAt: EpochSeconds | null
+}
+
+export interface RunningAuthority {
+  readonly addresses: Readonly<Record<ListenerName, ListenAddress>>
+  /** RFC 7638 thumbprint of the recovery root. */
+  readonly rootFingerprint: string
+  readonly recoveryRoot: {
+    readonly path: string
+    /** False once it has left this machine. */
+    readonly present: boolean
+    /** Made by this start: tell where it is, and that it should leave. */
+    readonly created: boolean
+  }
+  /** Origin and verifier key of the authority's log. */
+  readonly record: { readonly origin: string; readonly verifierKey: string }
+  /** Registers the workload or brings its registration in line. In process, on record as `by`. Throws the refusal's code. */
+  registerWorkload(registration: NewRegistration, by: string): Promise<void>
+  /** A join string for a registered workload. In process, on record as `by`. Throws the refusal's code. */
+  createJoinString(id: string, by: string): Promise<JoinInvitation>
+  /** Replaces the authority's own certificate now, however young it is; connections that are open go on. Throws `own_identity`. */
+  renew(): Promise<void>
+  /** Resolves when everything is closed; rejects with `lease_lost` when another process has taken the lease. */
+  readonly stopped: Promise<void>
+}
