@@ -15,13 +15,6 @@ const unreleased = "state IN ('intended', 'signed')"
 const registered = 'id IN (SELECT id FROM registrations)'
 /** Neither the serial nor its anchor is denied, and the identity not from a later moment on. */
 const undenied = `NOT EXISTS (SELECT 1 FROM denials WHERE kind = 'serial' AND value = issuance.serial)
-
-const late = `state = 'released' AND not_after > $1 AND ($1 - not_before) * 4 > (not_after - not_before) * 3
-  AND NOT EXISTS (
-    SELECT 1 FROM issuance AS new
-    WHERE new.id = issuance.id AND new.instance IS NOT DISTINCT FROM issuance.instance AND new.state = 'released'
-      AND new.intended_at > issuance.intended_at)
-  ORDER BY not_after, serial LIMIT $2`
   AND NOT EXISTS (SELECT 1 FROM denials WHERE kind = 'authority' AND value = issuance.anchor_key_id)
   AND NOT EXISTS (
     SELECT 1 FROM denials WHERE kind = 'identity' AND value = issuance.id AND issued_before > issuance.not_before + ${backdatingSeconds}
@@ -46,6 +39,13 @@ const standing = `SELECT
 const insert = `INSERT INTO issuance
     (serial, id, anchor_key_id, authority, instance, predecessor, public_key_hash, not_before, not_after, intended_at, state)
   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'intended') ON CONFLICT DO NOTHING`
+
+const late = `state = 'released' AND not_after > $1 AND ($1 - not_before) * 4 > (not_after - not_before) * 3
+  AND NOT EXISTS (
+    SELECT 1 FROM issuance AS new
+    WHERE new.id = issuance.id AND new.instance IS NOT DISTINCT FROM issuance.instance AND new.state = 'released'
+      AND new.intended_at > issuance.intended_at)
+  ORDER BY not_after, serial LIMIT $2`
 
 export function postgresIssuance(database: PostgresDatabase): IssuanceStore {
   const certificates = async (sql: string, ...values: readonly (string | number)[]) =>
