@@ -7,7 +7,12 @@ import { loadConfiguration, parseConfiguration } from '../../../packages/server/
 import { addressKey, readNetwork } from '../../../packages/server/src/config/network.ts'
 import { ConfigurationError, problemLine } from '../../../packages/server/src/config/problem.ts'
 import { readRate } from '../../../packages/server/src/config/rate.ts'
-import { connectionLimits, deploymentOf, securityHeaders } from '../../../packages/server/src/config/settings.ts'
+import {
+  connectionLimits,
+  gateSettings,
+  deploymentOf,
+  securityHeaders,
+} from '../../../packages/server/src/config/settings.ts'
 import { openDeploymentFolder } from '../../../packages/server/src/config/deployment-folder.ts'
 
 /** ADR-0011's block, as it is printed there. */
@@ -205,6 +210,25 @@ describe('what a configuration means', () => {
     assert.equal(limits.perIp('10.2.2.3').count, 5)
     assert.equal(limits.perIp('192.0.2.1').count, 100)
     assert.equal(limits.perIp('not an address').count, 100)
+  })
+
+  test('connections and handshakes of an address are those of the narrowest named network, where that has its own', () => {
+    const text = `trust_domain: a.example
+limits:
+  connections_per_ip: 100
+  networks:
+    - { cidr: 10.0.0.0/8, per_ip: 5/s, connections_per_ip: 5000, handshakes_per_ip: 6000/min }
+    - { cidr: 10.1.0.0/16, per_ip: 5/s }
+`
+    const { connectionsPerAddress, handshakes, ofAddress } = gateSettings(deployment(text).configuration)
+    assert.deepEqual([connectionsPerAddress, handshakes], [100, { count: 1200, periodSeconds: 60, burst: 50 }])
+    const wide = { connectionsPerAddress: 5000, handshakes: { count: 6000, periodSeconds: 60, burst: 100 } }
+    assert.deepEqual(ofAddress('10.2.3.4'), wide)
+    assert.deepEqual(ofAddress('10.1.2.3'), {})
+    assert.deepEqual(ofAddress('192.0.2.1'), {})
+    const many =
+      'trust_domain: a.example\nlimits: { networks: [{ cidr: 10.0.0.0/8, per_ip: 1/s, connections_per_ip: 0 }] }\n'
+    assert.throws(() => deployment(many))
   })
 
   test('one IPv6 host is one key, however it writes its address', () => {

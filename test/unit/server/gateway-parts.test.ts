@@ -69,6 +69,22 @@ test('the gate counts open connections and pending handshakes, and gives them ba
   equal(gate.open, 3)
 })
 
+test('an address of a named network has the limits of that network', () => {
+  const gate = new ConnectionGate({
+    ...defaultGateLimits,
+    connectionsPerAddress: 1,
+    ofAddress: (address) => (address.startsWith('10.') ? { connectionsPerAddress: 1200, handshakes: plenty } : {}),
+  })
+  for (let index = 0; index < 500; index++) {
+    equal(gate.admit('10.0.0.1', 0), null)
+    gate.handshakeEnded()
+  }
+  equal(gate.admit('11.0.0.1', 0), null)
+  equal(gate.admit('11.0.0.1', 0), 'connection_limit_address')
+})
+
+const plenty = { count: 6000, periodSeconds: 60, burst: 5000 }
+
 test('addresses of one /64 share their connections', () => {
   const gate = new ConnectionGate({ ...defaultGateLimits, connectionsPerAddress: 1 })
   equal(gate.admit('2001:db8::1', 0), null)

@@ -14,7 +14,7 @@ import { policySource } from '../config/cross-check.ts'
 import type { DeploymentFolder } from '../config/deployment-folder.ts'
 import type { Environment } from '../config/environment.ts'
 import type { ServerSection } from '../config/schema.ts'
-import { checkpointDir, connectionLimits, securityHeaders, stateFolders } from '../config/settings.ts'
+import { checkpointDir, connectionLimits, gateSettings, securityHeaders, stateFolders } from '../config/settings.ts'
 import type { Deployment } from '../config/settings.ts'
 import type { CliContext } from './context.ts'
 import { registerGatewayAdd } from './gateway-add.ts'
@@ -97,7 +97,6 @@ export function gatewaySettings(
   const { security, limits, trust } = configuration
   const compiled = compilePolicy(policySource(configuration, trustDomain))
   if (!compiled.ok) throw compiled.problems[0] ?? new DoorwardError('policy_invalid', 'the policy does not compile')
-  const { count, periodSeconds } = limits.handshakes_per_ip
   return {
     name: gateway.name,
     trustDomain,
@@ -123,10 +122,7 @@ export function gatewaySettings(
       connectionLimits: connectionLimits(configuration),
       perUser: security.rate_limiting.per_user,
       quotas: limits.quotas.map(({ action, per_user }) => ({ action, rate: per_user })),
-      listenerLimits: {
-        handshakes: { count, periodSeconds, burst: Math.max(50, count / periodSeconds) },
-        connectionsPerAddress: limits.connections_per_ip,
-      },
+      listenerLimits: gateSettings(configuration),
     },
     limits: { bodyBytes: limits.body_bytes, sessions: { perOwner: limits.sessions_per_user } },
   }

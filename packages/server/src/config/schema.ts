@@ -96,8 +96,19 @@ const network = z.string().refine((text) => readNetwork(text) !== null, {
   error: 'not a network; expected CIDR such as 10.0.0.0/8',
 })
 
+const connections = z.int().min(1).max(10_000)
+
 const limits = section({
-  networks: z.array(section({ cidr: network, per_ip: rate })).default([]),
+  networks: z
+    .array(
+      section({
+        cidr: network,
+        per_ip: rate,
+        connections_per_ip: connections.optional(),
+        handshakes_per_ip: rate.optional(),
+      }),
+    )
+    .default([]),
   quotas: z.array(section({ action: z.string().min(1), per_user: rate })).default([]),
   body_bytes: z
     .int()
@@ -106,7 +117,7 @@ const limits = section({
     .default(1024 * 1024),
   sessions_per_user: z.int().min(1).max(1024).default(16),
   handshakes_per_ip: rate.prefault('1200/min'),
-  connections_per_ip: z.int().min(1).max(10_000).default(200),
+  connections_per_ip: connections.default(200),
 })
 
 const seconds = (fallback: number) => z.int().min(1).max(3600).default(fallback)

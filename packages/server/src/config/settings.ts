@@ -141,18 +141,56 @@ export function securityHeaders(configuration: Configuration): Readonly<Record<s
 
 /** The three limits of ADR-0011, with the named networks'. */
 export function connectionLimits(configuration: Configuration): ArrivalLimits {
-  const general = configuration.security.rate_limiting.per_ip
-  const networks = configuration.limits.networks
+  const { global, per_ip: general } = configuration.security.rate_limiting
+  const networkOf = namedNetwork(configuration)
+  return { global, perIp: (address) => networkOf(address)?.per_ip ?? general, ipKey: addressKey }
+}
+
+interface HandshakeRate {
+  readonly count: number
+  readonly periodSeconds: number
+  readonly burst: number
+}
+
+interface GateSettings {
+  readonly handshakes: HandshakeRate
+  readonly connectionsPerAddress: number
+}
+
+/** What one address may ask of a listener before any request, with the named networks' own limits. */
+export function gateSettings(
+  configuration: Configuration,
+): GateSettings & { readonly ofAddress: (address: string) => Partial<GateSettings> } {
+  const { handshakes_per_ip, connections_per_ip } = configuration.limits
+  const networkOf = namedNetwork(configuration)
+  return {
+    handshakes: handshakeRate(handshakes_per_ip),
+    connectionsPerAddress: connections_per_ip,
+    ofAddress: (address) => {
+      const own = networkOf(address)
+      return {
+        ...(own?.handshakes_per_ip === undefined ? {} : { handshakes: handshakeRate(own.handshakes_per_ip) }),
+        ...(own?.connections_per_ip === undefined ? {} : { connectionsPerAddress: own.connections_per_ip }),
+      }
+    },
+  }
+}
+
+const LEAST_BURST = 50
+
+function handshakeRate({ count, periodSeconds }: Omit<HandshakeRate, 'burst'>): HandshakeRate {
+  return { count, periodSeconds, burst: Math.max(LEAST_BURST, count / periodSeconds) }
+}
+
+/** The narrowest of the named networks that an address lies in. */
+function namedNetwork({ limits }: Configuration) {
+  const networks = limits.networks
     .flatMap((entry) => {
       const network = readNetwork(entry.cidr)
-      return network === null ? [] : [{ network, rate: entry.per_ip }]
+      return network === null ? [] : [{ network, entry }]
     })
     .toSorted((a, b) => b.network.prefix - a.network.prefix)
-  return {
-    global: configuration.security.rate_limiting.global,
-    perIp: (address) => networks.find(({ network }) => network.contains(address))?.rate ?? general,
-    ipKey: addressKey,
-  }
+  return (address: string) => networks.find(({ network }) => network.contains(address))?.entry
 }
 
 /** Who may vouch for workloads that join, with the files that say how they are known. */

@@ -13,7 +13,11 @@ export interface GateLimits {
   readonly connections: number
   /** Handshakes under way; 512 by default. */
   readonly pendingHandshakes: number
+  /** Other limits of an address, for the network that it lies in; none by default. */
+  readonly ofAddress?: (address: string) => AddressLimits
 }
+
+export type AddressLimits = Partial<Pick<GateLimits, 'handshakes' | 'connectionsPerAddress'>>
 
 export const defaultGateLimits: GateLimits = {
   handshakes: { count: 20, periodSeconds: 1, burst: 50 },
@@ -43,7 +47,7 @@ export class ConnectionGate {
 
   /** Admits a connection, which then must be given back to `handshakeEnded` and `closed`, or says why not. */
   admit(address: string, now: number): GateRefusal | null {
-    const limits = this.#limits
+    const limits = { ...this.#limits, ...this.#limits.ofAddress?.(address) }
     const key = addressKey(address)
     const seen = this.#addresses.get(key)
     const cell = takeCell(seen?.arrival, now, limits.handshakes)

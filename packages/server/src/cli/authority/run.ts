@@ -14,6 +14,7 @@ import {
   allowedAudiences,
   checkpointDir,
   connectionLimits,
+  gateSettings,
   gatewayNames,
   securityHeaders,
   stateFolders,
@@ -63,7 +64,6 @@ export function authoritySettings(
   if (!compiled.ok) throw compiled.problems[0] ?? new DoorwardError('policy_invalid', 'the policy does not compile')
   const audiences = allowedAudiences(deployment)
   const { name, advertise } = configuration.authority
-  const { count, periodSeconds } = limits.handshakes_per_ip
   return {
     trustDomain,
     name,
@@ -86,10 +86,7 @@ export function authoritySettings(
       connectionLimits: connectionLimits(configuration),
       perUser: security.rate_limiting.per_user,
       quotas: limits.quotas.map(({ action, per_user }) => ({ action, rate: per_user })),
-      listenerLimits: {
-        handshakes: { count, periodSeconds, burst: Math.max(50, count / periodSeconds) },
-        connectionsPerAddress: limits.connections_per_ip,
-      },
+      listenerLimits: gateSettings(configuration),
     },
   }
 }
