@@ -47,9 +47,16 @@ function oneEach(acks: readonly StoredAck[]): readonly StoredAck[] {
   for (const ack of acks) {
     const key = `${ack.id} ${ack.scope}`
     const held = latest.get(key)
-    if (held === undefined || !isOlder(ack, held)) latest.set(key, ack)
+    latest.set(key, held === undefined ? ack : merged(held, ack))
   }
   return [...latest].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, ack]) => ack)
+}
+
+/** The later version, and the later moment with who has told of it. */
+function merged(held: StoredAck, ack: StoredAck): StoredAck {
+  const { delegation, sequence } = isOlder(ack, held) ? held : ack
+  const { at, authority } = ack.at >= held.at ? ack : held
+  return { ...held, delegation, sequence, at, authority }
 }
 
 function isOlder(a: StoredAck, b: StoredAck): boolean {
