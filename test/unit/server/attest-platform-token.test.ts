@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import { claimAt, epochSeconds, judgePlatformClaims, readPlatformToken } from '@doorward/core'
 import type { JsonObject } from '@doorward/core'
 import { readIssuerKeySet, keyName } from '../../../packages/server/src/authority/attest/issuer-key-set.ts'
@@ -208,4 +209,19 @@ test('a key set: public signature keys of accepted algorithms, each id once', ()
   assert.throws(() => readIssuerKeySet(Buffer.from(`{"keys":[],"keys":[]}`), ['RS256']), {
     code: 'issuer_keys_invalid',
   })
+})
+
+test('a token with any one character changed, left out or put in does not open', async () => {
+  const good = await minted(ec, githubClaims(), { typ: 'JWT' })
+  const place = fc.integer({ min: 0, max: good.length - 1 })
+  const character = fc.constantFrom(...'AZaz09-_.=+/ \n\u0000é')
+  const change = fc.constantFrom('replace', 'insert', 'remove')
+  fc.assert(
+    fc.property(place, character, change, (at, put, how) => {
+      const rest = how === 'insert' ? good.slice(at) : good.slice(at + 1)
+      const text = `${good.slice(0, at)}${how === 'remove' ? '' : put}${rest}`
+      assert.ok(text === good || !opens(text, ec), text)
+    }),
+    { numRuns: 1000 },
+  )
 })
