@@ -214,7 +214,7 @@ test('a key set: public signature keys of accepted algorithms, each id once', ()
 test('a token with any one character changed, left out or put in does not open', async () => {
   const good = await minted(ec, githubClaims(), { typ: 'JWT' })
   const place = fc.integer({ min: 0, max: good.length - 1 })
-  const character = fc.constantFrom(...'AZaz09-_.=+/ \n\u0000é')
+  const character = fc.constantFrom(...'AZaz09-_.=+/ \n\u0000é'.split(''))
   const change = fc.constantFrom('replace', 'insert', 'remove')
   fc.assert(
     fc.property(place, character, change, (at, put, how) => {
