@@ -122,6 +122,7 @@ describe('a recovery', () => {
     const poison = await handedState()
     const old = agent.identity.credentials.current()
     const kept = await dial(stage.tlsOf(agent.identity))
+    await stage.passes({ caller: agent, on: kept })
     const file = join(stage.system.folder, 'report.txt')
     const words = ['authority', 'recover', '--reason', 'keys were stolen', '--yes', '--report', file, '--json']
     const recovering = stage.system.run(words)
@@ -164,7 +165,7 @@ describe('a recovery', () => {
     const forgery = await forgedCertificate()
     await stage.refuses(forgery, 'certificate_untrusted')
     await stage.refuses({ caller: { ...now(), session }, token: await forgedToken() }, 'token_key_unknown')
-    await stage.poll(async () => kept.destroyed || undefined, 'the end of the old connection')
+    assert.equal(await stage.send({ caller: { ...now(), session }, on: kept }), null)
 
     // Nobody accepts a trust state by the old key for trust state, however new it says it is.
     const later = {

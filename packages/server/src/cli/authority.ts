@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { registerDelegate } from './authority/delegate.ts'
 import { registerDrill } from './authority/drill.ts'
 import { registerRecover } from './authority/recover.ts'
+import { registerReport } from './authority/report.ts'
 import { registerRotate } from './authority/rotate.ts'
 import { registerStatus } from './authority/status.ts'
 import type { CliContext } from './context.ts'
@@ -21,5 +22,6 @@ export function register(program: Command, context: CliContext): void {
     .description('run the authority alone; SIGTERM ends it')
     .addHelpText('after', '\nExample:\n  doorward authority run --config /etc/doorward/doorward.yaml')
     .action(async () => (await import('./authority/run.ts')).runHere(context))
-  for (const part of [registerStatus, registerRotate, registerRecover, registerDelegate, registerDrill]) part(authority, context)
+  for (const part of [registerStatus, registerRotate, registerRecover, registerReport, registerDelegate, registerDrill])
+    part(authority, context)
 }
