@@ -20,9 +20,10 @@ import {
 import type { CertificateTemplate, EpochSeconds, PeerCertificate } from '@doorward/core'
 import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
+import { reportCanaryIssued } from './detect/canary.ts'
 import type { ActiveAnchor, KeySlots } from './key-slots.ts'
-import { checkProfile, lintingKey, unfit } from './lint.ts'
-import type { IssuanceIntent, IssuanceLimits, Registration } from './ports.ts'
+import { checkProfile, lintingKey, mostTtlSeconds, unfit } from './lint.ts'
+import type { IssuanceIntent, IssuanceLimits, NextState, Registration, ShownState } from './ports.ts'
 import { isAuthorityRefusal, refuse } from './refusal.ts'
 import type { AuthorityRefusal } from './refusal.ts'
 
@@ -45,8 +46,17 @@ export interface IssueRequest {
   readonly instance: string | null
   /** Serial of the certificate that it renews. */
   readonly predecessor: string | null
-  /** Runs when the certificate is released and nobody has it yet; with a refusal it is denied and never handed out. */
-  readonly whenReleased?: (serial: string) => Promise<AuthorityRefusal | null>
+  /** Join states of the instance; absent for a certificate that belongs to none. */
+  readonly states?: RequestedStates
+}
+
+export interface RequestedStates {
+  /** Judged together with the intent; absent when it was judged before. */
+  readonly shown?: ShownState
+  /** Goes out with the certificate. */
+  readonly next: NextState
+  /** What it means that the state shown does not admit. */
+  readonly refuse: (presented: 'regressed' | 'locked' | 'unknown') => Promise<AuthorityRefusal>
 }
 
 export interface IssuedCertificate {
@@ -56,13 +66,18 @@ export interface IssuedCertificate {
   readonly serial: string
   readonly fingerprint: string
   readonly notAfter: EpochSeconds
+  /** The number of the join state that goes with it; null for none. */
+  readonly stateNumber: number | null
 }
 
 export const issuanceLimits: IssuanceLimits = { perIdentity: 256, total: 90_000 }
 /** A certificate that could not be renewed in time is not worth issuing. */
 const SHORTEST_SECONDS = 60
 
-/** Issues one certificate. Refusals: `identity_unregistered`, `certificate_denied`, `authority_unready`, `limit_user`. Throws what store, record and custody throw. */
+/**
+ * Issues one certificate. Refusals: `identity_unregistered`, `certificate_denied`, `authority_unready`, `lifetime_unfit`, `limit_user`,
+ * `instance_locked`, and what `states.refuse` says. Throws what store, record and custody throw.
+ */
 export async function issueCertificate(
   dependencies: IssueDependencies,
   request: IssueRequest,
@@ -76,12 +91,21 @@ export async function issueCertificate(
   const anchor = slots.anchor(now)
   if (anchor === null || anchor.slot.notAfter - now < SHORTEST_SECONDS)
     return refuse('authority_unready', 'no anchor can sign now')
+  const most = mostTtlSeconds(anchor.slot)
+  if (registration.ttlSeconds > most)
+    return refuse('lifetime_unfit', `expected at most ${most} s, a sixth of the anchor's life, got ${registration.ttlSeconds} s`)
+  await reportCanaryIssued(context, registration, request.occasion)
   const { id, publicKey } = request
   const deniedBefore = Math.max(dependencies.deniedBefore(id), await newestDenial(context, request))
   const template = templateFor(context, { registration, anchor, publicKey, now, deniedBefore })
   const intent = intentOf(context, { request, template, anchor, now })
-  const intended = await context.store.issuance.intend(intent, issuanceLimits)
+  const { states } = request
+  const intended = await context.store.issuance.intend(intent, issuanceLimits, states?.shown)
   switch (intended) {
+    case 'regressed':
+    case 'locked':
+    case 'unknown':
+      return states?.refuse(intended) ?? refuse('certificate_denied', `${request.id} has shown no join state`)
     case 'unregistered':
       return refuse('identity_unregistered', `${request.id} is not registered`)
     case 'denied':
@@ -109,11 +133,8 @@ interface Work {
 
 async function complete(dependencies: IssueDependencies, work: Work): Promise<IssuedCertificate | AuthorityRefusal> {
   const issued = await releasedOrVoid(dependencies, work)
-  if (isAuthorityRefusal(issued)) return issued
-  const refusal = (await work.request.whenReleased?.(issued.serial)) ?? null
-  if (refusal !== null) await denyReleased(dependencies.context, issued)
-  await dependencies.publish()
-  return refusal ?? issued
+  if (!isAuthorityRefusal(issued)) await dependencies.publish()
+  return issued
 }
 
 async function releasedOrVoid(
@@ -126,11 +147,6 @@ async function releasedOrVoid(
     await abandon(dependencies.context, work.intent)
     throw error
   }
-}
-
-async function denyReleased(context: AuthorityContext, { serial, notAfter }: IssuedCertificate): Promise<void> {
-  const denial = { kind: 'serial', value: serial, issuedBefore: nowSeconds(context), lapsesAt: notAfter } as const
-  await context.store.denials.deny({ ...denial, reason: 'not handed out' })
 }
 
 async function signAndRelease(
@@ -156,8 +172,20 @@ async function signAndRelease(
   const { fingerprint } = inspect(context, { certificate, intent, anchor, template })
   if (!(await context.store.issuance.commit(serial, fingerprint))) return removedMeanwhile(context, intent)
   await context.log.append({ kind: 'issuance', body: { phase: 'outcome', serial, id, outcome: 'issued', fingerprint } })
-  if (!(await context.store.issuance.release(serial))) return removedMeanwhile(context, intent)
-  return { id, certificate, serial, fingerprint, notAfter }
+  const released = await release(context, work)
+  if (released === 'void') return removedMeanwhile(context, intent)
+  if (released !== 'locked') return { id, certificate, serial, fingerprint, notAfter, ...released }
+  await abandon(context, intent)
+  return refuse('instance_locked', `instance ${intent.instance} was locked meanwhile`)
+}
+
+async function release(
+  { store: { issuance }, clock }: AuthorityContext,
+  { intent: { serial }, request: { states } }: Work,
+): Promise<Pick<IssuedCertificate, 'stateNumber'> | 'locked' | 'void'> {
+  if (states === undefined) return (await issuance.release(serial)) ? { stateNumber: null } : 'void'
+  const handedOut = await issuance.handOut(serial, states.next, nowSeconds({ clock }))
+  return typeof handedOut === 'number' ? { stateNumber: handedOut } : handedOut
 }
 
 async function removedMeanwhile(context: AuthorityContext, intent: IssuanceIntent): Promise<AuthorityRefusal> {

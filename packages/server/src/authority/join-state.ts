@@ -30,25 +30,30 @@ export interface Contact {
  */
 export async function presentJoinState(
   context: AuthorityContext,
-  { id, instance, joinState }: Contact,
+  contact: Contact,
   publish: () => Promise<void>,
 ): Promise<AuthorityRefusal | null> {
-  const { instances } = context.store
-  const presented = await instances.present(instance, hashOf(context, joinState), nowSeconds(context))
-  switch (presented) {
-    case 'current':
-    case 'confirmed':
-      return null
-    case 'regressed':
-      return lockCopied(context, { id, instance, publish })
-    case 'locked':
-    case 'unknown': {
-      const held = await instances.find(instance)
-      return held === null
-        ? refuse('join_refused', `instance ${instance} of ${id} has ended`)
-        : lockedRefusal(context, held)
-    }
-  }
+  const { instance, joinState } = contact
+  const hash = hashOf(context, joinState)
+  const presented = await context.store.instances.present(instance, hash, nowSeconds(context))
+  return presented === 'current' || presented === 'confirmed'
+    ? null
+    : refusePresented(context, presented, { ...contact, publish })
+}
+
+type Place = Pick<Contact, 'id' | 'instance'> & { readonly publish: () => Promise<void> }
+
+async function refusePresented(
+  context: AuthorityContext,
+  presented: 'regressed' | 'locked' | 'unknown',
+  place: Place,
+): Promise<AuthorityRefusal> {
+  if (presented === 'regressed') return lockCopied(context, place)
+  const { id, instance } = place
+  const held = await context.store.instances.find(instance)
+  return held === null
+    ? refuse('join_refused', `instance ${instance} of ${id} has ended`)
+    : lockedRefusal(context, held)
 }
 
 /** Null, too, for what was never a join state of ours. */
@@ -57,10 +62,7 @@ function hashOf({ sha256 }: AuthorityContext, joinState: Secret | null): string 
   return parts === null ? null : toBase64url(sha256(utf8(parts.secret)))
 }
 
-async function lockCopied(
-  context: AuthorityContext,
-  { id, instance, publish }: { readonly id: string; readonly instance: string; readonly publish: () => Promise<void> },
-): Promise<AuthorityRefusal> {
+async function lockCopied(context: AuthorityContext, { id, instance, publish }: Place): Promise<AuthorityRefusal> {
   const reason = 'a join state from the past was shown'
   await raiseDetection(context, {
     detector: 'DT-3',
@@ -76,25 +78,31 @@ export interface IssuedWithState extends IssuedCertificate {
   readonly joinState: Secret
 }
 
+export interface RequestWithState extends Omit<IssueRequest, 'states'> {
+  readonly instance: string
+  /** What it shows now; absent when that was judged before (`presentJoinState`). */
+  readonly joinState?: Secret | null
+}
+
 /**
  * A certificate and the join state that goes with it. An earlier pair that was never confirmed is withdrawn: its answer
- * was lost. Refusals: those of `issueCertificate`, and `instance_locked`.
+ * was lost. Refusals: those of `issueCertificate`, and with a join state those of `presentJoinState`.
  */
 export async function issueWithState(
   dependencies: IssueDependencies,
-  request: Omit<IssueRequest, 'whenReleased'> & { readonly instance: string },
+  { joinState, ...request }: RequestWithState,
 ): Promise<IssuedWithState | AuthorityRefusal> {
-  const { context } = dependencies
-  const { instance } = request
+  const { context, publish } = dependencies
+  const { id, instance } = request
   const secret = toBase64url(context.random(STATE_BYTES))
-  const hash = toBase64url(context.sha256(utf8(secret)))
-  const locked = refuse('instance_locked', `instance ${instance} was locked meanwhile`)
-  let number: number | null = null
-  const whenReleased = async (serial: string) => {
-    number = await context.store.instances.offer(instance, { hash, serial }, nowSeconds(context))
-    return number === null ? locked : null
+  const next = { instance, hash: toBase64url(context.sha256(utf8(secret))) }
+  const states = {
+    ...(joinState === undefined ? {} : { shown: { hash: hashOf(context, joinState) } }),
+    next,
+    refuse: (presented: 'regressed' | 'locked' | 'unknown') =>
+      refusePresented(context, presented, { id, instance, publish }),
   }
-  const issued = await issueCertificate(dependencies, { ...request, whenReleased })
+  const issued = await issueCertificate(dependencies, { ...request, states })
   if (isAuthorityRefusal(issued)) return issued
-  return { ...issued, joinState: new Secret(`${number}.${secret}`) }
+  return { ...issued, joinState: new Secret(`${issued.stateNumber}.${secret}`) }
 }

@@ -260,20 +260,44 @@ export interface IssuedCertificateRow extends IssuanceIntent {
   readonly state: 'intended' | 'signed' | 'released' | 'void'
 }
 
+/** What an instance shows when its next certificate is intended: the hash of its join state, null for none. */
+export interface ShownState {
+  readonly hash: string | null
+}
+
+/** The join state that goes out with a certificate. */
+export interface NextState {
+  readonly instance: string
+  /** SHA-256 of the join state, base64url. */
+  readonly hash: string
+}
+
+export type Intended =
+  | 'intended'
+  | 'unregistered'
+  | 'denied'
+  | 'serial_taken'
+  | 'full'
+  | Exclude<Presentation, 'current' | 'confirmed'>
+
 /** A serial's way: intended → signed → released, or void from either of the first two. */
 export interface IssuanceStore {
   /**
    * `unregistered` when the identity is no longer registered, `denied` when it, its instance, the certificate that is
-   * renewed or the anchor is denied, `serial_taken` when the serial was used before, `full` beyond a limit.
+   * renewed or the anchor is denied, `serial_taken` when the serial was used before, `full` beyond a limit. What the
+   * instance of the intent has `shown` is judged first, as `InstanceStore.present` does: with anything that may not go on,
+   * nothing is intended.
    */
-  intend(
-    intent: IssuanceIntent,
-    limits: IssuanceLimits,
-  ): Promise<'intended' | 'unregistered' | 'denied' | 'serial_taken' | 'full'>
+  intend(intent: IssuanceIntent, limits: IssuanceLimits, shown?: ShownState): Promise<Intended>
   /** intended → signed; false when the intent was voided, its identity removed, or any of it denied. */
   commit(serial: string, fingerprint: string): Promise<boolean>
   /** signed → released: it enters the mirror. False when it was voided, its identity removed, or any of it denied. */
   release(serial: string): Promise<boolean>
+  /**
+   * Releases, and hands out the next join state with the certificate, as `InstanceStore.offer` does: the number of the
+   * offer. `locked` when the instance is locked or gone, `void` where `release` says false; then nothing has changed.
+   */
+  handOut(serial: string, next: NextState, now: EpochSeconds): Promise<number | 'locked' | 'void'>
   /** Ends a serial that was not released, and denies it. False when it was released or voided before. */
   void(serial: string, at: EpochSeconds): Promise<boolean>
   /** Serials of the authority that were neither released nor voided. */
@@ -488,7 +512,7 @@ export interface StoredAck {
 
 /** What receivers of trust state have applied, as all authorities together know it. */
 export interface AckStore {
-  /** Of two for one id and scope the later version counts. */
+  /** Of two for one id and scope the later version counts, and the later moment, whichever brings it. */
   put(acks: readonly StoredAck[]): Promise<void>
   list(): Promise<readonly StoredAck[]>
   /** Forgets those that were not heard of since. */

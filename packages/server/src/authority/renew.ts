@@ -5,7 +5,7 @@ import type { Secret } from '@doorward/core'
 import type { AuthorityContext } from './context.ts'
 import { issueCertificate } from './issue.ts'
 import type { IssueDependencies, IssuedCertificate } from './issue.ts'
-import { issueWithState, presentJoinState } from './join-state.ts'
+import { issueWithState } from './join-state.ts'
 import type { IssuedCertificateRow } from './ports.ts'
 import { proves } from './possession.ts'
 import { refuse } from './refusal.ts'
@@ -36,14 +36,13 @@ export interface Renewed extends IssuedCertificate {
 }
 
 /**
- * Refusals: `request_invalid` (not P-256, or the old key again), `proof_invalid`, `instance_locked` and the others of
- * `presentJoinState`, and those of `issueCertificate`.
+ * Refusals: `request_invalid` (not P-256, or the old key again), `proof_invalid`, and those of `issueWithState`.
  */
 export async function renew(
   dependencies: IssueDependencies,
   request: RenewRequest,
 ): Promise<Renewed | AuthorityRefusal> {
-  const { context, publish } = dependencies
+  const { context } = dependencies
   const { publicKey, currentPublicKey, proof, exported, id, fingerprint, joinState } = request
   const jwk = p256JwkOfSpki(publicKey)
   if (jwk === null) return refuse('request_invalid', 'expected a P-256 public key')
@@ -59,8 +58,7 @@ export async function renew(
     const issued = await issueCertificate(dependencies, { ...what, instance })
     return 'refused' in issued ? issued : { ...issued, joinState: null }
   }
-  const refusal = await presentJoinState(context, { id, instance, joinState }, publish)
-  return refusal ?? issueWithState(dependencies, { ...what, instance })
+  return issueWithState(dependencies, { ...what, instance, joinState })
 }
 
 /** A certificate from before there were instances belongs to the only one that there is, as long as that has no join state. */

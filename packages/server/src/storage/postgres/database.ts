@@ -5,12 +5,13 @@ import { Connector } from './connector.ts'
 import { failureKind, storeError, unavailable } from './failure.ts'
 import { migrate } from './migrate.ts'
 import type { Schema } from './migrate.ts'
+import { deadline, remaining } from './deadline.ts'
 import { checkOptions, defaultTimes, mostConnections } from './options.ts'
 import type { PostgresOptions, PostgresTimes } from './options.ts'
 import { SessionPool } from './session-pool.ts'
 import type { Session, SqlValue } from './session.ts'
 import { transactionOn } from './transaction.ts'
-import type { Verb } from './transaction.ts'
+import type { Batch, Verb } from './transaction.ts'
 import { WriteGroups } from './write-groups.ts'
 
 /** A migration may have more to do than a verb, and waits for transactions of programs that run. */
@@ -47,6 +48,11 @@ export class PostgresDatabase {
     return this.#groups.ask('beside', verb)
   }
 
+  /** As `writeBeside`, with everything else that is asked of `batch` meanwhile. */
+  writeTogether<Input, Output>(batch: Batch<Input, Output>, input: Input): Promise<Output> {
+    return this.#groups.askTogether(batch, input)
+  }
+
   /** Runs `verb` against one consistent state. Throws `store_unavailable`. */
   read<T>(verb: Verb<T>): Promise<T> {
     return this.#reading(async (session) => {
@@ -81,15 +87,14 @@ export class PostgresDatabase {
 
   /** A second time on another connection, when the first one has died since it was used last. */
   async #reading<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    const end = performance.now() + this.#times.verbMilliseconds
+    const end = deadline(this.#times.verbMilliseconds)
     for (let attempt = 1; ; attempt++) {
-      const milliseconds = Math.max(1, end - performance.now())
-      const session = await this.#pool.take(milliseconds)
+      const session = await this.#pool.take(remaining(end))
       let late = false
       const timer = setTimeout(() => {
         late = true
         session.destroy()
-      }, milliseconds)
+      }, remaining(end))
       try {
         return await work(session)
       } catch (error) {

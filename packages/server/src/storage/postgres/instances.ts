@@ -1,14 +1,16 @@
 /** Instances of workloads and their join states. */
 
-import type { P256Jwk } from '@doorward/core'
+import type { EpochSeconds, P256Jwk } from '@doorward/core'
 import type { Binding, Bound, Instance, InstanceStore, Presentation } from '../../authority/ports.ts'
 import { instanceOf } from '../authority-rows.ts'
-import { seconds, whole } from '../row.ts'
+import { seconds, text, whole } from '../row.ts'
 import { instanceColumns } from './columns.ts'
 import type { PostgresDatabase } from './database.ts'
 import { denyInstance, serialDenial, writeDenial } from './denials.ts'
 import type { Occasion } from './denials.ts'
-import type { Transaction } from './transaction.ts'
+import { lockInstances, offerAll, presentAll } from './instance-batches.ts'
+import type { Contact, Offer } from './instance-batches.ts'
+import type { Batch, Transaction } from './transaction.ts'
 
 function keyOf({ x, y }: P256Jwk): string {
   return `${x}.${y}`
@@ -78,10 +80,8 @@ export async function lockInstance(tx: Transaction, instance: string, occasion: 
 
 const find = `SELECT ${instanceColumns} FROM instances WHERE instance = $1`
 
-/** Two authorities may be shown the same join state at once: the second one waits, and sees what the first one did. */
 async function findAlone(tx: Transaction, instance: string): Promise<Instance | null> {
-  const row = await tx.one(`${find} FOR NO KEY UPDATE`, instance)
-  return row === null ? null : instanceOf(row)
+  return (await lockInstances(tx, [instance])).get(instance) ?? null
 }
 
 export function postgresInstances(database: PostgresDatabase): InstanceStore {
@@ -100,10 +100,11 @@ export function postgresInstances(database: PostgresDatabase): InstanceStore {
       const sql = `SELECT ${instanceColumns} FROM instances WHERE id = $1 ORDER BY bound_at, instance`
       return (await database.all(sql, id)).map(instanceOf)
     },
-    present: (...presented) => database.writeBeside((tx) => present(tx, ...presented)),
-    offer: async (...offered) => {
-      const handed = await database.writeBeside((tx) => offer(tx, ...offered))
-      return handed === 'withdraws' ? database.write((tx) => offerInstead(tx, ...offered)) : handed
+    present: (instance, hash, now) => database.writeTogether(presenting, { instance, hash, now }),
+    offer: async (instance, { hash, serial }, now) => {
+      const next = { instance, hash, serial, now }
+      const handed = await database.writeBeside((tx) => offer(tx, next))
+      return handed === 'withdraws' ? database.write((tx) => offerInstead(tx, next)) : handed
     },
     lock: (instance, reason, now) =>
       database.write(async (tx) => {
@@ -116,61 +117,34 @@ export function postgresInstances(database: PostgresDatabase): InstanceStore {
   }
 }
 
-async function present(
-  tx: Transaction,
-  ...[instance, hash, now]: Parameters<InstanceStore['present']>
-): Promise<Presentation> {
-  const held = await findAlone(tx, instance)
-  if (held === null) return 'unknown'
-  if (held.locked !== null) return 'locked'
-  if (held.offered !== null && hash === held.offered.hash) {
-    await tx.run(
-      `UPDATE instances SET sequence = sequence + 1, current = offered, offered = NULL, offered_serial = NULL, seen_at = $2
-       WHERE instance = $1`,
-      instance,
-      now,
-    )
-    return 'confirmed'
-  }
-  if (hash !== held.current) return 'regressed'
-  await tx.run('UPDATE instances SET seen_at = $2 WHERE instance = $1', instance, now)
-  return 'current'
-}
+const presenting: Batch<Contact, Presentation> = { run: presentAll }
 
 /** Withdrawing denies, which nothing that issues may run beside. */
-async function offer(
-  tx: Transaction,
-  ...[instance, { hash, serial }, now]: Parameters<InstanceStore['offer']>
-): Promise<number | null | 'withdraws'> {
-  const held = await findAlone(tx, instance)
+async function offer(tx: Transaction, next: Offer): Promise<number | null | 'withdraws'> {
+  const held = await findAlone(tx, next.instance)
   if (held === null || held.locked !== null) return null
   if (held.offered !== null) return 'withdraws'
-  const row = await tx.one(
-    `UPDATE instances SET offered = $2, offered_serial = $3, offers = offers + 1, seen_at = $4
-     WHERE instance = $1 RETURNING offers`,
-    instance,
-    hash,
-    serial,
-    now,
-  )
-  return whole(row ?? {}, 'offers')
+  return (await offerAll(tx, [next])).get(next.instance) ?? null
 }
 
-/** What was offered before may have reached nobody, or somebody else: whoever shows it is refused. */
-async function offerInstead(tx: Transaction, ...offered: Parameters<InstanceStore['offer']>): Promise<number | null> {
-  const [instance, , now] = offered
+async function offerInstead(tx: Transaction, next: Offer): Promise<number | null> {
+  await withdrawOffer(tx, next.instance, next.now)
+  const number = await offer(tx, next)
+  return number === 'withdraws' ? null : number
+}
+
+/** Part of a larger transaction that runs alone. What was offered may have reached nobody, or somebody else: whoever shows it is refused. */
+export async function withdrawOffer(tx: Transaction, instance: string, now: EpochSeconds): Promise<void> {
   const row = await tx.one(
     'SELECT serial, not_after FROM issuance WHERE serial = (SELECT offered_serial FROM instances WHERE instance = $1 AND locked_at IS NULL)',
     instance,
   )
   if (row !== null) {
-    const withdrawn = { serial: String(row['serial']), notAfter: seconds(row, 'not_after') }
+    const withdrawn = { serial: text(row, 'serial'), notAfter: seconds(row, 'not_after') }
     await writeDenial(tx, serialDenial(withdrawn, { at: now, reason: 'handed out and not confirmed' }))
   }
   await tx.run(
     'UPDATE instances SET offered = NULL, offered_serial = NULL WHERE instance = $1 AND locked_at IS NULL',
     instance,
   )
-  const number = await offer(tx, ...offered)
-  return number === 'withdraws' ? null : number
 }

@@ -12,6 +12,12 @@ export interface Transaction {
 
 export type Verb<T> = (transaction: Transaction) => Promise<T>
 
+/** A verb that takes what several ask for at once, in a few statements however many they are. */
+export interface Batch<Input, Output> {
+  /** As if one input had come after the other; the outputs in their order. */
+  run(transaction: Transaction, inputs: readonly Input[]): Promise<readonly Output[]>
+}
+
 export function transactionOn(session: Session): Transaction {
   return {
     all: async (sql, ...values) => (await session.query(sql, values)).rows,

@@ -29,7 +29,10 @@ export function postgresTrustStates(database: PostgresDatabase): TrustStateStore
       const row = await database.one(newestVersion)
       return row === null ? null : { delegation: whole(row, 'delegation'), sequence: whole(row, 'sequence') }
     },
-    append: (...appended) => database.write((tx) => append(tx, ...appended)),
+    append: async ({ delegation, sequence, message, anchors, callers }, after) => {
+      const values = [sequence, delegation, message, anchors, callers.sequence, callers.message, after]
+      return (await database.writeBeside((tx) => tx.one(append, ...values))) !== null
+    },
     newestDelegation: async () => {
       const row = await database.one(newestDelegation)
       return row === null ? null : delegationOf(row)
@@ -49,25 +52,16 @@ export function postgresTrustStates(database: PostgresDatabase): TrustStateStore
   }
 }
 
-async function append(
-  tx: Transaction,
-  ...[{ delegation, sequence, message, anchors, callers }, after]: Parameters<TrustStateStore['append']>
-): Promise<boolean> {
-  const held = await tx.one(newestVersion)
-  if ((held === null ? 0 : whole(held, 'sequence')) !== after || sequence <= after) return false
-  await tx.run(
-    `INSERT INTO trust_states (sequence, delegation, message, anchors, callers_sequence, callers_message)
-     VALUES ($1, $2, $3, $4, $5, $6)`,
-    sequence,
-    delegation,
-    message,
-    anchors,
-    callers.sequence,
-    callers.message,
+/** Beside others: of two that append the same sequence the second waits for the first, and then has lost. */
+const append = `WITH appended AS (
+    INSERT INTO trust_states (sequence, delegation, message, anchors, callers_sequence, callers_message)
+    SELECT $1::bigint, $2::bigint, $3::words, $4::words, $5::bigint, $6::words
+    WHERE $7::bigint = (SELECT coalesce(max(sequence), 0) FROM trust_states) AND $1 > $7
+    ON CONFLICT DO NOTHING RETURNING sequence
+  ), pruned AS (
+    DELETE FROM trust_states WHERE sequence <= (SELECT sequence FROM appended) - ${KEPT_STATES}
   )
-  await tx.run('DELETE FROM trust_states WHERE sequence <= $1', sequence - KEPT_STATES)
-  return true
-}
+  SELECT sequence FROM appended`
 
 async function readMaterial(tx: Transaction, now: EpochSeconds): Promise<TrustMaterial> {
   const domain = await tx.one('SELECT epoch FROM domain')

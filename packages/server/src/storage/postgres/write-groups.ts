@@ -4,12 +4,14 @@
  */
 
 import { setImmediate, setTimeout as delay } from 'node:timers/promises'
+import { deadline, isOver, remaining } from './deadline.ts'
+import type { Deadline } from './deadline.ts'
 import { failureKind, outcomeUnknown, sayShortly, storeError, unavailable } from './failure.ts'
 import type { FailureKind } from './failure.ts'
 import type { Session } from './session.ts'
 import type { SessionPool } from './session-pool.ts'
 import { transactionOn } from './transaction.ts'
-import type { Verb } from './transaction.ts'
+import type { Batch, Transaction, Verb } from './transaction.ts'
 
 /**
  * `alone`: no other transaction of this store runs meanwhile, whatever process it is of, so that a verb may look and
@@ -20,7 +22,8 @@ export type Company = 'alone' | 'beside'
 type Result = { readonly value: unknown } | { readonly error: unknown }
 
 interface Waiting {
-  readonly verb: Verb<unknown>
+  readonly batch: Batch<unknown, unknown>
+  readonly input: unknown
   readonly company: Company
   readonly settle: (result: Result) => void
 }
@@ -40,7 +43,9 @@ const lock = '(1146569060, 2)'
 const beginAlone = `BEGIN; SELECT pg_advisory_xact_lock${lock}`
 const beginBeside = `BEGIN; SELECT pg_advisory_xact_lock_shared${lock}`
 
-const largestGroup = 64
+/** Batches of one group, and what all of them may take. */
+const mostBatches = 64
+const largestGroup = 512
 const mostWaiting = 10_000
 const mostAttempts = 5
 const BACKOFF_MILLISECONDS = 20
@@ -63,11 +68,19 @@ export class WriteGroups {
 
   /** Resolves with the verb's result when that is durable. Throws `store_unavailable` in bounded time, and what the guard throws. */
   ask<T>(company: Company, verb: Verb<T>): Promise<T> {
+    return this.#ask<T>({ company, batch: { run: async (transaction) => [await verb(transaction)] }, input: null })
+  }
+
+  /** As `ask` beside others, together with what else waits for the same batch. */
+  askTogether<Input, Output>(batch: Batch<Input, Output>, input: Input): Promise<Output> {
+    return this.#ask<Output>({ company: 'beside', batch: batch as Batch<unknown, unknown>, input })
+  }
+
+  #ask<T>(asked: Omit<Waiting, 'settle'>): Promise<T> {
     if (this.#waiting.length >= mostWaiting) return Promise.reject(unavailable('too many changes wait for the store'))
     return new Promise((resolve, reject) => {
       const waiting: Waiting = {
-        verb,
-        company,
+        ...asked,
         settle: (result) => {
           clearTimeout(timer)
           if ('value' in result) resolve(result.value as T)
@@ -96,7 +109,7 @@ export class WriteGroups {
     // What is asked for in this turn belongs together.
     await setImmediate()
     while (this.#waiting.length > 0) {
-      const group = this.#waiting.splice(0, largestGroup)
+      const group = this.#waiting.splice(0, groupLength(this.#waiting))
       const outcome = await this.#commit(group)
       for (const [index, { settle }] of group.entries()) {
         settle('error' in outcome ? outcome : (outcome.results[index] ?? { error: unavailable('no result') }))
@@ -108,10 +121,10 @@ export class WriteGroups {
   async #commit(
     group: readonly Waiting[],
   ): Promise<{ readonly results: readonly Result[] } | { readonly error: unknown }> {
-    const end = performance.now() + this.#parts.verbMilliseconds
+    const end = deadline(this.#parts.verbMilliseconds)
     let apart = false
     for (let attempt = 1; ; attempt++) {
-      const tried = await this.#attempt(group, { apart, milliseconds: Math.max(1, end - performance.now()) })
+      const tried = await this.#attempt(group, { apart, end })
       switch (tried.kind) {
         case 'committed':
           return tried
@@ -119,7 +132,7 @@ export class WriteGroups {
           apart = true
           break
         case 'again':
-          if (attempt >= mostAttempts || performance.now() >= end) return { error: tried.error }
+          if (attempt >= mostAttempts || isOver(end)) return { error: tried.error }
           if (tried.backoff) await delay(attempt * BACKOFF_MILLISECONDS)
           break
         case 'failed':
@@ -130,15 +143,15 @@ export class WriteGroups {
 
   async #attempt(
     group: readonly Waiting[],
-    { apart, milliseconds }: { readonly apart: boolean; readonly milliseconds: number },
+    { apart, end }: { readonly apart: boolean; readonly end: Deadline },
   ): Promise<Attempt> {
     let session: Session
     try {
-      session = await this.#parts.pool.take(milliseconds)
+      session = await this.#parts.pool.take(remaining(end))
     } catch (error) {
       return { kind: 'failed', error }
     }
-    const timer = setTimeout(() => session.destroy(), milliseconds)
+    const timer = setTimeout(() => session.destroy(), remaining(end))
     try {
       return await this.#transact(session, group, apart)
     } finally {
@@ -155,10 +168,7 @@ export class WriteGroups {
       const transaction = transactionOn(session)
       await this.#parts.guard(transaction)
       stage = 'changing'
-      const results: Result[] = []
-      for (const { verb } of group) {
-        results.push(apart ? await inSavepoint(session, verb) : { value: await verb(transaction) })
-      }
+      const results = apart ? await eachInSavepoint(session, group) : await together(transaction, group)
       stage = 'committing'
       if ((await session.command('COMMIT')) !== 'COMMIT') return { kind: 'failed', error: unavailable('undone') }
       return { kind: 'committed', results }
@@ -169,6 +179,33 @@ export class WriteGroups {
       return judge({ error, kind, stage, alone: apart || group.length === 1 })
     }
   }
+}
+
+/** From the first on, so that none waits for ever. */
+function groupLength(waiting: readonly Waiting[]): number {
+  const batches = new Set<Batch<unknown, unknown>>()
+  const end = waiting.findIndex(({ batch }, index) => batches.add(batch).size > mostBatches || index >= largestGroup)
+  return end < 0 ? waiting.length : end
+}
+
+async function together(transaction: Transaction, group: readonly Waiting[]): Promise<readonly Result[]> {
+  const results: Result[] = []
+  for (const [batch, members] of Map.groupBy(group.keys(), (index) => group[index]?.batch)) {
+    const outputs = await batch?.run(
+      transaction,
+      members.map((index) => group[index]?.input),
+    )
+    for (const [place, index] of members.entries()) results[index] = { value: outputs?.[place] }
+  }
+  return results
+}
+
+async function eachInSavepoint(session: Session, group: readonly Waiting[]): Promise<readonly Result[]> {
+  const results: Result[] = []
+  for (const { batch, input } of group) {
+    results.push(await inSavepoint(session, async (transaction) => (await batch.run(transaction, [input]))[0]))
+  }
+  return results
 }
 
 async function inSavepoint(session: Session, verb: Verb<unknown>): Promise<Result> {

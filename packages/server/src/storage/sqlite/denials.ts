@@ -1,7 +1,9 @@
 /** What is refused although it was issued. */
 
-import type { Denial, DenialStore } from '../../authority/ports.ts'
-import { denialOf } from '../authority-rows.ts'
+import { denialMarginSeconds, epochSeconds } from '@doorward/core'
+import type { EpochSeconds } from '@doorward/core'
+import type { Denial, DenialStore, IssuanceIntent } from '../../authority/ports.ts'
+import { denialOf, intentOf } from '../authority-rows.ts'
 import type { SqliteDatabase } from './database.ts'
 
 /** Part of a larger transaction. */
@@ -17,6 +19,34 @@ export function writeDenial(database: SqliteDatabase, denial: Denial): void {
     denial.lapsesAt,
     denial.reason,
   )
+}
+
+/** Part of a larger transaction: whatever one instance still has. */
+export function denyInstance(database: SqliteDatabase, instance: string, reason: string, now: EpochSeconds): void {
+  const live = database.all(
+    "SELECT * FROM issuance WHERE instance = ? AND not_after > ? AND state <> 'void'",
+    instance,
+    now,
+  )
+  for (const row of live) denySerial(database, intentOf(row), { at: now, reason })
+}
+
+/** Part of a larger transaction. */
+export function denySerial(
+  database: SqliteDatabase,
+  { serial, notAfter }: Pick<IssuanceIntent, 'serial' | 'notAfter'>,
+  { at, reason }: { readonly at: EpochSeconds; readonly reason: string },
+): void {
+  writeDenial(database, serialDenial({ serial, notAfter }, { at, reason }))
+}
+
+/** Receivers count time by the last heartbeat: a denial outlives what it refuses by more than they can be behind. */
+export function serialDenial(
+  { serial, notAfter }: Pick<IssuanceIntent, 'serial' | 'notAfter'>,
+  { at, reason }: { readonly at: EpochSeconds; readonly reason: string },
+): Denial {
+  const lapsesAt = epochSeconds(notAfter + denialMarginSeconds)
+  return { kind: 'serial', value: serial, issuedBefore: at, lapsesAt, reason }
 }
 
 export const liveDenials = 'SELECT * FROM denials WHERE lapses_at > ? ORDER BY kind, value'

@@ -1,11 +1,12 @@
 /** Instances of workloads and their join states. */
 
 import type { EpochSeconds, P256Jwk } from '@doorward/core'
-import type { Binding, Bound, InstanceStore } from '../../authority/ports.ts'
+import type { Binding, Bound, Instance, InstanceStore, Presentation } from '../../authority/ports.ts'
 import { instanceOf } from '../authority-rows.ts'
+import { afterContact, judgeState } from '../join-states.ts'
 import { seconds, whole } from '../row.ts'
 import type { SqliteDatabase } from './database.ts'
-import { denyInstance, denySerial } from './issuance.ts'
+import { denyInstance, denySerial } from './denials.ts'
 
 function keyOf({ x, y }: P256Jwk): string {
   return `${x}.${y}`
@@ -63,14 +64,60 @@ export function lockInstance(database: SqliteDatabase, instance: string, reason:
   database.run('UPDATE instances SET locked_at = ?, locked_reason = ? WHERE instance = ?', now, reason, instance)
 }
 
+function find(database: SqliteDatabase, instance: string): Instance | null {
+  const row = database.one('SELECT * FROM instances WHERE instance = ?', instance)
+  return row === null ? null : instanceOf(row)
+}
+
+/** Part of a larger transaction. */
+export function presentState(
+  database: SqliteDatabase,
+  instance: string,
+  hash: string | null,
+  now: EpochSeconds,
+): Presentation {
+  const held = find(database, instance)
+  const presented = judgeState(held, hash)
+  if (held === null || (presented !== 'current' && presented !== 'confirmed')) return presented
+  const { sequence, current, offered, seenAt } = afterContact(held, presented, now)
+  database.run(
+    'UPDATE instances SET sequence = ?, current = ?, offered = ?, offered_serial = ?, seen_at = ? WHERE instance = ?',
+    sequence,
+    current,
+    offered?.hash ?? null,
+    offered?.serial ?? null,
+    seenAt,
+    instance,
+  )
+  return presented
+}
+
+interface Offer {
+  readonly instance: string
+  readonly hash: string
+  readonly serial: string
+  readonly now: EpochSeconds
+}
+
+/** Part of a larger transaction. */
+export function offerState(database: SqliteDatabase, { instance, hash, serial, now }: Offer): number | null {
+  const held = find(database, instance)
+  if (held === null || held.locked !== null) return null
+  if (held.offered !== null) withdraw(database, held.offered.serial, now)
+  const row = database.one(
+    'UPDATE instances SET offered = ?, offered_serial = ?, offers = offers + 1, seen_at = ? WHERE instance = ? RETURNING offers',
+    hash,
+    serial,
+    now,
+    instance,
+  )
+  return whole(row ?? {}, 'offers')
+}
+
 export function sqliteInstances(database: SqliteDatabase): InstanceStore {
-  const find = (instance: string) => {
-    const row = database.one('SELECT * FROM instances WHERE instance = ?', instance)
-    return row === null ? null : instanceOf(row)
-  }
   return {
     bind: (id, binding) => database.write(() => bindInstance(database, id, binding)),
-    find: (instance) => database.read(() => find(instance)),
+    find: (instance) => database.read(() => find(database, instance)),
     findByKey: (id, machineKey) =>
       database.read(() => {
         const row = database.one('SELECT * FROM instances WHERE machine_key = ? AND id = ?', keyOf(machineKey), id)
@@ -80,40 +127,12 @@ export function sqliteInstances(database: SqliteDatabase): InstanceStore {
       database.read(() =>
         database.all('SELECT * FROM instances WHERE id = ? ORDER BY bound_at, instance', id).map(instanceOf),
       ),
-    present: (instance, hash, now) =>
-      database.write(() => {
-        const held = find(instance)
-        if (held === null) return 'unknown'
-        if (held.locked !== null) return 'locked'
-        if (held.offered !== null && hash === held.offered.hash) {
-          database.run(
-            'UPDATE instances SET sequence = sequence + 1, current = offered, offered = NULL, offered_serial = NULL, seen_at = ? WHERE instance = ?',
-            now,
-            instance,
-          )
-          return 'confirmed'
-        }
-        if (hash !== held.current) return 'regressed'
-        database.run('UPDATE instances SET seen_at = ? WHERE instance = ?', now, instance)
-        return 'current'
-      }),
+    present: (instance, hash, now) => database.write(() => presentState(database, instance, hash, now)),
     offer: (instance, { hash, serial }, now) =>
-      database.write(() => {
-        const held = find(instance)
-        if (held === null || held.locked !== null) return null
-        if (held.offered !== null) withdraw(database, held.offered.serial, now)
-        database.run(
-          'UPDATE instances SET offered = ?, offered_serial = ?, offers = offers + 1, seen_at = ? WHERE instance = ?',
-          hash,
-          serial,
-          now,
-          instance,
-        )
-        return whole(database.one('SELECT offers FROM instances WHERE instance = ?', instance) ?? {}, 'offers')
-      }),
+      database.write(() => offerState(database, { instance, hash, serial, now })),
     lock: (instance, reason, now) =>
       database.write(() => {
-        const held = find(instance)
+        const held = find(database, instance)
         if (held === null || held.locked !== null) return false
         lockInstance(database, instance, reason, now)
         return true

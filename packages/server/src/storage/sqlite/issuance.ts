@@ -1,40 +1,21 @@
 /** Serials from intent to outcome. */
 
-import { backdatingSeconds, denialMarginSeconds, epochSeconds } from '@doorward/core'
+import { backdatingSeconds } from '@doorward/core'
 import type { EpochSeconds } from '@doorward/core'
-import type { Denial, IssuanceIntent, IssuanceLimits, IssuanceStore } from '../../authority/ports.ts'
+import type {
+  IssuanceIntent,
+  IssuanceLimits,
+  IssuanceStore,
+  Intended,
+  NextState,
+  ShownState,
+} from '../../authority/ports.ts'
 import { certificateOf, intentOf } from '../authority-rows.ts'
+import { LiveCount } from '../live-count.ts'
 import { whole } from '../row.ts'
 import type { SqliteDatabase } from './database.ts'
-import { writeDenial } from './denials.ts'
-
-/** Part of a larger transaction: whatever one instance still has. */
-export function denyInstance(database: SqliteDatabase, instance: string, reason: string, now: EpochSeconds): void {
-  const live = database.all(
-    "SELECT * FROM issuance WHERE instance = ? AND not_after > ? AND state <> 'void'",
-    instance,
-    now,
-  )
-  for (const row of live) denySerial(database, intentOf(row), { at: now, reason })
-}
-
-/** Part of a larger transaction. */
-export function denySerial(
-  database: SqliteDatabase,
-  { serial, notAfter }: Pick<IssuanceIntent, 'serial' | 'notAfter'>,
-  { at, reason }: { readonly at: EpochSeconds; readonly reason: string },
-): void {
-  writeDenial(database, serialDenial({ serial, notAfter }, { at, reason }))
-}
-
-/** Receivers count time by the last heartbeat: a denial outlives what it refuses by more than they can be behind. */
-export function serialDenial(
-  { serial, notAfter }: Pick<IssuanceIntent, 'serial' | 'notAfter'>,
-  { at, reason }: { readonly at: EpochSeconds; readonly reason: string },
-): Denial {
-  const lapsesAt = epochSeconds(notAfter + denialMarginSeconds)
-  return { kind: 'serial', value: serial, issuedBefore: at, lapsesAt, reason }
-}
+import { denySerial } from './denials.ts'
+import { offerState, presentState } from './instances.ts'
 
 /** Whether a certificate for it was ever signed is not known, so the serial is denied for as long as it could live. */
 function voidIntent(database: SqliteDatabase, intent: IssuanceIntent, at: EpochSeconds): void {
@@ -73,23 +54,43 @@ function isDatedBefore(database: SqliteDatabase, { id, predecessor, notBefore }:
   return earliest + backdatingSeconds < whole(denial, 'issued_before')
 }
 
-function isFull(database: SqliteDatabase, { id, intendedAt }: IssuanceIntent, limits: IssuanceLimits): boolean {
-  const count = (sql: string, ...values: readonly (string | number)[]) => whole(database.one(sql, ...values) ?? {}, 'n')
-  return (
-    count("SELECT count(*) AS n FROM issuance WHERE id = ? AND not_after > ? AND state <> 'void'", id, intendedAt) >=
-      limits.perIdentity ||
-    count("SELECT count(*) AS n FROM issuance WHERE not_after > ? AND state = 'released'", intendedAt) >= limits.total
-  )
+function countOf(database: SqliteDatabase, sql: string, ...values: readonly (string | number)[]): number {
+  return whole(database.one(`SELECT count(*) AS n FROM issuance WHERE ${sql}`, ...values) ?? {}, 'n')
 }
 
-function intend(
+function isFull(
   database: SqliteDatabase,
-  intent: IssuanceIntent,
-  limits: IssuanceLimits,
-): Awaited<ReturnType<IssuanceStore['intend']>> {
+  { id, intendedAt }: IssuanceIntent,
+  { limits, live }: { readonly limits: IssuanceLimits; readonly live: LiveCount },
+): boolean {
+  const own = countOf(database, "id = ? AND not_after > ? AND state <> 'void'", id, intendedAt)
+  if (live.isDue(intendedAt, limits.total))
+    live.counted(countOf(database, "not_after > ? AND state = 'released'", intendedAt), intendedAt)
+  return own >= limits.perIdentity || live.most >= limits.total
+}
+
+interface Intending {
+  readonly limits: IssuanceLimits
+  readonly shown: ShownState | undefined
+  readonly live: LiveCount
+}
+
+function intend(database: SqliteDatabase, intent: IssuanceIntent, { limits, shown, live }: Intending): Intended {
+  const { instance, intendedAt } = intent
+  if (shown !== undefined) {
+    const presented = presentState(database, instance ?? '', shown.hash, intendedAt)
+    if (presented !== 'current' && presented !== 'confirmed') return presented
+  }
   if (database.one('SELECT 1 FROM registrations WHERE id = ?', intent.id) === null) return 'unregistered'
   if (isDenied(database, intent)) return 'denied'
-  if (isFull(database, intent, limits)) return 'full'
+  if (isFull(database, intent, { limits, live })) return 'full'
+  if (!insert(database, intent)) return 'serial_taken'
+  live.add()
+  return 'intended'
+}
+
+/** False for a serial that was used before. */
+function insert(database: SqliteDatabase, intent: IssuanceIntent): boolean {
   const added = database.run(
     `INSERT INTO issuance (serial, id, anchor_key_id, authority, instance, predecessor, public_key_hash, not_before, not_after, intended_at, state)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'intended') ON CONFLICT DO NOTHING`,
@@ -104,7 +105,24 @@ function intend(
     intent.notAfter,
     intent.intendedAt,
   )
-  return added === 1 ? 'intended' : 'serial_taken'
+  return added === 1
+}
+
+function release(database: SqliteDatabase, serial: string): boolean {
+  const sql = `UPDATE issuance SET state = 'released' WHERE serial = ? AND state = 'signed' AND ${registered} AND ${undenied}`
+  return database.run(sql, serial) === 1
+}
+
+/** Nothing else of the transaction may have happened where the instance is locked. */
+function handOut(
+  database: SqliteDatabase,
+  { serial, next, now }: { readonly serial: string; readonly next: NextState; readonly now: EpochSeconds },
+): number | 'locked' | 'void' {
+  const { instance, hash } = next
+  const bound = 'SELECT 1 FROM instances WHERE instance = ? AND locked_at IS NULL'
+  if (database.one(bound, instance) === null) return 'locked'
+  if (!release(database, serial)) return 'void'
+  return offerState(database, { instance, hash, serial, now }) ?? 'locked'
 }
 
 const late = `SELECT * FROM issuance AS old
@@ -115,8 +133,9 @@ const late = `SELECT * FROM issuance AS old
   ORDER BY not_after, serial LIMIT ?`
 
 export function sqliteIssuance(database: SqliteDatabase): IssuanceStore {
+  const live = new LiveCount()
   return {
-    intend: (intent, limits) => database.write(() => intend(database, intent, limits)),
+    intend: (intent, limits, shown) => database.write(() => intend(database, intent, { limits, shown, live })),
     commit: (serial, fingerprint) =>
       database.write(
         () =>
@@ -126,14 +145,8 @@ export function sqliteIssuance(database: SqliteDatabase): IssuanceStore {
             serial,
           ) === 1,
       ),
-    release: (serial) =>
-      database.write(
-        () =>
-          database.run(
-            `UPDATE issuance SET state = 'released' WHERE serial = ? AND state = 'signed' AND ${registered} AND ${undenied}`,
-            serial,
-          ) === 1,
-      ),
+    release: (serial) => database.write(() => release(database, serial)),
+    handOut: (serial, next, now) => database.write(() => handOut(database, { serial, next, now })),
     void: (serial, at) =>
       database.write(() => {
         const row = database.one(`SELECT * FROM issuance WHERE serial = ? AND ${unreleased}`, serial)

@@ -6,9 +6,8 @@ import type { DeniedCertificate, Denial, Revoked, RevocationStore } from '../../
 import { denialOf, intentOf } from '../authority-rows.ts'
 import { seconds, text, textOrNull } from '../row.ts'
 import type { SqliteDatabase } from './database.ts'
-import { writeDenial } from './denials.ts'
+import { serialDenial, writeDenial } from './denials.ts'
 import { lockInstance } from './instances.ts'
-import { serialDenial } from './issuance.ts'
 
 export function sqliteRevocations(database: SqliteDatabase): RevocationStore {
   return {

@@ -1,0 +1,18 @@
+/** How a join state is judged against what is held of its instance (reference id BS-2). Pure. */
+
+import type { EpochSeconds } from '@doorward/core'
+import type { Instance, Presentation } from '../authority/ports.ts'
+
+export function judgeState(held: Instance | null, hash: string | null): Presentation {
+  if (held === null) return 'unknown'
+  if (held.locked !== null) return 'locked'
+  if (held.offered !== null && hash === held.offered.hash) return 'confirmed'
+  return hash === held.current ? 'current' : 'regressed'
+}
+
+/** What is held of an instance that may go on. */
+export function afterContact(held: Instance, presented: 'current' | 'confirmed', now: EpochSeconds): Instance {
+  const seen = { ...held, seenAt: now }
+  if (presented === 'current' || held.offered === null) return seen
+  return { ...seen, sequence: held.sequence + 1, current: held.offered.hash, offered: null }
+}
