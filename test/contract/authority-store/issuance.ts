@@ -40,23 +40,31 @@ export function issuanceRules(rule: Rule): void {
     assert.deepEqual((await trust.material(at(3600))).issued, [])
   })
 
-  rule('DT-7: certificates that should have been renewed are those without a newer one of the same instance', async (store) => {
-    const { issuance } = store
-    for (const id of [a, b]) await store.registrations.add(registration(id), 10)
-    for (const [id, name] of [[a, 'i'], [a, 'j'], [b, 'k']] as const) await store.instances.bind(id, binding(name, name))
-    await issue(store, '01', a, { instance: 'i', intendedAt: at(1) })
-    await issue(store, '02', a, { instance: 'j', intendedAt: at(2) })
-    await issue(store, '03', a, { instance: 'i', intendedAt: at(2000), notBefore: at(1940), notAfter: at(5600) })
-    await issue(store, '04', b, { instance: 'k', intendedAt: at(3) })
-    const late = async (now: number, limit = 10) => (await issuance.late(at(now), limit)).map(({ serial }) => serial)
-    const { notBefore, notAfter } = intent('02', a)
-    const threeQuarters = notBefore + ((notAfter - notBefore) * 3) / 4
-    assert.deepEqual(await late(threeQuarters), [])
-    assert.deepEqual(await late(threeQuarters + 1), ['02', '04'])
-    assert.deepEqual(await late(threeQuarters + 1, 1), ['02'])
-    assert.deepEqual(await late(5000), ['03'])
-    assert.deepEqual(await late(5600), [])
-  })
+  rule(
+    'DT-7: certificates that should have been renewed are those without a newer one of the same instance',
+    async (store) => {
+      const { issuance } = store
+      for (const id of [a, b]) await store.registrations.add(registration(id), 10)
+      for (const [id, name] of [
+        [a, 'i'],
+        [a, 'j'],
+        [b, 'k'],
+      ] as const)
+        await store.instances.bind(id, binding(name, name))
+      await issue(store, '01', a, { instance: 'i', intendedAt: at(1) })
+      await issue(store, '02', a, { instance: 'j', intendedAt: at(2) })
+      await issue(store, '03', a, { instance: 'i', intendedAt: at(2000), notBefore: at(1940), notAfter: at(5600) })
+      await issue(store, '04', b, { instance: 'k', intendedAt: at(3) })
+      const late = async (now: number, limit = 10) => (await issuance.late(at(now), limit)).map(({ serial }) => serial)
+      const { notBefore, notAfter } = intent('02', a)
+      const threeQuarters = notBefore + ((notAfter - notBefore) * 3) / 4
+      assert.deepEqual(await late(threeQuarters), [])
+      assert.deepEqual(await late(threeQuarters + 1), ['02', '04'])
+      assert.deepEqual(await late(threeQuarters + 1, 1), ['02'])
+      assert.deepEqual(await late(5000), ['03'])
+      assert.deepEqual(await late(5600), [])
+    },
+  )
 
   rule('a certificate is found by serial and fingerprint, and lives from release to expiry', async (store) => {
     const { issuance } = store

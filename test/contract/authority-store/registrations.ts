@@ -76,6 +76,22 @@ export function registrationRules(rule: Rule): void {
     assert.equal(await store.registrations.update(single, 1), 'updated')
   })
 
+  rule(
+    'canaries, and identities whose certificates live longer than something, are found',
+    async ({ registrations }) => {
+      await registrations.add(registration(b, { canary: true, ttlSeconds: 7200 }), 10)
+      await registrations.add(registration(a, { canary: true }), 10)
+      await registrations.add(registration(c, { ttlSeconds: 7201 }), 10)
+      assert.deepEqual(await registrations.canaries(), [a, b])
+      assert.deepEqual(await registrations.longerThan(3600, 10), [
+        { id: b, ttlSeconds: 7200 },
+        { id: c, ttlSeconds: 7201 },
+      ])
+      assert.deepEqual(await registrations.longerThan(3600, 1), [{ id: b, ttlSeconds: 7200 }])
+      assert.deepEqual(await registrations.longerThan(7201, 10), [])
+    },
+  )
+
   rule('a part of the list goes by whole segments and goes on where it stopped', async ({ registrations }) => {
     const ids = ['spiffe://t/a', 'spiffe://t/a-b', 'spiffe://t/a/x', 'spiffe://t/a/y', 'spiffe://t/b']
     for (const id of ids) await registrations.add(registration(id), 10)
@@ -117,7 +133,10 @@ export function registrationRules(rule: Rule): void {
       await registrations.add(registration(id, more), 10)
     assert.deepEqual(await registrations.canaries(), [a, b])
     assert.deepEqual(await registrations.longerThan(7200, 10), [{ id: 'spiffe://t/c', ttlSeconds: 7201 }])
-    assert.deepEqual((await registrations.longerThan(900, 1)).map(({ id }) => id), [a])
+    assert.deepEqual(
+      (await registrations.longerThan(900, 1)).map(({ id }) => id),
+      [a],
+    )
   })
 
   rule('SID-8: an id that was removed comes back only when that is meant', async ({ registrations }) => {

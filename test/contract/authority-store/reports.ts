@@ -46,6 +46,8 @@ export function reportRules(rule: Rule): void {
     await acks.put([ack(a, 6, { at: epochMillis(2000) })])
     await acks.prune(epochMillis(2000))
     assert.deepEqual(await acks.list(), [ack(a, 6, { at: epochMillis(2000) })])
+    await acks.put([ack(a, 5, { at: epochMillis(3000), authority: 'second' }), ack(a, 7, { at: epochMillis(1000) })])
+    assert.deepEqual(await acks.list(), [ack(a, 7, { at: epochMillis(3000), authority: 'second' })])
   })
 
   rule('whoever follows is heard of last, whatever version comes with that', async ({ acks }) => {

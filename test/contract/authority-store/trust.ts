@@ -50,6 +50,8 @@ export function trustRules(rule: Rule): void {
       assert.equal(await trust.append(state(sequence), sequence - 1), true)
     assert.deepEqual(await trust.newest(), state(20))
     assert.deepEqual(await trust.newestVersion(), { delegation: 1, sequence: 20 })
+    const several = await Promise.all([21, 22, 23, 24].map((sequence) => trust.append(state(sequence), 20)))
+    assert.equal(several.filter(Boolean).length, 1)
   })
 
   rule('two authorities that publish in turn by compare-and-swap miss and repeat no sequence', async (_, under) => {
