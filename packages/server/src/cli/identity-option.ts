@@ -10,11 +10,21 @@ export const asOption = [
   'identity to call as, by its path: operator/alice; the operator of this user by default',
 ] as const
 
-/** Opens the identity and brings it up to date. Survived problems are told on standard error. */
-export async function readyIdentity(context: CliContext, name: string | undefined): Promise<Identity> {
+/** Hears of problems that were survived. */
+export type Warn = (error: unknown) => void
+
+function warningOf(context: CliContext): Warn {
+  return (error) => context.err(`warning: ${error instanceof Error ? error.message : String(error)}`)
+}
+
+/** Opens the identity and brings it up to date. Survived problems are told on standard error by default. */
+export async function readyIdentity(
+  context: CliContext,
+  name: string | undefined,
+  warn: Warn = warningOf(context),
+): Promise<Identity> {
   const { openLocalIdentity } = await import('../apps/local-identities.ts')
   const place = { deployment: await context.deployment(), environment: context.environment }
-  const warn = (error: unknown) => context.err(`warning: ${error instanceof Error ? error.message : String(error)}`)
   const identity = await openLocalIdentity(place, name, warn)
   try {
     await identity.prepare(context.signal)
@@ -30,10 +40,11 @@ export async function asIdentity<T>(
   context: CliContext,
   name: string | undefined,
   work: (identity: Identity) => Promise<T>,
+  warn?: Warn,
 ): Promise<T> {
   const { ServerRefused } = await import('@doorward/sdk')
   try {
-    const identity = await readyIdentity(context, name)
+    const identity = await readyIdentity(context, name, warn)
     try {
       return await work(identity)
     } finally {

@@ -14,7 +14,7 @@ import { asOption } from '../identity-option.ts'
 import type { CliContext } from '../context.ts'
 import { painter, printable, table } from '../output.ts'
 import { ProgressLines } from './progress.ts'
-import { operating } from './standing.ts'
+import { operating, operatingThrough } from './standing.ts'
 import type { Operating } from './standing.ts'
 
 interface RecoverOptions {
@@ -60,7 +60,9 @@ async function run(context: CliContext, options: RecoverOptions): Promise<void> 
   const file = options.report === undefined ? null : await newFile(options.report)
   try {
     if (!options.resume) await confirm(context, options)
-    const outcome = await operating(context, options.as, (standing) => recoverAs(context, options, signer, standing))
+    const outcome = await operatingThrough(context, options.as, (standing) =>
+      recoverAs(context, options, signer, standing),
+    )
     if (outcome.report !== null) await file?.writeFile(outcome.report)
     show(context, outcome, options.report)
   } finally {

@@ -6,7 +6,7 @@ import { asOption } from '../identity-option.ts'
 import type { CliContext } from '../context.ts'
 import { painter } from '../output.ts'
 import { ProgressLines } from './progress.ts'
-import { operating } from './standing.ts'
+import { operatingThrough } from './standing.ts'
 
 interface RotateOptions {
   readonly as?: string
@@ -37,7 +37,7 @@ export function registerRotate(authority: Command, context: CliContext): void {
 }
 
 function rotate(context: CliContext, { as, reason, reissue, retire, only }: RotateOptions): Promise<void> {
-  return operating(context, as, async ({ identity, admin }) => {
+  return operatingThrough(context, as, async ({ identity, admin }) => {
     const { watch } = await import('../../apps/recovery.ts')
     const lines = new ProgressLines(context)
     const wanted = { kind: 'rotate', reason, reissue, retire, ...(only === undefined ? {} : { only }) } as const

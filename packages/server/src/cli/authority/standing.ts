@@ -4,6 +4,7 @@ import { AdminClient } from '@doorward/sdk'
 import type { Identity } from '@doorward/sdk'
 import type { Deployment } from '../../config/settings.ts'
 import { asIdentity } from '../identity-option.ts'
+import type { Warn } from '../identity-option.ts'
 import type { CliContext } from '../context.ts'
 import { explainingRefusals } from './refusal.ts'
 
@@ -18,13 +19,33 @@ export function operating<T>(
   context: CliContext,
   as: string | undefined,
   work: (operating: Operating) => Promise<T>,
+  warn?: Warn,
 ): Promise<T> {
-  return asIdentity(context, as, (identity) =>
+  const explaining = (identity: Identity) =>
     explainingRefusals(async () => {
       const deployment = await context.deployment()
       const { adminUrl: url, publicUrl: audience, id: expectedId } = deployment.authority
       const admin = new AdminClient(identity, { url, audience, expectedId })
       return work({ identity, admin, deployment })
-    }),
-  )
+    })
+  return asIdentity(context, as, explaining, warn)
 }
+
+/** Where certificates are replaced under our feet, connections break that were good a moment ago: told only when it fails. */
+export async function operatingThrough<T>(
+  context: CliContext,
+  as: string | undefined,
+  work: (operating: Operating) => Promise<T>,
+): Promise<T> {
+  const survived = new Set<string>()
+  try {
+    return await operating(context, as, work, (error) => {
+      if (survived.size < MAX_SURVIVED) survived.add(error instanceof Error ? error.message : String(error))
+    })
+  } catch (error) {
+    for (const text of survived) context.err(`warning: ${text}`)
+    throw error
+  }
+}
+
+const MAX_SURVIVED = 20
