@@ -15,6 +15,9 @@ export interface Control {
 const listener = 'packages/server/src/transports/listener.ts'
 const tlsContext = 'packages/server/src/transports/tls-context.ts'
 const standing = 'packages/enforcement/src/certificate-standing.ts'
+const withdrawal = 'packages/enforcement/src/withdrawal.ts'
+const pipeline = 'packages/enforcement/src/pipeline.ts'
+const openCalls = 'packages/enforcement/src/open-calls.ts'
 const identify = 'packages/enforcement/src/identify.ts'
 const claims = 'packages/core/src/token/judge-claims.ts'
 const jws = 'packages/core/src/token/compact-jws.ts'
@@ -146,7 +149,7 @@ export const controls: readonly Control[] = [
     'identity.denial',
     ['revocation-live', 'registered again under the same name, it must join again: what it held before stays refused'],
     edit(
-      standing,
+      withdrawal,
       'if (issuedBefore !== undefined && certificate.notBefore + backdatingSeconds < issuedBefore)',
       'if (issuedBefore !== undefined && certificate.notBefore < 0)',
     ),
@@ -162,11 +165,57 @@ export const controls: readonly Control[] = [
       'revocation-live',
       'a workload that is removed is refused on its open connection, its open stream ends, and it gets no other',
     ],
-    edit(standing, 'if (!view.roles.has(id.uri))', "if (id.uri === '')"),
+    edit(withdrawal, 'return view.roles.has(id) ? null', 'return view.roles.size >= 0 ? null'),
     edit(
-      standing,
+      withdrawal,
       'if (issuedBefore !== undefined && certificate.notBefore + backdatingSeconds < issuedBefore)',
       'if (issuedBefore !== undefined && certificate.notBefore < 0)',
+    ),
+  ),
+  control(
+    'certificate.denial',
+    [
+      'revocation-authority',
+      'RV-4, RV-5: a denied serial is refused on new and open connections and streams, for tokens and renewals',
+    ],
+    edit(withdrawal, 'if (view.deniedSerials.has(certificate.serial))', "if (certificate.serial === '')"),
+  ),
+  control(
+    'certificate.epoch',
+    [
+      'revocation-epoch',
+      'RV-6: what was issued in an earlier epoch is refused on the next request of an open connection, and on new ones',
+    ],
+    edit(withdrawal, 'if (epoch !== undefined && epoch < view.state.epoch)', 'if (epoch !== undefined && epoch < 0)'),
+  ),
+  control(
+    'token.denial',
+    [
+      'revocation-authority',
+      'RV-4: a denied token is refused, its stream ends on a connection that lives, and the certificate is good for another',
+    ],
+    edit(
+      withdrawal,
+      'if (token !== null && view.deniedTokens.has(token.id))',
+      "if (token !== null && token.id === '')",
+    ),
+    edit(identify, 'if (view.deniedTokens.has(claims.jti))', "if (claims.jti === '')"),
+  ),
+  control(
+    'streams.denial',
+    [
+      'revocation-authority',
+      'RV-4: a denied token is refused, its stream ends on a connection that lives, and the certificate is good for another',
+    ],
+    edit(openCalls, 'if (denial === null) continue', 'if (denial !== undefined) continue'),
+  ),
+  control(
+    'requests.overtaken',
+    ['revocation-gateway', 'RV-4: a call whose body comes slowly is refused by the denial of its token meanwhile'],
+    edit(
+      pipeline,
+      'view === null || view.generation === identified.generation ? null : withdrawal(identified, view)',
+      'view === null || view.generation >= 0 ? null : withdrawal(identified, view)',
     ),
   ),
   control(

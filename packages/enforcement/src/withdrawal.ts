@@ -7,7 +7,6 @@ import { backdatingSeconds } from '@doorward/core'
 import type { PeerCertificate, Principal } from '@doorward/core'
 import { deny } from './denial.ts'
 import type { Denial, DenialCode } from './denial.ts'
-import type { Inbound } from './inbound.ts'
 import type { TrustView } from './ports.ts'
 
 /** What can be held against a token later on. */
@@ -20,7 +19,7 @@ export interface PresentedToken {
 
 /** What a caller has shown. */
 export interface ShownCredentials {
-  readonly inbound: Pick<Inbound, 'connection'>
+  readonly inbound: { readonly connection: { readonly certificate: PeerCertificate | null } }
   readonly principal: Principal
   /** Null where the certificate alone was asked for. */
   readonly token: PresentedToken | null

@@ -16,18 +16,25 @@ export interface Receivers {
   readonly stragglers: readonly string[]
 }
 
+export interface ReceiversQuery {
+  /** The first state of each scope that shows what matters. */
+  readonly marks: Marks
+  /** Who must come back, whether connected now or not. */
+  readonly expected: readonly Follower[]
+}
+
 const scopes: readonly TrustScope[] = ['full', 'callers']
 
 /**
- * Who has come as far as `marks`, the first state of each scope that shows what matters. Who followed here and has gone is
- * no straggler: it fences itself when its state is too old.
+ * Who has come as far as the marks. Who followed here and has gone is no straggler unless it is expected back: it fences
+ * itself when its state is too old.
  */
 export async function receivers(
   context: AuthorityContext,
   audience: Pick<TrustAudience, 'followers' | 'acks'>,
-  marks: Marks,
+  { marks, expected }: ReceiversQuery,
 ): Promise<Receivers> {
-  const connected = scopes.flatMap((scope) => audience.followers(scope).map((id): Follower => ({ id, scope })))
+  const connected = [...followersOf(audience), ...expected]
   const own = audience.acks().map((ack): StoredAck => ({ ...ack, authority: context.name }))
   const others = (await context.store.acks.list()).filter(({ authority }) => authority !== context.name)
   const known = newest([...own, ...others])
@@ -37,6 +44,11 @@ export async function receivers(
   const { followers, stragglers } = acknowledged(there, connected, { marks, since })
   const missing = new Set(stragglers)
   return { acknowledged: followers.filter((id) => !missing.has(id)), stragglers }
+}
+
+/** Who is connected here now. */
+export function followersOf(audience: Pick<TrustAudience, 'followers'>): readonly Follower[] {
+  return scopes.flatMap((scope) => audience.followers(scope).map((id): Follower => ({ id, scope })))
 }
 
 /** One for each receiver and scope: it may have moved from one authority to another. */

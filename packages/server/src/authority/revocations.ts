@@ -4,7 +4,8 @@ import type { TrustScope } from '@doorward/core'
 import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
 import type { Denial, Revoked } from './ports.ts'
-import { receivers } from './receivers.ts'
+import type { Follower } from './ceremony-audience.ts'
+import { followersOf, receivers } from './receivers.ts'
 import type { Receivers } from './receivers.ts'
 import { isAuthorityRefusal } from './refusal.ts'
 import type { AuthorityRefusal } from './refusal.ts'
@@ -30,6 +31,8 @@ export interface Revocation extends Revoked {
 
 export class Revocations {
   readonly #parts: RevocationsParts
+  /** The newest denial of an authority's key cuts everybody off: those must come back, to be heard of at all. */
+  #cutOff: { readonly marks: Marks; readonly followers: readonly Follower[] } | null = null
 
   constructor(parts: RevocationsParts) {
     this.#parts = parts
@@ -37,17 +40,17 @@ export class Revocations {
 
   /** Denies and publishes. Refusals as `revoke`. */
   async revoke(request: RevocationRequest): Promise<Revocation | AuthorityRefusal> {
-    const { context, publisher, settleKeys } = this.#parts
+    const { context, publisher, audience, settleKeys } = this.#parts
+    const followers = followersOf(audience)
     const revoked = await revoke({ context, settleKeys, publish: () => publisher.publish() }, request)
     if (isAuthorityRefusal(revoked)) return revoked
     const { state, callers } = publisher.current()
-    return {
-      ...revoked,
-      marks: {
-        full: { delegation: state.delegation, sequence: state.sequence },
-        callers: { delegation: callers.state.delegation, sequence: callers.state.sequence },
-      },
+    const marks = {
+      full: { delegation: state.delegation, sequence: state.sequence },
+      callers: { delegation: callers.state.delegation, sequence: callers.state.sequence },
     }
+    if (request.subject.kind === 'authority') this.#cutOff = { marks, followers }
+    return { ...revoked, marks }
   }
 
   /** What is denied now. */
@@ -58,6 +61,8 @@ export class Revocations {
 
   receivers(marks: Marks): Promise<Receivers> {
     const { context, audience } = this.#parts
-    return receivers(context, audience, marks)
+    const isThat = this.#cutOff?.marks.full.sequence === marks.full.sequence
+    const expected = isThat ? (this.#cutOff?.followers ?? []) : []
+    return receivers(context, audience, { marks, expected })
   }
 }
