@@ -70,6 +70,25 @@ test('slots, trust states and ceremonies asked for by four processes at once are
     assert.deepEqual(await store.trust.newestVersion(), { delegation: 1, sequence: 1 })
   }))
 
+test('of trust states that four processes append after the same one, one is there, whatever their sequences', () =>
+  onStage(4, async ({ database, processes }) => {
+    let after = 0
+    for (let round = 0; round < 15; round++) {
+      const answers = await Promise.all(
+        processes.map((each, index) => {
+          const sequence = after + 1 + index
+          const callers = { sequence, message: '' }
+          return each.call('trust', 'append', { delegation: 1, sequence, message: '', anchors: '', callers }, after)
+        }),
+      )
+      const won = answers.flatMap((answer, index) => ('value' in answer && answer.value === true ? [index] : []))
+      assert.equal(won.length, 1)
+      after += 1 + (won[0] ?? 0)
+    }
+    const [newest] = await server.query('SELECT max(sequence)::int AS newest FROM doorward.trust_states', database)
+    assert.equal(newest?.['newest'], after)
+  }))
+
 test('RV-5: a serial that is revoked while four processes renew it leaves no renewal that is not denied', () =>
   onStage(4, async ({ database, store, processes }) => {
     await store.registrations.add(registration(a), 10)

@@ -37,6 +37,8 @@ export function clientConfig(
     client_encoding: 'UTF8',
     application_name: applicationName,
     keepAlive: true,
+    // What does not need the answer of the statement before goes out at once.
+    pipeline: true,
     keepAliveInitialDelayMillis: KEEPALIVE_MILLISECONDS,
     statement_timeout: times.statementMilliseconds,
     lock_timeout: times.lockMilliseconds,

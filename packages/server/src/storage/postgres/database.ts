@@ -56,9 +56,10 @@ export class PostgresDatabase {
   /** Runs `verb` against one consistent state. Throws `store_unavailable`. */
   read<T>(verb: Verb<T>): Promise<T> {
     return this.#reading(async (session) => {
-      await session.command('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+      const begun = session.command('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
       try {
-        return await verb(transactionOn(session))
+        const [value] = await Promise.all([verb(transactionOn(session)), begun])
+        return value
       } finally {
         await session.command('COMMIT')
       }

@@ -163,7 +163,7 @@ export const committing: Batch<Committing, boolean> = {
   },
 }
 
-const release = `UPDATE issuance SET state = 'released'
+const release = `UPDATE issuance SET state = 'released', release_mark = pg_current_xact_id()
   WHERE serial = ANY($1) AND state = 'signed' AND ${stands} RETURNING serial`
 
 export const releasing: Batch<string, boolean> = {

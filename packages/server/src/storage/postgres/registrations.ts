@@ -72,6 +72,7 @@ export function postgresRegistrations(database: PostgresDatabase): RegistrationS
         const held = await tx.one(find, id)
         if (held === null || (revision !== undefined && whole(held, 'revision') !== revision)) return false
         await tx.run('DELETE FROM registrations WHERE id = $1', id)
+        await markRegistry(tx)
         await writeDenial(tx, denial)
         await remember(tx, id, denial.issuedBefore)
         return true
@@ -90,6 +91,7 @@ async function add(
   if (await isNameTaken(tx, registration)) return 'name_taken'
   if (whole((await tx.one('SELECT count(*) AS n FROM registrations')) ?? {}, 'n') >= limit) return 'full'
   await tx.run(insert, ...fields(registration), id, createdAt)
+  await markRegistry(tx)
   await writeNames(tx, registration)
   await tx.run('DELETE FROM removed_ids WHERE id = $1', id)
   return 'added'
@@ -108,11 +110,17 @@ async function replace(
   const instances = await tx.one('SELECT count(*) AS n FROM instances WHERE id = $1 AND locked_at IS NULL', id)
   if (registration.singleInstance && whole(instances ?? {}, 'n') > 1) return 'several_instances'
   await tx.run(update, ...fields({ ...registration, revision: revision + 1 }), id)
+  await markRegistry(tx)
   await tx.run('DELETE FROM dns_names WHERE id = $1', id)
   await writeNames(tx, registration)
   if (!registration.attestation.some(({ kind }) => kind === 'join_token'))
     await tx.run('DELETE FROM join_tokens WHERE id = $1 AND used_at IS NULL', id)
   return 'updated'
+}
+
+/** Whoever has read the list before knows by this that it is another one now. */
+async function markRegistry(tx: Transaction): Promise<void> {
+  await tx.run('UPDATE domain SET registry = registry + 1')
 }
 
 async function writeNames(tx: Transaction, { id, dnsNames }: Registration): Promise<void> {

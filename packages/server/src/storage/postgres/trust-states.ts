@@ -1,7 +1,7 @@
 /** Signed trust states and delegations, appended by compare-and-swap. */
 
-import type { EpochSeconds } from '@doorward/core'
-import type { TrustMaterial, TrustStateStore } from '../../authority/ports.ts'
+import type { EpochSeconds, RegisteredWorkload } from '@doorward/core'
+import type { StoredTrustState, TrustMaterial, TrustStateStore } from '../../authority/ports.ts'
 import { delegationOf, denialOf, slotOf, trustStateOf } from '../authority-rows.ts'
 import { seconds, text, texts, whole } from '../row.ts'
 import type { PostgresDatabase } from './database.ts'
@@ -20,7 +20,7 @@ const newestDelegation = 'SELECT version, expires_at, message FROM delegations O
 
 export function postgresTrustStates(database: PostgresDatabase): TrustStateStore {
   return {
-    material: (now) => database.read((tx) => readMaterial(tx, now)),
+    material: (now, since) => database.read((tx) => readMaterial(tx, now, since)),
     newest: async () => {
       const row = await database.one(newest)
       return row === null ? null : trustStateOf(row)
@@ -29,10 +29,11 @@ export function postgresTrustStates(database: PostgresDatabase): TrustStateStore
       const row = await database.one(newestVersion)
       return row === null ? null : { delegation: whole(row, 'delegation'), sequence: whole(row, 'sequence') }
     },
-    append: async ({ delegation, sequence, message, anchors, callers }, after) => {
-      const values = [sequence, delegation, message, anchors, callers.sequence, callers.message, after]
-      return (await database.writeBeside((tx) => tx.one(append, ...values))) !== null
-    },
+    // The first one has none before it to wait at.
+    append: (state, after) =>
+      after === 0
+        ? database.write((tx) => append(tx, state, after))
+        : database.writeBeside((tx) => append(tx, state, after)),
     newestDelegation: async () => {
       const row = await database.one(newestDelegation)
       return row === null ? null : delegationOf(row)
@@ -52,8 +53,7 @@ export function postgresTrustStates(database: PostgresDatabase): TrustStateStore
   }
 }
 
-/** Beside others: of two that append the same sequence the second waits for the first, and then has lost. */
-const append = `WITH appended AS (
+const insert = `WITH appended AS (
     INSERT INTO trust_states (sequence, delegation, message, anchors, callers_sequence, callers_message)
     SELECT $1::bigint, $2::bigint, $3::words, $4::words, $5::bigint, $6::words
     WHERE $7::bigint = (SELECT coalesce(max(sequence), 0) FROM trust_states) AND $1 > $7
@@ -63,26 +63,53 @@ const append = `WITH appended AS (
   )
   SELECT sequence FROM appended`
 
-async function readMaterial(tx: Transaction, now: EpochSeconds): Promise<TrustMaterial> {
-  const domain = await tx.one('SELECT epoch FROM domain')
-  const authorities = await livePlaces(tx)
-  const slots = await tx.all(allSlots)
-  const workloads = await tx.all('SELECT id, roles FROM registrations ORDER BY id')
-  const issued = await tx.all(
-    "SELECT fingerprint, id, not_after FROM issuance WHERE state = 'released' AND not_after > $1 ORDER BY not_after, serial",
-    now,
-  )
-  const denials = await tx.all(liveDenials, now)
+/** Whoever appends after the same one waits here, and sees then that it is not the newest any more. */
+const waitAt = 'SELECT 1 FROM trust_states WHERE sequence = $1 FOR UPDATE'
+
+async function append(
+  tx: Transaction,
+  { delegation, sequence, message, anchors, callers }: StoredTrustState,
+  after: number,
+): Promise<boolean> {
+  if (after !== 0 && (await tx.one(waitAt, after)) === null) return false
+  const values = [sequence, delegation, message, anchors, callers.sequence, callers.message, after]
+  return (await tx.one(insert, ...values)) !== null
+}
+
+/**
+ * Transactions end in another order than they begin: whatever a reading did not see was released by a transaction that
+ * was not over then, and the oldest of those is its mark.
+ */
+const head = `SELECT epoch, registry, pg_snapshot_xmin(pg_current_snapshot())::text AS released FROM domain`
+const live = "SELECT fingerprint, id, not_after FROM issuance WHERE state = 'released' AND not_after > $1"
+
+async function readMaterial(tx: Transaction, now: EpochSeconds, since: TrustMark | undefined): Promise<TrustMaterial> {
+  const [domain, authorities, slots, denials, issued] = await Promise.all([
+    tx.one(head),
+    livePlaces(tx),
+    tx.all(allSlots),
+    tx.all(liveDenials, now),
+    since === undefined
+      ? tx.all(live, now)
+      : tx.all(`${live} AND release_mark >= $2::text::xid8`, now, since.released),
+  ])
+  const mark = { released: text(domain ?? {}, 'released'), registry: whole(domain ?? {}, 'registry') }
   return {
     epoch: whole(domain ?? {}, 'epoch'),
     authorities,
     slots: slots.map(slotOf),
-    workloads: workloads.map((row) => ({ id: text(row, 'id'), roles: texts(row, 'roles') })),
+    denials: denials.map(denialOf),
+    workloads: mark.registry === since?.registry ? null : await readWorkloads(tx),
     issued: issued.map((row) => ({
       fingerprint: text(row, 'fingerprint'),
       id: text(row, 'id'),
       notAfter: seconds(row, 'not_after'),
     })),
-    denials: denials.map(denialOf),
+    mark,
   }
+}
+
+async function readWorkloads(tx: Transaction): Promise<readonly RegisteredWorkload[]> {
+  const rows = await tx.all('SELECT id, roles FROM registrations ORDER BY id')
+  return rows.map((row) => ({ id: text(row, 'id'), roles: texts(row, 'roles') }))
 }

@@ -73,7 +73,7 @@ export class WriteGroups {
 
   /** As `ask` beside others, together with what else waits for the same batch. */
   askTogether<Input, Output>(batch: Batch<Input, Output>, input: Input): Promise<Output> {
-    return this.#ask<Output>({ company: 'beside', batch: batch as Batch<unknown, unknown>, input })
+    return this.#ask<Output>({ company: 'beside', batch, input })
   }
 
   #ask<T>(asked: Omit<Waiting, 'settle'>): Promise<T> {
@@ -164,9 +164,9 @@ export class WriteGroups {
   async #transact(session: Session, group: readonly Waiting[], apart: boolean): Promise<Attempt> {
     let stage: Stage = 'beginning'
     try {
-      await session.command(group.every(({ company }) => company === 'beside') ? beginBeside : beginAlone)
+      const begun = session.command(group.every(({ company }) => company === 'beside') ? beginBeside : beginAlone)
       const transaction = transactionOn(session)
-      await this.#parts.guard(transaction)
+      await Promise.all([begun, this.#parts.guard(transaction)])
       stage = 'changing'
       const results = apart ? await eachInSavepoint(session, group) : await together(transaction, group)
       stage = 'committing'
