@@ -4,6 +4,7 @@
  */
 
 import type { Edit } from './disabled-build.ts'
+import { joinControls } from './join-controls.ts'
 
 export interface Control {
   /** Key in `security:` of ADR-0011 where there is one, else what the control is called in the code. */
@@ -318,4 +319,5 @@ export type RefusalEntry =`,
       'exchange.readBody(100_000_000)',
     ),
   ),
+  ...joinControls,
 ]
