@@ -1,6 +1,6 @@
 /** What an authority does by itself: lease, heartbeats, key slots, delegation, its own certificate, what others publish. */
 
-import { epochMillis } from '@doorward/core'
+import { epochMillis, jwkThumbprint } from '@doorward/core'
 import type { StalenessLimits } from '@doorward/core'
 import { timerSleep } from '@doorward/sdk'
 import { nowSeconds } from '../authority/context.ts'
@@ -28,8 +28,10 @@ export interface Maintenance extends Pick<
   /** The own certificate is new. */
   readonly onOwnCertificate: () => void
   readonly onDelegationDue: () => void
-  /** The newest delegation does not name a key of ours: nothing is signed until one does. */
-  readonly onUnnamed: () => void
+  /** The newest delegation does not name our key, of this thumbprint: nothing is signed until one does. */
+  readonly onUnnamed: (thumbprint: string) => void
+  /** Version of the delegation that everybody who has to was told of. */
+  readonly toldOf: { delegation: number }
   /** Told of what failed; it is tried again with the next beat. */
   readonly onProblem: (error: unknown) => void
 }
@@ -77,7 +79,9 @@ function tasks(maintenance: Maintenance, delegationToo: boolean): readonly (() =
     },
     () => maintenance.crls.refresh(),
     async () => {
-      if (delegationToo) await renewDelegation(maintenance)
+      // After a sleep of weeks nothing can be signed until there is another.
+      const ended = publisher.delegation.stored.expiresAt <= nowSeconds(context)
+      if (delegationToo || ended) await renewDelegation(maintenance)
     },
     async () => {
       if (delegationToo) await context.store.revocations.prune(nowSeconds(context))
@@ -152,20 +156,26 @@ async function tellAcks({ context, audience }: Following): Promise<void> {
 }
 
 async function followDelegation(maintenance: Following): Promise<void> {
-  const { context, publisher } = maintenance
+  const { context, toldOf } = maintenance
   const newest = await context.store.trust.newestDelegation()
-  if (newest !== null && newest.version > publisher.delegation.stored.version) await renewDelegation(maintenance)
+  if (newest !== null && newest.version > toldOf.delegation) await renewDelegation(maintenance)
 }
 
 /** The others learn which key we use before anything is signed with it. */
 async function renewDelegation(maintenance: Following): Promise<void> {
-  const { context, publisher, lease, entry, delegateAgain, onDelegationDue, onUnnamed } = maintenance
+  const { context, publisher, slots, lease, entry, delegateAgain, onDelegationDue, onUnnamed, toldOf } = maintenance
   const held = await delegateAgain()
   if (held.due) onDelegationDue()
-  if (held.stored.version === publisher.delegation.stored.version) return
+  const { version } = held.stored
+  if (version === toldOf.delegation) return
   publisher.useDelegation(held)
-  await lease.renew(await entry())
-  if (held.key === null) return onUnnamed()
-  await forgetTrustKeys(context, held.delegation)
-  await publisher.publish()
+  slots.nameChanged(held.key !== null)
+  const told = await entry()
+  await lease.renew(told)
+  if (held.key === null) onUnnamed(told.trustKey === null ? '' : jwkThumbprint(told.trustKey, context.sha256))
+  else {
+    await forgetTrustKeys(context, held.delegation)
+    await publisher.publish()
+  }
+  toldOf.delegation = version
 }

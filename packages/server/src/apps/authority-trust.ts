@@ -1,6 +1,6 @@
 /** Keys, delegation and trust state of one authority, up to the first published state. */
 
-import { DoorwardError, verifierKey } from '@doorward/core'
+import { DoorwardError, jwkThumbprint, verifierKey } from '@doorward/core'
 import type { Clock, NoteSigner } from '@doorward/core'
 import { TrustHolder } from '@doorward/enforcement'
 import { importP256, sha256, systemElapsed, timerSleep } from '@doorward/sdk'
@@ -34,8 +34,8 @@ export interface TrustParts {
   /** Puts keys in place of own ones that are denied, with everything that has to follow; true when that was published. */
   readonly settleKeys: () => Promise<boolean>
   readonly signal: AbortSignal
-  /** The authority waits for the recovery root to name its key. */
-  readonly onWaiting: () => void
+  /** The authority waits for the recovery root to name its key, with this RFC 7638 thumbprint. */
+  readonly onWaiting: (thumbprint: string) => void
 }
 
 export interface OpenedTrust {
@@ -105,8 +105,9 @@ async function untilDelegated(
   for (let told = false; ; told = true) {
     const held = await hold()
     if (held.key !== null) return held
-    await state.lease.renew({ place: null, log: null, trustKey: (await candidateKey(context)).jwk })
-    if (!told) onWaiting()
+    const { jwk } = await candidateKey(context)
+    await state.lease.renew({ place: null, log: null, trustKey: jwk })
+    if (!told) onWaiting(jwkThumbprint(jwk, sha256))
     await timerSleep(waitMilliseconds, signal)
     if (signal.aborted) throw new DoorwardError('stopped', 'stopped before the recovery root had named its key')
   }

@@ -123,7 +123,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
     enrolAddress: () => bound.enrolAddress,
     settleKeys: () => bound.settleKeys(),
     signal: options.signal,
-    onWaiting: () => warnOfWaiting(starting),
+    onWaiting: (thumbprint) => warnOfWaiting(starting, thumbprint),
   })
   const { authority, publisher, holder } = trust
   if (publisher.delegation.due) warnOfDelegation(starting)
@@ -137,6 +137,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
     rate: listening.rate,
     trust,
     files: { ...settings, keyFile: settings.keyFile ?? defaultKeyFile(settings), rootFile: state.rootFile },
+    pauseMilliseconds: options.lookMilliseconds,
     settleKeys: () => bound.settleKeys(),
     report: (error) => options.report({ type: 'problem', error }),
   })
@@ -165,7 +166,8 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
     staleness: settings.staleness,
     onOwnCertificate: refresh,
     onDelegationDue: () => warnOfDelegation(starting),
-    onUnnamed: () => warnOfWaiting(starting),
+    onUnnamed: (thumbprint: string) => warnOfWaiting(starting, thumbprint),
+    toldOf: { delegation: publisher.delegation.stored.version },
     onProblem,
   }
   bound.settleKeys = () => settleKeys(maintenance)
@@ -268,7 +270,7 @@ async function listen({ settings, options, clock, state, stack }: Starting, serv
   const { cipherSuites, headers, listenerLimits: limits = {} } = settings.security
   const stopping = new AbortController()
   const parts = {
-    settings: { publicUrl: settings.publicUrl, listeners: settings.listeners, cipherSuites, headers, limits },
+    settings: { ...settings, cipherSuites, headers, limits },
     authority,
     crls,
     pipeline,
@@ -322,8 +324,8 @@ function expectAllowed<T extends object>(result: T | AuthorityRefusal): T {
   throw new DoorwardError(result.code, result.explanation)
 }
 
-function warnOfWaiting({ options, state }: Starting): void {
-  const text = `authority ${state.name} waits until the recovery root names its key: run doorward authority delegate where the root is`
+function warnOfWaiting({ options, state }: Starting, thumbprint: string): void {
+  const text = `authority ${state.name} waits until the recovery root names its key ${thumbprint}: run doorward authority delegate where the root is, and compare`
   options.report({ type: 'warning', code: 'delegation_wanted', text })
 }
 

@@ -29,6 +29,7 @@ export class KeySlots {
   readonly #active = new Map<SlotPurpose, ActiveKey>()
   /** Parsed once: issuing compares every certificate with it. */
   #anchor: ActiveAnchor | null = null
+  #named = true
   #busy: Promise<unknown> = Promise.resolve()
 
   constructor(context: AuthorityContext) {
@@ -121,15 +122,24 @@ export class KeySlots {
     return this.#alone(look)
   }
 
+  /** Whether the delegation in force names this authority: else nobody is told of its keys, and they sign nothing. */
+  nameChanged(named: boolean): void {
+    this.#named = named
+  }
+
   /** Null while there is no anchor that can sign. */
   anchor(now: EpochSeconds): ActiveAnchor | null {
-    return this.#anchor === null || this.#anchor.slot.notAfter <= now ? null : this.#anchor
+    return this.#anchor !== null && this.#signs(this.#anchor, now) ? this.#anchor : null
   }
 
   /** Null while there is no token key that can sign. */
   tokenKey(now: EpochSeconds): ActiveKey | null {
     const active = this.#active.get('token')
-    return active === undefined || active.slot.notAfter <= now ? null : active
+    return active !== undefined && this.#signs(active, now) ? active : null
+  }
+
+  #signs({ slot }: ActiveKey, now: EpochSeconds): boolean {
+    return this.#named && slot.notAfter > now
   }
 
   /** Schedule and ceremonies take turns. */
