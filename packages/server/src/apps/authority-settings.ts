@@ -53,6 +53,8 @@ export interface AuthorityOptions {
   readonly clock?: Clock
   /** Milliseconds that pass whatever is done to the clock, and while the machine sleeps; the machine's by default. */
   readonly elapsed?: () => number
+  /** Pause between looks for what cannot be right; 10,000 by default. */
+  readonly lookMilliseconds?: number
 }
 
 export interface JoinInvitation {

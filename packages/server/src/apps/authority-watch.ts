@@ -33,16 +33,16 @@ export interface WatchParts extends Pick<OpenedTrust, 'slots' | 'publisher' | 'a
   readonly canaries: Canaries
   readonly fitness: Fitness
   readonly files: WatchedFiles
+  /** Between looks. */
+  readonly pauseMilliseconds: number
   /** Replaces keys of ours that are denied, and publishes. */
   readonly settleKeys: () => Promise<unknown>
   readonly onProblem: (error: unknown) => void
 }
 
-export const lookMilliseconds = 10_000
+export const defaultPauseMilliseconds = 10_000
 const MAX_LATE = 1000
 const MAX_LONG = 100
-/** Workloads are looked at less often: it costs more. */
-const looksPerWorkloads = 6
 /** An alarm that lasts is refreshed once a minute. */
 const looksPerRefresh = 6
 /** Our keys are entered into the log twice a day, so that no start has to read further back than that. */
@@ -52,7 +52,6 @@ export class AuthorityWatch {
   readonly #parts: WatchParts
   readonly #certificates: UnloggedCertificates
   readonly #findings = new Findings()
-  #late: readonly Finding[] = []
   #looks = 0
   #carriedAt: EpochMillis | null = null
 
@@ -63,11 +62,11 @@ export class AuthorityWatch {
 
   /** Looks until the signal aborts. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
-    const { memory, onProblem } = this.#parts
+    const { memory, onProblem, pauseMilliseconds } = this.#parts
     const reading = memory.readOn(signal).catch(onProblem)
     while (!signal.aborted) {
-      await timerSleep(lookMilliseconds, signal)
-      if (!signal.aborted) await this.look()
+      await this.look()
+      await timerSleep(pauseMilliseconds, signal)
     }
     await reading
   }
@@ -140,12 +139,9 @@ export class AuthorityWatch {
 
   async #workloads(): Promise<readonly Finding[]> {
     const { context, audience } = this.#parts
-    if (this.#looks % looksPerWorkloads === 0) {
-      const now = nowSeconds(context)
-      const followers = new Set([...audience.followers('callers'), ...audience.followers('full')])
-      this.#late = lateWorkloads(await context.store.issuance.late(now, MAX_LATE), followers, now)
-    }
-    return this.#late
+    const now = nowSeconds(context)
+    const followers = new Set([...audience.followers('callers'), ...audience.followers('full')])
+    return lateWorkloads(await context.store.issuance.late(now, MAX_LATE), followers, now)
   }
 
   /** Once everything is known that a start may have to know. */

@@ -14,7 +14,7 @@ import { AuthorityDetections } from './authority-detections.ts'
 import type { WatchedFiles } from './authority-files.ts'
 import type { Memory } from './authority-memory.ts'
 import type { OpenedTrust } from './authority-trust.ts'
-import { AuthorityWatch, holdWhenStoreWentBack } from './authority-watch.ts'
+import { AuthorityWatch, defaultPauseMilliseconds, holdWhenStoreWentBack } from './authority-watch.ts'
 
 /** What hears of every entry of the authority's log. */
 export interface Listening {
@@ -42,6 +42,8 @@ export interface WatcherParts {
   readonly rate: IssuanceRate
   readonly trust: OpenedTrust
   readonly files: WatchedFiles
+  /** Between looks; ten seconds by default. */
+  readonly pauseMilliseconds: number | undefined
   readonly settleKeys: () => Promise<unknown>
   readonly report: (error: unknown) => void
 }
@@ -69,7 +71,8 @@ export function openWatchers(parts: WatcherParts): Watchers {
     onProblem: report,
   })
   holder.onApply((view) => detections.sightings.remember(view))
-  const watch = new AuthorityWatch({ ...parts, ...trust, canaries, onProblem })
+  const { pauseMilliseconds = defaultPauseMilliseconds } = parts
+  const watch = new AuthorityWatch({ ...parts, ...trust, canaries, pauseMilliseconds, onProblem })
   return { detections, watch, onProblem }
 }
 
