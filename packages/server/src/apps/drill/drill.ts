@@ -109,8 +109,8 @@ export async function drill(options: DrillOptions): Promise<DrillOutcome> {
 
 /** Calls that were under way are counted with what they belong to. */
 async function untilQuiet(echo: EchoServer): Promise<void> {
-  for (let before = -1; before !== echo.calls();) {
-    before = echo.calls()
+  for (let before = -1, now = await echo.calls(); before !== now; now = await echo.calls()) {
+    before = now
     await timerSleep(quietMilliseconds)
   }
 }

@@ -1,82 +1,33 @@
-/** An MCP server of one tool that counts what reaches it: what it has not seen was not let through. */
+/** The server behind a drill's gateways. */
 
-import { createServer } from 'node:http'
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import { isJsonObject, scanJson } from '@doorward/core'
-import type { JsonObject } from '@doorward/core'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 
 export interface EchoServer {
   readonly port: number
-  /** Calls of the tool so far. */
-  calls(): number
-  close(): Promise<void>
+  /** Calls of its tool so far. */
+  calls(): Promise<number>
+  close(): void
 }
 
-const MAX_BODY = 64 * 1024
+const file = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? './echo-process.ts' : './echo-process.js', import.meta.url),
+)
 
 export async function startEchoServer(): Promise<EchoServer> {
-  let calls = 0
-  const server = createServer({ keepAliveTimeout: 120_000 }, (request, response) => {
-    void answer(request, response, () => calls++)
-  })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  return { port: portOf(server), calls: () => calls, close: () => closed(server) }
-}
-
-function portOf(server: Server): number {
-  const address = server.address()
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
-
-function closed(server: Server): Promise<void> {
-  server.closeAllConnections()
-  return new Promise((resolve) => server.close(() => resolve()))
-}
-
-async function answer(request: IncomingMessage, response: ServerResponse, onCall: () => void): Promise<void> {
-  const body = request.method === 'POST' ? await bodyOf(request) : null
-  const scan = body === null ? null : scanJson(body, { maxBytes: MAX_BODY, maxDepth: 16, maxKeys: 256 })
-  const message = scan?.ok === true && isJsonObject(scan.value) ? scan.value : null
-  if (message === null) return void response.writeHead(405).end()
-  const result = resultOf(message, onCall)
-  if (result === null) return void response.writeHead(202).end()
-  const text = JSON.stringify({ jsonrpc: '2.0', id: message['id'], ...result })
-  response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }).end(text)
-}
-
-async function bodyOf(request: IncomingMessage): Promise<Uint8Array | null> {
-  const parts: Buffer[] = []
-  let length = 0
-  for await (const part of request as AsyncIterable<Buffer>) {
-    length += part.length
-    if (length > MAX_BODY) return null
-    parts.push(part)
-  }
-  return Buffer.concat(parts)
-}
-
-const tool = { name: 'echo', description: 'says it again', inputSchema: { type: 'object' } }
-
-/** Null for a notification. */
-function resultOf(message: JsonObject, onCall: () => void): JsonObject | null {
-  switch (message['method']) {
-    case 'initialize':
-      return {
-        result: {
-          protocolVersion: '2025-11-25',
-          capabilities: { tools: {} },
-          serverInfo: { name: 'echo', version: '1' },
-        },
-      }
-    case 'tools/list':
-      return { result: { tools: [tool] } }
-    case 'tools/call':
-      onCall()
-      return { result: { content: [{ type: 'text', text: 'echo' }] } }
-    default:
-      return message['id'] === undefined ? null : { error: { code: -32601, message: 'method not found' } }
+  const child = fork(file, [], { execArgv: process.execArgv, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  const [{ port }] = (await once(child, 'message')) as [{ readonly port: number }]
+  return {
+    port,
+    calls: async () => {
+      child.send({})
+      const [answer] = (await once(child, 'message')) as [{ readonly calls: number }]
+      return answer.calls
+    },
+    close: () => {
+      if (child.connected) child.disconnect()
+      child.kill()
+    },
   }
 }

@@ -28,7 +28,7 @@ export async function rotateUnderCalls({ domain, crowd, echo, options, record }:
   const { rotations, calls, signal } = options
   if (rotations === 0) return
   const started = performance.now()
-  const seen = echo.calls()
+  const seen = await echo.calls()
   const tally = { succeeded: 0, failed: 0, codes: new Map<string, number>() }
   for (let i = 1; i <= rotations; i++) {
     const rotating = rotate(domain.admin, i === rotations, signal)
@@ -38,7 +38,7 @@ export async function rotateUnderCalls({ domain, crowd, echo, options, record }:
       add(tally, await crowd.burst(chunk, concurrency))
     await rotating
   }
-  const reached = echo.calls() - seen
+  const reached = (await echo.calls()) - seen
   const codes = [...tally.codes].map(([code, times]) => `${code} ${times}`).join(', ')
   record({
     step: `planned rotation, ${rotations} times under calls`,
