@@ -16,6 +16,8 @@ import type { Listener, ListenerOptions, TlsMaterial } from '../transports/liste
 import { servePublic } from '../transports/public-api.ts'
 import type { PublicBundle } from '../transports/public-api.ts'
 import { ownListenerOptions } from './own-listener.ts'
+import { reachedAt } from './reached-at.ts'
+import type { Reached } from './reached-at.ts'
 
 export type ListenerName = 'main' | 'admin' | 'enrol' | 'public'
 
@@ -25,8 +27,7 @@ export interface ListenAddress {
   readonly port: number
 }
 
-export interface ListenerSettings {
-  readonly publicUrl: string
+export interface ListenerSettings extends Reached {
   readonly listeners: Readonly<Record<ListenerName, ListenAddress>>
   readonly cipherSuites: readonly string[]
   readonly headers: Readonly<Record<string, string>>
@@ -52,6 +53,8 @@ export interface ListenerParts {
 
 export type Listeners = Readonly<Record<ListenerName, Listener>>
 
+/** A follower acknowledges on a connection beside its stream: kept, or each change would cost everybody a handshake. */
+const followerIdleMilliseconds = 600_000
 const REFRESH_HINT_SECONDS = 60
 const clientCertificates = { main: 'required', admin: 'required', enrol: 'self-signed', public: 'none' } as const
 const names: readonly ListenerName[] = ['main', 'admin', 'enrol', 'public']
@@ -78,15 +81,17 @@ export async function openListeners(
 function listenerOptions(name: ListenerName, parts: ListenerParts): ListenerOptions {
   const { settings, pipeline, material, clock } = parts
   const { cipherSuites, headers, limits, publicUrl } = settings
+  const address = settings.listeners[name]
   return {
     ...ownListenerOptions({
       name,
-      address: settings.listeners[name],
+      address,
       publicUrl: name === 'main' ? publicUrl : null,
+      hosts: name === 'main' || name === 'enrol' ? [reachedAt(name, settings, address)] : [],
       material,
       cipherSuites,
       headers,
-      limits,
+      limits: name === 'main' ? { idleMilliseconds: followerIdleMilliseconds, ...limits } : limits,
       pipeline,
       time: clock,
     }),

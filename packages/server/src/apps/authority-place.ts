@@ -4,19 +4,17 @@ import { isIP } from 'node:net'
 import { workloadId } from '@doorward/core'
 import type { AuthorityPlace } from '@doorward/core'
 import type { NewRegistration } from '../authority/registrations.ts'
-import type { ListenAddress, Listeners } from './authority-listeners.ts'
+import type { Listeners } from './authority-listeners.ts'
 import type { AuthoritySettings } from './authority-settings.ts'
+import { reachedAt } from './reached-at.ts'
+import type { Reached } from './reached-at.ts'
 
 /** As workloads reach it. */
-export function placeOf(
-  name: string,
-  { advertise }: Pick<AuthoritySettings, 'advertise'>,
-  { main, enrol }: Listeners,
-): AuthorityPlace {
+export function placeOf(name: string, reached: Reached, { main, enrol }: Listeners): AuthorityPlace {
   return {
     name,
-    main: advertise?.main ?? showAddress(main.address),
-    enrol: advertise?.enrol ?? showAddress(enrol.address),
+    main: reachedAt('main', reached, main.address),
+    enrol: reachedAt('enrol', reached, enrol.address),
   }
 }
 
@@ -36,8 +34,4 @@ export function ownRegistration({ trustDomain, listeners, publicUrl }: Authority
     // Other parts of Doorward on the same machine have them too.
     sharedNames: true,
   }
-}
-
-function showAddress({ host, port }: ListenAddress): string {
-  return `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
 }

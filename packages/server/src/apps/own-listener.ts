@@ -11,6 +11,8 @@ export interface OwnListener {
   readonly address: { readonly host: string; readonly port: number }
   /** The URL by which callers reach it, where it has one. */
   readonly publicUrl: string | null
+  /** Further `host:port` by which callers reach it; none by default. */
+  readonly hosts?: readonly string[]
   readonly material: TlsMaterial
   readonly cipherSuites: readonly string[]
   readonly headers: Readonly<Record<string, string>>
@@ -23,12 +25,12 @@ export interface OwnListener {
 
 /** Options but for who may connect and what is served. Refused handshakes go to the record as strangers' refusals. */
 export function ownListenerOptions(own: OwnListener): Omit<ListenerOptions, 'clientCertificate' | 'onExchange'> {
-  const { name, address, publicUrl, material, cipherSuites, headers, limits, pipeline, time } = own
+  const { name, address, publicUrl, hosts = [], material, cipherSuites, headers, limits, pipeline, time } = own
   return {
     name,
     ...address,
     material,
-    authorities: acceptedHosts(address, publicUrl),
+    authorities: [...new Set([...acceptedHosts(address, publicUrl), ...hosts])],
     cipherSuites,
     securityHeaders: headers,
     limits: { ...defaultListenerLimits, ...limits },
