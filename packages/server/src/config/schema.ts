@@ -159,6 +159,11 @@ const authority = section({
     .min(300, { error: 'too short for verifiers that fetch it now and then; expected at least 300' })
     .max(86_400, { error: 'too long for anybody to hear of a denial; expected at most 86400' })
     .default(3600),
+  /** From when on issuance is an alarm (DT-4). */
+  detect: section({
+    certificates_per_instance: z.number().min(3).max(1000).default(6),
+    new_identities_per_hour: z.int().min(1).max(1_000_000).default(500),
+  }).prefault({}),
   listeners: section({
     main: address.default('127.0.0.1:8446'),
     admin: address.default('127.0.0.1:8447'),

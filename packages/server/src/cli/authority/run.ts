@@ -80,6 +80,10 @@ export function authoritySettings(
     vouchers: voucherSettings(deployment),
     staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },
     crlSeconds: configuration.authority.crl_seconds,
+    detect: {
+      certificatesPerInstance: configuration.authority.detect.certificates_per_instance,
+      newIdentitiesPerHour: configuration.authority.detect.new_identities_per_hour,
+    },
     security: {
       cipherSuites: security.tls.cipher_suites,
       headers: securityHeaders(configuration),
