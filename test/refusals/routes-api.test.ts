@@ -32,6 +32,7 @@ let stage: Stage
 let agent: Caller
 let admin: Caller
 let other: Caller
+let gateway: Caller
 let keys: StolenKeys
 
 before(async () => {
@@ -39,9 +40,18 @@ before(async () => {
   agent = await stage.caller('agent/planner')
   other = await stage.caller('agent/other', ['admin'])
   admin = await stage.caller('service/admin', ['admin'])
+  gateway = await stage.gateway('spare')
   keys = await stealKeys(stage.system)
 })
 after(() => stage.close())
+
+/** Of gateways alone. */
+const ofGateways: readonly string[] = ['/v1/trust-state/full', '/v1/detections']
+
+/** The listener as its right caller for the route sees it. */
+function apiFor(name: ApiName, { path }: ApiRoute): Api {
+  return ofGateways.includes(path) ? { ...api(name), caller: gateway } : api(name)
+}
 
 function api(name: ApiName): Api {
   const { authority, gateway } = stage.deployment
@@ -101,6 +111,8 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
     return { body: JSON.stringify({ public_key: toBase64url(key.spki), proof, join_state }) }
   },
   'authority main GET /v1/trust-state': () => ({}),
+  'authority main GET /v1/trust-state/full': () => ({}),
+  'authority main POST /v1/detections': () => ({ body: JSON.stringify({ detections: [] }) }),
   'authority main POST /v1/trust-state/ack': () => {
     const { delegation, sequence } = agent.identity.trustStore.view()!.state
     return { body: JSON.stringify({ scope: 'callers', delegation, sequence }) }
@@ -187,7 +199,7 @@ async function contentOf(name: ApiName, { method, path }: ApiRoute, on: TLSSocke
 }
 
 async function passes(name: ApiName, route: ApiRoute): Promise<void> {
-  const target = api(name)
+  const target = apiFor(name, route)
   const on = await dial({ ...target.caller.tls, ...target.address })
   const content = await contentOf(name, route, on)
   const token = route.credential === 'token' ? await stage.token(target.caller, target.audience) : null
@@ -214,8 +226,8 @@ for (const name of apiNames) {
   describe(`${name}: every route`, () => {
     const each = (what: string, run: (right: Attempt, target: Api, route: ApiRoute) => Promise<unknown>): void => {
       void test(what, async () => {
-        const target = api(name)
-        for (const route of target.routes) {
+        for (const route of api(name).routes) {
+          const target = apiFor(name, route)
           await passes(name, route)
           await run(attemptOf(target, route), target, route)
         }
@@ -256,6 +268,16 @@ for (const name of apiNames) {
 
     if (name !== 'authority main')
       withToken('is closed to a caller without the role admin', async (_right, target, route) => {
+        const on = await dial({ ...agent.tls, ...target.address })
+        const token = await stage.token(agent, target.audience)
+        const right = attemptOf(target, route, await contentOf(name, route, on))
+        await stage.refuses({ ...right, on, caller: agent, token, status: 403 }, 'policy_denied')
+        on.destroy()
+      })
+
+    if (name === 'authority main')
+      withToken('what is of gateways alone is closed to other workloads', async (_right, target, route) => {
+        if (!ofGateways.includes(route.path)) return
         const on = await dial({ ...agent.tls, ...target.address })
         const token = await stage.token(agent, target.audience)
         const right = attemptOf(target, route, await contentOf(name, route, on))

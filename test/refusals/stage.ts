@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { denialTable } from '@doorward/enforcement'
 import type { DenialCode } from '@doorward/enforcement'
-import { AdminClient, IdentityFolder } from '@doorward/sdk'
+import { AdminClient, IdentityFolder, join as joinAuthority, openIdentity } from '@doorward/sdk'
 import type { Identity } from '@doorward/sdk'
 import { identityHome, joinLocally, openLocalIdentity } from '../../packages/server/src/apps/local-identities.ts'
 import type { ClientPlace } from '../../packages/server/src/apps/local-identities.ts'
@@ -135,6 +135,19 @@ export class Stage {
     await identity.prepare()
     const caller = { id, identity, tls: this.tlsOf(identity), session: '' }
     return { ...caller, session: await this.initialize(caller) }
+  }
+
+  /** A further gateway, for what is theirs alone. It opens no session. */
+  async gateway(name: string): Promise<Caller> {
+    const { id } = (await this.admin.addGateway(name)).document
+    const { joinString } = await this.admin.invite(id)
+    const { folder: home, sealer } = await identityHome(this.#place)
+    const folder = join(home, 'gateways', name)
+    await joinAuthority({ joinString: joinString.reveal(), folder, sealer, scope: 'full' })
+    const identity = await openIdentity({ folder, sealer })
+    this.#identities.push(identity)
+    await identity.prepare()
+    return { id, identity, tls: this.tlsOf(identity), session: '' }
   }
 
   tlsOf(identity: Identity, address: Address = this.deployment.gateway.listeners.main): ConnectionOptions {
