@@ -3,6 +3,7 @@
  * The requirements manifest names them; `npm run campaign -- --only controls` disables them one by one.
  */
 
+import { ceremonyControls } from './ceremony-controls.ts'
 import type { Edit } from './disabled-build.ts'
 import { joinControls } from './join-controls.ts'
 
@@ -273,8 +274,8 @@ export type RefusalEntry =`,
     ['headers-every-answer', 'an allowed call'],
     edit(
       listener,
-      'for (const [name, value] of Object.entries(this.#options.securityHeaders)) response.setHeader(name, value)',
-      '',
+      'const { securityHeaders, time } = this.#options',
+      'const { time } = this.#options, securityHeaders = {}',
     ),
   ),
   control(
@@ -320,4 +321,5 @@ export type RefusalEntry =`,
     ),
   ),
   ...joinControls,
+  ...ceremonyControls,
 ]
