@@ -1,7 +1,8 @@
 /** Follows the authority's trust-state stream: verifies, applies, remembers, acknowledges; keeps the last good state whatever happens. */
 
 import { DoorwardError, isDoorwardError, parseTrustMessage, trustMessageBytes } from '@doorward/core'
-import type { TrustMessage, TrustScope } from '@doorward/core'
+import type { TrustMessage, TrustScope, TrustStateVersion } from '@doorward/core'
+import { Acknowledger } from './acknowledger.ts'
 import type { AuthorityAnswer, AuthorityCalls } from './authority-calls.ts'
 import { isOfThePlace } from './authority-route.ts'
 import type { RoutedPlace } from './authority-route.ts'
@@ -33,10 +34,13 @@ export class TrustClient {
   readonly #options: TrustClientOptions
 
   readonly #silence: number
+  readonly #acks: Acknowledger<Acknowledged>
 
   constructor(options: TrustClientOptions) {
     this.#options = options
     this.#silence = options.silenceMilliseconds ?? SILENCE
+    const { runtime, onProblem } = options
+    this.#acks = new Acknowledger({ send: (told) => this.#acknowledge(told), runtime, onProblem })
   }
 
   /** Follows until the signal aborts; reconnects with backoff. Never rejects. */
@@ -128,31 +132,26 @@ export class TrustClient {
     }
     const result = await store.accept(message)
     if ('code' in result) throw statementError(result, where)
-    if (following !== null) void this.#acknowledge(result.version, following)
+    if (following !== null) this.#acks.tell({ ...following, version: result.version }, following.signal)
   }
 
-  /**
-   * Where the state came from, which counts its followers. Failure costs nothing but a straggler in the authority's list:
-   * the next state is acknowledged anew.
-   */
-  async #acknowledge(
-    { delegation, sequence }: { delegation: number; sequence: number },
-    { place, signal }: Following,
-  ): Promise<void> {
+  /** Where the state came from, because there its followers are counted. */
+  async #acknowledge({ version, place, signal }: Acknowledged): Promise<void> {
     const { authority, scope } = this.#options
-    try {
-      const response = await authority.callAt(place, '/v1/trust-state/ack', {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ scope, delegation, sequence }),
-        signal: withinAnswerTime(signal),
-      })
-      if (response.status >= 300) throw refusalError(await readRefusal(response), place.main)
-      response.body.resume()
-    } catch (error) {
-      if (!signal.aborted) this.#options.onProblem(error)
-    }
+    const { delegation, sequence } = version
+    const response = await authority.callAt(place, '/v1/trust-state/ack', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ scope, delegation, sequence }),
+      signal: withinAnswerTime(signal),
+    })
+    if (response.status >= 300) throw refusalError(await readRefusal(response), place.main)
+    response.body.resume()
   }
+}
+
+interface Acknowledged extends Following {
+  readonly version: TrustStateVersion
 }
 
 interface Following {
