@@ -47,10 +47,14 @@ async function states(name: string): Promise<readonly string[]> {
 }
 
 /** Somebody who follows the trust state: acknowledges all that there is, or what there was once. */
-async function follow(id: string, version?: { readonly delegation: number; readonly sequence: number }): Promise<void> {
+async function follow(
+  id: string,
+  version?: { readonly delegation: number; readonly sequence: number },
+  authority = 'elsewhere',
+): Promise<void> {
   const stored = await ground.store.trust.newest()
   const callers = { delegation: stored?.delegation ?? 0, sequence: stored?.callers.sequence ?? 0 }
-  await a.context.store.acks.put([{ id, scope: 'callers', ...(version ?? callers), at: ground.now(), authority: 'a' }])
+  await a.context.store.acks.put([{ id, scope: 'callers', ...(version ?? callers), at: ground.now(), authority }])
 }
 
 describe('a planned rotation', () => {
@@ -109,6 +113,14 @@ describe('a planned rotation', () => {
     await begin(a, { kind: 'rotate' })
     const ended = await runToEnd(ground, both)
     assert.deepEqual([stepOf(ended, 'publish').followers, stepOf(ended, 'publish').straggling], [0, 0])
+  })
+
+  test('nobody is waited for who was connected here and has gone', async () => {
+    for (const name of ['a', 'b'])
+      await follow(`spiffe://test.example/agent/of-${name}`, { delegation: 1, sequence: 1 }, name)
+    await begin(a, { kind: 'rotate', only: 'a' })
+    const ended = await runToEnd(ground, () => [a])
+    assert.deepEqual(stepOf(ended, 'publish').stragglers, ['spiffe://test.example/agent/of-b'])
   })
 
   test('of one authority leaves the keys of the other alone', async () => {

@@ -12,7 +12,7 @@ import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
 import { sameKey } from './delegation.ts'
 import { isDelegated } from './delegation-request.ts'
-import type { AuthorityEntry, IssuedCertificateRow, KeySlot } from './ports.ts'
+import type { AuthorityEntry, IssuedCertificateRow, KeySlot, StoredAck } from './ports.ts'
 import { slotPurposes } from './key-slots.ts'
 import type { TrustAudience } from './trust-audience.ts'
 import type { PublishedState, TrustPublisher } from './trust-publisher.ts'
@@ -34,6 +34,7 @@ type Lasting = 'delegated' | 'shown' | 'reissued'
 /** Remembers within one stage since when something is so. */
 export class CeremonySighting {
   readonly #parts: SightParts
+  readonly #startedAt: EpochMillis
   #stage = ''
   #since = new Map<Lasting, EpochMillis>()
   #marks: Marks | null = null
@@ -41,6 +42,7 @@ export class CeremonySighting {
 
   constructor(parts: SightParts) {
     this.#parts = parts
+    this.#startedAt = parts.context.clock()
   }
 
   async look(ceremony: Ceremony): Promise<Sight> {
@@ -118,8 +120,12 @@ export class CeremonySighting {
     const connected = (['full', 'callers'] as const).flatMap((scope) =>
       audience.followers(scope).map((id) => ({ id, scope })),
     )
-    const since = epochMillis(now - times.heard)
-    return acknowledged(await context.store.acks.list(), connected, { marks: this.#marks, since })
+    const here = new Set(connected.map(({ id, scope }) => `${scope} ${id}`))
+    // Whom this process has heard of here, and who is not connected any more, has gone.
+    const isGone = ({ authority, at, scope, id }: StoredAck) =>
+      authority === context.name && at >= this.#startedAt && !here.has(`${scope} ${id}`)
+    const acks = (await context.store.acks.list()).filter((ack) => !isGone(ack))
+    return acknowledged(acks, connected, { marks: this.#marks, since: epochMillis(now - times.heard) })
   }
 
   async #withNewCertificates(ceremony: Ceremony, slots: readonly KeySlot[]): Promise<readonly string[]> {
