@@ -67,6 +67,8 @@ export interface Identity extends SignedFetch {
    * if due. What fails but is not needed yet goes to `onProblem`. Throws when no usable certificate can be had.
    */
   prepare(signal?: AbortSignal): Promise<void>
+  /** False when servers would refuse us: no certificate, or one that has expired or was withdrawn. */
+  isUsable(): boolean
   /** Replaces the certificate now, over a new key, however young it is. Throws why that failed; what was held stays. */
   renew(signal?: AbortSignal): Promise<void>
   /** Follows trust and renews until the signal aborts. Never rejects. */
@@ -199,6 +201,7 @@ function identityOf(description: IdentityDescription, parts: Parts): Identity {
     call: (url, options) => parts.fetch.call(url, options),
     token: (audience) => parts.tokens.token({ svid: credentials.current(), audience }),
     prepare: (signal) => prepare(parts, signal),
+    isUsable: () => !renewal.isUnusable(),
     renew: (signal) => renewal.renewNow(signal),
     run: async (signal) => {
       following.count++

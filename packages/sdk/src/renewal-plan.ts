@@ -8,12 +8,15 @@ import type { Svid } from './svid.ts'
 export interface RenewalPlan {
   /** Half-life of the SVID, ± 10 %. */
   readonly renewAt: EpochMillis
+  /** Whoever has not renewed at three quarters of the lifetime has a problem that somebody should look at. */
+  readonly lateAt: EpochMillis
   readonly expiresAt: EpochMillis
   /** Backoff between failed attempts: at least five attempts fit before expiry. */
   readonly backoff: { readonly first: number; readonly cap: number }
 }
 
 const JITTER = 0.1
+const LATE = 0.75
 const MAX_CAP = 60_000
 const MIN_FIRST = 20
 
@@ -23,8 +26,9 @@ export function renewalPlan(svid: Pick<Svid, 'certificate'>, chance: number): Re
   const expiresAt = toMillis(svid.certificate.notAfter)
   const half = (expiresAt - issued) / 2
   const renewAt = epochMillis(issued + half * (1 - JITTER + 2 * JITTER * chance))
+  const lateAt = epochMillis(issued + LATE * (expiresAt - issued))
   const cap = Math.max(MIN_FIRST, Math.min(MAX_CAP, (expiresAt - renewAt) / 10))
-  return { renewAt, expiresAt, backoff: { first: Math.max(MIN_FIRST, Math.min(1000, cap / 10)), cap } }
+  return { renewAt, lateAt, expiresAt, backoff: { first: Math.max(MIN_FIRST, Math.min(1000, cap / 10)), cap } }
 }
 
 /** While nothing valid is held, keep trying: somebody will bring the authority back. */

@@ -69,6 +69,7 @@ export class Renewal {
   #chance: number
   #stored: string | null = null
   #judged: Judged | null = null
+  #warnedOf: string | null = null
 
   constructor(options: RenewalOptions) {
     this.#options = options
@@ -106,9 +107,29 @@ export class Renewal {
       await this.ensure(signal)
       return null
     } catch (error) {
-      if (!signal.aborted) this.#options.onProblem(error)
+      if (signal.aborted) return error
+      this.#options.onProblem(error)
+      this.#warnIfLate(error)
       return error
     }
+  }
+
+  /** Once for each certificate, while there is time to do something about it. */
+  #warnIfLate(cause: unknown): void {
+    const { runtime, credentials, onProblem } = this.#options
+    const svid = credentials.peek()
+    if (svid === null || svid.fingerprint === this.#warnedOf) return
+    const { lateAt } = renewalPlan(svid, this.#chance)
+    if (runtime.wall() < lateAt) return
+    this.#warnedOf = svid.fingerprint
+    const ends = new Date(svid.certificate.notAfter * 1000).toISOString()
+    onProblem(
+      new DoorwardError('renewal_late', 'the certificate is not renewed and has less than a quarter of its life left', {
+        got: `it ends at ${ends}`,
+        next: 'see why the authority does not renew it; afterwards the machine key still brings a new one',
+        cause,
+      }),
+    )
   }
 
   /** Renews now if it is due, or returns by the machine key when no usable SVID is left. Throws why that failed; what was held stays. */

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join as path } from 'node:path'
 import { after, before, test } from 'node:test'
-import { epochMillis, readCertificate } from '@doorward/core'
+import { epochMillis, isDoorwardError, readCertificate } from '@doorward/core'
 import type { TrustAnchor } from '@doorward/core'
 import { importP256, join, openIdentity, serverProblem, sha256, systemRuntime } from '@doorward/sdk'
 import type { Identity, Runtime } from '@doorward/sdk'
@@ -137,6 +137,37 @@ test('RV-6: a certificate whose authority is of an earlier epoch is replaced by 
   await until(() => identity.credentials.current().fingerprint !== held)
   assert.equal(identity.credentials.current().certificate.authorityKeyId, next.keyId)
   assert.equal(count(authority, 'POST /v1/renew'), 0)
+})
+
+test('OP-2: a withdrawn certificate is said to be of no use until it is replaced, which is tried until it succeeds', async () => {
+  const { authority, identity, problems } = await stage('withdrawn')
+  const { serial, fingerprint } = identity.credentials.current().certificate
+  assert.equal(identity.isUsable(), true)
+  authority.locked = true
+  authority.fixture.denied.serials.push(serial)
+  await authority.publish()
+  await until(() => problems.length > 0)
+  assert.equal(identity.isUsable(), false)
+  authority.locked = false
+  await until(() => identity.credentials.current().fingerprint !== fingerprint)
+  assert.equal(identity.isUsable(), true)
+})
+
+test('OP-3: a renewal that has failed until three quarters of the life are over is an alarm, once', async () => {
+  const { authority, problems, clock } = await stage('late')
+  const late = () => problems.filter((error) => isDoorwardError(error, 'renewal_late')).length
+  authority.failWith = 503
+  clock.offset = 2_000_000
+  await authority.publish()
+  await until(() => problems.length >= 2)
+  assert.equal(late(), 0)
+  clock.offset = 2_800_000
+  await authority.publish()
+  await until(() => late() > 0)
+  const seen = problems.length
+  await authority.publish()
+  await until(() => problems.length > seen)
+  assert.equal(late(), 1)
 })
 
 test('what the authority asks to wait is waited, within what the certificate has left', async () => {

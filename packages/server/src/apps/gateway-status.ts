@@ -24,7 +24,8 @@ export function trustNow({ settings, state }: GatewayFacts): 'none' | Freshness 
 
 export function healthNow(facts: GatewayFacts, stopping: AbortSignal): Health {
   const { state, clock } = facts
-  const notAfter = state.identity.credentials.peek()?.certificate.notAfter ?? 0
+  const { credentials } = state.identity
+  const notAfter = state.identity.isUsable() ? (credentials.peek()?.certificate.notAfter ?? 0) : 0
   return healthOf({
     stopping: stopping.aborted,
     trust: trustNow(facts),
