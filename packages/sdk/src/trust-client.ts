@@ -27,7 +27,8 @@ export interface TrustClientOptions {
   readonly silenceMilliseconds?: number
 }
 
-const BACKOFF = { first: 200, cap: 10_000 }
+/** An authority that is back is heard again within 5 s. */
+const BACKOFF = { first: 200, cap: 4000 }
 const SILENCE = 15_000
 
 export class TrustClient {
