@@ -4,6 +4,7 @@ import type { Control } from './controls.ts'
 
 const authority = 'packages/server/src/authority'
 const ceremonies = 'test/unit/server/ceremony.test.ts'
+const refusals = 'test/unit/server/ceremony-refusals.test.ts'
 const stages = 'test/unit/server/ceremony-stages.test.ts'
 const commands = 'test/scenarios/authority-commands.test.ts'
 
@@ -20,10 +21,10 @@ function control(name: string, [file, test]: readonly [string, string], ...edits
 export const ceremonyControls: readonly Control[] = [
   control(
     'delegation.keys',
-    [ceremonies, 'by another root, of an old version, for other keys or for too long is refused'],
+    [refusals, 'by another root, of an old version, for other keys or for too long is refused'],
     { file: `${authority}/delegation-request.ts`, from: 'if (!fits)', to: 'if (delegation === null)' },
   ),
-  control('delegation.recovery_keys', [ceremonies, 'for a recovery names exactly the keys that were made for it'], {
+  control('delegation.recovery_keys', [refusals, 'for a recovery names exactly the keys that were made for it'], {
     file: `${authority}/delegation-request.ts`,
     from: ': sameKeys(delegation.keys, statement.keys)',
     to: ': delegation.keys.length > 0',
@@ -37,7 +38,7 @@ export const ceremonyControls: readonly Control[] = [
       to: "if (rootFingerprint !== '') return",
     },
   ),
-  control('ceremony.one', [ceremonies, 'of two that start at the same moment one is refused'], {
+  control('ceremony.one', [refusals, 'of two that start at the same moment one is refused'], {
     file: `${authority}/ceremony-start.ts`,
     from: '(await store.ceremonies.open(ceremony)) ? ceremony : busy(await store.ceremonies.newest())',
     to: '(await store.ceremonies.open(ceremony)) || ceremony ? ceremony : busy(null)',

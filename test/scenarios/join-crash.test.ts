@@ -8,8 +8,8 @@ import { generateP256, randomBytes, sha256 } from '@doorward/sdk'
 import type { P256KeyPair } from '@doorward/sdk'
 import type { Evidence } from '../../packages/server/src/authority/attest/attestor.ts'
 import { isAuthorityRefusal } from '../../packages/server/src/authority/refusal.ts'
-import { sharedGround } from '../fixtures/authority/shared-authorities.ts'
-import type { SharedAuthority, SharedGround } from '../fixtures/authority/shared-authorities.ts'
+import { sharedGround } from '../fixtures/authority/one-store.ts'
+import type { SharedAuthority, SharedGround } from '../fixtures/authority/one-store.ts'
 
 let ground: SharedGround
 before(async () => {

@@ -10,8 +10,8 @@ import { CrlPublisher } from '../../../packages/server/src/authority/crl-publish
 import { issueCertificate } from '../../../packages/server/src/authority/issue.ts'
 import type { IssuedCertificate } from '../../../packages/server/src/authority/issue.ts'
 import type { StoredCrl } from '../../../packages/server/src/authority/ports.ts'
-import { sharedGround } from '../../fixtures/authority/shared-authorities.ts'
-import type { SharedAuthority, SharedGround } from '../../fixtures/authority/shared-authorities.ts'
+import { sharedGround } from '../../fixtures/authority/one-store.ts'
+import type { SharedAuthority, SharedGround } from '../../fixtures/authority/one-store.ts'
 
 const MINUTE = 60_000
 const lifetimeSeconds = 3600

@@ -2,28 +2,27 @@
 
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
-import { jwkThumbprint, openNote, signDelegation, verifierKey } from '@doorward/core'
-import { generateP256, sha256 } from '@doorward/sdk'
+import { openNote, verifierKey } from '@doorward/core'
+import { sha256 } from '@doorward/sdk'
 import { reportHead } from '../../../packages/server/src/authority/ceremony-report.ts'
-import { abandonCeremony, startCeremony } from '../../../packages/server/src/authority/ceremony-start.ts'
+import { abandonCeremony } from '../../../packages/server/src/authority/ceremony-start.ts'
 import { stagesOf } from '../../../packages/server/src/authority/ceremony.ts'
 import type { Ceremony } from '../../../packages/server/src/authority/ceremony.ts'
-import { acceptDelegation, delegationRequest } from '../../../packages/server/src/authority/delegation-request.ts'
+import { delegationRequest } from '../../../packages/server/src/authority/delegation-request.ts'
 import {
   assertSound,
   begin,
   expectDone,
+  follow,
   newest,
   newestState,
   operator,
-  recovery,
-  rotation,
   runToEnd,
   signWithRoot,
   slotsOf,
 } from '../../fixtures/authority/ceremony-run.ts'
-import { sharedGround, trustDomain } from '../../fixtures/authority/shared-authorities.ts'
-import type { SharedAuthority, SharedGround } from '../../fixtures/authority/shared-authorities.ts'
+import { sharedGround, trustDomain } from '../../fixtures/authority/one-store.ts'
+import type { SharedAuthority, SharedGround } from '../../fixtures/authority/one-store.ts'
 
 let ground: SharedGround
 let a: SharedAuthority
@@ -44,17 +43,6 @@ const stepOf = (ceremony: Ceremony, stage: string) => ceremony.stages.find((step
 /** `purpose state`, sorted, of all slots of an authority. */
 async function states(name: string): Promise<readonly string[]> {
   return (await slotsOf(ground, name)).map(({ purpose, state }) => `${purpose} ${state}`).toSorted()
-}
-
-/** Somebody who follows the trust state: acknowledges all that there is, or what there was once. */
-async function follow(
-  id: string,
-  version?: { readonly delegation: number; readonly sequence: number },
-  authority = 'elsewhere',
-): Promise<void> {
-  const stored = await ground.store.trust.newest()
-  const callers = { delegation: stored?.delegation ?? 0, sequence: stored?.callers.sequence ?? 0 }
-  await a.context.store.acks.put([{ id, scope: 'callers', ...(version ?? callers), at: ground.now(), authority }])
 }
 
 describe('a planned rotation', () => {
@@ -93,8 +81,8 @@ describe('a planned rotation', () => {
     const old = { delegation: 1, sequence: 1 }
     await begin(a, { kind: 'rotate' })
     const ended = await runToEnd(ground, both, async () => {
-      await follow('spiffe://test.example/agent/quick')
-      await follow('spiffe://test.example/agent/slow', old)
+      await follow(ground, 'spiffe://test.example/agent/quick')
+      await follow(ground, 'spiffe://test.example/agent/slow', old)
     })
     for (const stage of ['publish', 'settle']) {
       const { followers, acknowledged, stragglers, straggling } = stepOf(ended, stage)
@@ -108,7 +96,7 @@ describe('a planned rotation', () => {
   })
 
   test('nobody is waited for who was not heard of for half a minute', async () => {
-    await follow('spiffe://test.example/agent/gone', { delegation: 1, sequence: 1 })
+    await follow(ground, 'spiffe://test.example/agent/gone', { delegation: 1, sequence: 1 })
     ground.advance(31_000)
     await begin(a, { kind: 'rotate' })
     const ended = await runToEnd(ground, both)
@@ -117,7 +105,7 @@ describe('a planned rotation', () => {
 
   test('nobody is waited for who was connected here and has gone', async () => {
     for (const name of ['a', 'b'])
-      await follow(`spiffe://test.example/agent/of-${name}`, { delegation: 1, sequence: 1 }, name)
+      await follow(ground, `spiffe://test.example/agent/of-${name}`, { delegation: 1, sequence: 1 }, name)
     await begin(a, { kind: 'rotate', only: 'a' })
     const ended = await runToEnd(ground, () => [a])
     assert.deepEqual(stepOf(ended, 'publish').stragglers, ['spiffe://test.example/agent/of-b'])
@@ -136,7 +124,7 @@ describe('a planned rotation', () => {
 
   test('with re-issue marks what it replaces, and counts who has a new certificate', async () => {
     await begin(a, { kind: 'rotate', reissue: true })
-    const ended = await runToEnd(ground, both, () => follow(a.context.id.uri))
+    const ended = await runToEnd(ground, both, () => follow(ground, a.context.id.uri))
     const { followers, reissued } = stepOf(ended, 'reissue')
     assert.deepEqual([followers, reissued], [1, 1])
     const state = await newestState(ground)
@@ -290,7 +278,7 @@ describe('a recovery', () => {
     await begin(a, { kind: 'recover', emergency: true })
     const started = ground.now()
     const ended = await runToEnd(ground, both, () =>
-      follow('spiffe://test.example/agent/slow', { delegation: 1, sequence: 1 }),
+      follow(ground, 'spiffe://test.example/agent/slow', { delegation: 1, sequence: 1 }),
     )
     assert.ok(!names(ended).includes('reissue'))
     assert.ok(stepOf(ended, 'settle').at - started <= 3000)
@@ -326,115 +314,5 @@ describe('a recovery', () => {
     await a.turn()
     assert.equal((await newest(ground)).stage, 'prepare')
     assert.equal(expectDone(await abandonCeremony(a.context, operator)).stage, 'failed')
-  })
-})
-
-describe('one ceremony at a time', () => {
-  test('a second one is refused while one is open', async () => {
-    await begin(a, { kind: 'rotate' })
-    const second = await startCeremony(b.context, recovery, operator)
-    assert.ok('refused' in second && second.code === 'conflict')
-    await runToEnd(ground, both)
-    expectDone(await startCeremony(b.context, rotation, operator))
-  })
-
-  test('of two that start at the same moment one is refused', async () => {
-    const started = await Promise.all(both().map(({ context }) => startCeremony(context, rotation, operator)))
-    assert.equal(started.filter((one) => 'refused' in one).length, 1)
-  })
-
-  test('one can be given up until its keys are out, and not after', async () => {
-    await begin(a, { kind: 'recover' })
-    for (const authority of both()) await authority.turn()
-    assert.equal(expectDone(await abandonCeremony(b.context, operator)).stage, 'failed')
-    const without = await abandonCeremony(b.context, operator)
-    assert.ok('refused' in without && without.code === 'resource_unknown')
-    await follow('spiffe://test.example/agent/slow', { delegation: 1, sequence: 1 })
-    await begin(a, { kind: 'rotate' })
-    for (const authority of both()) await authority.turn()
-    const late = await abandonCeremony(b.context, operator)
-    assert.ok('refused' in late && late.code === 'conflict')
-    await runToEnd(ground, both)
-  })
-
-  test('one whose authorities are all gone can be given up', async () => {
-    await follow('spiffe://test.example/agent/slow', { delegation: 1, sequence: 1 })
-    await begin(a, { kind: 'rotate', only: 'b' })
-    await b.turn()
-    assert.equal((await newest(ground)).stage, 'publish')
-    b.close()
-    ground.advance(16_000)
-    await a.turn()
-    assert.equal(expectDone(await abandonCeremony(a.context, operator)).stage, 'failed')
-    await assertSound(ground, [a])
-  })
-
-  test('what makes no sense is refused', async () => {
-    for (const wanted of [
-      { ...rotation, reason: ' ' },
-      { ...rotation, reason: 'x'.repeat(501) },
-      { ...rotation, emergency: true },
-      { ...rotation, excluded: ['a'] },
-      { ...recovery, retire: true },
-      { ...recovery, only: 'a' },
-    ]) {
-      const started = await startCeremony(a.context, wanted, operator)
-      assert.ok('refused' in started && started.code === 'request_invalid')
-    }
-    const unknown = await startCeremony(a.context, { ...rotation, only: 'nobody' }, operator)
-    assert.ok('refused' in unknown && unknown.code === 'resource_unknown')
-    assert.equal(await ground.store.ceremonies.newest(), null)
-  })
-})
-
-describe('CA-4: a delegation', () => {
-  test('by another root, of an old version, for other keys or for too long is refused', async () => {
-    const { statement } = expectDone(await delegationRequest(a.context))
-    const other = await generateP256()
-    const { key, jwk } = ground.root
-    const attempts = [
-      ['delegation_refused', await signDelegation(statement, other.signKey, other.jwk)],
-      ['delegation_refused', await signDelegation(statement, other.signKey, jwk)],
-      ['delegation_refused', await signDelegation({ ...statement, keys: [...statement.keys, other.jwk] }, key, jwk)],
-      [
-        'delegation_refused',
-        await signDelegation({ ...statement, expiresAt: (statement.issuedAt + 367 * 86_400) as never }, key, jwk),
-      ],
-      ['conflict', await signDelegation({ ...statement, version: statement.version - 1 }, key, jwk)],
-      ['conflict', await signDelegation({ ...statement, version: statement.version + 1 }, key, jwk)],
-    ] as const
-    for (const [code, signed] of attempts) {
-      const result = await acceptDelegation(a.context, signed, operator)
-      assert.ok('refused' in result && result.code === code, 'refused' in result ? result.explanation : 'accepted')
-    }
-    assert.equal((await ground.store.trust.newestDelegation())?.version, 2)
-  })
-
-  test('for a recovery names exactly the keys that were made for it', async () => {
-    await begin(a, { kind: 'recover' })
-    const early = await delegationRequest(a.context)
-    assert.ok('refused' in early && early.code === 'conflict')
-    for (const authority of [a, b, a]) await authority.turn()
-    const { statement, candidates } = expectDone(await delegationRequest(b.context))
-    const contributed = await ground.store.ceremonies.contributions((await newest(ground)).id)
-    assert.deepEqual(
-      candidates.map(({ thumbprint }) => thumbprint),
-      contributed.map(({ trustKey }) => jwkThumbprint(trustKey, sha256)),
-    )
-    const { key, jwk } = ground.root
-    const fewer = await signDelegation({ ...statement, keys: statement.keys.slice(1) }, key, jwk)
-    const result = await acceptDelegation(a.context, fewer, operator)
-    assert.ok('refused' in result && result.code === 'delegation_refused')
-  })
-
-  test('renewed by hand is taken up by every authority', async () => {
-    const delegation = await signWithRoot(ground, a)
-    for (const authority of both()) await authority.turn()
-    for (const { trust } of both()) {
-      assert.equal(trust.publisher.delegation.stored.version, delegation.version)
-      assert.notEqual(trust.publisher.delegation.key, null)
-    }
-    await b.trust.publisher.publish()
-    assert.equal((await newestState(ground)).delegation, delegation.version)
   })
 })

@@ -7,8 +7,8 @@ import type { AuthorityContext } from '../../../packages/server/src/authority/co
 import { detectionRate, raiseDetection } from '../../../packages/server/src/authority/detection.ts'
 import type { Detection } from '../../../packages/server/src/authority/detection-port.ts'
 import { EntryRate } from '../../../packages/server/src/authority/entry-rate.ts'
-import { sharedGround } from '../../fixtures/authority/shared-authorities.ts'
-import type { SharedGround } from '../../fixtures/authority/shared-authorities.ts'
+import { sharedGround } from '../../fixtures/authority/one-store.ts'
+import type { SharedGround } from '../../fixtures/authority/one-store.ts'
 
 let ground: SharedGround
 let context: AuthorityContext

@@ -50,7 +50,7 @@ export class ProbeConnection {
       this.#text = (this.#text + part.toString('latin1')).slice(0, MAX_HEAD)
       this.#wake()
     })
-    socket.on('error', (error) => this.#end(endOf(error)))
+    socket.on('error', (error: Error) => this.#end(endOf(error)))
     socket.on('close', () => this.#end('closed'))
   }
 

@@ -1,0 +1,147 @@
+/** What ceremonies and delegations refuse: a second one, an unwilling end, another root, other keys. */
+
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, test } from 'node:test'
+import { jwkThumbprint, signDelegation } from '@doorward/core'
+import { generateP256, sha256 } from '@doorward/sdk'
+import { abandonCeremony, startCeremony } from '../../../packages/server/src/authority/ceremony-start.ts'
+import { acceptDelegation, delegationRequest } from '../../../packages/server/src/authority/delegation-request.ts'
+import {
+  assertSound,
+  begin,
+  expectDone,
+  follow,
+  newest,
+  newestState,
+  operator,
+  recovery,
+  rotation,
+  runToEnd,
+  signWithRoot,
+} from '../../fixtures/authority/ceremony-run.ts'
+import { sharedGround } from '../../fixtures/authority/one-store.ts'
+import type { SharedAuthority, SharedGround } from '../../fixtures/authority/one-store.ts'
+
+let ground: SharedGround
+let a: SharedAuthority
+let b: SharedAuthority
+
+beforeEach(async () => {
+  ground = await sharedGround()
+  a = await ground.open('a')
+  b = await ground.open('b')
+  for (const authority of [a, b]) await authority.turn()
+})
+afterEach(() => ground.remove())
+
+const both = () => [a, b]
+
+describe('one ceremony at a time', () => {
+  test('a second one is refused while one is open', async () => {
+    await begin(a, { kind: 'rotate' })
+    const second = await startCeremony(b.context, recovery, operator)
+    assert.ok('refused' in second && second.code === 'conflict')
+    await runToEnd(ground, both)
+    expectDone(await startCeremony(b.context, rotation, operator))
+  })
+
+  test('of two that start at the same moment one is refused', async () => {
+    const started = await Promise.all(both().map(({ context }) => startCeremony(context, rotation, operator)))
+    assert.equal(started.filter((one) => 'refused' in one).length, 1)
+  })
+
+  test('one can be given up until its keys are out, and not after', async () => {
+    await begin(a, { kind: 'recover' })
+    for (const authority of both()) await authority.turn()
+    assert.equal(expectDone(await abandonCeremony(b.context, operator)).stage, 'failed')
+    const without = await abandonCeremony(b.context, operator)
+    assert.ok('refused' in without && without.code === 'resource_unknown')
+    await follow(ground, 'spiffe://test.example/agent/slow', { delegation: 1, sequence: 1 })
+    await begin(a, { kind: 'rotate' })
+    for (const authority of both()) await authority.turn()
+    const late = await abandonCeremony(b.context, operator)
+    assert.ok('refused' in late && late.code === 'conflict')
+    await runToEnd(ground, both)
+  })
+
+  test('one whose authorities are all gone can be given up', async () => {
+    await follow(ground, 'spiffe://test.example/agent/slow', { delegation: 1, sequence: 1 })
+    await begin(a, { kind: 'rotate', only: 'b' })
+    await b.turn()
+    assert.equal((await newest(ground)).stage, 'publish')
+    b.close()
+    ground.advance(16_000)
+    await a.turn()
+    assert.equal(expectDone(await abandonCeremony(a.context, operator)).stage, 'failed')
+    await assertSound(ground, [a])
+  })
+
+  test('what makes no sense is refused', async () => {
+    for (const wanted of [
+      { ...rotation, reason: ' ' },
+      { ...rotation, reason: 'x'.repeat(501) },
+      { ...rotation, emergency: true },
+      { ...rotation, excluded: ['a'] },
+      { ...recovery, retire: true },
+      { ...recovery, only: 'a' },
+    ]) {
+      const started = await startCeremony(a.context, wanted, operator)
+      assert.ok('refused' in started && started.code === 'request_invalid')
+    }
+    const unknown = await startCeremony(a.context, { ...rotation, only: 'nobody' }, operator)
+    assert.ok('refused' in unknown && unknown.code === 'resource_unknown')
+    assert.equal(await ground.store.ceremonies.newest(), null)
+  })
+})
+
+describe('CA-4: a delegation', () => {
+  test('by another root, of an old version, for other keys or for too long is refused', async () => {
+    const { statement } = expectDone(await delegationRequest(a.context))
+    const other = await generateP256()
+    const { key, jwk } = ground.root
+    const attempts = [
+      ['delegation_refused', await signDelegation(statement, other.signKey, other.jwk)],
+      ['delegation_refused', await signDelegation(statement, other.signKey, jwk)],
+      ['delegation_refused', await signDelegation({ ...statement, keys: [...statement.keys, other.jwk] }, key, jwk)],
+      [
+        'delegation_refused',
+        await signDelegation({ ...statement, expiresAt: (statement.issuedAt + 367 * 86_400) as never }, key, jwk),
+      ],
+      ['conflict', await signDelegation({ ...statement, version: statement.version - 1 }, key, jwk)],
+      ['conflict', await signDelegation({ ...statement, version: statement.version + 1 }, key, jwk)],
+    ] as const
+    for (const [code, signed] of attempts) {
+      const result = await acceptDelegation(a.context, signed, operator)
+      assert.ok('refused' in result && result.code === code, 'refused' in result ? result.explanation : 'accepted')
+    }
+    assert.equal((await ground.store.trust.newestDelegation())?.version, 2)
+  })
+
+  test('for a recovery names exactly the keys that were made for it', async () => {
+    await begin(a, { kind: 'recover' })
+    const early = await delegationRequest(a.context)
+    assert.ok('refused' in early && early.code === 'conflict')
+    for (const authority of [a, b, a]) await authority.turn()
+    const { statement, candidates } = expectDone(await delegationRequest(b.context))
+    const contributed = await ground.store.ceremonies.contributions((await newest(ground)).id)
+    assert.deepEqual(
+      candidates.map(({ thumbprint }) => thumbprint),
+      contributed.map(({ trustKey }) => jwkThumbprint(trustKey, sha256)),
+    )
+    const { key, jwk } = ground.root
+    const fewer = await signDelegation({ ...statement, keys: statement.keys.slice(1) }, key, jwk)
+    const result = await acceptDelegation(a.context, fewer, operator)
+    assert.ok('refused' in result && result.code === 'delegation_refused')
+  })
+
+  test('renewed by hand is taken up by every authority', async () => {
+    const delegation = await signWithRoot(ground, a)
+    for (const authority of both()) await authority.turn()
+    for (const { trust } of both()) {
+      assert.equal(trust.publisher.delegation.stored.version, delegation.version)
+      assert.notEqual(trust.publisher.delegation.key, null)
+    }
+    await b.trust.publisher.publish()
+    assert.equal((await newestState(ground)).delegation, delegation.version)
+  })
+})
