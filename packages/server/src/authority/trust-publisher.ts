@@ -22,6 +22,7 @@ import type { AuthorityContext } from './context.ts'
 import { namedAuthorities } from './delegation.ts'
 import type { HeldDelegation } from './delegation.ts'
 import type { CustodyKey, StoredTrustState, TrustMaterial } from './ports.ts'
+import { restoreJump } from './restore.ts'
 import { assembleTrustState, callersState, sameForCallers } from './trust-assembly.ts'
 import type { TrustAudience } from './trust-audience.ts'
 
@@ -47,6 +48,8 @@ export interface PublisherOptions {
   /** The newest delegation, when another authority publishes under it already. */
   readonly hold: () => Promise<HeldDelegation>
   readonly audience: TrustAudience
+  /** States come after this sequence, whatever the store says; 0 unless the store was put back. */
+  readonly floor?: number
   /** Applies a state that is durable, before anybody else hears of it. */
   readonly onState: (published: PublishedState, time: EpochSeconds) => void
   /** The held state is still the newest, at this time. */
@@ -208,7 +211,7 @@ export class TrustPublisher {
       if ((this.#version?.delegation ?? 0) > this.#delegation.stored.version)
         this.#delegation = await this.#options.hold()
       const after = this.#version?.sequence ?? 0
-      const published = await this.#sign(after + 1)
+      const published = await this.#sign(Math.max(after, this.#options.floor ?? 0) + 1)
       const { delegation, sequence, epoch, workloads, issued } = published.state
       await log.append({
         kind: 'trust',
@@ -250,6 +253,9 @@ export class TrustPublisher {
     const newest = await context.store.trust.newestVersion()
     if (newest === null || newest.sequence === this.#version?.sequence) return false
     if (this.#version !== null && compareStates(newest, this.#version) === 'older')
+      throw storeWentBack(newest, this.#version)
+    // Another authority has put a store right that went back, by its own log: ours has to follow.
+    if (this.#version !== null && newest.sequence - this.#version.sequence >= restoreJump)
       throw storeWentBack(newest, this.#version)
     const stored = await context.store.trust.newest()
     if (stored === null) return false
@@ -372,9 +378,9 @@ interface Version {
 }
 
 function storeWentBack(newest: Version, held: Version): DoorwardError {
-  return new DoorwardError('store_went_back', 'the store holds an older trust state than it did', {
-    expected: `at least (${held.delegation}, ${held.sequence})`,
+  return new DoorwardError('store_went_back', 'the store is not the one that it was', {
+    expected: `what follows (${held.delegation}, ${held.sequence})`,
     got: `(${newest.delegation}, ${newest.sequence})`,
-    next: 'put the newest copy of the store back',
+    next: 'stop this authority, and put the newest copy of the store back',
   })
 }
