@@ -139,6 +139,27 @@ export function registrationRules(rule: Rule): void {
     )
   })
 
+  rule('after a restore no join token is left, and of every instance the next join state counts', async (store) => {
+    const { joins, instances, registrations } = store
+    await registrations.add(registration(a), 10)
+    for (const name of ['i', 'j']) await instances.bind(a, binding(name, name))
+    for (const hash of ['used', 'unused']) await joins.addToken(token(hash, a), 10)
+    await joins.redeem({ hash: 'used', binding: binding('k', 'K') })
+    const first = await instances.offer('i', { hash: 'one', serial: '01' }, at(60))
+    await instances.present('i', 'one', at(61))
+    await instances.lock('j', 'test', at(61))
+    await joins.withdrawAll()
+    await instances.forgetStates()
+    assert.equal((await joins.redeem({ hash: 'unused', binding: binding('l', 'L') })).outcome, 'unknown')
+    assert.equal((await joins.redeem({ hash: 'used', binding: binding('l', 'L') })).outcome, 'used')
+    assert.equal(await instances.present('j', 'any', at(62)), 'locked')
+    assert.equal(await instances.present('i', 'later', at(62)), 'current')
+    const next = await instances.offer('i', { hash: 'two', serial: '02' }, at(63))
+    assert.ok((next ?? 0) > (first ?? 0) + 1000)
+    assert.equal(await instances.present('i', 'two', at(64)), 'confirmed')
+    assert.equal(await instances.present('i', 'later', at(65)), 'regressed')
+  })
+
   rule('SID-8: an id that was removed comes back only when that is meant', async ({ registrations }) => {
     await registrations.add(registration(a), 10)
     await registrations.remove(a, identityDenial(a, 50))

@@ -6,8 +6,8 @@ import { timerSleep } from '@doorward/sdk'
 import { ClockGuard } from '../authority/clock-guard.ts'
 import { Fitness } from '../authority/fitness.ts'
 import type { AuthorityStore } from '../authority/ports.ts'
-import { checkStore, openMemory } from './authority-memory.ts'
-import type { Memory } from './authority-memory.ts'
+import { olderStore, openMemory, storeRestored } from './authority-memory.ts'
+import type { Memory, OlderStore } from './authority-memory.ts'
 import type { AuthorityState } from './authority-state.ts'
 
 export interface FitnessParts {
@@ -17,6 +17,8 @@ export interface FitnessParts {
   readonly elapsed: () => number
   /** The store has a clock of its own. */
   readonly storeVouches: boolean
+  /** The operator knows that an older copy of the store was put back. */
+  readonly afterRestore: boolean
   readonly signal: AbortSignal
   /** The clock is not right; nothing happens before it is. */
   readonly onWaiting: (code: string, text: string) => void
@@ -25,21 +27,31 @@ export interface FitnessParts {
 export interface OpenedFitness {
   readonly fitness: Fitness
   readonly memory: Memory
+  /** Set when the store has to be put right first. */
+  readonly older: OlderStore | null
 }
 
 const waitMilliseconds = 1000
 
-/** Waits until the clock is right. Throws `store_restored`, `stopped`, and the codes of store and log. */
+/** Waits until the clock is right. Throws `store_restored`, `store_not_restored`, `stopped`, and the codes of store and log. */
 export async function openFitness(parts: FitnessParts): Promise<OpenedFitness> {
   const { state, clock, elapsed } = parts
   const memory = await openMemory(state.recordFolder, clock)
-  await checkStore(state.store, memory.ledger)
+  const older = await olderStore(state.store, memory.ledger)
+  if (older !== null && !parts.afterRestore) throw storeRestored(older)
+  if (older === null && parts.afterRestore) throw notRestored()
   const guard = new ClockGuard({ clock, elapsed, storeVouches: parts.storeVouches })
   guard.hasReached(memory.newestTime ?? epochMillis(0))
   guard.hasReached(await newestStateTime(state.store))
   guard.heardStore(state.lease.storeAhead)
   await untilRight(parts, guard)
-  return { fitness: new Fitness(state.lease, guard), memory }
+  return { fitness: new Fitness(state.lease, guard), memory, older }
+}
+
+function notRestored(): DoorwardError {
+  return new DoorwardError('store_not_restored', 'the store is the one that this authority has recorded', {
+    next: 'start without --after-restore; nothing has been changed',
+  })
 }
 
 async function untilRight({ state, signal, onWaiting }: FitnessParts, guard: ClockGuard): Promise<void> {

@@ -9,6 +9,7 @@ import type { StoredVersion } from '../authority/ledger.ts'
 import { factKinds, FactReader, longestLifeSeconds } from '../authority/log-fact.ts'
 import type { LogFact } from '../authority/log-fact.ts'
 import type { AuthorityStore } from '../authority/ports.ts'
+import { restoreJump } from '../authority/restore.ts'
 
 export interface Memory {
   readonly ledger: Ledger
@@ -77,20 +78,29 @@ function isFarEnough({ oldestTime, carried }: Progress, now: EpochMillis): boole
   return oldestTime !== null && oldestTime < now - wanted
 }
 
-/**
- * Compares the store with what the log knows that it has held. Throws `store_restored` when the store is older: a copy
- * that was put back forgets denials, and what it would sign everybody has seen differently.
- */
-export async function checkStore(store: AuthorityStore, { newest }: Ledger): Promise<void> {
+/** A store that is older than what our log knows that it has held; null when it is not. */
+export interface OlderStore {
+  readonly held: StoredVersion
+  readonly newest: StoredVersion
+}
+
+/** Compares the store with our log. One that another authority has put right knows nothing of what only we have recorded. */
+export async function olderStore(store: AuthorityStore, { newest }: Ledger): Promise<OlderStore | null> {
   const held = await heldBy(store)
-  if (newest === null || held === null || !isOlder(held, newest)) return
-  throw new DoorwardError(
+  if (newest === null || held === null) return null
+  const isOlder = compareStates(held, newest) === 'older' || held.epoch < newest.epoch
+  return isOlder || held.sequence - newest.sequence >= restoreJump ? { held, newest } : null
+}
+
+/** A copy that was put back forgets denials, and what would be signed by it everybody has seen differently. */
+export function storeRestored({ held, newest }: OlderStore): DoorwardError {
+  return new DoorwardError(
     'store_restored',
-    'the store is older than what this authority has recorded: a copy was put back',
+    'the store is not the one that this authority has recorded: an older copy was put back',
     {
-      expected: `at least ${show(newest)}`,
+      expected: `what follows ${show(newest)}`,
       got: show(held),
-      next: 'put the newest copy of the store back; when there is none, start once with doorward authority run --after-restore, which denies and re-issues everything',
+      next: 'put the newest copy of the store back; when there is none, start once with doorward authority run --after-restore: it repeats what the log knows, and everyone proves themselves anew',
     },
   )
 }
@@ -99,10 +109,6 @@ async function heldBy(store: AuthorityStore): Promise<StoredVersion | null> {
   const domain = await store.domain.read()
   const version = await store.trust.newestVersion()
   return domain === null ? null : { delegation: 0, sequence: 0, ...version, epoch: domain.epoch }
-}
-
-function isOlder(held: StoredVersion, newest: StoredVersion): boolean {
-  return compareStates(held, newest) === 'older' || held.epoch < newest.epoch
 }
 
 function show({ delegation, sequence, epoch }: StoredVersion): string {

@@ -53,6 +53,8 @@ export interface AuthorityOptions {
   readonly clock?: Clock
   /** Milliseconds that pass whatever is done to the clock, and while the machine sleeps; the machine's by default. */
   readonly elapsed?: () => number
+  /** Puts a store right that is older than the log of this authority, and serves then; false by default. */
+  readonly afterRestore?: boolean
   /** Pause between looks for what cannot be right; 10,000 by default. */
   readonly lookMilliseconds?: number
 }

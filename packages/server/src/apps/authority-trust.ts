@@ -33,6 +33,8 @@ export interface TrustParts {
   readonly enrolAddress: () => string
   /** Puts keys in place of own ones that are denied, with everything that has to follow; true when that was published. */
   readonly settleKeys: () => Promise<boolean>
+  /** States come after this sequence; 0 by default. */
+  readonly floor?: number
   readonly signal: AbortSignal
   /** The authority waits for the recovery root to name its key, with this RFC 7638 thumbprint. */
   readonly onWaiting: (thumbprint: string) => void
@@ -64,6 +66,7 @@ export async function openTrust(parts: TrustParts): Promise<OpenedTrust> {
   const publisher = new TrustPublisher({
     context,
     delegation: delegated,
+    floor: parts.floor ?? 0,
     hold: delegateAgain,
     audience,
     onState: (published, time) => holder.apply(published.state, time),

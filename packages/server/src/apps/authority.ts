@@ -28,8 +28,9 @@ import { OwnIdentity } from './authority-identity.ts'
 import { closingRefused, openListeners, updateListeners } from './authority-listeners.ts'
 import type { Listeners } from './authority-listeners.ts'
 import { followStore, maintain, settleKeys } from './authority-maintenance.ts'
-import type { Memory } from './authority-memory.ts'
+import type { Memory, OlderStore } from './authority-memory.ts'
 import { ownRegistration, placeOf } from './authority-place.ts'
+import { putRight } from './authority-restore.ts'
 import type { AuthorityOptions, AuthoritySettings, RunningAuthority } from './authority-settings.ts'
 import { defaultKeyFile, openAuthorityState } from './authority-state.ts'
 import type { AuthorityState } from './authority-state.ts'
@@ -67,6 +68,7 @@ export async function startAuthority(
     clock,
     elapsed: options.elapsed ?? systemElapsed,
     storeVouches: settings.database !== undefined,
+    afterRestore: options.afterRestore === true,
     signal: options.signal,
     onWaiting: (code, text) => options.report({ type: 'warning', code, text }),
   })
@@ -102,6 +104,7 @@ interface Starting {
   readonly state: AuthorityState
   readonly fitness: Fitness
   readonly memory: Memory
+  readonly older: OlderStore | null
   readonly listening: Listening
   readonly stack: AsyncDisposableStack
 }
@@ -110,7 +113,7 @@ interface Starting {
 async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'stopped'>> {
   const { settings, options, clock, state, fitness, memory, listening, stack } = starting
   const context = await contextOf(starting)
-  await beginRun(starting, context)
+  const floor = await beginRun(starting, context)
   const bound = { enrolAddress: '', settleKeys: () => Promise.resolve(false) }
   const { publicUrl: issuer } = settings
   const allowedAudience = (audience: string) => audience === issuer || settings.allowedAudience(audience)
@@ -122,6 +125,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
     allowedAudience,
     enrolAddress: () => bound.enrolAddress,
     settleKeys: () => bound.settleKeys(),
+    floor,
     signal: options.signal,
     onWaiting: (thumbprint) => warnOfWaiting(starting, thumbprint),
   })
@@ -181,13 +185,18 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   return { ...describe(starting, authority, listeners), renew: () => own.renew().then(refresh) }
 }
 
-/** Whatever the last run left without outcome is voided before anything is published. */
-async function beginRun({ state, options }: Starting, context: AuthorityContext): Promise<void> {
+/**
+ * Whatever the last run left without outcome is voided before anything is published, and a store that was put back put
+ * right. After which sequence trust states come.
+ */
+async function beginRun({ state, options, older }: Starting, context: AuthorityContext): Promise<number> {
   await state.record.append({ kind: 'lifecycle', body: { event: 'authority.start' } })
+  const warn = (code: string, text: string) => options.report({ type: 'warning', code, text })
+  const floor = older === null ? 0 : await putRight(context, { recordFolder: state.recordFolder, older, warn })
   const voided = await voidOpenIssuance(context)
-  if (voided === 0) return
   const text = `${voided} certificates were being issued when the authority stopped; their serials are denied`
-  options.report({ type: 'warning', code: 'issuance_voided', text })
+  if (voided > 0) warn('issuance_voided', text)
+  return floor
 }
 
 async function contextOf({ settings, options, clock, state, fitness, listening }: Starting): Promise<AuthorityContext> {

@@ -201,7 +201,8 @@ export async function storeDelegation(
   const { version, expiresAt, keys } = delegation
   await context.log.append({
     kind: 'trust',
-    body: { change: 'delegation', version, keys: keys.length, expires_at: expiresAt },
+    // All of it, so that a store that was put back can have it again.
+    body: { change: 'delegation', version, keys: keys.length, expires_at: expiresAt, signed },
   })
   const stored = { version, expiresAt, message: JSON.stringify(signed) }
   if (!(await context.store.trust.delegate(stored))) {

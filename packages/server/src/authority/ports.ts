@@ -126,7 +126,7 @@ export interface Instance {
   readonly seenAt: EpochSeconds
   /** Join states confirmed so far. */
   readonly sequence: number
-  /** SHA-256 of the join state that it has confirmed, base64url; null before the first. */
+  /** SHA-256 of the join state that it has confirmed, base64url; null before the first, `*` when it was forgotten. */
   readonly current: string | null
   /** The join state handed out and not confirmed yet, with the serial of the certificate that went with it. */
   readonly offered: { readonly hash: string; readonly serial: string } | null
@@ -184,6 +184,11 @@ export interface InstanceStore {
   /** Locks the instance and denies its live serials; false when it is locked or gone. */
   lock(instance: string, reason: string, now: EpochSeconds): Promise<boolean>
   remove(instance: string, reason: string, now: EpochSeconds): Promise<boolean>
+  /**
+   * After a copy of the store was put back, its join states are from the past: of every instance that is not locked, the next
+   * one that it shows counts, whatever it is. Numbers of offers go on far above those given out before.
+   */
+  forgetStates(): Promise<void>
 }
 
 export interface Redemption {
@@ -207,6 +212,8 @@ export interface JoinStore {
   findToken(hash: string): Promise<(JoinToken & { readonly usedAt: EpochSeconds | null }) | null>
   /** Unused live tokens of an identity, oldest first. */
   pending(id: string, now: EpochSeconds): Promise<readonly JoinToken[]>
+  /** Forgets unused tokens, of everybody. */
+  withdrawAll(): Promise<void>
   /** Consumes the token exactly once and binds the machine key. Among any number of concurrent callers one gets `redeemed`. */
   redeem(
     redemption: Redemption,

@@ -20,8 +20,14 @@ export function register(program: Command, context: CliContext): void {
   authority
     .command('run')
     .description('run the authority alone; SIGTERM ends it')
-    .addHelpText('after', '\nExample:\n  doorward authority run --config /etc/doorward/doorward.yaml')
-    .action(async () => (await import('./authority/run.ts')).runHere(context))
+    .option('--after-restore', 'the store is an older copy that was put back: repeat what the log knows, and begin a new epoch')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  doorward authority run --config /etc/doorward/doorward.yaml\n  doorward authority run --after-restore',
+    )
+    .action(async (options: { readonly afterRestore?: boolean }) =>
+      (await import('./authority/run.ts')).runHere(context, options),
+    )
   for (const part of [registerStatus, registerRotate, registerRecover, registerReport, registerDelegate, registerDrill])
     part(authority, context)
 }

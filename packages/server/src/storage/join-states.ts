@@ -3,11 +3,17 @@
 import type { EpochSeconds } from '@doorward/core'
 import type { Instance, Presentation } from '../authority/ports.ts'
 
+/** In place of a join state that was forgotten with the rest of the store: the next one counts, whatever it is. */
+export const anyState = '*'
+
+/** Numbers of offers that were given out since a copy was made are lower than this much more. */
+export const offersSinceCopy = 1_000_000
+
 export function judgeState(held: Instance | null, hash: string | null): Presentation {
   if (held === null) return 'unknown'
   if (held.locked !== null) return 'locked'
   if (held.offered !== null && hash === held.offered.hash) return 'confirmed'
-  return hash === held.current ? 'current' : 'regressed'
+  return hash === held.current || held.current === anyState ? 'current' : 'regressed'
 }
 
 /** What is held of an instance that may go on. */

@@ -24,16 +24,22 @@ import type { Deployment } from '../../config/settings.ts'
 import type { CliContext } from '../context.ts'
 import { runPart } from '../part.ts'
 
-export function runHere(context: CliContext): Promise<void> {
-  return runPart(context, supervisorLink(), (stop) => runAuthority(context, stop))
+export interface RunOptions {
+  /** The store is a copy that was put back, and the operator knows. */
+  readonly afterRestore?: boolean
 }
 
-async function runAuthority(context: CliContext, stop: AbortSignal): Promise<void> {
+export function runHere(context: CliContext, { afterRestore = false }: RunOptions = {}): Promise<void> {
+  return runPart(context, supervisorLink(), (stop) => runAuthority(context, stop, afterRestore))
+}
+
+async function runAuthority(context: CliContext, stop: AbortSignal, afterRestore: boolean): Promise<void> {
   const link = supervisorLink()
   const deployment = await context.deployment()
   const folder = await context.deploymentFolder()
   const running = await startAuthority(authoritySettings(deployment, folder, await databasePlace(deployment)), {
     signal: stop,
+    afterRestore,
     report: (event) => tell(event, context, link),
   })
   const { addresses, recoveryRoot, rootFingerprint, record } = running

@@ -3,6 +3,7 @@
 import type { EpochSeconds, P256Jwk } from '@doorward/core'
 import type { Binding, Bound, Instance, InstanceStore, Presentation } from '../../authority/ports.ts'
 import { instanceOf } from '../authority-rows.ts'
+import { anyState, offersSinceCopy } from '../join-states.ts'
 import { seconds, text, whole } from '../row.ts'
 import { instanceColumns } from './columns.ts'
 import type { PostgresDatabase } from './database.ts'
@@ -114,6 +115,12 @@ export function postgresInstances(database: PostgresDatabase): InstanceStore {
         return true
       }),
     remove: (instance, reason, now) => database.write((tx) => end(tx, instance, { at: now, reason })),
+    forgetStates: () =>
+      database.write(async (tx) => {
+        const sql =
+          'UPDATE instances SET current = $1, offered = NULL, offered_serial = NULL, offers = offers + $2 WHERE locked_at IS NULL'
+        await tx.run(sql, anyState, offersSinceCopy)
+      }),
   }
 }
 

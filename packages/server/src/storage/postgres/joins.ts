@@ -27,6 +27,8 @@ export function postgresJoins(database: PostgresDatabase): JoinStore {
       )
       return rows.map(tokenOf)
     },
+    withdrawAll: () =>
+      database.write(async (tx) => void (await tx.run('DELETE FROM join_tokens WHERE used_at IS NULL'))),
     redeem: (redemption) => database.write((tx) => redeem(tx, redemption)),
     admit: (id, admission, limit) => database.write((tx) => admit(tx, id, { ...admission, limit })),
   }

@@ -3,7 +3,7 @@
 import type { EpochSeconds, P256Jwk } from '@doorward/core'
 import type { Binding, Bound, Instance, InstanceStore, Presentation } from '../../authority/ports.ts'
 import { instanceOf } from '../authority-rows.ts'
-import { afterContact, judgeState } from '../join-states.ts'
+import { afterContact, anyState, judgeState, offersSinceCopy } from '../join-states.ts'
 import { seconds, whole } from '../row.ts'
 import type { SqliteDatabase } from './database.ts'
 import { denyInstance, denySerial } from './denials.ts'
@@ -138,6 +138,14 @@ export function sqliteInstances(database: SqliteDatabase): InstanceStore {
         return true
       }),
     remove: (instance, reason, now) => database.write(() => end(database, instance, reason, now)),
+    forgetStates: () =>
+      database.write(() => {
+        database.run(
+          'UPDATE instances SET current = ?, offered = NULL, offered_serial = NULL, offers = offers + ? WHERE locked_at IS NULL',
+          anyState,
+          offersSinceCopy,
+        )
+      }),
   }
 }
 

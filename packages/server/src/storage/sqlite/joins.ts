@@ -45,6 +45,7 @@ export function sqliteJoins(database: SqliteDatabase): JoinStore {
           )
           .map(tokenOf),
       ),
+    withdrawAll: () => database.write(() => void database.run('DELETE FROM join_tokens WHERE used_at IS NULL')),
     redeem: (redemption) => database.write(() => redeem(database, redemption)),
     admit: (id, admission, limit) => database.write(() => admit(database, id, { ...admission, limit })),
   }
