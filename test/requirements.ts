@@ -105,7 +105,7 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
   'ADR11-CFG-auth.methods[1]': partial({ file: token, name: 'a token of a foreign issuer' }),
   'ADR11-CFG-auth.methods[2]': done('certificate.issuance_mirror', noCertificate, {
     file: tls,
-    name: 'a certificate that the anchor signed but that is not in the issuance mirror is refused',
+    name: 'CA-5: a certificate that the anchor signed but that is not in the issuance mirror is refused',
   }),
   'ADR11-CFG-auth.token_validation.verify_exp': done('auth.token_validation.verify_exp', {
     file: token,
@@ -174,7 +174,7 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
   'ADR11-DEC-3': done('auth.require_auth', everyToken),
   'ADR11-DEC-4': partial({
     file: tls,
-    name: 'keys are exchanged in the named groups only, the hybrid one first and none of finite fields',
+    name: 'TR-9: keys are exchanged in the named groups only, the hybrid one first and none of finite fields',
   }),
   'ADR11-DEC-5': done('rbac.default_policy', unlisted, printedRoles),
   'ADR11-DEC-7': partial(everyDecision),

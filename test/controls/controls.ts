@@ -61,7 +61,10 @@ export const controls: readonly Control[] = [
   ),
   control(
     'tls.groups',
-    ['tls-handshake', 'keys are exchanged in the named groups only, the hybrid one first and none of finite fields'],
+    [
+      'tls-handshake',
+      'TR-9: keys are exchanged in the named groups only, the hybrid one first and none of finite fields',
+    ],
     edit(
       tlsContext,
       "const tlsGroups = 'X25519MLKEM768:X25519:P-256:P-384'",
@@ -75,7 +78,7 @@ export const controls: readonly Control[] = [
   ),
   control(
     'certificate.issuance_mirror',
-    ['tls-handshake', 'a certificate that the anchor signed but that is not in the issuance mirror is refused'],
+    ['tls-handshake', 'CA-5: a certificate that the anchor signed but that is not in the issuance mirror is refused'],
     edit(
       identify,
       'candidate.issued.get(fingerprint)?.id === leaf.id.uri',
@@ -139,7 +142,7 @@ export const controls: readonly Control[] = [
   ),
   control(
     'token.kind',
-    ['token-forged', 'a JWT-SVID is refused'],
+    ['token-forged', 'JW-8: a JWT-SVID is refused'],
     edit(jws, "if ((member(header, 'typ') ?? null) !== typ)", "if ((member(header, 'typ') ?? null) === '')"),
   ),
   control(

@@ -61,7 +61,7 @@ test('an expired certificate is refused in the handshake', async () =>
 test('a certificate that is not valid yet is refused in the handshake', async () =>
   contrast(await forged({ startsIn: 300 }), 'certificate_not_yet_valid'))
 
-test('a certificate that the anchor signed but that is not in the issuance mirror is refused', async () => {
+test('CA-5: a certificate that the anchor signed but that is not in the issuance mirror is refused', async () => {
   await contrast(await forged(), 'certificate_not_issued')
 })
 
@@ -112,7 +112,7 @@ test('both configured suites are spoken, and no other', async () => {
   }
 })
 
-test('keys are exchanged in the named groups only, the hybrid one first and none of finite fields', async () => {
+test('TR-9: keys are exchanged in the named groups only, the hybrid one first and none of finite fields', async () => {
   for (const ecdhCurve of ['X25519MLKEM768', 'X25519', 'P-256', 'P-384'])
     await stage.passes({ caller: agent, connect: { ecdhCurve } })
   for (const ecdhCurve of ['ffdhe2048', 'ffdhe3072', 'P-521']) await contrast({ ecdhCurve }, 'tls_group')

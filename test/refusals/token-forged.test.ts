@@ -183,8 +183,8 @@ const forged: readonly (readonly [name: string, code: string, forge: () => Promi
     () => keys.sign(JSON.stringify(header()), JSON.stringify(claimsOf(agent)), keys.trustState.key),
   ],
   // Other kinds.
-  ['a JWT-SVID', 'token_type', withHeader({ typ: 'JWT' })],
-  ['a JWT-SVID without type', 'token_type', withHeader({ typ: undefined })],
+  ['JW-8: a JWT-SVID', 'token_type', withHeader({ typ: 'JWT' })],
+  ['JW-8: a JWT-SVID without type', 'token_type', withHeader({ typ: undefined })],
   ['a WIT-SVID', 'token_type', withHeader({ typ: 'wit+jwt' })],
   ['a transaction token', 'token_type', withHeader({ typ: 'txntoken+jwt' })],
   ['a DPoP proof', 'token_type', withHeader({ typ: 'dpop+jwt' })],
@@ -244,9 +244,16 @@ test('a token that the authority itself gave for another audience is refused', a
     await stage.contrast({ caller: agent }, { token: await stage.token(agent, audience) }, 'token_audience')
 })
 
-test('a token that the authority itself gave to another caller is refused, and passes with that caller', async () => {
+test('RP-1: a token that the authority itself gave to another caller is refused, and passes with that caller', async () => {
   const token = await stage.token(other)
   await stage.contrast({ caller: other, token }, { caller: agent }, 'token_binding')
+})
+
+test('RP-3: a token is good again, on the next request and on another connection of its own certificate', async () => {
+  const token = await stage.token(agent)
+  const on = await dial(agent.tls)
+  for (const attempt of [{ on }, { on }, {}]) await stage.passes({ caller: agent, token, ...attempt })
+  on.destroy()
 })
 
 test('a token of before a renewal is refused over the renewed certificate', async () => {
@@ -263,7 +270,7 @@ test('every request brings its token: one that passed lends nothing to the next 
   on.destroy()
 })
 
-test('a token anywhere but in the Authorization header is no token', async () => {
+test('JW-5: a token anywhere but in the Authorization header is no token', async () => {
   const token = await stage.token(agent)
   const right: Attempt = { caller: agent }
   const places: readonly Partial<Attempt>[] = [

@@ -71,7 +71,7 @@ const points = {
 } as const
 
 for (const [point, expected] of Object.entries(points)) {
-  test(`killed ${point}: the serial is ${expected}`, async () => {
+  test(`CA-5: killed ${point}: the serial is ${expected}`, async () => {
     const earlier = await picture()
     crashAt(point)
     const again = await startTestAuthority({ folders })

@@ -3,8 +3,16 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { Secret, workloadId } from '@doorward/core'
-import { AdminClient, join as joinDomain, openIdentity, randomBytes } from '@doorward/sdk'
+import { Secret, backdatingSeconds, checkAnchor, readCertificate, toSeconds, workloadId } from '@doorward/core'
+import {
+  AdminClient,
+  importP256,
+  join as joinDomain,
+  openIdentity,
+  randomBytes,
+  sha256,
+  systemClock,
+} from '@doorward/sdk'
 import type { CeremonyView, Identity } from '@doorward/sdk'
 import type { ProbeTarget } from '../../packages/server/src/apps/denied-keys.ts'
 import { recover } from '../../packages/server/src/apps/recovery.ts'
@@ -102,6 +110,24 @@ test('CA-4: a further authority serves nobody before the root has named its key,
     return tokenFor(client, issuer).finally(() => client.close())
   }
   assert.ok((await poll(() => token().catch(() => undefined), 'a token')).length > 0)
+})
+
+test('CA-1: each authority is an anchor of its own, signed by itself and no other, for seven days', async () => {
+  const anchors = await poll(async () => {
+    await operator.prepare()
+    const known = operator.trustStore.view()?.state.anchors ?? []
+    return known.length === 2 ? known : undefined
+  }, 'an anchor of each')
+  const read = anchors.map(({ certificate }) => {
+    const anchor = readCertificate(certificate, { sha256 })
+    assert.ok(!('problem' in anchor))
+    return anchor
+  })
+  assert.equal(new Set(read.map(({ subjectKeyId }) => subjectKeyId)).size, 2)
+  for (const anchor of read) {
+    assert.equal(checkAnchor(anchor, toSeconds(systemClock()), importP256), null)
+    assert.equal(anchor.notAfter - anchor.notBefore - backdatingSeconds, 7 * 86_400)
+  }
 })
 
 test('RV-6: an authority that a recovery excludes is refused with all that it has issued, and signs nothing more', async () => {

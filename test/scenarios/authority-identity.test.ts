@@ -300,7 +300,7 @@ test('tokens and join tokens are neither in the store nor on the record', async 
   }
 })
 
-test('no private key lies in the state folder in clear and every file is the owner’s alone', async () => {
+test('CA-6: no private key lies in the state folder in clear and every file is the owner’s alone', async () => {
   const { stateDir, keyDir } = authority.folders
   for (const folder of [stateDir, keyDir]) {
     const entries = await readdir(folder, { recursive: true, withFileTypes: true })

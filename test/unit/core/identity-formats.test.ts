@@ -218,7 +218,7 @@ describe('the join string', () => {
 })
 
 describe('the trust bundle', () => {
-  test('X5-9, TB-1, JW-6: reads back, one certificate per entry, the sequence in full precision', async () => {
+  test('X5-9, TB-1, JW-6, TR-8: reads back, one certificate per entry, the sequence in full precision', async () => {
     const { certificate } = await makeAuthority()
     const { jwk } = await generateP256()
     const bundle = { sequence: 2n ** 64n - 1n, refreshHintSeconds: 60, x509: [certificate], jwt: [{ kid: 'j1', jwk }] }

@@ -113,7 +113,7 @@ describe('the bounds of the JSON scan', () => {
     assert.ok(!scan.ok && scan.code === 'json_too_many_keys' && scan.offset < 100_000)
   })
 
-  test('a repeated key is found among thousands, wherever it stands', () => {
+  test('TR-8: a repeated key is found among thousands, wherever it stands', () => {
     const keys = Array.from({ length: 9_998 }, (_, i) => String(i * 32_768))
     for (const at of [0, 15, 16, 5_000, 9_997]) assert.equal(codeOf(object([...keys, keys[at]!])), 'json_duplicate_key')
     assert.equal(codeOf(object(keys)), 'accepted')

@@ -188,7 +188,7 @@ test('sealed bytes open with the same key and context alone, unaltered', async (
   }
 })
 
-test('custody gives back the key that it made, once per name and kind, and keeps no clear text', () =>
+test('CA-6: custody gives back the key that it made, once per name and kind, and keeps no clear text', () =>
   withFolder(async (root) => {
     const sealer = aesGcmSealer(new Secret(randomBytes(32)), randomBytes)
     const custody = new KeyCustody(join(root, 'keys'), sealer)
