@@ -142,6 +142,7 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
   'authority admin DELETE /v1/instances': async () => ({
     query: `?${new URLSearchParams(await newInstance()).toString()}`,
   }),
+  'authority admin DELETE /v1/authorities': () => ({ query: '?name=nobody' }),
   'authority admin GET /v1/delegation': () => ({}),
   'authority admin POST /v1/delegation': async () => {
     const { statement } = await stage.admin.wantedDelegation()
@@ -168,6 +169,7 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
 
 /** Routes that let the right caller in and then have nothing to do: nobody replaces keys while the others are looked at. */
 const idle: Readonly<Record<string, DenialCode>> = {
+  'authority admin DELETE /v1/authorities': 'resource_unknown',
   'authority admin POST /v1/delegation': 'delegation_refused',
   'authority admin POST /v1/ceremonies': 'resource_unknown',
   'authority admin GET /v1/ceremonies/newest': 'resource_unknown',

@@ -167,6 +167,11 @@ export class AdminClient {
     return this.#json('GET', '/v1/status')
   }
 
+  /** An authority that does not run any more: what it has issued is refused from then on. Throws `resource_unknown`, `conflict`. */
+  async forgetAuthority(name: string): Promise<void> {
+    await this.#json('DELETE', `/v1/authorities?${search({ name })}`)
+  }
+
   /** What the recovery root is asked to sign. Throws `conflict` while a recovery is not at that point. */
   async wantedDelegation(): Promise<DelegationView> {
     return readDelegationView(await this.#json('GET', '/v1/delegation'))

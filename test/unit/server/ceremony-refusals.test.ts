@@ -145,3 +145,47 @@ describe('CA-4: a delegation', () => {
     assert.equal((await newestState(ground)).delegation, delegation.version)
   })
 })
+
+describe('an authority that does not come back', () => {
+  test('who was shut out stays so over later ceremonies', async () => {
+    await begin(a, { kind: 'recover', excluded: ['b'] })
+    await runToEnd(ground, both)
+    const { id, excluded } = await begin(a, { kind: 'rotate' })
+    assert.deepEqual(
+      excluded.map(({ name }) => name),
+      ['b'],
+    )
+    const ended = await runToEnd(ground, both)
+    assert.equal(ended.id, id)
+    assert.deepEqual(
+      ended.authorities.map(({ name }) => name),
+      ['a'],
+    )
+    const { candidates } = expectDone(await delegationRequest(a.context))
+    assert.deepEqual(
+      candidates.map(({ name }) => name),
+      ['a'],
+    )
+    assert.equal((await newestState(ground)).anchors.filter(({ state }) => state === 'active').length, 1)
+  })
+
+  test('is forgotten once it does not run, and what it has issued is refused with its anchors', async () => {
+    const { authority } = a.trust
+    const running = await authority.forget('b', operator)
+    assert.ok('refused' in running && running.code === 'conflict')
+    b.close()
+    ground.advance(16_000)
+    await a.turn()
+    assert.equal((await newestState(ground)).anchors.length, 2)
+    assert.deepEqual(expectDone(await authority.forget('b', operator)), { forgotten: 'b' })
+    const state = await newestState(ground)
+    assert.deepEqual([state.anchors.length, state.tokenKeys.length], [1, 1])
+    assert.deepEqual(
+      state.authorities.map(({ name }) => name),
+      ['a'],
+    )
+    const again = await authority.forget('b', operator)
+    assert.ok('refused' in again && again.code === 'resource_unknown')
+    assert.ok(ground.record.some(({ kind, body }) => kind === 'admin' && body['change'] === 'authority.forget'))
+  })
+})

@@ -49,6 +49,7 @@ export const ownRoutes: readonly OwnRoute[] = [
   ...admin('authority', '/v1/gateways', 'POST'),
   ...admin('authority', '/v1/instances', 'DELETE'),
   ...admin('authority', '/v1/instances/lock', 'POST'),
+  ...admin('authority', '/v1/authorities', 'DELETE'),
   ...admin('authority', '/v1/delegation', 'GET', 'POST'),
   ...admin('authority', '/v1/ceremonies', 'POST'),
   ...admin('authority', '/v1/ceremonies/newest', 'GET', 'DELETE'),

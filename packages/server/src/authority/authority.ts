@@ -18,6 +18,7 @@ import type { EnrolmentRefusal, EnrolRequest, ExaminedEnrolment } from './join.t
 import type { IssuedWithState } from './join-state.ts'
 import { createJoinString } from './join-string.ts'
 import type { NewJoinString } from './join-string.ts'
+import { forgetAuthority } from './forget.ts'
 import type { KeySlots } from './key-slots.ts'
 import type { Instance, Registration } from './ports.ts'
 import type { AuthorityRefusal } from './refusal.ts'
@@ -184,6 +185,10 @@ export class Authority {
   anchorKeyId(): string | null {
     const { slots, context } = this.#parts
     return slots.anchor(nowSeconds(context))?.slot.keyId ?? null
+  }
+
+  forget(name: string, by: string): Promise<{ readonly forgotten: string } | AuthorityRefusal> {
+    return forgetAuthority(this.#parts.context, name, this.#change(by))
   }
 
   /** What the recovery root should sign now. */

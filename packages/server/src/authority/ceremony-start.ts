@@ -41,7 +41,9 @@ export async function startCeremony(
   if (unknown.length > 0) return refuse('resource_unknown', `no authority is named ${unknown.join(', ')}`)
   const open = await store.ceremonies.newest()
   if (isOpen(open)) return busy(open)
-  const excluded = known.filter(({ name }) => wanted.excluded.includes(name))
+  // Who was shut out stays so: it comes back with a new state folder, or not at all.
+  const shutOut = (open?.excluded ?? []).map(({ instance }) => instance)
+  const excluded = known.filter(({ name, instance }) => wanted.excluded.includes(name) || shutOut.includes(instance))
   const domain = await store.domain.read()
   const ceremony = ceremonyOf(wanted, {
     id: hex(random(8)),

@@ -42,7 +42,7 @@ export interface Ceremony {
   readonly by: string
   /** The only authority that takes part; null for all. */
   readonly only: string | null
-  /** Authorities that get no new keys, and do not come back by themselves. */
+  /** Authorities that get no new keys and do not come back, those of earlier recoveries with them. */
   readonly excluded: readonly CeremonyAuthority[]
   /** Who takes part, from the end of `prepare` on. */
   readonly authorities: readonly CeremonyAuthority[]

@@ -91,10 +91,10 @@ async function checkStored(
   }
 }
 
-/** Whoever runs, and whoever was named before and may come back; nobody whom the last recovery has shut out. */
+/** Whoever runs, and whoever was named before and may come back; nobody whom a recovery has shut out. */
 async function keysInUse({ store, clock }: AuthorityContext, held: readonly P256Jwk[]): Promise<readonly NamedKey[]> {
   const newest = await store.ceremonies.newest()
-  const shutOut = newest?.kind === 'recover' ? newest.excluded.map(({ instance }) => instance) : []
+  const shutOut = (newest?.excluded ?? []).map(({ instance }) => instance)
   return (await store.leases.list(clock())).flatMap((entry) => {
     const { trustKey: key, live, instance } = entry
     if (key === null || shutOut.includes(instance)) return []

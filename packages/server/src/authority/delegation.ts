@@ -59,8 +59,9 @@ export async function holdDelegation(context: AuthorityContext, root: RootAtHand
 /** What is at hand by chance decides nothing while a recovery decides, nor for whom a recovery has shut out. */
 async function mayRenew({ store, instance }: AuthorityContext): Promise<boolean> {
   const newest = await store.ceremonies.newest()
-  if (newest?.kind !== 'recover') return true
-  return !isOpen(newest) && !newest.excluded.some((one) => one.instance === instance)
+  if (newest === null) return true
+  const deciding = newest.kind === 'recover' && isOpen(newest)
+  return !deciding && !newest.excluded.some((one) => one.instance === instance)
 }
 
 async function openStored(context: AuthorityContext, stored: StoredDelegation): Promise<Omit<HeldDelegation, 'due'>> {

@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import { registerDelegate } from './authority/delegate.ts'
 import { registerDrill } from './authority/drill.ts'
+import { registerForget } from './authority/forget.ts'
 import { registerRecover } from './authority/recover.ts'
 import { registerReport } from './authority/report.ts'
 import { registerRotate } from './authority/rotate.ts'
@@ -20,7 +21,10 @@ export function register(program: Command, context: CliContext): void {
   authority
     .command('run')
     .description('run the authority alone; SIGTERM ends it')
-    .option('--after-restore', 'the store is an older copy that was put back: repeat what the log knows, and begin a new epoch')
+    .option(
+      '--after-restore',
+      'the store is an older copy that was put back: repeat what the log knows, and begin a new epoch',
+    )
     .addHelpText(
       'after',
       '\nExamples:\n  doorward authority run --config /etc/doorward/doorward.yaml\n  doorward authority run --after-restore',
@@ -28,6 +32,14 @@ export function register(program: Command, context: CliContext): void {
     .action(async (options: { readonly afterRestore?: boolean }) =>
       (await import('./authority/run.ts')).runHere(context, options),
     )
-  for (const part of [registerStatus, registerRotate, registerRecover, registerReport, registerDelegate, registerDrill])
+  for (const part of [
+    registerStatus,
+    registerRotate,
+    registerRecover,
+    registerReport,
+    registerDelegate,
+    registerForget,
+    registerDrill,
+  ])
     part(authority, context)
 }

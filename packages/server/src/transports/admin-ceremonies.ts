@@ -1,4 +1,4 @@
-/** The authority's admin API: the delegation by the recovery root, and ceremonies that replace keys. */
+/** The authority's admin API: who is an authority, by delegation of the recovery root, and ceremonies that replace keys. */
 
 import { exactObject, isText, readList, readP256Jwk, readSignedDelegation } from '@doorward/core'
 import type { JsonObject, JsonValue } from '@doorward/core'
@@ -32,6 +32,7 @@ export function ceremonyRoutes(authority: Authority): readonly ApiRoute[] {
     handle: (permit) => handle(authority, permit),
   })
   return [
+    { ...route('DELETE', '/v1/authorities', forget), query: ['name'] },
     route('GET', '/v1/delegation', wantedDelegation),
     route('POST', '/v1/delegation', delegate),
     route('POST', '/v1/ceremonies', start),
@@ -43,6 +44,12 @@ export function ceremonyRoutes(authority: Authority): readonly ApiRoute[] {
 }
 
 type Handle = (authority: Authority, permit: Permit<ApiRequest>) => Promise<ApiAnswer | Denial>
+
+async function forget(authority: Authority, permit: Permit<ApiRequest>): Promise<ApiAnswer | Denial> {
+  const name = requestOf(permit).query.get('name')
+  if (!isText(name, MAX_NAME)) return deny('request_invalid', 'expected the query parameter name')
+  return answer(await authority.forget(name, byOf(permit)), 200, (forgotten) => forgotten)
+}
 
 async function wantedDelegation(authority: Authority): Promise<ApiAnswer | Denial> {
   return answer(await authority.delegationRequest(), 200, requestShown)
