@@ -38,6 +38,8 @@ const limits = 'test/refusals/limits-rates.test.ts'
 const headers = 'test/refusals/headers-every-answer.test.ts'
 const apis = 'test/refusals/routes-api.test.ts'
 const paths = 'test/refusals/routes-mcp.test.ts'
+const revoked = 'test/refusals/revocation-authority.test.ts'
+const forged = 'test/refusals/detection-forged.test.ts'
 const first = 'test/scenarios/first-start.test.ts'
 const renewal = 'test/scenarios/renewal-under-load.test.ts'
 const conformance = 'test/scenarios/conformance/gateway.test.ts'
@@ -64,21 +66,61 @@ const replaced: TestReference = {
   name: 'no call fails while every certificate is replaced several times',
 }
 
+const noFailures: TestReference = {
+  file: 'test/scenarios/authority-rotate.test.ts',
+  name: 'OP-3: no call fails while anchors and token keys are replaced again and again',
+}
+const onTheirDays: TestReference = {
+  file: 'test/scenarios/authority-rotation.test.ts',
+  name: 'CA-2: keys are made, published, activated and dropped on their days; a retired anchor signs its revocation list until it goes',
+}
+const missedRotation: TestReference = {
+  file: 'test/scenarios/misconfiguration.test.ts',
+  name: 'OP-3: a rotation that cannot be made is an alarm (DT-7), days before anything ends',
+}
+const deniedSerial: TestReference = {
+  file: revoked,
+  name: 'RV-4, RV-5: a denied serial is refused on new and open connections and streams, for tokens and renewals',
+}
+const lockedInstance: TestReference = {
+  file: revoked,
+  name: 'OP-10: a locked instance loses what it has and cannot return, the others of its name go on',
+}
+const recovered: TestReference = {
+  file: 'test/unit/server/ceremony.test.ts',
+  name: 'RV-6: denies every older key and begins an epoch, under new keys that the root has named',
+}
+const recoveredWhole: TestReference = {
+  file: 'test/scenarios/authority-recover.test.ts',
+  name: 'RV-6: replaces every key and denies the old ones, with its proof in a report that anybody can verify',
+}
+const forgedCertificate: TestReference = {
+  file: forged,
+  name: 'DT-1: a certificate by the stolen anchor is refused at its first use, and the authority knows of it',
+}
+const forgedToken: TestReference = {
+  file: forged,
+  name: 'DT-1: a token by the stolen key that the authority would not have made is refused and gives the key away',
+}
+const keysInCustody: TestReference = {
+  file: 'test/scenarios/authority-custody.test.ts',
+  name: 'CA-6: no private key is in the store, on the record, in any other file or in what the authority says',
+}
+const openKeyFile: TestReference = {
+  file: 'test/scenarios/misconfiguration.test.ts',
+  name: 'a key file that others may read stops everything until it is private again',
+}
+const jobsOfCi: TestReference = {
+  file: 'test/refusals/attestation-platform.test.ts',
+  name: 'BS-1: identities of CI jobs, as GitHub and GitLab shape them, join',
+}
+
 /** What has been proven so far, and what differs from `background`, by id. */
 const proofs: Partial<Record<RequirementId, Proof>> = {
   ...declined('it says how things were before the decision', ['ADR11-CTX-1', 'OS25-CTX-1', 'OS25-CTX-2']),
   ...declined('it is answered by the design, not by a test', ['OS25-QST-4', 'OS25-ASM-7']),
   // Why an alternative was rejected is a demand on the one that was chosen.
-  ...stillOpen([
-    'ADR11-ALT1-10',
-    'ADR11-ALT2-10',
-    'ADR11-ALT3-10',
-    'OS25-ALT-2',
-    'OS25-ALT-3',
-    'OS25-ALT-4',
-    'OS25-ALT-6',
-    'OS25-ALT-7',
-  ]),
+  ...stillOpen(['ADR11-ALT1-10', 'ADR11-ALT2-10', 'ADR11-ALT3-10', 'OS25-ALT-2', 'OS25-ALT-3', 'OS25-ALT-4']),
 
   // security.tls
   'ADR11-CFG-tls.enabled': done('tls.client_auth', { file: tls, name: 'plain HTTP gets no HTTP answer' }),
@@ -183,15 +225,55 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
     { file: limits, name: 'limits.handshakes_per_ip: an address is refused before the handshake, and others go on' },
   ),
   'ADR11-CHK-1': partial(noCertificate, { file: apis, name: 'is closed to a caller without certificate' }),
-  'ADR11-CHK-2': partial(replaced),
+  'ADR11-CHK-2': done('rotation.schedule', onTheirDays, replaced, noFailures, missedRotation),
+  'ADR11-CHK-5': partial(keysInCustody, openKeyFile, {
+    file: 'test/scenarios/canary.test.ts',
+    name: 'are in no file of the state: no log, no record, no store',
+  }),
+  'ADR11-CHK-8': partial(
+    { file: 'test/architecture/recovery-doc.test.ts', name: 'names the stages of a recovery, in their order' },
+    recoveredWhole,
+  ),
   'ADR11-POS-3': partial(everyDecision),
+  'ADR11-POS-5': partial(forgedCertificate, forgedToken, deniedSerial, recoveredWhole),
+  'ADR11-NEG-3': partial(onTheirDays, noFailures, {
+    file: 'test/scenarios/authority-failover.test.ts',
+    name: 'OP-12, OP-3: when an authority goes, no renewal and no token fails, and what the other publishes reaches everybody',
+  }),
   'OS25-ASM-1': done('token.signature', { file: token, name: 'a token of an unknown key' }),
   'OS25-ASM-3': partial(noCertificate, replaced),
   'OS25-ASM-4': partial(
     { file: token, name: 'a token of algorithm nOnE' },
     {
+      file: token,
+      name: 'RP-1: a token that the authority itself gave to another caller is refused, and passes with that caller',
+    },
+    {
+      file: 'test/refusals/tls-resumption.test.ts',
+      name: 'TR-1: a session opens nothing after the certificate that began it has ended',
+    },
+    deniedSerial,
+    forgedCertificate,
+    {
       file: 'test/refusals/revocation-live.test.ts',
       name: 'a workload that is removed is refused on its open connection, its open stream ends, and it gets no other',
+    },
+  ),
+  'OS25-ASM-5': done(
+    'ceremony.denies',
+    recovered,
+    recoveredWhole,
+    forgedCertificate,
+    forgedToken,
+    openKeyFile,
+    missedRotation,
+    {
+      file: 'test/scenarios/misconfiguration.test.ts',
+      name: 'DT-8: an anchor about which the store says something else than its certificate stops everything',
+    },
+    {
+      file: 'test/scenarios/detectors.test.ts',
+      name: 'CA-7: a registered lifetime beyond a sixth of the anchor’s is an alarm (DT-8), and nothing is issued for it',
     },
   ),
   'OS25-D1': partial(noCertificate, everyToken, unlisted),
@@ -202,8 +284,50 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
     file: 'test/scenarios/bridge-server-identity.test.ts',
     name: 'another workload of the domain is sent nothing',
   }),
-  'OS25-RAT-6': partial(replaced),
+  'OS25-RAT-2': partial(forgedToken, recoveredWhole),
+  'OS25-RAT-3': partial(keysInCustody, openKeyFile, {
+    file: 'test/scenarios/authority-commands.test.ts',
+    name: 'a root that is not the pinned one is refused before it signs, and what another one has signed after',
+  }),
+  'OS25-RAT-4': partial(lockedInstance, unlisted),
+  'OS25-RAT-5': partial(replaced, noFailures),
+  'OS25-RAT-6': done('rotation.schedule', onTheirDays, replaced, noFailures, missedRotation),
+  'OS25-ALT-6': partial({
+    file: 'test/unit/server/registrations.test.ts',
+    name: 'CA-7: a certificate lives at most a day and at most a sixth of its anchor',
+  }),
+  'OS25-ALT-7': done('certificate.denial', deniedSerial),
+  'OS25-CONS-2': partial(lockedInstance, unlisted),
   'OS25-CONS-3': partial(everyDecision),
+  'OS25-CONS-5': partial(jobsOfCi),
+  'OS25-QST-2': done('rotation.schedule', onTheirDays, noFailures, {
+    file: 'test/scenarios/authority-excluded.test.ts',
+    name: 'CA-1: each authority is an anchor of its own, signed by itself and no other, for seven days',
+  }),
+  'OS25-QST-3': done(
+    'join.once',
+    {
+      file: 'test/refusals/attestation-platform.test.ts',
+      name: 'RP-2: a token admits once, also when its signature is written in another way',
+    },
+    jobsOfCi,
+    {
+      file: 'test/refusals/attestation-key.test.ts',
+      name: 'BS-2: a registered machine key joins without any secret, and no other key does',
+    },
+    {
+      file: 'test/scenarios/join-token-raced.test.ts',
+      name: 'BS-3: of two hundred concurrent joins with one token over four processes exactly one succeeds',
+    },
+    {
+      file: 'test/unit/sdk/join-state.test.ts',
+      name: 'BS-4: a platform’s token is not even read before the server is proven',
+    },
+    {
+      file: 'test/scenarios/attested-joins.test.ts',
+      name: 'BS-5: a join string is taken from no argument, and evidence only from files',
+    },
+  ),
 }
 
 /** Kinds of sentence that ask for nothing, by the part of the id before the number. */

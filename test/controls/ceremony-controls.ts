@@ -7,6 +7,7 @@ const ceremonies = 'test/unit/server/ceremony.test.ts'
 const refusals = 'test/unit/server/ceremony-refusals.test.ts'
 const stages = 'test/unit/server/ceremony-stages.test.ts'
 const commands = 'test/scenarios/authority-commands.test.ts'
+const rotation = 'test/scenarios/authority-rotation.test.ts'
 
 interface Change {
   readonly file: string
@@ -19,6 +20,18 @@ function control(name: string, [file, test]: readonly [string, string], ...edits
 }
 
 export const ceremonyControls: readonly Control[] = [
+  control(
+    'rotation.schedule',
+    [
+      rotation,
+      'CA-2: keys are made, published, activated and dropped on their days; a retired anchor signs its revocation list until it goes',
+    ],
+    {
+      file: `${authority}/slot-schedule.ts`,
+      from: 'return active === null ? now : active.notAfter - lifetimeSeconds / 2',
+      to: 'return active === null ? now : active.notAfter + lifetimeSeconds',
+    },
+  ),
   control(
     'delegation.keys',
     [refusals, 'by another root, of an old version, for other keys or for too long is refused'],

@@ -107,7 +107,7 @@ export const joinControls: readonly Control[] = [
     [
       {
         file: 'packages/server/src/storage/join-states.ts',
-        from: "return hash === held.current ? 'current' : 'regressed'",
+        from: "return hash === held.current || held.current === anyState ? 'current' : 'regressed'",
         to: "return 'current'",
       },
     ],
