@@ -1,7 +1,8 @@
 /** Key slots, trust states and delegations. */
 
 import assert from 'node:assert/strict'
-import { a, at, domain, identityDenial, jwkOf, registration, slot } from './values.ts'
+import { setImmediate } from 'node:timers/promises'
+import { a, at, domain, identityDenial, issue, jwkOf, registration, slot } from './values.ts'
 import type { Rule } from './values.ts'
 
 export function trustRules(rule: Rule): void {
@@ -107,6 +108,60 @@ export function trustRules(rule: Rule): void {
       ['spiffe://t/y'],
     )
   })
+
+  followRules(rule)
+}
+
+function followRules(rule: Rule): void {
+  rule(
+    'whoever goes on from what it has read misses no release, whichever authority released it',
+    async (store, under) => {
+      const stores = [store, await under.another()]
+      await store.domain.found(domain)
+      await store.registrations.add(registration(a), 10)
+      const first = await store.trust.material(at(60))
+      const told = new Set<string>()
+      let { mark } = first
+      const readOn = async () => {
+        const material = await store.trust.material(at(60), mark)
+        for (const { fingerprint } of material.issued) told.add(fingerprint)
+        mark = material.mark
+      }
+      const issuing = stores.map(async (each, place) => {
+        for (let round = 0; round < 8; round++)
+          await Promise.all([1, 2, 3, 4].map((index) => issue(each, `${place}-${round}-${index}`, a)))
+      })
+      const released = Promise.all(issuing).then(() => true)
+      // A store in this process answers within the turn, and writes in the next.
+      while (!(await Promise.race([released, setImmediate(false)]))) await readOn()
+      await readOn()
+      const all = (await store.trust.material(at(60))).issued.map(({ fingerprint }) => fingerprint)
+      assert.equal(all.length, 64)
+      assert.deepEqual([...told].toSorted(), all.toSorted())
+    },
+  )
+
+  rule(
+    'workloads are told again when one of them was added, changed or removed',
+    async ({ domain: domains, trust, registrations }) => {
+      await domains.found(domain)
+      let { mark } = await trust.material(at(60))
+      const told = async () => {
+        const material = await trust.material(at(60), mark)
+        mark = material.mark
+        return material.workloads?.map(({ roles }) => roles)
+      }
+      assert.equal(await told(), undefined)
+      await registrations.add(registration(a), 10)
+      assert.deepEqual(await told(), [['reader']])
+      assert.equal(await told(), undefined)
+      await registrations.update(registration(a, { roles: ['admin'] }), 1)
+      assert.deepEqual(await told(), [['admin']])
+      await registrations.remove(a, identityDenial(a, 10))
+      assert.deepEqual(await told(), [])
+      assert.equal(await told(), undefined)
+    },
+  )
 }
 
 function state(sequence: number) {
