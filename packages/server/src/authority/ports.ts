@@ -416,9 +416,18 @@ export interface TrustMaterial {
   /** Authorities whose lease has not ended for longer than `placesMilliseconds`. */
   readonly authorities: readonly AuthorityPlace[]
   readonly slots: readonly KeySlot[]
-  readonly workloads: readonly RegisteredWorkload[]
-  readonly issued: readonly Issued[]
   readonly denials: readonly Denial[]
+  /** All; null when they are those of the reading that this one goes on from. */
+  readonly workloads: readonly RegisteredWorkload[] | null
+  /** All that live; of a reading that goes on from another one at least what was released after that. */
+  readonly issued: readonly Issued[]
+  readonly mark: TrustMark
+}
+
+/** Names one reading, for a later one of the same handle to go on from. */
+export interface TrustMark {
+  readonly released: string
+  readonly registry: number
 }
 
 export interface StoredDelegation {
@@ -440,7 +449,8 @@ export interface StoredTrustState {
 }
 
 export interface TrustStateStore {
-  material(now: EpochSeconds): Promise<TrustMaterial>
+  /** `since`: the mark of an earlier reading, from which this one goes on. */
+  material(now: EpochSeconds, since?: TrustMark): Promise<TrustMaterial>
   newest(): Promise<StoredTrustState | null>
   newestVersion(): Promise<{ readonly delegation: number; readonly sequence: number } | null>
   /** Compare-and-swap: appends when the newest sequence is still `after` (0 before the first); else false. */

@@ -2,7 +2,8 @@
 
 import { epochSeconds } from '@doorward/core'
 import type { EpochSeconds, TrustState } from '@doorward/core'
-import type { Denial, TrustMaterial } from './ports.ts'
+import type { Denial } from './ports.ts'
+import type { WholeMaterial } from './trust-mirror.ts'
 
 export interface StateHead {
   readonly trustDomain: string
@@ -16,7 +17,7 @@ export interface StateHead {
 const stateSeconds = 86_400
 
 /** Keys that are only prepared stay private; those that are denied leave the lists and stay among the denials. */
-export function assembleTrustState(material: TrustMaterial, head: StateHead): TrustState {
+export function assembleTrustState(material: WholeMaterial, head: StateHead): TrustState {
   const { denials, slots } = material
   const values = (kind: Denial['kind']) => denials.filter((denial) => denial.kind === kind).map(({ value }) => value)
   const authorities = values('authority')

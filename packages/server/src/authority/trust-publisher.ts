@@ -7,24 +7,25 @@ import {
   compareStates,
   DoorwardError,
   epochMillis,
-  fromBase64url,
   jwkThumbprint,
   openTrustState,
   parseTrustMessage,
+  signEncodedState,
   signHeartbeat,
   signTrustAnchors,
-  signTrustState,
-  trustStateDigest,
+  TrustStateEncoder,
 } from '@doorward/core'
 import type { EpochMillis, EpochSeconds, TrustScope, TrustState, TrustStateVersion } from '@doorward/core'
 import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
 import { namedAuthorities } from './delegation.ts'
 import type { HeldDelegation } from './delegation.ts'
-import type { CustodyKey, StoredTrustState, TrustMaterial } from './ports.ts'
+import type { CustodyKey, StoredTrustState } from './ports.ts'
 import { restoreJump } from './restore.ts'
 import { assembleTrustState, callersState, sameForCallers } from './trust-assembly.ts'
 import type { TrustAudience } from './trust-audience.ts'
+import { TrustMirror } from './trust-mirror.ts'
+import type { WholeMaterial } from './trust-mirror.ts'
 
 /** One signed state of one scope. */
 export interface ScopedState {
@@ -71,10 +72,10 @@ interface Waiting {
 }
 
 /**
- * Changes within a moment make one state. The moment is short while states are small, and grows with the work that one
- * takes, so that publishing costs a tenth of the time at most until the bound is reached.
+ * Changes within a moment make one state. The moment is short while states are small, and grows with what everybody has to
+ * read: a receiver takes some 30 ms for a megabyte.
  */
-const coalesce = { leastMilliseconds: 10, mostMilliseconds: 250, perWork: 10 }
+const coalesce = { leastMilliseconds: 10, mostMilliseconds: 1000, perMegabyte: 100 }
 /** Another authority may append in between; more often than this in a row is a fault. */
 const MAX_ATTEMPTS = 8
 const refreshSeconds = 3600
@@ -89,12 +90,16 @@ export class TrustPublisher {
   readonly #beats = new Map<TrustScope, Timed & { readonly digest: string; readonly text: Promise<string> }>()
   #waiting: Waiting[] = []
   #scheduled = false
-  #workMilliseconds = 0
+  readonly #mirror: TrustMirror
+  readonly #encoder: TrustStateEncoder
   #busy: Promise<unknown> = Promise.resolve()
 
   constructor(options: PublisherOptions) {
     this.#options = options
     this.#delegation = options.delegation
+    const { store, trustDomain, sha256 } = options.context
+    this.#mirror = new TrustMirror(store.trust)
+    this.#encoder = new TrustStateEncoder(trustDomain, sha256)
   }
 
   /** The newest state that is known here; throws `trust_state_unpublished` before the first. */
@@ -173,8 +178,9 @@ export class TrustPublisher {
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    const { leastMilliseconds, mostMilliseconds, perWork } = coalesce
-    const pause = Math.min(mostMilliseconds, Math.max(leastMilliseconds, perWork * this.#workMilliseconds))
+    const { leastMilliseconds, mostMilliseconds, perMegabyte } = coalesce
+    const megabytes = (this.#published?.text.length ?? 0) / 1e6
+    const pause = Math.min(mostMilliseconds, Math.max(leastMilliseconds, perMegabyte * megabytes))
     const since = this.#options.context.clock() - this.#publishedAt
     // A clock that was stepped must not stretch the pause.
     setTimeout(() => void this.#publishWaiting(), since < 0 ? pause : Math.max(0, pause - since))
@@ -183,12 +189,11 @@ export class TrustPublisher {
   async #publishWaiting(): Promise<void> {
     const waiting = this.#waiting
     this.#waiting = []
-    const started = performance.now()
     try {
       await this.#alone(() => this.#publishNow())
-      this.#workMilliseconds = performance.now() - started
       for (const { resolve } of waiting) resolve()
     } catch (error) {
+      this.#mirror.forget()
       for (const { reject } of waiting) reject(error)
     }
     this.#scheduled = false
@@ -326,17 +331,15 @@ export class TrustPublisher {
 
   async #signOne(state: TrustState, key: CustodyKey): Promise<ScopedState> {
     const { sha256 } = this.#options.context
-    const message = await signTrustState(state, this.#delegation.signed, { signKey: key, sha256 })
-    const payload = fromBase64url(message.payload)
-    if (payload === null) throw new DoorwardError('trust_state_invalid', 'the signed trust state does not decode')
-    return { state, digest: trustStateDigest(payload, sha256), text: JSON.stringify(message) }
+    const payload = this.#encoder.encode(state)
+    const { message, digest } = await signEncodedState(payload, this.#delegation.signed, { signKey: key, sha256 })
+    return { state, digest, text: JSON.stringify(message) }
   }
 
   /** Keys of an authority to which the root has not delegated are not vouched for. */
-  async #material(now: EpochSeconds): Promise<TrustMaterial> {
-    const { context } = this.#options
-    const material = await context.store.trust.material(now)
-    const { instances, names } = await namedAuthorities(context, this.#delegation.delegation)
+  async #material(now: EpochSeconds): Promise<WholeMaterial> {
+    const named = namedAuthorities(this.#options.context, this.#delegation.delegation)
+    const [material, { instances, names }] = await Promise.all([this.#mirror.read(now), named])
     return {
       ...material,
       authorities: material.authorities.filter(({ name }) => names.has(name)),

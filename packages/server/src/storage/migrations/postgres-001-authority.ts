@@ -11,7 +11,8 @@ CREATE TABLE domain (
   trust_domain words NOT NULL,
   root words NOT NULL,
   epoch bigint NOT NULL,
-  founded_at bigint NOT NULL
+  founded_at bigint NOT NULL,
+  registry bigint NOT NULL DEFAULT 0
 );
 
 CREATE TABLE registrations (
@@ -89,9 +90,11 @@ CREATE TABLE issuance (
   intended_at bigint NOT NULL,
   state words NOT NULL CHECK (state IN ('intended', 'signed', 'released', 'void')),
   fingerprint words UNIQUE,
+  release_mark xid8,
   CHECK (state IN ('intended', 'void') OR fingerprint IS NOT NULL)
 );
 CREATE INDEX issuance_live ON issuance (not_after) WHERE state = 'released';
+CREATE INDEX issuance_by_release ON issuance (release_mark) WHERE release_mark IS NOT NULL;
 CREATE INDEX issuance_open ON issuance (authority) WHERE state IN ('intended', 'signed');
 CREATE INDEX issuance_by_id ON issuance (id, not_after);
 CREATE INDEX issuance_by_instance ON issuance (instance, not_after);

@@ -9,6 +9,8 @@ ALTER TABLE registrations ADD COLUMN shared_names INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE registrations ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;
 UPDATE registrations SET updated_at = created_at;
 
+ALTER TABLE domain ADD COLUMN registry INTEGER NOT NULL DEFAULT 0;
+
 CREATE TABLE dns_names (
   name TEXT NOT NULL,
   id TEXT NOT NULL REFERENCES registrations (id) ON DELETE CASCADE,
@@ -54,6 +56,8 @@ CREATE INDEX used_proofs_by_expiry ON used_proofs (expires_at);
 
 ALTER TABLE issuance ADD COLUMN instance TEXT;
 ALTER TABLE issuance ADD COLUMN predecessor TEXT;
+ALTER TABLE issuance ADD COLUMN release_mark INTEGER;
+CREATE INDEX issuance_by_release ON issuance (release_mark) WHERE release_mark IS NOT NULL;
 CREATE INDEX issuance_by_instance ON issuance (instance, not_after) WHERE state = 'released';
 CREATE INDEX issuance_by_predecessor ON issuance (predecessor) WHERE predecessor IS NOT NULL;
 

@@ -1,7 +1,7 @@
 /** Signed trust states and delegations, appended by compare-and-swap. */
 
 import type { EpochSeconds, RegisteredWorkload } from '@doorward/core'
-import type { StoredTrustState, TrustMaterial, TrustStateStore } from '../../authority/ports.ts'
+import type { StoredTrustState, TrustMark, TrustMaterial, TrustStateStore } from '../../authority/ports.ts'
 import { delegationOf, denialOf, slotOf, trustStateOf } from '../authority-rows.ts'
 import { seconds, text, texts, whole } from '../row.ts'
 import type { PostgresDatabase } from './database.ts'
@@ -89,9 +89,7 @@ async function readMaterial(tx: Transaction, now: EpochSeconds, since: TrustMark
     livePlaces(tx),
     tx.all(allSlots),
     tx.all(liveDenials, now),
-    since === undefined
-      ? tx.all(live, now)
-      : tx.all(`${live} AND release_mark >= $2::text::xid8`, now, since.released),
+    since === undefined ? tx.all(live, now) : tx.all(`${live} AND release_mark >= $2::text::xid8`, now, since.released),
   ])
   const mark = { released: text(domain ?? {}, 'released'), registry: whole(domain ?? {}, 'registry') }
   return {

@@ -108,8 +108,12 @@ function insert(database: SqliteDatabase, intent: IssuanceIntent): boolean {
   return added === 1
 }
 
+/** Transactions of a file come one after the other, so whoever has seen one release has seen all before it. */
+export const newestMark = 'SELECT coalesce(max(release_mark), 0) AS mark FROM issuance WHERE release_mark IS NOT NULL'
+const nextMark = `(${newestMark}) + 1`
+
 function release(database: SqliteDatabase, serial: string): boolean {
-  const sql = `UPDATE issuance SET state = 'released' WHERE serial = ? AND state = 'signed' AND ${registered} AND ${undenied}`
+  const sql = `UPDATE issuance SET state = 'released', release_mark = ${nextMark} WHERE serial = ? AND state = 'signed' AND ${registered} AND ${undenied}`
   return database.run(sql, serial) === 1
 }
 

@@ -70,6 +70,7 @@ export function sqliteRegistrations(database: SqliteDatabase): RegistrationStore
         const held = find(database, id)
         if (held === null || (revision !== undefined && held.revision !== revision)) return false
         database.run('DELETE FROM registrations WHERE id = ?', id)
+        markRegistry(database)
         writeDenial(database, denial)
         remember(database, id, denial.issuedBefore)
         return true
@@ -93,6 +94,7 @@ function add(
   if (isNameTaken(database, registration)) return 'name_taken'
   if (whole(database.one('SELECT count(*) AS n FROM registrations') ?? {}, 'n') >= limit) return 'full'
   database.run(insert, id, createdAt, ...fields(registration))
+  markRegistry(database)
   writeNames(database, registration)
   database.run('DELETE FROM removed_ids WHERE id = ?', id)
   return 'added'
@@ -114,11 +116,17 @@ function replace(
   )
   if (registration.singleInstance && instances > 1) return 'several_instances'
   database.run(update, ...fields({ ...registration, revision: revision + 1 }), id)
+  markRegistry(database)
   database.run('DELETE FROM dns_names WHERE id = ?', id)
   writeNames(database, registration)
   if (!registration.attestation.some(({ kind }) => kind === 'join_token'))
     database.run('DELETE FROM join_tokens WHERE id = ? AND used_at IS NULL', id)
   return 'updated'
+}
+
+/** Whoever has read the list before knows by this that it is another one now. */
+function markRegistry(database: SqliteDatabase): void {
+  database.run('UPDATE domain SET registry = registry + 1')
 }
 
 function writeNames(database: SqliteDatabase, { id, dnsNames }: Registration): void {

@@ -1,44 +1,54 @@
 /** Signed trust states and delegations, appended by compare-and-swap. */
 
 import { toMillis } from '@doorward/core'
-import type { EpochSeconds } from '@doorward/core'
-import type { TrustMaterial, TrustStateStore } from '../../authority/ports.ts'
+import type { EpochSeconds, RegisteredWorkload } from '@doorward/core'
+import type { TrustMark, TrustMaterial, TrustStateStore } from '../../authority/ports.ts'
 import { delegationOf, denialOf, slotOf, trustStateOf } from '../authority-rows.ts'
 import { seconds, text, texts, whole } from '../row.ts'
 import type { SqliteDatabase } from './database.ts'
 import { liveDenials } from './denials.ts'
+import { newestMark } from './issuance.ts'
 import { allSlots } from './key-slots.ts'
 import { livePlaces } from './leases.ts'
 
 /** Older states are of no use to anybody: receivers take only the newest. */
 const KEPT_STATES = 8
 
-function readMaterial(database: SqliteDatabase, now: EpochSeconds): TrustMaterial {
-  const issued = database.all(
-    "SELECT fingerprint, id, not_after FROM issuance WHERE state = 'released' AND not_after > ? ORDER BY not_after, serial",
-    now,
-  )
+const live = "SELECT fingerprint, id, not_after FROM issuance WHERE state = 'released' AND not_after > ?"
+
+function readMaterial(database: SqliteDatabase, now: EpochSeconds, since: TrustMark | undefined): TrustMaterial {
+  const domain = database.one('SELECT epoch, registry FROM domain') ?? {}
+  const registry = whole(domain, 'registry')
+  const issued =
+    since === undefined
+      ? database.all(live, now)
+      : database.all(`${live} AND release_mark > ?`, now, Number(since.released))
   return {
-    epoch: whole(database.one('SELECT epoch FROM domain') ?? {}, 'epoch'),
+    epoch: whole(domain, 'epoch'),
     authorities: livePlaces(database, toMillis(now)),
     slots: database.all(allSlots).map(slotOf),
-    workloads: database
-      .all('SELECT id, roles FROM registrations ORDER BY id')
-      .map((row) => ({ id: text(row, 'id'), roles: texts(row, 'roles') })),
+    workloads: registry === since?.registry ? null : readWorkloads(database),
     issued: issued.map((row) => ({
       fingerprint: text(row, 'fingerprint'),
       id: text(row, 'id'),
       notAfter: seconds(row, 'not_after'),
     })),
     denials: database.all(liveDenials, now).map(denialOf),
+    mark: { released: String(whole(database.one(newestMark) ?? {}, 'mark')), registry },
   }
+}
+
+function readWorkloads(database: SqliteDatabase): readonly RegisteredWorkload[] {
+  return database
+    .all('SELECT id, roles FROM registrations ORDER BY id')
+    .map((row) => ({ id: text(row, 'id'), roles: texts(row, 'roles') }))
 }
 
 export function sqliteTrustStates(database: SqliteDatabase): TrustStateStore {
   const newest = () => database.one('SELECT * FROM trust_states ORDER BY sequence DESC LIMIT 1')
   const newestDelegation = () => database.one('SELECT * FROM delegations ORDER BY version DESC LIMIT 1')
   return {
-    material: (now) => database.read(() => readMaterial(database, now)),
+    material: (now, since) => database.read(() => readMaterial(database, now, since)),
     newest: () =>
       database.read(() => {
         const row = newest()
