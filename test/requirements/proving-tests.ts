@@ -1,0 +1,94 @@
+/** Tests that prove more than one sentence of the decision records, and files that hold several. */
+
+/** A test that proves a sentence: its file from the root of the repository, and its name as written there. */
+export interface TestReference {
+  readonly file: string
+  readonly name: string
+}
+
+export const tls = 'test/refusals/tls-handshake.test.ts'
+export const token = 'test/refusals/token-forged.test.ts'
+const policy = 'test/refusals/policy-roles.test.ts'
+export const limits = 'test/refusals/limits-rates.test.ts'
+export const headers = 'test/refusals/headers-every-answer.test.ts'
+export const apis = 'test/refusals/routes-api.test.ts'
+export const paths = 'test/refusals/routes-mcp.test.ts'
+const revoked = 'test/refusals/revocation-authority.test.ts'
+const forged = 'test/refusals/detection-forged.test.ts'
+export const first = 'test/scenarios/first-start.test.ts'
+const renewal = 'test/scenarios/renewal-under-load.test.ts'
+export const conformance = 'test/scenarios/conformance/gateway.test.ts'
+
+export const noCertificate: TestReference = {
+  file: tls,
+  name: 'a caller without a certificate is refused in the handshake',
+}
+export const everyToken: TestReference = {
+  file: token,
+  name: 'every request brings its token: one that passed lends nothing to the next on its connection',
+}
+export const unlisted: TestReference = {
+  file: policy,
+  name: 'a tool that the role does not list is denied, and the model is told by which permission it would be allowed',
+}
+export const printedRoles: TestReference = {
+  file: policy,
+  name: 'readonly reads, user also writes, admin does everything: as ADR-0011 prints them',
+}
+export const everyDecision: TestReference = {
+  file: conformance,
+  name: 'the record holds exactly one decision for every request that the server saw, and its outcome',
+}
+export const replaced: TestReference = {
+  file: renewal,
+  name: 'no call fails while every certificate is replaced several times',
+}
+
+export const noFailures: TestReference = {
+  file: 'test/scenarios/authority-rotate.test.ts',
+  name: 'OP-3: no call fails while anchors and token keys are replaced again and again',
+}
+export const onTheirDays: TestReference = {
+  file: 'test/scenarios/authority-rotation.test.ts',
+  name: 'CA-2: keys are made, published, activated and dropped on their days; a retired anchor signs its revocation list until it goes',
+}
+export const missedRotation: TestReference = {
+  file: 'test/scenarios/misconfiguration.test.ts',
+  name: 'OP-3: a rotation that cannot be made is an alarm (DT-7), days before anything ends',
+}
+export const deniedSerial: TestReference = {
+  file: revoked,
+  name: 'RV-4, RV-5: a denied serial is refused on new and open connections and streams, for tokens and renewals',
+}
+export const lockedInstance: TestReference = {
+  file: revoked,
+  name: 'OP-10: a locked instance loses what it has and cannot return, the others of its name go on',
+}
+export const recovered: TestReference = {
+  file: 'test/unit/server/ceremony.test.ts',
+  name: 'RV-6: denies every older key and begins an epoch, under new keys that the root has named',
+}
+export const recoveredWhole: TestReference = {
+  file: 'test/scenarios/authority-recover.test.ts',
+  name: 'RV-6: replaces every key and denies the old ones, with its proof in a report that anybody can verify',
+}
+export const forgedCertificate: TestReference = {
+  file: forged,
+  name: 'DT-1: a certificate by the stolen anchor is refused at its first use, and the authority knows of it',
+}
+export const forgedToken: TestReference = {
+  file: forged,
+  name: 'DT-1: a token by the stolen key that the authority would not have made is refused and gives the key away',
+}
+export const keysInCustody: TestReference = {
+  file: 'test/scenarios/authority-custody.test.ts',
+  name: 'CA-6: no private key is in the store, on the record, in any other file or in what the authority says',
+}
+export const openKeyFile: TestReference = {
+  file: 'test/scenarios/misconfiguration.test.ts',
+  name: 'a key file that others may read stops everything until it is private again',
+}
+export const jobsOfCi: TestReference = {
+  file: 'test/refusals/attestation-platform.test.ts',
+  name: 'BS-1: identities of CI jobs, as GitHub and GitLab shape them, join',
+}
