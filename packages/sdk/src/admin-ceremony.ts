@@ -60,6 +60,8 @@ export interface CeremonyView {
   /** Of the present stage, as it is now. */
   readonly progress: (CeremonySight & { readonly settled: boolean }) | null
   readonly canaries: readonly Canary[] | null
+  /** For whose key the canary certificates are. */
+  readonly canaryKey: P256Jwk | null
   /** Signed note. */
   readonly report: string | null
 }
@@ -116,6 +118,7 @@ export function readCeremony(value: JsonObject): CeremonyView {
     })),
     progress: isJsonObject(progress) ? { ...readSight(progress), settled: progress['settled'] === true } : null,
     canaries: canaries === null ? null : listOf(canaries, readCanary),
+    canaryKey: readP256Jwk(value['canary_key']),
     report,
   }
 }

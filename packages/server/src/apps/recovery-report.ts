@@ -29,6 +29,12 @@ export async function openReport(note: string, verifier: ReportKey): Promise<Ope
   })
 }
 
+/** What a report says that the authority itself has handed over. Nothing is verified. */
+export function verdictIn(note: string): 'proven' | 'unproven' {
+  const [, line = ''] = parseNote(note).text.split('\n')
+  return parsed(line)?.['verdict'] === 'proven' ? 'proven' : 'unproven'
+}
+
 /** The signature names the log; whether it is that log's is what the kept key tells. */
 async function keptKey(note: string, copies: string | null): Promise<string> {
   const name = parseNote(note).signatures[0]?.name ?? ''

@@ -4,10 +4,12 @@
  */
 
 import { DoorwardError, isDoorwardError } from '@doorward/core'
+import type { P256Jwk } from '@doorward/core'
 import { generateP256, ServerRefused, timerSleep } from '@doorward/sdk'
 import type { AdminClient, CeremonyView, Identity, NewCeremony, Probe } from '@doorward/sdk'
 import { holdConnections, proveDenied } from './denied-keys.ts'
 import type { HeldConnections, ProbeTarget } from './denied-keys.ts'
+import { verdictIn } from './recovery-report.ts'
 import { signedBy } from './root-signer.ts'
 import type { RootSigner } from './root-signer.ts'
 
@@ -90,7 +92,7 @@ async function seeThrough(
     }
     return now.stage === 'settle' && now.progress?.settled === true ? now : null
   })
-  if (ended.stage !== 'settle') return { ceremony: ended, verdict: endOf(ended), probes: [], report: ended.report }
+  if (ended.stage !== 'settle') return shownByAnother(ended)
   return prove(options, ended, held)
 }
 
@@ -100,43 +102,65 @@ function endOf({ stage }: CeremonyView): RecoveryOutcome['verdict'] {
 
 /** False when somebody was quicker, or the keys to be named have changed: it is asked anew then. */
 async function signWanted({ identity, admin }: WatchOptions, signer: RootSigner): Promise<boolean> {
-  try {
+  const signed = await unlessConflict(async () => {
     const { statement } = await admin.wantedDelegation()
     await admin.delegate(await signedBy(signer, statement, identity))
     return true
-  } catch (error) {
-    if (isDoorwardError(error, 'conflict')) return false
-    throw error
-  }
+  })
+  return signed === true
 }
 
 async function prove(options: RecoveryOptions, settled: CeremonyView, held: HeldConnections): Promise<RecoveryOutcome> {
   const { identity, admin, targets, signal } = options
   await identity.prepare(signal)
   const key = await generateP256()
-  const audiences = [...new Set(targets.map(({ audience }) => audience))]
-  await patiently(options, () => admin.askCanaries(key.jwk, audiences))
-  const ready = await watch(options, settled.id, untilSigned())
-  const canaries = ready.canaries ?? []
+  const ready = await signedFor(options, settled.id, key.jwk)
+  if (hasEnded(ready)) return shownByAnother(ready)
   const own = identity.credentials.current()
+  const canaries = ready.canaries ?? []
   const probes = await proveDenied({ targets, held, own, canaries, canaryKey: key.privateKey })
   const kept = probes.slice(0, MAX_PROBES)
-  const { verdict, report } = await patiently(options, () => admin.reportProbes(kept))
+  const shown = await unlessConflict(() => patiently(options, () => admin.reportProbes(kept)))
   const ceremony = await watch(options, settled.id)
-  return { ceremony, verdict, probes: kept, report }
+  return shown === null ? shownByAnother(ceremony) : { ...shown, ceremony, probes: kept }
 }
 
-/** Until everybody's old keys have signed; those who cannot are not waited for. */
-function untilSigned(): (now: CeremonyView) => Promise<CeremonyView | null> {
-  const since = performance.now()
-  return async (now) => {
-    const signed = now.canaries ?? []
-    const complete = now.authorities.every((name) =>
-      (['certificate', 'token'] as const).every((kind) =>
-        signed.some((canary) => canary.authority === name && canary.kind === kind),
-      ),
+/** Has the old keys sign for this key; somebody else may be about it, and is waited for. The ceremony with what was signed, or ended. */
+async function signedFor(options: RecoveryOptions, id: string, key: P256Jwk): Promise<CeremonyView> {
+  const audiences = [...new Set(options.targets.map(({ audience }) => audience))]
+  const isOurs = ({ canaryKey }: CeremonyView) => canaryKey?.x === key.x && canaryKey.y === key.y
+  for (;;) {
+    const asked = await unlessConflict(() => patiently(options, () => options.admin.askCanaries(key, audiences)))
+    const since = performance.now()
+    const late = () => performance.now() - since > canaryMilliseconds
+    const ready = await watch(options, id, async (now) =>
+      isOurs(now) ? (isSigned(now) || late() ? now : null) : asked === null && late() ? now : null,
     )
-    return complete || performance.now() - since > canaryMilliseconds ? now : null
+    if (hasEnded(ready) || isOurs(ready)) return ready
+  }
+}
+
+/** Everybody's old keys have signed. */
+function isSigned({ authorities, canaries }: CeremonyView): boolean {
+  return authorities.every((name) =>
+    (['certificate', 'token'] as const).every((kind) =>
+      (canaries ?? []).some((canary) => canary.authority === name && canary.kind === kind),
+    ),
+  )
+}
+
+function shownByAnother(ceremony: CeremonyView): RecoveryOutcome {
+  const { report } = ceremony
+  return { ceremony, verdict: report === null ? endOf(ceremony) : verdictIn(report), probes: [], report }
+}
+
+/** Null when somebody else was quicker. */
+async function unlessConflict<T>(call: () => Promise<T>): Promise<T | null> {
+  try {
+    return await call()
+  } catch (error) {
+    if (isDoorwardError(error, 'conflict')) return null
+    throw error
   }
 }
 

@@ -20,6 +20,9 @@ export interface CeremoniesParts {
   readonly signer: NoteSigner
 }
 
+/** One prover at a time: who has asked is given so long before somebody else may. */
+const provingMilliseconds = 15_000
+
 /** Who asks for canaries, and for what. */
 export interface CanaryAsker {
   readonly publicKey: P256Jwk
@@ -49,15 +52,19 @@ export class Ceremonies {
     return (await this.#parts.driver.progress()) ?? refuse('resource_unknown', 'there was no ceremony yet')
   }
 
-  /** The old keys of everyone sign once more; they do so by themselves. Refusals: `conflict`, `audience_unknown`. */
+  /** The old keys of everyone sign once more; they do so by themselves. Refusals: `conflict`, also while somebody else has asked; `audience_unknown`. */
   async askCanary(asker: CanaryAsker, by: string): Promise<Ceremony | AuthorityRefusal> {
     const { context, allowedAudience } = this.#parts
     const open = await this.#settling()
     if ('refused' in open) return open
     if (!asker.audiences.every(allowedAudience)) return refuse('audience_unknown', 'no such audience')
+    const askedAt = context.clock()
+    const { canary } = open
+    if (canary !== null && Math.abs(askedAt - canary.askedAt) < provingMilliseconds)
+      return refuse('conflict', 'somebody else is about to try the old keys')
     const body = { change: 'canary.ask', ceremony: open.id, by }
     await context.log.append({ kind: 'admin', body })
-    return this.#keep(open, { ...open, canary: { ...asker, signed: [] } })
+    return this.#keep(open, { ...open, canary: { ...asker, askedAt, signed: [] } })
   }
 
   /** Signs the report of a recovery, which ends it. Refusals: `conflict` before its old keys have signed, or when it has ended. */

@@ -93,6 +93,7 @@ export const nothingSeen: CeremonySight = {
 
 /** What somebody wants signed by the old keys, each being refused by then. */
 export interface CanaryRequest {
+  readonly askedAt: EpochMillis
   /** For a certificate: a key of the asker's. */
   readonly publicKey: P256Jwk
   /** For tokens: as whom, and bound to which certificate. */

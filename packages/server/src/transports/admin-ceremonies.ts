@@ -108,6 +108,7 @@ function progressShown({ ceremony, sight, settled }: CeremonyProgress): object {
     ...ceremonyShown(ceremony),
     progress: { ...sightShown(sight), settled },
     canaries: canary === null ? null : canary.signed.map(canaryShown),
+    canary_key: canary?.publicKey ?? null,
     report,
   }
 }

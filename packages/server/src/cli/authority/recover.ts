@@ -169,7 +169,7 @@ function showProof(context: CliContext, { probes, verdict }: RecoveryOutcome, fi
     printable(got),
   ])
   if (rows.length > 0) context.out(table(['', 'LISTENER', 'ADDRESS', 'TRIED', 'KEY', 'GOT'], rows, context.color))
-  context.out(tally(probes, verdict, paint))
+  if (probes.length > 0 || verdict === 'proven') context.out(tally(probes, verdict, paint))
   if (file !== undefined) context.out(paint('dim', `  signed report in ${file}`))
 }
 
@@ -178,6 +178,7 @@ function tally(
   verdict: RecoveryOutcome['verdict'],
   paint: ReturnType<typeof painter>,
 ): string {
+  if (probes.length === 0) return `${paint('green', '✓')} recovered: somebody else has tried the old keys`
   const tried = probes.filter(({ attempt }) => attempt !== 'control')
   const refused = tried.filter(({ ok }) => ok).length
   const text = `${refused} of ${tried.length} attempts with the old keys refused`
