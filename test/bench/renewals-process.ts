@@ -10,7 +10,7 @@ import { started, tell } from './child.ts'
 import type { LoadResult } from './messages.ts'
 
 const { addresses, tokens } = await started('renewals')
-const authority = { running: { addresses } } as unknown as TestAuthority
+const authority = { running: { addresses } } as object as TestAuthority
 
 interface Caller {
   readonly client: RawClient

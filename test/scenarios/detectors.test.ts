@@ -52,7 +52,7 @@ interface Alarm {
 }
 
 function alarms(): readonly Alarm[] {
-  return database.prepare('SELECT detector, subject, detail FROM alarms').all() as unknown as readonly Alarm[]
+  return database.prepare('SELECT detector, subject, detail FROM alarms').all() as object[] as Alarm[]
 }
 
 async function poll<T>(look: () => Promise<T | undefined> | T | undefined, what: string): Promise<T> {
@@ -91,8 +91,7 @@ function insert(table: string, row: Readonly<Record<string, string | number | Ui
   database.prepare(sql).run(...Object.values(row))
 }
 
-const own = () =>
-  String((database.prepare('SELECT instance FROM authorities').get() as { readonly instance: string }).instance)
+const own = () => (database.prepare('SELECT instance FROM authorities').get() as { readonly instance: string }).instance
 const seconds = () => Math.floor(Date.now() / 1000)
 
 async function anchorRow(holder: string, keyName: string) {

@@ -107,15 +107,11 @@ export class Sightings {
       claimed: spiffeId?.uri ?? '',
     } as const
     const now = toSeconds(this.#dependencies.trust.now())
-    switch (code) {
-      case 'certificate_not_issued':
-        // The mirror forgets what has ended.
-        return notAfter > now ? { ...found, reason: 'not_issued', unissued: fingerprint } : null
-      case 'certificate_epoch':
-        return this.#isLater(notBefore + backdatingSeconds) ? { ...found, reason: 'old_epoch', unissued: null } : null
-      default:
-        return null
-    }
+    // The mirror forgets what has ended.
+    if (code === 'certificate_not_issued')
+      return notAfter > now ? { ...found, reason: 'not_issued', unissued: fingerprint } : null
+    if (code !== 'certificate_epoch' || !this.#isLater(notBefore + backdatingSeconds)) return null
+    return { ...found, reason: 'old_epoch', unissued: null }
   }
 
   /** Whether something of the epoch before says that it was made in this one. */
@@ -143,22 +139,15 @@ export class Sightings {
     { view, keyId }: { readonly view: TrustView; readonly keyId: string },
   ): SightingReason | null {
     const holder = view.issued.get(claims.cnf['x5t#S256'])?.id
-    switch (code) {
-      case 'token_lifetime':
-        return 'lifetime'
-      case 'token_key_unknown': {
-        const endedAt = this.#ended.get(keyId)?.endedAt ?? claims.iat
-        return claims.iat > endedAt + graceSeconds ? 'old_key' : null
-      }
-      case 'token_epoch':
-        return this.#isLater(claims.iat) ? 'old_epoch' : null
-      case 'token_subject':
-      case 'token_binding':
-        if (holder === undefined) return claims.exp > toSeconds(this.#dependencies.trust.now()) ? 'not_bound' : null
-        return claims.act === undefined && holder === claims.sub && holder === claims.client_id ? null : 'subject'
-      default:
-        return null
+    if (code === 'token_lifetime') return 'lifetime'
+    if (code === 'token_epoch') return this.#isLater(claims.iat) ? 'old_epoch' : null
+    if (code === 'token_key_unknown') {
+      const endedAt = this.#ended.get(keyId)?.endedAt ?? claims.iat
+      return claims.iat > endedAt + graceSeconds ? 'old_key' : null
     }
+    if (code !== 'token_subject' && code !== 'token_binding') return null
+    if (holder === undefined) return claims.exp > toSeconds(this.#dependencies.trust.now()) ? 'not_bound' : null
+    return claims.act === undefined && holder === claims.sub && holder === claims.client_id ? null : 'subject'
   }
 }
 

@@ -40,7 +40,7 @@ test('what is written reads back with the strict reader and with OpenSSL, whatev
       assert.equal(theirs.serialNumber.toLowerCase(), serial)
       assert.equal(theirs.validToDate.getTime() / 1000, notAfter)
       assert.ok(ips.every((address) => theirs.checkIP(address) !== undefined))
-      assert.ok(theirs.verify(createPublicKey({ key: signer.jwk as JsonWebKey, format: 'jwk' })))
+      assert.ok(theirs.verify(createPublicKey({ key: Buffer.from(signer.spki), format: 'der', type: 'spki' })))
     },
   )
   await fc.assert(property, { numRuns: 200 })

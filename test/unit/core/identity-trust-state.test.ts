@@ -1,126 +1,35 @@
 import assert from 'node:assert/strict'
-import { sign } from 'node:crypto'
-import { before, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import {
   decodeTrustState,
   encodeTrustState,
-  fromBase64url,
   isDoorwardError,
-  jwkThumbprint,
   openHeartbeat,
-  openTrustState,
   parseTrustDomain,
   parseTrustMessage,
-  signDelegation,
   signHeartbeat,
-  signTrustState,
   toBase64,
-  toBase64url,
   trustStateDigest,
   utf8,
 } from '@doorward/core'
-import type {
-  AuthorityPlace,
-  Delegation,
-  Heartbeat,
-  OpenedTrustState,
-  SignedDelegation,
-  SignedTrustState,
-  TrustState,
-} from '@doorward/core'
-import { generateP256, importP256, sha256 } from '@doorward/sdk'
-import type { P256KeyPair } from '@doorward/sdk'
+import type { AuthorityPlace } from '@doorward/core'
+import { generateP256, sha256 } from '@doorward/sdk'
 import { after, issue, makeAuthority, now, trustDomain } from './identity-fixture.ts'
-import type { Authority } from './identity-fixture.ts'
-
-let root: P256KeyPair
-let stateKey: P256KeyPair
-let tokenKey: P256KeyPair
-let authority: Authority
-let delegation: SignedDelegation
-let state: TrustState
-
-before(async () => {
-  root = await generateP256()
-  stateKey = await generateP256()
-  tokenKey = await generateP256()
-  authority = await makeAuthority()
-  delegation = await delegate({})
-  const leaf = await issue(authority)
-  state = {
-    scope: 'full',
-    trustDomain,
-    delegation: 1,
-    sequence: 5,
-    issuedAt: now,
-    expiresAt: after(3600),
-    epoch: 2,
-    authorities: [
-      { name: 'main', main: '127.0.0.1:8446', enrol: '127.0.0.1:8448' },
-      { name: 'second', main: '[::1]:8446', enrol: 'authority.example.org:8448' },
-    ],
-    anchors: [
-      {
-        keyId: authority.issuer.keyId,
-        state: 'active',
-        certificate: authority.certificate.der,
-        epoch: 2,
-        reissue: false,
-      },
-    ],
-    tokenKeys: [{ kid: 't1', state: 'active', jwk: tokenKey.jwk }],
-    workloads: [{ id: 'spiffe://example.org/agent/planner', roles: ['researcher'] }],
-    issued: [{ fingerprint: leaf.fingerprint, id: 'spiffe://example.org/agent/planner', notAfter: leaf.notAfter }],
-    denied: {
-      identities: [{ id: 'spiffe://example.org/agent/thief', issuedBefore: now }],
-      serials: ['0abc'],
-      tokens: ['jti-1'],
-      authorities: ['t0'],
-    },
-  }
-})
-
-function delegate(change: Partial<Delegation>, signer = root): Promise<SignedDelegation> {
-  const full = { trustDomain, version: 1, keys: [stateKey.jwk], issuedAt: now, expiresAt: after(2_592_000), ...change }
-  return signDelegation(full, signer.signKey, signer.jwk)
-}
-
-function signed(change: Partial<TrustState> = {}, by = stateKey, under = delegation): Promise<SignedTrustState> {
-  return signTrustState({ ...state, ...change }, under, { signKey: by.signKey, sha256 })
-}
-
-function open(message: SignedTrustState, change: Partial<Parameters<typeof openTrustState>[1]> = {}) {
-  const rootFingerprint = jwkThumbprint(root.jwk, sha256)
-  return openTrustState(message, { rootFingerprint, trustDomain, scope: 'full', now, importP256, sha256, ...change })
-}
-
-function opened(message: SignedTrustState): OpenedTrustState {
-  const result = open(message)
-  assert.ok(!('code' in result), 'code' in result ? result.code : '')
-  return result
-}
-
-function codeOf(result: object): string {
-  return 'code' in result ? String(result.code) : 'accepted'
-}
-
-/** A message over other payload bytes, signed for the kind. */
-function resigned(payload: Uint8Array | string, prefix = 'doorward trust-state v1\n'): SignedTrustState {
-  const bytes = typeof payload === 'string' ? utf8(payload) : payload
-  const signature = sign('sha256', Buffer.concat([utf8(prefix), bytes]), {
-    key: stateKey.privateKey,
-    dsaEncoding: 'ieee-p1363',
-  })
-  return {
-    kind: 'trust-state',
-    payload: toBase64url(bytes),
-    signature: toBase64url(new Uint8Array(signature)),
-    delegation,
-  }
-}
-
-const payloadText = (message: SignedTrustState) => new TextDecoder().decode(fromBase64url(message.payload) ?? undefined)
+import {
+  authority,
+  codeOf,
+  delegate,
+  open,
+  opened,
+  payloadText,
+  resigned,
+  root,
+  signed,
+  state,
+  stateKey,
+  tokenKey,
+} from './trust-state-stage.ts'
 
 describe('a signed state', () => {
   test('opens to what was signed', async () => {
@@ -385,85 +294,5 @@ describe('the payload is strict', () => {
       }),
       { numRuns: 300 },
     )
-  })
-})
-
-describe('a line of the stream', () => {
-  test('that is not exactly one signed message is refused', async () => {
-    const message = await signed()
-    const text = JSON.stringify(message)
-    const refused = [
-      '',
-      'null',
-      '[]',
-      '{}',
-      `${text}\n${text}`,
-      text.replace('"kind":"trust-state"', '"kind":"other"'),
-      text.replace('"kind":"trust-state"', '"kind":"heartbeat"'),
-      text.replace('{', '{"kind":"heartbeat",'),
-      text.replace('{', '{"x":1,'),
-      JSON.stringify({ ...message, payload: 1 }),
-      JSON.stringify({ ...message, delegation: null }),
-      JSON.stringify({ ...message, delegation: { ...delegation, root: { ...root.jwk, d: 'x' } } }),
-      JSON.stringify({ ...message, delegation: { ...delegation, root: { ...root.jwk, crv: 'P-384' } } }),
-    ]
-    for (const line of refused)
-      assert.equal(codeOf(parseTrustMessage(line)), 'trust_message_malformed', line.slice(0, 60))
-  })
-})
-
-describe('heartbeats', () => {
-  let current: OpenedTrustState
-  before(async () => {
-    current = opened(await signed())
-  })
-  const beat = (change: Partial<Heartbeat> = {}, by = stateKey) =>
-    signHeartbeat(
-      { scope: 'full', trustDomain, delegation: 1, sequence: 5, digest: current.digest, time: now, ...change },
-      by.signKey,
-    )
-  const judge = async (
-    change: Partial<Heartbeat> = {},
-    check: { after?: typeof now; now?: typeof now } = {},
-    by = stateKey,
-  ) => openHeartbeat(await beat(change, by), { current, trustDomain, now, ...check })
-
-  test('confirm the state held', async () => {
-    const result = await judge()
-    assert.ok(!('code' in result) && result.order === 'same')
-    assert.equal(result.heartbeat.time, now)
-    const message = await beat()
-    assert.deepEqual(parseTrustMessage(JSON.stringify(message)), message)
-  })
-  test('of a newer state say that one is missing', async () => {
-    const result = await judge({ sequence: 6, digest: 'x'.repeat(43) })
-    assert.ok(!('code' in result) && result.order === 'newer')
-  })
-  test('RV-3: of another scope are refused, whatever version they name', async () => {
-    for (const sequence of [4, 5, 6])
-      assert.equal(codeOf(await judge({ scope: 'callers', sequence })), 'heartbeat_scope')
-  })
-  test('of an older state, of other content, of another domain or delegation are refused', async () => {
-    assert.equal(codeOf(await judge({ sequence: 4 })), 'heartbeat_rollback')
-    assert.equal(codeOf(await judge({ digest: 'x'.repeat(43) })), 'heartbeat_equivocation')
-    assert.equal(codeOf(await judge({ trustDomain: 'evil.example' })), 'heartbeat_trust_domain')
-    assert.equal(codeOf(await judge({ delegation: 2 })), 'heartbeat_delegation')
-  })
-  test('that are old, replayed or from the future are refused', async () => {
-    assert.equal(codeOf(await judge({}, { now: after(61) })), 'heartbeat_stale')
-    assert.equal(codeOf(await judge({}, { after: after(1) })), 'heartbeat_stale')
-    assert.equal(codeOf(await judge({}, { now: after(-61) })), 'heartbeat_not_yet_valid')
-  })
-  test('by another key, or with the signature of a state, are refused', async () => {
-    assert.equal(codeOf(await judge({}, {}, tokenKey)), 'heartbeat_signature')
-    const { payload, signature } = await signed()
-    assert.equal(
-      codeOf(openHeartbeat({ kind: 'heartbeat', payload, signature }, { current, trustDomain, now })),
-      'heartbeat_signature',
-    )
-  })
-  test('are refused once the delegation has ended', async () => {
-    const end = after(2_592_000)
-    assert.equal(codeOf(await judge({ time: end }, { now: end })), 'delegation_expired')
   })
 })

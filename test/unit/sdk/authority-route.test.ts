@@ -19,7 +19,7 @@ const failure = (code: string) => new DoorwardError(code, 'as the test wants')
 const refusal = (code: string) => new ServerRefused(code, 'as the test wants', { decision: null, permission: null })
 
 /** Tries each place with what it does: an error to throw, or nothing to answer with its address. */
-async function ask(route: AuthorityRoute, does: Readonly<Record<string, unknown>> = {}) {
+async function ask(route: AuthorityRoute, does: Readonly<Record<string, Error>> = {}) {
   const asked: string[] = []
   const answer = await route
     .through(async ({ main }) => {
@@ -117,9 +117,9 @@ test('another server, a broken or slow connection, a state from the past and a s
 
 test('when every place fails, the error is the one that says most', async () => {
   const gone = failure('server_unreachable')
-  const answers = async (...problems: readonly unknown[]) => {
+  const answers = async (...problems: readonly Error[]) => {
     const { route } = routeOf()
-    const does = Object.fromEntries(names(route.places()).map((main, index) => [main, problems[index]]))
+    const does = Object.fromEntries(names(route.places()).map((main, index) => [main, problems[index] ?? gone]))
     return (await ask(route, does)).answer
   }
   assert.equal(await answers(refusal('authority_unready'), gone, gone), 'authority_unready')

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { DoorwardError, epochMillis } from '@doorward/core'
+import { epochMillis } from '@doorward/core'
+import type { DoorwardError } from '@doorward/core'
 import { SkewWatch } from '../../../packages/sdk/src/authority-time.ts'
 import { elapsedOf, systemElapsed } from '../../../packages/sdk/src/elapsed.ts'
 

@@ -19,6 +19,7 @@ import { detectionRate } from '../authority/detection.ts'
 import { EntryRate } from '../authority/entry-rate.ts'
 import type { Fitness } from '../authority/fitness.ts'
 import { voidOpenIssuance } from '../authority/issue.ts'
+import type { LeaseEntry } from '../authority/lease.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
 import type { AuthorityRefusal } from '../authority/refusal.ts'
 import { CedarEngine } from '../policy/cedar-engine.ts'
@@ -28,6 +29,7 @@ import { OwnIdentity } from './authority-identity.ts'
 import { closingRefused, openListeners, updateListeners } from './authority-listeners.ts'
 import type { Listeners } from './authority-listeners.ts'
 import { followStore, maintain, settleKeys } from './authority-maintenance.ts'
+import type { Maintenance } from './authority-maintenance.ts'
 import type { Memory, OlderStore } from './authority-memory.ts'
 import { ownRegistration, placeOf } from './authority-place.ts'
 import { putRight } from './authority-restore.ts'
@@ -35,6 +37,7 @@ import type { AuthorityOptions, AuthoritySettings, RunningAuthority } from './au
 import { defaultKeyFile, openAuthorityState } from './authority-state.ts'
 import type { AuthorityState } from './authority-state.ts'
 import { openTrust } from './authority-trust.ts'
+import type { OpenedTrust } from './authority-trust.ts'
 import { openVouchers } from './authority-vouchers.ts'
 import { listenTo, openWatchers } from './authority-watchers.ts'
 import type { Listening } from './authority-watchers.ts'
@@ -152,37 +155,56 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   const place = placeOf(state.name, settings, listeners)
   bound.enrolAddress = place.enrol
   await state.folder.complete()
-  const refresh = () => updateListeners(listeners, own.material())
-  const { onProblem } = watchers
-  const logged = describe(starting, authority, listeners).record
-  const trustKey = async () => trust.publisher.delegation.key ?? candidateKey(context)
-  const entry = async () => ({ place, log: logged, trustKey: (await trustKey()).jwk })
-  await state.lease.renew(await entry())
-  await publisher.publish()
-  const maintenance = {
-    ...trust,
-    lease: state.lease,
-    fitness,
-    crls,
-    entry,
+  const described = describe(starting, authority, listeners)
+  const maintenance = maintenanceOf(starting, {
     context,
+    trust,
+    crls,
     own,
-    staleness: settings.staleness,
-    onOwnCertificate: refresh,
-    onDelegationDue: () => warnOfDelegation(starting),
-    onUnnamed: (thumbprint: string) => warnOfWaiting(starting, thumbprint),
-    toldOf: { delegation: publisher.delegation.stored.version },
-    onProblem,
-  }
+    place,
+    log: described.record,
+    onOwnCertificate: () => updateListeners(listeners, own.material()),
+    onProblem: watchers.onProblem,
+  })
   bound.settleKeys = () => settleKeys(maintenance)
+  await goOn(maintenance, holder, stack)
+  for (const loop of [maintain, followStore]) loops.start((signal) => loop(maintenance, signal))
+  loops.start((signal) => watchers.watch.run(signal))
+  loops.start((signal) => pipeline.dependencies.refusals.run(signal))
+  return { ...described, renew: () => own.renew().then(maintenance.onOwnCertificate) }
+}
+
+/** The others hear where we are, and lists of what is refused are there before the loops. */
+async function goOn(maintenance: Maintenance, holder: TrustHolder, stack: AsyncDisposableStack): Promise<void> {
+  const { lease, entry, publisher, crls, onProblem } = maintenance
+  await lease.renew(await entry())
+  await publisher.publish()
   await crls.refresh()
   // A list follows what it lists at once.
   stack.defer(holder.onApply(() => void crls.refresh().catch(onProblem)))
-  loops.start((signal) => maintain(maintenance, signal))
-  loops.start((signal) => followStore(maintenance, signal))
-  loops.start((signal) => watchers.watch.run(signal))
-  loops.start((signal) => pipeline.dependencies.refusals.run(signal))
-  return { ...describe(starting, authority, listeners), renew: () => own.renew().then(refresh) }
+}
+
+interface Kept extends Pick<Maintenance, 'context' | 'crls' | 'own' | 'onOwnCertificate' | 'onProblem'> {
+  readonly trust: OpenedTrust
+  readonly place: LeaseEntry['place']
+  readonly log: LeaseEntry['log']
+}
+
+function maintenanceOf(starting: Starting, { trust, place, log, ...kept }: Kept): Maintenance {
+  const { settings, state, fitness } = starting
+  const { context } = kept
+  const trustKey = async () => trust.publisher.delegation.key ?? candidateKey(context)
+  return {
+    ...trust,
+    ...kept,
+    lease: state.lease,
+    fitness,
+    entry: async () => ({ place, log, trustKey: (await trustKey()).jwk }),
+    staleness: settings.staleness,
+    onDelegationDue: () => warnOfDelegation(starting),
+    onUnnamed: (thumbprint) => warnOfWaiting(starting, thumbprint),
+    toldOf: { delegation: trust.publisher.delegation.stored.version },
+  }
 }
 
 /**

@@ -64,7 +64,10 @@ const denialMarginSeconds = 600
 /** What an entry means for a store that does not know of it; null for nothing. */
 export function restoreStep({ kind, time, body }: FactEntry): RestoreStep | null {
   const at = epochSeconds(Math.floor(time / 1000))
-  const text = (name: string): string | null => (typeof body[name] === 'string' ? (body[name] as string) : null)
+  const text = (name: string): string | null => {
+    const value = body[name]
+    return typeof value === 'string' ? value : null
+  }
   const [id, instance] = [text('id'), text('instance')]
   const reason = text('reason') ?? 'denied before the store was put back'
   switch (`${kind} ${text('change') ?? text('phase') ?? text('detector') ?? ''}`) {

@@ -30,7 +30,7 @@ async function report(authority: Authority, permit: Permit<ApiRequest>): Promise
   const listed = body?.['detections']
   if (!Array.isArray(listed) || listed.length > maxDetections)
     return deny('request_invalid', `expected at most ${maxDetections} detections`)
-  const sightings = listed.map((one) => readSighting(one))
+  const sightings = (listed as readonly JsonValue[]).map((one) => readSighting(one))
   const problem = sightings.find((one) => isDenial(one))
   if (problem !== undefined && isDenial(problem)) return problem
   const source = callerOf(permit).presenter.uri

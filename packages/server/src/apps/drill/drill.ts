@@ -3,7 +3,7 @@
  * under calls, each step timed and held against its bar (identity reference, the compromise drill).
  */
 
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DoorwardError, verifierKey } from '@doorward/core'
@@ -15,7 +15,6 @@ import { aesGcmSealer } from '../../secrets/sealer.ts'
 import { openLogKey } from '../log-key.ts'
 import { recover } from '../recovery.ts'
 import type { RecoveryOutcome } from '../recovery.ts'
-import { readFile } from 'node:fs/promises'
 import { Crowd } from './crowd.ts'
 import type { CrowdMember } from './crowd-messages.ts'
 import { operatorId, startDomain } from './domain.ts'
@@ -238,7 +237,7 @@ async function recoverAll(scene: Scene, forgery: Forgery): Promise<RecoveryOutco
   const { operator, admin, signer, targets } = domain
   const before = operator.credentials.current()
   const started = performance.now()
-  let refusing: Promise<number> | null = null
+  const refusing: Promise<number>[] = []
   const outcome = await recover({
     identity: operator,
     admin,
@@ -250,12 +249,12 @@ async function recoverAll(scene: Scene, forgery: Forgery): Promise<RecoveryOutco
     onLook: (ceremony) => {
       options.onProgress(`recovery: ${ceremony.stage}`)
       const denied = atOf(ceremony, 'settle')
-      if (denied !== null) refusing ??= untilRefused(scene, before, denied)
+      if (denied !== null && refusing.length === 0) refusing.push(untilRefused(scene, before, denied))
     },
   })
   const milliseconds = performance.now() - started
   recordStages(scene, outcome)
-  const refused = (await refusing) ?? Number.POSITIVE_INFINITY
+  const [refused = Number.POSITIVE_INFINITY] = await Promise.all(refusing)
   record(scene, {
     step: 'credentials of the old authority, new connections to every listener',
     bar: `refused within ${bars.refusedMilliseconds / 1000} s of the denial`,

@@ -48,23 +48,17 @@ async function bodyOf(request: IncomingMessage): Promise<Uint8Array | null> {
 
 const tool = { name: 'echo', description: 'says it again', inputSchema: { type: 'object' } }
 
+const introduction = {
+  protocolVersion: '2025-11-25',
+  capabilities: { tools: {} },
+  serverInfo: { name: 'echo', version: '1' },
+}
+
 /** Null for a notification. */
-function resultOf(message: JsonObject, onCall: () => void): JsonObject | null {
-  switch (message['method']) {
-    case 'initialize':
-      return {
-        result: {
-          protocolVersion: '2025-11-25',
-          capabilities: { tools: {} },
-          serverInfo: { name: 'echo', version: '1' },
-        },
-      }
-    case 'tools/list':
-      return { result: { tools: [tool] } }
-    case 'tools/call':
-      onCall()
-      return { result: { content: [{ type: 'text', text: 'echo' }] } }
-    default:
-      return message['id'] === undefined ? null : { error: { code: -32601, message: 'method not found' } }
-  }
+function resultOf({ method, id }: JsonObject, onCall: () => void): JsonObject | null {
+  if (method === 'initialize') return { result: introduction }
+  if (method === 'tools/list') return { result: { tools: [tool] } }
+  if (method !== 'tools/call') return id === undefined ? null : { error: { code: -32601, message: 'method not found' } }
+  onCall()
+  return { result: { content: [{ type: 'text', text: 'echo' }] } }
 }

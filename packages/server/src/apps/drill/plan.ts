@@ -69,7 +69,7 @@ export async function planDrill(options: PlanOptions): Promise<DrillPlan> {
 async function place(root: string, kind: PlannedPart['kind'], name: string): Promise<PlannedPart> {
   const folder = join(root, name)
   await mkdir(folder, { mode: 0o700 })
-  const [main = 0, admin = 0, enrol = 0, open = 0] = await Promise.all([freePort(), freePort(), freePort(), freePort()])
+  const [main, admin, enrol, open] = await Promise.all([freePort(), freePort(), freePort(), freePort()])
   return {
     kind,
     name,

@@ -32,9 +32,9 @@ export async function rotateUnderCalls({ domain, crowd, echo, options, record }:
   const tally = { succeeded: 0, failed: 0, codes: new Map<string, number>() }
   for (let i = 1; i <= rotations; i++) {
     const rotating = rotate(domain.admin, i === rotations, signal)
-    let over = false
-    rotating.finally(() => (over = true)).catch(() => undefined)
-    while (!over || tally.succeeded + tally.failed < (calls * i) / rotations)
+    const over = new AbortController()
+    rotating.finally(() => over.abort()).catch(() => undefined)
+    while (!over.signal.aborted || tally.succeeded + tally.failed < (calls * i) / rotations)
       add(tally, await crowd.burst(chunk, concurrency))
     await rotating
   }
