@@ -5,6 +5,7 @@ import { DoorwardError, workloadId } from '@doorward/core'
 import type { Secret, SpiffeId, TrustDomain } from '@doorward/core'
 import { TrustHolder } from '@doorward/enforcement'
 import { authorityCalls, tokenEndpoint, usable } from './authority-calls.ts'
+import type { AuthorityCallOptions, AuthorityCalls } from './authority-calls.ts'
 import { AuthorityRoute } from './authority-route.ts'
 import { SkewWatch, timeHeader } from './authority-time.ts'
 import { ConnectionPool } from './connection-pool.ts'
@@ -60,6 +61,8 @@ export interface Identity extends SignedFetch {
   readonly trust: TrustHolder
   /** The newest state, remembered ones included. */
   readonly trustStore: TrustStore
+  /** Calls a path of the authorities' main API, at whichever of them answers; what is called may happen twice. Throws as `SignedFetch.call`, and refusals from 500 on. */
+  callAuthority(path: string, options?: AuthorityCallOptions): Promise<CallResponse>
   /** A token for the audience, bound to the current SVID. Throws as `TokenSource.token`. */
   token(audience: string): Promise<Secret>
   /**
@@ -109,6 +112,7 @@ interface Parts {
   readonly fetch: SignedFetch
   readonly renewal: Renewal
   readonly client: TrustClient
+  readonly authority: AuthorityCalls
   readonly authorityId: SpiffeId
   readonly following: { count: number }
   readonly onProblem: (error: unknown) => void
@@ -143,7 +147,8 @@ function assemble(folder: IdentityFolder, description: IdentityDescription, opti
   const rescue = () => greet(description, { store, runtime, route })
   const client = new TrustClient({ ...common, store, scope: description.scope, rescue })
   store.onAccept(() => void pool.recheck())
-  return { credentials, holder, store, pool, tokens, fetch, renewal, client, authorityId, following, onProblem }
+  const made = { credentials, holder, store, pool, tokens, fetch, renewal, client }
+  return { ...made, authority, authorityId, following, onProblem }
 }
 
 interface CallsParts extends Pick<Parts, 'authorityId' | 'store' | 'pool' | 'credentials' | 'onProblem'> {
@@ -199,6 +204,7 @@ function identityOf(description: IdentityDescription, parts: Parts): Identity {
     trust: parts.holder,
     trustStore: store,
     call: (url, options) => parts.fetch.call(url, options),
+    callAuthority: async (path, options) => (await parts.authority.call(path, options)).response,
     token: (audience) => parts.tokens.token({ svid: credentials.current(), audience }),
     prepare: (signal) => prepare(parts, signal),
     isUsable: () => !renewal.isUnusable(),

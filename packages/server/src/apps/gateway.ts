@@ -153,17 +153,14 @@ async function assemble(starting: Starting, stack: AsyncDisposableStack): Promis
 
 function openDetections({ state, clock, options, onProblem }: Starting): GatewayDetections {
   const { identity, record } = state
-  const { authorityUrl, authorityId } = identity
   const detections = new GatewayDetections({
     trust: identity.trust,
     importP256,
     record,
     clock,
     send: async (body, signal) => {
-      const response = await identity.call(new URL('/v1/detections', authorityUrl), {
+      const response = await identity.callAuthority('/v1/detections', {
         method: 'POST',
-        audience: authorityUrl,
-        expectedId: authorityId,
         headers: { 'content-type': 'application/json' },
         body,
         signal,
