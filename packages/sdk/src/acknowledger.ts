@@ -9,6 +9,8 @@ export interface AcknowledgerOptions<Told> {
   readonly send: (told: Told) => Promise<void>
   readonly runtime: Pick<Runtime, 'sleep' | 'chance'>
   readonly onProblem: (error: unknown) => void
+  /** Everybody hears of a state in the same moment: those who are many answer within so long, each at a moment of its own. 0 by default. */
+  readonly spreadMilliseconds?: number
 }
 
 const BACKOFF = { first: 1000, cap: 30_000 }
@@ -31,6 +33,7 @@ export class Acknowledger<Told> {
   async #run(): Promise<void> {
     const { runtime } = this.#options
     this.#busy = true
+    if ((this.#options.spreadMilliseconds ?? 0) > 0) await this.#spread(this.#wanted?.signal)
     for (let failures = 0; this.#wanted !== null;) {
       const { told, signal } = this.#wanted
       const problem = signal.aborted ? null : await this.#attempt(told, signal)
@@ -39,6 +42,11 @@ export class Acknowledger<Told> {
       else if (this.#wanted.told === told) this.#wanted = null
     }
     this.#busy = false
+  }
+
+  async #spread(signal: AbortSignal | undefined): Promise<void> {
+    const { runtime, spreadMilliseconds = 0 } = this.#options
+    await runtime.sleep(runtime.chance() * spreadMilliseconds, signal)
   }
 
   /** Null when it was heard, or is not to be told any more. */

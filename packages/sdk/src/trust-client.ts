@@ -30,6 +30,8 @@ export interface TrustClientOptions {
 /** An authority that is back is heard again within 5 s. */
 const BACKOFF = { first: 200, cap: 4000 }
 const SILENCE = 15_000
+/** Callers may be a thousand, and what they acknowledge may cost each a handshake. */
+const CALLERS_SPREAD = 1500
 
 export class TrustClient {
   readonly #options: TrustClientOptions
@@ -40,8 +42,9 @@ export class TrustClient {
   constructor(options: TrustClientOptions) {
     this.#options = options
     this.#silence = options.silenceMilliseconds ?? SILENCE
-    const { runtime, onProblem } = options
-    this.#acks = new Acknowledger({ send: (told) => this.#acknowledge(told), runtime, onProblem })
+    const { runtime, onProblem, scope } = options
+    const spreadMilliseconds = scope === 'callers' ? CALLERS_SPREAD : 0
+    this.#acks = new Acknowledger({ send: (told) => this.#acknowledge(told), runtime, onProblem, spreadMilliseconds })
   }
 
   /** Follows until the signal aborts; reconnects with backoff. Never rejects. */

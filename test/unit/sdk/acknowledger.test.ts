@@ -45,6 +45,20 @@ test('RV-2: what was not heard is told again, after what the authority asks for,
   assert.equal(problems.length, 3)
 })
 
+test('many answer one announcement each at a moment of its own', async () => {
+  const heard: number[] = []
+  const sleeps: number[] = []
+  const acks = new Acknowledger<number>({
+    send: async (told) => void heard.push(told),
+    runtime: { sleep: async (milliseconds) => void sleeps.push(milliseconds), chance: () => 0.5 },
+    onProblem: () => undefined,
+    spreadMilliseconds: 1500,
+  })
+  acks.tell(1, new AbortController().signal)
+  await settle()
+  assert.deepEqual([heard, sleeps], [[1], [750]])
+})
+
 test('what nobody wants told any more is not told', async () => {
   const { acks, heard, problems } = stage()
   const stop = new AbortController()
