@@ -29,6 +29,8 @@ export class UnloggedCertificates {
 
   /** Denies what is not in our log; true when the trust state has to be published again. Throws as `raiseDetection` and the store. */
   async sweep({ issued }: Pick<TrustState, 'issued'>): Promise<boolean> {
+    // Before the log is read, what it does not know means nothing.
+    if (!this.#ledger.complete) return false
     const checked = new Set<string>()
     const unknown: string[] = []
     for (const { fingerprint } of issued) {
@@ -38,18 +40,16 @@ export class UnloggedCertificates {
     let denied = false
     for (const fingerprint of unknown.slice(0, MAX_ROWS)) {
       const row = await this.#context.store.issuance.findByFingerprint(fingerprint)
-      const verdict = this.#judge(fingerprint, row)
-      if (verdict === 'forged' && row !== null) denied = (await this.#deny(row)) || denied
-      if (verdict !== 'later') checked.add(fingerprint)
+      if (row !== null && this.#isForged(fingerprint, row)) denied = (await this.#deny(row)) || denied
+      checked.add(fingerprint)
     }
     this.#checked = checked
     return denied
   }
 
   /** What was issued while the store was looked at is in the ledger by now. */
-  #judge(fingerprint: string, row: IssuedCertificateRow | null): 'fine' | 'forged' | 'later' {
-    if (row === null || row.authority !== this.#context.instance || this.#ledger.hasIssued(fingerprint)) return 'fine'
-    return this.#ledger.complete ? 'forged' : 'later'
+  #isForged(fingerprint: string, { authority }: IssuedCertificateRow): boolean {
+    return authority === this.#context.instance && !this.#ledger.hasIssued(fingerprint)
   }
 
   async #deny({ serial, id, notAfter, fingerprint }: IssuedCertificateRow): Promise<boolean> {
