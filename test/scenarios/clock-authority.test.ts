@@ -45,9 +45,17 @@ async function until(met: () => Promise<boolean> | boolean): Promise<void> {
   }
 }
 
+/** Entries are read as far as a checkpoint covers them, and that follows a moment later. */
 async function issuances(): Promise<number> {
-  const entries = await recordOf(authority.folders)
-  return entries.filter(({ kind }) => kind === 'issuance').length
+  const count = async () => (await recordOf(authority.folders)).filter(({ kind }) => kind === 'issuance').length
+  let before = -1
+  let now = await count()
+  while (before !== now) {
+    await sleep(1500)
+    before = now
+    now = await count()
+  }
+  return now
 }
 
 async function answers<T>(
