@@ -20,6 +20,7 @@ import type {
   StoredDelegation,
   StoredTrustState,
 } from '../authority/ports.ts'
+import type { StateHolder } from './join-states.ts'
 import {
   bytes,
   bytesOrNull,
@@ -72,14 +73,20 @@ export function tokenOf(row: Row): JoinToken {
 }
 
 export function instanceOf(row: Row): Instance {
-  const offered = textOrNull(row, 'offered')
-  const lockedAt = secondsOrNull(row, 'locked_at')
   return {
-    instance: text(row, 'instance'),
+    ...stateHolderOf(row),
     id: text(row, 'id'),
     machineKey: jwk(row, 'jwk'),
     attestedBy: text(row, 'attested_by'),
     boundAt: seconds(row, 'bound_at'),
+  }
+}
+
+export function stateHolderOf(row: Row): StateHolder {
+  const offered = textOrNull(row, 'offered')
+  const lockedAt = secondsOrNull(row, 'locked_at')
+  return {
+    instance: text(row, 'instance'),
     seenAt: seconds(row, 'seen_at'),
     sequence: whole(row, 'sequence'),
     current: textOrNull(row, 'current'),

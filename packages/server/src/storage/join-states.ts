@@ -9,7 +9,10 @@ export const anyState = '*'
 /** Numbers of offers that were given out since a copy was made are lower than this much more. */
 export const offersSinceCopy = 1_000_000
 
-export function judgeState(held: Instance | null, hash: string | null): Presentation {
+/** What of an instance its join states are judged by. */
+export type StateHolder = Pick<Instance, 'instance' | 'sequence' | 'current' | 'offered' | 'locked' | 'seenAt'>
+
+export function judgeState(held: StateHolder | null, hash: string | null): Presentation {
   if (held === null) return 'unknown'
   if (held.locked !== null) return 'locked'
   if (held.offered !== null && hash === held.offered.hash) return 'confirmed'
@@ -17,7 +20,7 @@ export function judgeState(held: Instance | null, hash: string | null): Presenta
 }
 
 /** What is held of an instance that may go on. */
-export function afterContact(held: Instance, presented: 'current' | 'confirmed', now: EpochSeconds): Instance {
+export function afterContact(held: StateHolder, presented: 'current' | 'confirmed', now: EpochSeconds): StateHolder {
   const seen = { ...held, seenAt: now }
   if (presented === 'current' || held.offered === null) return seen
   return { ...seen, sequence: held.sequence + 1, current: held.offered.hash, offered: null }

@@ -5,6 +5,8 @@ export const registrationColumns =
 export const tokenColumns = 'hash, id, created_at, expires_at, used_at'
 export const instanceColumns =
   'instance, id, jwk, attested_by, bound_at, seen_at, sequence, current, offered, offered_serial, locked_at, locked_reason'
+/** Of an instance, for the judgement of join states. */
+export const stateColumns = 'instance, sequence, current, offered, offered_serial, locked_at, locked_reason, seen_at'
 export const issuanceColumns =
   'serial, id, anchor_key_id, authority, instance, predecessor, public_key_hash, not_before, not_after, intended_at, state, fingerprint'
 export const slotColumns =

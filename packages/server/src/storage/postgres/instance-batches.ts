@@ -1,20 +1,21 @@
 /** Join states of several instances at once. */
 
 import type { EpochSeconds } from '@doorward/core'
-import type { Instance, Presentation } from '../../authority/ports.ts'
-import { instanceOf } from '../authority-rows.ts'
+import type { Presentation } from '../../authority/ports.ts'
+import { stateHolderOf } from '../authority-rows.ts'
 import { afterContact, judgeState } from '../join-states.ts'
+import type { StateHolder } from '../join-states.ts'
 import { text, whole } from '../row.ts'
-import { instanceColumns } from './columns.ts'
+import { stateColumns } from './columns.ts'
 import type { Transaction } from './transaction.ts'
 
 /** In one order, so that two authorities that come for the same ones do not wait for each other. */
-const lock = `SELECT ${instanceColumns} FROM instances WHERE instance = ANY($1) ORDER BY instance FOR NO KEY UPDATE`
+const lock = `SELECT ${stateColumns} FROM instances WHERE instance = ANY($1) ORDER BY instance FOR NO KEY UPDATE`
 
 /** Whoever comes second waits, and sees what the first one did. */
-export async function lockInstances(tx: Transaction, names: readonly string[]): Promise<Map<string, Instance>> {
+export async function lockInstances(tx: Transaction, names: readonly string[]): Promise<Map<string, StateHolder>> {
   if (names.length === 0) return new Map()
-  const rows = (await tx.all(lock, names)).map(instanceOf)
+  const rows = (await tx.all(lock, names)).map(stateHolderOf)
   return new Map(rows.map((one) => [one.instance, one]))
 }
 
@@ -36,7 +37,7 @@ export async function presentAll(tx: Transaction, contacts: readonly Contact[]):
     tx,
     contacts.map(({ instance }) => instance),
   )
-  const changed = new Map<string, Instance>()
+  const changed = new Map<string, StateHolder>()
   const outcomes = contacts.map(({ instance, hash, now }) => {
     const one = changed.get(instance) ?? held.get(instance) ?? null
     const presented = judgeState(one, hash)
@@ -48,7 +49,7 @@ export async function presentAll(tx: Transaction, contacts: readonly Contact[]):
   return outcomes
 }
 
-function fieldsOf({ instance, sequence, current, offered, seenAt }: Instance) {
+function fieldsOf({ instance, sequence, current, offered, seenAt }: StateHolder) {
   return {
     instance,
     sequence,

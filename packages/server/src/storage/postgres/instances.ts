@@ -1,9 +1,10 @@
 /** Instances of workloads and their join states. */
 
 import type { EpochSeconds, P256Jwk } from '@doorward/core'
-import type { Binding, Bound, Instance, InstanceStore, Presentation } from '../../authority/ports.ts'
+import type { Binding, Bound, InstanceStore, Presentation } from '../../authority/ports.ts'
 import { instanceOf } from '../authority-rows.ts'
 import { anyState, offersSinceCopy } from '../join-states.ts'
+import type { StateHolder } from '../join-states.ts'
 import { seconds, text, whole } from '../row.ts'
 import { instanceColumns } from './columns.ts'
 import type { PostgresDatabase } from './database.ts'
@@ -81,7 +82,7 @@ export async function lockInstance(tx: Transaction, instance: string, occasion: 
 
 const find = `SELECT ${instanceColumns} FROM instances WHERE instance = $1`
 
-async function findAlone(tx: Transaction, instance: string): Promise<Instance | null> {
+async function findAlone(tx: Transaction, instance: string): Promise<StateHolder | null> {
   return (await lockInstances(tx, [instance])).get(instance) ?? null
 }
 

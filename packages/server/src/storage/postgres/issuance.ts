@@ -4,6 +4,7 @@ import type { EpochSeconds } from '@doorward/core'
 import type { IssuanceStore } from '../../authority/ports.ts'
 import { certificateOf, intentOf } from '../authority-rows.ts'
 import { LiveCount } from '../live-count.ts'
+import { text } from '../row.ts'
 import { issuanceColumns } from './columns.ts'
 import type { PostgresDatabase } from './database.ts'
 import { serialDenial, writeDenial } from './denials.ts'
@@ -12,6 +13,7 @@ import { withdrawOffer } from './instances.ts'
 import { committing, handingOut, intending, releasing } from './issuance-batches.ts'
 import type { HandingOut } from './issuance-batches.ts'
 import type { Transaction } from './transaction.ts'
+import { TurnReader } from './turn-reader.ts'
 
 /** Not released: whether anybody has a certificate for it is not known. */
 const unreleased = "state IN ('intended', 'signed')"
@@ -26,6 +28,10 @@ const late = `state = 'released' AND not_after > $1 AND ($1 - not_before) * 4 > 
 export function postgresIssuance(database: PostgresDatabase): IssuanceStore {
   const certificates = async (sql: string, ...values: readonly (string | number)[]) =>
     (await database.all(`SELECT ${issuanceColumns} FROM issuance WHERE ${sql}`, ...values)).map(certificateOf)
+  const byFingerprint = new TurnReader({
+    rowsOf: (all) => database.all(`SELECT ${issuanceColumns} FROM issuance WHERE fingerprint = ANY($1)`, all),
+    keyOf: (row) => text(row, 'fingerprint'),
+  })
   const intends = intending(new LiveCount())
   const live = "state = 'released' AND not_after > $1"
   return {
@@ -41,7 +47,10 @@ export function postgresIssuance(database: PostgresDatabase): IssuanceStore {
       const sql = `SELECT ${issuanceColumns} FROM issuance WHERE authority = $1 AND ${unreleased} ORDER BY serial`
       return (await database.all(sql, authority)).map(intentOf)
     },
-    findByFingerprint: async (fingerprint) => (await certificates('fingerprint = $1', fingerprint))[0] ?? null,
+    findByFingerprint: async (fingerprint) => {
+      const row = await byFingerprint.find(fingerprint)
+      return row === null ? null : certificateOf(row)
+    },
     findBySerial: async (serial) => (await certificates('serial = $1', serial))[0] ?? null,
     live: (now, id) =>
       id === undefined

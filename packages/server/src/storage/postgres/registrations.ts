@@ -9,6 +9,7 @@ import type { PostgresDatabase } from './database.ts'
 import { writeDenial } from './denials.ts'
 import type { SqlValue } from './session.ts'
 import type { Transaction } from './transaction.ts'
+import { TurnReader } from './turn-reader.ts'
 
 /** Ids that were removed; the oldest are forgotten. */
 const KEPT_REMOVED = 100_000
@@ -37,11 +38,15 @@ const find = `SELECT ${registrationColumns} FROM registrations WHERE id = $1`
 const removal = 'SELECT removed_at FROM removed_ids WHERE id = $1'
 
 export function postgresRegistrations(database: PostgresDatabase): RegistrationStore {
+  const reader = new TurnReader({
+    rowsOf: (ids) => database.all(`SELECT ${registrationColumns} FROM registrations WHERE id = ANY($1)`, ids),
+    keyOf: (row) => text(row, 'id'),
+  })
   return {
     add: (registration, limit, again = false) => database.write((tx) => add(tx, registration, { limit, again })),
     update: (registration, revision) => database.write((tx) => replace(tx, registration, revision)),
     find: async (id) => {
-      const row = await database.one(find, id)
+      const row = await reader.find(id)
       return row === null ? null : registrationOf(row)
     },
     list: async () =>

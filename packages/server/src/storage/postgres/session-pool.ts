@@ -9,6 +9,8 @@ import type { Session } from './session.ts'
 interface Asker {
   readonly resolve: (session: Session) => void
   readonly reject: (error: DoorwardError) => void
+  /** Openings that had begun when it asked. */
+  readonly begun: number
 }
 
 export interface SessionPoolParts {
@@ -24,6 +26,7 @@ export class SessionPool {
   #askers: Asker[] = []
   #idle: Session[] = []
   #opening = 0
+  #begun = 0
   #closed = false
 
   constructor(parts: SessionPoolParts) {
@@ -47,7 +50,7 @@ export class SessionPool {
           clearTimeout(timer)
           settle(value)
         }
-      const asker: Asker = { resolve: settling(resolve), reject: settling(reject) }
+      const asker: Asker = { resolve: settling(resolve), reject: settling(reject), begun: this.#begun }
       const timer = setTimeout(() => {
         this.#askers = this.#askers.filter((each) => each !== asker)
         reject(unavailable('no connection to the store is to be had'))
@@ -93,6 +96,7 @@ export class SessionPool {
 
   async #open(): Promise<void> {
     this.#opening += 1
+    const begun = this.#begun++
     try {
       const session = await this.#parts.connector.connect(this.#parts.times)
       this.#sessions.add(session)
@@ -100,10 +104,18 @@ export class SessionPool {
       this.giveBack(session)
     } catch (error) {
       // While the store is in use, whatever keeps it from us may pass.
-      this.#askers.shift()?.reject(unavailable(sayShortly(error)))
+      this.#refuse(begun, unavailable(sayShortly(error)))
     } finally {
       this.#opening -= 1
       this.#serve()
     }
+  }
+
+  /** Whoever has asked since the opening began has another one coming. */
+  #refuse(begun: number, error: DoorwardError): void {
+    const asker = this.#askers.find((each) => each.begun <= begun)
+    if (asker === undefined) return
+    this.#askers = this.#askers.filter((each) => each !== asker)
+    asker.reject(error)
   }
 }

@@ -50,10 +50,10 @@ export class SqliteDatabase {
       let result: { readonly value: T } | { readonly error: unknown } | null = null
       this.#waiting.push({
         run: () => {
-          this.#database.exec('SAVEPOINT verb')
+          this.run('SAVEPOINT verb')
           try {
             result = { value: verb() }
-            this.#database.exec('RELEASE verb')
+            this.run('RELEASE verb')
           } catch (error) {
             result = { error }
             this.#database.exec('ROLLBACK TO verb; RELEASE verb')
@@ -74,11 +74,11 @@ export class SqliteDatabase {
   /** Runs `verb` against one consistent state. Throws `store_unavailable`. */
   async read<T>(verb: () => T): Promise<T> {
     try {
-      this.#database.exec('BEGIN')
+      this.run('BEGIN')
       try {
         return verb()
       } finally {
-        this.#database.exec('COMMIT')
+        this.run('COMMIT')
       }
     } catch (error) {
       throw storeError(error)
@@ -121,10 +121,10 @@ export class SqliteDatabase {
     if (group.length === 0) return
     let failure: Error | null = null
     try {
-      this.#database.exec('BEGIN IMMEDIATE')
+      this.run('BEGIN IMMEDIATE')
       this.guard()
       for (const waiting of group) waiting.run()
-      this.#database.exec('COMMIT')
+      this.run('COMMIT')
     } catch (error) {
       failure = storeError(error)
       this.#rollBack()

@@ -2,8 +2,9 @@
 
 import type { EpochSeconds, P256Jwk } from '@doorward/core'
 import type { Binding, Bound, Instance, InstanceStore, Presentation } from '../../authority/ports.ts'
-import { instanceOf } from '../authority-rows.ts'
+import { instanceOf, stateHolderOf } from '../authority-rows.ts'
 import { afterContact, anyState, judgeState, offersSinceCopy } from '../join-states.ts'
+import type { StateHolder } from '../join-states.ts'
 import { seconds, whole } from '../row.ts'
 import type { SqliteDatabase } from './database.ts'
 import { denyInstance, denySerial } from './denials.ts'
@@ -69,6 +70,14 @@ function find(database: SqliteDatabase, instance: string): Instance | null {
   return row === null ? null : instanceOf(row)
 }
 
+const statesOf = `SELECT instance, sequence, current, offered, offered_serial, locked_at, locked_reason, seen_at
+  FROM instances WHERE instance = ?`
+
+function findStates(database: SqliteDatabase, instance: string): StateHolder | null {
+  const row = database.one(statesOf, instance)
+  return row === null ? null : stateHolderOf(row)
+}
+
 /** Part of a larger transaction. */
 export function presentState(
   database: SqliteDatabase,
@@ -76,7 +85,7 @@ export function presentState(
   hash: string | null,
   now: EpochSeconds,
 ): Presentation {
-  const held = find(database, instance)
+  const held = findStates(database, instance)
   const presented = judgeState(held, hash)
   if (held === null || (presented !== 'current' && presented !== 'confirmed')) return presented
   const { sequence, current, offered, seenAt } = afterContact(held, presented, now)
@@ -101,7 +110,7 @@ interface Offer {
 
 /** Part of a larger transaction. */
 export function offerState(database: SqliteDatabase, { instance, hash, serial, now }: Offer): number | null {
-  const held = find(database, instance)
+  const held = findStates(database, instance)
   if (held === null || held.locked !== null) return null
   if (held.offered !== null) withdraw(database, held.offered.serial, now)
   const row = database.one(
