@@ -93,7 +93,10 @@ export async function issueCertificate(
     return refuse('authority_unready', 'no anchor can sign now')
   const most = mostTtlSeconds(anchor.slot)
   if (registration.ttlSeconds > most)
-    return refuse('lifetime_unfit', `expected at most ${most} s, a sixth of the anchor's life, got ${registration.ttlSeconds} s`)
+    return refuse(
+      'lifetime_unfit',
+      `expected at most ${most} s, a sixth of the anchor's life, got ${registration.ttlSeconds} s`,
+    )
   await reportCanaryIssued(context, registration, request.occasion)
   const { id, publicKey } = request
   const deniedBefore = Math.max(dependencies.deniedBefore(id), await newestDenial(context, request))
