@@ -27,7 +27,13 @@ const own = ['authority', 'gateway']
 const ownRoutes: readonly (readonly [RegExp, string])[] = [
   [/^POST authority\/v1\/(token|renew|enrol|trust-state\/ack)$/, 'write'],
   [/^GET authority\/v1\/trust-state$/, 'read'],
-  [/^(GET|POST|DELETE) authority\/v1\/workloads$/, 'admin'],
+  [/^GET authority\/v1\/trust-state\/full$/, 'read'],
+  [/^POST authority\/v1\/detections$/, 'write'],
+  [/^(GET|POST|PUT|DELETE) authority\/v1\/workloads$/, 'admin'],
+  [/^GET authority\/v1\/(workload|receivers|ceremonies\/newest|delegation|revocations)$/, 'admin'],
+  [/^POST authority\/v1\/(gateways|instances\/lock|delegation|ceremonies|revocations)$/, 'admin'],
+  [/^POST authority\/v1\/ceremonies\/newest\/(canary|report)$/, 'admin'],
+  [/^DELETE authority\/v1\/(instances|authorities|ceremonies\/newest)$/, 'admin'],
   [/^POST authority\/v1\/join-strings$/, 'admin'],
   [/^GET (authority|gateway)\/v1\/(status|record)$/, 'admin'],
 ]
@@ -85,6 +91,8 @@ function partyAllowed(
   if (id !== null && route === 'POST authority/v1/enrol' && principal.strength === 'mtls-enrolment') return true
   const stream = ['GET authority/v1/trust-state', 'POST authority/v1/trust-state/ack'].includes(route)
   if (id !== null && stream) return true
+  const ofGateways = ['GET authority/v1/trust-state/full', 'POST authority/v1/detections'].includes(route)
+  if (roles.has('gateway') && ofGateways) return true
   return [...source.rbac, ...source.roles].some(
     (role) => roles.has(role.role) && role.permissions.some((text) => permits(text, request)),
   )
