@@ -8,7 +8,7 @@
 import { DoorwardError, formatVerifierKey, verifierKey, workloadId } from '@doorward/core'
 import type { Clock } from '@doorward/core'
 import { KnownIdentities, Pipeline, RefusalCounter } from '@doorward/enforcement'
-import type { PipelineWatch, TrustHolder } from '@doorward/enforcement'
+import type { PipelineWatch, TrustHolder, TrustView } from '@doorward/enforcement'
 import { importP256, randomBytes, sha256, systemClock, systemElapsed, systemRuntime } from '@doorward/sdk'
 import { noVouchers } from '../authority/attest/vouchers.ts'
 import type { Authority } from '../authority/authority.ts'
@@ -181,7 +181,22 @@ async function goOn(maintenance: Maintenance, holder: TrustHolder, stack: AsyncD
   await publisher.publish()
   await crls.refresh()
   // A list follows what it lists at once.
-  stack.defer(holder.onApply(() => void crls.refresh().catch(onProblem)))
+  stack.defer(holder.onApply(onOther(listed, () => void crls.refresh().catch(onProblem))))
+}
+
+/** What revocation lists are made from, as far as trust states show it. */
+function listed({ keyGeneration, state: { denied } }: TrustView): string {
+  return JSON.stringify([keyGeneration, denied.identities, denied.serials])
+}
+
+/** Runs where `what` says something else than the time before: most states only show new certificates. */
+function onOther(what: (view: TrustView) => string, run: () => void): (view: TrustView) => void {
+  let last: string | null = null
+  return (view) => {
+    const now = what(view)
+    if (now !== last) run()
+    last = now
+  }
 }
 
 interface Kept extends Pick<Maintenance, 'context' | 'crls' | 'own' | 'onOwnCertificate' | 'onProblem'> {
