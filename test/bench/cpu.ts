@@ -1,6 +1,6 @@
 /** CPU time of another process, as the kernel counts it. */
 
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 
 /** Of /proc: USER_HZ is 100 on every architecture that Linux still has. */
 const TICKS_PER_SECOND = 100
@@ -11,8 +11,40 @@ export const cpuIsKnown = existsSync('/proc/self/stat')
 /** Microseconds of user and system time of all threads so far; 0 where the system does not tell. */
 export function cpuMicroseconds(pid: number): number {
   if (!cpuIsKnown) return 0
+  const [own = 0, system = 0] = fieldsOf(pid).slice(11)
+  return ((own + system) / TICKS_PER_SECOND) * 1e6
+}
+
+/** The same for a process and all that descend from it, those included that have ended. */
+export function treeCpuMicroseconds(root: number): number {
+  if (!cpuIsKnown) return 0
+  const processes = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        const fields = fieldsOf(Number(name))
+        return [
+          { pid: Number(name), parent: fields[1], ticks: fields.slice(11, 15).reduce((sum, one) => sum + one, 0) },
+        ]
+      } catch {
+        // It has ended meanwhile, and its parent has its time.
+        return []
+      }
+    })
+  const tree = new Set([root])
+  for (let size = 0; size < tree.size;) {
+    size = tree.size
+    for (const { pid, parent } of processes) if (parent !== undefined && tree.has(parent)) tree.add(pid)
+  }
+  const ticks = processes.filter(({ pid }) => tree.has(pid)).reduce((sum, one) => sum + one.ticks, 0)
+  return (ticks / TICKS_PER_SECOND) * 1e6
+}
+
+/** The fields of `/proc/PID/stat` after the name, which stands in parentheses and may hold spaces. */
+function fieldsOf(pid: number): readonly number[] {
   const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  // The name in parentheses may hold spaces.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return ((Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND) * 1e6
+  return text
+    .slice(text.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number)
 }

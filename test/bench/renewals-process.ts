@@ -1,4 +1,4 @@
-/** The workloads: each with its own key and kept connection, one renewal or token under way on each. */
+/** The workloads: each with its own key and kept connection, and never more than one renewal or token under way on it. */
 
 import { once } from 'node:events'
 import { generateP256 } from '@doorward/sdk'
@@ -40,14 +40,14 @@ async function measure(callers: readonly Caller[], request: IssuingRequest): Pro
   const latencies = new Float64Array(request.maximumCalls)
   const begun = performance.now()
   let calls = 0
-  const run = async (caller: Caller) => {
-    while (calls < request.maximumCalls && performance.now() - begun < request.milliseconds) {
+  const run = async (turns: readonly Caller[]) => {
+    for (let turn = 0; calls < request.maximumCalls && performance.now() - begun < request.milliseconds; turn++) {
       const at = performance.now()
-      await issueOne(caller, request.what)
+      await issueOne(turns[turn % turns.length]!, request.what)
       if (calls < latencies.length) latencies[calls++] = (performance.now() - at) * 1000
     }
   }
-  await Promise.all(callers.map(run))
+  await Promise.all(request.atOnce === 'one' ? [run(callers)] : callers.map((caller) => run([caller])))
   return { calls, milliseconds: performance.now() - begun, latencies: latencies.slice(0, calls) }
 }
 

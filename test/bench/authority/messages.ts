@@ -20,6 +20,8 @@ export interface BenchDatabase {
 
 export interface IssuingRequest {
   readonly what: 'renewals' | 'tokens'
+  /** Calls under way at once: one of each workload, or one in all, the workloads taking turns. */
+  readonly atOnce: 'all' | 'one'
   readonly milliseconds: number
   readonly maximumCalls: number
 }

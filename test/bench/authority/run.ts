@@ -1,22 +1,25 @@
 /**
  * `npm run bench -- authority [--seconds N] [--workloads N] [--json] [--profile FOLDER]`: renewals and tokens per second
- * and per second of CPU, on SQLite and on PostgreSQL. Exit 0 when both were measured, 2 for unknown arguments.
+ * and per second of CPU, on SQLite and on PostgreSQL, and what a single one waits. Exit 0 when both were measured, 2 for
+ * unknown arguments.
  */
 
-import { mkdirSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { PostgresServer } from '../../fixtures/postgres.ts'
 import { startProcess } from '../child.ts'
 import type { BenchProcess } from '../child.ts'
-import { cpuIsKnown, cpuMicroseconds } from '../cpu.ts'
+import { cpuIsKnown, cpuMicroseconds, treeCpuMicroseconds } from '../cpu.ts'
 import type { LoadResult } from '../messages.ts'
 import { summed } from '../statistics.ts'
 import type { Measured } from '../statistics.ts'
 import type { AuthorityReady, BenchDatabase, IssuingRequest } from './messages.ts'
 import { textOf } from './report.ts'
 
-const MAXIMUM_CALLS = 200_000
+const MAXIMUM_TOKENS = 200_000
+/** Of each workload: an identity has no more than 256 certificates that live. */
+const MAXIMUM_RENEWALS = { warming: 15, all: 200, one: 20 } as const
 
 interface Options {
   readonly seconds: number
@@ -25,10 +28,20 @@ interface Options {
   readonly profile: string | undefined
 }
 
+/** The CPU of the authority is part of `Measured`; beside it that of the others, in microseconds of each call. */
+export interface MeasuredIssuing extends Measured {
+  readonly callersCpuMicroseconds: number | null
+  /** Null for the store that is part of the authority. */
+  readonly databaseCpuMicroseconds: number | null
+}
+
 export interface IssuingReport {
   readonly store: 'sqlite' | 'postgres'
-  readonly renewals: Measured
-  readonly tokens: Measured
+  readonly workloads: number
+  readonly renewals: MeasuredIssuing
+  readonly tokens: MeasuredIssuing
+  /** One under way in all. */
+  readonly single: { readonly renewals: MeasuredIssuing; readonly tokens: MeasuredIssuing }
 }
 
 export async function benchAuthority(args: readonly string[]): Promise<number> {
@@ -56,7 +69,7 @@ function readOptions(args: readonly string[]): Options | string {
       },
     })
     const seconds = Number(values.seconds ?? 10)
-    const workloads = Number(values.workloads ?? 64)
+    const workloads = Number(values.workloads ?? 200)
     if (!(seconds > 0 && seconds <= 120)) return '--seconds: expected 1 to 120'
     if (!(Number.isInteger(workloads) && workloads > 0 && workloads <= 256)) return '--workloads: expected 1 to 256'
     return { seconds, workloads, json: values.json, profile: values.profile }
@@ -65,25 +78,30 @@ function readOptions(args: readonly string[]): Options | string {
   }
 }
 
+interface Store {
+  readonly name: IssuingReport['store']
+  readonly database: BenchDatabase | null
+  /** Process of the database server; null for the store that is part of the authority. */
+  readonly pid: number | null
+}
+
 function onSqlite(options: Options): Promise<IssuingReport> {
-  return measureOn('sqlite', null, options)
+  return measureOn({ name: 'sqlite', database: null, pid: null }, options)
 }
 
 async function onPostgres(options: Options): Promise<IssuingReport> {
   const server = await PostgresServer.start()
   try {
     const { target, user, password } = server
-    return await measureOn('postgres', { ...target, user, password, database: await server.createDatabase() }, options)
+    const database = { ...target, user, password, database: await server.createDatabase() }
+    const [pid] = readFileSync(join(target.host, 'data', 'postmaster.pid'), 'utf8').split('\n')
+    return await measureOn({ name: 'postgres', database, pid: Number(pid) }, options)
   } finally {
     await server.stop('fast')
   }
 }
 
-async function measureOn(
-  store: IssuingReport['store'],
-  database: BenchDatabase | null,
-  options: Options,
-): Promise<IssuingReport> {
+async function measureOn({ name, database, pid }: Store, options: Options): Promise<IssuingReport> {
   await using stack = new AsyncDisposableStack()
   const { workloads, seconds, profile } = options
   if (profile !== undefined) mkdirSync(resolve(profile), { recursive: true })
@@ -93,19 +111,56 @@ async function measureOn(
   const { addresses, tokens } = authority.ready as AuthorityReady
   const load = await startProcess({ process: 'renewals', addresses, tokens })
   stack.defer(() => load.close())
-  const measured = (what: IssuingRequest['what']) => measure({ authority, load }, { what, seconds })
-  await measure({ authority, load }, { what: 'renewals', seconds: Math.min(2, seconds) })
-  return { store, renewals: await measured('renewals'), tokens: await measured('tokens') }
+  const measured = (what: IssuingRequest['what'], atOnce: IssuingRequest['atOnce'], most?: number) =>
+    measure(
+      { authority, load, database: pid },
+      {
+        what,
+        atOnce,
+        milliseconds: seconds * 1000,
+        maximumCalls: what === 'tokens' ? MAXIMUM_TOKENS : workloads * (most ?? MAXIMUM_RENEWALS[atOnce]),
+      },
+    )
+  // The single ones first: every certificate that lives makes the trust state longer.
+  await measured('renewals', 'one', 1)
+  const single = { renewals: await measured('renewals', 'one'), tokens: await measured('tokens', 'one') }
+  await measured('renewals', 'all', MAXIMUM_RENEWALS.warming)
+  return {
+    store: name,
+    workloads,
+    single,
+    renewals: await measured('renewals', 'all'),
+    tokens: await measured('tokens', 'all'),
+  }
 }
 
-async function measure(
-  { authority, load }: { readonly authority: BenchProcess; readonly load: BenchProcess },
-  { what, seconds }: { readonly what: IssuingRequest['what']; readonly seconds: number },
-): Promise<Measured> {
-  load.send({ what, milliseconds: seconds * 1000, maximumCalls: MAXIMUM_CALLS } satisfies IssuingRequest)
+interface Processes {
+  readonly authority: BenchProcess
+  readonly load: BenchProcess
+  readonly database: number | null
+}
+
+async function measure(processes: Processes, request: IssuingRequest): Promise<MeasuredIssuing> {
+  const { load } = processes
+  load.send(request)
   await load.next()
-  const before = cpuMicroseconds(authority.pid)
+  const before = cpuOf(processes)
   load.send({})
   const result = await load.next<LoadResult>()
-  return summed([{ ...result, cpuMicroseconds: cpuMicroseconds(authority.pid) - before }], cpuIsKnown)
+  const after = cpuOf(processes)
+  const spent = (of: keyof typeof after) => after[of] - before[of]
+  const each = (of: keyof typeof after) => (cpuIsKnown ? spent(of) / result.calls : null)
+  return {
+    ...summed([{ ...result, cpuMicroseconds: spent('authority') }], cpuIsKnown),
+    callersCpuMicroseconds: each('load'),
+    databaseCpuMicroseconds: processes.database === null ? null : each('database'),
+  }
+}
+
+function cpuOf({ authority, load, database }: Processes) {
+  return {
+    authority: cpuMicroseconds(authority.pid),
+    load: cpuMicroseconds(load.pid),
+    database: database === null ? 0 : treeCpuMicroseconds(database),
+  }
 }
