@@ -131,6 +131,29 @@ export function handOutRules(rule: Rule): void {
     assert.deepEqual([released[0], released[1], [released[2], released[8]].filter(Boolean).length], [false, true, 1])
   })
 
+  rule('of many that are signed at once, one that cannot be undoes only itself', async (store) => {
+    const { issuance } = store
+    await store.registrations.add(registration(a), 10)
+    for (const serial of ['01', '02', '03']) await issuance.intend(intent(serial, a), roomy)
+    assert.equal(await issuance.commit('01', 'same'), true)
+    const both = Promise.allSettled([issuance.commit('02', 'same'), issuance.commit('03', 'other')])
+    const [clash, other] = await both
+    assert.equal(clash.status, 'rejected')
+    assert.deepEqual(other, { status: 'fulfilled', value: true })
+    assert.equal((await issuance.findBySerial('02'))?.state, 'intended')
+  })
+
+  rule(
+    'BS-2: a join state that admits is confirmed, also when nothing is intended for another reason',
+    async (store) => {
+      await signed(store, '01')
+      await store.issuance.handOut('01', next('s1'), at(61))
+      const limits = { ...roomy, perIdentity: 1 }
+      assert.equal(await store.issuance.intend(intent('02', a, { instance: 'i' }), limits, { hash: 's1' }), 'full')
+      assert.equal((await store.instances.find('i'))?.current, 's1')
+    },
+  )
+
   rule('a certificate that is late is past three quarters of its life and without a successor', async (store) => {
     for (const id of [a, b]) await store.registrations.add(registration(id), 10)
     await store.instances.bind(a, binding('i', 'M'))
