@@ -56,7 +56,7 @@ export class CeremonySighting {
     const shown = isShown(ceremony, published.state, { slots, authorities })
     const shownSince = this.#holdsSince('shown', shown, now)
     if (shown) this.#marks ??= marksOf(published)
-    const audience = await this.#audience(now)
+    const audience = await this.#audience(ceremony, now)
     const reissued = ceremony.stage === 'reissue' ? await this.#withNewCertificates(ceremony, slots) : []
     const allReissued = shownSince !== null && withoutNew({ audience, reissued }).length === 0
     return {
@@ -114,16 +114,18 @@ export class CeremonySighting {
     })
   }
 
-  async #audience(now: EpochMillis): Promise<Acknowledged> {
+  async #audience({ kind, stage }: Ceremony, now: EpochMillis): Promise<Acknowledged> {
     const { context, audience, times } = this.#parts
     if (this.#marks === null) return nobody
     const connected = (['full', 'callers'] as const).flatMap((scope) =>
       audience.followers(scope).map((id) => ({ id, scope })),
     )
     const here = new Set(connected.map(({ id, scope }) => `${scope} ${id}`))
+    // A denial has just ended every connection: whoever followed a moment ago is expected back.
+    const cutOff = kind === 'recover' && stage === 'settle'
     // Whom this process has heard of here, and who is not connected any more, has gone.
     const isGone = ({ authority, at, scope, id }: StoredAck) =>
-      authority === context.name && at >= this.#startedAt && !here.has(`${scope} ${id}`)
+      !cutOff && authority === context.name && at >= this.#startedAt && !here.has(`${scope} ${id}`)
     const acks = (await context.store.acks.list()).filter((ack) => !isGone(ack))
     return acknowledged(acks, connected, { marks: this.#marks, since: epochMillis(now - times.heard) })
   }
