@@ -6,6 +6,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { authorityKills } from './authority-kills.ts'
 import { certificates } from './certificates.ts'
 import { disabledControls } from './controls.ts'
 import { jsonScanner } from './json-scanner.ts'
@@ -17,7 +18,16 @@ import type { FinishedPart } from './report.ts'
 import { requestHeads } from './request-heads.ts'
 import { tokens } from './tokens.ts'
 
-const parts: readonly Part[] = [recordKills, jsonScanner, tokens, certificates, policy, requestHeads, disabledControls]
+const parts: readonly Part[] = [
+  recordKills,
+  authorityKills,
+  jsonScanner,
+  tokens,
+  certificates,
+  policy,
+  requestHeads,
+  disabledControls,
+]
 const usualReport = join(import.meta.dirname, '../../docs/reports/campaign.md')
 const usualSeed = 20_261_122
 const PROGRESS_MILLISECONDS = 500

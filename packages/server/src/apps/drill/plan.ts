@@ -1,5 +1,6 @@
 /** What a drill consists of: parts, addresses, folders and the configuration of each. */
 
+import { randomInt } from 'node:crypto'
 import { createServer } from 'node:net'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -81,16 +82,26 @@ async function place(root: string, kind: PlannedPart['kind'], name: string): Pro
   }
 }
 
-/** Free a moment ago: whoever takes it meanwhile makes the start fail by name. */
-export function freePort(): Promise<number> {
+/** Below the ports that systems give to outgoing connections, which a thousand workloads open all the time. */
+const ports = { first: 15_000, count: 15_000 }
+const PORT_TRIES = 100
+
+/** Free a moment ago: whoever takes it meanwhile makes the start fail by name. Throws `drill_ports`. */
+export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < PORT_TRIES; tries++) {
+    const port = ports.first + randomInt(ports.count)
+    if (await isFree(port)) return port
+  }
+  throw new DoorwardError('drill_ports', 'no port is free for the parts of the drill', {
+    expected: `a free port from ${ports.first} to ${ports.first + ports.count - 1} on 127.0.0.1`,
+  })
+}
+
+function isFree(port: number): Promise<boolean> {
   const server = createServer()
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      const port = typeof address === 'object' && address !== null ? address.port : 0
-      server.close(() => resolve(port))
-    })
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
 }
 
