@@ -33,8 +33,8 @@ export class Acknowledger<Told> {
   async #run(): Promise<void> {
     const { runtime } = this.#options
     this.#busy = true
-    if ((this.#options.spreadMilliseconds ?? 0) > 0) await this.#spread(this.#wanted?.signal)
     for (let failures = 0; this.#wanted !== null;) {
+      if (failures === 0 && this.#isSpread) await this.#spread(this.#wanted.signal)
       const { told, signal } = this.#wanted
       const problem = signal.aborted ? null : await this.#attempt(told, signal)
       failures = problem === null ? 0 : failures + 1
@@ -44,7 +44,12 @@ export class Acknowledger<Told> {
     this.#busy = false
   }
 
-  async #spread(signal: AbortSignal | undefined): Promise<void> {
+  get #isSpread(): boolean {
+    return (this.#options.spreadMilliseconds ?? 0) > 0
+  }
+
+  /** Of what becomes known meanwhile, the newest alone is told. */
+  async #spread(signal: AbortSignal): Promise<void> {
     const { runtime, spreadMilliseconds = 0 } = this.#options
     await runtime.sleep(runtime.chance() * spreadMilliseconds, signal)
   }

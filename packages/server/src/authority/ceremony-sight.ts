@@ -53,7 +53,7 @@ export class CeremonySighting {
     const authorities = await this.#authorities(ceremony, slots)
     const delegated = ceremony.stage === 'delegate' && (await isDelegated(context, ceremony))
     const published = publisher.current()
-    const shown = isShown(ceremony, published.state, { slots, authorities })
+    const shown = [published, published.callers].every(({ state }) => isShown(ceremony, state, { slots, authorities }))
     const shownSince = this.#holdsSince('shown', shown, now)
     if (shown) this.#marks ??= marksOf(published)
     const audience = await this.#audience(ceremony, now)

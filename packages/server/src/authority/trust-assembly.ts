@@ -65,6 +65,23 @@ export function sameForCallers(a: TrustState, b: TrustState): boolean {
   return content(a) === content(b)
 }
 
+/** Whether `later` takes nothing away from anybody: no key, certificate, authority or right that `held` has is missing or limited. */
+export function onlyAdds(held: TrustState, later: TrustState): boolean {
+  const has = <T>(list: readonly T[], key: (one: T) => string) => {
+    const keys = new Set(list.map(key))
+    return (one: T) => keys.has(key(one))
+  }
+  return (
+    held.delegation === later.delegation &&
+    held.epoch === later.epoch &&
+    JSON.stringify(held.denied) === JSON.stringify(later.denied) &&
+    held.authorities.every(has(later.authorities, (one) => JSON.stringify(one))) &&
+    held.anchors.every(has(later.anchors, ({ keyId, reissue }) => `${keyId} ${reissue}`)) &&
+    held.tokenKeys.every(has(later.tokenKeys, ({ kid }) => kid)) &&
+    held.issued.every(has(later.issued, ({ fingerprint }) => fingerprint))
+  )
+}
+
 function content(state: TrustState): string {
   const { delegation, epoch, authorities, anchors, tokenKeys, issued, denied } = state
   const keys = anchors.map(({ keyId, state: slot, epoch: of, reissue }) => [keyId, slot, of, reissue])

@@ -22,7 +22,7 @@ import { namedAuthorities } from './delegation.ts'
 import type { HeldDelegation } from './delegation.ts'
 import type { CustodyKey, StoredTrustState } from './ports.ts'
 import { restoreJump } from './restore.ts'
-import { assembleTrustState, callersState, sameForCallers } from './trust-assembly.ts'
+import { assembleTrustState, callersState, onlyAdds, sameForCallers } from './trust-assembly.ts'
 import type { TrustAudience } from './trust-audience.ts'
 import { TrustMirror } from './trust-mirror.ts'
 import type { WholeMaterial } from './trust-mirror.ts'
@@ -76,6 +76,11 @@ interface Waiting {
  * read: a receiver takes some 30 ms for a megabyte.
  */
 const coalesce = { leastMilliseconds: 10, mostMilliseconds: 1000, perMegabyte: 100 }
+/**
+ * Callers hear of additions together, the later the more they are: each of them verifies, stores and acknowledges every
+ * state. What takes something away from somebody never waits.
+ */
+const callersPause = { mostMilliseconds: 500, perFollower: 0.5 }
 /** Another authority may append in between; more often than this in a row is a fault. */
 const MAX_ATTEMPTS = 8
 const refreshSeconds = 3600
@@ -87,6 +92,8 @@ export class TrustPublisher {
   #published: PublishedState | null = null
   #version: TrustStateVersion | null = null
   #publishedAt: EpochMillis = epochMillis(0)
+  #callersAt: EpochMillis = epochMillis(0)
+  #callersTimer: NodeJS.Timeout | null = null
   readonly #beats = new Map<TrustScope, Timed & { readonly digest: string; readonly text: Promise<string> }>()
   #waiting: Waiting[] = []
   #scheduled = false
@@ -249,6 +256,7 @@ export class TrustPublisher {
     this.#version = { delegation, sequence, epoch, digest: published.digest, delegationDigest: '' }
     this.#publishedAt = context.clock()
     onState(published, published.state.issuedAt)
+    if (callersAreNew) this.#callersAt = context.clock()
     if (callersAreNew) audience.announce('callers', { kind: 'state', text: published.callers.text })
   }
 
@@ -320,13 +328,29 @@ export class TrustPublisher {
     const callers = callersState(full)
     const held = this.#published?.callers
     const keeps =
-      held !== undefined && now - held.state.issuedAt < refreshSeconds && sameForCallers(held.state, callers)
+      held !== undefined &&
+      now - held.state.issuedAt < refreshSeconds &&
+      (sameForCallers(held.state, callers) || this.#mayWait(held.state, callers))
     const anchors = await signTrustAnchors(full, signed, { signKey: key, sha256: context.sha256 })
     return {
       ...(await this.#signOne(full, key)),
       anchorsText: JSON.stringify(anchors),
       callers: keeps ? held : await this.#signOne(callers, key),
     }
+  }
+
+  /** Whether callers may hear of this a moment later, with what else comes; then they do. */
+  #mayWait(held: TrustState, wanted: TrustState): boolean {
+    const { audience, context } = this.#options
+    const { mostMilliseconds, perFollower } = callersPause
+    const pause = Math.min(mostMilliseconds, perFollower * audience.followers('callers').length)
+    const since = context.clock() - this.#callersAt
+    if (since < 0 || since >= pause || !onlyAdds(held, wanted)) return false
+    this.#callersTimer ??= setTimeout(() => {
+      this.#callersTimer = null
+      this.publish().catch(() => undefined)
+    }, pause - since).unref()
+    return true
   }
 
   async #signOne(state: TrustState, key: CustodyKey): Promise<ScopedState> {

@@ -65,7 +65,7 @@ interface Scene {
   readonly steps: DrillStep[]
 }
 
-const trafficMilliseconds = 5000
+const trafficMilliseconds = 10_000
 const crowdProcesses = 2
 const inviting = 32
 const lookMilliseconds = 100
@@ -165,6 +165,7 @@ function throwIfAborted(signal: AbortSignal): void {
 async function forge(scene: Scene): Promise<Forgery> {
   const { domain, forger } = scene
   const started = performance.now()
+  const alarm = untilAlarmed(scene, started)
   const forgery = await tryEveryDoor(forger, operatorId, domain.targets, 1)
   const tried = performance.now() - started
   const { attempts } = forgery
@@ -175,7 +176,7 @@ async function forge(scene: Scene): Promise<Forgery> {
     milliseconds: tried,
     passed: attempts.every(({ refused }) => refused),
   })
-  const alarmed = await untilAlarmed(scene, started)
+  const alarmed = await alarm
   record(scene, {
     step: 'alarm DT-1',
     bar: `within ${bars.alarmMilliseconds / 1000} s of the first use`,

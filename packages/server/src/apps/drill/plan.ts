@@ -116,6 +116,8 @@ async function configure(part: PlannedPart, plan: DrillPlan, database: unknown):
       ? {
           name,
           listeners: { ...own, enrol: address(ports.enrol) },
+          // Everybody joins within minutes, and is re-issued at once.
+          detect: { new_identities_per_hour: 100_000 },
           ...(database === null ? {} : { database }),
         }
       : {}
