@@ -5,6 +5,7 @@ import {
   DoorwardError,
   epochMillis,
   equalBytes,
+  importingOnce,
   keySetOf,
   readCertificate,
   toMillis,
@@ -32,17 +33,34 @@ function anchorOf(certificate: Uint8Array, sha256: Sha256): PeerCertificate {
   return anchor
 }
 
-/** Indexes a verified state; `keyGeneration` is the generation itself unless the keys are known to be older. Throws `trust_state_anchor` or `token_key_invalid` when a key does not import. */
-export function trustViewOf(
-  state: TrustState,
-  generation: number,
-  platform: { readonly sha256: Sha256; readonly importP256: ImportP256; readonly keyGeneration?: number },
-): TrustView {
+/** The certificates of the state; the list of before when they are the same, so that what is remembered of it goes on. */
+function anchorsOf({ anchors }: TrustState, sha256: Sha256, before: readonly PeerCertificate[]): TrustView['anchors'] {
+  const read = anchors.map(({ keyId, certificate }) => {
+    const known = before.find(({ subjectKeyId, der }) => subjectKeyId === keyId && equalBytes(der, certificate))
+    return known ?? anchorOf(certificate, sha256)
+  })
+  return read.length === before.length && read.every((anchor, i) => anchor === before[i]) ? before : read
+}
+
+export interface TrustViewParts {
+  readonly sha256: Sha256
+  readonly importP256: ImportP256
+  /** The generation itself unless the keys are known to be older. */
+  readonly keyGeneration?: number
+  /** A view of any state: what was read for it and has not changed is taken over. */
+  readonly previous?: TrustView | null
+}
+
+/** Indexes a verified state. Throws `trust_state_anchor` or `token_key_invalid` when a key does not import. */
+export function trustViewOf(state: TrustState, generation: number, parts: TrustViewParts): TrustView {
+  const { sha256, importP256, previous } = parts
+  const keyGeneration = parts.keyGeneration ?? generation
+  if (previous?.state === state) return { ...previous, generation, keyGeneration }
   return {
     generation,
-    keyGeneration: platform.keyGeneration ?? generation,
+    keyGeneration,
     state,
-    anchors: state.anchors.map((anchor) => anchorOf(anchor.certificate, platform.sha256)),
+    anchors: anchorsOf(state, sha256, previous?.anchors ?? []),
     anchorEpochs: new Map(state.anchors.map(({ keyId, epoch }) => [keyId, epoch])),
     issued: new Map(state.issued.map((issued) => [issued.fingerprint, { id: issued.id }])),
     roles: new Map(state.workloads.map((workload) => [workload.id, workload.roles])),
@@ -52,7 +70,7 @@ export function trustViewOf(
     deniedAuthorities: new Set(state.denied.authorities),
     tokenKeys: keySetOf(
       state.tokenKeys.filter((key) => !state.denied.authorities.includes(key.kid)),
-      platform.importP256,
+      importP256,
     ),
   }
 }
@@ -80,7 +98,7 @@ export class TrustHolder implements TrustSource {
   #clock: { readonly time: EpochMillis; readonly monotonic: number; readonly heard: boolean } | null = null
 
   constructor(dependencies: TrustHolderDependencies) {
-    this.#dependencies = dependencies
+    this.#dependencies = { ...dependencies, importP256: importingOnce(dependencies.importP256) }
   }
 
   current(): TrustView | null {
@@ -131,7 +149,7 @@ export class TrustHolder implements TrustSource {
     const previous = this.#view
     const generation = (previous?.generation ?? 0) + 1
     const keyGeneration = previous !== null && sameKeys(previous.state, state) ? previous.keyGeneration : generation
-    this.#view = trustViewOf(state, generation, { ...this.#dependencies, keyGeneration })
+    this.#view = trustViewOf(state, generation, { ...this.#dependencies, keyGeneration, previous })
     this.#clock ??= { time: this.now(), monotonic: this.#dependencies.monotonic(), heard: false }
     const age = Math.max(0, this.now() - toMillis(signedAt))
     this.#confirmedAt = Math.max(this.#confirmedAt, this.#dependencies.monotonic() - age)

@@ -10,6 +10,7 @@ import {
   decodeTrustState,
   DoorwardError,
   fromBase64url,
+  importingOnce,
   openHeartbeat,
   openTrustState,
   toSeconds,
@@ -17,6 +18,7 @@ import {
 import type {
   AuthorityPlace,
   EpochSeconds,
+  ImportP256,
   OpenedTrustState,
   SignedHeartbeat,
   SignedTrustState,
@@ -38,6 +40,8 @@ export interface TrustStoreOptions {
   readonly folder: Pick<IdentityFolder, 'readTrust' | 'writeTrust'>
   readonly holder: TrustHolder
   readonly runtime: Runtime
+  /** That of node:crypto by default. */
+  readonly importP256?: ImportP256
 }
 
 export interface Accepted {
@@ -47,6 +51,7 @@ export interface Accepted {
 
 export class TrustStore {
   readonly #options: TrustStoreOptions
+  readonly #importP256: ImportP256
   readonly #listeners = new Set<(view: TrustView) => void>()
   readonly #anchorListeners = new Set<() => void>()
   #opened: OpenedTrustState | null = null
@@ -61,6 +66,7 @@ export class TrustStore {
 
   constructor(options: TrustStoreOptions) {
     this.#options = options
+    this.#importP256 = importingOnce(options.importP256 ?? importP256)
   }
 
   /** Reads the folder. A remembered state that has expired leaves only its version. Throws `identity_folder_invalid`. */
@@ -152,20 +158,25 @@ export class TrustStore {
   #open(message: SignedTrustState): OpenedTrustState | StatementRefusal {
     const { trustDomain, rootFingerprint, scope } = this.#options.description
     const current = this.#newest === null ? {} : { current: this.#newest }
+    const known = this.#opened === null ? {} : { verifiedDelegation: this.#opened.verifiedDelegation }
     return openTrustState(message, {
       trustDomain,
       rootFingerprint,
       scope,
       ...current,
+      ...known,
       now: this.#seconds(),
-      importP256,
+      importP256: this.#importP256,
       sha256,
     })
   }
 
   #index(opened: OpenedTrustState): void {
+    if (this.#opened?.digest === opened.digest) return
+    const live = this.#options.holder.current()
+    const previous = live?.state === opened.state ? live : this.#view
     const generation = (this.#view?.generation ?? 0) + (opened.order === 'newer' ? 1 : 0)
-    this.#view = trustViewOf(opened.state, generation, { sha256, importP256 })
+    this.#view = trustViewOf(opened.state, generation, { sha256, importP256: this.#importP256, previous })
     this.#anchorTrust = null
     this.#opened = opened
     this.#places = opened.state.authorities

@@ -86,8 +86,8 @@ export function issuerOf(
   now: EpochSeconds,
   importP256: ImportP256,
 ): PeerCertificate | ChainProblem {
-  if (now > leaf.notAfter) return problem('certificate_expired', `notAfter was ${leaf.notAfter}`)
-  if (now < leaf.notBefore) return problem('certificate_not_yet_valid', `notBefore is ${leaf.notBefore}`)
+  const outside = leafValidity(leaf, now)
+  if (outside !== null) return outside
   const anchor = anchors.find((candidate) => issued(candidate, leaf))
   if (anchor === undefined)
     return problem('chain_issuer_unknown', `no anchor has key id ${leaf.authorityKeyId ?? 'none'}`)
@@ -100,14 +100,32 @@ export function issuerOf(
 }
 
 /**
+ * Null while leaf and anchor are valid: all that a path verified before has to be asked again, because times alone change
+ * what `issuerOf` says of the same certificates. `certificate_*` or `anchor_*`.
+ */
+export function pathValidity(leaf: PeerCertificate, anchor: PeerCertificate, now: EpochSeconds): ChainProblem | null {
+  return leafValidity(leaf, now) ?? anchorValidity(anchor, now)
+}
+
+function leafValidity({ notBefore, notAfter }: PeerCertificate, now: EpochSeconds): ChainProblem | null {
+  if (now > notAfter) return problem('certificate_expired', `notAfter was ${notAfter}`)
+  return now < notBefore ? problem('certificate_not_yet_valid', `notBefore is ${notBefore}`) : null
+}
+
+function anchorValidity({ notBefore, notAfter }: PeerCertificate, now: EpochSeconds): ChainProblem | null {
+  if (now > notAfter) return problem('anchor_expired', `the anchor ended at ${notAfter}`)
+  return now < notBefore ? problem('anchor_not_yet_valid', `the anchor starts at ${notBefore}`) : null
+}
+
+/**
  * Null when the certificate may sign leaves now: version 3, self-signed P-256, critical CA flag, certificate signing
  * where it has key usage, a subject, a subject key identifier, no purposes, and nothing that restricts what it may name:
  * restrictions are not evaluated here, and one that is not evaluated must not be passed over. `anchor_*` or `chain_anchor_profile`.
  */
 export function checkIssuer(anchor: PeerCertificate, now: EpochSeconds, importP256: ImportP256): ChainProblem | null {
   if (!signsCertificates(anchor)) return problem('chain_anchor_profile', 'the issuer is not a signing certificate')
-  if (now > anchor.notAfter) return problem('anchor_expired', `the anchor ended at ${anchor.notAfter}`)
-  if (now < anchor.notBefore) return problem('anchor_not_yet_valid', `the anchor starts at ${anchor.notBefore}`)
+  const outside = anchorValidity(anchor, now)
+  if (outside !== null) return outside
   return verifiedKey(anchor, importP256) === null
     ? problem('chain_anchor_profile', 'the issuer is not self-signed')
     : null

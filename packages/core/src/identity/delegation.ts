@@ -27,6 +27,8 @@ export interface SignedDelegation extends SignedPayload {
 /** A delegation whose signature holds. */
 export interface OpenedDelegation {
   readonly delegation: Delegation
+  /** What was verified. */
+  readonly signed: SignedDelegation
   /** SHA-256 of the signed bytes, base64url. */
   readonly digest: string
   /** Verifies trust state and heartbeats: true for what any of the delegated keys has signed. */
@@ -38,6 +40,8 @@ export interface DelegationCheck {
   readonly rootFingerprint: string
   readonly trustDomain: string
   readonly now: EpochSeconds
+  /** One that `openDelegation` returned before: the same text under the same root is not verified again, its times are. */
+  readonly verifiedDelegation?: OpenedDelegation
   readonly importP256: ImportP256
   readonly sha256: Sha256
 }
@@ -74,6 +78,19 @@ export function openDelegation(signed: SignedDelegation, check: DelegationCheck)
   if (jwkThumbprint(signed.root, check.sha256) !== check.rootFingerprint) {
     return refusal('delegation_root', 'the delegation is by another recovery root than the pinned one')
   }
+  const opened = isVerified(signed, check.verifiedDelegation) ? check.verifiedDelegation : verify(signed, check)
+  return 'code' in opened ? opened : (judge(opened.delegation, check) ?? opened)
+}
+
+function isVerified(signed: SignedDelegation, verified?: OpenedDelegation): verified is OpenedDelegation {
+  if (verified === undefined) return false
+  const { payload, signature, root } = verified.signed
+  return (
+    signed.payload === payload && signed.signature === signature && signed.root.x === root.x && signed.root.y === root.y
+  )
+}
+
+function verify(signed: SignedDelegation, check: DelegationCheck): OpenedDelegation | StatementRefusal {
   const root = check.importP256(signed.root)
   const payload = payloadBytes(signed, MAX_PAYLOAD)
   if (root === null || payload === null)
@@ -87,7 +104,7 @@ export function openDelegation(signed: SignedDelegation, check: DelegationCheck)
   if (delegation === null || key === null)
     return refusal('delegation_malformed', `expected exactly ${MEMBERS.join(', ')}`)
   const digest = toBase64url(check.sha256(signedBytes('delegation', payload)))
-  return judge(delegation, check) ?? { delegation, digest, key }
+  return { delegation, signed, digest, key }
 }
 
 function judge(delegation: Delegation, { trustDomain, now }: DelegationCheck): StatementRefusal | null {

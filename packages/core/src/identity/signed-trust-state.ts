@@ -44,6 +44,8 @@ export interface OpenedTrustState extends TrustStateVersion {
   /** The trust-state keys: verify heartbeats of this delegation. */
   readonly key: VerifyKey
   readonly delegationExpiresAt: EpochSeconds
+  /** For the check of the next state, which mostly comes under the same one. */
+  readonly verifiedDelegation: OpenedDelegation
 }
 
 export interface TrustStateCheck {
@@ -53,6 +55,8 @@ export interface TrustStateCheck {
   readonly scope: TrustScope
   /** What was applied last; absent only at the first contact. */
   readonly current?: TrustStateVersion
+  /** Of a state that was opened before: the same delegation is not verified again, its times are. */
+  readonly verifiedDelegation?: OpenedDelegation
   readonly now: EpochSeconds
   readonly importP256: ImportP256
   readonly sha256: Sha256
@@ -129,9 +133,10 @@ function judge(
 function place(
   state: TrustState,
   digest: string,
-  { delegation, digest: delegationDigest, key }: OpenedDelegation,
+  verifiedDelegation: OpenedDelegation,
   current: TrustStateVersion | undefined,
 ): OpenedTrustState | StatementRefusal {
+  const { delegation, digest: delegationDigest, key } = verifiedDelegation
   const { sequence, epoch } = state
   const version = { delegation: state.delegation, sequence, epoch, digest, delegationDigest }
   const order = current === undefined ? 'newer' : compareStates(state, current)
@@ -141,7 +146,8 @@ function place(
   }
   if (current !== undefined && epoch < current.epoch)
     return refusal('trust_state_rollback', `got epoch ${epoch}, holding ${current.epoch}`)
-  return { ...version, state, scope: state.scope, order, key, delegationExpiresAt: delegation.expiresAt }
+  const { expiresAt: delegationExpiresAt } = delegation
+  return { ...version, state, scope: state.scope, order, key, delegationExpiresAt, verifiedDelegation }
 }
 
 function forked(version: TrustStateVersion, current: TrustStateVersion, order: 'newer' | 'same'): boolean {
