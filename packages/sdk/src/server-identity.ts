@@ -1,7 +1,9 @@
 /** Whether the other end of a connection is the server that was asked for. Pure; the mirror of what a gateway asks of a client. */
 
-import { backdatingSeconds, chainsToAnchor, checkSvidLeaf, readCertificate } from '@doorward/core'
+import { backdatingSeconds, chainsToAnchor, checkSvidLeaf, pathValidity, readCertificate } from '@doorward/core'
 import type {
+  AnchorCertificate,
+  ChainProblem,
   EpochSeconds,
   ImportP256,
   PeerCertificate,
@@ -11,6 +13,7 @@ import type {
   TrustState,
 } from '@doorward/core'
 import type { TrustView } from '@doorward/enforcement'
+import type { VerifiedChains } from './verified-chains.ts'
 
 export interface ServerProblem {
   /** `server_profile`, `server_untrusted`, `server_expired`, `server_identity`, `server_revoked` or `server_not_issued`. */
@@ -31,6 +34,8 @@ export interface ServerCheck {
   readonly importP256: ImportP256
   /** `skip` where the state at hand may be older than the certificate: towards the authority that brings the next one. */
   readonly mirror: 'require' | 'skip'
+  /** Of earlier checks by the same keys: what is in it is not verified again, and what holds goes in. */
+  readonly chains?: VerifiedChains
 }
 
 /** Trust by anchors, with the denials that are known beside them; the issuance mirror is empty. */
@@ -55,13 +60,8 @@ export function anchorsAlone(
 
 /** Null when the certificate is the expected server's: profile, chain, validity, SPIFFE ID, denials, epoch, issuance mirror. */
 export function serverProblem(certificate: PeerCertificate, check: ServerCheck): ServerProblem | null {
-  const profile = checkSvidLeaf(certificate, check.expected.trustDomain)
-  if (profile !== null) return problem('server_profile', `not an SVID: ${profile.code}, ${profile.message}`)
-  const anchor = chainsToAnchor(certificate, check.trust.anchors, check.now, check.importP256)
-  if ('code' in anchor) {
-    const expired = anchor.code === 'certificate_expired' || anchor.code === 'certificate_not_yet_valid'
-    return problem(expired ? 'server_expired' : 'server_untrusted', `${anchor.code}: ${anchor.message}`)
-  }
+  const anchor = anchorOf(certificate, check)
+  if ('code' in anchor) return anchor
   if (certificate.spiffeId?.uri !== check.expected.uri) {
     return problem(
       'server_identity',
@@ -69,6 +69,29 @@ export function serverProblem(certificate: PeerCertificate, check: ServerCheck):
     )
   }
   return denied(certificate, anchor.subjectKeyId, check) ?? mirrored(certificate, check)
+}
+
+/** The anchor of an SVID. That a chain was verified before says nothing of its times. */
+function anchorOf(certificate: PeerCertificate, check: ServerCheck): AnchorCertificate | ServerProblem {
+  const { chains, now, importP256 } = check
+  const { trustDomain } = check.expected
+  const { anchors } = check.trust
+  const known = chains?.find(certificate, trustDomain, anchors)
+  if (known !== undefined) {
+    const outside = pathValidity(certificate, known, now)
+    return outside === null ? known : chainProblem(outside)
+  }
+  const profile = checkSvidLeaf(certificate, trustDomain)
+  if (profile !== null) return problem('server_profile', `not an SVID: ${profile.code}, ${profile.message}`)
+  const anchor = chainsToAnchor(certificate, anchors, now, importP256)
+  if ('code' in anchor) return chainProblem(anchor)
+  chains?.remember(certificate, trustDomain, anchors, anchor)
+  return anchor
+}
+
+function chainProblem({ code, message }: ChainProblem): ServerProblem {
+  const expired = code === 'certificate_expired' || code === 'certificate_not_yet_valid'
+  return problem(expired ? 'server_expired' : 'server_untrusted', `${code}: ${message}`)
 }
 
 function denied(
