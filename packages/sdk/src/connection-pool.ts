@@ -13,6 +13,7 @@ import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import { connectionLife } from '@doorward/core'
 import type { Clock, PeerCertificate, SpiffeId } from '@doorward/core'
+import { ClientContexts } from './client-context.ts'
 import { connectionError } from './connection-error.ts'
 import { connectMutualTls } from './mutual-tls.ts'
 import type { ServerProblem } from './server-identity.ts'
@@ -66,6 +67,7 @@ export class ConnectionPool {
   readonly #entries = new Map<string, Entry>()
   readonly #live = new Set<Live>()
   readonly #draining = new WeakSet<Duplex>()
+  readonly #contexts = new ClientContexts()
 
   constructor(trust: PoolTrust, clock: Clock) {
     this.#trust = trust
@@ -101,6 +103,7 @@ export class ConnectionPool {
   close(): void {
     for (const { agent } of this.#entries.values()) agent.destroy()
     this.#entries.clear()
+    this.#contexts.clear()
     for (const { socket } of this.#live) socket.destroy()
   }
 
@@ -131,6 +134,7 @@ export class ConnectionPool {
       port: target.port,
       svid,
       anchors: this.#trust.anchors(target),
+      contexts: this.#contexts,
       judge: (certificate) => this.#trust.judge(certificate, target, 'connecting'),
     })
     const drain = () => {
