@@ -93,7 +93,7 @@ export class TrustPublisher {
   #version: TrustStateVersion | null = null
   #publishedAt: EpochMillis = epochMillis(0)
   #callersAt: EpochMillis = epochMillis(0)
-  #callersTimer: NodeJS.Timeout | null = null
+  #callersWait = false
   readonly #beats = new Map<TrustScope, Timed & { readonly digest: string; readonly text: Promise<string> }>()
   #waiting: Waiting[] = []
   #scheduled = false
@@ -346,11 +346,15 @@ export class TrustPublisher {
     const pause = Math.min(mostMilliseconds, perFollower * audience.followers('callers').length)
     const since = context.clock() - this.#callersAt
     if (since < 0 || since >= pause || !onlyAdds(held, wanted)) return false
-    this.#callersTimer ??= setTimeout(() => {
-      this.#callersTimer = null
-      this.publish().catch(() => undefined)
-    }, pause - since).unref()
+    if (!this.#callersWait) setTimeout(() => this.#tellCallers(), pause - since).unref()
+    this.#callersWait = true
     return true
+  }
+
+  /** What fails here goes out with the next state. */
+  #tellCallers(): void {
+    this.#callersWait = false
+    this.publish().catch(() => undefined)
   }
 
   async #signOne(state: TrustState, key: CustodyKey): Promise<ScopedState> {

@@ -2,7 +2,8 @@
 
 import { randomBytes as nodeRandom } from 'node:crypto'
 import { join } from 'node:path'
-import { isDoorwardError, parseSpiffeId, parseTrustMessage, Secret } from '@doorward/core'
+import { isDoorwardError, isJsonObject, parseSpiffeId, parseTrustMessage, Secret } from '@doorward/core'
+import type { JsonValue } from '@doorward/core'
 import {
   join as joinAuthority,
   openIdentity,
@@ -110,11 +111,17 @@ async function callOnce(member: Member): Promise<string | null> {
     const answer = await member.client.request('tools/call', { name: 'echo', arguments: {} })
     if (answer.ok && answer.result['isError'] !== true) return null
     member.client = null
-    return answer.decision?.code ?? (answer.ok ? 'tool_error' : String(answer.code))
+    return answer.decision?.code ?? (answer.ok ? 'tool_error' : reasonOf(answer))
   } catch (error) {
     member.client = null
     return isDoorwardError(error) ? error.code : String(error)
   }
+}
+
+/** What has kept the call from the gateway, by its code. */
+function reasonOf({ code, data }: { readonly code: number; readonly data: JsonValue }): string {
+  const reason = isJsonObject(data) ? data['code'] : undefined
+  return typeof reason === 'string' ? reason : String(code)
 }
 
 function count(into: ReturnType<typeof newTally>, problem: string | null): void {
