@@ -24,6 +24,7 @@ import { svidStanding } from './svid-standing.ts'
 import type { SvidStanding } from './svid-standing.ts'
 import type { TrustStore } from './trust-store.ts'
 import { Turn } from './turn.ts'
+import { VerifiedChains } from './verified-chains.ts'
 
 export interface RenewalOptions {
   readonly folder: IdentityFolder
@@ -65,6 +66,7 @@ interface Judged {
 export class Renewal {
   readonly #options: RenewalOptions
   readonly #recall: Turn
+  readonly #chains = new VerifiedChains()
   readonly #returning: Turn
   #chance: number
   #stored: string | null = null
@@ -216,7 +218,11 @@ export class Renewal {
     if (trust === null || svid === null) return 'kept'
     const { fingerprint } = svid
     if (this.#judged?.trust !== trust || this.#judged.fingerprint !== fingerprint) {
-      const standing = svidStanding(svid, trust, { now: toSeconds(runtime.wall()), importP256 })
+      const standing = svidStanding(svid, trust, {
+        now: toSeconds(runtime.wall()),
+        importP256,
+        chains: this.#chains,
+      })
       this.#judged = { trust, fingerprint, standing }
     }
     return this.#judged.standing

@@ -80,7 +80,7 @@ export class TrustClient {
     try {
       await this.refresh(signal)
     } catch (error) {
-      if (!isDoorwardError(error, 'server_untrusted')) throw error
+      if (!mayBeNews(error)) throw error
       await this.#options.rescue()
       await this.refresh(signal)
     }
@@ -88,7 +88,7 @@ export class TrustClient {
 
   async #cope(problem: unknown): Promise<void> {
     this.#options.onProblem(problem)
-    if (this.#options.store.view() !== null && !isDoorwardError(problem, 'server_untrusted')) return
+    if (this.#options.store.view() !== null && !mayBeNews(problem)) return
     await this.#options.rescue().catch(this.#options.onProblem)
   }
 
@@ -161,6 +161,14 @@ interface Acknowledged extends Following {
 interface Following {
   readonly place: RoutedPlace
   readonly signal: AbortSignal
+}
+
+/**
+ * Whether anchors that we do not have may be the reason: the server's is not among ours, or ours not among the server's,
+ * which closes the connection after the handshake without a word.
+ */
+function mayBeNews(problem: unknown): boolean {
+  return isDoorwardError(problem, 'server_untrusted') || isDoorwardError(problem, 'connection_lost')
 }
 
 function messageOf(line: string): TrustMessage {
