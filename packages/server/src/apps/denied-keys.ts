@@ -70,12 +70,13 @@ export async function holdConnections(
   }
 }
 
-/** Tries everything against every listener; the order is that of the targets. */
+/** Tries everything against every listener; the order is that of the targets. Listeners that are away are waited for once, together. */
 export async function proveDenied(parts: ProofParts): Promise<readonly Probe[]> {
   const probes: Probe[] = []
+  const recognisedBy = performance.now() + recognitionMilliseconds
   for (const target of parts.targets) {
     const attempts = [
-      () => control(target, parts),
+      () => control(target, parts, recognisedBy),
       ...parts.canaries.flatMap((canary) => attemptOf(target, canary, parts)),
       () => liveConnection(target, parts),
       () => resumption(target, parts),
@@ -91,13 +92,12 @@ export async function proveDenied(parts: ProofParts): Promise<readonly Probe[]> 
 type Made = Omit<Probe, 'listener' | 'address'>
 type Attempt = () => Promise<Made | null>
 
-/** A listener whose own standing was just replaced may hear of our certificate a moment later: it is asked again for a while. */
-async function control(target: ProbeTarget, { own }: ProofParts): Promise<Made> {
-  const started = performance.now()
+/** A listener whose own standing was just replaced may hear of our certificate a moment later: it is asked again until then. */
+async function control(target: ProbeTarget, { own }: ProofParts, recognisedBy: number): Promise<Made> {
   for (;;) {
     const { code } = await once(target, own, null)
-    const late = performance.now() - started > recognitionMilliseconds
-    if (code === recognised || late) return { attempt: 'control', keyId: '', got: code, ok: code === recognised }
+    if (code === recognised || performance.now() > recognisedBy)
+      return { attempt: 'control', keyId: '', got: code, ok: code === recognised }
     await sleep(askAgainMilliseconds)
   }
 }

@@ -78,7 +78,7 @@ interface Waiting {
 const coalesce = { leastMilliseconds: 10, mostMilliseconds: 1000, perMegabyte: 100 }
 /**
  * Callers hear of additions together, the later the more they are: each of them verifies, stores and acknowledges every
- * state. What takes something away from somebody never waits.
+ * state. What takes something away from somebody never waits. Milliseconds.
  */
 const callersPause = { mostMilliseconds: 500, perFollower: 0.5 }
 /** Another authority may append in between; more often than this in a row is a fault. */
@@ -93,7 +93,7 @@ export class TrustPublisher {
   #version: TrustStateVersion | null = null
   #publishedAt: EpochMillis = epochMillis(0)
   #callersAt: EpochMillis = epochMillis(0)
-  #callersWait = false
+  #callersTimer: NodeJS.Timeout | null = null
   readonly #beats = new Map<TrustScope, Timed & { readonly digest: string; readonly text: Promise<string> }>()
   #waiting: Waiting[] = []
   #scheduled = false
@@ -141,6 +141,7 @@ export class TrustPublisher {
     const { context, audience, onConfirmed } = this.#options
     const { state, digest } = this.current()
     if (nowSeconds(context) - state.issuedAt >= refreshSeconds) return this.publish()
+    if (this.#callersLag()) return this.#publishToCallers()
     for (const scope of scopes) {
       const beat = await this.heartbeat(scope)
       if (beat === null) return this.#catchUp()
@@ -339,22 +340,32 @@ export class TrustPublisher {
     }
   }
 
-  /** Whether callers may hear of this a moment later, with what else comes; then they do. */
+  /** Whether callers may hear of this a moment later, with what else comes. */
   #mayWait(held: TrustState, wanted: TrustState): boolean {
     const { audience, context } = this.#options
     const { mostMilliseconds, perFollower } = callersPause
     const pause = Math.min(mostMilliseconds, perFollower * audience.followers('callers').length)
     const since = context.clock() - this.#callersAt
     if (since < 0 || since >= pause || !onlyAdds(held, wanted)) return false
-    if (!this.#callersWait) setTimeout(() => this.#tellCallers(), pause - since).unref()
-    this.#callersWait = true
+    this.#callersTimer ??= setTimeout(() => this.#afterPause(), pause - since).unref()
     return true
   }
 
-  /** What fails here goes out with the next state. */
-  #tellCallers(): void {
-    this.#callersWait = false
-    this.publish().catch(() => undefined)
+  #afterPause(): void {
+    this.#callersTimer = null
+    // Somebody else may have told them; what fails here is made up for with the next beat.
+    if (this.#callersLag()) this.#publishToCallers().catch(() => undefined)
+  }
+
+  /** Whether callers still have to hear of something, whichever authority has kept it back and may be gone since. */
+  #callersLag(): boolean {
+    const { state, callers } = this.current()
+    return !sameForCallers(callers.state, callersState(state))
+  }
+
+  #publishToCallers(): Promise<void> {
+    this.#callersAt = epochMillis(0)
+    return this.publish()
   }
 
   async #signOne(state: TrustState, key: CustodyKey): Promise<ScopedState> {
