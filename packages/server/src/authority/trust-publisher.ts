@@ -93,7 +93,7 @@ export class TrustPublisher {
   #version: TrustStateVersion | null = null
   #publishedAt: EpochMillis = epochMillis(0)
   #callersAt: EpochMillis = epochMillis(0)
-  #callersTimer: NodeJS.Timeout | null = null
+  #callersAwaited = false
   readonly #beats = new Map<TrustScope, Timed & { readonly digest: string; readonly text: Promise<string> }>()
   #waiting: Waiting[] = []
   #scheduled = false
@@ -347,12 +347,13 @@ export class TrustPublisher {
     const pause = Math.min(mostMilliseconds, perFollower * audience.followers('callers').length)
     const since = context.clock() - this.#callersAt
     if (since < 0 || since >= pause || !onlyAdds(held, wanted)) return false
-    this.#callersTimer ??= setTimeout(() => this.#afterPause(), pause - since).unref()
+    if (!this.#callersAwaited) setTimeout(() => this.#afterPause(), pause - since).unref()
+    this.#callersAwaited = true
     return true
   }
 
   #afterPause(): void {
-    this.#callersTimer = null
+    this.#callersAwaited = false
     // Somebody else may have told them; what fails here is made up for with the next beat.
     if (this.#callersLag()) this.#publishToCallers().catch(() => undefined)
   }
