@@ -24,7 +24,7 @@ before(async () => {
     },
     roles: { all: ['*'] },
     patienceMilliseconds: 100,
-    limits: { responseMilliseconds: 1500 },
+    limits: { responseMilliseconds: 6000 },
   })
   agent = await gateway.trust.issue('agent/planner', { roles: ['all'] })
 })
