@@ -135,9 +135,9 @@ export class TrustHolder implements TrustSource {
   /**
    * Applies a state that has been opened and verified. An older one throws `trust_state_older`; the same one changes
    * nothing, because a replay proves nothing about now. What is applied is kept whole or not at all. A new state
-   * counts as confirmed when it was signed, not when it arrived.
+   * counts as confirmed when it was signed, not when it arrived. `made` is a view of this very state, if there is one.
    */
-  apply(state: TrustState, signedAt: EpochSeconds): void {
+  apply(state: TrustState, signedAt: EpochSeconds, made?: TrustView): void {
     const order = this.#view === null ? 'newer' : compareStates(state, this.#view.state)
     if (order === 'older') {
       throw new DoorwardError('trust_state_older', 'a trust state older than the newest seen is refused', {
@@ -149,7 +149,11 @@ export class TrustHolder implements TrustSource {
     const previous = this.#view
     const generation = (previous?.generation ?? 0) + 1
     const keyGeneration = previous !== null && sameKeys(previous.state, state) ? previous.keyGeneration : generation
-    this.#view = trustViewOf(state, generation, { ...this.#dependencies, keyGeneration, previous })
+    this.#view = trustViewOf(state, generation, {
+      ...this.#dependencies,
+      keyGeneration,
+      previous: made?.state === state ? made : previous,
+    })
     this.#clock ??= { time: this.now(), monotonic: this.#dependencies.monotonic(), heard: false }
     const age = Math.max(0, this.now() - toMillis(signedAt))
     this.#confirmedAt = Math.max(this.#confirmedAt, this.#dependencies.monotonic() - age)

@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
+import type { BigIntStats } from 'node:fs'
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { DoorwardError } from '@doorward/core'
@@ -9,13 +10,16 @@ import { DoorwardError } from '@doorward/core'
 /**
  * Replaces the file atomically: temporary file in the same folder, fsync, rename, fsync of the folder. Mode 0600.
  * A crash leaves the old content and at most one `.<name>.<random>.new` beside it, which nothing reads.
+ * Returns the `fileVersion` that this content has.
  */
-export async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
+export async function writeDurably(path: string, bytes: Uint8Array): Promise<string> {
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.new`)
   const file = await open(temporary, 'wx', 0o600)
+  let version: string
   try {
     await file.writeFile(bytes)
     await file.sync()
+    version = versionOf(await file.stat({ bigint: true }))
   } finally {
     await file.close()
   }
@@ -26,6 +30,7 @@ export async function writeDurably(path: string, bytes: Uint8Array): Promise<voi
     throw error
   }
   await syncFolder(dirname(path))
+  return version
 }
 
 async function syncFolder(path: string): Promise<void> {
@@ -85,8 +90,7 @@ export async function privateFolder(path: string): Promise<void> {
 /** A text that changes whenever the file is replaced, or null when it is absent. */
 export async function fileVersion(path: string): Promise<string | null> {
   try {
-    const { ino, mtimeNs, size } = await stat(path, { bigint: true })
-    return `${ino}.${mtimeNs}.${size}`
+    return versionOf(await stat(path, { bigint: true }))
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return null
     throw error
@@ -95,4 +99,8 @@ export async function fileVersion(path: string): Promise<string | null> {
 
 export function isErrno(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code
+}
+
+function versionOf({ ino, mtimeNs, size }: BigIntStats): string {
+  return `${ino}.${mtimeNs}.${size}`
 }

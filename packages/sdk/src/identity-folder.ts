@@ -59,12 +59,15 @@ export interface JoinState {
 
 const VERSION = 1
 const SMALL = 64 * 1024
+const TRUST = 'trust-state.json'
 const MAX_ATTEMPTS = 3
 const FINGERPRINT = /^[A-Za-z0-9_-]{43}$/
 
 export class IdentityFolder {
   readonly path: string
   readonly #sealer: Sealer
+  /** What this process has written last, and the version of that file. */
+  #trust: { readonly version: string; readonly remembered: RememberedTrust } | null = null
 
   constructor(path: string, sealer: Sealer) {
     this.path = path
@@ -176,25 +179,29 @@ export class IdentityFolder {
     return fileVersion(join(this.path, 'svid.json'))
   }
 
-  /** The newest trust state that this identity has seen, or null. Nothing is verified here. */
+  /** The newest trust state that this identity has seen, or null. Nothing is verified here. Read anew when another process has written. */
   async readTrust(): Promise<RememberedTrust | null> {
-    const document = await this.#readJson('trust-state.json', trustMessageBytes + SMALL, trustMessageBytes)
+    const written = this.#trust
+    if (written !== null && written.version === (await fileVersion(join(this.path, TRUST)))) return written.remembered
+    const document = await this.#readJson(TRUST, trustMessageBytes + SMALL, trustMessageBytes)
     if (document === null) return null
     const version = readVersion(document['newest'])
     const text = document['message']
     const message = typeof text === 'string' ? parseTrustMessage(text) : null
     if (version === null || message === null || 'code' in message || message.kind !== 'trust-state')
-      throw this.#foreign('trust-state.json')
+      throw this.#foreign(TRUST)
     return { version, message }
   }
 
-  async writeTrust({ version, message }: RememberedTrust): Promise<void> {
+  async writeTrust(remembered: RememberedTrust): Promise<void> {
+    const { version, message } = remembered
     const { delegation, sequence, epoch, digest, delegationDigest } = version
-    await this.#writeJson('trust-state.json', {
+    const stored = await this.#writeJson(TRUST, {
       version: VERSION,
       newest: { delegation, sequence, epoch, digest, delegation_digest: delegationDigest },
       message: JSON.stringify(message),
     })
+    this.#trust = { version: stored, remembered }
   }
 
   async #readJson(name: string, maxBytes: number, maxText = maxBytes): Promise<JsonObject | null> {
@@ -205,8 +212,8 @@ export class IdentityFolder {
     return scan.value
   }
 
-  async #writeJson(name: string, document: object): Promise<void> {
-    await writeDurably(join(this.path, name), utf8(`${JSON.stringify(document, null, 2)}\n`))
+  async #writeJson(name: string, document: object): Promise<string> {
+    return await writeDurably(join(this.path, name), utf8(`${JSON.stringify(document, null, 2)}\n`))
   }
 
   async #seal(key: KeyObject, context: string): Promise<Uint8Array> {

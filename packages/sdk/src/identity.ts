@@ -15,7 +15,7 @@ import { openEnrolment } from './enrolment.ts'
 import { IdentityFolder } from './identity-folder.ts'
 import type { IdentityDescription } from './identity-folder.ts'
 import { sha256 } from './platform/hash.ts'
-import { generateP256, importP256 } from './platform/p256.ts'
+import { generateP256 } from './platform/p256.ts'
 import { systemProcesses } from './process-identity.ts'
 import type { ProcessProbe } from './process-identity.ts'
 import { Renewal } from './renewal.ts'
@@ -24,6 +24,7 @@ import type { Runtime } from './runtime.ts'
 import type { Sealer } from './sealer.ts'
 import type { ServerTrust } from './server-identity.ts'
 import { isOutdated, serverJudge, trustFor } from './server-judge.ts'
+import { TrustMemory } from './trust-memory.ts'
 import { signedFetch } from './signed-fetch.ts'
 import type { SignedFetch } from './signed-fetch.ts'
 import type { CallResponse } from './https-exchange.ts'
@@ -36,6 +37,8 @@ export interface OpenIdentityOptions {
   readonly sealer: Sealer
   readonly runtime?: Runtime
   readonly processes?: ProcessProbe
+  /** One for all identities of this process that follow the same trust domain; its own by default. */
+  readonly memory?: TrustMemory
   /** Hears of failures that were survived: renewals to be tried again, streams that broke. */
   readonly onProblem?: (error: unknown) => void
 }
@@ -123,11 +126,13 @@ function assemble(folder: IdentityFolder, description: IdentityDescription, opti
   const onProblem = options.onProblem ?? (() => undefined)
   const authorityId = workloadId(description.trustDomain, 'doorward', 'authority')
   const credentials = new CredentialSource(null)
+  const memory = options.memory ?? new TrustMemory()
+  const { importP256 } = memory
   const holder = new TrustHolder({ sha256, importP256, monotonic: runtime.monotonic, wall: runtime.wall })
-  const store = new TrustStore({ description, folder, holder, runtime })
+  const store = new TrustStore({ description, folder, holder, runtime, memory })
   const following = { count: 0 }
   const refresh = () => fresherTrust(store, following, client, runtime)
-  const judge = serverJudge({ store, holder, authorityId, runtime, refresh })
+  const judge = serverJudge({ store, holder, authorityId, runtime, refresh, memory })
   const anchors = ({ expected }: Target) => anchorsOf(trustFor(expected, store, authorityId))
   const outdated: PoolTrust['isOutdated'] = (server, target) => isOutdated(server, target, store)
   const pool = new ConnectionPool({ anchors, judge, isOutdated: outdated }, runtime.wall)

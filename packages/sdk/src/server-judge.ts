@@ -1,15 +1,14 @@
 /** Whether the server at the other end of a connection is taken, by the trust state at hand and, if it is missing there, by the next one. */
 
 import { epochMillis, toSeconds } from '@doorward/core'
-import type { ImportP256, PeerCertificate, SpiffeId } from '@doorward/core'
+import type { PeerCertificate, SpiffeId } from '@doorward/core'
 import type { TrustHolder } from '@doorward/enforcement'
 import type { PoolTrust, Target } from './connection-pool.ts'
-import { importP256 } from './platform/p256.ts'
 import type { Runtime } from './runtime.ts'
 import { serverProblem } from './server-identity.ts'
 import type { ServerTrust } from './server-identity.ts'
+import type { TrustMemory } from './trust-memory.ts'
 import type { TrustStore } from './trust-store.ts'
-import { VerifiedChains } from './verified-chains.ts'
 
 /** The authority brings the trust state, so it is the one server that may be known by newer anchors alone. */
 export function trustFor(expected: SpiffeId, store: TrustStore, authorityId: SpiffeId): ServerTrust | null {
@@ -23,13 +22,11 @@ export interface JudgeParts {
   readonly runtime: Runtime
   /** Waits for, or fetches, a newer state. */
   readonly refresh: () => Promise<void>
-  /** That of node:crypto by default. */
-  readonly importP256?: ImportP256
+  readonly memory: Pick<TrustMemory, 'importP256' | 'chains'>
 }
 
 export function serverJudge(parts: JudgeParts): PoolTrust['judge'] {
-  const { store, holder, authorityId, runtime, refresh } = parts
-  const chains = new VerifiedChains()
+  const { store, holder, authorityId, runtime, refresh, memory } = parts
   const once = (server: PeerCertificate, target: Target, mirror: 'require' | 'skip') => {
     const trust = trustFor(target.expected, store, authorityId)
     if (trust === null)
@@ -39,9 +36,9 @@ export function serverJudge(parts: JudgeParts): PoolTrust['judge'] {
       trust,
       // A clock that was set back brings no certificate back: the authority's time goes on.
       now: toSeconds(epochMillis(Math.max(runtime.wall(), holder.now()))),
-      importP256: parts.importP256 ?? importP256,
+      importP256: memory.importP256,
       mirror,
-      chains,
+      chains: memory.chains,
     })
   }
   return async (server, target, moment) => {

@@ -10,7 +10,6 @@ import {
   decodeTrustState,
   DoorwardError,
   fromBase64url,
-  importingOnce,
   openHeartbeat,
   openTrustState,
   toSeconds,
@@ -18,7 +17,6 @@ import {
 import type {
   AuthorityPlace,
   EpochSeconds,
-  ImportP256,
   OpenedTrustState,
   SignedHeartbeat,
   SignedTrustState,
@@ -30,18 +28,18 @@ import { trustViewOf } from '@doorward/enforcement'
 import type { TrustHolder, TrustView } from '@doorward/enforcement'
 import type { IdentityDescription, IdentityFolder } from './identity-folder.ts'
 import { sha256 } from './platform/hash.ts'
-import { importP256 } from './platform/p256.ts'
 import type { Runtime } from './runtime.ts'
 import { anchorsAlone } from './server-identity.ts'
 import type { ServerTrust } from './server-identity.ts'
+import { TrustMemory } from './trust-memory.ts'
 
 export interface TrustStoreOptions {
   readonly description: Pick<IdentityDescription, 'trustDomain' | 'rootFingerprint' | 'scope'>
   readonly folder: Pick<IdentityFolder, 'readTrust' | 'writeTrust'>
   readonly holder: TrustHolder
   readonly runtime: Runtime
-  /** That of node:crypto by default. */
-  readonly importP256?: ImportP256
+  /** What the identities of this process have worked out; its own by default. */
+  readonly memory?: TrustMemory
 }
 
 export interface Accepted {
@@ -51,7 +49,7 @@ export interface Accepted {
 
 export class TrustStore {
   readonly #options: TrustStoreOptions
-  readonly #importP256: ImportP256
+  readonly #memory: TrustMemory
   readonly #listeners = new Set<(view: TrustView) => void>()
   readonly #anchorListeners = new Set<() => void>()
   #opened: OpenedTrustState | null = null
@@ -66,7 +64,7 @@ export class TrustStore {
 
   constructor(options: TrustStoreOptions) {
     this.#options = options
-    this.#importP256 = importingOnce(options.importP256 ?? importP256)
+    this.#memory = options.memory ?? new TrustMemory()
   }
 
   /** Reads the folder. A remembered state that has expired leaves only its version. Throws `identity_folder_invalid`. */
@@ -122,7 +120,7 @@ export class TrustStore {
   async accept(message: SignedTrustState): Promise<Accepted | StatementRefusal> {
     const opened = this.#open(message)
     if ('code' in opened) return opened
-    this.#options.holder.apply(opened.state, opened.state.issuedAt)
+    this.#options.holder.apply(opened.state, opened.state.issuedAt, this.#memory.viewOf(opened.state))
     const { order } = opened
     const fresh = order === 'newer' || this.#view === null
     this.#index(opened)
@@ -166,7 +164,8 @@ export class TrustStore {
       ...current,
       ...known,
       now: this.#seconds(),
-      importP256: this.#importP256,
+      importP256: this.#memory.importP256,
+      decoded: this.#memory.states,
       sha256,
     })
   }
@@ -174,9 +173,14 @@ export class TrustStore {
   #index(opened: OpenedTrustState): void {
     if (this.#opened?.digest === opened.digest) return
     const live = this.#options.holder.current()
-    const previous = live?.state === opened.state ? live : this.#view
+    const same = live?.state === opened.state ? live : this.#memory.viewOf(opened.state)
     const generation = (this.#view?.generation ?? 0) + (opened.order === 'newer' ? 1 : 0)
-    this.#view = trustViewOf(opened.state, generation, { sha256, importP256: this.#importP256, previous })
+    this.#view = trustViewOf(opened.state, generation, {
+      sha256,
+      importP256: this.#memory.importP256,
+      previous: same ?? this.#view,
+    })
+    this.#memory.keep(this.#view)
     this.#anchorTrust = null
     this.#opened = opened
     this.#places = opened.state.authorities

@@ -8,6 +8,7 @@ import { TrustHolder } from '@doorward/enforcement'
 import { generateP256, sha256, systemClock, systemRuntime } from '@doorward/sdk'
 import type { P256KeyPair } from '@doorward/sdk'
 import { serverJudge } from '../../../packages/sdk/src/server-judge.ts'
+import { TrustMemory } from '../../../packages/sdk/src/trust-memory.ts'
 import { TrustStore } from '../../../packages/sdk/src/trust-store.ts'
 import { countedKeys } from '../../fixtures/counted-keys.ts'
 import type { CountedKeys } from '../../fixtures/counted-keys.ts'
@@ -27,6 +28,7 @@ interface Sending {
 
 let keys: CountedKeys
 let judging: CountedKeys
+let memory: TrustMemory
 let holder: TrustHolder
 let store: TrustStore
 let offset: number
@@ -36,16 +38,20 @@ beforeEach(() => {
   keys = countedKeys()
   judging = countedKeys()
   offset = 0
-  const runtime = { ...systemRuntime, wall }
   holder = new TrustHolder({ sha256, importP256: keys.importP256, monotonic: () => performance.now(), wall })
-  store = new TrustStore({
-    description: { trustDomain, rootFingerprint: jwkThumbprint(root.jwk, sha256), scope: 'full' },
-    folder: { readTrust: async () => null, writeTrust: async () => undefined },
-    holder,
-    runtime,
-    importP256: keys.importP256,
-  })
+  memory = new TrustMemory(keys.importP256)
+  store = storeOf(holder)
 })
+
+function storeOf(into: TrustHolder, rootFingerprint = jwkThumbprint(root.jwk, sha256)): TrustStore {
+  return new TrustStore({
+    description: { trustDomain, rootFingerprint, scope: 'full' },
+    folder: { readTrust: async () => null, writeTrust: async () => undefined },
+    holder: into,
+    runtime: { ...systemRuntime, wall },
+    memory,
+  })
+}
 
 function wall(): EpochMillis {
   return epochMillis(systemClock() + offset)
@@ -75,8 +81,8 @@ async function accept(change: Partial<TrustState> = {}, { by = stateKey, delegat
 function judge() {
   const authorityId = workloadId(trustDomain, 'doorward', 'authority')
   const runtime = { ...systemRuntime, wall }
-  const { importP256 } = judging
-  const one = serverJudge({ store, holder, authorityId, runtime, refresh: async () => undefined, importP256 })
+  const memory = new TrustMemory(judging.importP256)
+  const one = serverJudge({ store, holder, authorityId, runtime, refresh: async () => undefined, memory })
   const target = { host: '127.0.0.1', port: 1, expected }
   return async () => (await one(server.certificate, target, 'connecting'))?.code ?? 'taken'
 }
@@ -101,7 +107,7 @@ test('a state that is not signed by the delegated key is refused, however well i
   assert.equal(store.view()?.state.sequence, sequence - 1)
 })
 
-test('the state held, heard again, is verified again and changes nothing', async () => {
+test('the state held, heard again, changes nothing; a forged one is no better for it', async () => {
   const state = { ...fixture.state(), sequence: ++sequence }
   const message = await signTrustState(state, await delegated, { signKey: stateKey.signKey, sha256 })
   await store.accept(message)
@@ -109,7 +115,7 @@ test('the state held, heard again, is verified again and changes nothing', async
   const forged = { ...message, signature: (await delegated).signature }
   assert.equal(((await store.accept(forged)) as { code: string }).code, 'trust_state_signature')
   assert.equal(((await store.accept(message)) as { order: string }).order, 'same')
-  assert.deepEqual([keys.verifications, store.view()], [4, view])
+  assert.deepEqual([keys.verifications, store.view()], [3, view])
 })
 
 test('a new delegation is verified; a key that it keeps is not imported again', async () => {
@@ -142,7 +148,7 @@ test('a server is verified once for each list of anchors, whatever states follow
   const anchors = [...fixture.state().anchors, trustAnchorOf(await newAnchor(trustDomain))]
   await accept({ anchors })
   assert.equal(await taken(), 'taken')
-  assert.deepEqual([judging.imports, judging.verifications], [1, 3])
+  assert.deepEqual([judging.imports, judging.verifications], [1, 2])
 })
 
 test('a server that was taken is refused by the next state that is against it, and taken again by one that is not', async () => {
@@ -178,4 +184,26 @@ test('a server that was taken is refused once its certificate has ended', async 
   assert.equal(await taken(), 'server_expired')
   offset = 0
   assert.equal(await taken(), 'taken')
+})
+
+test('what one identity has verified, the next of this process need not, and judges all the same', async () => {
+  assert.equal(await accept(), 'accepted')
+  const state = { ...fixture.state(), sequence: ++sequence }
+  const message = await signTrustState(state, await delegated, { signKey: stateKey.signKey, sha256 })
+  await store.accept(message)
+  const counts = [keys.imports, keys.verifications]
+  const other = new TrustHolder({ sha256, importP256: keys.importP256, monotonic: () => performance.now(), wall })
+  const second = storeOf(other)
+  assert.ok('order' in (await second.accept(message)))
+  assert.equal(second.view()?.state, store.view()?.state)
+  assert.equal(second.view()?.anchors, store.view()?.anchors)
+  assert.equal(other.current()?.issued, holder.current()?.issued)
+  assert.deepEqual([keys.imports, keys.verifications], counts)
+
+  const forged = { ...message, signature: (await delegated).signature }
+  assert.equal(((await second.accept(forged)) as { code: string }).code, 'trust_state_signature')
+  const foreign = storeOf(other, jwkThumbprint(stateKey.jwk, sha256))
+  assert.equal(((await foreign.accept(message)) as { code: string }).code, 'delegation_root')
+  offset = (state.expiresAt - now() + 1) * 1000
+  assert.match(((await storeOf(other).accept(message)) as { code: string }).code, /_expired$/)
 })

@@ -4,6 +4,7 @@ import { toBase64url } from '../bytes.ts'
 import { DoorwardError } from '../error.ts'
 import type { ImportP256, Sha256, SignKey, VerifyKey } from '../primitives.ts'
 import type { EpochSeconds } from '../time.ts'
+import type { DecodedState, DecodedStates } from './decoded-states.ts'
 import { openDelegation } from './delegation.ts'
 import type { OpenedDelegation, SignedDelegation } from './delegation.ts'
 import {
@@ -57,6 +58,8 @@ export interface TrustStateCheck {
   readonly current?: TrustStateVersion
   /** Of a state that was opened before: the same delegation is not verified again, its times are. */
   readonly verifiedDelegation?: OpenedDelegation
+  /** Of all who are sent the same states; absent when there is but one. */
+  readonly decoded?: DecodedStates
   readonly now: EpochSeconds
   readonly importP256: ImportP256
   readonly sha256: Sha256
@@ -107,11 +110,14 @@ export function openTrustState(message: SignedTrustState, check: TrustStateCheck
   if (!signatureHolds('trust-state', payload, message.signature, delegated.key)) {
     return refusal('trust_state_signature', 'the trust state is not signed by the delegated key')
   }
-  const state = decodeTrustState(payload, check.sha256)
+  const { state, digest } = check.decoded?.of(payload) ?? decoded(payload, check.sha256)
   if (state === null)
     return refusal('trust_state_malformed', 'expected one trust state of version 1 without unknown members')
-  const digest = trustStateDigest(payload, check.sha256)
   return judge(state, delegated, check) ?? place(state, digest, delegated, check.current)
+}
+
+function decoded(payload: Uint8Array, sha256: Sha256): DecodedState {
+  return { state: decodeTrustState(payload, sha256), digest: trustStateDigest(payload, sha256) }
 }
 
 function judge(

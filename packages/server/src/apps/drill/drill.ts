@@ -65,7 +65,8 @@ interface Scene {
   readonly steps: DrillStep[]
 }
 
-const trafficMilliseconds = 10_000
+/** Of each workload; of all together no more than 50 in a second, beside whose work the recovery can still be measured. */
+const traffic = { everyMilliseconds: 10_000, perWorkload: 20 }
 const crowdProcesses = 2
 const inviting = 32
 const lookMilliseconds = 100
@@ -97,7 +98,7 @@ export async function drill(options: DrillOptions): Promise<DrillOutcome> {
   if (first === undefined) throw new DoorwardError('drill_size', 'a drill needs an authority')
   const forger = await stealFrom(first, plan.authorityUrl)
   const scene: Scene = { options, domain, echo, crowd, forger, steps: [] }
-  crowd.traffic(trafficMilliseconds)
+  crowd.traffic(Math.max(traffic.everyMilliseconds, traffic.perWorkload * options.workloads))
   await rehearse(scene)
   crowd.traffic(null)
   await untilQuiet(echo)
