@@ -3,6 +3,7 @@
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { mkdir } from 'node:fs/promises'
+import { constants, setPriority } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { DoorwardError } from '@doorward/core'
@@ -35,7 +36,10 @@ export class Crowd {
     this.#processes = processes
   }
 
-  /** Resolves when everyone has joined, follows trust and has made a call. Throws `drill_crowd`. */
+  /**
+   * They take what the other parts leave of the processor, which have machines of their own otherwise. Resolves when
+   * everyone has joined, follows trust and has made a call. Throws `drill_crowd`.
+   */
   static async start(options: CrowdOptions): Promise<Crowd> {
     const { folder, members, gateways, authorityUrl } = options
     const processes = Array.from({ length: options.processes }, () =>
@@ -45,6 +49,7 @@ export class Crowd {
         stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       }),
     )
+    for (const { pid } of processes) if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL)
     const crowd = new Crowd(processes)
     const joined = processes.map(() => 0)
     try {
