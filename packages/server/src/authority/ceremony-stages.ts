@@ -15,8 +15,9 @@ export interface CeremonyTimes {
   /** A receiver that was not heard of for so long is not waited for. */
   readonly heard: number
   readonly reissue: number
-  /** From the last new certificate on, for connections to move to it. */
+  /** From the last new certificate on, for connections to move to it; and more for each follower, whose turns come together. */
   readonly move: number
+  readonly moveEach: number
   /** For anchors to become free of everything that depends on them. */
   readonly retire: number
   /** For the recovery root to sign. */
@@ -31,6 +32,7 @@ export const ceremonyTimes: CeremonyTimes = {
   heard: 30_000,
   reissue: 30_000,
   move: 2000,
+  moveEach: 5,
   retire: 120_000,
   sign: 3_600_000,
   prove: 60_000,
@@ -136,12 +138,13 @@ function judgePublish(ceremony: Ceremony, sight: Sight, times: CeremonyTimes): V
   return heard === null ? wait : next(ceremony, together(published.sight, heard))
 }
 
-function judgeReissue(ceremony: Ceremony, sight: Sight, { reissue, move }: CeremonyTimes): Verdict {
+function judgeReissue(ceremony: Ceremony, sight: Sight, { reissue, move, moveEach }: CeremonyTimes): Verdict {
   const { followers } = sight.audience
+  const moving = move + moveEach * followers.length
   const late = withoutNew(sight)
   if (sight.shownSince === null) return wait
-  const moved = sight.reissuedSince !== null && sight.now - sight.reissuedSince >= move
-  if (!moved && elapsed(ceremony, sight) < reissue) return wait
+  const over = sight.reissuedSince === null ? elapsed(ceremony, sight) >= reissue : sight.now - sight.reissuedSince >= moving
+  if (!over) return wait
   return next(ceremony, { ...behind(late), followers: followers.length, reissued: followers.length - late.length })
 }
 
