@@ -43,6 +43,8 @@ export interface RenewalOptions {
 const MAX_SLEEP = 30_000
 /** Whoever is recalled can still call; whoever is withdrawn cannot. */
 const RECALL = { spreadMilliseconds: 5000, againMilliseconds: 30_000 }
+/** Whoever judges callers by the full state serves them, too: all of them see its new certificate, so it goes first. */
+const RECALL_OF_SERVERS = { ...RECALL, spreadMilliseconds: 500 }
 const RETURN = { spreadMilliseconds: 3000, againMilliseconds: 2000 }
 const MAX_RETRY_AFTER = 60_000
 /** Answers to an SVID that the authority does not take: the machine key may still do. */
@@ -76,7 +78,7 @@ export class Renewal {
   constructor(options: RenewalOptions) {
     this.#options = options
     this.#chance = options.runtime.chance()
-    this.#recall = new Turn(options.runtime, RECALL)
+    this.#recall = new Turn(options.runtime, options.description.scope === 'full' ? RECALL_OF_SERVERS : RECALL)
     this.#returning = new Turn(options.runtime, RETURN)
   }
 

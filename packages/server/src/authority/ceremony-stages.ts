@@ -94,7 +94,7 @@ export function judgeStage(ceremony: Ceremony, sight: Sight, times: CeremonyTime
     case 'publish':
       return judgePublish(ceremony, sight, times)
     case 'activate':
-      return unlessBehind(ceremony, sight, times, ({ slots, certified }) => slots === 'active' && certified)
+      return judgeActivate(ceremony, sight, times)
     case 'reissue':
       return judgeReissue(ceremony, sight, times)
     case 'deny':
@@ -138,12 +138,22 @@ function judgePublish(ceremony: Ceremony, sight: Sight, times: CeremonyTimes): V
   return heard === null ? wait : next(ceremony, together(published.sight, heard))
 }
 
+/** Whoever is asked to renew has heard of the keys by which that goes on, and is not busy with them any more. */
+function judgeActivate(ceremony: Ceremony, sight: Sight, times: CeremonyTimes): Verdict {
+  const activated = unlessBehind(ceremony, sight, times, ({ slots, certified }) => slots === 'active' && certified)
+  if (activated.verdict !== 'next' || ceremony.emergency) return activated
+  const heard = unlessUnheard(sight, times)
+  if (heard !== null) return next(ceremony, together(activated.sight, heard))
+  return sight.shownSince === null && elapsed(ceremony, sight) >= times.answer ? activated : wait
+}
+
 function judgeReissue(ceremony: Ceremony, sight: Sight, { reissue, move, moveEach }: CeremonyTimes): Verdict {
   const { followers } = sight.audience
   const moving = move + moveEach * followers.length
   const late = withoutNew(sight)
   if (sight.shownSince === null) return wait
-  const over = sight.reissuedSince === null ? elapsed(ceremony, sight) >= reissue : sight.now - sight.reissuedSince >= moving
+  const over =
+    sight.reissuedSince === null ? elapsed(ceremony, sight) >= reissue : sight.now - sight.reissuedSince >= moving
   if (!over) return wait
   return next(ceremony, { ...behind(late), followers: followers.length, reissued: followers.length - late.length })
 }
