@@ -73,9 +73,9 @@ interface Waiting {
 
 /**
  * Changes within a moment make one state. The moment is short while states are small, and grows with what everybody has to
- * read: a receiver takes some 30 ms for a megabyte.
+ * read: a receiver takes some 30 ms for a megabyte, as do the authorities among themselves, and the store keeps it.
  */
-const coalesce = { leastMilliseconds: 10, mostMilliseconds: 1000, perMegabyte: 100 }
+const coalesce = { leastMilliseconds: 10, mostMilliseconds: 1000, perMegabyte: 500 }
 /**
  * Callers hear of additions together, the later the more they are: each of them verifies, stores and acknowledges every
  * state. What takes something away from somebody never waits. Milliseconds.
