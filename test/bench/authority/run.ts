@@ -69,7 +69,7 @@ function readOptions(args: readonly string[]): Options | string {
       },
     })
     const seconds = Number(values.seconds ?? 10)
-    const workloads = Number(values.workloads ?? 400)
+    const workloads = Number(values.workloads ?? 200)
     if (!(seconds > 0 && seconds <= 120)) return '--seconds: expected 1 to 120'
     if (!(Number.isInteger(workloads) && workloads > 0 && workloads <= 256)) return '--workloads: expected 1 to 256'
     return { seconds, workloads, json: values.json, profile: values.profile }

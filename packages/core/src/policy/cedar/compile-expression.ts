@@ -1,0 +1,139 @@
+/** Expressions as closures: everything that the text decides is decided once, here. */
+
+import type { Expression } from './expression.ts'
+import { asBoolean, attribute, binary, call, hasAttribute, isOfType, matchesPattern, unary } from './operations.ts'
+import { CedarSet, EntityUid, EvaluationError, equal } from './value.ts'
+import type { Value } from './value.ts'
+import { isWithin } from './world.ts'
+import type { World } from './world.ts'
+
+/** Throws `EvaluationError` where the expression has no value. */
+export type Evaluate = (world: World) => Value
+
+export function compileExpression(expression: Expression): Evaluate {
+  switch (expression.kind) {
+    case 'literal': {
+      const { value } = expression
+      return () => value
+    }
+    case 'variable': {
+      const { name } = expression
+      return (world) => world[name]
+    }
+    case 'unary': {
+      const { operator } = expression
+      const operand = compileExpression(expression.operand)
+      return (world) => unary(operator, operand(world))
+    }
+    case 'binary':
+      return compileBinary(expression)
+    case 'and': {
+      const [left, right] = [compileExpression(expression.left), compileExpression(expression.right)]
+      return (world) => asBoolean(left(world)) && asBoolean(right(world))
+    }
+    case 'or': {
+      const [left, right] = [compileExpression(expression.left), compileExpression(expression.right)]
+      return (world) => asBoolean(left(world)) || asBoolean(right(world))
+    }
+    case 'if': {
+      const [test, then, otherwise] = [expression.test, expression.then, expression.otherwise].map(
+        compileExpression,
+      ) as [Evaluate, Evaluate, Evaluate]
+      return (world) => (asBoolean(test(world)) ? then(world) : otherwise(world))
+    }
+    case 'get': {
+      const { name } = expression
+      const of = compileExpression(expression.of)
+      return (world) => attribute(of(world), name, world)
+    }
+    case 'has': {
+      const of = compileExpression(expression.of)
+      return compileHas(of, expression.path)
+    }
+    case 'like': {
+      const { pattern } = expression
+      const of = compileExpression(expression.of)
+      return (world) => matchesPattern(of(world), pattern)
+    }
+    case 'is': {
+      const { type } = expression
+      const of = compileExpression(expression.of)
+      if (expression.within === null) return (world) => isOfType(of(world), type)
+      const within = compileExpression(expression.within)
+      return (world) => isOfType(of(world), type) && binary('in', of(world), within(world), world)
+    }
+    case 'set':
+      return compileSet(expression.members.map(compileExpression), expression)
+    case 'record': {
+      const members = [...expression.members].map(([name, member]) => [name, compileExpression(member)] as const)
+      return (world) => new Map(members.map(([name, member]) => [name, member(world)]))
+    }
+    case 'call':
+      return compileCall(expression)
+  }
+}
+
+function compileBinary(expression: Extract<Expression, { kind: 'binary' }>): Evaluate {
+  const { operator } = expression
+  const [left, right] = [compileExpression(expression.left), compileExpression(expression.right)]
+  if (operator === '==') return (world) => equal(left(world), right(world))
+  const literal = expression.right.kind === 'literal' ? expression.right.value : null
+  if (operator === 'in' && literal instanceof EntityUid) {
+    return (world) => {
+      const uid = left(world)
+      return uid instanceof EntityUid ? isWithin(world, uid, literal) : binary('in', uid, literal, world)
+    }
+  }
+  return (world) => binary(operator, left(world), right(world), world)
+}
+
+/** `a has b.c` is `a has b && a.b has c`. */
+function compileHas(of: Evaluate, path: readonly string[]): Evaluate {
+  const [first, ...more] = path
+  if (first === undefined) throw new TypeError('has needs an attribute')
+  const [last, ...before] = [first, ...more].toReversed() as [string, ...string[]]
+  const way = before.toReversed()
+  return (world) => {
+    let at = of(world)
+    for (const name of way) {
+      if (!hasAttribute(at, name, world)) return false
+      at = attribute(at, name, world)
+    }
+    return hasAttribute(at, last, world)
+  }
+}
+
+/** A set of literals is made once. */
+function compileSet(
+  members: readonly Evaluate[],
+  { members: written }: Extract<Expression, { kind: 'set' }>,
+): Evaluate {
+  const literals = written.flatMap((member) => (member.kind === 'literal' ? [member.value] : []))
+  if (literals.length === written.length) {
+    const set = new CedarSet(literals)
+    return () => set
+  }
+  return (world) => new CedarSet(members.map((member) => member(world)))
+}
+
+/** An extension value of a literal is made once; an error in it is one each time. */
+function compileCall({ name, operands }: Extract<Expression, { kind: 'call' }>): Evaluate {
+  const compiled = operands.map(compileExpression)
+  const [only] = operands
+  if (operands.length === 1 && only?.kind === 'literal') {
+    try {
+      const value = call(name, [only.value])
+      return () => value
+    } catch (error) {
+      if (!(error instanceof EvaluationError)) throw error
+      return () => {
+        throw error
+      }
+    }
+  }
+  return (world) =>
+    call(
+      name,
+      compiled.map((operand) => operand(world)),
+    )
+}

@@ -1,0 +1,31 @@
+/** Cedar's `decimal`: 64 bits in ten-thousandths (Cedar reference, extension types). */
+
+import { EvaluationError } from './value.ts'
+import type { Extension } from './value.ts'
+
+const FORM = /^(-?)([0-9]+)\.([0-9]{1,4})$/
+const LEAST = -(2n ** 63n)
+const MOST = 2n ** 63n - 1n
+
+export class Decimal {
+  readonly typeName = 'decimal'
+  readonly tenThousandths: bigint
+
+  private constructor(tenThousandths: bigint) {
+    this.tenThousandths = tenThousandths
+  }
+
+  /** Throws `EvaluationError` for another form, or more than 64 bits. */
+  static parse(text: string): Decimal {
+    const [, sign, whole, fraction] = FORM.exec(text) ?? []
+    if (whole === undefined || fraction === undefined) throw new EvaluationError('not a decimal')
+    const size = BigInt(whole) * 10_000n + BigInt(fraction.padEnd(4, '0'))
+    const value = sign === '-' ? -size : size
+    if (value < LEAST || value > MOST) throw new EvaluationError('decimal overflow')
+    return new Decimal(value)
+  }
+
+  equals(other: Extension): boolean {
+    return other instanceof Decimal && other.tenThousandths === this.tenThousandths
+  }
+}

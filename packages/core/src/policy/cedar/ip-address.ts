@@ -1,0 +1,89 @@
+/** Cedar's `ipaddr`: one address or a range in CIDR notation, IPv4 or IPv6 (Cedar reference, extension types). */
+
+import { EvaluationError } from './value.ts'
+import type { Extension } from './value.ts'
+
+const MOST_CHARACTERS = 43
+const FOUR = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/
+const GROUP = /^[0-9a-fA-F]{1,4}$/
+const PREFIX = /^(?:0|[1-9]\d{0,2})$/
+
+export class IpAddress {
+  readonly typeName = 'ipaddr'
+  readonly #bits: 32 | 128
+  readonly #address: bigint
+  readonly #prefix: number
+
+  private constructor(bits: 32 | 128, address: bigint, prefix: number) {
+    this.#bits = bits
+    this.#address = address
+    this.#prefix = prefix
+  }
+
+  /** Throws `EvaluationError` for anything but one address with at most a prefix length. IPv4 inside IPv6 is not taken. */
+  static parse(text: string): IpAddress {
+    const slash = text.indexOf('/')
+    const address = slash < 0 ? text : text.slice(0, slash)
+    const four = text.length > MOST_CHARACTERS ? null : readFour(address)
+    const value = four ?? (text.length > MOST_CHARACTERS ? null : readSix(address))
+    if (value === null) throw new EvaluationError('not an IP address')
+    const bits = four === null ? 128 : 32
+    const prefix = slash < 0 ? bits : readPrefix(text.slice(slash + 1), bits)
+    return new IpAddress(bits, value, prefix)
+  }
+
+  isIpv4(): boolean {
+    return this.#bits === 32
+  }
+
+  isLoopback(): boolean {
+    return this.#bits === 32 ? this.#within(127n << 24n, 8) : this.#within(1n, 128)
+  }
+
+  isMulticast(): boolean {
+    return this.#bits === 32 ? this.#within(224n << 24n, 4) : this.#within(0xffn << 120n, 8)
+  }
+
+  isInRange(range: IpAddress): boolean {
+    return this.#bits === range.#bits && this.#within(range.#address, range.#prefix)
+  }
+
+  equals(other: Extension): boolean {
+    return (
+      other instanceof IpAddress &&
+      other.#bits === this.#bits &&
+      other.#address === this.#address &&
+      other.#prefix === this.#prefix
+    )
+  }
+
+  #within(address: bigint, prefix: number): boolean {
+    const rest = BigInt(this.#bits - prefix)
+    return this.#prefix >= prefix && this.#address >> rest === address >> rest
+  }
+}
+
+function readFour(text: string): bigint | null {
+  const parts = FOUR.exec(text)?.slice(1).map(Number)
+  if (parts === undefined || parts.some((part) => part > 255)) return null
+  return parts.reduce((sum, part) => (sum << 8n) | BigInt(part), 0n)
+}
+
+function readSix(text: string): bigint | null {
+  const halves = text.split('::')
+  if (halves.length > 2 || text.includes('.')) return null
+  const [head, tail] = halves.map((half) => (half === '' ? [] : half.split(':')))
+  const groups = [...(head ?? []), ...(tail ?? [])]
+  // A double colon stands for one group at least.
+  const missing = 8 - groups.length
+  if (tail === undefined ? missing !== 0 : missing < 1) return null
+  if (!groups.every((group) => GROUP.test(group))) return null
+  const all = [...(head ?? []), ...Array.from({ length: missing }, () => '0'), ...(tail ?? [])]
+  return all.reduce((sum, group) => (sum << 16n) | BigInt(`0x${group}`), 0n)
+}
+
+function readPrefix(text: string, bits: 32 | 128): number {
+  const prefix = PREFIX.test(text) ? Number(text) : Number.NaN
+  if (!(prefix <= bits)) throw new EvaluationError('not a prefix length')
+  return prefix
+}

@@ -1,0 +1,127 @@
+/**
+ * Values of Cedar. A long is a JavaScript number where that is exact and a bigint beyond, so that equal longs are `===`;
+ * booleans and strings are those of JavaScript.
+ */
+
+import type { Datetime, Duration } from './datetime.ts'
+import type { Decimal } from './decimal.ts'
+import type { IpAddress } from './ip-address.ts'
+
+export type Long = number | bigint
+
+export type Value = boolean | Long | string | EntityUid | CedarSet | CedarRecord | Extension
+
+export type Extension = Decimal | IpAddress | Datetime | Duration
+
+/** What evaluation ends with when it has no value: a type error, an overflow, a missing attribute or entity. */
+export class EvaluationError extends Error {
+  override readonly name = 'EvaluationError'
+}
+
+export class EntityUid {
+  readonly type: string
+  readonly id: string
+  /** Unique to type and id: a type has no zero character. */
+  readonly key: string
+
+  constructor(type: string, id: string) {
+    this.type = type
+    this.id = id
+    this.key = `${type}\0${id}`
+  }
+}
+
+export type CedarRecord = ReadonlyMap<string, Value>
+
+/** Members in any order, none twice. */
+export class CedarSet {
+  readonly members: readonly Value[]
+  /** Those that are compared by identity alone. */
+  readonly #plain = new Set<Value>()
+  readonly #entities = new Set<string>()
+  readonly #others: readonly Value[]
+
+  constructor(values: Iterable<Value>) {
+    const members: Value[] = []
+    const others: Value[] = []
+    for (const value of values) {
+      if (value instanceof EntityUid) {
+        if (this.#entities.has(value.key)) continue
+        this.#entities.add(value.key)
+      } else if (typeof value === 'object') {
+        if (others.some((other) => equal(other, value))) continue
+        others.push(value)
+      } else {
+        if (this.#plain.has(value)) continue
+        this.#plain.add(value)
+      }
+      members.push(value)
+    }
+    this.members = members
+    this.#others = others
+  }
+
+  has(value: Value): boolean {
+    if (value instanceof EntityUid) return this.#entities.has(value.key)
+    if (typeof value !== 'object') return this.#plain.has(value)
+    return this.#others.some((other) => equal(other, value))
+  }
+
+  hasAll({ members }: CedarSet): boolean {
+    return members.every((member) => this.has(member))
+  }
+
+  hasAny({ members }: CedarSet): boolean {
+    return members.some((member) => this.has(member))
+  }
+}
+
+/** Values of different types are different, never an error. */
+export function equal(a: Value, b: Value): boolean {
+  if (a === b) return true
+  if (typeof a !== 'object' || typeof b !== 'object') return false
+  if (a instanceof EntityUid) return b instanceof EntityUid && a.type === b.type && a.id === b.id
+  if (a instanceof CedarSet) return b instanceof CedarSet && a.members.length === b.members.length && a.hasAll(b)
+  if (a instanceof Map) return b instanceof Map && equalRecords(a, b)
+  if (b instanceof EntityUid || b instanceof CedarSet || b instanceof Map) return false
+  return (a as Extension).equals(b as Extension)
+}
+
+function equalRecords(a: CedarRecord, b: CedarRecord): boolean {
+  if (a.size !== b.size) return false
+  for (const [name, value] of a) {
+    const other = b.get(name)
+    if (other === undefined || !equal(value, other)) return false
+  }
+  return true
+}
+
+const LEAST = -(2n ** 63n)
+const MOST = 2n ** 63n - 1n
+
+/** The long of that value. Throws `EvaluationError` outside 64 bits. */
+export function longOf(value: bigint): Long {
+  if (value < LEAST || value > MOST) throw new EvaluationError('integer overflow')
+  return value >= -9007199254740991n && value <= 9007199254740991n ? Number(value) : value
+}
+
+export function isLong(value: Value): value is Long {
+  return typeof value === 'number' || typeof value === 'bigint'
+}
+
+/** The type's name in messages. */
+export function typeName(value: Value): string {
+  switch (typeof value) {
+    case 'boolean':
+      return 'bool'
+    case 'number':
+    case 'bigint':
+      return 'long'
+    case 'string':
+      return 'string'
+    default:
+      if (value instanceof EntityUid) return `entity of type ${value.type}`
+      if (value instanceof CedarSet) return 'set'
+      return value instanceof Map ? 'record' : (value as Extension).typeName
+  }
+}
