@@ -184,4 +184,23 @@ describe('who has acknowledged', () => {
       stragglers: ['new'],
     })
   })
+
+  test('fail when the new keys are gone: nothing that waits for them would ever end', () => {
+    for (const slots of ['missing', 'retired'] as const) {
+      const sight = sightAt(10, {
+        authorities: [
+          { ...finished, slots },
+          { ...finished, live: false },
+        ],
+      })
+      for (const stage of ['publish', 'activate', 'deny'] as const) {
+        const verdict = judgeStage(ceremonyAt(stage), sight, ceremonyTimes)
+        assert.deepEqual(verdict, { verdict: 'fail', note: 'the new keys are gone: they were revoked' })
+      }
+      // Somebody else goes on with its own; a rotation that nobody waits for any more comes to its end.
+      const other = { ...sight, authorities: [...sight.authorities, finished] }
+      assert.notEqual(judgeStage(ceremonyAt('deny'), other, ceremonyTimes).verdict, 'fail')
+      assert.notEqual(judgeStage(ceremonyAt('deny', { kind: 'rotate' }), sight, ceremonyTimes).verdict, 'fail')
+    }
+  })
 })

@@ -86,6 +86,8 @@ export function prepared({ kind }: Pick<Ceremony, 'kind'>, { authorities }: Sigh
 
 /** Nobody is waited for who is not there, but without any authority that has done its part nothing goes on. */
 export function judgeStage(ceremony: Ceremony, sight: Sight, times: CeremonyTimes): Verdict {
+  if (needsNewKeys(ceremony) && isLost(sight))
+    return { verdict: 'fail', note: 'the new keys are gone: they were revoked' }
   switch (ceremony.stage) {
     case 'prepare':
       return judgePrepare(ceremony, sight, times)
@@ -105,6 +107,17 @@ export function judgeStage(ceremony: Ceremony, sight: Sight, times: CeremonyTime
     case 'failed':
       return wait
   }
+}
+
+/** Stages that would otherwise wait for ever. */
+function needsNewKeys({ kind, stage }: Ceremony): boolean {
+  return stage === 'publish' || stage === 'activate' || (stage === 'deny' && kind === 'recover')
+}
+
+/** Nobody who lives has its new keys any more: somebody has revoked them meanwhile, and what took their place is not ours to wait for. */
+function isLost({ authorities }: Sight): boolean {
+  const live = authorities.filter((one) => one.live)
+  return live.length > 0 && live.every(({ slots }) => slots === 'missing' || slots === 'retired')
 }
 
 function judgePrepare(ceremony: Ceremony, sight: Sight, { answer }: CeremonyTimes): Verdict {
