@@ -35,12 +35,8 @@ export function compileExpression(expression: Expression): Evaluate {
       const [left, right] = [compileExpression(expression.left), compileExpression(expression.right)]
       return (world) => asBoolean(left(world)) || asBoolean(right(world))
     }
-    case 'if': {
-      const [test, then, otherwise] = [expression.test, expression.then, expression.otherwise].map(
-        compileExpression,
-      ) as [Evaluate, Evaluate, Evaluate]
-      return (world) => (asBoolean(test(world)) ? then(world) : otherwise(world))
-    }
+    case 'if':
+      return compileIf(expression)
     case 'get': {
       const { name } = expression
       const of = compileExpression(expression.of)
@@ -55,13 +51,8 @@ export function compileExpression(expression: Expression): Evaluate {
       const of = compileExpression(expression.of)
       return (world) => matchesPattern(of(world), pattern)
     }
-    case 'is': {
-      const { type } = expression
-      const of = compileExpression(expression.of)
-      if (expression.within === null) return (world) => isOfType(of(world), type)
-      const within = compileExpression(expression.within)
-      return (world) => isOfType(of(world), type) && binary('in', of(world), within(world), world)
-    }
+    case 'is':
+      return compileIs(expression)
     case 'set':
       return compileSet(expression.members.map(compileExpression), expression)
     case 'record': {
@@ -71,6 +62,21 @@ export function compileExpression(expression: Expression): Evaluate {
     case 'call':
       return compileCall(expression)
   }
+}
+
+function compileIf(expression: Extract<Expression, { kind: 'if' }>): Evaluate {
+  const test = compileExpression(expression.test)
+  const [yes, no] = [compileExpression(expression.yes), compileExpression(expression.no)]
+  return (world) => (asBoolean(test(world)) ? yes(world) : no(world))
+}
+
+/** `a is T in b` is `a is T && a in b`. */
+function compileIs(expression: Extract<Expression, { kind: 'is' }>): Evaluate {
+  const { type } = expression
+  const of = compileExpression(expression.of)
+  if (expression.within === null) return (world) => isOfType(of(world), type)
+  const within = compileExpression(expression.within)
+  return (world) => isOfType(of(world), type) && binary('in', of(world), within(world), world)
 }
 
 function compileBinary(expression: Extract<Expression, { kind: 'binary' }>): Evaluate {

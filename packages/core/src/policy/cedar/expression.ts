@@ -71,7 +71,7 @@ export type Expression =
       readonly right: Expression
     }
   | { readonly kind: 'and' | 'or'; readonly left: Expression; readonly right: Expression }
-  | { readonly kind: 'if'; readonly test: Expression; readonly then: Expression; readonly otherwise: Expression }
+  | { readonly kind: 'if'; readonly test: Expression; readonly yes: Expression; readonly no: Expression }
   | { readonly kind: 'get'; readonly of: Expression; readonly name: string }
   | { readonly kind: 'has'; readonly of: Expression; readonly path: readonly string[] }
   | { readonly kind: 'like'; readonly of: Expression; readonly pattern: readonly PatternPart[] }
@@ -179,9 +179,31 @@ export function readExpression(json: Json, depth: number): Expression {
       const { left, right } = record(body, operator)
       return { kind: operator === '&&' ? 'and' : 'or', left: inner(left), right: inner(right) }
     }
+    case 'Set':
+      return { kind: 'set', members: list(body, 'a set').map(inner) }
+    case 'Record':
+      return {
+        kind: 'record',
+        members: new Map(Object.entries(record(body, 'a record')).map(([name, part]) => [name, inner(part)])),
+      }
+    default:
+      return isBinary(operator)
+        ? {
+            kind: 'binary',
+            operator,
+            left: inner(record(body, operator)['left']),
+            right: inner(record(body, operator)['right']),
+          }
+        : (readMixed(operator, body, inner) ?? readCall(operator, body, inner))
+  }
+}
+
+/** What has parts that are no expressions; null for another operator. */
+function readMixed(operator: string, body: Json, inner: (part: Json) => Expression): Expression | null {
+  switch (operator) {
     case 'if-then-else': {
-      const { if: test, then, else: otherwise } = record(body, operator)
-      return { kind: 'if', test: inner(test), then: inner(then), otherwise: inner(otherwise) }
+      const { if: test, then: yes, else: no } = record(body, operator)
+      return { kind: 'if', test: inner(test), yes: inner(yes), no: inner(no) }
     }
     case '.': {
       const { left, attr } = record(body, operator)
@@ -201,22 +223,8 @@ export function readExpression(json: Json, depth: number): Expression {
       const type = text(entity_type, 'an entity type')
       return { kind: 'is', of: inner(left), type, within: within === undefined ? null : inner(within) }
     }
-    case 'Set':
-      return { kind: 'set', members: list(body, 'a set').map(inner) }
-    case 'Record':
-      return {
-        kind: 'record',
-        members: new Map(Object.entries(record(body, 'a record')).map(([name, part]) => [name, inner(part)])),
-      }
     default:
-      return isBinary(operator)
-        ? {
-            kind: 'binary',
-            operator,
-            left: inner(record(body, operator)['left']),
-            right: inner(record(body, operator)['right']),
-          }
-        : readCall(operator, body, inner)
+      return null
   }
 }
 

@@ -111,17 +111,10 @@ export function isLong(value: Value): value is Long {
 
 /** The type's name in messages. */
 export function typeName(value: Value): string {
-  switch (typeof value) {
-    case 'boolean':
-      return 'bool'
-    case 'number':
-    case 'bigint':
-      return 'long'
-    case 'string':
-      return 'string'
-    default:
-      if (value instanceof EntityUid) return `entity of type ${value.type}`
-      if (value instanceof CedarSet) return 'set'
-      return value instanceof Map ? 'record' : (value as Extension).typeName
-  }
+  if (typeof value === 'boolean') return 'bool'
+  if (isLong(value)) return 'long'
+  if (typeof value === 'string') return 'string'
+  if (value instanceof EntityUid) return `entity of type ${value.type}`
+  if (value instanceof CedarSet) return 'set'
+  return value instanceof Map ? 'record' : (value as Extension).typeName
 }
