@@ -11,6 +11,7 @@ import type { VectorOptions, VectorReport } from './report.ts'
 type RunSuite = (options: VectorOptions) => Promise<VectorReport> | VectorReport
 
 const suites: Readonly<Record<string, () => Promise<{ readonly run: RunSuite }>>> = {
+  cedar: () => import('./cedar.ts'),
   ecdsa: () => import('./ecdsa.ts'),
   json: () => import('./json.ts'),
   jws: () => import('./jws.ts'),

@@ -2,7 +2,8 @@
 
 import type { Expression } from './expression.ts'
 import { asBoolean, attribute, binary, call, hasAttribute, isOfType, matchesPattern, unary } from './operations.ts'
-import { CedarSet, EntityUid, EvaluationError, equal } from './value.ts'
+import { EvaluationError } from './evaluation-error.ts'
+import { CedarSet, EntityUid, equal } from './value.ts'
 import type { Value } from './value.ts'
 import { isWithin } from './world.ts'
 import type { World } from './world.ts'

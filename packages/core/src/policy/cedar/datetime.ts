@@ -1,7 +1,6 @@
 /** Cedar's `datetime` and `duration`: milliseconds in 64 bits (Cedar RFC 80). */
 
-import { EvaluationError } from './value.ts'
-import type { Extension } from './value.ts'
+import { EvaluationError } from './evaluation-error.ts'
 
 const LEAST = -(2n ** 63n)
 const MOST = 2n ** 63n - 1n
@@ -70,7 +69,7 @@ export class Datetime {
     return Duration.of(this.#intoDay())
   }
 
-  equals(other: Extension): boolean {
+  equals(other: unknown): boolean {
     return other instanceof Datetime && other.milliseconds === this.milliseconds
   }
 
@@ -110,7 +109,7 @@ export class Duration {
     )
   }
 
-  equals(other: Extension): boolean {
+  equals(other: unknown): boolean {
     return other instanceof Duration && other.milliseconds === this.milliseconds
   }
 }

@@ -1,7 +1,6 @@
 /** Cedar's `decimal`: 64 bits in ten-thousandths (Cedar reference, extension types). */
 
-import { EvaluationError } from './value.ts'
-import type { Extension } from './value.ts'
+import { EvaluationError } from './evaluation-error.ts'
 
 const FORM = /^(-?)([0-9]+)\.([0-9]{1,4})$/
 const LEAST = -(2n ** 63n)
@@ -25,7 +24,7 @@ export class Decimal {
     return new Decimal(value)
   }
 
-  equals(other: Extension): boolean {
+  equals(other: unknown): boolean {
     return other instanceof Decimal && other.tenThousandths === this.tenThousandths
   }
 }

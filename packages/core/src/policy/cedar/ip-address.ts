@@ -1,7 +1,6 @@
 /** Cedar's `ipaddr`: one address or a range in CIDR notation, IPv4 or IPv6 (Cedar reference, extension types). */
 
-import { EvaluationError } from './value.ts'
-import type { Extension } from './value.ts'
+import { EvaluationError } from './evaluation-error.ts'
 
 const MOST_CHARACTERS = 43
 const FOUR = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/
@@ -48,7 +47,7 @@ export class IpAddress {
     return this.#bits === range.#bits && this.#within(range.#address, range.#prefix)
   }
 
-  equals(other: Extension): boolean {
+  equals(other: unknown): boolean {
     return (
       other instanceof IpAddress &&
       other.#bits === this.#bits &&

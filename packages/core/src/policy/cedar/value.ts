@@ -3,19 +3,16 @@
  * booleans and strings are those of JavaScript.
  */
 
-import type { Datetime, Duration } from './datetime.ts'
-import type { Decimal } from './decimal.ts'
-import type { IpAddress } from './ip-address.ts'
+import { EvaluationError } from './evaluation-error.ts'
 
 export type Long = number | bigint
 
 export type Value = boolean | Long | string | EntityUid | CedarSet | CedarRecord | Extension
 
-export type Extension = Decimal | IpAddress | Datetime | Duration
-
-/** What evaluation ends with when it has no value: a type error, an overflow, a missing attribute or entity. */
-export class EvaluationError extends Error {
-  override readonly name = 'EvaluationError'
+/** A value of an extension type: `decimal`, `ipaddr`, `datetime` or `duration`. */
+export interface Extension {
+  readonly typeName: string
+  readonly equals: (other: unknown) => boolean
 }
 
 export class EntityUid {
@@ -84,7 +81,7 @@ export function equal(a: Value, b: Value): boolean {
   if (a instanceof CedarSet) return b instanceof CedarSet && a.members.length === b.members.length && a.hasAll(b)
   if (a instanceof Map) return b instanceof Map && equalRecords(a, b)
   if (b instanceof EntityUid || b instanceof CedarSet || b instanceof Map) return false
-  return (a as Extension).equals(b as Extension)
+  return (a as Extension).equals(b)
 }
 
 function equalRecords(a: CedarRecord, b: CedarRecord): boolean {
