@@ -225,6 +225,11 @@ export class TrustPublisher {
         this.#delegation = await this.#options.hold()
       const after = this.#version?.sequence ?? 0
       const published = await this.#sign(Math.max(after, this.#options.floor ?? 0) + 1)
+      // Whoever has taken up a newer delegation is not named by ours: its keys would be missing from this one state.
+      if (await this.#hasNewerDelegation()) {
+        this.#delegation = await this.#options.hold()
+        continue
+      }
       const { delegation, sequence, epoch, workloads, issued } = published.state
       await log.append({
         kind: 'trust',
@@ -247,6 +252,11 @@ export class TrustPublisher {
       return
     }
     throw new DoorwardError('trust_state_raced', 'other authorities publish without pause')
+  }
+
+  async #hasNewerDelegation(): Promise<boolean> {
+    const newest = await this.#options.context.store.trust.newestDelegation()
+    return newest !== null && newest.version > this.#delegation.stored.version
   }
 
   #apply(published: PublishedState): void {
