@@ -2,9 +2,6 @@
  * `npm test`: type check, lint, and every `*.test.ts` under test/. `npm test -- unit/core refusals` runs only the test
  * files whose path contains one of the words. The last line is `N passed, N failed`; exit 1 when anything failed.
  * With CI=true a skipped test counts as failed.
- *
- * Files run two at a time. One that fails is run once more when nothing else runs: on a busy machine a wait may run out
- * that is no defect. Its first failure is printed all the same, and more than `mostRescued` such files fail the run.
  */
 
 import { spawnSync } from 'node:child_process'
@@ -17,7 +14,6 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const concurrency = 2
 const fileTimeoutSeconds = 180
 const budgetSeconds = 1020
-const mostRescued = 2
 const inCi = process.env['CI'] === 'true'
 
 const totals = { passed: 0, failed: 0, skipped: 0 }
@@ -64,37 +60,18 @@ function fail(name: string, detail: string): void {
 
 async function runAll(paths: readonly string[]): Promise<void> {
   const budget = AbortSignal.timeout(budgetSeconds * 1000)
-  const run = (path: string) => runFile(path, { cwd: root, timeoutSeconds: fileTimeoutSeconds, signal: budget })
   const queue = [...paths]
-  const failed: FileRun[] = []
   const worker = async (): Promise<void> => {
     for (let path = queue.shift(); path !== undefined; path = queue.shift()) {
-      const first = await run(path)
-      if (failuresOf(first).length === 0) report(first)
-      else failed.push(first)
+      report(await runFile(path, { cwd: root, timeoutSeconds: fileTimeoutSeconds, signal: budget }))
     }
   }
   await Promise.all(Array.from({ length: concurrency }, worker))
-  const rescuable = failed.length <= mostRescued
-  for (const first of failed) {
-    const second = rescuable ? await run(first.path) : first
-    if (failuresOf(second).length > 0) {
-      report(second)
-      continue
-    }
-    console.log(`again   ${first.path}: failed beside others, passed alone; it failed with`)
-    for (const { name, detail } of failuresOf(first)) console.log(`          ${name}: ${detail}`)
-    report(second)
-  }
-}
-
-function failuresOf(run: FileRun): readonly TestRecord[] {
-  return run.records.filter(({ kind }) => kind === 'failed' || (inCi && kind === 'skipped'))
 }
 
 function report(run: FileRun): void {
   const of = (kind: TestRecord['kind']): readonly TestRecord[] => run.records.filter((record) => record.kind === kind)
-  const failed = failuresOf(run)
+  const failed = inCi ? [...of('failed'), ...of('skipped')] : of('failed')
   const skipped = inCi ? [] : of('skipped')
   totals.passed += of('passed').length
   totals.skipped += skipped.length
