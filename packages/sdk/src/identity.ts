@@ -37,7 +37,7 @@ export interface OpenIdentityOptions {
   readonly sealer: Sealer
   readonly runtime?: Runtime
   readonly processes?: ProcessProbe
-  /** One for all identities of this process that follow the same trust domain; its own by default. */
+  /** One for all identities of this process that follow the same trust domain; its own by default. Made with `TrustMemory.ofMany`. */
   readonly memory?: TrustMemory
   /** Hears of failures that were survived: renewals to be tried again, streams that broke. */
   readonly onProblem?: (error: unknown) => void
@@ -126,7 +126,7 @@ function assemble(folder: IdentityFolder, description: IdentityDescription, opti
   const onProblem = options.onProblem ?? (() => undefined)
   const authorityId = workloadId(description.trustDomain, 'doorward', 'authority')
   const credentials = new CredentialSource(null)
-  const memory = options.memory ?? new TrustMemory()
+  const memory = options.memory ?? TrustMemory.ofOne()
   const { importP256 } = memory
   const holder = new TrustHolder({ sha256, importP256, monotonic: runtime.monotonic, wall: runtime.wall })
   const store = new TrustStore({ description, folder, holder, runtime, memory })

@@ -17,15 +17,28 @@ const SIGNATURES = 256
 export class TrustMemory {
   readonly importP256: ImportP256
   readonly chains = new VerifiedChains()
-  readonly states = new DecodedStates(sha256)
+  /** Null where nobody else is sent the same bytes. */
+  readonly states: DecodedStates | null
   readonly #views = new WeakMap<TrustState, TrustView>()
 
-  constructor(underlying: ImportP256 = importP256) {
+  private constructor(importKey: ImportP256, states: DecodedStates | null) {
+    this.importP256 = importingOnce(importKey)
+    this.states = states
+  }
+
+  /** Of one identity, which is told everything once: keys and chains alone. */
+  static ofOne(underlying: ImportP256 = importP256): TrustMemory {
+    return new TrustMemory(underlying, null)
+  }
+
+  /** Of several identities that follow the same trust domain. */
+  static ofMany(underlying: ImportP256 = importP256): TrustMemory {
     const signatures = new Signatures()
-    this.importP256 = importingOnce((jwk) => {
+    const remembering: ImportP256 = (jwk) => {
       const key = underlying(jwk)
       return key === null ? null : signatures.under(key, `${jwk.x} ${jwk.y}`)
-    })
+    }
+    return new TrustMemory(remembering, new DecodedStates(sha256))
   }
 
   /** An earlier view of the very same state, of whichever identity. */

@@ -64,7 +64,7 @@ export class TrustStore {
 
   constructor(options: TrustStoreOptions) {
     this.#options = options
-    this.#memory = options.memory ?? new TrustMemory()
+    this.#memory = options.memory ?? TrustMemory.ofOne()
   }
 
   /** Reads the folder. A remembered state that has expired leaves only its version. Throws `identity_folder_invalid`. */
@@ -165,7 +165,7 @@ export class TrustStore {
       ...known,
       now: this.#seconds(),
       importP256: this.#memory.importP256,
-      decoded: this.#memory.states,
+      ...(this.#memory.states === null ? {} : { decoded: this.#memory.states }),
       sha256,
     })
   }

@@ -39,7 +39,7 @@ beforeEach(() => {
   judging = countedKeys()
   offset = 0
   holder = new TrustHolder({ sha256, importP256: keys.importP256, monotonic: () => performance.now(), wall })
-  memory = new TrustMemory(keys.importP256)
+  memory = TrustMemory.ofOne(keys.importP256)
   store = storeOf(holder)
 })
 
@@ -81,7 +81,7 @@ async function accept(change: Partial<TrustState> = {}, { by = stateKey, delegat
 function judge() {
   const authorityId = workloadId(trustDomain, 'doorward', 'authority')
   const runtime = { ...systemRuntime, wall }
-  const memory = new TrustMemory(judging.importP256)
+  const memory = TrustMemory.ofOne(judging.importP256)
   const one = serverJudge({ store, holder, authorityId, runtime, refresh: async () => undefined, memory })
   const target = { host: '127.0.0.1', port: 1, expected }
   return async () => (await one(server.certificate, target, 'connecting'))?.code ?? 'taken'
@@ -107,7 +107,7 @@ test('a state that is not signed by the delegated key is refused, however well i
   assert.equal(store.view()?.state.sequence, sequence - 1)
 })
 
-test('the state held, heard again, changes nothing; a forged one is no better for it', async () => {
+test('the state held, heard again, is verified again and changes nothing', async () => {
   const state = { ...fixture.state(), sequence: ++sequence }
   const message = await signTrustState(state, await delegated, { signKey: stateKey.signKey, sha256 })
   await store.accept(message)
@@ -115,7 +115,7 @@ test('the state held, heard again, changes nothing; a forged one is no better fo
   const forged = { ...message, signature: (await delegated).signature }
   assert.equal(((await store.accept(forged)) as { code: string }).code, 'trust_state_signature')
   assert.equal(((await store.accept(message)) as { order: string }).order, 'same')
-  assert.deepEqual([keys.verifications, store.view()], [3, view])
+  assert.deepEqual([keys.verifications, store.view()], [4, view])
 })
 
 test('a new delegation is verified; a key that it keeps is not imported again', async () => {
@@ -148,7 +148,7 @@ test('a server is verified once for each list of anchors, whatever states follow
   const anchors = [...fixture.state().anchors, trustAnchorOf(await newAnchor(trustDomain))]
   await accept({ anchors })
   assert.equal(await taken(), 'taken')
-  assert.deepEqual([judging.imports, judging.verifications], [1, 2])
+  assert.deepEqual([judging.imports, judging.verifications], [1, 3])
 })
 
 test('a server that was taken is refused by the next state that is against it, and taken again by one that is not', async () => {
@@ -187,6 +187,8 @@ test('a server that was taken is refused once its certificate has ended', async 
 })
 
 test('what one identity has verified, the next of this process need not, and judges all the same', async () => {
+  memory = TrustMemory.ofMany(keys.importP256)
+  store = storeOf(holder)
   assert.equal(await accept(), 'accepted')
   const state = { ...fixture.state(), sequence: ++sequence }
   const message = await signTrustState(state, await delegated, { signKey: stateKey.signKey, sha256 })

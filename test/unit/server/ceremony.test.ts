@@ -27,10 +27,12 @@ import type { SharedAuthority, SharedGround } from '../../fixtures/authority/one
 let ground: SharedGround
 let a: SharedAuthority
 let b: SharedAuthority
+let ofA: (moment: string) => void
 
 beforeEach(async () => {
   ground = await sharedGround()
-  a = await ground.open('a')
+  ofA = () => undefined
+  a = await ground.open('a', { at: (moment) => ofA(moment) })
   b = await ground.open('b')
   for (const authority of [a, b]) await authority.turn()
 })
@@ -75,6 +77,18 @@ describe('a planned rotation', () => {
         ['anchor', 'anchor', 'token', 'trust'],
       )
     assert.deepEqual([...a.problems, ...b.problems], [])
+  })
+
+  test('fails when its new keys are revoked on the way, instead of waiting for them', async () => {
+    const { id } = await begin(a, { kind: 'rotate' })
+    const ended = await runToEnd(ground, both, async () => {
+      const made = (await ground.store.slots.list()).filter(({ ceremony }) => ceremony === id)
+      if ((await newest(ground)).stage === 'publish')
+        for (const { keyId } of made.filter(({ purpose }) => purpose === 'anchor'))
+          await ground.store.slots.remove(keyId)
+    })
+    assert.deepEqual([ended.stage, ended.stages.at(-1)?.note], ['failed', 'the new keys are gone: they were revoked'])
+    await assertSound(ground, both())
   })
 
   test('OP-3: whoever follows is waited for, whoever does not answer is named and keeps nobody waiting', async () => {
@@ -185,6 +199,26 @@ describe('a recovery', () => {
         ['anchor', 'token', 'trust'],
       )
     assert.deepEqual([...a.problems, ...b.problems], [])
+  })
+
+  test('no state leaves out an authority that has taken up the new delegation before others have', async () => {
+    await begin(a, { kind: 'recover' })
+    for (let turns = 0; turns < 20 && (await newest(ground)).stage !== 'delegate'; turns++)
+      for (const authority of both()) await authority.turn()
+    const before = (await newestState(ground)).anchors.map(({ keyId }) => keyId)
+    await signWithRoot(ground, a)
+    ofA = (moment) => {
+      if (moment === 'before trust.append') throw new Error('the store takes no state of this one')
+    }
+    for (let turns = 0; turns < 2; turns++) await a.turn().catch(() => undefined)
+    assert.equal((await newestState(ground)).delegation, 2)
+    assert.equal(b.trust.publisher.delegation.stored.version, 2)
+    await b.trust.publisher.publish()
+    const state = await newestState(ground)
+    assert.equal(state.delegation, 3)
+    const anchors = state.anchors.map(({ keyId }) => keyId)
+    for (const keyId of before) assert.ok(anchors.includes(keyId), keyId)
+    assert.deepEqual(state.authorities.map(({ name }) => name).toSorted(), ['a', 'b'])
   })
 
   test('the old keys sign once more after the denial, and the report is signed like a checkpoint', async () => {

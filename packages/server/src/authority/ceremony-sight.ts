@@ -25,7 +25,8 @@ export interface SightParts {
 }
 
 const nobody: Acknowledged = { followers: [], stragglers: [] }
-const progress: readonly (SlotState | 'missing')[] = ['missing', 'prepared', 'published', 'active', 'retired']
+/** What is not there any more comes first: it will not come to sign. */
+const progress: readonly (SlotState | 'missing')[] = ['missing', 'retired', 'prepared', 'published', 'active']
 /** All live certificates are looked at no more often. */
 const certificatesMilliseconds = 1000
 

@@ -18,6 +18,7 @@ export interface CeremonyTimes {
   /** From the last new certificate on, for connections to move to it; and more for each follower, whose turns come together. */
   readonly move: number
   readonly moveEach: number
+  readonly moveMost: number
   /** For anchors to become free of everything that depends on them. */
   readonly retire: number
   /** For the recovery root to sign. */
@@ -33,6 +34,7 @@ export const ceremonyTimes: CeremonyTimes = {
   reissue: 30_000,
   move: 2000,
   moveEach: 5,
+  moveMost: 10_000,
   retire: 120_000,
   sign: 3_600_000,
   prove: 60_000,
@@ -160,9 +162,9 @@ function judgeActivate(ceremony: Ceremony, sight: Sight, times: CeremonyTimes): 
   return sight.shownSince === null && elapsed(ceremony, sight) >= times.answer ? activated : wait
 }
 
-function judgeReissue(ceremony: Ceremony, sight: Sight, { reissue, move, moveEach }: CeremonyTimes): Verdict {
+function judgeReissue(ceremony: Ceremony, sight: Sight, { reissue, move, moveEach, moveMost }: CeremonyTimes): Verdict {
   const { followers } = sight.audience
-  const moving = move + moveEach * followers.length
+  const moving = Math.min(moveMost, move + moveEach * followers.length)
   const late = withoutNew(sight)
   if (sight.shownSince === null) return wait
   const over =

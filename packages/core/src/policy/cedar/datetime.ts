@@ -1,17 +1,11 @@
 /** Cedar's `datetime` and `duration`: milliseconds in 64 bits (Cedar RFC 80). */
 
 import { EvaluationError } from './evaluation-error.ts'
+import { int64 } from './int64.ts'
 
-const LEAST = -(2n ** 63n)
-const MOST = 2n ** 63n - 1n
 const DAY = 86_400_000n
 
 const MOMENT = /^(\d{4})-(\d{2})-(\d{2})(?:T(\d{2}):(\d{2}):(\d{2})(?:\.(\d{3}))?(?:Z|([+-])(\d{2})(\d{2})))?$/
-
-function bounded(milliseconds: bigint): bigint {
-  if (milliseconds < LEAST || milliseconds > MOST) throw new EvaluationError('overflow of a datetime or duration')
-  return milliseconds
-}
 
 export class Datetime {
   readonly typeName = 'datetime'
@@ -52,16 +46,16 @@ export class Datetime {
   }
 
   offset({ milliseconds }: Duration): Datetime {
-    return new Datetime(bounded(this.milliseconds + milliseconds))
+    return new Datetime(int64(this.milliseconds + milliseconds))
   }
 
   durationSince({ milliseconds }: Datetime): Duration {
-    return Duration.of(bounded(this.milliseconds - milliseconds))
+    return Duration.of(int64(this.milliseconds - milliseconds))
   }
 
   /** Midnight of its day. */
   toDate(): Datetime {
-    return new Datetime(bounded(this.milliseconds - this.#intoDay()))
+    return new Datetime(int64(this.milliseconds - this.#intoDay()))
   }
 
   /** Since midnight. */
@@ -99,7 +93,7 @@ export class Duration {
     const [, sign, ...counts] = SPAN.exec(text) ?? []
     if (counts.every((count) => count === undefined)) throw new EvaluationError('not a duration')
     const size = counts.reduce((sum, count, i) => sum + BigInt(count ?? 0) * (units[i] ?? 0n), 0n)
-    return new Duration(bounded(sign === '-' ? -size : size))
+    return new Duration(int64(sign === '-' ? -size : size))
   }
 
   /** Whole units, towards zero. */

@@ -1,10 +1,9 @@
 /** Cedar's `decimal`: 64 bits in ten-thousandths (Cedar reference, extension types). */
 
 import { EvaluationError } from './evaluation-error.ts'
+import { int64 } from './int64.ts'
 
 const FORM = /^(-?)([0-9]+)\.([0-9]{1,4})$/
-const LEAST = -(2n ** 63n)
-const MOST = 2n ** 63n - 1n
 
 export class Decimal {
   readonly typeName = 'decimal'
@@ -19,9 +18,7 @@ export class Decimal {
     const [, sign, whole, fraction] = FORM.exec(text) ?? []
     if (whole === undefined || fraction === undefined) throw new EvaluationError('not a decimal')
     const size = BigInt(whole) * 10_000n + BigInt(fraction.padEnd(4, '0'))
-    const value = sign === '-' ? -size : size
-    if (value < LEAST || value > MOST) throw new EvaluationError('decimal overflow')
-    return new Decimal(value)
+    return new Decimal(int64(sign === '-' ? -size : size))
   }
 
   equals(other: unknown): boolean {

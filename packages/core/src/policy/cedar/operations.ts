@@ -155,7 +155,7 @@ export function isOfType(of: Value, type: string): boolean {
   return asEntity(of).type === type
 }
 
-/** Greedy from the left with one way back: linear in text times pattern at worst. */
+/** Greedy from the left with one way back: at worst as many steps as the text times the pattern. */
 export function matchesPattern(of: Value, pattern: readonly PatternPart[]): boolean {
   const text = asString(of)
   let at = 0

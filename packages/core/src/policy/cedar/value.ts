@@ -3,7 +3,7 @@
  * booleans and strings are those of JavaScript.
  */
 
-import { EvaluationError } from './evaluation-error.ts'
+import { int64 } from './int64.ts'
 
 export type Long = number | bigint
 
@@ -93,13 +93,10 @@ function equalRecords(a: CedarRecord, b: CedarRecord): boolean {
   return true
 }
 
-const LEAST = -(2n ** 63n)
-const MOST = 2n ** 63n - 1n
-
 /** The long of that value. Throws `EvaluationError` outside 64 bits. */
 export function longOf(value: bigint): Long {
-  if (value < LEAST || value > MOST) throw new EvaluationError('integer overflow')
-  return value >= -9007199254740991n && value <= 9007199254740991n ? Number(value) : value
+  const number = Number(int64(value))
+  return Number.isSafeInteger(number) ? number : value
 }
 
 export function isLong(value: Value): value is Long {

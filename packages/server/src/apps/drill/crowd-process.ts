@@ -29,7 +29,7 @@ interface Member {
 const JOINING = 8
 const sealer = aesGcmSealer(new Secret(new Uint8Array(nodeRandom(32))), randomBytes)
 /** One machine plays them all: what depends on nothing but its input is worked out once for all of them. */
-const memory = new TrustMemory()
+const memory = TrustMemory.ofMany()
 const ending = new AbortController()
 const members: Member[] = []
 let tally = newTally()

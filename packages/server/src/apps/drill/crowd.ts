@@ -49,10 +49,10 @@ export class Crowd {
         stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       }),
     )
-    for (const { pid } of processes) if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL)
     const crowd = new Crowd(processes)
     const joined = processes.map(() => 0)
     try {
+      for (const { pid } of processes) if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL)
       await Promise.all(
         processes.map(async (child, i) => {
           const own = join(folder, String(i))
@@ -70,7 +70,7 @@ export class Crowd {
       )
       return crowd
     } catch (error) {
-      crowd.stop()
+      await crowd.stop()
       throw error
     }
   }
@@ -102,11 +102,9 @@ export class Crowd {
     return { members: answers.flatMap(({ members }) => members), tally: tallied(answers.map(({ tally }) => tally)) }
   }
 
-  stop(): void {
-    for (const child of this.#processes) {
-      if (child.connected) child.disconnect()
-      child.kill()
-    }
+  /** Resolves when all have ended, and write nothing any more. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#processes.map(end))
   }
 
   #all<Type extends CrowdReport['type']>(
@@ -115,6 +113,15 @@ export class Crowd {
   ): Promise<readonly Extract<CrowdReport, { type: Type }>[]> {
     return Promise.all(this.#processes.map((child) => ask(child, order, type)))
   }
+}
+
+function end(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) return resolve()
+    child.once('exit', () => resolve())
+    if (child.connected) child.disconnect()
+    child.kill('SIGKILL')
+  })
 }
 
 function ask<Type extends CrowdReport['type']>(
