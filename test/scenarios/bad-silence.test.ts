@@ -8,8 +8,9 @@ import type { TestSvid } from '../fixtures/trust-fixture.ts'
 const init =
   '{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}'
 const ping = '{"jsonrpc":"2.0","id":1,"method":"ping"}'
-const greet = `process.stdin.on('data', (chunk) => {
-  const { id, method } = JSON.parse(String(chunk))
+// Two messages may arrive in one piece, so it reads lines.
+const greet = `require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
+  const { id, method } = JSON.parse(line)
   if (method === 'initialize') console.log(JSON.stringify({ jsonrpc: '2.0', id, result: { protocolVersion: '2025-11-25', capabilities: {}, serverInfo: { name: 's', version: '1' } } }))
   if (method === 'ping') setTimeout(() => process.exit(0), 400)
 })`
