@@ -9,6 +9,7 @@ import {
   backdatingSeconds,
   buildCertificate,
   chainsToAnchor,
+  denialMarginSeconds,
   DoorwardError,
   epochSeconds,
   equalBytes,
@@ -209,10 +210,20 @@ async function abandon(context: AuthorityContext, intent: IssuanceIntent): Promi
   }
 }
 
-/** On record first: a crash in between repeats the entry, and no serial is denied that the record does not know as void. */
-async function voidSerial({ store, log, clock }: AuthorityContext, { serial, id }: IssuanceIntent): Promise<void> {
+/**
+ * On record first: a crash in between repeats the entry, and no serial is denied that the record does not know as void. What
+ * the store has released although it could not say so is denied as well: nobody was given it.
+ */
+async function voidSerial(
+  { store, log, clock }: AuthorityContext,
+  { serial, id, notAfter }: IssuanceIntent,
+): Promise<void> {
   await log.append({ kind: 'issuance', body: { phase: 'outcome', serial, id, outcome: 'void' } })
-  await store.issuance.void(serial, nowSeconds({ clock }))
+  const now = nowSeconds({ clock })
+  if (await store.issuance.void(serial, now)) return
+  const lapsesAt = epochSeconds(notAfter + denialMarginSeconds)
+  const reason = 'issuance without outcome'
+  await store.denials.deny({ kind: 'serial', value: serial, issuedBefore: now, lapsesAt, reason })
 }
 
 /** Start-up: serials without outcome are voided and denied; how many. */
