@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { epochSeconds } from '@doorward/core'
+import { epochSeconds, workloadLimits } from '@doorward/core'
 import type { P256Jwk } from '@doorward/core'
 import { longestTtlSeconds } from '../../../packages/server/src/authority/registration-check.ts'
 import { contentOf, documentOf } from '../../../packages/server/src/authority/registration-document.ts'
@@ -181,6 +181,29 @@ test('two authorities that bring one registration in line at once both succeed',
       ['a', 'b', 'c'].map((name) => ensureRegistration(context, { ...own, dnsNames: [name] }, change)),
     )
     assert.ok(both.every((result) => !isAuthorityRefusal(result)))
+  }))
+
+test('where others may have put names into a registration, those stay, whoever brings it in line at once', () =>
+  withDesk(async ({ context, change }) => {
+    const own = { id: `spiffe://${trustDomain}/doorward/authority`, roles: [], sharedNames: true, keepsNames: true }
+    const ensured = (...dnsNames: readonly string[]) => ensureRegistration(context, { ...own, dnsNames }, change)
+    await Promise.all(['a', 'b', 'c'].map((name) => ensured(name)))
+    const held = await ensured('b')
+    assert.ok(!isAuthorityRefusal(held))
+    assert.deepEqual(held.dnsNames, ['a', 'b', 'c'])
+    const alone = await ensureRegistration(context, { ...own, dnsNames: ['b'], keepsNames: false }, change)
+    assert.ok(!isAuthorityRefusal(alone))
+    assert.deepEqual(alone.dnsNames, ['b'])
+  }))
+
+test('one that has no room for the names of others has all of its own', () =>
+  withDesk(async ({ context, change }) => {
+    const own = { id: `spiffe://${trustDomain}/doorward/authority`, roles: [], keepsNames: true }
+    const names = (letter: string) => Array.from({ length: 12 }, (_, index) => `${letter}${index + 10}`)
+    await ensureRegistration(context, { ...own, dnsNames: names('a') }, change)
+    const held = await ensureRegistration(context, { ...own, dnsNames: names('z') }, change)
+    assert.ok(!isAuthorityRefusal(held))
+    assert.deepEqual([held.dnsNames.length, held.dnsNames.slice(-12)], [workloadLimits.names, names('z')])
   }))
 
 test('OP-10: locking and forgetting hit one instance, and only of the workload that is named', () =>

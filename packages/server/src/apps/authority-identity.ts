@@ -6,6 +6,7 @@ import { DoorwardError, epochMillis, readCertificate, toMillis } from '@doorward
 import type { Clock, EpochMillis } from '@doorward/core'
 import { sha256 } from '@doorward/sdk'
 import type { Authority } from '../authority/authority.ts'
+import type { CertificateNames } from '../authority/issue.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
 import type { TlsMaterial } from '../transports/listener.ts'
 
@@ -18,40 +19,46 @@ interface Held {
   readonly renewAt: EpochMillis
 }
 
+export interface OwnIdentityOptions {
+  readonly authority: Authority
+  readonly clock: Clock
+  /** Of this authority alone: others with the same SPIFFE ID have theirs. Those of the registration by default. */
+  readonly names?: CertificateNames
+  /** Uniform in [0, 1). */
+  readonly chance: () => number
+}
+
 export class OwnIdentity {
-  readonly #authority: Authority
-  readonly #clock: Clock
-  readonly #chance: () => number
+  readonly #options: OwnIdentityOptions
   #held: Held | null = null
 
-  /** `chance` is uniform in [0, 1). */
-  constructor(authority: Authority, clock: Clock, chance: () => number) {
-    this.#authority = authority
-    this.#clock = clock
-    this.#chance = chance
+  constructor(options: OwnIdentityOptions) {
+    this.#options = options
   }
 
   /** True at half-life, ± 10 %, before the first certificate, and when another anchor signs than signed the one held. */
   isDue(): boolean {
-    if (this.#held === null || this.#clock() >= this.#held.renewAt) return true
-    const signing = this.#authority.anchorKeyId()
+    const { authority, clock } = this.#options
+    if (this.#held === null || clock() >= this.#held.renewAt) return true
+    const signing = authority.anchorKeyId()
     return signing !== null && signing !== this.#held.anchorKeyId
   }
 
   /** A new key and certificate. Throws `own_identity` when it is refused; what is held stays. */
   async renew(): Promise<void> {
+    const { authority, clock, names, chance } = this.#options
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     const spki = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }))
-    const issued = await this.#authority.issueOwn(spki)
+    const issued = await authority.issueOwn(spki, names)
     if (isAuthorityRefusal(issued)) {
       throw new DoorwardError(
         'own_identity',
         `the authority has no certificate of its own: ${issued.code}: ${issued.explanation}`,
       )
     }
-    const now = this.#clock()
+    const now = clock()
     const half = (toMillis(issued.notAfter) - now) / 2
-    const renewAt = epochMillis(now + half * (1 - JITTER + 2 * JITTER * this.#chance()))
+    const renewAt = epochMillis(now + half * (1 - JITTER + 2 * JITTER * chance()))
     const read = readCertificate(issued.certificate, { sha256 })
     const anchorKeyId = 'problem' in read ? null : read.authorityKeyId
     this.#held = { certificate: issued.certificate, anchorKeyId, privateKey, renewAt }
@@ -60,7 +67,7 @@ export class OwnIdentity {
   /** For listeners, with the anchors of the newest trust state. */
   material(): TlsMaterial {
     if (this.#held === null) throw new DoorwardError('own_identity', 'the authority has no certificate of its own yet')
-    const anchors = this.#authority.trustState().state.anchors.map(({ certificate }) => certificate)
+    const anchors = this.#options.authority.trustState().state.anchors.map(({ certificate }) => certificate)
     return { chain: [this.#held.certificate], privateKey: this.#held.privateKey, anchors }
   }
 }

@@ -3,6 +3,7 @@
 import { isIP } from 'node:net'
 import { workloadId } from '@doorward/core'
 import type { AuthorityPlace } from '@doorward/core'
+import type { CertificateNames } from '../authority/issue.ts'
 import type { NewRegistration } from '../authority/registrations.ts'
 import type { Listeners } from './authority-listeners.ts'
 import type { AuthoritySettings } from './authority-settings.ts'
@@ -18,20 +19,36 @@ export function placeOf(name: string, reached: Reached, { main, enrol }: Listene
   }
 }
 
-/** Names for clients that dial by name; identity is the SPIFFE ID alone. */
-export function ownRegistration({ trustDomain, listeners, publicUrl }: AuthoritySettings): NewRegistration {
+type Named = Pick<AuthoritySettings, 'listeners' | 'advertise' | 'publicUrl'>
+
+/**
+ * Names of this authority for clients that dial by name, where it listens on all addresses none for those: the name that
+ * all authorities share and its own, and no other authority's. Identity is the SPIFFE ID alone.
+ */
+export function ownNames({ listeners, advertise = {}, publicUrl }: Named): CertificateNames {
+  const reached = Object.values(advertise).flatMap((place) => (place === undefined ? [] : [`https://${place}`]))
   const hosts = new Set([
-    ...Object.values(listeners).map(({ host }) => host),
-    new URL(publicUrl).hostname.replaceAll(/^\[|\]$/g, ''),
+    ...Object.values(listeners).map(({ host }) => host.toLowerCase()),
+    ...[publicUrl, ...reached].map((url) => new URL(url).hostname.replaceAll(/^\[|\]$/g, '')),
   ])
-  const addresses = [...hosts].filter((host) => isIP(host) !== 0)
-  const loopback = addresses.some((address) => address === '127.0.0.1' || address === '::1') ? ['localhost'] : []
+  const ipAddresses = [...hosts].filter((host) => isIP(host) !== 0 && host !== '0.0.0.0' && host !== '::')
+  const loopback = ipAddresses.some((address) => address === '127.0.0.1' || address === '::1') ? ['localhost'] : []
+  return { dnsNames: [...new Set([...[...hosts].filter((host) => isIP(host) === 0), ...loopback])], ipAddresses }
+}
+
+/**
+ * The registration that all authorities on a store have in common. It keeps their DNS names from other workloads, and says
+ * nothing about certificates: each authority's own has `ownNames`. Where others may share the store, theirs stay.
+ */
+export function ownRegistration(
+  settings: Named & Pick<AuthoritySettings, 'trustDomain' | 'database'>,
+): NewRegistration {
   return {
-    id: workloadId(trustDomain, 'doorward', 'authority').uri,
+    id: workloadId(settings.trustDomain, 'doorward', 'authority').uri,
     roles: [],
-    dnsNames: [...new Set([...[...hosts].filter((host) => isIP(host) === 0), ...loopback])],
-    ipAddresses: addresses,
+    dnsNames: ownNames(settings).dnsNames,
     // Other parts of Doorward on the same machine have them too.
     sharedNames: true,
+    keepsNames: settings.database !== undefined,
   }
 }

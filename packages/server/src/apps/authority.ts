@@ -31,7 +31,7 @@ import type { Listeners } from './authority-listeners.ts'
 import { followStore, maintain, settleKeys } from './authority-maintenance.ts'
 import type { Maintenance } from './authority-maintenance.ts'
 import type { Memory, OlderStore } from './authority-memory.ts'
-import { ownRegistration, placeOf } from './authority-place.ts'
+import { ownNames, ownRegistration, placeOf } from './authority-place.ts'
 import { putRight } from './authority-restore.ts'
 import type { AuthorityOptions, AuthoritySettings, RunningAuthority } from './authority-settings.ts'
 import { defaultKeyFile, openAuthorityState } from './authority-state.ts'
@@ -134,7 +134,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   })
   const { authority, publisher, holder } = trust
   if (publisher.delegation.due) warnOfDelegation(starting)
-  const own = new OwnIdentity(authority, clock, systemRuntime.chance)
+  const own = new OwnIdentity({ authority, clock, names: ownNames(settings), chance: systemRuntime.chance })
   expectAllowed(await authority.ensureRegistration(ownRegistration(settings), 'authority'))
   await own.renew()
   const watchers = openWatchers({

@@ -12,7 +12,7 @@ import type { SeenCredential } from './detect/forged-credential.ts'
 import { exchangeToken } from './exchange-token.ts'
 import type { MintedToken, TokenRequest } from './exchange-token.ts'
 import { issueCertificate } from './issue.ts'
-import type { IssueDependencies, IssuedCertificate } from './issue.ts'
+import type { CertificateNames, IssueDependencies, IssuedCertificate } from './issue.ts'
 import { completeEnrolment, examineEnrolment } from './join.ts'
 import type { EnrolmentRefusal, EnrolRequest, ExaminedEnrolment } from './join.ts'
 import type { IssuedWithState } from './join-state.ts'
@@ -91,8 +91,10 @@ export class Authority {
     return decides ? text : callers.text
   }
 
-  issueOwn(publicKey: Uint8Array): Promise<IssuedCertificate | AuthorityRefusal> {
+  /** A certificate for the authority itself, with these names; with those of the registration by default. */
+  issueOwn(publicKey: Uint8Array, names?: CertificateNames): Promise<IssuedCertificate | AuthorityRefusal> {
     return issueCertificate(this.#issuing(), {
+      ...(names === undefined ? {} : { names }),
       id: this.#parts.context.id.uri,
       publicKey,
       occasion: 'own',

@@ -1,5 +1,6 @@
 /**
- * Issuing an X.509-SVID: the registration decides the content, the request contributes only a public key.
+ * Issuing an X.509-SVID: the registration decides the content, the request contributes only a public key. The names in an
+ * authority's own certificate are those that its configuration gives it.
  *
  * Order: intent in the store, intent on record, profile check, sign, independent re-parse, commit, outcome on record, release,
  * publication. A crash anywhere leaves a serial that start-up voids and denies, or a released certificate.
@@ -49,6 +50,14 @@ export interface IssueRequest {
   readonly predecessor: string | null
   /** Join states of the instance; absent for a certificate that belongs to none. */
   readonly states?: RequestedStates
+  /** In place of the registration's: only in what an authority issues to itself, because several have one registration. */
+  readonly names?: CertificateNames
+}
+
+/** What a certificate says beside the SPIFFE ID, for those that dial by name. */
+export interface CertificateNames {
+  readonly dnsNames: readonly string[]
+  readonly ipAddresses: readonly string[]
 }
 
 export interface RequestedStates {
@@ -99,9 +108,9 @@ export async function issueCertificate(
       `expected at most ${most} s, a sixth of the anchor's life, got ${registration.ttlSeconds} s`,
     )
   await reportCanaryIssued(context, registration, request.occasion)
-  const { id, publicKey } = request
+  const { id, publicKey, names = registration } = request
   const deniedBefore = Math.max(dependencies.deniedBefore(id), await newestDenial(context, request))
-  const template = templateFor(context, { registration, anchor, publicKey, now, deniedBefore })
+  const template = templateFor(context, { registration, names, anchor, publicKey, now, deniedBefore })
   const intent = intentOf(context, { request, template, anchor, now })
   const { states } = request
   const intended = await context.store.issuance.intend(intent, issuanceLimits, states?.shown)
@@ -235,6 +244,7 @@ export async function voidOpenIssuance(context: AuthorityContext): Promise<numbe
 
 interface Content {
   readonly registration: Registration
+  readonly names: CertificateNames
   readonly anchor: ActiveAnchor
   readonly publicKey: Uint8Array
   readonly now: EpochSeconds
@@ -244,7 +254,7 @@ interface Content {
 /** A certificate that follows a denial of its identity is dated at or after it, or it would be refused itself. */
 function templateFor(
   { random }: AuthorityContext,
-  { registration, anchor, publicKey, now, deniedBefore }: Content,
+  { registration, names, anchor, publicKey, now, deniedBefore }: Content,
 ): CertificateTemplate {
   const issuedAt = Math.max(now, deniedBefore)
   return svidTemplate({
@@ -254,8 +264,8 @@ function templateFor(
     notBefore: epochSeconds(issuedAt - backdatingSeconds),
     notAfter: epochSeconds(Math.min(now + registration.ttlSeconds, anchor.slot.notAfter)),
     issuer: anchor.issuer,
-    dnsNames: registration.dnsNames,
-    ipAddresses: registration.ipAddresses,
+    dnsNames: names.dnsNames,
+    ipAddresses: names.ipAddresses,
   })
 }
 

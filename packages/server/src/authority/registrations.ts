@@ -11,6 +11,7 @@ import type { AuthorityRefusal } from './refusal.ts'
 import { checkedDocument } from './registration-check.ts'
 import type { Asking } from './registration-check.ts'
 import { contentOf, documentOf } from './registration-document.ts'
+import type { RegistrationContent } from './registration-document.ts'
 
 /** What programs of Doorward register in process; for what is left out see `WorkloadDocument`. */
 export interface NewRegistration {
@@ -21,6 +22,8 @@ export interface NewRegistration {
   readonly dnsNames?: readonly string[]
   readonly ipAddresses?: readonly string[]
   readonly sharedNames?: boolean
+  /** The names of the registration that is there stay beside these, as far as there is room: others have put them there. */
+  readonly keepsNames?: boolean
   /** A join token by default. */
   readonly attestation?: readonly AttestationRule[]
   readonly singleInstance?: boolean
@@ -159,14 +162,27 @@ export async function ensureRegistration(
   registration: NewRegistration,
   change: Change,
 ): Promise<Registration | AuthorityRefusal> {
-  const document = { ...documentOf(completed(registration)) }
+  const wanted = completed(registration)
   for (let attempt = 1; ; attempt++) {
     const held = await context.store.registrations.find(registration.id)
+    const kept = registration.keepsNames === true && held !== null ? withNamesOf(held, wanted) : wanted
+    const document = { ...documentOf(kept) }
     const result =
       held === null
         ? await addRegistration(context, { document, again: true, asking: 'authority' }, change)
         : await updateRegistration(context, { document, revision: held.revision, asking: 'authority' }, change)
     if (!isOvertaken(result) || attempt === MAX_ATTEMPTS) return result
+  }
+}
+
+/** Its own names first, so that those that have no room are others'. */
+function withNamesOf(held: Registration, wanted: RegistrationContent): RegistrationContent {
+  const both = (own: readonly string[], others: readonly string[]) =>
+    [...new Set([...own, ...others])].slice(0, workloadLimits.names)
+  return {
+    ...wanted,
+    dnsNames: both(wanted.dnsNames, held.dnsNames),
+    ipAddresses: both(wanted.ipAddresses, held.ipAddresses),
   }
 }
 
@@ -177,7 +193,7 @@ function isOvertaken(result: Registration | AuthorityRefusal): boolean {
   return reason === 'exists' || reason === 'changed'
 }
 
-function completed(registration: NewRegistration): Parameters<typeof documentOf>[0] {
+function completed(registration: NewRegistration): RegistrationContent {
   return {
     ttlSeconds: workloadLimits.defaultTtlSeconds,
     dnsNames: [],
