@@ -4,6 +4,7 @@ import type { Clock, CompiledPolicy, EpochSeconds, Secret, StalenessLimits, Trus
 import type { ConnectionLimits, Quota, Rate } from '@doorward/enforcement'
 import type { RateThresholds } from '../authority/detect/issuance-rate.ts'
 import type { Detection } from '../authority/detection-port.ts'
+import type { Operators } from '../authority/operators.ts'
 import type { NewRegistration } from '../authority/registrations.ts'
 import type { ListenAddress, ListenerName, ListenerSettings } from './authority-listeners.ts'
 import type { StatePlaces } from './authority-state.ts'
@@ -20,6 +21,8 @@ export interface AuthoritySettings extends StatePlaces {
   /** Audiences for which tokens are given, beside `publicUrl`. */
   readonly allowedAudience: (audience: string) => boolean
   readonly policy: CompiledPolicy
+  /** Roles of `policy` that may do whatever the admin API offers; `admin` by default. */
+  readonly operatorRoles?: readonly string[]
   readonly staleness: StalenessLimits
   /** How long a revocation list for outsiders is good; 3600 by default. */
   readonly crlSeconds?: number
@@ -82,6 +85,8 @@ export interface RunningAuthority {
   registerWorkload(registration: NewRegistration, by: string): Promise<void>
   /** A join string for a registered workload. In process, on record as `by`. Throws the refusal's code. */
   createJoinString(id: string, by: string): Promise<JoinInvitation>
+  /** Who can act as operator, and inviting one from this machine. */
+  readonly operators: Pick<Operators, 'standing' | 'invite'>
   /** Replaces the authority's own certificate now, however young it is; connections that are open go on. Throws `own_identity`. */
   renew(): Promise<void>
   /** Resolves when everything is closed; rejects with `lease_lost` when another process has taken the lease. */

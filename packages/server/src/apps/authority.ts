@@ -20,6 +20,8 @@ import { EntryRate } from '../authority/entry-rate.ts'
 import type { Fitness } from '../authority/fitness.ts'
 import { voidOpenIssuance } from '../authority/issue.ts'
 import type { LeaseEntry } from '../authority/lease.ts'
+import { Operators } from '../authority/operators.ts'
+import type { OperatorRules } from '../authority/operators.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
 import type { AuthorityRefusal } from '../authority/refusal.ts'
 import { CedarEngine } from '../policy/cedar-engine.ts'
@@ -171,7 +173,15 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   for (const loop of [maintain, followStore]) loops.start((signal) => loop(maintenance, signal))
   loops.start((signal) => watchers.watch.run(signal))
   loops.start((signal) => pipeline.dependencies.refusals.run(signal))
-  return { ...described, renew: () => own.renew().then(maintenance.onOwnCertificate) }
+  return {
+    ...described,
+    operators: new Operators({ context, authority, rules: operatorRules(settings) }),
+    renew: () => own.renew().then(maintenance.onOwnCertificate),
+  }
+}
+
+function operatorRules({ policy: { bindings }, operatorRoles: roles = ['admin'] }: AuthoritySettings): OperatorRules {
+  return { roles, bindings }
 }
 
 /** The others hear where we are, and lists of what is refused are there before the loops. */
@@ -345,7 +355,7 @@ function describe(
   { state }: Starting,
   authority: Authority,
   listeners: Listeners,
-): Omit<RunningAuthority, 'stopped' | 'renew'> {
+): Omit<RunningAuthority, 'stopped' | 'renew' | 'operators'> {
   const { rootFile, rootFingerprint, root, record, logKey, folder } = state
   const { origin } = record.stats()
   return {

@@ -1,9 +1,10 @@
-/** `doorward authority`: runs it, shows how it stands, and replaces its keys. */
+/** `doorward authority`: runs it, invites its first operator, shows how it stands, and replaces its keys. */
 
 import type { Command } from 'commander'
 import { registerDelegate } from './authority/delegate.ts'
 import { registerDrill } from './authority/drill.ts'
 import { registerForget } from './authority/forget.ts'
+import { registerInvite } from './authority/invite.ts'
 import { registerRecover } from './authority/recover.ts'
 import { registerReport } from './authority/report.ts'
 import { registerRotate } from './authority/rotate.ts'
@@ -33,6 +34,7 @@ export function register(program: Command, context: CliContext): void {
       (await import('./authority/run.ts')).runHere(context, options),
     )
   for (const part of [
+    registerInvite,
     registerStatus,
     registerRotate,
     registerRecover,

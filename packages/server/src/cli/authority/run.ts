@@ -10,6 +10,7 @@ import { policySource } from '../../config/cross-check.ts'
 import { databasePlace } from '../../config/database.ts'
 import type { DatabasePlace } from '../../config/database.ts'
 import type { DeploymentFolder } from '../../config/deployment-folder.ts'
+import type { Configuration } from '../../config/schema.ts'
 import {
   allowedAudiences,
   checkpointDir,
@@ -23,6 +24,7 @@ import {
 import type { Deployment } from '../../config/settings.ts'
 import type { CliContext } from '../context.ts'
 import { runPart } from '../part.ts'
+import { hintAtFirst, invitingHere } from './inviting.ts'
 
 export interface RunOptions {
   /** The store is a copy that was put back, and the operator knows. */
@@ -45,12 +47,20 @@ async function runAuthority(context: CliContext, stop: AbortSignal, afterRestore
   const { addresses, recoveryRoot, rootFingerprint, record } = running
   await keepVerifierKey(checkpointDir(deployment, folder), record)
   const details = { addresses, recoveryRoot, rootFingerprint, record }
-  if (link === null) {
-    context.err(JSON.stringify({ event: 'ready', part: 'authority', ...details }))
-    if (recoveryRoot.present) tell(rootWarning(recoveryRoot.path), context, link)
-  } else answerJoinRequests(running, link, deployment)
-  link?.send({ type: 'ready', details })
-  await running.stopped
+  const report = (event: AuthorityEvent) => tell(event, context, link)
+  const invitations = await invitingHere(running, deployment, report)
+  stop.addEventListener('abort', () => void invitations?.close(), { once: true })
+  try {
+    if (link === null) {
+      context.err(JSON.stringify({ event: 'ready', part: 'authority', ...details }))
+      if (recoveryRoot.present) report(rootWarning(recoveryRoot.path))
+      await hintAtFirst(running, deployment, report)
+    } else answerJoinRequests(running, link, deployment)
+    link?.send({ type: 'ready', details })
+    await running.stopped
+  } finally {
+    await invitations?.close()
+  }
 }
 
 /** A supervisor tells this by itself, from the details. */
@@ -83,6 +93,7 @@ export function authoritySettings(
     listeners: authority.listeners,
     allowedAudience: (audience) => audiences.has(audience),
     policy: compiled.policy,
+    operatorRoles: operatorRoles(configuration),
     vouchers: voucherSettings(deployment),
     staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },
     crlSeconds: configuration.authority.crl_seconds,
@@ -99,6 +110,14 @@ export function authoritySettings(
       listenerLimits: gateSettings(configuration),
     },
   }
+}
+
+/** Without a server, these words open the admin API as a whole. */
+function operatorRoles({ security, roles }: Configuration): readonly string[] {
+  const given = Object.entries(roles).map(([role, permissions]) => ({ role, permissions }))
+  return [...security.rbac.policies, ...given]
+    .filter(({ permissions }) => permissions.includes('*') || permissions.includes('admin'))
+    .map(({ role }) => role)
 }
 
 function tell(event: AuthorityEvent, context: CliContext, link: SupervisorLink | null): void {
