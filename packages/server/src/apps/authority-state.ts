@@ -22,6 +22,7 @@ import type { StateFolder } from '../secrets/state-folder.ts'
 import { openAuthorityStore } from '../storage/sqlite/authority-store.ts'
 import type { PostgresOptions } from '../storage/postgres/options.ts'
 import { openLogKey } from './log-key.ts'
+import { authorityOrigin } from './log-places.ts'
 
 export interface StatePlaces {
   readonly trustDomain: TrustDomain
@@ -175,7 +176,7 @@ async function openLog(
   tools: StateTools,
   own: { readonly signKey: LogKey; readonly mayBegin: boolean },
 ): Promise<Pick<AuthorityState, 'record' | 'recordFolder'>> {
-  const origin = name === defaultName ? `${trustDomain}/authority` : `${trustDomain}/authority/${name}`
+  const origin = authorityOrigin(trustDomain, name)
   const dir = join(stateDir, 'record')
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const checkpointStore = fileCheckpointStore(checkpointDir, origin)

@@ -1,5 +1,6 @@
 /** Where logs lie, and their verifier keys, which are kept away from them: a log that comes with its own key proves nothing. */
 
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DoorwardError } from '@doorward/core'
@@ -11,15 +12,37 @@ export interface LogPlace {
   readonly folder: string
 }
 
-/** Logs of a deployment on this machine. */
+const main = 'main'
+
+/** Name of the log of an authority. */
+export function authorityOrigin(trustDomain: string, name: string): string {
+  return name === main ? `${trustDomain}/authority` : `${trustDomain}/authority/${name}`
+}
+
+/** Logs that a deployment has on this machine, or may have. `names`: what its parts are called in configuration. */
 export function logPlaces(
   trustDomain: string,
   folders: { readonly authority: string; readonly gateway: string },
+  names: { readonly authority: string; readonly gateway: string } = { authority: main, gateway: main },
 ): readonly LogPlace[] {
+  const gateway = `${trustDomain}/gateway/${names.gateway}`
+  const authority = authorityOrigin(trustDomain, names.authority)
   return [
-    { name: 'gateway', origin: `${trustDomain}/gateway/main`, folder: join(folders.gateway, 'record') },
-    { name: 'authority', origin: `${trustDomain}/authority`, folder: join(folders.authority, 'record') },
+    { name: 'gateway', origin: gateway, folder: join(folders.gateway, 'record') },
+    { name: 'authority', origin: authority, folder: join(folders.authority, 'record') },
   ]
+}
+
+/**
+ * Those of parts that have run on this machine: the log is there, or its verifier key in `dir`, so that a log that was taken
+ * away is missed. All when nothing has run.
+ */
+export async function placesHere(places: readonly LogPlace[], dir: string): Promise<readonly LogPlace[]> {
+  const known = await Promise.all(
+    places.map(async ({ folder, origin }) => existsSync(folder) || (await readVerifierKey(dir, origin)) !== null),
+  )
+  const here = places.filter((_, index) => known[index])
+  return here.length > 0 ? here : places
 }
 
 function keyFile(dir: string, origin: string): string {

@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 import { DoorwardError } from '@doorward/core'
 import type { JsonObject, JsonValue } from '@doorward/core'
-import { logPlaces } from '../apps/log-places.ts'
+import { logPlaces, placesHere } from '../apps/log-places.ts'
 import type { LogPlace } from '../apps/log-places.ts'
 import { checkpointDir, stateFolders } from '../config/settings.ts'
 import type { CliContext } from './context.ts'
@@ -37,15 +37,16 @@ export function register(program: Command, context: CliContext): void {
   audit
     .command('verify')
     .description('derive the logs anew and compare with signatures, tiles and second copies; needs no running part')
-    .option('--log <name>', 'gateway or authority; both by default')
+    .option('--log <name>', 'gateway or authority; by default those that are on this machine')
     .option('--key <vkey>', 'verifier key of the log, instead of the one that is kept beside the keys')
     .addHelpText('after', '\nExamples:\n  doorward audit verify\n  doorward audit verify --log gateway --json')
     .action((options: VerifyCommandOptions) => verify(options, context))
 }
 
 async function placesOf(context: CliContext, name: string | undefined): Promise<readonly LogPlace[]> {
-  const deployment = await context.deployment()
-  const places = logPlaces(deployment.trustDomain, stateFolders(deployment.stateDir))
+  const { trustDomain, stateDir, configuration, gateway } = await context.deployment()
+  const names = { authority: configuration.authority.name, gateway: gateway.name }
+  const places = logPlaces(trustDomain, stateFolders(stateDir), names)
   const chosen = name === undefined ? places : places.filter((place) => place.name === name)
   if (chosen.length > 0) return chosen
   throw new DoorwardError('log_unknown', 'there is no such log', {
@@ -144,8 +145,9 @@ function shown(value: JsonValue | undefined): string {
 
 async function verify(options: VerifyCommandOptions, context: CliContext): Promise<void> {
   const { verifyPlace } = await import('../apps/verify-log.ts')
-  const places = await placesOf(context, options.log)
+  const named = await placesOf(context, options.log)
   const copyDir = checkpointDir(await context.deployment(), await context.deploymentFolder({ make: false }))
+  const places = options.log === undefined ? await placesHere(named, copyDir) : named
   const paint = painter(context.color)
   const reports = []
   for (const place of places) {
