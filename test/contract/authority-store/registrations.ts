@@ -48,7 +48,10 @@ export function registrationRules(rule: Rule): void {
     assert.equal(await registrations.update(changed, 1), 'updated')
     assert.equal(await registrations.update(changed, 1), 'changed')
     assert.deepEqual(await registrations.find(a), { ...changed, revision: 2 })
-    assert.deepEqual(await registrations.holder(b, ['a.example', 'b.example']), { id: a, name: 'b.example' })
+    assert.deepEqual(await registrations.holder(registration(b, { dnsNames: ['a.example', 'b.example'] })), {
+      id: a,
+      name: 'b.example',
+    })
     assert.equal((await joins.pending(a, at(2))).length, 1)
     const bound = { ...changed, attestation: [{ kind: 'bound_key', thumbprint: 'T' }] } as const
     assert.equal(await registrations.update(bound, 2), 'updated')
@@ -63,8 +66,13 @@ export function registrationRules(rule: Rule): void {
     assert.equal(await registrations.update(named(a, true), 1), 'updated')
     assert.equal(await registrations.add(named(b, true), 10), 'added')
     assert.equal(await registrations.update(named(a, false), 2), 'name_taken')
-    assert.deepEqual(await registrations.holder(a, ['none.example', 'x.example']), { id: b, name: 'x.example' })
-    assert.equal(await registrations.holder(a, []), null)
+    const holder = (id: string, dnsNames: readonly string[], sharedNames: boolean) =>
+      registrations.holder(registration(id, { dnsNames, sharedNames }))
+    assert.deepEqual(await holder(a, ['none.example', 'x.example'], false), { id: b, name: 'x.example' })
+    assert.equal(await holder(a, ['x.example'], true), null)
+    assert.equal(await registrations.add(registration(c, { dnsNames: ['y.example'] }), 10), 'added')
+    assert.deepEqual(await holder(a, ['x.example', 'y.example'], true), { id: c, name: 'y.example' })
+    assert.equal(await holder(a, [], false), null)
   })
 
   rule('a registration becomes one for a single instance only when it has no more', async (store) => {

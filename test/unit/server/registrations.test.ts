@@ -196,6 +196,24 @@ test('where others may have put names into a registration, those stay, whoever b
     assert.deepEqual(alone.dnsNames, ['b'])
   }))
 
+test('SID-8: what may not be added is brought in line where it is there, and does not come back after a removal', () =>
+  withDesk(async ({ context, change, registrar, workloads }) => {
+    const own = { id: `spiffe://${trustDomain}/doorward/gateway/main`, roles: ['gateway'] }
+    const aligned = () => ensureRegistration(context, { ...own, dnsNames: ['new'], mayAdd: false }, change)
+    const refused = async () => {
+      const result = await aligned()
+      assert.ok(isAuthorityRefusal(result))
+      assert.deepEqual([result.code, await workloads()], ['resource_unknown', []])
+    }
+    await refused()
+    await ensureRegistration(context, { ...own, dnsNames: ['old'] }, change)
+    const held = await aligned()
+    assert.ok(!isAuthorityRefusal(held))
+    assert.deepEqual(held.dnsNames, ['new'])
+    await registrar.removeWorkload(own.id)
+    await refused()
+  }))
+
 test('one that has no room for the names of others has all of its own', () =>
   withDesk(async ({ context, change }) => {
     const own = { id: `spiffe://${trustDomain}/doorward/authority`, roles: [], keepsNames: true }

@@ -54,6 +54,8 @@ export interface GatewaySettings {
   readonly keyOutsideOf?: readonly string[]
   /** https URL without trailing slash: `<publicUrl>/mcp/<server>` and `<publicUrl>/admin` are the audiences. */
   readonly publicUrl: string
+  /** What its certificate has to say beside the SPIFFE ID, where its registration says so; whatever it says by default. */
+  readonly names?: GatewayNames
   /** Issuer of tokens: the authority's public URL. */
   readonly issuer: string
   readonly listeners: Readonly<Record<GatewayListenerName, GatewayAddress>>
@@ -78,6 +80,12 @@ export interface GatewaySettings {
     readonly sessions?: Partial<SessionLimits>
     readonly upstream?: Partial<UpstreamLimits>
   }
+}
+
+/** For clients that dial by name. */
+export interface GatewayNames {
+  readonly dnsNames: readonly string[]
+  readonly ipAddresses: readonly string[]
 }
 
 /** Resource identifier of a server's path, hence the audience of tokens for it. */

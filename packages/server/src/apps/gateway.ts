@@ -21,6 +21,7 @@ import { GatewayDetections, notTaken } from './gateway-detections.ts'
 import { housekeep } from './gateway-housekeeping.ts'
 import { openGatewayListeners } from './gateway-listeners.ts'
 import type { GatewayListeners } from './gateway-listeners.ts'
+import { takeUpNames } from './gateway-names.ts'
 import { openServers, upstreamLimits } from './gateway-servers.ts'
 import type { GatewayAddress, GatewayListenerName, GatewaySettings } from './gateway-settings.ts'
 import { openGatewayState } from './gateway-state.ts'
@@ -123,6 +124,7 @@ async function assemble(starting: Starting, stack: AsyncDisposableStack): Promis
   await state.record.append({ kind: 'lifecycle', body: { event: 'gateway.start', name: settings.name } })
   const loops = new AbortController()
   await state.identity.prepare(options.signal)
+  await takeUpNames(state.identity, settings.names, { signal: options.signal, onProblem: starting.onProblem })
   const detections = openDetections(starting)
   const pipeline = await openPipeline(starting, detections)
   const sessions = openSessions(settings)

@@ -95,8 +95,10 @@ export interface RegistrationStore {
   longerThan(ttlSeconds: number, limit: number): Promise<readonly Pick<Registration, 'id' | 'ttlSeconds'>[]>
   /** A part of the list, in its order. */
   range(range: RegistrationRange): Promise<readonly Registration[]>
-  /** The first identity other than `id` that has one of the DNS names; null when there is none. */
-  holder(id: string, dnsNames: readonly string[]): Promise<{ readonly id: string; readonly name: string } | null>
+  /** Who keeps the registration from its DNS names: the first other identity that has one and does not share it; null when there is none. */
+  holder(
+    registration: Pick<Registration, 'id' | 'dnsNames' | 'sharedNames'>,
+  ): Promise<{ readonly id: string; readonly name: string } | null>
   /** When the id was removed; null when it never was, or has been added again. */
   removedAt(id: string): Promise<EpochSeconds | null>
   /**

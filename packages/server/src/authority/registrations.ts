@@ -24,6 +24,8 @@ export interface NewRegistration {
   readonly sharedNames?: boolean
   /** The names of the registration that is there stay beside these, as far as there is room: others have put them there. */
   readonly keepsNames?: boolean
+  /** False brings in line only what is there; true by default. */
+  readonly mayAdd?: boolean
   /** A join token by default. */
   readonly attestation?: readonly AttestationRule[]
   readonly singleInstance?: boolean
@@ -86,10 +88,11 @@ type Conflict = Exclude<
 /** Says what is there, so that the operator can decide without asking again. */
 async function conflictOf(
   { store }: RegistrationContext,
-  { id, dns_names }: WorkloadDocument,
+  document: WorkloadDocument,
   reason: Conflict,
 ): Promise<AuthorityRefusal> {
   const { registrations } = store
+  const { id } = document
   switch (reason) {
     case 'unknown':
       return refuse('resource_unknown', `${id} is not registered`)
@@ -98,7 +101,7 @@ async function conflictOf(
     case 'several_instances':
       return refuse('conflict', `${id} has several instances: remove all but one first`, { reason })
     case 'name_taken': {
-      const holder = await registrations.holder(id, dns_names)
+      const holder = await registrations.holder(contentOf(document))
       const said = holder === null ? 'another identity' : `${holder.id} has ${holder.name}`
       return refuse('conflict', `a DNS name is taken: ${said}`, { reason, holder: { ...holder } })
     }
@@ -156,7 +159,10 @@ export async function updateRegistration(
   return { ...full, revision: revision + 1 }
 }
 
-/** Registers the workload or brings the registration that is there in line; for identities that configuration defines. */
+/**
+ * Registers the workload or brings the registration that is there in line; for identities that configuration defines.
+ * Refusals: those of `addRegistration` and `updateRegistration`; `resource_unknown` for one that may not be added.
+ */
 export async function ensureRegistration(
   context: RegistrationContext,
   registration: NewRegistration,
@@ -165,6 +171,7 @@ export async function ensureRegistration(
   const wanted = completed(registration)
   for (let attempt = 1; ; attempt++) {
     const held = await context.store.registrations.find(registration.id)
+    if (held === null && registration.mayAdd === false) return conflictOf(context, documentOf(wanted), 'unknown')
     const kept = registration.keepsNames === true && held !== null ? withNamesOf(held, wanted) : wanted
     const document = { ...documentOf(kept) }
     const result =

@@ -14,7 +14,14 @@ import { policySource } from '../config/cross-check.ts'
 import type { DeploymentFolder } from '../config/deployment-folder.ts'
 import type { Environment } from '../config/environment.ts'
 import type { ServerSection } from '../config/schema.ts'
-import { checkpointDir, connectionLimits, gateSettings, securityHeaders, stateFolders } from '../config/settings.ts'
+import {
+  checkpointDir,
+  connectionLimits,
+  gateSettings,
+  gatewayNames,
+  securityHeaders,
+  stateFolders,
+} from '../config/settings.ts'
 import type { Deployment } from '../config/settings.ts'
 import type { CliContext } from './context.ts'
 import { registerGatewayAdd } from './gateway-add.ts'
@@ -51,7 +58,10 @@ async function runGateway(run: Run): Promise<void> {
   const { context, link, stop } = run
   const deployment = await context.deployment()
   const folder = await context.deploymentFolder()
-  const running = await startGateway(gatewaySettings(deployment, folder, context.environment), {
+  // Under a supervisor the registration follows the same configuration.
+  const names = link === null ? {} : { names: gatewayNames(deployment) }
+  const settings = { ...gatewaySettings(deployment, folder, context.environment), ...names }
+  const running = await startGateway(settings, {
     signal: stop,
     report: (event) => tell(event, context, link),
     joinString: () => joinString(run),

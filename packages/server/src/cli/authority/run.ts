@@ -1,11 +1,12 @@
 /** `doorward authority run`: the authority alone, under a supervisor or by hand. */
 
-import { compilePolicy, DoorwardError } from '@doorward/core'
+import { compilePolicy, DoorwardError, gatewayRole, isDoorwardError } from '@doorward/core'
 import { startAuthority } from '../../apps/authority.ts'
 import type { AuthorityEvent, AuthoritySettings, RunningAuthority } from '../../apps/authority.ts'
 import { keepVerifierKey } from '../../apps/log-places.ts'
 import { supervisorLink } from '../../apps/supervision.ts'
 import type { SupervisorLink } from '../../apps/supervision.ts'
+import type { NewRegistration } from '../../authority/registrations.ts'
 import { policySource } from '../../config/cross-check.ts'
 import { databasePlace } from '../../config/database.ts'
 import type { DatabasePlace } from '../../config/database.ts'
@@ -55,7 +56,10 @@ async function runAuthority(context: CliContext, stop: AbortSignal, afterRestore
       context.err(JSON.stringify({ event: 'ready', part: 'authority', ...details }))
       if (recoveryRoot.present) report(rootWarning(recoveryRoot.path))
       await hintAtFirst(running, deployment, report)
-    } else answerJoinRequests(running, link, deployment)
+    } else {
+      await alignGateway(running, deployment, report)
+      answerJoinRequests(running, link, deployment)
+    }
     link?.send({ type: 'ready', details })
     await running.stopped
   } finally {
@@ -135,6 +139,32 @@ function tell(event: AuthorityEvent, context: CliContext, link: SupervisorLink |
   }
 }
 
+/**
+ * The gateway beside this authority gets the names that the configuration now gives it with its next certificate. One that
+ * was removed stays so. What keeps that from happening is told, and the gateway goes on with the names that it has.
+ */
+async function alignGateway(
+  running: RunningAuthority,
+  deployment: Deployment,
+  report: (event: AuthorityEvent) => void,
+): Promise<void> {
+  try {
+    const roles = [gatewayRole]
+    await running.registerWorkload({ ...gatewayRegistration(deployment), roles, mayAdd: false }, 'supervisor')
+  } catch (error) {
+    if (isDoorwardError(error, 'resource_unknown')) return
+    const text = `the gateway keeps the names that its certificate has: ${error instanceof Error ? error.message : String(error)}`
+    report({ type: 'warning', code: 'gateway_names', text })
+  }
+}
+
+/** Where others may share the store, gateways of the same name may be reached by further names. */
+function gatewayRegistration(deployment: Deployment): Omit<NewRegistration, 'roles'> {
+  const { gateway, configuration } = deployment
+  const keepsNames = configuration.authority.database !== undefined
+  return { id: gateway.id.uri, ...gatewayNames(deployment), sharedNames: true, keepsNames }
+}
+
 /** The supervisor of one machine asks in the operator's name, as whoever may start this process could. */
 function answerJoinRequests(running: RunningAuthority, link: SupervisorLink, deployment: Deployment): void {
   link.onMessage((message) => {
@@ -152,7 +182,7 @@ async function answer(
   deployment: Deployment,
 ): Promise<string> {
   const by = 'supervisor'
-  const names = id === deployment.gateway.id.uri ? { ...gatewayNames(deployment), sharedNames: true } : {}
-  await running.registerWorkload({ id, roles, ...names }, by)
+  const registration = id === deployment.gateway.id.uri ? gatewayRegistration(deployment) : { id }
+  await running.registerWorkload({ ...registration, roles }, by)
   return (await running.createJoinString(id, by)).joinString.reveal()
 }

@@ -59,12 +59,14 @@ export function postgresRegistrations(database: PostgresDatabase): RegistrationS
       return rows.map((row) => ({ id: text(row, 'id'), ttlSeconds: whole(row, 'ttl_seconds') }))
     },
     range: (range) => rangeOf(database, range),
-    holder: async (id, dnsNames) => {
+    holder: async ({ id, dnsNames, sharedNames }) => {
       const row = await database.one(
         `SELECT dns_names.name, dns_names.id FROM unnest($2::text[]) WITH ORDINALITY AS wanted (name, place)
-         JOIN dns_names ON dns_names.name = wanted.name WHERE dns_names.id <> $1 ORDER BY place, dns_names.id LIMIT 1`,
+         JOIN dns_names ON dns_names.name = wanted.name JOIN registrations ON registrations.id = dns_names.id
+         WHERE dns_names.id <> $1 AND ($3 = 0 OR shared_names = 0) ORDER BY place, dns_names.id LIMIT 1`,
         id,
         dnsNames,
+        Number(sharedNames),
       )
       return row === null ? null : { id: text(row, 'id'), name: text(row, 'name') }
     },

@@ -59,9 +59,9 @@ export function sqliteRegistrations(database: SqliteDatabase): RegistrationStore
           .map((row) => ({ id: text(row, 'id'), ttlSeconds: whole(row, 'ttl_seconds') })),
       ),
     range: (range) => database.read(() => rangeOf(database, range)),
-    holder: (id, dnsNames) =>
+    holder: (registration) =>
       database.read(() => {
-        const row = holderOf(database, id, dnsNames)
+        const row = holderOf(database, registration)
         return row === null ? null : { id: text(row, 'id'), name: text(row, 'name') }
       }),
     removedAt: (id) => database.read(() => removedAt(database, id)),
@@ -144,9 +144,14 @@ function isNameTaken(database: SqliteDatabase, { id, dnsNames, sharedNames }: Re
   return others.some((row) => !sharedNames || whole(row, 'shared_names') === 0)
 }
 
-function holderOf(database: SqliteDatabase, id: string, dnsNames: readonly string[]): Row | null {
+function holderOf(
+  database: SqliteDatabase,
+  { id, dnsNames, sharedNames }: Pick<Registration, 'id' | 'dnsNames' | 'sharedNames'>,
+): Row | null {
+  const held = `SELECT name, id FROM dns_names JOIN registrations USING (id)
+    WHERE name = ? AND id <> ? AND (? = 0 OR shared_names = 0) ORDER BY id LIMIT 1`
   for (const name of dnsNames) {
-    const row = database.one('SELECT name, id FROM dns_names WHERE name = ? AND id <> ? ORDER BY id LIMIT 1', name, id)
+    const row = database.one(held, name, id, Number(sharedNames))
     if (row !== null) return row
   }
   return null
