@@ -46,6 +46,8 @@ export async function runFile(path: string, options: FileRunOptions): Promise<Fi
   }
 }
 
+const leave = new URL('leave.ts', import.meta.url).href
+
 type Ending =
   | { readonly kind: 'exited'; readonly code: number | null }
   | { readonly kind: 'killed'; readonly why: string }
@@ -55,7 +57,7 @@ const { NODE_TEST_CONTEXT: _, ...env } = process.env
 
 function start(path: string, log: string, options: FileRunOptions): Promise<{ ending: Ending; output: string }> {
   return new Promise((resolve, reject) => {
-    const args = ['--conditions=source', `--test-reporter=${reporter}`, `--test-reporter-destination=${log}`, path]
+    const args = ['--conditions=source', '--import', leave, `--test-reporter=${reporter}`, `--test-reporter-destination=${log}`, path]
     const child = spawn(process.execPath, args, {
       cwd: options.cwd,
       env,
