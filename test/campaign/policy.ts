@@ -12,7 +12,7 @@ const REQUESTS_PER_POLICY = 200
 
 async function run({ seed, goOn }: Assignment): Promise<PartReport> {
   const [findings, effects] = [new Findings(), new Tally()]
-  const engine = new CedarEngine({ cacheEntries: 0 })
+  const engine = new CedarEngine()
   let [done, policies] = [0, 0]
   while (goOn(done) && !findings.any) {
     const [source] = fc.sample(sourceOf, { seed: seed + policies, numRuns: 1 })

@@ -84,7 +84,7 @@ function partyAllowed(
   if (principal.strength === 'mtls-enrolment' && route !== 'POST authority/v1/enrol') return false
   if (principal.strength === 'mtls-client-credentials' && route !== 'POST authority/v1/token') return false
   const bindings = source.bindings.filter(
-    (binding) => id !== null && binding.workloads.some((pattern) => bound(pattern, id)),
+    (binding) => id !== null && (binding.workloads ?? []).some((pattern) => bound(pattern, id)),
   )
   const roles = new Set([...given, ...bindings.map((binding) => binding.role)])
   if (id !== null && ['POST authority/v1/token', 'POST authority/v1/renew'].includes(route)) return true

@@ -120,19 +120,33 @@ export { actionTable, isKnownUse } from './policy/action.ts'
 export type { ActionRow, ActionUse } from './policy/action.ts'
 export { builtinPolicies, gatewayRole, ownRoute, ownRoutes, ownServers } from './policy/builtin.ts'
 export type { OwnRoute } from './policy/builtin.ts'
-export { cedarQuestions, unknownPart } from './policy/cedar-request.ts'
-export type { CedarEntity, CedarQuestion, CedarUid } from './policy/cedar-request.ts'
+export { readArguments, writeArgumentType } from './policy/argument-type.ts'
+export type { ArgumentMember, ArgumentType, Arguments } from './policy/argument-type.ts'
+export { readPolicy } from './policy/cedar/expression.ts'
+export { looksAt as policyLooksAt } from './policy/cedar/reads.ts'
+export { inferArguments } from './policy/inferred-arguments.ts'
+export { mayApplyToPrompt, mayApplyToTool, reachesOwnApi } from './policy/reach.ts'
+export type { Policy } from './policy/cedar/expression.ts'
 export type { CedarPolicy } from './policy/cedar-text.ts'
-export { boundRoles, compilePolicy } from './policy/compile.ts'
+export { boundRoles } from './policy/binding-index.ts'
+export { compilePolicy } from './policy/compile.ts'
 export type { CompileResult, CompiledPolicy } from './policy/compile.ts'
 export { matchesName, readNamePattern } from './policy/name-pattern.ts'
 export type { NamePattern } from './policy/name-pattern.ts'
 export { isServerName, parsePermission, permissionFor } from './policy/permission.ts'
 export type { Permission, PermissionVerb } from './policy/permission.ts'
-export { policySchema } from './policy/schema.ts'
-export type { Binding, BindingSource, PolicySource, RolePermissions } from './policy/source.ts'
-export { allowed, denialOf, deniedError, deniedUnknown } from './policy/verdict.ts'
-export type { CedarAnswer, Judged } from './policy/verdict.ts'
+export { PolicyJudge } from './policy/policy-judge.ts'
+export { argumentSchema, policySchema } from './policy/schema.ts'
+export type {
+  Binding,
+  BindingSource,
+  KnownTool,
+  PolicyFile,
+  PolicySource,
+  RolePermissions,
+  SubjectBinding,
+} from './policy/source.ts'
+export { deniedUnknown } from './policy/verdict.ts'
 
 // identity (certificates, trust state)
 export { readCertificate } from './identity/certificate.ts'

@@ -1,25 +1,33 @@
 /** Turns roles, permissions and bindings into Cedar: one semantics, shown to operators as it is decided. */
 
-import type { DoorwardError } from '../error.ts'
-import { matchesSpiffeId } from '../identity/spiffe-id.ts'
-import type { SpiffeId } from '../identity/spiffe-id.ts'
+import { DoorwardError } from '../error.ts'
+import { readArguments, writeArgumentType } from './argument-type.ts'
+import type { Arguments } from './argument-type.ts'
 import { builtinPolicies, isOwnApi, ownServers } from './builtin.ts'
+import { CallClock } from './call-clock.ts'
 import { entity, nameCondition, quote, writePolicy } from './cedar-text.ts'
 import type { CedarPolicy } from './cedar-text.ts'
 import type { Permission, PermissionVerb } from './permission.ts'
 import { policySchema } from './schema.ts'
 import { judgeSource } from './source.ts'
-import type { Binding, PolicySource, Role } from './source.ts'
+import type { Binding, JudgedSource, PolicyFile, PolicySource, Role, SubjectBinding } from './source.ts'
 
 /** One immutable policy, ready for an engine. */
 export interface CompiledPolicy {
-  /** Cedar text with the bindings and servers as comments: everything a decision depends on. */
+  /** Cedar text with bindings, servers and tools as comments: everything that a decision depends on. */
   readonly text: string
   /** Cedar schema, human-readable syntax. */
   readonly schema: string
   /** Ids: `role:<role>/<index>`, `role:<role>/session`, `builtin:…`. Unique. */
   readonly policies: readonly CedarPolicy[]
+  /** The operator's own Cedar policies, not yet read. */
+  readonly files: readonly PolicyFile[]
   readonly bindings: readonly Binding[]
+  readonly subjects: readonly SubjectBinding[]
+  /** Arguments of the known tools by `<server>/<tool>`. */
+  readonly tools: ReadonlyMap<string, Arguments>
+  /** IANA name of the zone of `context.time`. */
+  readonly timeZone: string
   /** Configured servers and our own API; every other server is denied. */
   readonly servers: ReadonlySet<string>
 }
@@ -88,27 +96,54 @@ function rolePolicies(role: Role): readonly CedarPolicy[] {
   ]
 }
 
-function header(source: PolicySource, bindings: readonly Binding[]): string {
-  const lines = bindings.map(({ role, pattern }) => `// role ${role}: ${pattern.text}`)
-  return [`// trust domain: ${source.trustDomain}`, `// servers: ${source.servers.join(', ')}`, ...lines].join('\n')
+/** Everything besides policies that a decision depends on, as comments. */
+function header(source: PolicySource, judged: JudgedSource, tools: ReadonlyMap<string, Arguments>): string {
+  return [
+    `// trust domain: ${source.trustDomain}`,
+    `// servers: ${source.servers.join(', ')}`,
+    ...(source.timeZone === undefined ? [] : [`// time zone: ${source.timeZone}`]),
+    ...judged.bindings.map(({ role, pattern }) => `// role ${role}: ${pattern.text}`),
+    ...judged.subjects.map(
+      ({ role, issuer, kind, name }) => `// role ${role}: ${kind} ${quote(name)} of ${quote(issuer)}`,
+    ),
+    ...Array.from(tools, ([name, { type }]) => `// arguments of ${quote(name)}: ${writeArgumentType(type)}`),
+  ].join('\n')
+}
+
+function timeZoneProblems(timeZone: string): readonly DoorwardError[] {
+  try {
+    void new CallClock(timeZone)
+    return []
+  } catch {
+    return [
+      new DoorwardError('time_zone_unknown', 'a time zone that is not known', {
+        where: 'policy.time_zone',
+        got: JSON.stringify(timeZone.slice(0, 60)),
+        expected: 'an IANA time zone such as UTC or Europe/Berlin',
+      }),
+    ]
+  }
 }
 
 /**
  * Compiles to Cedar, or tells every mistake with its path in `where`: `permission_invalid`, `server_unknown`,
  * `server_reserved`, `server_name_invalid`, `role_invalid`, `role_reserved`, `role_duplicate`, `role_unknown`,
- * `spiffe_pattern_invalid`, `binding_trust_domain`, `policy_too_large`. Does not check the Cedar text: the engine
- * does before it activates it.
+ * `spiffe_pattern_invalid`, `binding_trust_domain`, `binding_issuer`, `binding_empty`, `binding_subject`,
+ * `time_zone_unknown`, `policy_too_large`. Does not read the Cedar text: the engine does before it activates it.
  */
 export function compilePolicy(source: PolicySource): CompileResult {
-  const { roles, bindings, problems } = judgeSource(source)
+  const judged = judgeSource(source)
+  const { files = [], timeZone = 'UTC' } = source
+  const problems = [...judged.problems, ...timeZoneProblems(timeZone)]
   if (problems.length > 0) return { ok: false, problems }
+  const { roles, bindings, subjects } = judged
   const policies = [...builtinPolicies, ...roles.flatMap(rolePolicies)]
-  const text = `${header(source, bindings)}\n\n${policies.map((policy) => policy.text).join('\n')}`
+  const tools = new Map(
+    (source.tools ?? []).map(({ server, name, inputSchema }) => [`${server}/${name}`, readArguments(inputSchema)]),
+  )
+  const texts = [...policies.map(({ text }) => text), ...files.map(({ name, text }) => `// file: ${name}\n${text}`)]
+  const text = `${header(source, judged, tools)}\n\n${texts.join('\n')}`
   const servers = new Set([...source.servers, ...ownServers])
-  return { ok: true, policy: { text, schema: policySchema, policies, bindings, servers } }
-}
-
-/** Roles that the bindings give to the workload. */
-export function boundRoles(bindings: readonly Binding[], id: SpiffeId): readonly string[] {
-  return bindings.filter((binding) => matchesSpiffeId(binding.pattern, id)).map((binding) => binding.role)
+  const policy = { text, schema: policySchema(), policies, files, bindings, subjects, tools, timeZone, servers }
+  return { ok: true, policy }
 }

@@ -3,6 +3,7 @@
 import { DoorwardError, isDoorwardError } from '../error.ts'
 import { parseSpiffeIdPattern } from '../identity/spiffe-id.ts'
 import type { SpiffeIdPattern, TrustDomain } from '../identity/spiffe-id.ts'
+import type { JsonObject } from '../json-value.ts'
 import { gatewayRole, ownServers } from './builtin.ts'
 import { isServerName, parsePermission } from './permission.ts'
 import type { Permission } from './permission.ts'
@@ -15,7 +16,26 @@ export interface RolePermissions {
 export interface BindingSource {
   readonly role: string
   /** SPIFFE ID patterns of whole segments, with the trust domain. */
-  readonly workloads: readonly string[]
+  readonly workloads?: readonly string[]
+  /** Who the users and groups are of, as `iss` of their tokens. */
+  readonly issuer?: string
+  /** Subjects of the issuer, as they are. */
+  readonly users?: readonly string[]
+  readonly groups?: readonly string[]
+}
+
+/** A file of the operator's own Cedar policies. */
+export interface PolicyFile {
+  /** As shown in messages and ids. */
+  readonly name: string
+  readonly text: string
+}
+
+/** A tool of which the input schema (JSON Schema) is known. */
+export interface KnownTool {
+  readonly server: string
+  readonly name: string
+  readonly inputSchema: JsonObject
 }
 
 export interface PolicySource {
@@ -28,6 +48,10 @@ export interface PolicySource {
   readonly bindings: readonly BindingSource[]
   /** Names of the configured servers. */
   readonly servers: readonly string[]
+  readonly files?: readonly PolicyFile[]
+  readonly tools?: readonly KnownTool[]
+  /** IANA name, `UTC` by default. */
+  readonly timeZone?: string
 }
 
 export interface Role {
@@ -41,9 +65,18 @@ export interface Binding {
   readonly pattern: SpiffeIdPattern
 }
 
+/** Gives the role to a user, or to every member of a group, of an issuer. */
+export interface SubjectBinding {
+  readonly role: string
+  readonly issuer: string
+  readonly kind: 'user' | 'group'
+  readonly name: string
+}
+
 export interface JudgedSource {
   readonly roles: readonly Role[]
   readonly bindings: readonly Binding[]
+  readonly subjects: readonly SubjectBinding[]
   readonly problems: readonly DoorwardError[]
 }
 
@@ -164,41 +197,96 @@ function judgeRoles(source: PolicySource, problems: DoorwardError[]): Role[] {
   return roles
 }
 
-function judgeBindings(source: PolicySource, roles: readonly Role[], problems: DoorwardError[]): Binding[] {
+interface JudgedBindings {
+  readonly bindings: Binding[]
+  readonly subjects: SubjectBinding[]
+}
+
+function judgeBindings(source: PolicySource, roles: readonly Role[], problems: DoorwardError[]): JudgedBindings {
   const known = new Set(roles.map((role) => role.name))
   const bindings: Binding[] = []
-  source.bindings.forEach(({ role, workloads }, i) => {
-    if (!known.has(role)) {
+  const subjects: SubjectBinding[] = []
+  for (const [i, binding] of source.bindings.entries()) {
+    const where = `bindings[${i}]`
+    if (!known.has(binding.role)) {
       problems.push(
         problem('role_unknown', 'a binding to a role that is not defined', {
-          where: `bindings[${i}].role`,
-          got: role,
+          where: `${where}.role`,
+          got: binding.role,
           expected: `one of ${[...known].join(', ') || '(none)'}`,
         }),
       )
     }
-    workloads.forEach((text, j) => {
-      const where = `bindings[${i}].workloads[${j}]`
-      const pattern = attempt(where, problems, () => parseSpiffeIdPattern(text))
-      if (pattern === null) return
-      if (pattern.trustDomain !== source.trustDomain) {
-        problems.push(
-          problem('binding_trust_domain', 'a binding outside the trust domain', {
-            where,
-            got: text,
-            expected: `spiffe://${source.trustDomain}/…`,
-          }),
-        )
-      }
-      bindings.push({ role, pattern })
-    })
-  })
-  return bindings
+    for (const [j, text] of (binding.workloads ?? []).entries()) {
+      const pattern = judgePattern(text, `${where}.workloads[${j}]`, source.trustDomain, problems)
+      if (pattern !== null) bindings.push({ role: binding.role, pattern })
+    }
+    subjects.push(...judgeSubjects(binding, where, problems))
+  }
+  return { bindings, subjects }
+}
+
+function judgePattern(
+  text: string,
+  where: string,
+  trustDomain: TrustDomain,
+  problems: DoorwardError[],
+): SpiffeIdPattern | null {
+  const pattern = attempt(where, problems, () => parseSpiffeIdPattern(text))
+  if (pattern === null || pattern.trustDomain === trustDomain) return pattern
+  const expected = `spiffe://${trustDomain}/…`
+  problems.push(problem('binding_trust_domain', 'a binding outside the trust domain', { where, got: text, expected }))
+  return null
+}
+
+const MAX_SUBJECT = 512
+
+function judgeSubjects(
+  { role, issuer, users = [], groups = [], workloads }: BindingSource,
+  where: string,
+  problems: DoorwardError[],
+): readonly SubjectBinding[] {
+  const named = [
+    ...users.map((name) => ({ kind: 'user' as const, name })),
+    ...groups.map((name) => ({ kind: 'group' as const, name })),
+  ]
+  if (issuer === undefined) {
+    if (named.length > 0)
+      problems.push(
+        problem('binding_issuer', 'users and groups of nobody', {
+          where: `${where}.issuer`,
+          got: '',
+          expected: 'the issuer of the users and groups, as in iss of their tokens',
+        }),
+      )
+    else if (workloads === undefined)
+      problems.push(
+        problem('binding_empty', 'a binding to nobody', {
+          where,
+          got: role,
+          expected: 'workloads, or an issuer with users or groups',
+        }),
+      )
+    return []
+  }
+  const bad = named.find(({ name }) => name === '' || name.length > MAX_SUBJECT || !name.isWellFormed())
+  if (bad !== undefined)
+    problems.push(
+      problem('binding_subject', `not the name of a ${bad.kind}`, {
+        where: `${where}.${bad.kind}s`,
+        got: bad.name,
+        expected: `1 to ${MAX_SUBJECT} characters`,
+      }),
+    )
+  return named.map(({ kind, name }) => ({ role, issuer, kind, name }))
 }
 
 function sizeProblems(source: PolicySource): DoorwardError[] {
   const permissions = [...source.rbac, ...source.roles].reduce((sum, role) => sum + role.permissions.length + 1, 0)
-  const patterns = source.bindings.reduce((sum, binding) => sum + binding.workloads.length, 0)
+  const patterns = source.bindings.reduce(
+    (sum, { workloads = [], users = [], groups = [] }) => sum + workloads.length + users.length + groups.length,
+    0,
+  )
   const over = (where: string, count: number, limit: number): DoorwardError[] =>
     count <= limit
       ? []
@@ -209,7 +297,7 @@ function sizeProblems(source: PolicySource): DoorwardError[] {
 /** Parses everything; `problems` holds every mistake with its path in `where`. Codes as listed at `compilePolicy`. */
 export function judgeSource(source: PolicySource): JudgedSource {
   const problems = sizeProblems(source)
-  if (problems.length > 0) return { roles: [], bindings: [], problems }
+  if (problems.length > 0) return { roles: [], bindings: [], subjects: [], problems }
   const roles = judgeRoles(source, problems)
-  return { roles, bindings: judgeBindings(source, roles, problems), problems }
+  return { roles, ...judgeBindings(source, roles, problems), problems }
 }

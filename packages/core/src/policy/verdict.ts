@@ -1,18 +1,11 @@
-/** From Cedar's answers to a verdict: any error in a policy that applies denies, and every party must be allowed. */
+/** From what the policies say about each party to a verdict: any error in a policy that applies denies, and every party must be allowed. */
 
 import { principalName } from '../identity/principal.ts'
 import { actionTable } from './action.ts'
-import type { CedarQuestion } from './cedar-request.ts'
+import type { Party } from './call-world.ts'
+import type { Authorization } from './cedar/policy-set.ts'
 import type { DecisionRequest, Obligation, PolicyVersion, Verdict } from './decision.ts'
 import { permissionFor } from './permission.ts'
-
-export interface CedarAnswer {
-  readonly decision: 'allow' | 'deny'
-  /** Ids of the determining policies. */
-  readonly reason: readonly string[]
-  /** Policies whose scope matched and whose condition failed. */
-  readonly errors: readonly { readonly policyId: string; readonly message: string }[]
-}
 
 /** A request and the version it is judged under. */
 export interface Judged {
@@ -57,14 +50,12 @@ export function deniedError({ request, version }: Judged, why: string, policies:
   }
 }
 
-function rolesOf(question: CedarQuestion): string {
-  const own = question.entities.find((entity) => entity.uid === question.principal)
-  const roles = own?.parents.map((parent) => parent.id) ?? []
-  return roles.length === 0 ? 'without roles' : `with the roles ${roles.join(', ')}`
+function rolesIn(roles: ReadonlySet<string>): string {
+  return roles.size === 0 ? 'without roles' : `with the roles ${[...roles].join(', ')}`
 }
 
 /** The denial that the answer about one party means; null when that party is allowed. */
-export function denialOf(judged: Judged, question: CedarQuestion, answer: CedarAnswer): Verdict | null {
+export function denialOf(judged: Judged, { uid, roles }: Party, answer: Authorization): Verdict | null {
   const [failed] = answer.errors
   if (failed !== undefined) {
     const ids = answer.errors.map((error) => error.policyId)
@@ -72,12 +63,12 @@ export function denialOf(judged: Judged, question: CedarQuestion, answer: CedarA
   }
   if (answer.decision === 'allow') return null
   const { request, version } = judged
-  const party = `${question.principal.id} ${rolesOf(question)}`
-  const forbidden = answer.reason.length > 0
-  const why = forbidden ? `forbidden to ${party} by ${answer.reason.join(', ')}` : `nothing allows it to ${party}`
+  const party = `${uid.id} ${rolesIn(roles)}`
+  const { reasons } = answer
+  const forbidden = reasons.length > 0
+  const why = forbidden ? `forbidden to ${party} by ${reasons.join(', ')}` : `nothing allows it to ${party}`
   const explanation = `${why}; ${what(request)}`
-  if (forbidden)
-    return { effect: 'deny', reason: 'forbid', policies: answer.reason, explanation, wouldAllow: null, version }
+  if (forbidden) return { effect: 'deny', reason: 'forbid', policies: reasons, explanation, wouldAllow: null, version }
   const wouldAllow = permissionFor(request.action, request.resource)
   return { effect: 'deny', reason: 'none', policies: [], explanation, wouldAllow, version }
 }

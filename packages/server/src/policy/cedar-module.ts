@@ -1,53 +1,61 @@
-/** Fresh instances of the official Cedar WebAssembly build. */
+/** The official Cedar WebAssembly build, as far as it is used: it parses, validates and formats, and decides nothing. */
 
 import { createRequire } from 'node:module'
-import type { CedarQuestion } from '@doorward/core'
 
-interface CedarMessage {
+export interface CedarError {
   readonly message: string
+  readonly help: string | null
+  /** In bytes of the UTF-8 text. */
+  readonly sourceLocations?: readonly { readonly start: number; readonly end: number }[]
 }
 
-export type CedarParse =
-  | { readonly type: 'success' }
-  | { readonly type: 'failure'; readonly errors: readonly CedarMessage[] }
+type Answer<T> =
+  | ({ readonly type: 'success' } & T)
+  | { readonly type: 'failure'; readonly errors: readonly CedarError[] }
 
-export type CedarAuthorization =
-  | {
-      readonly type: 'success'
-      readonly response: {
-        readonly decision: 'allow' | 'deny'
-        readonly diagnostics: {
-          readonly reason: readonly string[]
-          readonly errors: readonly { readonly policyId: string; readonly error: CedarMessage }[]
-        }
-      }
-    }
-  | { readonly type: 'failure'; readonly errors: readonly CedarMessage[] }
+export interface CedarFinding {
+  readonly policyId: string
+  readonly error: CedarError
+}
 
-export type CedarValidation =
-  | {
-      readonly type: 'success'
-      readonly validationErrors: readonly { readonly policyId: string; readonly error: CedarMessage }[]
-    }
-  | { readonly type: 'failure'; readonly errors: readonly CedarMessage[] }
-
-/** Policy texts by id. */
+/** Policies by id, as text; or all of them in one text, under the ids `policy0`, `policy1` … in their order. */
 export interface CedarPolicySet {
-  readonly staticPolicies: Readonly<Record<string, string>>
+  readonly staticPolicies: Readonly<Record<string, string>> | string
 }
 
-/** What is used of the package. Any function may throw, after which the instance must not be used again. */
+/** Any function may throw, after which the instance must not be used again. */
 export interface Cedar {
-  readonly preparsePolicySet: (id: string, policies: CedarPolicySet) => CedarParse
-  readonly statefulIsAuthorized: (call: CedarQuestion & { readonly preparsedPolicySetId: string }) => CedarAuthorization
-  readonly validate: (call: { readonly schema: string; readonly policies: CedarPolicySet }) => CedarValidation
+  readonly checkParsePolicySet: (policies: CedarPolicySet) => Answer<object>
+  /** Texts of policies sorted by id, each from its first annotation to its semicolon. */
+  readonly policySetTextToParts: (
+    text: string,
+  ) => Answer<{ readonly policies: readonly string[]; readonly policy_templates: readonly string[] }>
+  readonly policyToJson: (text: string) => Answer<{ readonly json: unknown }>
+  readonly formatPolicies: (call: {
+    readonly policyText: string
+    readonly lineWidth: number
+    readonly indentWidth: number
+  }) => Answer<{ readonly formatted_policy: string }>
+  readonly validate: (call: { readonly schema: string; readonly policies: CedarPolicySet }) => Answer<{
+    readonly validationErrors: readonly CedarFinding[]
+    readonly validationWarnings: readonly CedarFinding[]
+  }>
 }
 
 const require = createRequire(import.meta.url)
 
-/** A new instance with its own memory: one that has thrown once stays broken. About 50 ms. */
+/** About 50 ms. Longs of more than 53 bits come out of `policyToJson` as bigints once `keepLongs` was called. */
 export function loadCedar(): Cedar {
-  const path = require.resolve('@cedar-policy/cedar-wasm/nodejs')
-  delete require.cache[path]
-  return require(path) as Cedar
+  return require('@cedar-policy/cedar-wasm/nodejs') as Cedar
+}
+
+/** The build hands JSON over through `JSON.parse`, which would round longs. For a thread that does nothing else. */
+export function keepLongs(): void {
+  const { parse } = JSON
+  JSON.parse = (text: string) =>
+    parse(text, (_name, value: unknown, context?: { readonly source?: string }) =>
+      typeof value === 'number' && !Number.isSafeInteger(value) && context?.source !== undefined
+        ? BigInt(context.source)
+        : value,
+    ) as unknown
 }

@@ -6,10 +6,11 @@ import { functions } from './expression.ts'
 import type { BinaryOperator, FunctionName, PatternPart, UnaryOperator } from './expression.ts'
 import { IpAddress } from './ip-address.ts'
 import { EvaluationError } from './evaluation-error.ts'
+import { Unfit } from './unfit.ts'
 import { CedarSet, EntityUid, equal, isLong, longOf, typeName } from './value.ts'
 import type { CedarRecord, Long, Value } from './value.ts'
 import { isWithin } from './world.ts'
-import type { World } from './world.ts'
+import type { Entities } from './world.ts'
 
 function wrongType(expected: string, got: Value): EvaluationError {
   return new EvaluationError(`type error: expected ${expected}, got ${typeName(got)}`)
@@ -53,7 +54,7 @@ export function unary(operator: UnaryOperator, operand: Value): Value {
   }
 }
 
-export function binary(operator: BinaryOperator, left: Value, right: Value, world: World): Value {
+export function binary(operator: BinaryOperator, left: Value, right: Value, world: Entities): Value {
   switch (operator) {
     case '==':
       return equal(left, right)
@@ -92,7 +93,7 @@ export function binary(operator: BinaryOperator, left: Value, right: Value, worl
   }
 }
 
-function within(left: Value, right: Value, world: World): boolean {
+function within(left: Value, right: Value, world: Entities): boolean {
   const uid = asEntity(left)
   if (right instanceof EntityUid) return isWithin(world, uid, right)
   if (!(right instanceof CedarSet)) throw wrongType('an entity or a set of entities', right)
@@ -128,19 +129,19 @@ function calculate(operator: '+' | '-' | '*', a: Long, b: Long): Long {
   return longOf(operator === '+' ? x + y : operator === '-' ? x - y : x * y)
 }
 
-export function attribute(of: Value, name: string, world: World): Value {
+export function attribute(of: Value, name: string, world: Entities): Value {
   if (of instanceof EntityUid) return found(existing(of, world).attributes.get(name), 'attribute')
   if (of instanceof Map) return found((of as CedarRecord).get(name), 'attribute')
   throw wrongType('a record or an entity', of)
 }
 
-export function hasAttribute(of: Value, name: string, world: World): boolean {
+export function hasAttribute(of: Value, name: string, world: Entities): boolean {
   if (of instanceof EntityUid) return world.entity(of)?.attributes.has(name) === true
   if (of instanceof Map) return (of as CedarRecord).has(name)
   throw wrongType('a record or an entity', of)
 }
 
-function existing(uid: EntityUid, world: World) {
+function existing(uid: EntityUid, world: Entities) {
   const entity = world.entity(uid)
   if (entity === null) throw new EvaluationError('the entity does not exist')
   return entity
@@ -148,6 +149,7 @@ function existing(uid: EntityUid, world: World) {
 
 function found(value: Value | undefined, what: string): Value {
   if (value === undefined) throw new EvaluationError(`there is no such ${what}`)
+  if (value instanceof Unfit) throw new EvaluationError(`the ${what} is ${value.typeName}, which no policy can judge`)
   return value
 }
 

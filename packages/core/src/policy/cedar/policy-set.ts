@@ -4,9 +4,12 @@ import { compileExpression } from './compile-expression.ts'
 import type { Evaluate } from './compile-expression.ts'
 import type { Constraint, Policy } from './expression.ts'
 import { asBoolean } from './operations.ts'
+import { mayBeFalse, mayBeTrue, mayFail, outcomesOfPolicy } from './possible.ts'
+import type { PartialWorld } from './possible.ts'
+import { looksAt } from './reads.ts'
 import { EvaluationError } from './evaluation-error.ts'
 import type { EntityUid } from './value.ts'
-import { isWithin } from './world.ts'
+import { meets } from './scope.ts'
 import type { World } from './world.ts'
 
 export interface PolicyFailure {
@@ -22,8 +25,12 @@ export interface Authorization {
   readonly errors: readonly PolicyFailure[]
 }
 
+/** What may come out for some value of the arguments. */
+export type Outlook = 'allow' | 'deny' | 'depends'
+
 interface Compiled {
   readonly index: number
+  readonly looksAtArguments: boolean
   readonly policy: Policy
   /** The scope names several entities, so that more than one list may lead to it. */
   readonly several: boolean
@@ -120,6 +127,34 @@ export class PolicySet {
     }
   }
 
+  /**
+   * What comes out for every value of the arguments, where any error in a policy that fits denies: `partial` is the same
+   * world without them. `deny` and `allow` are certain; where it `depends`, one of the two may yet never come out.
+   */
+  outlook(world: World, partial: PartialWorld): Outlook {
+    let [mayPermit, mustPermit, mayDeny] = [false, false, false]
+    let seen: Set<Compiled> | undefined
+    for (const list of this.#candidates(world)) {
+      for (const one of list) {
+        if (!fits(one.policy, world) || (one.several && seen?.has(one) === true)) continue
+        if (one.several) (seen ??= new Set()).add(one)
+        const outcomes = one.looksAtArguments ? outcomesOfPolicy(one.policy, partial) : outcomeNow(one, world)
+        const holds = (outcomes & mayBeTrue) !== 0
+        if (outcomes === mayFail) return 'deny'
+        if ((outcomes & mayFail) !== 0) mayDeny = true
+        if (one.policy.effect === 'forbid') {
+          if ((outcomes & (mayBeFalse | mayFail)) === 0) return 'deny'
+          if (holds) mayDeny = true
+        } else if (holds) {
+          mayPermit = true
+          if (outcomes === mayBeTrue) mustPermit = true
+        }
+      }
+    }
+    if (!mayPermit) return 'deny'
+    return mustPermit && !mayDeny ? 'allow' : 'depends'
+  }
+
   /** By the part of the scope that leaves the fewest. */
   #candidates(world: World): readonly (readonly Compiled[])[] {
     let best: readonly (readonly Compiled[])[] = []
@@ -138,7 +173,17 @@ export class PolicySet {
 
 function compilePolicy(policy: Policy, index: number): Compiled {
   const several = slots.some((slot) => (namedBy(policy[slot])?.length ?? 0) > 1)
-  return { index, policy, several, conditions: policy.conditions.map(compileCondition) }
+  const looksAtArguments = looksAt(policy, 'args')
+  return { index, policy, several, looksAtArguments, conditions: policy.conditions.map(compileCondition) }
+}
+
+function outcomeNow(one: Compiled, world: World): number {
+  try {
+    return holds(one, world) ? mayBeTrue : mayBeFalse
+  } catch (error) {
+    if (!(error instanceof EvaluationError)) throw error
+    return mayFail
+  }
 }
 
 function compileCondition({ kind, body }: Policy['conditions'][number]): Compiled['conditions'][number] {
@@ -158,19 +203,6 @@ function fits({ principal, action, resource }: Policy, world: World): boolean {
     meets(action, world.action, world) &&
     meets(resource, world.resource, world)
   )
-}
-
-function meets(constraint: Constraint, uid: EntityUid, world: World): boolean {
-  switch (constraint.kind) {
-    case 'any':
-      return true
-    case 'equal':
-      return constraint.uid.type === uid.type && constraint.uid.id === uid.id
-    case 'in':
-      return constraint.uids.some((above) => isWithin(world, uid, above))
-    case 'is':
-      return constraint.type === uid.type && (constraint.within === null || isWithin(world, uid, constraint.within))
-  }
 }
 
 function inOrder<T extends { readonly index: number }>(some: readonly T[]): readonly T[] {

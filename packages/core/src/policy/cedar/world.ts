@@ -9,17 +9,20 @@ export interface Entity {
   readonly ancestors: ReadonlySet<string>
 }
 
-export interface World {
+/** Null for an entity that does not exist. */
+export interface Entities {
+  readonly entity: (uid: EntityUid) => Entity | null
+}
+
+export interface World extends Entities {
   readonly principal: EntityUid
   readonly action: EntityUid
   readonly resource: EntityUid
   readonly context: CedarRecord
-  /** Null for an entity that does not exist. */
-  readonly entity: (uid: EntityUid) => Entity | null
 }
 
 /** Whether the one is the other, or below it. */
-export function isWithin(world: World, uid: EntityUid, above: EntityUid): boolean {
+export function isWithin(world: Entities, uid: EntityUid, above: EntityUid): boolean {
   if (uid.type === above.type && uid.id === above.id) return true
   return world.entity(uid)?.ancestors.has(above.key) === true
 }

@@ -1,0 +1,68 @@
+/** To what a policy may apply, whoever calls and whatever the context. */
+
+import { actionTable } from './action.ts'
+import { ownRoutes, ownServers } from './builtin.ts'
+import type { Policy } from './cedar/expression.ts'
+import { mayBeFalse, outcomesOfPolicy, someEntity, unknown } from './cedar/possible.ts'
+import type { Open, PartialWorld } from './cedar/possible.ts'
+import { EntityUid } from './cedar/value.ts'
+import { noValues } from './cedar/world.ts'
+import type { Entity } from './cedar/world.ts'
+
+interface Reached {
+  readonly action: string
+  readonly resource: EntityUid | Open
+  readonly server: string | null
+  readonly name: string | null
+}
+
+/** It applies, or fails, for somebody in some context. */
+function mayApply(policy: Policy, { action, resource, server, name }: Reached): boolean {
+  const actionUid = new EntityUid('Action', action)
+  const groups = new Set((actionTable.get(action)?.uses ?? []).map(({ group }) => new EntityUid('Action', group).key))
+  const entity = (uid: EntityUid): Entity | null => {
+    if (uid.key === actionUid.key) return { attributes: noValues, tags: noValues, ancestors: groups }
+    if (!(resource instanceof EntityUid) || uid.key !== resource.key || server === null || name === null) return null
+    const ancestors = new Set([new EntityUid('Server', server).key])
+    return { attributes: new Map([['name', name]]), tags: noValues, ancestors }
+  }
+  const world: PartialWorld = { principal: unknown, action: actionUid, resource, context: anyContext, entity }
+  return (outcomesOfPolicy(policy, world) & ~mayBeFalse) !== 0
+}
+
+const anyContext: PartialWorld['context'] = new Map(
+  ['effect', 'strength', 'address', 'time', 'delegation', 'args'].map((name) => [name, unknown]),
+)
+
+/** The tool of that name; with null, one or other tool of the server that is not known. */
+export function mayApplyToTool(policy: Policy, server: string, name: string | null): boolean {
+  if (name !== null) {
+    const resource = new EntityUid('Tool', `${server}/${name}`)
+    return mayApply(policy, { action: 'tools/call', resource, server, name })
+  }
+  const { resource } = policy
+  if (resource.kind === 'equal' && !resource.uid.id.startsWith(`${server}/`)) return false
+  const some = someEntity('Tool', new Set([new EntityUid('Server', server).key]))
+  return mayApply(policy, { action: 'tools/call', resource: some, server, name })
+}
+
+export function mayApplyToPrompt(policy: Policy, server: string): boolean {
+  const some = someEntity('Prompt', new Set([new EntityUid('Server', server).key]))
+  return mayApply(policy, { action: 'prompts/get', resource: some, server, name: null })
+}
+
+/** Whether it permits a route of our own API without having named that API as its resource. */
+export function reachesOwnApi(policy: Policy): boolean {
+  if (policy.effect === 'forbid' || namesOwnApi(policy)) return false
+  return ownRoutes.some(({ server, method, path }) => {
+    const name = path.slice(1)
+    const resource = new EntityUid('Route', `${server}/${name}`)
+    return mayApply(policy, { action: method, resource, server, name })
+  })
+}
+
+function namesOwnApi({ resource }: Policy): boolean {
+  const named = resource.kind === 'equal' ? [resource.uid] : resource.kind === 'in' ? resource.uids : []
+  const within = resource.kind === 'is' && resource.within !== null ? [resource.within] : named
+  return within.some(({ type, id }) => ownServers.includes(type === 'Server' ? id : id.slice(0, id.indexOf('/'))))
+}

@@ -1,0 +1,87 @@
+/** A file of Cedar policies, taken apart: each policy with its id, and places of bytes as lines and columns. */
+
+import type { PolicyFile } from '@doorward/core'
+import type { Cedar, CedarError } from './cedar-module.ts'
+import type { PolicyProblem } from './policy-problem.ts'
+
+export interface PlacedPolicy {
+  readonly id: string
+  readonly text: string
+  /** Null for one that was made from a role. */
+  readonly at: { readonly places: Places; readonly offset: number } | null
+}
+
+/** Lines and columns of one file, from 1; columns count characters. */
+export class Places {
+  readonly name: string
+  readonly #bytes: Buffer
+
+  constructor({ name, text }: PolicyFile) {
+    this.name = name
+    this.#bytes = Buffer.from(text)
+  }
+
+  /** `<file>:<line>:<column>`. */
+  at(byte: number): string {
+    const lines = this.#bytes.subarray(0, byte).toString().split('\n')
+    return `${this.name}:${lines.length}:${(lines.at(-1) ?? '').length + 1}`
+  }
+}
+
+/** Bytes from the start of the policy's own text. */
+export function placeIn({ id, at }: PlacedPolicy, error: CedarError): string {
+  if (at === null) return id
+  return at.places.at(at.offset + (error.sourceLocations?.[0]?.start ?? 0))
+}
+
+type Parts = { readonly policies: readonly PlacedPolicy[] } | { readonly problems: readonly PolicyProblem[] }
+
+/** Ids are `<file>#<@id>`, or `<file>:<line>` without the annotation. */
+export function takeApart(file: PolicyFile, cedar: Cedar): Parts {
+  const places = new Places(file)
+  const parts = cedar.policySetTextToParts(file.text)
+  if (parts.type === 'failure') {
+    // The parser stops at the first mistakes that it cannot read beyond.
+    return { problems: parts.errors.map((error) => syntaxProblem(places, error)) }
+  }
+  const [template] = parts.policy_templates
+  if (template !== undefined) {
+    const where = places.at(Buffer.byteLength(file.text.slice(0, Math.max(0, file.text.indexOf(template)))))
+    const message = 'a template, which stands for no policy by itself'
+    const help = 'write the policy with the principal or resource in place of the slot'
+    return { problems: [{ code: 'policy_template', policyId: null, where, message, help }] }
+  }
+  let from = 0
+  let byte = 0
+  const policies = inOrder(parts.policies).map((text) => {
+    const start = file.text.indexOf(text, from)
+    byte += Buffer.byteLength(file.text.slice(from, start))
+    const offset = byte
+    from = start + text.length
+    byte += Buffer.byteLength(text)
+    return { id: '', text, at: { places, offset } }
+  })
+  return { policies }
+}
+
+/** Sorted by the text of their ids, `policy10` stands before `policy2`. */
+function inOrder(sorted: readonly string[]): readonly string[] {
+  const ids = Array.from(sorted, (_text, i) => i).toSorted((a, b) => (`policy${a}` < `policy${b}` ? -1 : 1))
+  const texts: string[] = []
+  for (const [i, id] of ids.entries()) texts[id] = sorted[i] ?? ''
+  return texts
+}
+
+export function idOf(annotations: ReadonlyMap<string, string>, { at }: PlacedPolicy): string {
+  if (at === null) return ''
+  const named = annotations.get('id')
+  const { places, offset } = at
+  if (named !== undefined && named !== '') return `${places.name}#${named}`
+  return places.at(offset).replace(/:\d+$/, '')
+}
+
+function syntaxProblem(places: Places, error: CedarError): PolicyProblem {
+  const { start } = error.sourceLocations?.[0] ?? { start: 0 }
+  const message = error.message.replace('failed to parse policies from string: ', '')
+  return { code: 'policy_syntax', policyId: null, where: places.at(start), message, help: error.help }
+}

@@ -1,0 +1,116 @@
+/** The throw-away thread in which policies are read and checked: hostile text may kill it. */
+
+import { parentPort, workerData } from 'node:worker_threads'
+import { isDoorwardError, reachesOwnApi, readPolicy } from '@doorward/core'
+import type { CompiledPolicy } from '@doorward/core'
+import { keepLongs, loadCedar } from './cedar-module.ts'
+import type { Cedar } from './cedar-module.ts'
+import { idOf, placeIn, takeApart } from './policy-text.ts'
+import type { PlacedPolicy } from './policy-text.ts'
+import type { PolicyProblem } from './policy-problem.ts'
+import { validate } from './validation.ts'
+import type { ReadPolicy } from './validation.ts'
+
+/** A policy that was read, as Cedar's JSON format spells it. */
+export interface PreparedPolicy {
+  readonly id: string
+  readonly json: unknown
+  readonly text: string
+  /** `<file>:<line>:<column>`; null for one that was made from a role. */
+  readonly where: string | null
+}
+
+export interface Prepared {
+  /** Empty when there are problems. */
+  readonly policies: readonly PreparedPolicy[]
+  readonly problems: readonly PolicyProblem[]
+  readonly warnings: readonly PolicyProblem[]
+}
+
+const MAX_REPORTED = 100
+
+interface Reading {
+  readonly read: (ReadPolicy & { readonly json: unknown })[]
+  readonly problems: PolicyProblem[]
+}
+
+function prepare(compiled: CompiledPolicy, cedar: Cedar): Prepared {
+  const { read, problems } = readAll(compiled, cedar)
+  problems.push(...duplicates(read))
+  if (problems.length > 0) return { policies: [], problems: problems.slice(0, MAX_REPORTED), warnings: [] }
+  const found = validate(read, compiled, cedar)
+  const warnings = found.warnings.slice(0, MAX_REPORTED)
+  problems.push(...found.problems, ...openings(read))
+  if (problems.length > 0) return { policies: [], problems: problems.slice(0, MAX_REPORTED), warnings }
+  const policies = read.map((one) => ({
+    id: one.id,
+    json: one.json,
+    text: one.text,
+    where: one.at === null ? null : placeIn(one, start),
+  }))
+  return { policies, problems: [], warnings }
+}
+
+const start = { message: '', help: null }
+
+function readAll({ policies, files }: CompiledPolicy, cedar: Cedar): Reading {
+  const reading: Reading = { read: [], problems: [] }
+  for (const { id, text } of policies) readOne({ id, text, at: null }, reading, cedar)
+  for (const file of files) {
+    const parts = takeApart(file, cedar)
+    if ('problems' in parts) reading.problems.push(...parts.problems)
+    else for (const part of parts.policies) readOne(part, reading, cedar)
+  }
+  return reading
+}
+
+function readOne(placed: PlacedPolicy, { read, problems }: Reading, cedar: Cedar): void {
+  const answer = cedar.policyToJson(placed.text)
+  if (answer.type === 'failure') {
+    for (const error of answer.errors)
+      problems.push({ code: 'policy_syntax', policyId: placed.id, where: placeIn(placed, error), ...error })
+    return
+  }
+  try {
+    const { json } = answer
+    const policy = readPolicy(placed.id, json)
+    const id = placed.at === null ? placed.id : idOf(policy.annotations, placed)
+    read.push({ ...placed, id, json, policy: { ...policy, id } })
+  } catch (error) {
+    if (!isDoorwardError(error)) throw error
+    const message = `${error.message}: expected ${error.expected ?? '?'}, got ${error.got ?? '?'}`
+    problems.push({
+      code: error.code,
+      policyId: placed.id,
+      where: placeIn(placed, start),
+      message,
+      help: null,
+    })
+  }
+}
+
+function* duplicates(read: Reading['read']): Iterable<PolicyProblem> {
+  const seen = new Set<string>()
+  for (const one of read) {
+    if (seen.has(one.id)) {
+      const message = `two policies have the id ${JSON.stringify(one.id)}`
+      const help = 'give each policy an @id of its own in its file'
+      yield { code: 'policy_duplicate', policyId: one.id, where: placeIn(one, start), message, help }
+    }
+    seen.add(one.id)
+  }
+}
+
+/** Policies from roles name our own API where they mean it; those of files have to. */
+function* openings(read: Reading['read']): Iterable<PolicyProblem> {
+  for (const one of read) {
+    if (one.at === null || !reachesOwnApi(one.policy)) continue
+    const message = 'the policy permits the administration of Doorward itself without naming it'
+    const help =
+      'name the servers, tools or routes in the scope, such as resource in Server::"github" or resource is Tool'
+    yield { code: 'policy_own_api', policyId: one.id, where: placeIn(one, start), message, help }
+  }
+}
+
+keepLongs()
+parentPort?.postMessage(prepare(workerData as CompiledPolicy, loadCedar()))
