@@ -57,7 +57,14 @@ const { NODE_TEST_CONTEXT: _, ...env } = process.env
 
 function start(path: string, log: string, options: FileRunOptions): Promise<{ ending: Ending; output: string }> {
   return new Promise((resolve, reject) => {
-    const args = ['--conditions=source', '--import', leave, `--test-reporter=${reporter}`, `--test-reporter-destination=${log}`, path]
+    const args = [
+      '--conditions=source',
+      '--import',
+      leave,
+      `--test-reporter=${reporter}`,
+      `--test-reporter-destination=${log}`,
+      path,
+    ]
     const child = spawn(process.execPath, args, {
       cwd: options.cwd,
       env,
