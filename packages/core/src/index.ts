@@ -54,6 +54,7 @@ export type {
   PolicyVersion,
   Resource,
   ResourceKind,
+  ShadowVerdict,
   Verdict,
 } from './policy/decision.ts'
 

@@ -1,7 +1,15 @@
 /** Stage 3: may this principal do this to that. Unmatched, erroring and unanswerable deny. */
 
 import { toSeconds } from '@doorward/core'
-import type { DecisionRequest, EpochMillis, Obligation, PolicyVersion, Resource, Verdict } from '@doorward/core'
+import type {
+  DecisionRequest,
+  EpochMillis,
+  Obligation,
+  PolicyVersion,
+  Resource,
+  ShadowVerdict,
+  Verdict,
+} from '@doorward/core'
 import type { Classified } from './classify.ts'
 import { deny } from './denial.ts'
 import type { Denial } from './denial.ts'
@@ -16,6 +24,7 @@ export interface Authorized<Detail> {
   readonly policies: readonly string[]
   readonly obligations: readonly Obligation[]
   readonly policyVersion: PolicyVersion
+  readonly shadow: ShadowVerdict | null
 }
 
 export async function authorize<Detail>(
@@ -37,14 +46,15 @@ export async function authorize<Detail>(
     return deny('policy_unavailable', `the decision engine failed: ${String(error)}`, subject)
   }
   if (verdict.effect === 'allow') {
-    const { policies, obligations, version } = verdict
-    return { classified, policies, obligations, policyVersion: version } as Authorized<Detail>
+    const { policies, obligations, version, shadow = null } = verdict
+    return { classified, policies, obligations, policyVersion: version, shadow } as Authorized<Detail>
   }
   return deny(denialCodes[verdict.reason], verdict.explanation, {
     ...subject,
     wouldAllow: verdict.wouldAllow,
     policies: verdict.policies,
     policyVersion: verdict.version,
+    shadow: verdict.shadow ?? null,
   })
 }
 

@@ -3,7 +3,7 @@
  * a caller may see. What the operator learns is `explanation`, kept apart.
  */
 
-import type { Action, JsonObject, PolicyVersion, Principal, Resource } from '@doorward/core'
+import type { Action, JsonObject, PolicyVersion, Principal, Resource, ShadowVerdict } from '@doorward/core'
 
 interface DenialRow {
   readonly http: number
@@ -173,6 +173,8 @@ export interface Denial {
   readonly wouldAllow: string | null
   readonly policies: readonly string[]
   readonly policyVersion: PolicyVersion | null
+  /** What a candidate policy would have said otherwise. */
+  readonly shadow: ShadowVerdict | null
   readonly retryAfterSeconds: number | null
   /** What a caller of our own API is told as well, because it may know it. */
   readonly details: JsonObject | null
@@ -193,6 +195,7 @@ const blank = {
   wouldAllow: null,
   policies: [] as readonly string[],
   policyVersion: null,
+  shadow: null,
   retryAfterSeconds: null,
   details: null,
   rpcId: undefined,

@@ -1,7 +1,7 @@
 /** Stage 5: the decision is durable in the log before the permit exists. Refusals are recorded here too. */
 
 import { principalName } from '@doorward/core'
-import type { JsonObject, PolicyVersion, Principal } from '@doorward/core'
+import type { JsonObject, PolicyVersion, Principal, ShadowVerdict } from '@doorward/core'
 import { deny, denialRow } from './denial.ts'
 import type { Denial, PartialCaller } from './denial.ts'
 import type { Inbound } from './inbound.ts'
@@ -28,6 +28,7 @@ export async function record<Detail>(admitted: Admitted<Detail>, log: Record): P
         resource: { ...call.resource },
         policies: [...authorized.policies],
         policy: versionFields(authorized.policyVersion),
+        ...shadowFields(authorized.shadow),
       },
     })
     return Permit.afterRecord(admitted, entry)
@@ -74,6 +75,7 @@ export async function recordRefusal(
         ...(denial.wouldAllow === null ? {} : { would_allow: denial.wouldAllow }),
         policies: [...denial.policies],
         ...(denial.policyVersion === null ? {} : { policy: versionFields(denial.policyVersion) }),
+        ...shadowFields(denial.shadow),
       },
     })
   } catch {
@@ -135,6 +137,20 @@ function inboundFields(inbound: Inbound): JsonObject {
     remote: inbound.connection.remoteAddress,
     listener: inbound.connection.listener,
     request: { method: inbound.head.method, path: inbound.head.path },
+  }
+}
+
+/** Only where a candidate policy says something else. */
+function shadowFields(shadow: ShadowVerdict | null): JsonObject {
+  if (shadow === null) return {}
+  const { effect, reason, policies, version } = shadow
+  return {
+    shadow: {
+      decision: effect,
+      ...(reason === null ? {} : { reason }),
+      policies: [...policies],
+      policy: versionFields(version),
+    },
   }
 }
 

@@ -44,12 +44,22 @@ export interface PolicyVersion {
   readonly sequence: number
 }
 
+/** What a candidate policy says of the same request, where that is something else. Never enforced. */
+export interface ShadowVerdict {
+  readonly effect: 'allow' | 'deny'
+  /** As in a denial; null for an allow. */
+  readonly reason: 'none' | 'forbid' | 'error' | null
+  readonly policies: readonly string[]
+  readonly version: PolicyVersion
+}
+
 export type Verdict =
   | {
       readonly effect: 'allow'
       readonly policies: readonly string[]
       readonly obligations: readonly Obligation[]
       readonly version: PolicyVersion
+      readonly shadow?: ShadowVerdict
     }
   | {
       readonly effect: 'deny'
@@ -61,6 +71,7 @@ export type Verdict =
       /** The narrowest permission that would have allowed this; null when no permission would. */
       readonly wouldAllow: string | null
       readonly version: PolicyVersion
+      readonly shadow?: ShadowVerdict
     }
 
 /** `depends`: some arguments would be allowed and others not. */
