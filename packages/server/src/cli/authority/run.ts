@@ -6,7 +6,6 @@ import type { AuthorityEvent, AuthoritySettings, RunningAuthority } from '../../
 import { keepVerifierKey } from '../../apps/log-places.ts'
 import { supervisorLink } from '../../apps/supervision.ts'
 import type { SupervisorLink } from '../../apps/supervision.ts'
-import type { NewRegistration } from '../../authority/registrations.ts'
 import { policySource } from '../../config/cross-check.ts'
 import { databasePlace } from '../../config/database.ts'
 import type { DatabasePlace } from '../../config/database.ts'
@@ -158,8 +157,10 @@ async function alignGateway(
   }
 }
 
+type Registered = Parameters<RunningAuthority['registerWorkload']>[0]
+
 /** Where others may share the store, gateways of the same name may be reached by further names. */
-function gatewayRegistration(deployment: Deployment): Omit<NewRegistration, 'roles'> {
+function gatewayRegistration(deployment: Deployment): Omit<Registered, 'roles'> {
   const { gateway, configuration } = deployment
   const keepsNames = configuration.authority.database !== undefined
   return { id: gateway.id.uri, ...gatewayNames(deployment), sharedNames: true, keepsNames }
