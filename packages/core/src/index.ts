@@ -117,7 +117,7 @@ export {
 export type { Crc32, FrameRead, JournalFrame, SegmentFault, SegmentHeader, SegmentScan } from './audit/journal.ts'
 
 // policy
-export { actionTable, isKnownUse } from './policy/action.ts'
+export { actionTable, isActionGroup, isKnownUse, isResourceKind } from './policy/action.ts'
 export type { ActionRow, ActionUse } from './policy/action.ts'
 export { builtinPolicies, gatewayRole, ownRoute, ownRoutes, ownServers } from './policy/builtin.ts'
 export type { OwnRoute } from './policy/builtin.ts'

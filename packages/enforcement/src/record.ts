@@ -47,6 +47,7 @@ export type RefusalEntry = EntryReference | 'counted' | 'unrecorded'
 
 /** Longer than any explanation of ours; what strangers put into theirs is cut. */
 const MAX_EXPLANATION = 1024
+const MAX_GROUPS = 100
 
 /** Records a refusal: known callers one by one, strangers and floods as counted entries, unless why has to be found out. */
 export async function recordRefusal(
@@ -122,6 +123,7 @@ function callerFields(caller: Principal | PartialCaller): JsonObject {
   return {
     caller: principalName(caller),
     subject: subject.kind === 'workload' ? subject.id.uri : `${subject.issuer}#${subject.subject}`,
+    ...(subject.kind === 'user' && subject.groups.length > 0 ? { groups: subject.groups.slice(0, MAX_GROUPS) } : {}),
     presenter: caller.presenter.uri,
     act: caller.act.map((actor) => actor.uri),
     roles: [...caller.roles],

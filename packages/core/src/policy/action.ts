@@ -69,3 +69,14 @@ export function isKnownUse(action: Action, kind: ResourceKind): boolean {
   const row = actionTable.get(action.name)
   return row !== undefined && row.uses.some((use) => use.group === action.group && use.kinds.includes(kind))
 }
+
+const groups: ReadonlySet<unknown> = new Set(['read', 'write', 'admin', 'session'])
+const kinds: ReadonlySet<unknown> = new Set(['tool', 'prompt', 'resource', 'task', 'server', 'route'])
+
+export function isActionGroup(value: unknown): value is ActionGroup {
+  return groups.has(value)
+}
+
+export function isResourceKind(value: unknown): value is ResourceKind {
+  return kinds.has(value)
+}
