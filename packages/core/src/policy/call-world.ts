@@ -206,10 +206,11 @@ function contextOf(
   return context
 }
 
-/** An IPv4 address inside an IPv6 one is that IPv4 address. */
+/** An IPv4 address inside an IPv6 one is that IPv4 address; the zone of a link-local one is left out. */
 function addressOf(text: DecisionContext['remoteAddress']): Value {
   try {
-    return IpAddress.parse(text.startsWith('::ffff:') && text.includes('.') ? text.slice(7) : text)
+    const [address = ''] = text.split('%')
+    return IpAddress.parse(address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address)
   } catch (error) {
     if (!(error instanceof EvaluationError)) throw error
     return new Unfit('no IP address')

@@ -36,9 +36,28 @@ export function placeIn({ id, at }: PlacedPolicy, error: CedarError): string {
 
 type Parts = { readonly policies: readonly PlacedPolicy[] } | { readonly problems: readonly PolicyProblem[] }
 
+/** The official parser overflows its stack some way beyond this, and cannot tell where. */
+const MAX_NESTING = 100
+
+/** The first bracket that is too deep, in bytes; null where there is none. */
+function tooDeep(text: string): number | null {
+  let depth = 0
+  for (const { 0: token, index } of text.matchAll(/"(?:[^"\\]|\\.)*"|\/\/.*|[([{]|[)\]}]/g)) {
+    if (token.length > 1) continue
+    if (')]}'.includes(token)) depth--
+    else if (++depth > MAX_NESTING) return Buffer.byteLength(text.slice(0, index))
+  }
+  return null
+}
+
 /** Ids are `<file>#<@id>`, or `<file>:<line>` without the annotation. */
 export function takeApart(file: PolicyFile, cedar: Cedar): Parts {
   const places = new Places(file)
+  const deep = tooDeep(file.text)
+  if (deep !== null) {
+    const message = `more than ${MAX_NESTING} brackets within each other`
+    return { problems: [{ code: 'policy_syntax', policyId: null, where: places.at(deep), message, help: null }] }
+  }
   const parts = cedar.policySetTextToParts(file.text)
   if (parts.type === 'failure') {
     // The parser stops at the first mistakes that it cannot read beyond.
