@@ -13,7 +13,7 @@ const deployment = deploymentOf(await loadConfiguration(start.configFile))
 const environment = readEnvironment(process.env)
 const keyDir = join(start.folder, 'keys')
 const folder = { dir: deployment.stateDir, stateId: 'bench', keyDir, created: false }
-const settings = gatewaySettings(deployment, folder, environment)
+const settings = await gatewaySettings(deployment, folder, environment)
 const anyPort = { host: '127.0.0.1', port: 0 }
 const running = await startGateway(
   {

@@ -3,16 +3,16 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { compilePolicy, DoorwardError } from '@doorward/core'
+import { DoorwardError } from '@doorward/core'
 import { startGateway } from '../apps/gateway.ts'
 import type { GatewayEvent } from '../apps/gateway.ts'
 import type { GatewaySettings, ServerSettings } from '../apps/gateway-settings.ts'
 import { keepVerifierKey } from '../apps/log-places.ts'
 import { supervisorLink } from '../apps/supervision.ts'
 import type { SupervisorLink } from '../apps/supervision.ts'
-import { policySource } from '../config/cross-check.ts'
 import type { DeploymentFolder } from '../config/deployment-folder.ts'
 import type { Environment } from '../config/environment.ts'
+import { compiledPolicy } from '../config/policy-source.ts'
 import type { ServerSection } from '../config/schema.ts'
 import {
   checkpointDir,
@@ -60,7 +60,7 @@ async function runGateway(run: Run): Promise<void> {
   const folder = await context.deploymentFolder()
   // Under a supervisor the registration follows the same configuration.
   const names = link === null ? {} : { names: gatewayNames(deployment) }
-  const settings = { ...gatewaySettings(deployment, folder, context.environment), ...names }
+  const settings = { ...(await gatewaySettings(deployment, folder, context.environment)), ...names }
   const running = await startGateway(settings, {
     signal: stop,
     report: (event) => tell(event, context, link),
@@ -98,15 +98,13 @@ function tell(event: GatewayEvent, context: CliContext, link: SupervisorLink | n
   link?.send({ type: 'notice', text: event.text })
 }
 
-export function gatewaySettings(
+export async function gatewaySettings(
   deployment: Deployment,
   folder: DeploymentFolder,
   environment: Environment,
-): GatewaySettings {
+): Promise<GatewaySettings> {
   const { configuration, trustDomain, gateway } = deployment
   const { security, limits, trust } = configuration
-  const compiled = compilePolicy(policySource(configuration, trustDomain))
-  if (!compiled.ok) throw compiled.problems[0] ?? new DoorwardError('policy_invalid', 'the policy does not compile')
   return {
     name: gateway.name,
     trustDomain,
@@ -124,7 +122,7 @@ export function gatewaySettings(
       ]),
     ),
     path: environment.path,
-    policy: compiled.policy,
+    policy: await compiledPolicy(deployment),
     staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },
     security: {
       cipherSuites: security.tls.cipher_suites,

@@ -1,24 +1,25 @@
 /** Files that configuration and commands name and that other programs keep: PEM certificates (RFC 7468), key sets. Links are followed, as mounted secrets need it. */
 
 import { open } from 'node:fs/promises'
-import { DoorwardError, fromBase64, fromUtf8 } from '@doorward/core'
+import { concat, DoorwardError, fromBase64, fromUtf8 } from '@doorward/core'
 
 const MAX_BYTES = 256 * 1024
+const CHUNK = 64 * 1024
 const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END \1-----/g
 
 /** The content of a file of at most `limit` bytes. Throws `file_unreadable`. */
 export async function readBoundedFile(path: string, limit: number): Promise<Uint8Array> {
   try {
     await using file = await open(path, 'r')
-    const bytes = Buffer.alloc(limit + 1)
+    const parts: Uint8Array[] = []
     let length = 0
     for (;;) {
-      const { bytesRead } = await file.read(bytes, length, bytes.length - length)
+      const { bytesRead, buffer } = await file.read(Buffer.alloc(CHUNK), 0, CHUNK)
+      if (bytesRead === 0) return concat(...parts)
+      parts.push(buffer.subarray(0, bytesRead))
       length += bytesRead
-      if (bytesRead === 0 || length > limit) break
+      if (length > limit) throw unreadable(path, `at most ${limit} bytes`, 'more')
     }
-    if (length > limit) throw unreadable(path, `at most ${limit} bytes`, 'more')
-    return new Uint8Array(bytes.subarray(0, length))
   } catch (error) {
     if (error instanceof DoorwardError) throw error
     throw unreadable(path, 'a readable file', error instanceof Error ? error.message : String(error))

@@ -1,7 +1,8 @@
 /** Mistakes that only show when several keys are read together. */
 
 import { compilePolicy, DoorwardError, parseTrustDomain } from '@doorward/core'
-import type { TrustDomain } from '@doorward/core'
+import type { BindingSource, PolicySource, TrustDomain } from '@doorward/core'
+import type { BindingSection } from './policy-schema.ts'
 import type { Configuration } from './schema.ts'
 
 export interface CrossProblem {
@@ -50,14 +51,25 @@ function domainOf(configuration: Configuration): TrustDomain | DoorwardError {
   }
 }
 
-/** The policy slice of a configuration. */
-export function policySource(configuration: Configuration, trustDomain: TrustDomain) {
+/** The policy slice of a configuration, without the files that it names. */
+export function policySource(configuration: Configuration, trustDomain: TrustDomain): PolicySource {
   return {
     trustDomain,
     rbac: configuration.security.rbac.policies,
     roles: Object.entries(configuration.roles).map(([role, permissions]) => ({ role, permissions })),
-    bindings: configuration.bindings,
+    bindings: configuration.bindings.map(bindingSource),
     servers: Object.keys(configuration.servers),
+    timeZone: configuration.policy.time_zone,
+  }
+}
+
+function bindingSource({ role, workloads, issuer, users, groups }: BindingSection): BindingSource {
+  return {
+    role,
+    ...(workloads === undefined ? {} : { workloads }),
+    ...(issuer === undefined ? {} : { issuer }),
+    ...(users === undefined ? {} : { users }),
+    ...(groups === undefined ? {} : { groups }),
   }
 }
 

@@ -23,12 +23,16 @@ export interface Loaded {
   /** Folder of the file; relative paths in it are meant from here. */
   readonly folder: string
   readonly configuration: Configuration
+  readonly lineOf?: LineOf
 }
+
+/** Line of the deepest key on the path that the file has, from 1. */
+export type LineOf = (keys: readonly PropertyKey[]) => number | null
 
 /** Throws `configuration_missing`, `configuration_unreadable` or a ConfigurationError (`configuration_invalid`). */
 export async function loadConfiguration(path: string): Promise<Loaded> {
   const file = resolve(path)
-  return { file, folder: dirname(file), configuration: parseConfiguration(await readText(file), file) }
+  return { file, folder: dirname(file), ...readConfiguration(await readText(file), file) }
 }
 
 async function readText(file: string): Promise<string> {
@@ -61,6 +65,13 @@ async function readText(file: string): Promise<string> {
 
 /** Judges the text of a configuration. Throws ConfigurationError with all mistakes. */
 export function parseConfiguration(text: string, file: string): Configuration {
+  return readConfiguration(text, file).configuration
+}
+
+function readConfiguration(
+  text: string,
+  file: string,
+): { readonly configuration: Configuration; readonly lineOf: LineOf } {
   const { document, lines, problems: unreadable } = readYaml(text)
   if (unreadable.length > 0) throw new ConfigurationError(file, unreadable.toSorted(byLine))
   const value: unknown = document.toJS({ maxAliasCount: 0 }) ?? {}
@@ -72,7 +83,7 @@ export function parseConfiguration(text: string, file: string): Configuration {
         ...soundProblems(value, parsed.error.issues).map((problem) => placed(problem, document, lines)),
       ]
   if (problems.length > 0 || !parsed.success) throw new ConfigurationError(file, problems.toSorted(byLine))
-  return deepFreeze(parsed.data)
+  return { configuration: deepFreeze(parsed.data), lineOf: (keys) => lineOf(document, lines, keys) }
 }
 
 /** Line of the deepest key on the path that the file has. */
@@ -101,7 +112,7 @@ function soundProblems(value: unknown, issues: readonly z.core.$ZodIssue[]): rea
   return rest.success ? crossProblems(rest.data) : []
 }
 
-const policyKeys = ['trust_domain', 'servers', 'roles', 'bindings', 'security']
+const policyKeys = ['trust_domain', 'servers', 'roles', 'bindings', 'policy', 'security']
 
 function flatten(issues: readonly z.core.$ZodIssue[]): readonly z.core.$ZodIssue[] {
   return issues.flatMap((issue): z.core.$ZodIssue[] =>

@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { attestors } from './attestor-schema.ts'
 import { readNetwork } from './network.ts'
+import { binding, path, policy } from './policy-schema.ts'
 import { section } from './section.ts'
 import { rate, security } from './security-schema.ts'
 
@@ -41,6 +42,9 @@ const effects = section({
   admin: z.array(toolPattern).default([]),
 }).prefault({})
 
+/** JSON file with the tools of the server: what `tools/list` answers. */
+const tools = path.optional()
+
 const environmentName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, {
   error: 'not a variable name; expected letters, digits and _, not beginning with a digit',
 })
@@ -52,12 +56,14 @@ const stdioServer = section({
   /** Names of variables that the gateway passes on from its own environment. */
   env_from: z.array(environmentName).default([]),
   effects,
+  tools,
 })
 
 const httpServer = section({
   url: z.url({ protocol: /^https?$/ }),
   insecure_upstream: z.boolean().default(false),
   effects,
+  tools,
 })
 
 const reservedServers = new Set(['authority', 'gateway', 'admin'])
@@ -203,7 +209,8 @@ export const configuration = section({
       }
     }),
   roles: z.record(z.string().min(1).max(64), z.array(z.string())).default({}),
-  bindings: z.array(section({ role: z.string(), workloads: z.array(z.string()).min(1) })).default([]),
+  bindings: z.array(binding).default([]),
+  policy,
   issuers: z
     .record(z.string(), z.unknown())
     .default({})

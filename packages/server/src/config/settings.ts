@@ -5,7 +5,7 @@ import { isAbsolute, join, resolve } from 'node:path'
 import { parseTrustDomain, workloadId } from '@doorward/core'
 import type { SpiffeId, TrustDomain } from '@doorward/core'
 import type { PlatformSection } from './attestor-schema.ts'
-import type { Loaded } from './load.ts'
+import type { LineOf, Loaded } from './load.ts'
 import { addressKey, readNetwork } from './network.ts'
 import type { Rate } from './rate.ts'
 import type { Configuration } from './schema.ts'
@@ -28,6 +28,8 @@ export interface Deployment {
   readonly file: string
   readonly folder: string
   readonly configuration: Configuration
+  /** Line of a key in the file; null where it is not known. */
+  readonly lineOf: LineOf
   readonly trustDomain: TrustDomain
   readonly stateDir: string
   /** Set when the configuration names the key folder itself. */
@@ -71,6 +73,7 @@ export function deploymentOf(loaded: Loaded): Deployment {
     file: loaded.file,
     folder,
     configuration,
+    lineOf: loaded.lineOf ?? (() => null),
     trustDomain,
     stateDir: fromFolder(folder, configuration.state.dir),
     keyDir: keyDir === undefined ? null : fromFolder(folder, keyDir),

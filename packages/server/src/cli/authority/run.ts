@@ -1,15 +1,14 @@
 /** `doorward authority run`: the authority alone, under a supervisor or by hand. */
 
-import { compilePolicy, DoorwardError, gatewayRole, isDoorwardError } from '@doorward/core'
+import { DoorwardError, gatewayRole, isDoorwardError } from '@doorward/core'
 import { startAuthority } from '../../apps/authority.ts'
 import type { AuthorityEvent, AuthoritySettings, RunningAuthority } from '../../apps/authority.ts'
 import { keepVerifierKey } from '../../apps/log-places.ts'
 import { supervisorLink } from '../../apps/supervision.ts'
 import type { SupervisorLink } from '../../apps/supervision.ts'
-import { policySource } from '../../config/cross-check.ts'
 import { databasePlace } from '../../config/database.ts'
-import type { DatabasePlace } from '../../config/database.ts'
 import type { DeploymentFolder } from '../../config/deployment-folder.ts'
+import { compiledPolicy } from '../../config/policy-source.ts'
 import type { Configuration } from '../../config/schema.ts'
 import {
   allowedAudiences,
@@ -39,7 +38,7 @@ async function runAuthority(context: CliContext, stop: AbortSignal, afterRestore
   const link = supervisorLink()
   const deployment = await context.deployment()
   const folder = await context.deploymentFolder()
-  const running = await startAuthority(authoritySettings(deployment, folder, await databasePlace(deployment)), {
+  const running = await startAuthority(await authoritySettings(deployment, folder), {
     signal: stop,
     afterRestore,
     report: (event) => tell(event, context, link),
@@ -72,15 +71,10 @@ function rootWarning(path: string): AuthorityEvent {
   return { type: 'warning', code: 'root_present', text }
 }
 
-export function authoritySettings(
-  deployment: Deployment,
-  folder: DeploymentFolder,
-  database: DatabasePlace | null,
-): AuthoritySettings {
+export async function authoritySettings(deployment: Deployment, folder: DeploymentFolder): Promise<AuthoritySettings> {
   const { configuration, trustDomain, authority } = deployment
   const { security, limits, trust } = configuration
-  const compiled = compilePolicy(policySource(configuration, trustDomain))
-  if (!compiled.ok) throw compiled.problems[0] ?? new DoorwardError('policy_invalid', 'the policy does not compile')
+  const database = await databasePlace(deployment)
   const audiences = allowedAudiences(deployment)
   const { name, advertise } = configuration.authority
   return {
@@ -95,7 +89,7 @@ export function authoritySettings(
     publicUrl: authority.publicUrl,
     listeners: authority.listeners,
     allowedAudience: (audience) => audiences.has(audience),
-    policy: compiled.policy,
+    policy: await compiledPolicy(deployment),
     operatorRoles: operatorRoles(configuration),
     vouchers: voucherSettings(deployment),
     staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },
