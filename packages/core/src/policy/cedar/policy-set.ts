@@ -2,14 +2,14 @@
 
 import { compileExpression } from './compile-expression.ts'
 import type { Evaluate } from './compile-expression.ts'
-import type { Constraint, Policy } from './expression.ts'
+import type { Policy } from './expression.ts'
 import { asBoolean } from './operations.ts'
 import { mayBeFalse, mayBeTrue, mayFail, outcomesOfPolicy } from './possible.ts'
 import type { PartialWorld } from './possible.ts'
 import { looksAt } from './reads.ts'
 import { EvaluationError } from './evaluation-error.ts'
-import type { EntityUid } from './value.ts'
-import { meets } from './scope.ts'
+import { ScopeIndex, remainderOf, remains } from './scope-index.ts'
+import type { Remainder } from './scope-index.ts'
 import type { World } from './world.ts'
 
 export interface PolicyFailure {
@@ -32,85 +32,27 @@ interface Compiled {
   readonly index: number
   readonly looksAtArguments: boolean
   readonly policy: Policy
-  /** The scope names several entities, so that more than one list may lead to it. */
-  readonly several: boolean
+  readonly scope: Remainder
   readonly conditions: readonly { readonly holds: boolean; readonly evaluate: Evaluate }[]
 }
 
-type Slot = 'principal' | 'action' | 'resource'
-
-/**
- * Policies under the entities that their scopes name: those of one key apply to nothing that is not it or below it.
- * Policies that name none are under no key.
- */
-class ScopeIndex {
-  readonly #named = new Map<string, Compiled[]>()
-  readonly #open: Compiled[] = []
-
-  constructor(compiled: readonly Compiled[], slot: Slot) {
-    for (const one of compiled) {
-      const uids = namedBy(one.policy[slot])
-      if (uids === null) this.#open.push(one)
-      else for (const key of new Set(uids.map(({ key }) => key))) this.#under(key).push(one)
-    }
-  }
-
-  candidates(uid: EntityUid, world: World): readonly (readonly Compiled[])[] {
-    const found: (readonly Compiled[])[] = this.#open.length === 0 ? [] : [this.#open]
-    const own = this.#named.get(uid.key)
-    if (own !== undefined) found.push(own)
-    const ancestors = world.entity(uid)?.ancestors
-    if (ancestors === undefined) return found
-    for (const key of ancestors) {
-      const under = key === uid.key ? undefined : this.#named.get(key)
-      if (under !== undefined) found.push(under)
-    }
-    return found
-  }
-
-  #under(key: string): Compiled[] {
-    const list = this.#named.get(key) ?? []
-    this.#named.set(key, list)
-    return list
-  }
-}
-
-/** Null for a scope that names no entity. */
-function namedBy(constraint: Constraint): readonly EntityUid[] | null {
-  switch (constraint.kind) {
-    case 'any':
-      return null
-    case 'equal':
-      return [constraint.uid]
-    case 'in':
-      return constraint.uids
-    case 'is':
-      return constraint.within === null ? null : [constraint.within]
-  }
-}
-
-const slots: readonly Slot[] = ['principal', 'resource', 'action']
-
 export class PolicySet {
   readonly policies: readonly Policy[]
-  readonly #indexes: readonly { readonly slot: Slot; readonly index: ScopeIndex }[]
+  readonly #index: ScopeIndex<Compiled>
 
   /** Every id once. */
   constructor(policies: readonly Policy[]) {
     this.policies = policies
-    const compiled = policies.map(compilePolicy)
-    this.#indexes = slots.map((slot) => ({ slot, index: new ScopeIndex(compiled, slot) }))
+    this.#index = new ScopeIndex(policies.map((policy, index) => [policy, compilePolicy(policy, index)]))
   }
 
   authorize(world: World): Authorization {
     const permits: Compiled[] = []
     const forbids: Compiled[] = []
     const failures: { readonly index: number; readonly failure: PolicyFailure }[] = []
-    let seen: Set<Compiled> | undefined
-    for (const list of this.#candidates(world)) {
+    for (const list of this.#index.candidates(world)) {
       for (const one of list) {
-        if (!fits(one.policy, world) || (one.several && seen?.has(one) === true)) continue
-        if (one.several) (seen ??= new Set()).add(one)
+        if (!remains(one.scope, world)) continue
         try {
           if (holds(one, world)) (one.policy.effect === 'permit' ? permits : forbids).push(one)
         } catch (error) {
@@ -133,11 +75,9 @@ export class PolicySet {
    */
   outlook(world: World, partial: PartialWorld): Outlook {
     let [mayPermit, mustPermit, mayDeny] = [false, false, false]
-    let seen: Set<Compiled> | undefined
-    for (const list of this.#candidates(world)) {
+    for (const list of this.#index.candidates(world)) {
       for (const one of list) {
-        if (!fits(one.policy, world) || (one.several && seen?.has(one) === true)) continue
-        if (one.several) (seen ??= new Set()).add(one)
+        if (!remains(one.scope, world)) continue
         const outcomes = one.looksAtArguments ? outcomesOfPolicy(one.policy, partial) : outcomeNow(one, world)
         const holds = (outcomes & mayBeTrue) !== 0
         if (outcomes === mayFail) return 'deny'
@@ -154,27 +94,11 @@ export class PolicySet {
     if (!mayPermit) return 'deny'
     return mustPermit && !mayDeny ? 'allow' : 'depends'
   }
-
-  /** By the part of the scope that leaves the fewest. */
-  #candidates(world: World): readonly (readonly Compiled[])[] {
-    let best: readonly (readonly Compiled[])[] = []
-    let least = Number.POSITIVE_INFINITY
-    for (const { slot, index } of this.#indexes) {
-      const found = index.candidates(world[slot], world)
-      let size = 0
-      for (const list of found) size += list.length
-      if (size >= least) continue
-      least = size
-      best = found
-    }
-    return best
-  }
 }
 
 function compilePolicy(policy: Policy, index: number): Compiled {
-  const several = slots.some((slot) => (namedBy(policy[slot])?.length ?? 0) > 1)
-  const looksAtArguments = looksAt(policy, 'args')
-  return { index, policy, several, looksAtArguments, conditions: policy.conditions.map(compileCondition) }
+  const conditions = policy.conditions.map(compileCondition)
+  return { index, policy, scope: remainderOf(policy), looksAtArguments: looksAt(policy, 'args'), conditions }
 }
 
 function outcomeNow(one: Compiled, world: World): number {
@@ -195,14 +119,6 @@ function holds({ conditions }: Compiled, world: World): boolean {
     if (asBoolean(evaluate(world)) !== wanted) return false
   }
   return true
-}
-
-function fits({ principal, action, resource }: Policy, world: World): boolean {
-  return (
-    meets(principal, world.principal, world) &&
-    meets(action, world.action, world) &&
-    meets(resource, world.resource, world)
-  )
 }
 
 function inOrder<T extends { readonly index: number }>(some: readonly T[]): readonly T[] {
