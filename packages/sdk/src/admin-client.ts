@@ -2,6 +2,7 @@
 
 import { Secret } from '@doorward/core'
 import type { JsonObject, P256Jwk, SignedDelegation, SpiffeId, TrustDomain, WorkloadDocument } from '@doorward/core'
+import { AdminRoute } from './admin-client-route.ts'
 import { probeDocument, readCeremony, readDelegationView } from './admin-ceremony.ts'
 import type { CeremonyView, DelegationView, NewCeremony, Probe } from './admin-ceremony.ts'
 import { readReceivers, readRevocation, readRevocationRows } from './admin-revocation.ts'
@@ -25,6 +26,11 @@ export interface AdminEndpoint {
   readonly url: string
   readonly audience: string
   readonly expectedId: SpiffeId
+  /**
+   * URLs at which other authorities have the same API, for when this one cannot be reached: a call goes there when it only
+   * reads, or when nothing of it was sent. None by default.
+   */
+  readonly others?: () => readonly string[]
 }
 
 export interface JoinInvitation {
@@ -50,10 +56,12 @@ const PER_PAGE = 500
 export class AdminClient {
   readonly #fetch: SignedFetch
   readonly #endpoint: AdminEndpoint
+  readonly #route: AdminRoute
 
   constructor(fetch: SignedFetch, endpoint: AdminEndpoint) {
     this.#fetch = fetch
     this.#endpoint = endpoint
+    this.#route = new AdminRoute(endpoint)
   }
 
   /** Page by page, sorted by id. */
@@ -217,7 +225,7 @@ export class AdminClient {
     return { verdict, report }
   }
 
-  /** Entries from index `from` on; with `follow` the stream stays open until the signal aborts. */
+  /** Entries from index `from` on, of the log at `url` alone; with `follow` the stream stays open until the signal aborts. */
   async *record(
     options: { readonly from?: number; readonly follow?: boolean; readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<RecordLine> {
@@ -225,7 +233,9 @@ export class AdminClient {
       from: String(options.from ?? 0),
       ...(options.follow === true ? { follow: 'true' } : {}),
     })
-    const response = await this.#call('GET', `/v1/record?${query.toString()}`, undefined, options.signal)
+    const { signal } = options
+    const path = `/v1/record?${query.toString()}`
+    const response = await this.#callAt(this.#endpoint.url, { method: 'GET', path, signal })
     for await (const line of readLines(response.body as AsyncIterable<Uint8Array>, LINE)) {
       if (line !== '') yield recordLine(line)
     }
@@ -236,7 +246,7 @@ export class AdminClient {
   }
 
   async #json(method: string, path: string, body?: JsonObject): Promise<JsonObject> {
-    const response = await this.#call(method, path, body, undefined)
+    const response = await this.#route.through(method, (url) => this.#callAt(url, { method, path, body }))
     if (response.status === 204) {
       response.body.resume()
       return {}
@@ -244,13 +254,8 @@ export class AdminClient {
     return readJsonBody(response, LIMIT)
   }
 
-  async #call(
-    method: string,
-    path: string,
-    body: JsonObject | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<CallResponse> {
-    const { url, audience, expectedId } = this.#endpoint
+  async #callAt(url: string, { method, path, body, signal }: AdminCall): Promise<CallResponse> {
+    const { audience, expectedId } = this.#endpoint
     const response = await this.#fetch.call(new URL(path, url), {
       method,
       audience,
@@ -265,6 +270,13 @@ export class AdminClient {
     if (response.status >= 200 && response.status < 300) return response
     throw refusalError(await readRefusal(response), `${method} ${new URL(path, url).href}`)
   }
+}
+
+interface AdminCall {
+  readonly method: string
+  readonly path: string
+  readonly body?: JsonObject | undefined
+  readonly signal?: AbortSignal | undefined
 }
 
 function search(query: Readonly<Record<string, string>>): string {

@@ -4,6 +4,8 @@ import { DoorwardError, isDoorwardError, jwkThumbprint, parseJoinString } from '
 import type { Clock, SpiffeId, TrustDomain, TrustScope } from '@doorward/core'
 import { enrol } from './admission.ts'
 import type { Admission, EnrolWith } from './admission.ts'
+import { AuthorityRoute, isOfThePlace } from './authority-route.ts'
+import type { RoutedPlace } from './authority-route.ts'
 import type { Evidence } from './evidence.ts'
 import { underLock } from './folder-lock.ts'
 import { IdentityFolder } from './identity-folder.ts'
@@ -20,6 +22,8 @@ export interface JoinPlace {
   readonly trustDomain: TrustDomain
   /** host:port of the enrolment listener. */
   readonly address: string
+  /** Those of other authorities of the trust domain: any of them admits. None by default. */
+  readonly others?: readonly string[]
   /** RFC 7638 thumbprint of the recovery root, base64url. */
   readonly rootFingerprint: string
   /** SPIFFE ID. Null where the evidence alone says it: a join token. */
@@ -54,9 +58,13 @@ export interface Joined {
   readonly notAfter: number
 }
 
+/** For all authorities together. With another one at hand none is waited for longer than 5 s. */
+const joinMilliseconds = 60_000
+
 /**
  * Joins and writes the identity folder. Nothing but a greeting is sent before the server is proven; the machine key is
- * durable before the evidence is spent, so that a crash in between leaves a key with which the workload can return.
+ * durable before the evidence is spent, so that a crash in between, or an answer that is lost, leaves a key with which the
+ * workload can return. An authority that cannot be reached, or that cannot prove itself, is left for another one.
  * Throws `join_string_invalid`, `identity_exists`, `join_refused`, `instance_locked`, `authority_not_pinned`,
  * `svid_invalid`, `authority_url_missing`, `folder_not_private`, `lock_timeout`, and the codes of `openEnrolment`.
  */
@@ -84,15 +92,16 @@ interface Joining {
 
 function invitationOf(options: JoinOptions): Pick<Joining, 'place' | 'evidence'> {
   if ('place' in options) return { place: options.place, evidence: options.evidence ?? { kind: 'bound_key' } }
-  const { trustDomain, address, rootFingerprint, spiffeId, token } = parseJoinString(options.joinString)
+  const { trustDomain, address, otherAddresses, rootFingerprint, spiffeId, token } = parseJoinString(options.joinString)
   const usual: Evidence = token === undefined ? { kind: 'bound_key' } : { kind: 'join_token', token }
-  const place = { trustDomain, address, rootFingerprint, id: spiffeId ?? null }
+  const others = otherAddresses === undefined ? {} : { others: otherAddresses }
+  const place = { trustDomain, address, ...others, rootFingerprint, id: spiffeId ?? null }
   return { place, evidence: options.evidence ?? usual }
 }
 
 async function joinUnderLock(folder: IdentityFolder, joining: Joining): Promise<Joined> {
   const { place, options } = joining
-  const admission = await admitted(folder, joining)
+  const { admission, address } = await admitted(folder, joining)
   const authority = admission.authorityUrl ?? options.authorityUrl
   if (authority === undefined) {
     throw new DoorwardError('authority_url_missing', 'the authority did not name its address', {
@@ -101,7 +110,7 @@ async function joinUnderLock(folder: IdentityFolder, joining: Joining): Promise<
   }
   await folder.writeTrust({ version: admission.trust.opened, message: admission.trust.message })
   await folder.writeSvid(admission.svid, admission.joinState)
-  const { trustDomain, rootFingerprint, address } = place
+  const { trustDomain, rootFingerprint } = place
   const { id, certificate } = admission.svid
   const scope = options.scope ?? 'callers'
   // Last, because a folder with this file counts as joined.
@@ -113,23 +122,68 @@ async function joinUnderLock(folder: IdentityFolder, joining: Joining): Promise<
  * With a machine key that is here already, an earlier attempt may have spent the evidence and broken before the answer
  * was stored: then the key is bound, and returns. A copy that is locked begins anew, with a key that nobody has copied.
  */
-async function admitted(folder: IdentityFolder, joining: Joining): Promise<Admission> {
+async function admitted(folder: IdentityFolder, joining: Joining): Promise<Admitted> {
   const { key, held } = await machineKey(folder)
   const what = await enrolWith(folder, joining, key)
-  if (!held) return enrol(what)
+  const authorities = new JoinAuthorities(joining.place)
   try {
-    return await enrol(what)
+    return await authorities.enrol(what)
   } catch (error) {
-    if (isDoorwardError(error, 'instance_locked') && joining.evidence.kind !== 'bound_key')
-      return enrol({ ...what, machine: await newMachineKey(folder), joinState: null })
-    if (isDoorwardError(error, 'join_refused') && what.id !== null) return returned(what, error)
+    if (held && isDoorwardError(error, 'instance_locked') && joining.evidence.kind !== 'bound_key')
+      return authorities.enrol({ ...what, machine: await newMachineKey(folder), joinState: null })
+    const mayBeBound = held || authorities.attempts > 1
+    if (mayBeBound && isDoorwardError(error, 'join_refused') && what.id !== null)
+      return returned(authorities, what, error)
     throw error
   }
 }
 
-async function returned(what: EnrolWith, refusal: unknown): Promise<Admission> {
+interface Admitted {
+  readonly admission: Admission
+  /** Of the authority that has admitted. */
+  readonly address: string
+}
+
+type AskedOfAny = Omit<EnrolWith, 'address' | 'signal'>
+
+/** Those that a join string names, asked as everybody asks them: each in an order of its own, and never twice in one enrolment. */
+class JoinAuthorities {
+  readonly #route: AuthorityRoute
+  /** Enrolments that were begun, however they ended. */
+  attempts = 0
+
+  constructor({ address, others = [] }: JoinPlace) {
+    const placeAt = (enrol: string): RoutedPlace => ({ main: enrol, enrol })
+    const places = [address, ...others].map(placeAt)
+    this.#route = new AuthorityRoute({
+      home: placeAt(address),
+      known: () => places,
+      seed: String(systemRuntime.chance()),
+      monotonic: systemRuntime.monotonic,
+    })
+  }
+
+  /** Throws as `enrol`: when all fail, that a server is not the authority before that one is out of reach. */
+  async enrol(what: AskedOfAny): Promise<Admitted> {
+    let impostor: unknown = null
+    const attempt = async ({ enrol: address }: RoutedPlace, signal: AbortSignal): Promise<Admitted> => {
+      this.attempts++
+      try {
+        return { admission: await enrol({ ...what, address, signal }), address }
+      } catch (error) {
+        if (isDoorwardError(error, 'authority_not_pinned')) impostor ??= error
+        throw error
+      }
+    }
+    return this.#route.through(attempt, { milliseconds: joinMilliseconds }).catch((error: unknown) => {
+      throw impostor !== null && isOfThePlace(error) ? impostor : error
+    })
+  }
+}
+
+async function returned(authorities: JoinAuthorities, what: AskedOfAny, refusal: unknown): Promise<Admitted> {
   try {
-    return await enrol({ ...what, evidence: null })
+    return await authorities.enrol({ ...what, evidence: null })
   } catch (error) {
     // Then it was the evidence that mattered.
     throw isDoorwardError(error, 'join_refused') ? refusal : error
@@ -140,11 +194,11 @@ async function enrolWith(
   folder: IdentityFolder,
   { place, evidence, options }: Joining,
   machine: P256KeyPair,
-): Promise<EnrolWith> {
-  const { trustDomain, rootFingerprint, address, id } = place
+): Promise<AskedOfAny> {
+  const { trustDomain, rootFingerprint, id } = place
   const { clock = systemClock, scope = 'callers' } = options
   const pin = { trustDomain, rootFingerprint, scope }
-  return { address, pin, machine, clock, id, evidence, joinState: await folder.readJoinState() }
+  return { pin, machine, clock, id, evidence, joinState: await folder.readJoinState() }
 }
 
 /** A folder is one identity: joining it again as the same one is a repair, as another one a mistake. */

@@ -167,6 +167,22 @@ describe('the join string', () => {
     assert.deepEqual(parseJoinString(encodeJoinString(plain)), plain)
     assert.deepEqual(parseJoinString(text(document)), plain)
   })
+  test('names other authorities, as many as a trust domain has, and none where there are none', () => {
+    const otherAddresses = Array.from({ length: 7 }, (_, index) => `authority-${index}.acme.example:8448`)
+    for (const others of [otherAddresses.slice(0, 1), otherAddresses])
+      assert.deepEqual(parseJoinString(encodeJoinString({ ...plain, otherAddresses: others })).otherAddresses, others)
+    const alone = encodeJoinString({ ...plain, otherAddresses: [] })
+    assert.equal(alone, encodeJoinString(plain))
+    assert.deepEqual(parseJoinString(alone), plain)
+  })
+  test('names of the others those that there is room for', () => {
+    const label = 'x'.repeat(60)
+    const otherAddresses = [1, 2, 3, 4, 5, 6, 7].map((n) => `${label}.${label}.${label}.${label}.${n}:8448`)
+    const text = encodeJoinString({ ...full, otherAddresses, spiffeId: `spiffe://example.org/${'y'.repeat(1500)}` })
+    const { otherAddresses: read = [], spiffeId } = parseJoinString(text)
+    assert.deepEqual([read, spiffeId?.length], [otherAddresses.slice(0, read.length), 1521])
+    assert.ok(text.length <= 4096 && read.length > 0 && read.length < 7, `${text.length} ${read.length}`)
+  })
   test('shows its token to nobody', () => {
     const read = parseJoinString(encodeJoinString(full))
     assert.ok(!`${inspect(read)}${JSON.stringify(read)}`.includes(token))
@@ -211,9 +227,14 @@ describe('the join string', () => {
       text({ ...document, spiffe_id: 'spiffe://example.org' }),
       `doorward-join-1.${toBase64url(utf8(`${JSON.stringify(document).slice(0, -1)},"root":"${'C'.repeat(43)}"}`))}`,
       text({ ...document, token: 'a'.repeat(5000) }),
+      ...[[], ['nowhere'], ['a:1', 'a:1'], 'a:1', { a: 'b:1' }, [['a:1']], [null], Array(8).fill('a:1')].map((others) =>
+        text({ ...document, others }),
+      ),
+      text({ ...document, others: ['a:1', 'b:1', 'c:1', 'd:1', 'e:1', 'f:1', 'g:1', 'h:1'] }),
     ]
     for (const one of refused) assert.throws(() => parseJoinString(one), invalid, one.slice(0, 80))
     assert.throws(() => encodeJoinString({ ...plain, address: 'nowhere' }), invalid)
+    assert.throws(() => encodeJoinString({ ...plain, otherAddresses: ['nowhere'] }), invalid)
   })
 })
 

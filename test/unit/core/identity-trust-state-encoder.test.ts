@@ -40,11 +40,15 @@ const issued = fc.record({ fingerprint, id, notAfter: fc.nat(1_000_000).map((sec
 const header = fc.record({
   sequence: fc.oneof({ weight: 20, arbitrary: fc.nat(9) }, { weight: 1, arbitrary: fc.constant(-1) }),
   authorities: fc.array(
-    fc.record({
-      name: fc.constantFrom('main', 'second', '"workloads":[],"issued":[],'),
-      main: fc.constant('127.0.0.1:8446'),
-      enrol: fc.constantFrom('127.0.0.1:8448', 'nowhere'),
-    }),
+    fc.record(
+      {
+        name: fc.constantFrom('main', 'second', '"workloads":[],"issued":[],'),
+        main: fc.constant('127.0.0.1:8446'),
+        enrol: fc.constantFrom('127.0.0.1:8448', 'nowhere'),
+        admin: fc.constant('127.0.0.1:8447'),
+      },
+      { requiredKeys: ['name', 'main', 'enrol'] },
+    ),
     { maxLength: 2 },
   ),
 })
@@ -93,7 +97,7 @@ test('lists of full length leave no more keys than a reader allows', () => {
   const numbered = <Entry>(length: number, of: (n: number) => Entry) => Array.from({ length }, (_, n) => of(n))
   const state: TrustState = {
     ...empty,
-    authorities: numbered(8, (n) => ({ name: `${n}`, main: 'a:1', enrol: 'a:1' })),
+    authorities: numbered(8, (n) => ({ name: `${n}`, main: 'a:1', enrol: 'a:1', admin: 'a:1' })),
     workloads: numbered(20_000, (n) => ({ id: `spiffe://${trustDomain}/${n}`, roles: [] })),
     issued: numbered(100_000, (n) => ({
       fingerprint: String(n).padStart(43, 'f'),

@@ -172,7 +172,11 @@ describe('several authorities', () => {
         'host:1/path',
         '::1:1',
         '[::1]',
-      ].flatMap((address) => [[{ ...place, main: address }], [{ ...place, enrol: address }]]),
+      ].flatMap((address) => [
+        [{ ...place, main: address }],
+        [{ ...place, enrol: address }],
+        [{ ...place, admin: address }],
+      ]),
     ]
     for (const authorities of bad)
       assert.equal(
@@ -182,7 +186,10 @@ describe('several authorities', () => {
       )
     for (const address of ['a:1', 'authority-1.example.org:65535', '10.0.0.1:8446', '[2001:db8::1]:8446']) {
       const one: AuthorityPlace = { ...place, main: address, enrol: address }
-      assert.deepEqual(decodeTrustState(encodeTrustState({ ...state, authorities: [one] }), sha256)?.authorities, [one])
+      for (const authority of [one, { ...one, admin: address }]) {
+        const read = decodeTrustState(encodeTrustState({ ...state, authorities: [authority] }), sha256)
+        assert.deepEqual(read?.authorities, [authority])
+      }
     }
   })
 })

@@ -155,11 +155,14 @@ export class FakeAuthority {
     return jwkThumbprint(this.#root.jwk, sha256)
   }
 
-  joinString(overrides: { rootFingerprint?: string; spiffeId?: string } = {}): string {
+  joinString(
+    overrides: { rootFingerprint?: string; spiffeId?: string; otherAddresses?: readonly string[] } = {},
+  ): string {
     return encodeJoinString({
       version: 1,
       trustDomain: this.fixture.trustDomain,
       address: this.enrolAddress,
+      ...(overrides.otherAddresses === undefined ? {} : { otherAddresses: overrides.otherAddresses }),
       trustStateFingerprint: this.rootFingerprint,
       rootFingerprint: overrides.rootFingerprint ?? this.rootFingerprint,
       token: new Secret(JOIN_TOKEN),

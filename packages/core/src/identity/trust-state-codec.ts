@@ -52,7 +52,7 @@ export function encodeTrustState(state: TrustState): Uint8Array {
     v: statementVersion,
     scope: state.scope,
     ...stateHeader(state),
-    authorities: state.authorities.map(({ name, main, enrol }) => ({ name, main, enrol })),
+    authorities: state.authorities.map(placeDocument),
     anchors: state.anchors.map(anchorDocument),
     token_keys: state.tokenKeys.map(({ kid, state: slot, jwk: { kty, crv, x, y } }) => ({
       kid,
@@ -69,6 +69,10 @@ export function encodeTrustState(state: TrustState): Uint8Array {
     },
   }
   return utf8(JSON.stringify(document))
+}
+
+function placeDocument({ name, main, enrol, admin }: AuthorityPlace): JsonObject {
+  return { name, main, enrol, ...(admin === undefined ? {} : { admin }) }
 }
 
 export function workloadDocument({ id, roles }: RegisteredWorkload): JsonObject {
@@ -172,11 +176,12 @@ function readAnchor(value: JsonValue, trustDomain: string, sha256: Sha256): Trus
 }
 
 function readPlace(value: JsonValue): AuthorityPlace | null {
-  const item = exactObject(value, ['name', 'main', 'enrol'])
+  const item = exactObject(value, ['name', 'main', 'enrol'], ['admin'])
   if (item === null) return null
-  const { name, main, enrol } = item as Members
+  const { name, main, enrol, admin } = item as Readonly<Record<string, JsonValue | undefined>>
   if (!isText(name, trustStateLimits.nameLength) || !isAddress(main) || !isAddress(enrol)) return null
-  return { name, main, enrol }
+  if (admin === undefined) return { name, main, enrol }
+  return isAddress(admin) ? { name, main, enrol, admin } : null
 }
 
 /** `host:port`, an IPv6 address in brackets. */

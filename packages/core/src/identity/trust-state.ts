@@ -43,6 +43,8 @@ export interface AuthorityPlace {
   readonly main: string
   /** `host:port` of its enrolment listener. */
   readonly enrol: string
+  /** `host:port` of its admin listener, where operators elsewhere reach it. */
+  readonly admin?: string
 }
 
 export interface TokenKey {

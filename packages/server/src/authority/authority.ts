@@ -125,7 +125,9 @@ export class Authority {
   /** With a single-use token where the registration lists join tokens, unless `withToken` says otherwise. */
   async createJoinString(id: string, by: string, withToken?: boolean): Promise<NewJoinString | AuthorityRefusal> {
     const { context, rootFingerprint, enrolAddress } = this.#parts
-    const place = { address: enrolAddress(), rootFingerprint, trustStateDigest: this.trustState().digest }
+    const { digest: trustStateDigest, state } = this.trustState()
+    const all = state.authorities.map(({ enrol }) => enrol)
+    const place = { address: enrolAddress(), all, rootFingerprint, trustStateDigest }
     return createJoinString(context, { id, place, by, ...(withToken === undefined ? {} : { withToken }) })
   }
 

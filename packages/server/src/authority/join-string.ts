@@ -1,6 +1,6 @@
 /** Join strings (reference ids BS-3, BS-4): what the operator hands to a workload that is to join. */
 
-import { encodeJoinString, epochSeconds, Secret, toBase64url } from '@doorward/core'
+import { encodeJoinString, epochSeconds, Secret, toBase64url, trustStateLimits } from '@doorward/core'
 import type { EpochSeconds } from '@doorward/core'
 import { joinTokenHash } from './attest/join-token.ts'
 import { nowSeconds } from './context.ts'
@@ -12,11 +12,15 @@ export const joinTokenSeconds = 600
 /** Unused live tokens at once. */
 const MAX_TOKENS = 10_000
 const TOKEN_BYTES = 32
+/** That a join string may name. */
+const MAX_OTHERS = trustStateLimits.authorities - 1
 
 /** What a join string says beside the token. */
 export interface JoinPlace {
   /** `host:port` of the enrolment listener. */
   readonly address: string
+  /** `host:port` of the enrolment listeners of all authorities, this one perhaps among them. */
+  readonly all: readonly string[]
   readonly rootFingerprint: string
   readonly trustStateDigest: string
 }
@@ -53,10 +57,12 @@ export async function createJoinString(
   if (withToken === true && !listed) return refuse('conflict', `${id} is not attested by join tokens`)
   const made = (withToken ?? listed) ? await newToken(context, id, by) : null
   if (made !== null && isAuthorityRefusal(made)) return made
+  const others = [...new Set(place.all)].filter((address) => address !== place.address).slice(0, MAX_OTHERS)
   const joinString = encodeJoinString({
     version: 1,
     trustDomain: context.trustDomain,
     address: place.address,
+    ...(others.length === 0 ? {} : { otherAddresses: others }),
     trustStateFingerprint: place.trustStateDigest,
     rootFingerprint: place.rootFingerprint,
     ...(made === null ? {} : { token: made.token }),

@@ -1,10 +1,17 @@
 /** The authority's admin API, as an operator. */
 
 import type { SpiffeId } from '@doorward/core'
-import { AdminClient } from '@doorward/sdk'
+import { AdminClient, authorityAdminUrls } from '@doorward/sdk'
 import type { Identity } from '@doorward/sdk'
+import type { Deployment } from '../config/settings.ts'
 import type { CliContext } from './context.ts'
 import { asIdentity } from './identity-option.ts'
+
+/** The admin API where the configuration says, or at another authority when that one is away. */
+export function authorityAdmin(identity: Identity, { authority }: Pick<Deployment, 'authority'>): AdminClient {
+  const { adminUrl: url, publicUrl: audience, id: expectedId } = authority
+  return new AdminClient(identity, { url, audience, expectedId, others: () => authorityAdminUrls(identity) })
+}
 
 /** Runs the work as this identity, the operator's by default. A refusal ends the command with exit 1. */
 export async function administer(
@@ -13,10 +20,6 @@ export async function administer(
   work: (client: AdminClient, self: SpiffeId) => Promise<void>,
 ): Promise<void> {
   await asIdentity(context, as, async (identity: Identity) => {
-    const { authority } = await context.deployment()
-    await work(
-      new AdminClient(identity, { url: authority.adminUrl, audience: authority.publicUrl, expectedId: authority.id }),
-      identity.id,
-    )
+    await work(authorityAdmin(identity, await context.deployment()), identity.id)
   })
 }

@@ -4,8 +4,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { InvalidArgumentError } from 'commander'
 import type { Command } from 'commander'
 import { DoorwardError, isDoorwardError } from '@doorward/core'
-import { AdminClient, ServerRefused } from '@doorward/sdk'
-import type { Identity, Revocation, RevocationReceivers, RevocationRow, RevocationSubject } from '@doorward/sdk'
+import { ServerRefused } from '@doorward/sdk'
+import type {
+  AdminClient,
+  Identity,
+  Revocation,
+  RevocationReceivers,
+  RevocationRow,
+  RevocationSubject,
+} from '@doorward/sdk'
+import { authorityAdmin } from './administration.ts'
 import type { CliContext } from './context.ts'
 import { CheckFailed } from './failure.ts'
 import { asIdentity, asOption } from './identity-option.ts'
@@ -86,9 +94,8 @@ async function administer(
   as: string | undefined,
   work: (administration: Administration) => Promise<void>,
 ): Promise<void> {
-  const { authority } = await context.deployment()
-  const endpoint = { url: authority.adminUrl, audience: authority.publicUrl, expectedId: authority.id }
-  await asIdentity(context, as, (identity) => work({ client: new AdminClient(identity, endpoint), identity }))
+  const deployment = await context.deployment()
+  await asIdentity(context, as, (identity) => work({ client: authorityAdmin(identity, deployment), identity }))
 }
 
 async function deny(context: CliContext, options: RevokeOptions, subject: RevocationSubject): Promise<void> {

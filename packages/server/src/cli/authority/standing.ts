@@ -1,8 +1,8 @@
 /** What every command about keys works with: an operator's identity, the admin API, and the deployment. */
 
-import { AdminClient } from '@doorward/sdk'
-import type { Identity } from '@doorward/sdk'
+import type { AdminClient, Identity } from '@doorward/sdk'
 import type { Deployment } from '../../config/settings.ts'
+import { authorityAdmin } from '../administration.ts'
 import { asIdentity } from '../identity-option.ts'
 import type { Warn } from '../identity-option.ts'
 import type { CliContext } from '../context.ts'
@@ -24,9 +24,7 @@ export function operating<T>(
   const explaining = (identity: Identity) =>
     explainingRefusals(async () => {
       const deployment = await context.deployment()
-      const { adminUrl: url, publicUrl: audience, id: expectedId } = deployment.authority
-      const admin = new AdminClient(identity, { url, audience, expectedId })
-      return work({ identity, admin, deployment })
+      return work({ identity, admin: authorityAdmin(identity, deployment), deployment })
     })
   return asIdentity(context, as, explaining, warn)
 }
