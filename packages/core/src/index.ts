@@ -149,6 +149,19 @@ export type {
 } from './policy/source.ts'
 export { deniedUnknown } from './policy/verdict.ts'
 
+// policy (what can be said about it)
+export { analyse } from './policy/analysis.ts'
+export type { Analysis } from './policy/analysis.ts'
+export type { Finding } from './policy/analysis-finding.ts'
+export type { KnownNames } from './policy/analysis-names.ts'
+export { nearestName } from './policy/analysis-suggestion.ts'
+export { PolicyCoverage } from './policy/coverage.ts'
+export type { CoverageReport, PolicyUse } from './policy/coverage.ts'
+export { PolicyExplainer } from './policy/explain.ts'
+export type { Explanation, PartyAccount, PolicyAccount, Shortfall } from './policy/explain.ts'
+export { prospectOf } from './policy/explain-prospect.ts'
+export type { Prospect, Unknowns } from './policy/explain-prospect.ts'
+
 // identity (certificates, trust state)
 export { readCertificate } from './identity/certificate.ts'
 export type { CertificateProblem, PeerCertificate } from './identity/certificate.ts'
