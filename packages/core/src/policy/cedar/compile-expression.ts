@@ -1,7 +1,17 @@
 /** Expressions as closures: everything that the text decides is decided once, here. */
 
-import type { Expression } from './expression.ts'
-import { asBoolean, attribute, binary, call, hasAttribute, isOfType, matchesPattern, unary } from './operations.ts'
+import type { Expression, Variable } from './expression.ts'
+import {
+  asBoolean,
+  attribute,
+  binary,
+  call,
+  found,
+  hasAttribute,
+  isOfType,
+  matchesPattern,
+  unary,
+} from './operations.ts'
 import { EvaluationError } from './evaluation-error.ts'
 import { CedarSet, EntityUid, equal } from './value.ts'
 import type { Value } from './value.ts'
@@ -17,10 +27,8 @@ export function compileExpression(expression: Expression): Evaluate {
       const { value } = expression
       return () => value
     }
-    case 'variable': {
-      const { name } = expression
-      return (world) => world[name]
-    }
+    case 'variable':
+      return compileVariable(expression.name)
     case 'unary': {
       const { operator } = expression
       const operand = compileExpression(expression.operand)
@@ -38,11 +46,8 @@ export function compileExpression(expression: Expression): Evaluate {
     }
     case 'if':
       return compileIf(expression)
-    case 'get': {
-      const { name } = expression
-      const of = compileExpression(expression.of)
-      return (world) => attribute(of(world), name, world)
-    }
+    case 'get':
+      return compileGet(expression)
     case 'has': {
       const of = compileExpression(expression.of)
       return compileHas(of, expression.path)
@@ -65,6 +70,20 @@ export function compileExpression(expression: Expression): Evaluate {
   }
 }
 
+/** One closure each: a property by a name that varies is slow to read. */
+function compileVariable(name: Variable): Evaluate {
+  switch (name) {
+    case 'principal':
+      return (world) => world.principal
+    case 'action':
+      return (world) => world.action
+    case 'resource':
+      return (world) => world.resource
+    case 'context':
+      return (world) => world.context
+  }
+}
+
 function compileIf(expression: Extract<Expression, { kind: 'if' }>): Evaluate {
   const test = compileExpression(expression.test)
   const [yes, no] = [compileExpression(expression.yes), compileExpression(expression.no)]
@@ -83,8 +102,12 @@ function compileIs(expression: Extract<Expression, { kind: 'is' }>): Evaluate {
 function compileBinary(expression: Extract<Expression, { kind: 'binary' }>): Evaluate {
   const { operator } = expression
   const [left, right] = [compileExpression(expression.left), compileExpression(expression.right)]
-  if (operator === '==') return (world) => equal(left(world), right(world))
   const literal = expression.right.kind === 'literal' ? expression.right.value : null
+  if (operator === '==') {
+    // What is no object is equal to nothing but itself.
+    if (literal !== null && typeof literal !== 'object') return (world) => left(world) === literal
+    return (world) => equal(left(world), right(world))
+  }
   if (operator === 'in' && literal instanceof EntityUid) {
     return (world) => {
       const uid = left(world)
@@ -92,6 +115,24 @@ function compileBinary(expression: Extract<Expression, { kind: 'binary' }>): Eva
     }
   }
   return (world) => binary(operator, left(world), right(world), world)
+}
+
+/** What is asked of a variable itself needs no step of its own. */
+function compileGet({ of: owner, name }: Extract<Expression, { kind: 'get' }>): Evaluate {
+  if (owner.kind !== 'variable') {
+    const of = compileExpression(owner)
+    return (world) => attribute(of(world), name, world)
+  }
+  switch (owner.name) {
+    case 'context':
+      return (world) => found(world.context.get(name), 'attribute')
+    case 'principal':
+      return (world) => attribute(world.principal, name, world)
+    case 'action':
+      return (world) => attribute(world.action, name, world)
+    case 'resource':
+      return (world) => attribute(world.resource, name, world)
+  }
 }
 
 /** `a has b.c` is `a has b && a.b has c`. */

@@ -147,7 +147,8 @@ function existing(uid: EntityUid, world: Entities) {
   return entity
 }
 
-function found(value: Value | undefined, what: string): Value {
+/** Throws where there is none, and where it is unfit. */
+export function found(value: Value | undefined, what: string): Value {
   if (value === undefined) throw new EvaluationError(`there is no such ${what}`)
   if (value instanceof Unfit) throw new EvaluationError(`the ${what} is ${value.typeName}, which no policy can judge`)
   return value

@@ -1,7 +1,6 @@
 /** Many policies, compiled and indexed by their scopes, and what they decide together (Cedar reference, authorization). */
 
 import { compileExpression } from './compile-expression.ts'
-import type { Evaluate } from './compile-expression.ts'
 import type { Policy } from './expression.ts'
 import { asBoolean } from './operations.ts'
 import { mayBeFalse, mayBeTrue, mayFail, outcomesOfPolicy } from './possible.ts'
@@ -28,12 +27,17 @@ export interface Authorization {
 /** What may come out for some value of the arguments. */
 export type Outlook = 'allow' | 'deny' | 'depends'
 
+/** Throws `EvaluationError` where the condition has no value. */
+type Condition = (world: World) => boolean
+
 interface Compiled {
   readonly index: number
+  readonly id: string
+  readonly permits: boolean
   readonly looksAtArguments: boolean
   readonly policy: Policy
   readonly scope: Remainder
-  readonly conditions: readonly { readonly holds: boolean; readonly evaluate: Evaluate }[]
+  readonly condition: Condition
 }
 
 export class PolicySet {
@@ -54,17 +58,17 @@ export class PolicySet {
       for (const one of list) {
         if (!remains(one.scope, world)) continue
         try {
-          if (holds(one, world)) (one.policy.effect === 'permit' ? permits : forbids).push(one)
+          if (one.condition(world)) (one.permits ? permits : forbids).push(one)
         } catch (error) {
           if (!(error instanceof EvaluationError)) throw error
-          failures.push({ index: one.index, failure: { policyId: one.policy.id, message: error.message } })
+          failures.push({ index: one.index, failure: { policyId: one.id, message: error.message } })
         }
       }
     }
     const decision = permits.length > 0 && forbids.length === 0 ? 'allow' : 'deny'
     return {
       decision,
-      reasons: inOrder(forbids.length > 0 ? forbids : permits).map(({ policy }) => policy.id),
+      reasons: inOrder(forbids.length > 0 ? forbids : permits).map(({ id }) => id),
       errors: inOrder(failures).map(({ failure }) => failure),
     }
   }
@@ -82,8 +86,8 @@ export class PolicySet {
         const holds = (outcomes & mayBeTrue) !== 0
         if (outcomes === mayFail) return 'deny'
         if ((outcomes & mayFail) !== 0) mayDeny = true
-        if (one.policy.effect === 'forbid') {
-          if ((outcomes & (mayBeFalse | mayFail)) === 0) return 'deny'
+        if (!one.permits) {
+          if ((outcomes & mayBeFalse) === 0) return 'deny'
           if (holds) mayDeny = true
         } else if (holds) {
           mayPermit = true
@@ -97,28 +101,37 @@ export class PolicySet {
 }
 
 function compilePolicy(policy: Policy, index: number): Compiled {
-  const conditions = policy.conditions.map(compileCondition)
-  return { index, policy, scope: remainderOf(policy), looksAtArguments: looksAt(policy, 'args'), conditions }
+  return {
+    index,
+    id: policy.id,
+    permits: policy.effect === 'permit',
+    looksAtArguments: looksAt(policy, 'args'),
+    policy,
+    scope: remainderOf(policy),
+    condition: compileConditions(policy.conditions),
+  }
 }
 
 function outcomeNow(one: Compiled, world: World): number {
   try {
-    return holds(one, world) ? mayBeTrue : mayBeFalse
+    return one.condition(world) ? mayBeTrue : mayBeFalse
   } catch (error) {
     if (!(error instanceof EvaluationError)) throw error
     return mayFail
   }
 }
 
-function compileCondition({ kind, body }: Policy['conditions'][number]): Compiled['conditions'][number] {
-  return { holds: kind === 'when', evaluate: compileExpression(body) }
-}
-
-function holds({ conditions }: Compiled, world: World): boolean {
-  for (const { holds: wanted, evaluate } of conditions) {
-    if (asBoolean(evaluate(world)) !== wanted) return false
-  }
-  return true
+/** One after the other: what a `when` before decides, the next ones are not asked. */
+function compileConditions(conditions: Policy['conditions']): Condition {
+  const compiled = conditions.map(({ kind, body }): Condition => {
+    const evaluate = compileExpression(body)
+    return kind === 'when' ? (world) => asBoolean(evaluate(world)) : (world) => !asBoolean(evaluate(world))
+  })
+  const [first, second, ...more] = compiled
+  if (first === undefined) return () => true
+  if (second === undefined) return first
+  if (more.length === 0) return (world) => first(world) && second(world)
+  return (world) => compiled.every((condition) => condition(world))
 }
 
 function inOrder<T extends { readonly index: number }>(some: readonly T[]): readonly T[] {
