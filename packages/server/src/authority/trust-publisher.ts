@@ -81,8 +81,8 @@ const coalesce = { leastMilliseconds: 10, mostMilliseconds: 1000, perMegabyte: 5
  * state. What takes something away from somebody never waits. Milliseconds.
  */
 const callersPause = { mostMilliseconds: 500, perFollower: 0.5 }
-/** Another authority may append in between; more often than this in a row is a fault. */
-const MAX_ATTEMPTS = 8
+/** Another authority may append in between, while processors are short for seconds; more often than this in a row is a fault. */
+const MAX_ATTEMPTS = 100
 const refreshSeconds = 3600
 const scopes: readonly TrustScope[] = ['full', 'callers']
 
