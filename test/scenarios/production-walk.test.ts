@@ -74,9 +74,12 @@ before(async () => {
   await mkdir(join(root, 'notes'))
   await writeFile(join(root, 'notes', 'hello.md'), 'hello from the notes\n')
   for (const machine of machines) await mkdir(join(root, machine))
-  for (const { machine, name, text } of guide.files) {
+  for (const { machine, text } of guide.files) {
     const yaml = here(machine, `${guide.everywhere}${text}`)
-    await writeFile(join(root, machine, name), yaml.replace('  database:\n', '  database:\n    user: owner_of_store\n'))
+    await writeFile(
+      join(root, machine, 'doorward.yaml'),
+      yaml.replace('  database:\n', '  database:\n    user: owner_of_store\n'),
+    )
   }
   for (const machine of ['east', 'west']) {
     await writeFile(join(root, machine, 'database.password'), server.password, { mode: 0o600 })
@@ -286,11 +289,12 @@ test('the operator sees everything, and every log is what was signed', async () 
 test('with one authority gone the workload calls on, and the other one invites for a reason, visibly', async () => {
   await walkTo('worker$ doorward call notes read_text_file')
   assert.match(told('worker$ doorward call notes read_text_file').stdout, /hello from the notes/)
+  await walkTo('desk$ doorward authority status')
   await walkTo('west$ doorward authority invite operator/bob')
   joinStrings.push((await readFile(join(root, 'west', 'bob.join'), 'utf8')).trim())
-  await walkTo('desk$ doorward --config west.yaml authority status')
-  const { stdout } = told('desk$ doorward --config west.yaml authority status')
-  assert.match(stdout, /west +runs/)
+  await walkTo('desk$ doorward authority status')
+  const { stdout } = told('desk$ doorward authority status')
+  assert.match(stdout, /as authority west sees it/)
   assert.match(stdout, /operator\/bob +invited as admin by local:\d+ on the machine of authority west, although/)
   assert.match(stdout, /the reason given: alice cannot be reached, ticket 4711/)
   assert.equal(next, guide.commands.length, 'the guide goes on')
