@@ -78,11 +78,16 @@ function workloadParty(id: SpiffeId, roles: ReadonlySet<string>): Party {
   })
 }
 
+function subjectUid(subject: Subject): EntityUid {
+  if (subject.kind === 'workload') return new EntityUid('Workload', subject.id.uri)
+  return new EntityUid('User', `${subject.issuer}#${subject.subject}`)
+}
+
 function subjectParty(subject: Subject, rolesOf: RolesOf): Party {
   const roles = rolesOf.subject(subject)
   if (subject.kind === 'workload') return workloadParty(subject.id, roles)
   return party(
-    new EntityUid('User', `${subject.issuer}#${subject.subject}`),
+    subjectUid(subject),
     roles,
     () =>
       new Map<string, Value>([
@@ -150,7 +155,7 @@ export class Call {
     this.parties = partiesOf(request.principal, rolesOf)
     this.#action = action
     this.#resource = resourceParty(request.resource)
-    this.#context = contextOf(request, this.parties, describing)
+    this.#context = contextOf(request, describing)
   }
 
   static of(request: DecisionRequest, rolesOf: RolesOf, describing: Describing): Call | null {
@@ -188,7 +193,6 @@ export class Call {
 
 function contextOf(
   { principal, action, resource, context: { args, timeSeconds, remoteAddress } }: DecisionRequest,
-  parties: readonly Party[],
   { reads, clock, tools }: Describing,
 ): CedarRecord {
   const { attributes } = reads
@@ -198,7 +202,7 @@ function contextOf(
   if (wants('strength')) context.set('strength', principal.strength)
   if (wants('time')) context.set('time', clock.record(timeSeconds))
   if (wants('address')) context.set('address', addressOf(remoteAddress))
-  if (wants('delegation')) context.set('delegation', delegationOf(principal, parties))
+  if (wants('delegation')) context.set('delegation', delegationOf(principal))
   if (wants('args') && takesArguments.has(action.name)) {
     const known = resource.kind === 'tool' ? tools.get(`${resource.server}/${resource.name}`) : undefined
     context.set('args', argumentRecord(args, known?.type ?? null, reads.args))
@@ -218,16 +222,15 @@ function addressOf(text: DecisionContext['remoteAddress']): Value {
 }
 
 /** `presenter`, `actors` (who acts, the presenter included), `depth` (hops), and `user` or `workload`: on whose behalf. */
-function delegationOf(principal: Principal, parties: readonly Party[]): CedarRecord {
+function delegationOf(principal: Principal): CedarRecord {
   const { subject, act, presenter } = principal
-  const forItself = subject.kind === 'workload' && subject.id.uri === presenter.uri
+  const forItself = act.length === 0 && subject.kind === 'workload' && subject.id.uri === presenter.uri
   const presenting = new EntityUid('Workload', presenter.uri)
   const record = new Map<string, Value>([
     ['presenter', presenting],
     ['actors', new CedarSet([presenting, ...act.map(({ uri }) => new EntityUid('Workload', uri))])],
     ['depth', forItself ? 0 : act.length + 1],
   ])
-  const behalf = parties.at(-1)
-  if (!forItself && behalf !== undefined) record.set(subject.kind, behalf.uid)
+  if (!forItself) record.set(subject.kind, subjectUid(subject))
   return record
 }

@@ -20,14 +20,22 @@ interface Reached {
 function mayApply(policy: Policy, { action, resource, server, name }: Reached): boolean {
   const actionUid = new EntityUid('Action', action)
   const groups = new Set((actionTable.get(action)?.uses ?? []).map(({ group }) => new EntityUid('Action', group).key))
+  const above = server === null ? null : new EntityUid('Server', server)
   const entity = (uid: EntityUid): Entity | null => {
     if (uid.key === actionUid.key) return { attributes: noValues, tags: noValues, ancestors: groups }
-    if (!(resource instanceof EntityUid) || uid.key !== resource.key || server === null || name === null) return null
-    const ancestors = new Set([new EntityUid('Server', server).key])
-    return { attributes: new Map([['name', name]]), tags: noValues, ancestors }
+    if (above === null) return null
+    if (uid.key === above.key) return named('', [])
+    return resource instanceof EntityUid && uid.key === resource.key && name !== null ? named(name, [above.key]) : null
   }
-  const world: PartialWorld = { principal: unknown, action: actionUid, resource, context: anyContext, entity }
+  /** Whoever calls exists, and so does what is called. */
+  const opaque = ({ type }: EntityUid) =>
+    type === 'Workload' || type === 'User' || (!(resource instanceof EntityUid) && type === resource.some?.type)
+  const world: PartialWorld = { principal: unknown, action: actionUid, resource, context: anyContext, entity, opaque }
   return (outcomesOfPolicy(policy, world) & ~mayBeFalse) !== 0
+}
+
+function named(name: string, ancestors: readonly string[]): Entity {
+  return { attributes: new Map([['name', name]]), tags: noValues, ancestors: new Set(ancestors) }
 }
 
 const anyContext: PartialWorld['context'] = new Map(

@@ -7,6 +7,7 @@
 import { attribute, binary, call, hasAttribute, isOfType, matchesPattern, unary } from './operations.ts'
 import type { BinaryOperator, Constraint, Expression, FunctionName, Policy } from './expression.ts'
 import { EvaluationError } from './evaluation-error.ts'
+import { Unfit } from './unfit.ts'
 import { CedarSet, EntityUid } from './value.ts'
 import type { CedarRecord, Value } from './value.ts'
 import { meets } from './scope.ts'
@@ -54,6 +55,8 @@ export interface PartialWorld extends Entities {
   readonly action: EntityUid | Open
   readonly resource: EntityUid | Open
   readonly context: ReadonlyMap<string, Value | Open>
+  /** Entities of which nothing is known, not even whether they exist, though a policy names them. None unless told. */
+  readonly opaque?: (uid: EntityUid) => boolean
 }
 
 type Possible = Value | Open
@@ -136,8 +139,10 @@ function settled(outcomes: number): Possible {
 
 function possible(expression: Expression, world: PartialWorld): Possible {
   switch (expression.kind) {
-    case 'literal':
-      return expression.value
+    case 'literal': {
+      const { value } = expression
+      return value instanceof EntityUid && world.opaque?.(value) === true ? new Open(mayBeOther) : value
+    }
     case 'variable':
       return expression.name === 'context' ? wholeContext(world) : world[expression.name]
     case 'unary': {
@@ -292,7 +297,10 @@ function isContext(expression: Expression): boolean {
 }
 
 function possibleGet({ of, name }: Extract<Expression, { kind: 'get' }>, world: PartialWorld): Possible {
-  if (isContext(of)) return world.context.get(name) ?? failing
+  if (isContext(of)) {
+    const value = world.context.get(name)
+    return value === undefined || value instanceof Unfit ? failing : value
+  }
   return apply([possible(of, world)], anything | mayFail, ([value]) => attribute(value, name, world))
 }
 
