@@ -12,6 +12,7 @@ import { disabledControls } from './controls.ts'
 import { jsonScanner } from './json-scanner.ts'
 import type { Part } from './part.ts'
 import { policy } from './policy.ts'
+import { policyRoles } from './policy-roles.ts'
 import { recordKills } from './record-kills.ts'
 import { reportText } from './report.ts'
 import type { FinishedPart } from './report.ts'
@@ -25,6 +26,7 @@ const parts: readonly Part[] = [
   tokens,
   certificates,
   policy,
+  policyRoles,
   requestHeads,
   disabledControls,
 ]

@@ -11,7 +11,7 @@ export type Variable = 'principal' | 'action' | 'resource' | 'context'
 
 export type UnaryOperator = '!' | 'neg' | 'isEmpty'
 
-const binaryOperators = [
+export const binaryOperators = [
   '==',
   '!=',
   'in',
