@@ -22,6 +22,7 @@ const paths = [
   '/v1/join-strings',
   '/v1/status',
   '/v1/record',
+  '/v1/policy',
 ]
 const roleNames = ['r0', 'r1', 'r2']
 const ids = ['spiffe://acme.example/agent/a', 'spiffe://acme.example/agent/b', 'spiffe://acme.example/agent/a/c'].map(

@@ -35,7 +35,8 @@ const ownRoutes: readonly (readonly [RegExp, string])[] = [
   [/^POST authority\/v1\/ceremonies\/newest\/(canary|report)$/, 'admin'],
   [/^DELETE authority\/v1\/(instances|authorities|ceremonies\/newest)$/, 'admin'],
   [/^POST authority\/v1\/join-strings$/, 'admin'],
-  [/^GET (authority|gateway)\/v1\/(status|record)$/, 'admin'],
+  [/^GET (authority|gateway)\/v1\/(status|record|policy)$/, 'admin'],
+  [/^POST (authority|gateway)\/v1\/policy$/, 'admin'],
 ]
 
 function known({ action, resource }: DecisionRequest, source: PolicySource): boolean {

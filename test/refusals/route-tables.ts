@@ -11,11 +11,12 @@ export type ApiName = 'authority main' | 'authority admin' | 'gateway admin'
 // Only read here, never run.
 const { signal: stopping } = new AbortController()
 const record = { recordFolder: '', stopping }
+const policy = { standing: () => ({}), reload: () => Promise.resolve(null) }
 
 export const tables: Readonly<Record<ApiName, readonly ApiRoute[]>> = {
   'authority main': authorityRoutes({} as Authority, stopping),
-  'authority admin': adminRoutes({} as Authority, record),
-  'gateway admin': gatewayRoutes({ ...record, status: () => ({}) }),
+  'authority admin': adminRoutes({} as Authority, { ...record, policy }),
+  'gateway admin': gatewayRoutes({ ...record, status: () => ({}), policy }),
 }
 
 export const apiNames = Object.keys(tables) as ApiName[]

@@ -163,6 +163,10 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
   'authority admin GET /v1/receivers': () => ({ query: '?delegation=1&full=1&callers=1' }),
   'authority admin GET /v1/status': () => ({}),
   'authority admin GET /v1/record': () => ({}),
+  'authority admin GET /v1/policy': () => ({}),
+  'authority admin POST /v1/policy': () => ({}),
+  'gateway admin GET /v1/policy': () => ({}),
+  'gateway admin POST /v1/policy': () => ({}),
   'gateway admin GET /v1/status': () => ({}),
   'gateway admin GET /v1/record': () => ({}),
 }

@@ -175,6 +175,16 @@ export class AdminClient {
     return this.#json('GET', '/v1/status')
   }
 
+  /** What decides there: version, since when, counts, and the newest reload if that failed. */
+  policy(): Promise<JsonObject> {
+    return this.#json('GET', '/v1/policy')
+  }
+
+  /** The policy is read anew there; `outcome` says whether it is `changed`, `unchanged` or `refused`. Throws `conflict`. */
+  reloadPolicy(): Promise<JsonObject> {
+    return this.#json('POST', '/v1/policy')
+  }
+
   /** An authority that does not run any more: what it has issued is refused from then on. Throws `resource_unknown`, `conflict`. */
   async forgetAuthority(name: string): Promise<void> {
     await this.#json('DELETE', `/v1/authorities?${search({ name })}`)

@@ -59,6 +59,8 @@ export const ownRoutes: readonly OwnRoute[] = [
   ...admin('authority', '/v1/receivers', 'GET'),
   ...admin('authority', '/v1/status', 'GET'),
   ...admin('authority', '/v1/record', 'GET'),
+  ...admin('authority', '/v1/policy', 'GET', 'POST'),
+  ...admin('gateway', '/v1/policy', 'GET', 'POST'),
   ...admin('gateway', '/v1/status', 'GET'),
   ...admin('gateway', '/v1/record', 'GET'),
 ]

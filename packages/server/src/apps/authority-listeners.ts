@@ -13,6 +13,7 @@ import { serveEnrol } from '../transports/enrol-api.ts'
 import type { Exchange } from '../transports/exchange.ts'
 import { openListener } from '../transports/listener.ts'
 import type { Listener, ListenerOptions, TlsMaterial } from '../transports/listener.ts'
+import type { PolicyPort } from '../transports/policy-routes.ts'
 import { servePublic } from '../transports/public-api.ts'
 import type { PublicBundle } from '../transports/public-api.ts'
 import { ownListenerOptions } from './own-listener.ts'
@@ -45,6 +46,7 @@ export interface ListenerParts {
   readonly sha256: Sha256
   /** Folder of the authority's log. */
   readonly recordFolder: string
+  readonly policy: PolicyPort
   /** Aborts when the authority stops: streams end. */
   readonly stopping: AbortSignal
   readonly ready: () => boolean
@@ -101,7 +103,7 @@ function listenerOptions(name: ListenerName, parts: ListenerParts): ListenerOpti
 }
 
 function exchangeFor(name: ListenerName, parts: ListenerParts): (exchange: Exchange) => Promise<void> {
-  const { settings, authority, crls, pipeline, recordFolder, stopping, ready, onProblem } = parts
+  const { settings, authority, crls, pipeline, recordFolder, policy, stopping, ready, onProblem } = parts
   const api = { pipeline, audience: settings.publicUrl, server: 'authority', onProblem } as const
   switch (name) {
     case 'main': {
@@ -109,7 +111,7 @@ function exchangeFor(name: ListenerName, parts: ListenerParts): (exchange: Excha
       return (exchange) => serveApi(exchange, { ...api, routes })
     }
     case 'admin': {
-      const routes = adminRoutes(authority, { recordFolder, stopping })
+      const routes = adminRoutes(authority, { recordFolder, stopping, policy })
       return (exchange) => serveApi(exchange, { ...api, routes })
     }
     case 'enrol':

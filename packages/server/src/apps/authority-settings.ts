@@ -6,9 +6,11 @@ import type { RateThresholds } from '../authority/detect/issuance-rate.ts'
 import type { Detection } from '../authority/detection-port.ts'
 import type { Operators } from '../authority/operators.ts'
 import type { NewRegistration } from '../authority/registrations.ts'
+import type { PolicyReading } from '../config/policy-reading.ts'
 import type { ListenAddress, ListenerName, ListenerSettings } from './authority-listeners.ts'
 import type { StatePlaces } from './authority-state.ts'
 import type { VoucherSettings } from './authority-vouchers.ts'
+import type { PolicyOutcome } from './policy-reload-entries.ts'
 
 /** Plain values; the configuration maps to them. */
 export interface AuthoritySettings extends StatePlaces {
@@ -52,6 +54,8 @@ export interface AuthorityOptions {
   /** Stops the authority. */
   readonly signal: AbortSignal
   readonly report: (event: AuthorityEvent) => void
+  /** Reads the policy anew; without it the policy of the start stays. */
+  readonly rereadPolicy?: () => Promise<PolicyReading>
   /** The machine's clock by default. */
   readonly clock?: Clock
   /** Milliseconds that pass whatever is done to the clock, and while the machine sleeps; the machine's by default. */
@@ -89,6 +93,8 @@ export interface RunningAuthority {
   readonly operators: Pick<Operators, 'standing' | 'invite'>
   /** Replaces the authority's own certificate now, however young it is; connections that are open go on. Throws `own_identity`. */
   renew(): Promise<void>
+  /** Reads the policy anew and decides by it, on record as `by`; null when another reading waits already. */
+  reloadPolicy(by: string): Promise<PolicyOutcome | null>
   /** Resolves when everything is closed; rejects with `lease_lost` when another process has taken the lease. */
   readonly stopped: Promise<void>
 }

@@ -7,8 +7,7 @@
 
 import { DoorwardError, formatVerifierKey, verifierKey, workloadId } from '@doorward/core'
 import type { Clock } from '@doorward/core'
-import { KnownIdentities, Pipeline, RefusalCounter } from '@doorward/enforcement'
-import type { PipelineWatch, TrustHolder, TrustView } from '@doorward/enforcement'
+import type { Pipeline, PipelineWatch, TrustHolder, TrustView } from '@doorward/enforcement'
 import { importP256, randomBytes, sha256, systemClock, systemElapsed, systemRuntime } from '@doorward/sdk'
 import { noVouchers } from '../authority/attest/vouchers.ts'
 import type { Authority } from '../authority/authority.ts'
@@ -24,8 +23,6 @@ import { Operators } from '../authority/operators.ts'
 import type { OperatorRules } from '../authority/operators.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
 import type { AuthorityRefusal } from '../authority/refusal.ts'
-import { CedarEngine } from '../policy/cedar-engine.ts'
-import { MemoryRateLimiter } from '../state/memory-rate-limiter.ts'
 import { openFitness } from './authority-fitness.ts'
 import { OwnIdentity } from './authority-identity.ts'
 import { closingRefused, openListeners, updateListeners } from './authority-listeners.ts'
@@ -43,6 +40,8 @@ import type { OpenedTrust } from './authority-trust.ts'
 import { openVouchers } from './authority-vouchers.ts'
 import { listenTo, openWatchers } from './authority-watchers.ts'
 import type { Listening } from './authority-watchers.ts'
+import { openPipeline } from './own-pipeline.ts'
+import { ActivePolicy, policyPort } from './policy-reload.ts'
 
 export type {
   AuthorityEvent,
@@ -53,7 +52,6 @@ export type {
 } from './authority-settings.ts'
 
 const GRACE_MILLISECONDS = 2000
-const MIRROR_WAIT_MILLISECONDS = 1000
 /** Without three heartbeats of its own the authority is not ready. */
 const READY_SECONDS = 15
 
@@ -150,10 +148,10 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
     settleKeys: () => bound.settleKeys(),
     report: (error) => options.report({ type: 'problem', error }),
   })
-  const pipeline = await pipelineOf(starting, holder, watchers.detections)
+  const { policy, pipeline } = await openDecisions(starting, holder, watchers.detections)
   const loops = startedLoops(stack, state)
   const crls = new CrlPublisher({ context, lifetimeSeconds: settings.crlSeconds ?? defaultCrlSeconds })
-  const listeners = await listen(starting, { authority, holder, own, pipeline, crls })
+  const listeners = await listen(starting, { authority, holder, own, pipeline, crls, policy })
   const place = placeOf(state.name, settings, listeners)
   bound.enrolAddress = place.enrol
   await state.folder.complete()
@@ -171,17 +169,25 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   bound.settleKeys = () => settleKeys(maintenance)
   await goOn(maintenance, holder, stack)
   for (const loop of [maintain, followStore]) loops.start((signal) => loop(maintenance, signal))
-  loops.start((signal) => watchers.watch.run(signal))
-  loops.start((signal) => pipeline.dependencies.refusals.run(signal))
+  for (const one of [watchers.watch, pipeline.dependencies.refusals]) loops.start((signal) => one.run(signal))
   return {
     ...described,
-    operators: new Operators({ context, authority, rules: operatorRules(settings) }),
+    operators: new Operators({ context, authority, rules: operatorRules(policy) }),
+    reloadPolicy: (by) => policy.reload(by),
     renew: () => own.renew().then(maintenance.onOwnCertificate),
   }
 }
 
-function operatorRules({ policy: { bindings }, operatorRoles: roles = ['admin'] }: AuthoritySettings): OperatorRules {
-  return { roles, bindings }
+/** As the policy that is active says. */
+function operatorRules(policy: ActivePolicy): OperatorRules {
+  return {
+    get roles() {
+      return policy.current().operatorRoles
+    },
+    get bindings() {
+      return policy.current().policy.bindings
+    },
+  }
 }
 
 /** The others hear where we are, and lists of what is refused are there before the loops. */
@@ -285,32 +291,28 @@ function startedLoops(stack: AsyncDisposableStack, { record }: AuthorityState): 
   return { start: (run) => void running.push(run(ending.signal)) }
 }
 
-async function pipelineOf(
-  { settings, clock, state }: Starting,
-  holder: TrustHolder,
+interface Decisions {
+  readonly policy: ActivePolicy
+  readonly pipeline: Pipeline
+}
+
+/** The policy is on record before anything is decided by it. */
+async function openDecisions(
+  { settings, options, clock, state, listening }: Starting,
+  trust: TrustHolder,
   watch: PipelineWatch,
-): Promise<Pipeline> {
-  const { security, staleness, publicUrl } = settings
-  const decisions = new CedarEngine()
-  await decisions.activate(settings.policy)
-  return new Pipeline({
-    trust: holder,
-    limiter: new MemoryRateLimiter({ monotonic: () => performance.now() }),
-    importP256,
-    known: new KnownIdentities(),
-    settings: {
-      issuer: publicUrl,
-      staleness,
-      perUser: security.perUser,
-      mirrorWaitMilliseconds: MIRROR_WAIT_MILLISECONDS,
-    },
-    decisions,
-    log: state.record,
-    refusals: new RefusalCounter({ record: state.record, clock }),
-    connectionLimits: security.connectionLimits,
-    quotas: security.quotas,
-    watch,
+): Promise<Decisions> {
+  const { operatorRoles = ['admin'], publicUrl: issuer } = settings
+  const policy = new ActivePolicy({
+    record: listening.log,
+    clock,
+    reading: { policy: settings.policy, operatorRoles, restart: [] },
+    reread: options.rereadPolicy ?? null,
+    onProblem: (error) => options.report({ type: 'problem', error }),
   })
+  await policy.start()
+  const { decisions } = policy
+  return { policy, pipeline: openPipeline({ ...settings, issuer, trust, decisions, log: state.record, clock, watch }) }
 }
 
 interface Serving {
@@ -319,10 +321,11 @@ interface Serving {
   readonly own: OwnIdentity
   readonly pipeline: Pipeline
   readonly crls: CrlPublisher
+  readonly policy: ActivePolicy
 }
 
 async function listen({ settings, options, clock, state, stack }: Starting, serving: Serving): Promise<Listeners> {
-  const { authority, holder, own, pipeline, crls } = serving
+  const { authority, holder, own, pipeline, crls, policy } = serving
   const { cipherSuites, headers, listenerLimits: limits = {} } = settings.security
   const stopping = new AbortController()
   const parts = {
@@ -334,6 +337,7 @@ async function listen({ settings, options, clock, state, stack }: Starting, serv
     clock,
     sha256,
     recordFolder: state.recordFolder,
+    policy: policyPort(policy),
     stopping: stopping.signal,
     ready: () => holder.ageSeconds() <= READY_SECONDS && state.record.stats().state === 'open',
     onProblem: (error: unknown) => options.report({ type: 'problem', error }),
@@ -355,7 +359,7 @@ function describe(
   { state }: Starting,
   authority: Authority,
   listeners: Listeners,
-): Omit<RunningAuthority, 'stopped' | 'renew' | 'operators'> {
+): Omit<RunningAuthority, 'stopped' | 'renew' | 'operators' | 'reloadPolicy'> {
   const { rootFile, rootFingerprint, root, record, logKey, folder } = state
   const { origin } = record.stats()
   return {

@@ -5,14 +5,12 @@
 
 import { DoorwardError } from '@doorward/core'
 import type { Clock } from '@doorward/core'
-import { KnownIdentities, Pipeline, RefusalCounter } from '@doorward/enforcement'
-import type { PipelineWatch } from '@doorward/enforcement'
+import type { Pipeline } from '@doorward/enforcement'
 import { importP256, randomBytes, systemClock } from '@doorward/sdk'
 import type { Health } from '../observability/health.ts'
 import { openLog } from '../observability/log.ts'
 import type { Log } from '../observability/log.ts'
-import { CedarEngine } from '../policy/cedar-engine.ts'
-import { MemoryRateLimiter } from '../state/memory-rate-limiter.ts'
+import type { PolicyReading } from '../config/policy-reading.ts'
 import { gatewayRoutes } from '../transports/gateway-api.ts'
 import { defaultSessionLimits, SessionTable } from '../transports/session.ts'
 import { StreamableHttp } from '../transports/streamable-http.ts'
@@ -27,6 +25,9 @@ import type { GatewayAddress, GatewayListenerName, GatewaySettings } from './gat
 import { openGatewayState } from './gateway-state.ts'
 import type { GatewayState } from './gateway-state.ts'
 import { healthNow, statusNow, verifierKeyOf } from './gateway-status.ts'
+import { openPipeline } from './own-pipeline.ts'
+import { ActivePolicy, policyPort } from './policy-reload.ts'
+import type { PolicyOutcome } from './policy-reload-entries.ts'
 
 export type { GatewaySettings } from './gateway-settings.ts'
 
@@ -42,6 +43,8 @@ export interface GatewayOptions {
   readonly report: (event: GatewayEvent) => void
   /** Asked only when the gateway has no identity yet; `join_string_missing` when there is nobody to ask. */
   readonly joinString?: () => Promise<string>
+  /** Reads the policy anew; without it the policy of the start stays. */
+  readonly rereadPolicy?: () => Promise<PolicyReading>
   /** Standard output by default. */
   readonly log?: Log
   /** The machine's clock by default. */
@@ -56,12 +59,13 @@ export interface RunningGateway {
   health(): Health
   /** Replaces the gateway's certificate now, however young it is; connections that are open go on. Throws why that failed. */
   renew(): Promise<void>
+  /** Reads the policy anew and decides by it, on record as `by`; null when another reading waits already. */
+  reloadPolicy(by: string): Promise<PolicyOutcome | null>
   /** Resolves when everything is closed. */
   readonly stopped: Promise<void>
 }
 
 const GRACE_MILLISECONDS = 8000
-const MIRROR_WAIT_MILLISECONDS = 1000
 const KEEP_ALIVE_MILLISECONDS = 15_000
 
 /**
@@ -126,7 +130,18 @@ async function assemble(starting: Starting, stack: AsyncDisposableStack): Promis
   await state.identity.prepare(options.signal)
   await takeUpNames(state.identity, settings.names, { signal: options.signal, onProblem: starting.onProblem })
   const detections = openDetections(starting)
-  const pipeline = await openPipeline(starting, detections)
+  const policy = activePolicy(starting)
+  await policy.start()
+  const { trust } = state.identity
+  const { decisions } = policy
+  const pipeline = openPipeline({
+    ...settings,
+    trust,
+    decisions,
+    log: state.record,
+    clock: starting.clock,
+    watch: detections,
+  })
   const sessions = openSessions(settings)
   const warn = (code: string, text: string) => options.report({ type: 'warning', code, text })
   const servers = await openServers({ settings, pipeline, identity: state.identity, log, warn }, stack)
@@ -134,7 +149,10 @@ async function assemble(starting: Starting, stack: AsyncDisposableStack): Promis
   const endpoint = openEndpoint(starting, { pipeline, sessions, servers })
   const stopping = new AbortController()
   const health = () => healthNow(starting, stopping.signal)
-  const listeners = await listen({ ...starting, pipeline, endpoint, stopping, health, servers, sessions }, stack)
+  const listeners = await listen(
+    { ...starting, pipeline, endpoint, stopping, health, servers, sessions, policy },
+    stack,
+  )
   const running = [
     pipeline.dependencies.refusals.run(loops.signal),
     state.identity.run(loops.signal),
@@ -150,7 +168,7 @@ async function assemble(starting: Starting, stack: AsyncDisposableStack): Promis
     await Promise.all(running)
     await state.record.append({ kind: 'lifecycle', body: { event: 'gateway.stop', name: settings.name } })
   })
-  return runningOf(starting, listeners, health)
+  return { ...runningOf(starting, listeners, health), reloadPolicy: (by) => policy.reload(by) }
 }
 
 function openDetections({ state, clock, options, onProblem }: Starting): GatewayDetections {
@@ -177,27 +195,14 @@ function openDetections({ state, clock, options, onProblem }: Starting): Gateway
   return detections
 }
 
-async function openPipeline({ settings, clock, state }: Starting, watch: PipelineWatch): Promise<Pipeline> {
-  const engine = new CedarEngine()
-  await engine.activate(settings.policy)
-  const { security } = settings
-  return new Pipeline({
-    trust: state.identity.trust,
-    limiter: new MemoryRateLimiter({ monotonic: () => performance.now() }),
-    importP256,
-    known: new KnownIdentities(),
-    settings: {
-      issuer: settings.issuer,
-      staleness: settings.staleness,
-      perUser: security.perUser,
-      mirrorWaitMilliseconds: MIRROR_WAIT_MILLISECONDS,
-    },
-    decisions: engine,
-    log: state.record,
-    refusals: new RefusalCounter({ record: state.record, clock }),
-    connectionLimits: security.connectionLimits,
-    quotas: security.quotas,
-    watch,
+function activePolicy({ settings, options, state, clock, onProblem }: Starting): ActivePolicy {
+  const reading = { policy: settings.policy, operatorRoles: [], restart: [] }
+  return new ActivePolicy({
+    record: state.record,
+    clock,
+    reading,
+    reread: options.rereadPolicy ?? null,
+    onProblem,
   })
 }
 
@@ -231,13 +236,15 @@ interface Listening extends Starting, EndpointParts {
   readonly endpoint: StreamableHttp
   readonly stopping: AbortController
   readonly health: () => Health
+  readonly policy: ActivePolicy
 }
 
 function listen(parts: Listening, stack: AsyncDisposableStack): Promise<GatewayListeners> {
-  const { settings, state, pipeline, endpoint, onProblem, stopping, health } = parts
+  const { settings, state, pipeline, endpoint, onProblem, stopping, health, policy } = parts
   const routes = gatewayRoutes({
     recordFolder: state.recordFolder,
     status: () => statusNow(parts),
+    policy: policyPort(policy),
     stopping: stopping.signal,
   })
   const listenerParts = { settings, pipeline, endpoint, routes, onProblem }
@@ -252,7 +259,7 @@ function runningOf(
   { state }: Starting,
   listeners: GatewayListeners,
   health: () => Health,
-): Omit<RunningGateway, 'stopped'> {
+): Omit<RunningGateway, 'stopped' | 'reloadPolicy'> {
   const { main, admin, public: open } = listeners
   return {
     addresses: { main: main.address, admin: admin.address, public: open.address },

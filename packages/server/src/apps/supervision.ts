@@ -39,6 +39,8 @@ export const parentMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('join-request'), request: z.int(), id: z.string(), roles: z.array(z.string()) }),
   /** Supervisor → gateway. */
   z.object({ type: z.literal('join-string'), text: z.string() }),
+  /** Supervisor → both: read the policy anew. */
+  z.object({ type: z.literal('reload-policy') }),
 ])
 export type ParentMessage = z.output<typeof parentMessage>
 

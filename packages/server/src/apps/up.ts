@@ -83,6 +83,11 @@ export class Supervisor {
     })
   }
 
+  /** Both read the policy anew, and tell what became of it. */
+  reloadPolicy(): void {
+    for (const child of this.#children.values()) child.send({ type: 'reload-policy' })
+  }
+
   /** Ends both, gateway first, so that no call is cut from its authority. */
   async stop(): Promise<void> {
     this.#stopped = true

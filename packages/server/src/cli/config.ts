@@ -1,10 +1,12 @@
 /** `doorward config check`: judges a configuration without starting anything. */
 
 import type { Command } from 'commander'
+import type { JudgedPolicy } from '../apps/policy-preparation.ts'
+import { problemLine } from '../config/problem.ts'
 import { allowedAudiences, connectionLimits, securityHeaders } from '../config/settings.ts'
 import type { Deployment } from '../config/settings.ts'
 import type { CliContext } from './context.ts'
-import { painter } from './output.ts'
+import { painter, printable } from './output.ts'
 
 export function register(program: Command, context: CliContext): void {
   const config = program
@@ -17,8 +19,10 @@ export function register(program: Command, context: CliContext): void {
     .addHelpText('after', '\nExample:\n  doorward config check --config doorward.yaml')
     .action(async () => {
       const deployment = await context.deployment()
-      if (context.json) context.out(JSON.stringify(meaning(deployment)))
-      else for (const line of humanMeaning(deployment, context.color)) context.out(line)
+      const { judgePolicy } = await import('../apps/policy-preparation.ts')
+      const policy = await judgePolicy(deployment)
+      if (context.json) context.out(JSON.stringify({ ...meaning(deployment), policy }))
+      else for (const line of humanMeaning(deployment, policy, context.color)) context.out(line)
     })
 }
 
@@ -42,7 +46,7 @@ function meaning(deployment: Deployment): object {
   }
 }
 
-function humanMeaning(deployment: Deployment, color: boolean): readonly string[] {
+function humanMeaning(deployment: Deployment, policy: JudgedPolicy, color: boolean): readonly string[] {
   const paint = painter(color)
   const { configuration } = deployment
   const servers = Object.entries(configuration.servers)
@@ -56,6 +60,16 @@ function humanMeaning(deployment: Deployment, color: boolean): readonly string[]
       ([name, server]) => `  server        ${name}: ${'url' in server ? server.url : server.command.join(' ')}`,
     ),
     `  roles         ${roles}, bindings ${configuration.bindings.length}`,
+    `  policies      ${policy.policies} with those of roles, files ${configuration.policy.files.length}`,
+    ...policy.warnings.map((warning) => paint('yellow', `  ${printable(problemLine(deployment.file, warning))}`)),
+    ...(configuration.bindings.some(({ issuer }) => issuer !== undefined)
+      ? [
+          paint(
+            'yellow',
+            '  bindings of users and groups: this version accepts tokens of no other issuer, so nobody has these',
+          ),
+        ]
+      : []),
     ...(configuration.bindings.length === 0 && servers.length > 0
       ? [paint('yellow', '  no bindings: only roles given at registration allow anything')]
       : []),

@@ -18,6 +18,8 @@ export interface CliContext extends Output {
   readonly interactive: boolean
   /** Ends when the user interrupts. */
   readonly signal: AbortSignal
+  /** Where no terminal is ours, SIGHUP does this from then on instead of ending the process. */
+  readonly onHangup: (reload: () => void) => void
   /** Absolute path of the program that hosts can start: a Node.js binary and its arguments. */
   readonly program: readonly string[]
   /** The configuration of `--config`, `./doorward.yaml` by default. Read once. */
@@ -40,6 +42,8 @@ export interface ContextParts {
   /** Options that every command has; asked when they are needed, because commands are registered before words are parsed. */
   readonly globals: () => GlobalOptions
   readonly signal: AbortSignal
+  /** Nothing by default. */
+  readonly onHangup?: CliContext['onHangup']
   readonly program: readonly string[]
 }
 
@@ -65,6 +69,7 @@ export function cliContext(parts: ContextParts): CliContext {
     environment: parts.environment,
     interactive,
     signal: parts.signal,
+    onHangup: parts.onHangup ?? (() => undefined),
     program: parts.program,
     deployment: readDeployment,
     deploymentFolder: openFolder,

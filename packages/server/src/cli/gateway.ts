@@ -12,7 +12,7 @@ import { supervisorLink } from '../apps/supervision.ts'
 import type { SupervisorLink } from '../apps/supervision.ts'
 import type { DeploymentFolder } from '../config/deployment-folder.ts'
 import type { Environment } from '../config/environment.ts'
-import { compiledPolicy } from '../config/policy-source.ts'
+import { readPolicy, rereadPolicy } from '../config/policy-reading.ts'
 import type { ServerSection } from '../config/schema.ts'
 import {
   checkpointDir,
@@ -26,6 +26,7 @@ import type { Deployment } from '../config/settings.ts'
 import type { CliContext } from './context.ts'
 import { registerGatewayAdd } from './gateway-add.ts'
 import { runPart } from './part.ts'
+import { reloadWishes } from './policy/wishes.ts'
 
 export function register(program: Command, context: CliContext): void {
   const gateway = program
@@ -61,16 +62,19 @@ async function runGateway(run: Run): Promise<void> {
   // Under a supervisor the registration follows the same configuration.
   const names = link === null ? {} : { names: gatewayNames(deployment) }
   const settings = { ...(await gatewaySettings(deployment, folder, context.environment)), ...names }
+  const wishes = reloadWishes({ context, link, part: 'gateway' })
   const running = await startGateway(settings, {
     signal: stop,
     report: (event) => tell(event, context, link),
     joinString: () => joinString(run),
+    rereadPolicy: () => rereadPolicy(deployment),
   })
   await keepVerifierKey(checkpointDir(deployment, folder), running.record)
   const { addresses, id, record } = running
   const details = { addresses, id, record }
   if (link === null) context.err(JSON.stringify({ event: 'ready', part: 'gateway', ...details }))
   link?.send({ type: 'ready', details })
+  wishes.serve(running)
   await running.stopped
 }
 
@@ -122,7 +126,7 @@ export async function gatewaySettings(
       ]),
     ),
     path: environment.path,
-    policy: await compiledPolicy(deployment),
+    policy: (await readPolicy(deployment)).policy,
     staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },
     security: {
       cipherSuites: security.tls.cipher_suites,

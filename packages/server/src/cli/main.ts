@@ -77,7 +77,7 @@ async function run(argv: readonly string[]): Promise<number> {
     stderr: process.stderr,
     environment: readEnvironment(),
     globals: () => globals,
-    signal: interruption(),
+    ...signals(),
     program: [process.execPath, ...process.execArgv, process.argv[1] ?? ''],
   })
   const program = newProgram()
@@ -99,14 +99,32 @@ async function run(argv: readonly string[]): Promise<number> {
   }
 }
 
+interface Signals {
+  readonly signal: AbortSignal
+  readonly onHangup: CliContext['onHangup']
+}
+
 /** Ends when the user, the system or the closing of the terminal asks for it; a second signal ends the process at once. */
-function interruption(): AbortSignal {
+function signals(): Signals {
   const abort = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => abort.abort())
+  let reload: (() => void) | null = null
+  const onHangup = () => {
+    if (reload !== null) return reload()
+    process.off('SIGHUP', onHangup)
+    abort.abort()
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort())
+  process.on('SIGHUP', onHangup)
   // Nobody reads any more: `doorward audit tail | head`.
   process.stdout.on('error', () => abort.abort())
   process.stderr.on('error', () => undefined)
-  return abort.signal
+  const ownsTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY)
+  return {
+    signal: abort.signal,
+    onHangup: (wanted) => {
+      if (!ownsTerminal) reload = wanted
+    },
+  }
 }
 
 /** Sub-commands refuse excess words, suggest and throw as the program does. */

@@ -2,14 +2,29 @@
 
 import type { Command } from 'commander'
 import type { CliContext } from './context.ts'
+import { registerCheck } from './policy/check.ts'
+import { registerShow } from './policy/show.ts'
+import { registerTest } from './policy/test.ts'
+import { registerExplain } from './policy/explain.ts'
+import { registerList } from './policy/list.ts'
+import { registerReload } from './policy/reload.ts'
+import { registerStatus } from './policy/status.ts'
 
 /** Sub-commands, each in a file of its own. */
-const parts: readonly ((policy: Command, context: CliContext) => void)[] = []
+const parts: readonly ((policy: Command, context: CliContext) => void)[] = [
+  registerShow,
+  registerTest,
+  registerExplain,
+  registerList,
+  registerCheck,
+  registerStatus,
+  registerReload,
+]
 
 export function register(program: Command, context: CliContext): void {
   const policy = program
     .command('policy')
     .description('judge, explain, test and reload the policy')
-    .addHelpText('after', '\nExample:\n  doorward policy --help')
+    .addHelpText('after', '\nExample:\n  doorward policy reload')
   for (const part of parts) part(policy, context)
 }

@@ -42,6 +42,7 @@ async function up(options: { readonly tour: boolean }, context: CliContext): Pro
     environments: environmentsOf(deployment, context.environment),
     report: (event) => screen.event(event),
   })
+  context.onHangup(() => supervisor.reloadPolicy())
   const interrupted = new Promise<void>((done) =>
     context.signal.addEventListener('abort', () => done(), { once: true }),
   )

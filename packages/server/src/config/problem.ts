@@ -3,6 +3,8 @@
 import { DoorwardError } from '@doorward/core'
 
 export interface Problem {
+  /** Another file than the configuration itself, as it is named there. */
+  readonly file?: string
   /** 1-based line in the file; null when the file as a whole is meant. */
   readonly line: number | null
   /** 1-based, where it is known. */
@@ -31,10 +33,12 @@ export class ConfigurationError extends DoorwardError {
 }
 
 /** One line per mistake: `file:line:column path: message; expected …, got …`. */
-export function problemLine(file: string, problem: Problem): string {
+export function problemLine(configuration: string, problem: Problem): string {
+  const { file = configuration } = problem
   const column = problem.column === undefined ? '' : `:${problem.column}`
   const place = problem.line === null ? file : `${file}:${problem.line}${column}`
   const expected = problem.expected === null ? '' : `; expected ${problem.expected}`
   const got = problem.got === null ? '' : `, got ${problem.got}`
-  return `${place} ${problem.path === '' ? '(top level)' : problem.path}: ${problem.message}${expected}${got}`
+  const top = problem.file === undefined ? ' (top level)' : ''
+  return `${place}${problem.path === '' ? top : ` ${problem.path}`}: ${problem.message}${expected}${got}`
 }

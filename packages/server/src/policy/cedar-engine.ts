@@ -5,18 +5,25 @@ import { PolicyJudge, deniedUnknown, readPolicy } from '@doorward/core'
 import type { CompiledPolicy, DecisionRequest, ListVerdict, PolicyVersion, Verdict } from '@doorward/core'
 import type { DecisionPort } from '@doorward/enforcement'
 import { preparePolicy, prepareTimeoutMilliseconds, refuseProblems } from './prepare-policy.ts'
+import { difference, factsOf, noFacts } from './policy-change.ts'
+import type { PolicyChange, PolicyFacts } from './policy-change.ts'
 import type { PreparedPolicy } from './prepare-policy-worker.ts'
 
 export interface CedarEngineOptions {
   readonly prepareTimeoutMilliseconds?: number
 }
 
+/** Told what is about to change, and waited for. */
+export type Commit = (change: PolicyChange) => Promise<void>
+
+const atOnce: Commit = () => Promise.resolve()
 const noVersion: PolicyVersion = { digest: '', sequence: 0 }
 
 /** Decides in-process under the last activated policy; before the first one everything is denied. */
 export class CedarEngine implements DecisionPort {
   readonly #timeout: number
   #judge: PolicyJudge | null = null
+  #facts: PolicyFacts = noFacts
   #activation: Promise<unknown> = Promise.resolve()
 
   constructor(options: CedarEngineOptions = {}) {
@@ -28,17 +35,33 @@ export class CedarEngine implements DecisionPort {
     return this.#judge?.version ?? noVersion
   }
 
+  /** How many policies are active. */
+  size(): number {
+    return this.#facts.policies.size
+  }
+
   /**
    * Checks the policy apart, then decides under it from one moment to the next. Sequences count activations of
    * this engine from 1. Rejects with the codes of `preparePolicy` and with `policy_invalid`, and the policy before
    * stays. Activations run one after the other.
    */
-  activate(policy: CompiledPolicy): Promise<PolicyVersion> {
+  async activate(policy: CompiledPolicy): Promise<PolicyVersion> {
+    return (await this.change(policy, atOnce)).to
+  }
+
+  /** As `activate`, with what changes; the policy before stays when `commit` rejects, and its rejection is passed on. */
+  change(policy: CompiledPolicy, commit: Commit): Promise<PolicyChange> {
     const next = this.#activation.then(async () => {
       const prepared = await preparePolicy(policy, this.#timeout)
       refuseProblems(prepared)
-      this.#judge = judgeOf(policy, prepared.policies, this.version().sequence + 1)
-      return this.version()
+      const judge = judgeOf(policy, prepared.policies, this.version().sequence + 1)
+      const facts = factsOf(policy, prepared.policies)
+      const { warnings } = prepared
+      const change = { from: this.version(), to: judge.version, ...difference(this.#facts, facts), warnings }
+      await commit(change)
+      this.#judge = judge
+      this.#facts = facts
+      return change
     })
     this.#activation = next.catch(() => undefined)
     return next
@@ -55,7 +78,11 @@ export class CedarEngine implements DecisionPort {
 
 /** Decides under that policy. */
 export function judgeOf(policy: CompiledPolicy, policies: readonly PreparedPolicy[], sequence: number): PolicyJudge {
-  const digest = createHash('sha256').update(policy.text).digest('base64url')
   const read = policies.map(({ id, json }) => readPolicy(id, json))
-  return new PolicyJudge(policy, read, { digest, sequence })
+  return new PolicyJudge(policy, read, { digest: policyDigest(policy), sequence })
+}
+
+/** SHA-256 of everything that a decision depends on, base64url. */
+export function policyDigest({ text }: Pick<CompiledPolicy, 'text'>): string {
+  return createHash('sha256').update(text).digest('base64url')
 }

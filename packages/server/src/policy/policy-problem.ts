@@ -1,5 +1,7 @@
 /** What is wrong with a policy, and where. */
 
+import { DoorwardError } from '@doorward/core'
+
 export interface PolicyProblem {
   /**
    * `policy_syntax`, `policy_type`, `policy_template`, `policy_unreadable`, `policy_duplicate`, `policy_own_api`; as
@@ -16,4 +18,20 @@ export interface PolicyProblem {
 /** One line, as compilers write it. */
 export function describeProblem({ where, message, help }: PolicyProblem): string {
   return `${where}: ${message}${help === null ? '' : ` (${help})`}`
+}
+
+const MAX_NAMED = 10
+
+/** `policy_invalid`: names the first mistakes, and has all of them. */
+export class PolicyInvalid extends DoorwardError {
+  readonly problems: readonly PolicyProblem[]
+
+  constructor(problems: readonly PolicyProblem[]) {
+    const list = problems.slice(0, MAX_NAMED).map(describeProblem)
+    super('policy_invalid', `the policy is not valid: ${list.join('; ')}`, {
+      where: problems[0]?.where ?? 'policy',
+      next: 'doorward policy check shows every mistake',
+    })
+    this.problems = problems
+  }
 }

@@ -3,7 +3,7 @@
 import { Worker } from 'node:worker_threads'
 import { DoorwardError } from '@doorward/core'
 import type { CompiledPolicy } from '@doorward/core'
-import { describeProblem } from './policy-problem.ts'
+import { PolicyInvalid } from './policy-problem.ts'
 import type { Prepared } from './prepare-policy-worker.ts'
 
 const MAX_TEXT = 8 * 1024 * 1024
@@ -63,13 +63,7 @@ export async function preparePolicy(
   }
 }
 
-/** Throws `policy_invalid` with the first mistakes. */
+/** Throws `policy_invalid`. */
 export function refuseProblems({ problems }: Prepared): void {
-  const [first] = problems
-  if (first === undefined) return
-  const list = problems.slice(0, 10).map(describeProblem)
-  throw new DoorwardError('policy_invalid', `the policy is not valid: ${list.join('; ')}`, {
-    where: first.where,
-    next: 'doorward policy check shows every mistake',
-  })
+  if (problems.length > 0) throw new PolicyInvalid(problems)
 }

@@ -8,11 +8,18 @@ import { revocationRoutes } from './admin-revocation.ts'
 import { statusRoutes } from './admin-status.ts'
 import { workloadRoutes } from './admin-workloads.ts'
 import type { ApiRoute } from './api-routes.ts'
+import { policyRoutes } from './policy-routes.ts'
+import type { PolicyPort } from './policy-routes.ts'
 import { recordRoute } from './record-route.ts'
 import type { RecordRouteOptions } from './record-route.ts'
 import { whileFit } from './while-fit.ts'
 
-export function adminRoutes(authority: Authority, record: RecordRouteOptions): readonly ApiRoute[] {
+export interface AdminApiOptions extends RecordRouteOptions {
+  readonly policy: PolicyPort
+}
+
+/** A policy is no decision of the authority's: it changes whether or not the authority is fit for those. */
+export function adminRoutes(authority: Authority, { policy, ...record }: AdminApiOptions): readonly ApiRoute[] {
   const routes = [
     ...workloadRoutes(authority),
     ...joinRoutes(authority),
@@ -22,5 +29,5 @@ export function adminRoutes(authority: Authority, record: RecordRouteOptions): r
     ...statusRoutes(authority),
     recordRoute(record),
   ]
-  return whileFit(routes, () => authority.unfit())
+  return [...whileFit(routes, () => authority.unfit()), ...policyRoutes(policy)]
 }

@@ -8,8 +8,7 @@ import { supervisorLink } from '../../apps/supervision.ts'
 import type { SupervisorLink } from '../../apps/supervision.ts'
 import { databasePlace } from '../../config/database.ts'
 import type { DeploymentFolder } from '../../config/deployment-folder.ts'
-import { compiledPolicy } from '../../config/policy-source.ts'
-import type { Configuration } from '../../config/schema.ts'
+import { readPolicy, rereadPolicy } from '../../config/policy-reading.ts'
 import {
   allowedAudiences,
   checkpointDir,
@@ -23,6 +22,7 @@ import {
 import type { Deployment } from '../../config/settings.ts'
 import type { CliContext } from '../context.ts'
 import { runPart } from '../part.ts'
+import { reloadWishes } from '../policy/wishes.ts'
 import { hintAtFirst, invitingHere } from './inviting.ts'
 
 export interface RunOptions {
@@ -38,10 +38,12 @@ async function runAuthority(context: CliContext, stop: AbortSignal, afterRestore
   const link = supervisorLink()
   const deployment = await context.deployment()
   const folder = await context.deploymentFolder()
+  const wishes = reloadWishes({ context, link, part: 'authority' })
   const running = await startAuthority(await authoritySettings(deployment, folder), {
     signal: stop,
     afterRestore,
     report: (event) => tell(event, context, link),
+    rereadPolicy: () => rereadPolicy(deployment),
   })
   const { addresses, recoveryRoot, rootFingerprint, record } = running
   await keepVerifierKey(checkpointDir(deployment, folder), record)
@@ -59,6 +61,7 @@ async function runAuthority(context: CliContext, stop: AbortSignal, afterRestore
       answerJoinRequests(running, link, deployment)
     }
     link?.send({ type: 'ready', details })
+    wishes.serve(running)
     await running.stopped
   } finally {
     await invitations?.close()
@@ -75,6 +78,7 @@ export async function authoritySettings(deployment: Deployment, folder: Deployme
   const { configuration, trustDomain, authority } = deployment
   const { security, limits, trust } = configuration
   const database = await databasePlace(deployment)
+  const { policy, operatorRoles } = await readPolicy(deployment)
   const audiences = allowedAudiences(deployment)
   const { name, advertise } = configuration.authority
   return {
@@ -89,8 +93,8 @@ export async function authoritySettings(deployment: Deployment, folder: Deployme
     publicUrl: authority.publicUrl,
     listeners: authority.listeners,
     allowedAudience: (audience) => audiences.has(audience),
-    policy: await compiledPolicy(deployment),
-    operatorRoles: operatorRoles(configuration),
+    policy,
+    operatorRoles,
     vouchers: voucherSettings(deployment),
     staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },
     crlSeconds: configuration.authority.crl_seconds,
@@ -107,14 +111,6 @@ export async function authoritySettings(deployment: Deployment, folder: Deployme
       listenerLimits: gateSettings(configuration),
     },
   }
-}
-
-/** Without a server, these words open the admin API as a whole. */
-function operatorRoles({ security, roles }: Configuration): readonly string[] {
-  const given = Object.entries(roles).map(([role, permissions]) => ({ role, permissions }))
-  return [...security.rbac.policies, ...given]
-    .filter(({ permissions }) => permissions.includes('*') || permissions.includes('admin'))
-    .map(({ role }) => role)
 }
 
 function tell(event: AuthorityEvent, context: CliContext, link: SupervisorLink | null): void {

@@ -1,0 +1,51 @@
+/** The decision path as authority and gateway have it. */
+
+import type { Clock, StalenessLimits } from '@doorward/core'
+import { KnownIdentities, Pipeline, RefusalCounter } from '@doorward/enforcement'
+import type {
+  ConnectionLimits,
+  DecisionPort,
+  PipelineWatch,
+  Quota,
+  Rate,
+  Record as AuditRecord,
+  TrustHolder,
+} from '@doorward/enforcement'
+import { importP256 } from '@doorward/sdk'
+import { MemoryRateLimiter } from '../state/memory-rate-limiter.ts'
+
+export interface OwnPipeline {
+  /** Of tokens. */
+  readonly issuer: string
+  readonly staleness: StalenessLimits
+  readonly security: {
+    readonly connectionLimits: ConnectionLimits
+    readonly perUser: Rate
+    readonly quotas: readonly Quota[]
+  }
+  readonly trust: TrustHolder
+  readonly decisions: DecisionPort
+  readonly log: AuditRecord
+  readonly clock: Clock
+  readonly watch: PipelineWatch
+}
+
+const MIRROR_WAIT_MILLISECONDS = 1000
+
+export function openPipeline(own: OwnPipeline): Pipeline {
+  const { issuer, staleness, security, trust, decisions, log, clock, watch } = own
+  const { perUser, connectionLimits, quotas } = security
+  return new Pipeline({
+    trust,
+    limiter: new MemoryRateLimiter({ monotonic: () => performance.now() }),
+    importP256,
+    known: new KnownIdentities(),
+    settings: { issuer, staleness, perUser, mirrorWaitMilliseconds: MIRROR_WAIT_MILLISECONDS },
+    decisions,
+    log,
+    refusals: new RefusalCounter({ record: log, clock }),
+    connectionLimits,
+    quotas,
+    watch,
+  })
+}

@@ -1,0 +1,149 @@
+/** The policy of a part that runs: what decides, since when, and its change while everything goes on. */
+
+import { toSeconds } from '@doorward/core'
+import type { Clock, EpochSeconds } from '@doorward/core'
+import type { DecisionPort, RecordEntry } from '@doorward/enforcement'
+import type { PolicyReading } from '../config/policy-reading.ts'
+import { CedarEngine, policyDigest } from '../policy/cedar-engine.ts'
+import type { PolicyChange } from '../policy/policy-change.ts'
+import { activationEntry, mistakesIn, refusalEntry, shownOutcome, shownWarnings } from './policy-reload-entries.ts'
+import type { Mistakes, PolicyOutcome } from './policy-reload-entries.ts'
+
+export interface ActivePolicyParts {
+  /** Resolves when the entry is durable. */
+  readonly record: { append(entry: RecordEntry): Promise<unknown> }
+  readonly clock: Clock
+  /** As the part is started. */
+  readonly reading: PolicyReading
+  /** Reads everything anew; null where there is nothing that could be read. */
+  readonly reread: (() => Promise<PolicyReading>) | null
+  readonly onProblem: (error: unknown) => void
+}
+
+interface Failed extends Mistakes {
+  readonly at: EpochSeconds
+  readonly by: string
+}
+
+export class ActivePolicy {
+  readonly #parts: ActivePolicyParts
+  readonly #engine = new CedarEngine()
+  #reading: PolicyReading
+  #since: EpochSeconds | null = null
+  #warnings: readonly string[] = []
+  /** Of the newest reload, unless that went well. */
+  #failed: Failed | null = null
+  #turn: Promise<unknown> = Promise.resolve()
+  #waiting = 0
+
+  constructor(parts: ActivePolicyParts) {
+    this.#parts = parts
+    this.#reading = parts.reading
+  }
+
+  /** Denies everything before the start. */
+  get decisions(): DecisionPort {
+    return this.#engine
+  }
+
+  /** What decides now, as it was read. */
+  current(): PolicyReading {
+    return this.#reading
+  }
+
+  /** The first activation, on record before it counts. Throws the codes of `CedarEngine.activate` and of the record. */
+  async start(): Promise<void> {
+    await this.#activate(this.#reading, 'start')
+  }
+
+  /**
+   * Reads the policy anew and decides by it from one moment to the next; the record has the change before it counts. Whatever
+   * is wrong leaves the policy as it was, is on record, and is told. One after the other; null when one waits already, which
+   * will read what this one would.
+   */
+  async reload(by: string): Promise<PolicyOutcome | null> {
+    if (this.#waiting > 0) return null
+    this.#waiting++
+    const next = this.#turn.then(() => {
+      this.#waiting--
+      return this.#reload(by)
+    })
+    this.#turn = next
+    return next
+  }
+
+  /** Values that JSON can hold. */
+  standing(): object {
+    const { policy, restart } = this.#reading
+    const { digest, sequence } = this.#engine.version()
+    return {
+      digest,
+      sequence,
+      since: this.#since,
+      time_zone: policy.timeZone,
+      counts: {
+        policies: this.#engine.size(),
+        files: policy.files.length,
+        bindings: policy.bindings.length + policy.subjects.length,
+        tools: policy.tools.size,
+      },
+      warnings: this.#warnings,
+      needs_restart: restart,
+      failed: this.#failed,
+    }
+  }
+
+  async #reload(by: string): Promise<PolicyOutcome> {
+    const { reread } = this.#parts
+    try {
+      const reading = await (reread ?? (() => Promise.resolve(this.#reading)))()
+      const { restart } = reading
+      if (policyDigest(reading.policy) === this.#engine.version().digest) {
+        this.#reading = reading
+        this.#failed = null
+        return { outcome: 'unchanged', version: this.#engine.version(), restart }
+      }
+      const change = await this.#activate(reading, by)
+      this.#failed = null
+      return { outcome: 'changed', change, restart }
+    } catch (error) {
+      return this.#refuse(error, by)
+    }
+  }
+
+  async #activate(reading: PolicyReading, by: string): Promise<PolicyChange> {
+    const { record, clock } = this.#parts
+    const change = await this.#engine.change(reading.policy, async (next) => {
+      await record.append({ kind: 'admin', body: activationEntry(next, by) })
+    })
+    this.#reading = reading
+    this.#since = toSeconds(clock())
+    this.#warnings = shownWarnings(change)
+    return change
+  }
+
+  async #refuse(error: unknown, by: string): Promise<PolicyOutcome> {
+    const { record, clock, onProblem } = this.#parts
+    const mistakes = mistakesIn(error)
+    this.#failed = { at: toSeconds(clock()), by, ...mistakes }
+    const version = this.#engine.version()
+    onProblem(error)
+    try {
+      await record.append({ kind: 'admin', body: refusalEntry(mistakes, version, by) })
+    } catch (unrecorded) {
+      onProblem(unrecorded)
+    }
+    return { outcome: 'refused', version, ...mistakes }
+  }
+}
+
+/** As the admin API asks it. */
+export function policyPort(active: ActivePolicy) {
+  return {
+    standing: () => active.standing(),
+    reload: async (by: string) => {
+      const told = await active.reload(by)
+      return told === null ? null : shownOutcome(told)
+    },
+  }
+}

@@ -1,0 +1,71 @@
+/** The policy of a part that runs, read anew from the files that it was started with. */
+
+import type { CompiledPolicy } from '@doorward/core'
+import { loadConfiguration } from './load.ts'
+import { compiledPolicy } from './policy-source.ts'
+import { ConfigurationError } from './problem.ts'
+import type { Configuration } from './schema.ts'
+import { deploymentOf } from './settings.ts'
+import type { Deployment } from './settings.ts'
+import { dotted } from './yaml-place.ts'
+
+export interface PolicyReading {
+  readonly policy: CompiledPolicy
+  /** Roles that may do whatever the admin API offers. */
+  readonly operatorRoles: readonly string[]
+  /** Keys beside the policy that say something else than at the start, which the next start takes up. */
+  readonly restart: readonly string[]
+}
+
+const MAX_KEYS = 50
+
+/** The policy of a deployment as it is started. Throws as `compiledPolicy`. */
+export async function readPolicy(deployment: Deployment): Promise<PolicyReading> {
+  return { policy: await compiledPolicy(deployment), operatorRoles: operatorRoles(deployment), restart: [] }
+}
+
+/** Throws the codes of `loadConfiguration` and `compiledPolicy`, and a ConfigurationError for another trust domain. */
+export async function rereadPolicy(started: Deployment): Promise<PolicyReading> {
+  const now = deploymentOf(await loadConfiguration(started.file))
+  const { trustDomain, lineOf, file } = now
+  if (trustDomain !== started.trustDomain) {
+    const place = { line: lineOf(['trust_domain']), path: 'trust_domain' }
+    const message = 'a trust domain is never renamed'
+    throw new ConfigurationError(file, [{ ...place, message, expected: started.trustDomain, got: trustDomain }])
+  }
+  const reading = await readPolicy(now)
+  return { ...reading, restart: [...changedKeys(started.configuration, now.configuration, [])].slice(0, MAX_KEYS) }
+}
+
+/** Without a server, these words open the admin API as a whole. */
+function operatorRoles({ configuration: { security, roles } }: Deployment): readonly string[] {
+  const given = Object.entries(roles).map(([role, permissions]) => ({ role, permissions }))
+  return [...security.rbac.policies, ...given]
+    .filter(({ permissions }) => permissions.includes('*') || permissions.includes('admin'))
+    .map(({ role }) => role)
+}
+
+type Value = Configuration | Readonly<Record<string, unknown>>
+
+/** Of maps the inner keys; lists and single values as a whole. */
+function* changedKeys(from: Value, to: Value, path: readonly string[]): Iterable<string> {
+  const [a, b] = [Object.entries(from), Object.entries(to)].map((entries) => new Map<string, unknown>(entries))
+  if (a === undefined || b === undefined) return
+  for (const key of new Set([...a.keys(), ...b.keys()])) {
+    const here = [...path, key]
+    if (isPolicy(here)) continue
+    const [old, next] = [a.get(key), b.get(key)]
+    if (isMap(old) && isMap(next)) yield* changedKeys(old, next, here)
+    else if (JSON.stringify(old) !== JSON.stringify(next)) yield dotted(here)
+  }
+}
+
+function isPolicy([first = '', second, third, ...rest]: readonly string[]): boolean {
+  if (first === 'servers') return third === 'tools' && rest.length === 0
+  if (first === 'security') return second === 'rbac'
+  return second === undefined && ['roles', 'bindings', 'policy'].includes(first)
+}
+
+function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
