@@ -4,6 +4,8 @@ import type { PolicyFile } from '@doorward/core'
 import type { Cedar, CedarError } from './cedar-module.ts'
 import type { PolicyProblem } from './policy-problem.ts'
 
+const NEWLINE = 10
+
 export interface PlacedPolicy {
   readonly id: string
   readonly text: string
@@ -15,16 +17,28 @@ export interface PlacedPolicy {
 export class Places {
   readonly name: string
   readonly #bytes: Buffer
+  /** The byte at which each line starts. */
+  readonly #lines: readonly number[]
 
   constructor({ name, text }: PolicyFile) {
     this.name = name
     this.#bytes = Buffer.from(text)
+    const lines = [0]
+    for (let end = this.#bytes.indexOf(NEWLINE); end >= 0; end = this.#bytes.indexOf(NEWLINE, end + 1))
+      lines.push(end + 1)
+    this.#lines = lines
   }
 
   /** `<file>:<line>:<column>`. */
   at(byte: number): string {
-    const lines = this.#bytes.subarray(0, byte).toString().split('\n')
-    return `${this.name}:${lines.length}:${(lines.at(-1) ?? '').length + 1}`
+    let [line, after] = [0, this.#lines.length]
+    while (after - line > 1) {
+      const middle = (line + after) >> 1
+      if ((this.#lines[middle] ?? 0) <= byte) line = middle
+      else after = middle
+    }
+    const column = this.#bytes.subarray(this.#lines[line], byte).toString().length + 1
+    return `${this.name}:${line + 1}:${column}`
   }
 }
 

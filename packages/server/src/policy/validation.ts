@@ -14,6 +14,7 @@ import {
 } from '@doorward/core'
 import type { CompiledPolicy, Policy } from '@doorward/core'
 import type { Cedar, CedarFinding } from './cedar-module.ts'
+import { shapeOf } from './policy-shape.ts'
 import { placeIn } from './policy-text.ts'
 import type { PlacedPolicy } from './policy-text.ts'
 import type { PolicyProblem } from './policy-problem.ts'
@@ -44,8 +45,20 @@ function unique(problems: readonly PolicyProblem[]): readonly PolicyProblem[] {
   return [...new Map(problems.map((problem) => [`${problem.where} ${problem.message}`, problem])).values()]
 }
 
-/** By id: the same ones for which the schema holds. */
+/** One of each shape first; where something is said of it, all of that shape, for each has its own place. */
 function checkAll(policies: readonly ReadPolicy[], schema: string, cedar: Cedar): Findings {
+  const shapes = Map.groupBy(policies, ({ policy }) => shapeOf(policy))
+  const firsts = [...shapes.values()].flatMap(([first]) => (first === undefined ? [] : [first]))
+  const found = checkEach(firsts, schema, cedar)
+  const named = new Set([...found.problems, ...found.warnings].map(({ policyId }) => policyId))
+  if (named.size === 0 || firsts.length === policies.length) return found
+  if (named.has(null)) return checkEach(policies, schema, cedar)
+  const meant = [...shapes.values()].filter(([first]) => first !== undefined && named.has(first.id))
+  return checkEach(meant.flat(), schema, cedar)
+}
+
+/** By id: the same ones for which the schema holds. */
+function checkEach(policies: readonly ReadPolicy[], schema: string, cedar: Cedar): Findings {
   if (policies.length === 0) return { problems: [], warnings: [] }
   const byId = new Map(policies.map((one) => [one.id, one]))
   const staticPolicies = Object.fromEntries(policies.map(({ id, text }) => [id, text]))
@@ -86,22 +99,25 @@ interface Target {
 
 interface Group {
   readonly schema: string
-  readonly tool: string | null
+  /** By the policy's id: a tool of these arguments that the policy may meet. */
+  readonly tools: Map<string, string | null>
   readonly policies: ReadPolicy[]
 }
 
 function* checkArguments(policies: readonly ReadPolicy[], compiled: CompiledPolicy, cedar: Cedar): Iterable<Findings> {
   const groups = new Map<string, Group>()
   const checks = new Map<string, number>()
+  const known = knownTools(compiled)
   for (const policy of policies) {
-    const targets = targetsFor(policy.policy, compiled)
+    const targets = targetsFor(policy.policy, known)
     checks.set(policy.id, targets.length)
     for (const [i, { type, tool }] of targets.entries()) {
       // One of its checks is against everything that it may apply to besides.
       const key = `${i === 0 ? 'all' : 'arguments'} ${type}`
       const schema = i === 0 ? policySchema(type) : argumentSchema(type)
-      const group = groups.get(key) ?? { schema, tool, policies: [] }
+      const group = groups.get(key) ?? { schema, tools: new Map<string, string | null>(), policies: [] }
       groups.set(key, group)
+      group.tools.set(policy.id, tool)
       group.policies.push(policy)
     }
     if (targets.some(({ unknown }) => unknown)) yield { problems: [], warnings: [unknownArguments(policy)] }
@@ -111,7 +127,10 @@ function* checkArguments(policies: readonly ReadPolicy[], compiled: CompiledPoli
     const { problems, warnings } = checkAll(group.policies, group.schema, cedar)
     for (const { policyId } of warnings)
       if (policyId !== null) impossible.set(policyId, (impossible.get(policyId) ?? 0) + 1)
-    yield { problems: problems.map((problem) => forTool(problem, group.tool)), warnings: [] }
+    yield {
+      problems: problems.map((problem) => forTool(problem, group.tools.get(problem.policyId ?? '') ?? null)),
+      warnings: [],
+    }
   }
   for (const policy of policies)
     if ((impossible.get(policy.id) ?? 0) === checks.get(policy.id))
@@ -136,19 +155,42 @@ function unknownArguments(policy: ReadPolicy): PolicyProblem {
   return { code: 'policy_arguments_unknown', policyId: policy.id, where, message, help }
 }
 
-function targetsFor(policy: Policy, { tools, servers }: CompiledPolicy): readonly Target[] {
-  const targets = new Map<string, Target>()
-  const listed = new Set<string>()
+/** By server; a server of which no tool is known has null. */
+type KnownTools = ReadonlyMap<string, readonly (readonly [tool: string, type: string])[] | null>
+
+function knownTools({ tools, servers }: CompiledPolicy): KnownTools {
+  const known = new Map<string, [string, string][] | null>(Array.from(servers, (server) => [server, null]))
   for (const [name, { type }] of tools) {
     const server = name.slice(0, name.indexOf('/'))
-    listed.add(server)
-    if (!mayApplyToTool(policy, server, name.slice(server.length + 1))) continue
-    const text = writeArgumentType(type)
-    if (!targets.has(text)) targets.set(text, { type: text, tool: name, unknown: false })
+    const listed = known.get(server) ?? []
+    known.set(server, listed)
+    listed.push([name.slice(server.length + 1), writeArgumentType(type)])
+  }
+  return known
+}
+
+/** The only server that the scope leaves; null where it names none. */
+function namedServer({ resource }: Policy): string | null {
+  const within = resource.kind === 'is' ? resource.within : null
+  const uid = resource.kind === 'equal' ? resource.uid : resource.kind === 'in' ? resource.uids[0] : within
+  if (uid === undefined || uid === null || (resource.kind === 'in' && resource.uids.length > 1)) return null
+  return uid.type === 'Server' ? uid.id : uid.id.slice(0, Math.max(0, uid.id.indexOf('/')))
+}
+
+function targetsFor(policy: Policy, known: KnownTools): readonly Target[] {
+  const targets = new Map<string, Target>()
+  const named = namedServer(policy)
+  const servers = named === null ? [...known.keys()] : known.has(named) ? [named] : []
+  for (const server of servers) {
+    for (const [name, type] of known.get(server) ?? []) {
+      if (targets.has(type) || !mayApplyToTool(policy, server, name)) continue
+      targets.set(type, { type, tool: `${server}/${name}`, unknown: false })
+    }
   }
   // The arguments of prompts are strings, of which the names are not known.
-  const open = [...servers].some(
-    (server) => (!listed.has(server) && mayApplyToTool(policy, server, null)) || mayApplyToPrompt(policy, server),
+  const open = servers.some(
+    (server) =>
+      (known.get(server) === null && mayApplyToTool(policy, server, null)) || mayApplyToPrompt(policy, server),
   )
   if (open) {
     const type = writeArgumentType(inferArguments(policy))
