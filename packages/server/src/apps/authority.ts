@@ -39,7 +39,7 @@ import { openTrust } from './authority-trust.ts'
 import type { OpenedTrust } from './authority-trust.ts'
 import { openVouchers } from './authority-vouchers.ts'
 import { listenTo, openWatchers } from './authority-watchers.ts'
-import type { Listening } from './authority-watchers.ts'
+import type { Listening, WatcherParts } from './authority-watchers.ts'
 import { openPipeline } from './own-pipeline.ts'
 import { ActivePolicy, policyPort } from './policy-reload.ts'
 
@@ -114,7 +114,7 @@ interface Starting {
 
 /** A trust state that is applied reaches the listeners at once, so the own certificate comes before them and they before the loops. */
 async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'stopped'>> {
-  const { settings, options, clock, state, fitness, memory, listening, stack } = starting
+  const { settings, options, clock, state, stack } = starting
   const context = await contextOf(starting)
   const floor = await beginRun(starting, context)
   const bound = { enrolAddress: '', settleKeys: () => Promise.resolve(false) }
@@ -137,17 +137,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   const own = new OwnIdentity({ authority, clock, names: ownNames(settings), chance: systemRuntime.chance })
   expectAllowed(await authority.ensureRegistration(ownRegistration(settings), 'authority'))
   await own.renew()
-  const watchers = openWatchers({
-    context,
-    fitness,
-    memory,
-    rate: listening.rate,
-    trust,
-    files: { ...settings, keyFile: settings.keyFile ?? defaultKeyFile(settings), rootFile: state.rootFile },
-    pauseMilliseconds: options.lookMilliseconds,
-    settleKeys: () => bound.settleKeys(),
-    report: (error) => options.report({ type: 'problem', error }),
-  })
+  const watchers = watchersOf(starting, { context, trust, settleKeys: () => bound.settleKeys() })
   const { policy, pipeline } = await openDecisions(starting, holder, watchers.detections)
   const loops = startedLoops(stack, state)
   const crls = new CrlPublisher({ context, lifetimeSeconds: settings.crlSeconds ?? defaultCrlSeconds })
@@ -176,6 +166,21 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
     reloadPolicy: (by) => policy.reload(by),
     renew: () => own.renew().then(maintenance.onOwnCertificate),
   }
+}
+
+function watchersOf(
+  { settings, options, state, fitness, memory, listening }: Starting,
+  parts: Pick<WatcherParts, 'context' | 'trust' | 'settleKeys'>,
+) {
+  return openWatchers({
+    ...parts,
+    fitness,
+    memory,
+    rate: listening.rate,
+    files: { ...settings, keyFile: settings.keyFile ?? defaultKeyFile(settings), rootFile: state.rootFile },
+    pauseMilliseconds: options.lookMilliseconds,
+    report: (error) => options.report({ type: 'problem', error }),
+  })
 }
 
 /** As the policy that is active says. */
