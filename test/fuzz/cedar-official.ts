@@ -120,3 +120,11 @@ function succeeded<T>(answer: Answer<T>, asked: unknown): T {
   if (answer.type === 'success') return answer
   throw new Error(`the official build does not take ${JSON.stringify(asked)}: ${JSON.stringify(answer.errors)}`)
 }
+
+/** One policy of text. */
+export function parsed(text: string, id = 'p'): Policy {
+  return readPolicy(
+    id,
+    withExactLongs(() => succeeded(build.policyToJson(text), text).json),
+  )
+}
