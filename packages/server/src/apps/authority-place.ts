@@ -5,7 +5,7 @@ import { workloadId } from '@doorward/core'
 import type { AuthorityPlace } from '@doorward/core'
 import type { CertificateNames } from '../authority/issue.ts'
 import type { NewRegistration } from '../authority/registrations.ts'
-import { showAddress } from '../config/settings.ts'
+import { readAddress, showAddress } from '../config/settings.ts'
 import type { ListenAddress, Listeners } from './authority-listeners.ts'
 import type { AuthoritySettings } from './authority-settings.ts'
 import { reachedAt } from './reached-at.ts'
@@ -13,21 +13,21 @@ import type { Reached } from './reached-at.ts'
 
 /** As workloads reach it, and operators where that is not on this machine alone. */
 export function placeOf(name: string, reached: Reached, { main, enrol, admin }: Listeners): AuthorityPlace {
-  return {
-    name,
+  const places = {
     main: reachedAt('main', reached, main.address),
     enrol: reachedAt('enrol', reached, enrol.address),
-    ...adminPlace(admin.address, main.address),
   }
+  return { name, ...places, ...adminPlace(admin.address, places.main) }
 }
 
 /**
  * The admin listener answers to the address at which it listens. On loopback it is told only where everything is on one
  * machine, and never where it listens on all addresses: by that name nobody reaches it.
  */
-function adminPlace(admin: ListenAddress, main: ListenAddress): Pick<AuthorityPlace, 'admin'> {
-  const isElsewhere = admin.host === '0.0.0.0' || admin.host === '::' || (isLoopback(admin) && !isLoopback(main))
-  return isElsewhere ? {} : { admin: showAddress(admin) }
+function adminPlace(admin: ListenAddress, main: string): Pick<AuthorityPlace, 'admin'> {
+  const isEverywhere = admin.host === '0.0.0.0' || admin.host === '::'
+  const isElsewhere = isLoopback(admin) && !isLoopback(readAddress(main))
+  return isEverywhere || isElsewhere ? {} : { admin: showAddress(admin) }
 }
 
 function isLoopback({ host }: ListenAddress): boolean {
