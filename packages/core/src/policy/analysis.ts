@@ -9,7 +9,10 @@ import type { Finding } from './analysis-finding.ts'
 import { grantsOf } from './analysis-grants.ts'
 import { unknownNames } from './analysis-names.ts'
 import type { KnownNames } from './analysis-names.ts'
-import { mayEverApply } from './analysis-reach.ts'
+import { mayEverApply, serversOf } from './analysis-reach.ts'
+import { nearestName } from './analysis-suggestion.ts'
+import { isWritten } from './analysis-written.ts'
+import { partsOf } from './cedar/reads.ts'
 import type { Constraint, Policy } from './cedar/expression.ts'
 
 export interface Analysis {
@@ -32,7 +35,7 @@ export function analyse(policies: readonly Policy[], known: KnownNames): Analysi
       const level = code === 'policy_role_unknown' ? 'warning' : 'problem'
       findings.push({ code, level, policyId: policy.id, message, help, uid, related: [], total: 0 })
     }
-    if (names.length === 0 && !mayEverApply(policy, known)) findings.push(neverApplies(policy))
+    if (names.length === 0 && !mayEverApply(policy, known)) findings.push(neverApplies(policy, known))
     const found = superfluous.get(policy)
     if (found !== undefined) findings.push(found)
     findings.push(...grantsOf(policy, known))
@@ -40,13 +43,12 @@ export function analyse(policies: readonly Policy[], known: KnownNames): Analysi
   return { findings, complete }
 }
 
-function isWritten({ id }: Policy): boolean {
-  return !id.startsWith('builtin:') && !/^role:[^/]*\/session$/.test(id)
-}
-
-function neverApplies({ id }: Policy): Finding {
+function neverApplies(policy: Policy, known: KnownNames): Finding {
   const message = 'the rule applies to nothing that there is: no configured server, and no tool that is known, fits it'
-  const help = 'compare the names in it with servers: and with the lists of tools in servers.<name>.tools'
+  const meant = [...namesOf(policy)].flatMap((name) => nearestTool(name, policy, known))
+  const otherwise = 'compare the names in it with servers: and with the lists of tools in servers.<name>.tools'
+  const help = meant[0] === undefined ? otherwise : `did you mean ${meant[0]}?`
+  const { id } = policy
   return {
     code: 'policy_never_applies',
     level: 'warning',
@@ -56,6 +58,25 @@ function neverApplies({ id }: Policy): Finding {
     uid: null,
     related: [],
     total: 0,
+  }
+}
+
+function nearestTool(name: string, policy: Policy, { tools }: KnownNames): readonly string[] {
+  const named = serversOf(policy)
+  for (const [server, names] of tools) {
+    const near = named?.has(server) === false || names.includes(name) ? null : nearestName(name, names)
+    if (near !== null) return [near]
+  }
+  return []
+}
+
+/** That a condition compares with `resource.name`. */
+function* namesOf({ conditions }: Policy): Iterable<string> {
+  const open = conditions.map(({ body }) => body)
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    open.push(...partsOf(next))
+    if (next.kind !== 'binary' || next.left.kind !== 'get' || next.left.name !== 'name') continue
+    if (next.right.kind === 'literal' && typeof next.right.value === 'string') yield next.right.value
   }
 }
 

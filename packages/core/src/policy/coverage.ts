@@ -1,5 +1,6 @@
 /** Which policies a set of questions has shown at work. */
 
+import { isWritten } from './analysis-written.ts'
 import type { Explanation } from './explain.ts'
 
 export interface PolicyUse {
@@ -11,7 +12,7 @@ export interface PolicyUse {
 }
 
 export interface CoverageReport {
-  /** In the order of the policy; without those that every deployment has (`builtin:`). */
+  /** In the order of the policy; those that nobody has written are left out: `builtin:…`, `role:<role>/session`. */
   readonly policies: readonly PolicyUse[]
   readonly determining: number
   /** Of the policies that some question was decided by; 100 where there are none. One digit after the point, rounded down. */
@@ -32,7 +33,7 @@ export class PolicyCoverage {
 
   report(ids: readonly string[]): CoverageReport {
     const policies = ids
-      .filter((id) => !id.startsWith('builtin:'))
+      .filter((id) => isWritten({ id }))
       .map((id) => ({ id, applied: this.#applied.get(id) ?? 0, determined: this.#determined.get(id) ?? 0 }))
     const determining = policies.filter(({ determined }) => determined > 0).length
     const percent = policies.length === 0 ? 100 : Math.floor((determining * 1000) / policies.length) / 10

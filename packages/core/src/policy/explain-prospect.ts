@@ -1,5 +1,6 @@
 /** What somebody may do with something of which not everything is known: the name, the arguments, the time or the address. */
 
+import { serversOf } from './analysis-reach.ts'
 import { entityTypes } from './schema.ts'
 import type { CallWorld } from './call-world.ts'
 import type { Policy } from './cedar/expression.ts'
@@ -46,7 +47,11 @@ export function prospectOf(
   const call = explainer.callOf(request)
   if (call === null) return denied
   const each = call.parties.map((party) =>
-    prospectOfWorld(explainer.policies, partly(call.world(party), request, unknowns)),
+    prospectOfWorld(
+      explainer.policies,
+      partly(call.world(party), request, unknowns),
+      unknowns.name ? request.resource.server : null,
+    ),
   )
   const verdicts = each.map(({ verdict }) => verdict)
   const verdict = verdicts.includes('deny') ? 'deny' : verdicts.includes('depends') ? 'depends' : 'allow'
@@ -69,14 +74,15 @@ function partly(world: CallWorld, { resource }: DecisionRequest, unknowns: Unkno
   return { ...world, context, resource: someEntity(entityTypes[resource.kind], new Set([server.key])) }
 }
 
-/** As `PolicySet.outlook` does, over every policy and with more that may not be known. */
-function prospectOfWorld(policies: readonly Policy[], world: PartialWorld): Prospect {
+/** As `PolicySet.outlook` does, over every policy and with more that may not be known; `server`: of an item that is not. */
+function prospectOfWorld(policies: readonly Policy[], world: PartialWorld, server: string | null): Prospect {
   const permits: string[] = []
   const forbids: string[] = []
   const failing: string[] = []
   const open: Policy[] = []
   let [mustPermit, mustDeny] = [false, false]
   for (const policy of policies) {
+    if (server !== null && serversOf(policy)?.has(server) === false) continue
     const outcomes = outcomesOfPolicy(policy, world)
     if (outcomes === mayBeFalse) continue
     const certain = outcomes === mayBeTrue || outcomes === mayFail

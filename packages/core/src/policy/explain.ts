@@ -96,6 +96,11 @@ export class PolicyExplainer {
     return { verdict, unknown, parties }
   }
 
+  /** Roles of the presenter. */
+  rolesOf({ presenter, roles }: DecisionRequest['principal']): readonly string[] {
+    return [...this.#rolesOf.workload(presenter, roles)]
+  }
+
   /** Null when the action is not known. */
   callOf(request: DecisionRequest): Call | null {
     return Call.of(request, this.#rolesOf, this.#describing)

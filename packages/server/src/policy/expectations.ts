@@ -1,0 +1,58 @@
+/** Expectations of a policy, held against what it decides. */
+
+import { PolicyCoverage } from '@doorward/core'
+import type { CoverageReport, Explanation, KnownNames, PolicyExplainer } from '@doorward/core'
+import { requestOf } from './policy-tools-question.ts'
+import type { Question } from './policy-tools-question.ts'
+
+export interface Expectation {
+  readonly name: string
+  /** `<file>:<line>`. */
+  readonly where: string
+  readonly question: Question
+  readonly expect: 'allow' | 'deny'
+  readonly reason: 'none' | 'forbid' | 'error' | null
+  /** Ids of the policies that decide, in any order; null for any. */
+  readonly by: readonly string[] | null
+}
+
+export interface ExpectationOutcome {
+  readonly expectation: Expectation
+  readonly met: boolean
+  readonly got: 'allow' | 'deny'
+  readonly reason: 'none' | 'forbid' | 'error' | null
+  readonly by: readonly string[]
+  readonly explanation: Explanation
+}
+
+export interface ExpectationRun {
+  readonly outcomes: readonly ExpectationOutcome[]
+  readonly coverage: CoverageReport
+}
+
+/** Throws what `requestOf` throws. */
+export function runExpectations(
+  expectations: readonly Expectation[],
+  explainer: PolicyExplainer,
+  known: KnownNames,
+): ExpectationRun {
+  const coverage = new PolicyCoverage()
+  const outcomes = expectations.map((expectation) => {
+    const explanation = explainer.explain(requestOf(expectation.question, known))
+    coverage.note(explanation)
+    return outcomeOf(expectation, explanation)
+  })
+  return { outcomes, coverage: coverage.report(explainer.policies.map(({ id }) => id)) }
+}
+
+function outcomeOf(expectation: Expectation, explanation: Explanation): ExpectationOutcome {
+  const { verdict } = explanation
+  const reason = verdict.effect === 'deny' ? verdict.reason : null
+  const by = verdict.policies
+  const asked = expectation.by
+  const met =
+    verdict.effect === expectation.expect &&
+    (expectation.reason === null || expectation.reason === reason) &&
+    (asked === null || (new Set(asked).size === new Set(by).size && by.every((id) => asked.includes(id))))
+  return { expectation, met, got: verdict.effect, reason, by, explanation }
+}
