@@ -22,6 +22,12 @@ async function engine(source: PolicySource | null): Promise<CedarEngine> {
   return made
 }
 
+function beside(policy: CedarEngine, candidate: CedarEngine | null): ShadowEngine {
+  const shadow = new ShadowEngine(policy)
+  shadow.compareWith(candidate)
+  return shadow
+}
+
 let active: CedarEngine
 let strict: CedarEngine
 before(async () => {
@@ -30,13 +36,13 @@ before(async () => {
 })
 
 test('a candidate that denies is noted beside the allow that stays', async () => {
-  const verdict = await new ShadowEngine(active, strict).decide(reading)
+  const verdict = await beside(active, strict).decide(reading)
   equal(verdict.effect, 'allow')
   deepEqual(verdict.shadow, { effect: 'deny', reason: 'none', policies: [], version: strict.version() })
 })
 
 test('a candidate that allows is noted beside the denial that stays', async () => {
-  const verdict = await new ShadowEngine(strict, active).decide(reading)
+  const verdict = await beside(strict, active).decide(reading)
   equal(verdict.effect, 'deny')
   deepEqual(verdict.shadow, {
     effect: 'allow',
@@ -47,21 +53,31 @@ test('a candidate that allows is noted beside the denial that stays', async () =
 })
 
 test('where both say the same, nothing is noted', async () => {
-  const shadow = new ShadowEngine(active, strict)
+  const shadow = beside(active, strict)
   deepEqual(await shadow.decide(writing), await active.decide(writing))
-  deepEqual(await new ShadowEngine(active, active).decide(reading), await active.decide(reading))
+  deepEqual(await beside(active, active).decide(reading), await active.decide(reading))
 })
 
 test('a candidate without a policy yet, or that fails, changes nothing', async () => {
-  deepEqual(await new ShadowEngine(active, await engine(null)).decide(reading), await active.decide(reading))
+  deepEqual(await beside(active, await engine(null)).decide(reading), await active.decide(reading))
   const broken = await engine(nobody)
   broken.decide = () => Promise.reject(new Error('broken'))
-  const verdict = await new ShadowEngine(active, broken).decide(reading)
+  const verdict = await beside(active, broken).decide(reading)
   equal(verdict.effect, 'allow')
   equal(verdict.shadow?.reason, 'error')
 })
 
+test('differences are counted, anew for each candidate', async () => {
+  const shadow = beside(active, strict)
+  await shadow.decide(reading)
+  await shadow.decide(writing)
+  equal(shadow.differences, 1)
+  shadow.compareWith(null)
+  deepEqual(await shadow.decide(reading), await active.decide(reading))
+  equal(shadow.differences, 0)
+})
+
 test('lists are those of the active policy', async () => {
-  equal(await new ShadowEngine(active, strict).list(reading), 'allow')
-  equal(await new ShadowEngine(strict, active).list(reading), 'deny')
+  equal(await beside(active, strict).list(reading), 'allow')
+  equal(await beside(strict, active).list(reading), 'deny')
 })

@@ -23,6 +23,8 @@ export interface AuthoritySettings extends StatePlaces {
   /** Audiences for which tokens are given, beside `publicUrl`. */
   readonly allowedAudience: (audience: string) => boolean
   readonly policy: CompiledPolicy
+  /** To compare with, as `PolicyReading` has it; none by default. */
+  readonly candidate?: PolicyReading['candidate']
   /** Roles of `policy` that may do whatever the admin API offers; `admin` by default. */
   readonly operatorRoles?: readonly string[]
   readonly staleness: StalenessLimits

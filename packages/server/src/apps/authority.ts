@@ -311,7 +311,7 @@ async function openDecisions(
   const policy = new ActivePolicy({
     record: listening.log,
     clock,
-    reading: { policy: settings.policy, operatorRoles, restart: [] },
+    reading: { policy: settings.policy, operatorRoles, candidate: settings.candidate ?? null, restart: [] },
     reread: options.rereadPolicy ?? null,
     onProblem: (error) => options.report({ type: 'problem', error }),
   })

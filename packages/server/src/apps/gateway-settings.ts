@@ -6,6 +6,7 @@ import type { ListenerOptions } from '../transports/listener.ts'
 import type { SessionLimits } from '../transports/session.ts'
 import type { DeclaredEffects } from '../transports/tool-effects.ts'
 import type { UpstreamLimits } from '../transports/upstream.ts'
+import type { PolicyReading } from '../config/policy-reading.ts'
 
 export type GatewayListenerName = 'main' | 'admin' | 'public'
 
@@ -63,6 +64,8 @@ export interface GatewaySettings {
   /** PATH of server processes. */
   readonly path: string
   readonly policy: CompiledPolicy
+  /** To compare with, as `PolicyReading` has it; none by default. */
+  readonly candidate?: PolicyReading['candidate']
   readonly staleness: StalenessLimits
   readonly security: {
     readonly cipherSuites: readonly string[]

@@ -196,7 +196,7 @@ function openDetections({ state, clock, options, onProblem }: Starting): Gateway
 }
 
 function activePolicy({ settings, options, state, clock, onProblem }: Starting): ActivePolicy {
-  const reading = { policy: settings.policy, operatorRoles: [], restart: [] }
+  const reading = { policy: settings.policy, operatorRoles: [], candidate: settings.candidate ?? null, restart: [] }
   return new ActivePolicy({
     record: state.record,
     clock,

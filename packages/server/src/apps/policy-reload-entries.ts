@@ -63,6 +63,16 @@ export function activationEntry(change: PolicyChange, by: string): object {
   return { change: 'policy.activate', by, ...shownChange(change) }
 }
 
+/** An entry of the kind `admin`: from now on decisions are compared with this policy, which is not enforced. */
+export function shadowEntry({ to, policies }: PolicyChange, by: string): object {
+  return { change: 'policy.shadow', by, candidate: { digest: to.digest, policies: named(policies.added) } }
+}
+
+/** An entry of the kind `admin`: nothing is compared. */
+export function candidateRefusalEntry({ code, problems }: Mistakes, by: string): object {
+  return { change: 'policy.shadow.refuse', by, code, problems: named(problems) }
+}
+
 /** An entry of the kind `admin`. */
 export function refusalEntry({ code, problems }: Mistakes, kept: PolicyVersion, by: string): object {
   return { change: 'policy.refuse', by, code, kept: shownVersion(kept), problems: named(problems) }

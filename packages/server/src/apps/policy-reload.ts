@@ -1,12 +1,21 @@
 /** The policy of a part that runs: what decides, since when, and its change while everything goes on. */
 
 import { toSeconds } from '@doorward/core'
-import type { Clock, EpochSeconds } from '@doorward/core'
+import type { Clock, EpochSeconds, PolicyVersion } from '@doorward/core'
 import type { DecisionPort, RecordEntry } from '@doorward/enforcement'
 import type { PolicyReading } from '../config/policy-reading.ts'
 import { CedarEngine, policyDigest } from '../policy/cedar-engine.ts'
 import type { PolicyChange } from '../policy/policy-change.ts'
-import { activationEntry, mistakesIn, refusalEntry, shownOutcome, shownWarnings } from './policy-reload-entries.ts'
+import { ShadowEngine } from '../policy/shadow-engine.ts'
+import {
+  activationEntry,
+  candidateRefusalEntry,
+  mistakesIn,
+  refusalEntry,
+  shadowEntry,
+  shownOutcome,
+  shownWarnings,
+} from './policy-reload-entries.ts'
 import type { Mistakes, PolicyOutcome } from './policy-reload-entries.ts'
 
 export interface ActivePolicyParts {
@@ -28,6 +37,8 @@ interface Failed extends Mistakes {
 export class ActivePolicy {
   readonly #parts: ActivePolicyParts
   readonly #engine = new CedarEngine()
+  readonly #shadow = new ShadowEngine(this.#engine)
+  #candidate: PolicyVersion | null = null
   #reading: PolicyReading
   #since: EpochSeconds | null = null
   #warnings: readonly string[] = []
@@ -43,7 +54,7 @@ export class ActivePolicy {
 
   /** Denies everything before the start. */
   get decisions(): DecisionPort {
-    return this.#engine
+    return this.#shadow
   }
 
   /** What decides now, as it was read. */
@@ -54,6 +65,7 @@ export class ActivePolicy {
   /** The first activation, on record before it counts. Throws the codes of `CedarEngine.activate` and of the record. */
   async start(): Promise<void> {
     await this.#activate(this.#reading, 'start')
+    await this.#compare(this.#reading, 'start')
   }
 
   /**
@@ -88,6 +100,8 @@ export class ActivePolicy {
         tools: policy.tools.size,
       },
       warnings: this.#warnings,
+      shadow:
+        this.#candidate === null ? null : { digest: this.#candidate.digest, differences: this.#shadow.differences },
       needs_restart: restart,
       failed: this.#failed,
     }
@@ -98,6 +112,7 @@ export class ActivePolicy {
     try {
       const reading = await (reread ?? (() => Promise.resolve(this.#reading)))()
       const { restart } = reading
+      await this.#compare(reading, by)
       if (policyDigest(reading.policy) === this.#engine.version().digest) {
         this.#reading = reading
         this.#failed = null
@@ -122,17 +137,45 @@ export class ActivePolicy {
     return change
   }
 
-  async #refuse(error: unknown, by: string): Promise<PolicyOutcome> {
-    const { record, clock, onProblem } = this.#parts
+  /** Takes up the candidate that the policy is compared with. What is wrong with it is told, and nothing is compared. */
+  async #compare({ candidate }: PolicyReading, by: string): Promise<void> {
+    if (candidate === null) return this.#compareWith(null)
+    try {
+      if (candidate instanceof Error) throw candidate
+      if (policyDigest(candidate) === this.#candidate?.digest) return
+      const engine = new CedarEngine()
+      await engine.change(candidate, async (change) => {
+        await this.#parts.record.append({ kind: 'admin', body: shadowEntry(change, by) })
+      })
+      this.#compareWith(engine)
+    } catch (error) {
+      this.#compareWith(null)
+      await this.#tell(error, (mistakes) => candidateRefusalEntry(mistakes, by))
+    }
+  }
+
+  /** To the operator and to the record, as far as that takes it. */
+  async #tell(error: unknown, entry: (mistakes: Mistakes) => object): Promise<Mistakes> {
+    const { record, onProblem } = this.#parts
     const mistakes = mistakesIn(error)
-    this.#failed = { at: toSeconds(clock()), by, ...mistakes }
-    const version = this.#engine.version()
     onProblem(error)
     try {
-      await record.append({ kind: 'admin', body: refusalEntry(mistakes, version, by) })
+      await record.append({ kind: 'admin', body: entry(mistakes) })
     } catch (unrecorded) {
       onProblem(unrecorded)
     }
+    return mistakes
+  }
+
+  #compareWith(engine: CedarEngine | null): void {
+    this.#candidate = engine?.version() ?? null
+    this.#shadow.compareWith(engine)
+  }
+
+  async #refuse(error: unknown, by: string): Promise<PolicyOutcome> {
+    const version = this.#engine.version()
+    const mistakes = await this.#tell(error, (told) => refusalEntry(told, version, by))
+    this.#failed = { at: toSeconds(this.#parts.clock()), by, ...mistakes }
     return { outcome: 'refused', version, ...mistakes }
   }
 }

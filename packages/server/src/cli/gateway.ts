@@ -109,6 +109,7 @@ export async function gatewaySettings(
 ): Promise<GatewaySettings> {
   const { configuration, trustDomain, gateway } = deployment
   const { security, limits, trust } = configuration
+  const { policy, candidate } = await readPolicy(deployment)
   return {
     name: gateway.name,
     trustDomain,
@@ -126,7 +127,8 @@ export async function gatewaySettings(
       ]),
     ),
     path: environment.path,
-    policy: (await readPolicy(deployment)).policy,
+    policy,
+    candidate,
     staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },
     security: {
       cipherSuites: security.tls.cipher_suites,

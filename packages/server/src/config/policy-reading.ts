@@ -1,5 +1,6 @@
 /** The policy of a part that runs, read anew from the files that it was started with. */
 
+import { resolve } from 'node:path'
 import type { CompiledPolicy } from '@doorward/core'
 import { loadConfiguration } from './load.ts'
 import { compiledPolicy } from './policy-source.ts'
@@ -11,6 +12,8 @@ import { dotted } from './yaml-place.ts'
 
 export interface PolicyReading {
   readonly policy: CompiledPolicy
+  /** Of `policy.shadow`, to compare with: null where there is none, an error where it cannot be read. */
+  readonly candidate: CompiledPolicy | Error | null
   /** Roles that may do whatever the admin API offers. */
   readonly operatorRoles: readonly string[]
   /** Keys beside the policy that say something else than at the start, which the next start takes up. */
@@ -21,18 +24,41 @@ const MAX_KEYS = 50
 
 /** The policy of a deployment as it is started. Throws as `compiledPolicy`. */
 export async function readPolicy(deployment: Deployment): Promise<PolicyReading> {
-  return { policy: await compiledPolicy(deployment), operatorRoles: operatorRoles(deployment), restart: [] }
+  const policy = await compiledPolicy(deployment)
+  return { policy, candidate: await candidateOf(deployment), operatorRoles: operatorRoles(deployment), restart: [] }
+}
+
+/** Nothing that is wrong with a candidate stands in the way of what is enforced. */
+async function candidateOf(deployment: Deployment): Promise<CompiledPolicy | Error | null> {
+  const { shadow } = deployment.configuration.policy
+  if (shadow === undefined) return null
+  try {
+    return await compiledPolicy(await candidateDeployment(deployment, resolve(deployment.folder, shadow)))
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error))
+  }
+}
+
+/**
+ * Another configuration of the same trust domain, for its policy alone. Throws the codes of `loadConfiguration`, and a
+ * ConfigurationError for another trust domain.
+ */
+export async function candidateDeployment(started: Deployment, file: string): Promise<Deployment> {
+  const candidate = deploymentOf(await loadConfiguration(file))
+  refuseTrustDomain(candidate, started, 'a candidate is of the same trust domain')
+  return candidate
+}
+
+function refuseTrustDomain({ trustDomain, lineOf, file }: Deployment, started: Deployment, message: string): void {
+  if (trustDomain === started.trustDomain) return
+  const place = { line: lineOf(['trust_domain']), path: 'trust_domain' }
+  throw new ConfigurationError(file, [{ ...place, message, expected: started.trustDomain, got: trustDomain }])
 }
 
 /** Throws the codes of `loadConfiguration` and `compiledPolicy`, and a ConfigurationError for another trust domain. */
 export async function rereadPolicy(started: Deployment): Promise<PolicyReading> {
   const now = deploymentOf(await loadConfiguration(started.file))
-  const { trustDomain, lineOf, file } = now
-  if (trustDomain !== started.trustDomain) {
-    const place = { line: lineOf(['trust_domain']), path: 'trust_domain' }
-    const message = 'a trust domain is never renamed'
-    throw new ConfigurationError(file, [{ ...place, message, expected: started.trustDomain, got: trustDomain }])
-  }
+  refuseTrustDomain(now, started, 'a trust domain is never renamed')
   const reading = await readPolicy(now)
   return { ...reading, restart: [...changedKeys(started.configuration, now.configuration, [])].slice(0, MAX_KEYS) }
 }

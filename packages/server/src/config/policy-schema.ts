@@ -20,6 +20,8 @@ export const policy = section({
     .default([]),
   /** IANA name of the zone of `context.time`. */
   time_zone: z.string().min(1).max(64).default('UTC'),
+  /** A configuration of which the policy is compared with this one, and never enforced. */
+  shadow: path.optional(),
 }).prefault({})
 
 const names = z.array(z.string()).min(1).optional()

@@ -5,42 +5,52 @@ import type { DecisionPort } from '@doorward/enforcement'
 import type { CedarEngine } from './cedar-engine.ts'
 
 export class ShadowEngine implements DecisionPort {
-  readonly #active: CedarEngine
-  readonly #candidate: CedarEngine
+  readonly #active: DecisionPort
+  #candidate: CedarEngine | null = null
+  #differences = 0
 
-  /** Before the candidate has a policy nothing is compared. */
-  constructor(active: CedarEngine, candidate: CedarEngine) {
+  constructor(active: DecisionPort) {
     this.#active = active
+  }
+
+  /** Calls that the candidate would have decided otherwise. */
+  get differences(): number {
+    return this.#differences
+  }
+
+  /** From now on compares with that one; with null with none. One without a policy is none. */
+  compareWith(candidate: CedarEngine | null): void {
     this.#candidate = candidate
+    this.#differences = 0
   }
 
   /** The verdict of the active policy, whatever the candidate says. */
-  async decide(request: DecisionRequest): Promise<Verdict> {
+  decide(request: DecisionRequest): Promise<Verdict> {
+    const candidate = this.#candidate
+    if (candidate === null || candidate.version().sequence === 0) return this.#active.decide(request)
+    return this.#decideBoth(request, candidate)
+  }
+
+  async #decideBoth(request: DecisionRequest, candidate: CedarEngine): Promise<Verdict> {
     const verdict = await this.#active.decide(request)
-    if (this.#candidate.version().sequence === 0) return verdict
-    const shadow = await this.#otherwise(request, verdict)
-    return shadow === null ? verdict : { ...verdict, shadow }
+    const other = await verdictOf(candidate, request)
+    if (other.effect === verdict.effect && other.reason === reasonOf(verdict)) return verdict
+    this.#differences++
+    return { ...verdict, shadow: other }
   }
 
   list(request: DecisionRequest): Promise<ListVerdict> {
     return this.#active.list(request)
   }
+}
 
-  /** Null where effect and reason are the same. */
-  async #otherwise(request: DecisionRequest, verdict: Verdict): Promise<ShadowVerdict | null> {
-    const other = await this.#candidateVerdict(request)
-    if (other.effect === verdict.effect && other.reason === reasonOf(verdict)) return null
-    return other
-  }
-
-  async #candidateVerdict(request: DecisionRequest): Promise<ShadowVerdict> {
-    try {
-      const verdict = await this.#candidate.decide(request)
-      const { effect, policies, version } = verdict
-      return { effect, reason: reasonOf(verdict), policies, version }
-    } catch {
-      return { effect: 'deny', reason: 'error', policies: [], version: this.#candidate.version() }
-    }
+async function verdictOf(candidate: CedarEngine, request: DecisionRequest): Promise<ShadowVerdict> {
+  try {
+    const verdict = await candidate.decide(request)
+    const { effect, policies, version } = verdict
+    return { effect, reason: reasonOf(verdict), policies, version }
+  } catch {
+    return { effect: 'deny', reason: 'error', policies: [], version: candidate.version() }
   }
 }
 

@@ -78,7 +78,7 @@ export async function authoritySettings(deployment: Deployment, folder: Deployme
   const { configuration, trustDomain, authority } = deployment
   const { security, limits, trust } = configuration
   const database = await databasePlace(deployment)
-  const { policy, operatorRoles } = await readPolicy(deployment)
+  const { policy, candidate, operatorRoles } = await readPolicy(deployment)
   const audiences = allowedAudiences(deployment)
   const { name, advertise } = configuration.authority
   return {
@@ -94,6 +94,7 @@ export async function authoritySettings(deployment: Deployment, folder: Deployme
     listeners: authority.listeners,
     allowedAudience: (audience) => audiences.has(audience),
     policy,
+    candidate,
     operatorRoles,
     vouchers: voucherSettings(deployment),
     staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },
