@@ -95,7 +95,7 @@ describe('policy.files', () => {
     equal((await compiled('')).timeZone, 'UTC')
     for (const [section, path] of [
       ['{ time_zone: Mars/Olympus }', 'policy.time_zone'],
-      ['{ shadow: next.cedar }', 'policy.shadow'],
+      ['{ file: next.cedar }', 'policy.file'],
       ['{ files: next.cedar }', 'policy.files'],
       ['{ files: [""] }', 'policy.files[0]'],
       ['{ files: ["a\\0b"] }', 'policy.files[0]'],
