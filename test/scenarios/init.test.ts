@@ -8,7 +8,9 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, describe, test } from 'node:test'
 import { loadConfiguration } from '../../packages/server/src/config/load.ts'
+import { compiledPolicy } from '../../packages/server/src/config/policy-source.ts'
 import { isPlainSetting, secretWord } from '../../packages/server/src/config/secret-words.ts'
+import { deploymentOf } from '../../packages/server/src/config/settings.ts'
 import { repository, TestDeployment, wideLimits } from '../fixtures/deployment.ts'
 
 const documents = join(repository, 'examples', 'first-call', 'documents')
@@ -111,6 +113,8 @@ describe('init', () => {
     ok(found !== undefined && 'command' in found)
     deepEqual([found.env, found.env_from], [{ LOG_LEVEL: 'debug' }, ['GITHUB_TOKEN', 'DATABASE', 'WORD']])
     ok(found.effects.read.includes('read_text_file') && !found.effects.read.includes('write_file'))
+    const { tools } = await compiledPolicy(deploymentOf(await loadConfiguration(target)))
+    ok([...tools.keys()].includes('files/read_text_file'))
     match(told.servers[2]?.notes.join() ?? '', /tools unknown: .*no-such-program/)
     for (const one of [await readFile(target, 'utf8'), JSON.stringify(told)]) equal(PLANTED.test(one), false, one)
   })

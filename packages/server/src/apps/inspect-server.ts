@@ -13,6 +13,8 @@ export interface ServerLaunch {
 
 export interface InspectedTool {
   readonly name: string
+  /** JSON Schema; empty where the server gives none. */
+  readonly inputSchema: JsonObject
   /** What the server itself says; a proposal, never trusted. */
   readonly readOnly: boolean
   readonly destructive: boolean
@@ -63,7 +65,13 @@ function toolOf(tool: JsonValue, talk: Talk): InspectedTool {
   if (!isJsonObject(tool) || typeof name !== 'string') throw talk.invalid('a tool without a name')
   const hints = tool['annotations']
   const annotations: JsonObject = hints !== undefined && isJsonObject(hints) ? hints : {}
-  return { name, readOnly: annotations['readOnlyHint'] === true, destructive: annotations['destructiveHint'] === true }
+  const schema = tool['inputSchema']
+  return {
+    name,
+    inputSchema: schema !== undefined && isJsonObject(schema) ? schema : {},
+    readOnly: annotations['readOnlyHint'] === true,
+    destructive: annotations['destructiveHint'] === true,
+  }
 }
 
 /** Requests and answers over the process's standard streams. */

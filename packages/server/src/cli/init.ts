@@ -2,15 +2,16 @@
 
 import { access, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { dirname, resolve } from 'node:path'
+import { basename, dirname, extname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { DoorwardError, parseTrustDomain } from '@doorward/core'
 import { inspectServer } from '../apps/inspect-server.ts'
+import type { InspectedTool } from '../apps/inspect-server.ts'
 import { readHostServers } from '../config/host-servers.ts'
 import type { FoundServer, SkippedServer } from '../config/host-servers.ts'
 import { parseConfiguration } from '../config/load.ts'
 import { proposalText } from '../config/proposal.ts'
-import type { ProposedServer } from '../config/proposal.ts'
+import type { ProposedServer, ProposedTools } from '../config/proposal.ts'
 import { isPlainSetting } from '../config/secret-words.ts'
 import type { CliContext } from './context.ts'
 import { painter } from './output.ts'
@@ -45,11 +46,12 @@ async function init(options: InitOptions, context: CliContext, target: string): 
   const trustDomain = parseTrustDomain(options.trustDomain ?? defaultTrustDomain())
   const { found, skipped } = await collect(options.from)
   const servers: ProposedServer[] = []
-  for (const server of found)
-    servers.push(await propose(server, { start: options.start, folder: dirname(file) }, context))
+  for (const server of found) servers.push(await propose(server, { start: options.start, file }, context))
   if (context.signal.aborted) throw new DoorwardError('interrupted', 'interrupted; nothing has been written')
   const text = proposalText({ trustDomain, servers, skipped })
   parseConfiguration(text, file)
+  for (const { tools } of servers)
+    if (tools !== null) await write(join(dirname(file), tools.list.file), tools.list.text, options.force)
   await write(file, text, options.force)
   tell({ file, trustDomain, servers, skipped }, context)
 }
@@ -106,11 +108,11 @@ async function collect(
 
 interface Proposing {
   readonly start: boolean
-  /** Folder of the configuration: where servers are started. */
-  readonly folder: string
+  /** The configuration: servers are started in its folder, and their tools are listed beside it. */
+  readonly file: string
 }
 
-async function propose(found: FoundServer, { start, folder }: Proposing, context: CliContext): Promise<ProposedServer> {
+async function propose(found: FoundServer, { start, file }: Proposing, context: CliContext): Promise<ProposedServer> {
   const { name, launch } = found
   if (launch.kind === 'http') {
     const insecure = new URL(launch.url).protocol === 'http:'
@@ -126,18 +128,24 @@ async function propose(found: FoundServer, { start, folder }: Proposing, context
   try {
     const launched = {
       command: launch.command,
-      cwd: resolve(folder, launch.cwd ?? '.'),
+      cwd: resolve(dirname(file), launch.cwd ?? '.'),
       env: { PATH: context.environment.path, HOME: context.environment.home, ...filledIn(launch.env, context) },
     }
     const tools = await inspectServer(launched, context.signal)
     const read = tools.filter((tool) => tool.readOnly && !tool.destructive).map((tool) => tool.name)
     const write = tools.filter((tool) => !read.includes(tool.name)).map((tool) => tool.name)
-    return { name, server, tools: { read, write }, notes: [...notes, ...toolNotes(read, write)] }
+    const list = { file: `${basename(file, extname(file))}.${name}.tools.json`, text: listText(tools) }
+    return { name, server, tools: { read, write, list }, notes: [...notes, ...toolNotes(read, write)] }
   } catch (error) {
     if (!(error instanceof DoorwardError)) throw error
     const secrets = envFrom.map((variable) => launch.env[variable] ?? '')
     return { name, server, tools: null, notes: [...notes, `tools unknown: ${without(secrets, failureText(error))}`] }
   }
+}
+
+/** As `servers.<name>.tools` reads it. */
+function listText(tools: readonly InspectedTool[]): string {
+  return `${JSON.stringify({ tools: tools.map(({ name, inputSchema }) => ({ name, inputSchema })) }, null, 2)}\n`
 }
 
 /** Which variables of a host's entry are written down, and which the gateway takes from its own environment. */
@@ -180,6 +188,10 @@ function toolNotes(read: readonly string[], write: readonly string[]): readonly 
   ]
 }
 
+function shownTools({ read, write, list }: ProposedTools): object {
+  return { read, write, file: list.file }
+}
+
 interface Summary {
   readonly file: string
   readonly trustDomain: string
@@ -193,7 +205,11 @@ function tell({ file, trustDomain, servers, skipped }: Summary, context: CliCont
       JSON.stringify({
         file,
         trust_domain: trustDomain,
-        servers: servers.map(({ name, tools, notes }) => ({ name, tools, notes })),
+        servers: servers.map(({ name, tools, notes }) => ({
+          name,
+          tools: tools === null ? null : shownTools(tools),
+          notes,
+        })),
         skipped,
       }),
     )

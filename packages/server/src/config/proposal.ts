@@ -13,9 +13,16 @@ export interface ProposedServer {
       }
     | { readonly url: string; readonly insecure: boolean }
   /** Null when the server could not be asked. */
-  readonly tools: { readonly read: readonly string[]; readonly write: readonly string[] } | null
+  readonly tools: ProposedTools | null
   /** Shown as a comment above the entry. */
   readonly notes: readonly string[]
+}
+
+export interface ProposedTools {
+  readonly read: readonly string[]
+  readonly write: readonly string[]
+  /** What the file that is named there holds: the tools with their input schemas. */
+  readonly list: { readonly file: string; readonly text: string }
 }
 
 export interface Proposal {
@@ -33,6 +40,7 @@ function comment(text: string, indent: string): string {
 
 function entry({ name, server, tools, notes }: ProposedServer): string {
   const effects = tools !== null && tools.read.length > 0 ? { effects: { read: tools.read } } : {}
+  const list = tools === null ? {} : { tools: tools.list.file }
   const launch =
     'url' in server
       ? { url: server.url, ...(server.insecure ? { insecure_upstream: true } : {}) }
@@ -43,7 +51,7 @@ function entry({ name, server, tools, notes }: ProposedServer): string {
           ...(server.envFrom.length === 0 ? {} : { env_from: server.envFrom }),
         }
   const body = stringify(
-    { [name]: { ...launch, ...effects } },
+    { [name]: { ...launch, ...effects, ...list } },
     { lineWidth: 0, flowCollectionPadding: true, defaultStringType: 'PLAIN' },
   )
   return notes.map((note) => comment(note, '  ')).join('') + body.replaceAll(/^(?=.)/gm, '  ')
