@@ -126,7 +126,12 @@ describe('commands about the policy', () => {
     const [code, { parties }] = await told('explain', ...words)
     const [presenter, user] = parties as readonly Json[]
     deepEqual(
-      [code, presenter?.['decision'], user?.['decision'], (user?.['roles_to_bind'] as readonly string[])[0]],
+      [
+        code,
+        presenter?.['decision'],
+        user?.['decision'],
+        (user?.['roles_to_bind'] as readonly string[] | undefined)?.[0],
+      ],
       [1, 'allow', 'deny', 'reader'],
     )
   })

@@ -235,7 +235,7 @@ describe('the policy of a deployment', () => {
     const answers = (over: { timeSeconds?: number; address?: string; roles?: readonly string[] } = {}) => {
       const { roles = ['writer'], timeSeconds = null, address = null } = over
       const { items } = permittedBy(open, { presenter: 'agent/planner', roles, behalf: null, timeSeconds, address })
-      return new Map(
+      return new Map<string, string>(
         items.flatMap(({ item, actions, group, verdict, dependsOn }) =>
           actions.map((action) => [`${action} ${item} ${group}`, [verdict, ...dependsOn].join(' ')] as const),
         ),

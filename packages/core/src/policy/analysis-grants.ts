@@ -1,8 +1,8 @@
 /** What permits grant beyond what their text shows: servers that are still to come, tools that nobody has listed, tools that administer. */
 
 import type { Finding } from './analysis-finding.ts'
-import { mayReachSomething, mayReachUnknownTool, serversOf, toolsOf } from './analysis-reach.ts'
-import type { KnownWorld } from './analysis-reach.ts'
+import { serversOf } from './analysis-reach.ts'
+import type { Reach } from './analysis-reach.ts'
 import { ownServers } from './builtin.ts'
 import type { Policy } from './cedar/expression.ts'
 
@@ -11,10 +11,11 @@ const MAX_LISTED = 20
 /** A name that no server can have. */
 const laterServer = '(later)'
 
-export function grantsOf(policy: Policy, world: KnownWorld): readonly Finding[] {
+export function grantsOf(policy: Policy, reach: Reach): readonly Finding[] {
   if (policy.effect === 'forbid') return []
+  const { servers: all, tools } = reach.known
   const named = serversOf(policy)
-  const servers = [...world.servers].filter((name) => !ownServers.includes(name) && named?.has(name) !== false)
+  const servers = [...all].filter((name) => !ownServers.includes(name) && named?.has(name) !== false)
   const findings: Finding[] = []
   const note = (code: string, message: string, help: string | null, related: readonly string[]) => {
     const total = related.length
@@ -29,19 +30,17 @@ export function grantsOf(policy: Policy, world: KnownWorld): readonly Finding[] 
       total,
     })
   }
-  if (named === null && mayReachSomething(policy, laterServer)) {
+  if (named === null && reach.reachesSomething(policy, laterServer)) {
     const message = 'the rule is about every server, also those that are configured later'
     note('policy_every_server', message, 'name the servers to keep it to them', servers)
   }
-  const unlisted = servers.filter((server) => !world.tools.has(server) && mayReachUnknownTool(policy, server))
+  const unlisted = servers.filter((server) => !tools.has(server) && reach.reachesUnknownTool(policy, server))
   if (unlisted.length > 0 && !namesItsTools(policy)) {
     const message = 'the rule covers tools that nobody has listed: whatever these servers offer, today or later'
     note('policy_unknown_tools', message, 'give the lists of their tools: servers.<name>.tools', unlisted)
   }
   const administering = servers.flatMap((server) =>
-    toolsOf(policy, server, world)
-      .filter((name) => world.effectOf(server, name) === 'admin')
-      .map((name) => `${server}/${name}`),
+    Array.from(reach.toolsOf(policy, server, ['admin']), (name) => `${server}/${name}`),
   )
   if (administering.length > 0)
     note('policy_admin_tools', 'the rule covers tools that administer or destroy', null, administering)

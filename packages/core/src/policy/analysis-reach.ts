@@ -21,17 +21,12 @@ export interface KnownWorld {
 }
 
 /** A use of an action; with `name` null of one or other item of the kind. */
-export interface Use {
+interface Use {
   readonly action: string
   readonly group: ActionGroup
   readonly kind: ResourceKind
   readonly server: string
   readonly name: string | null
-}
-
-/** It applies, or fails, for somebody with some arguments at some time. */
-export function mayApply(policy: Policy, use: Use): boolean {
-  return (outcomesOfPolicy(policy, worldOf(use)) & ~mayBeFalse) !== 0
 }
 
 function worldOf({ action, group, kind, server, name }: Use): PartialWorld {
@@ -70,59 +65,88 @@ function namedIn(constraint: Constraint): readonly EntityUid[] | null {
   return constraint.within === null ? null : [constraint.within]
 }
 
-/** Tools of the server that it may apply to, each in the group that its effect says. */
-export function toolsOf(policy: Policy, server: string, { tools, effectOf }: KnownWorld): readonly string[] {
-  return (tools.get(server) ?? []).filter((name) =>
-    mayApply(policy, { action: 'tools/call', group: effectOf(server, name), kind: 'tool', server, name }),
-  )
-}
-
-/** Some tool of a server whose tools are not known; `server` need not be configured. */
-export function mayReachUnknownTool(policy: Policy, server: string): boolean {
-  return toolGroups.some((group) => mayApply(policy, { action: 'tools/call', group, kind: 'tool', server, name: null }))
-}
-
 const toolGroups = ['read', 'write', 'admin'] as const
+type ToolGroup = (typeof toolGroups)[number]
 
-/** Some item, besides sessions, of a server that has that name; it need not be configured. */
-export function mayReachSomething(policy: Policy, server: string): boolean {
-  for (const { name: action, uses } of actionTable.values()) {
-    for (const { group, kinds } of uses) {
-      // Outside our own API no route counts as admin.
-      if (group === 'session' || (group === 'admin' && !kinds.includes('tool'))) continue
-      if (kinds.some((kind) => mayApply(policy, { action, group, kind, server, name: null }))) return true
+/** What policies may apply to in a known world; keeps what it has made of each use, for the next policy. */
+export class Reach {
+  readonly known: KnownWorld
+  readonly #worlds = new Map<string, PartialWorld>()
+
+  constructor(known: KnownWorld) {
+    this.known = known
+  }
+
+  /** Tools of the server that it may apply to, each in the group that its effect says; those of some effects alone. */
+  *toolsOf(policy: Policy, server: string, effects: readonly ToolGroup[] = toolGroups): Iterable<string> {
+    const groups = new Set<ActionGroup>(effects.filter((group) => this.#mayCall(policy, server, group)))
+    if (groups.size === 0) return
+    const { tools, effectOf } = this.known
+    for (const name of tools.get(server) ?? []) {
+      const group = effectOf(server, name)
+      if (!groups.has(group)) continue
+      if (this.#mayApply(policy, { action: 'tools/call', group, kind: 'tool', server, name })) yield name
     }
   }
-  return false
-}
 
-/** Whether there is anything in the known world that the policy may apply to. */
-export function mayEverApply(policy: Policy, world: KnownWorld): boolean {
-  const named = serversOf(policy)
-  for (const server of world.servers) {
-    if (named?.has(server) === false) continue
-    if (ownServers.includes(server) ? mayApplyToOwn(policy, server) : mayApplyOn(policy, server, world)) return true
+  /** Some tool of a server whose tools are not known; `server` need not be configured. */
+  reachesUnknownTool(policy: Policy, server: string): boolean {
+    return toolGroups.some((group) => this.#mayCall(policy, server, group))
   }
-  return false
-}
 
-function mayApplyToOwn(policy: Policy, server: string): boolean {
-  return ownRoutes.some(({ server: of, method, path, group }) => {
-    const name = path.slice(1)
-    return of === server && mayApply(policy, { action: method, group, kind: 'route', server, name })
-  })
-}
-
-function mayApplyOn(policy: Policy, server: string, world: KnownWorld): boolean {
-  if (toolsOf(policy, server, world).length > 0) return true
-  const listed = world.tools.has(server)
-  for (const { name: action, uses } of actionTable.values()) {
-    for (const { group, kinds } of uses) {
-      for (const kind of kinds) {
-        if (kind === 'tool' && listed) continue
-        if (mayApply(policy, { action, group, kind, server, name: kind === 'server' ? '' : null })) return true
+  /** Some item, besides sessions, of a server that has that name; it need not be configured. */
+  reachesSomething(policy: Policy, server: string): boolean {
+    for (const { name: action, uses } of actionTable.values()) {
+      for (const { group, kinds } of uses) {
+        // Outside our own API no route counts as admin.
+        if (group === 'session' || (group === 'admin' && !kinds.includes('tool'))) continue
+        if (kinds.some((kind) => this.#mayApply(policy, { action, group, kind, server, name: null }))) return true
       }
     }
+    return false
   }
-  return false
+
+  /** Whether there is anything in the known world that the policy may apply to. */
+  mayEverApply(policy: Policy): boolean {
+    const named = serversOf(policy)
+    for (const server of this.known.servers) {
+      if (named?.has(server) === false) continue
+      if (ownServers.includes(server) ? this.#reachesOwn(policy, server) : this.#reaches(policy, server)) return true
+    }
+    return false
+  }
+
+  #reachesOwn(policy: Policy, server: string): boolean {
+    return ownRoutes.some(({ server: of, method, path, group }) => {
+      const name = path.slice(1)
+      return of === server && this.#mayApply(policy, { action: method, group, kind: 'route', server, name })
+    })
+  }
+
+  #reaches(policy: Policy, server: string): boolean {
+    const listed = this.known.tools.has(server)
+    for (const { name: action, uses } of actionTable.values()) {
+      for (const { group, kinds } of uses) {
+        for (const kind of kinds) {
+          if (kind === 'tool' && listed) continue
+          if (this.#mayApply(policy, { action, group, kind, server, name: kind === 'server' ? '' : null })) return true
+        }
+      }
+    }
+    for (const _ of this.toolsOf(policy, server)) return true
+    return false
+  }
+
+  #mayCall(policy: Policy, server: string, group: ActionGroup): boolean {
+    return this.#mayApply(policy, { action: 'tools/call', group, kind: 'tool', server, name: null })
+  }
+
+  /** It applies, or fails, for somebody with some arguments at some time. */
+  #mayApply(policy: Policy, use: Use): boolean {
+    const { action, group, kind, server, name } = use
+    const key = `${action} ${group} ${kind} ${server} ${name === null ? '' : `/${name}`}`
+    let world = this.#worlds.get(key)
+    if (world === undefined) this.#worlds.set(key, (world = worldOf(use)))
+    return (outcomesOfPolicy(policy, world) & ~mayBeFalse) !== 0
+  }
 }

@@ -1,13 +1,16 @@
 /** The known name that was probably meant. */
 
 const MAX_LENGTH = 128
+const MAX_CANDIDATES = 1000
 
-/** The nearest one that differs in at most a third of its characters (by Damerau and Levenshtein, letters in any case); null without one. */
+/** The nearest one that differs in at most a third of its characters (by Damerau and Levenshtein, letters in any case); null without one. Looks at the first 1000. */
 export function nearestName(name: string, known: Iterable<string>): string | null {
   let best: string | null = null
   let least = Math.max(1, Math.floor(name.length / 3)) + 1
   const wanted = name.slice(0, MAX_LENGTH).toLowerCase()
+  let left = MAX_CANDIDATES
   for (const candidate of known) {
+    if (left-- === 0) break
     const distance = editDistance(wanted, candidate.slice(0, MAX_LENGTH).toLowerCase(), least)
     if (distance >= least || candidate === name) continue
     least = distance

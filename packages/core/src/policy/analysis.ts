@@ -9,7 +9,7 @@ import type { Finding } from './analysis-finding.ts'
 import { grantsOf } from './analysis-grants.ts'
 import { unknownNames } from './analysis-names.ts'
 import type { KnownNames } from './analysis-names.ts'
-import { mayEverApply, serversOf } from './analysis-reach.ts'
+import { Reach, serversOf } from './analysis-reach.ts'
 import { nearestName } from './analysis-suggestion.ts'
 import { isWritten } from './analysis-written.ts'
 import { partsOf } from './cedar/reads.ts'
@@ -27,6 +27,7 @@ const MAX_COMPARED = 4_000_000
 /** In the order of the policies. Those that every deployment has, and sessions of roles, are not judged. */
 export function analyse(policies: readonly Policy[], known: KnownNames): Analysis {
   const findings: Finding[] = []
+  const reach = new Reach(known)
   const { superfluous, complete } = superfluousRules(policies)
   for (const policy of policies) {
     if (!isWritten(policy)) continue
@@ -35,10 +36,10 @@ export function analyse(policies: readonly Policy[], known: KnownNames): Analysi
       const level = code === 'policy_role_unknown' ? 'warning' : 'problem'
       findings.push({ code, level, policyId: policy.id, message, help, uid, related: [], total: 0 })
     }
-    if (names.length === 0 && !mayEverApply(policy, known)) findings.push(neverApplies(policy, known))
+    if (names.length === 0 && !reach.mayEverApply(policy)) findings.push(neverApplies(policy, known))
     const found = superfluous.get(policy)
     if (found !== undefined) findings.push(found)
-    findings.push(...grantsOf(policy, known))
+    findings.push(...grantsOf(policy, reach))
   }
   return { findings, complete }
 }
