@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { isDoorwardError, Secret } from '@doorward/core'
+import { epochMillis, isDoorwardError, Secret } from '@doorward/core'
 import {
   authorityApplication,
   authorityMigrations,
@@ -93,6 +93,22 @@ test('a program goes on, and starts again, on a schema that a later release has 
     { version: authorityMigrations.length + 1 },
   ])
   await Promise.all([store.close(), again.close()])
+})
+
+test('a store of before tells receivers apart, and a program of before goes on beside it', async () => {
+  const database = await server.createDatabase()
+  const before = { application: authorityApplication, migrations: authorityMigrations.slice(0, 1), create: true }
+  const old = await openPostgres(storeOptions(server, { database }), before)
+  const oldAck = "INSERT INTO acks VALUES ('a', 'full', 1, 1, 1, 'main') ON CONFLICT (id, scope) DO NOTHING"
+  const oldRow = () => old.write((tx) => tx.run(oldAck))
+  await oldRow()
+  const store = await open(database, false)
+  const ack = { id: a, scope: 'full', delegation: 1, sequence: 1, at: epochMillis(1), authority: 'main' } as const
+  const acks = ['01', '02'].map((instance) => ({ ...ack, instance }))
+  await store.acks.put(acks)
+  assert.deepEqual(await store.acks.list(), acks)
+  await oldRow()
+  await Promise.all([old.close(), store.close()])
 })
 
 test('a program that is too old for the schema is refused by name', async () => {

@@ -290,6 +290,27 @@ test('RV-2: receivers that have not applied a denial are named, and those that h
   assert.ok(acknowledged.includes(id) && !stragglers.includes(id))
 })
 
+test('RV-2: of two copies of a workload, what one has applied is not said of the other, whatever certificate it has', async () => {
+  const first = await stage.holder('agent/two-copies')
+  const { id } = first.workload
+  const second = await stage.holding(await another(id))
+  const { trust_state: mark } = await stage.revoke({ subject: 'token', token: 'C'.repeat(22) })
+  const query = `delegation=${mark.delegation}&full=${mark.full}&callers=${mark.callers}&wait=0`
+  const stragglers = async () =>
+    ((await stage.admin(`GET /v1/receivers?${query}`)).json() as Record<string, readonly string[]>)['stragglers']
+  const acknowledge = async (workload: Workload) => {
+    const client = await stage.connect(workload)
+    const body = { scope: 'callers', delegation: mark.delegation, sequence: mark.callers }
+    const { status } = await call(client, await tokenFor(client), 'POST /v1/trust-state/ack', body)
+    client.close()
+    assert.equal(status, 204)
+  }
+  await acknowledge(first.workload)
+  assert.ok((await stragglers())?.includes(id))
+  await acknowledge(await renewed(second))
+  assert.ok(!(await stragglers())?.includes(id))
+})
+
 test('CA-2, RV-4: a denied anchor is dead at once: its successor signs, everybody comes back by machine key, nobody else', async () => {
   const held = await stage.holder('agent/anchored')
   const [anchor = ''] = await stage.anchors()

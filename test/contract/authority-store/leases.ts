@@ -19,7 +19,10 @@ const writes: readonly ((store: AuthorityStore) => Promise<unknown>)[] = [
   ({ instances }) => instances.present('none', null, at(1)),
   ({ trust }) =>
     trust.append({ delegation: 1, sequence: 1, message: '', anchors: '', callers: { sequence: 1, message: '' } }, 0),
-  ({ acks }) => acks.put([{ id: a, scope: 'full', delegation: 1, sequence: 1, at: epochMillis(1), authority: 'main' }]),
+  ({ acks }) =>
+    acks.put([
+      { id: a, instance: '', scope: 'full', delegation: 1, sequence: 1, at: epochMillis(1), authority: 'main' },
+    ]),
   ({ domain: domains }) => domains.found(domain),
 ]
 

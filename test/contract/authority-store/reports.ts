@@ -8,7 +8,7 @@ import { a, at, b, jwkOf } from './values.ts'
 import type { Rule } from './values.ts'
 
 function ack(id: string, sequence: number, more: Partial<StoredAck> = {}): StoredAck {
-  return { id, scope: 'full', delegation: 1, sequence, at: epochMillis(1000), authority: 'main', ...more }
+  return { id, instance: '', scope: 'full', delegation: 1, sequence, at: epochMillis(1000), authority: 'main', ...more }
 }
 
 function ceremony(id: string, startedAt: number): Ceremony {
@@ -48,6 +48,18 @@ export function reportRules(rule: Rule): void {
     assert.deepEqual(await acks.list(), [ack(a, 6, { at: epochMillis(2000) })])
     await acks.put([ack(a, 5, { at: epochMillis(3000), authority: 'second' }), ack(a, 7, { at: epochMillis(1000) })])
     assert.deepEqual(await acks.list(), [ack(a, 7, { at: epochMillis(3000), authority: 'second' })])
+  })
+
+  rule('each instance of a receiver is heard of by itself', async ({ acks }) => {
+    await acks.put([ack(a, 5, { instance: '01' }), ack(a, 3, { instance: '02' }), ack(a, 4)])
+    await acks.put([ack(a, 6, { instance: '02', at: epochMillis(2000) }), ack(a, 2, { instance: '01' })])
+    assert.deepEqual(await acks.list(), [
+      ack(a, 4),
+      ack(a, 5, { instance: '01' }),
+      ack(a, 6, { instance: '02', at: epochMillis(2000) }),
+    ])
+    await acks.prune(epochMillis(2000))
+    assert.deepEqual(await acks.list(), [ack(a, 6, { instance: '02', at: epochMillis(2000) })])
   })
 
   rule('whoever follows is heard of last, whatever version comes with that', async ({ acks }) => {

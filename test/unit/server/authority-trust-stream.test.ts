@@ -21,7 +21,7 @@ function feedOf(heartbeat: TrustFeed['heartbeat'], subscribers = 16): TrustFeed 
 
 function follow(feed: TrustFeed, scope: TrustScope = 'full') {
   const stop = new AbortController()
-  const lines = followTrust(feed, scope, id)?.(stop.signal)[Symbol.asyncIterator]()
+  const lines = followTrust(feed, { id, instance: '', scope })?.(stop.signal)[Symbol.asyncIterator]()
   assert.ok(lines !== undefined)
   const next = async () => {
     const { value, done } = await lines.next()
@@ -90,10 +90,10 @@ test('a follower leaves its place when it goes, and one too many finds none', as
   const feed = feedOf(async () => null, 16)
   const places = Array.from({ length: 16 }, () => follow(feed))
   await Promise.all(places.map(({ next }) => next()))
-  assert.equal(followTrust(feed, 'callers', id), null)
+  assert.equal(followTrust(feed, { id, instance: '', scope: 'callers' }), null)
   places[0]?.stop.abort()
   assert.equal(await places[0]?.next(), null)
-  assert.notEqual(followTrust(feed, 'callers', id), null)
+  assert.notEqual(followTrust(feed, { id, instance: '', scope: 'callers' }), null)
 })
 
 test('a caller that stops reading is cut off, and no more lines are made than its socket holds', async () => {

@@ -52,7 +52,7 @@ function sightAt(milliseconds: number, more: Partial<Sight> = {}): Sight {
     authorities: [finished],
     delegatedSince: now,
     shownSince: epochMillis(start),
-    audience: { followers: [], stragglers: [] },
+    audience: { followers: [], stragglers: [], each: [] },
     reissued: [],
     reissuedSince: null,
     remaining: 0,
@@ -145,7 +145,7 @@ describe('stages of a ceremony', () => {
 
   test('names of stragglers are bounded, their number is told', () => {
     const stragglers = Array.from({ length: 5000 }, (_, index) => `spiffe://test.example/agent/${index}`)
-    const audience = { followers: stragglers, stragglers }
+    const audience = { followers: stragglers, stragglers, each: [] }
     const verdict = judgeStage(ceremonyAt('publish'), sightAt(60_000, { audience }), ceremonyTimes)
     assert.ok(verdict.verdict === 'next')
     assert.deepEqual([verdict.sight.stragglers.length, verdict.sight.straggling], [100, 5000])
@@ -157,6 +157,7 @@ describe('who has acknowledged', () => {
   const at = epochMillis(start)
   const ack = (id: string, scope: 'full' | 'callers', delegation: number, sequence: number) => ({
     id,
+    instance: '',
     scope,
     delegation,
     sequence,
@@ -171,17 +172,28 @@ describe('who has acknowledged', () => {
       ack('ahead', 'full', 3, 1),
       ack('old delegation', 'callers', 1, 99),
     ]
-    assert.deepEqual(acknowledged(acks, [], { marks, since: at }), {
-      followers: ['ahead', 'behind', 'old delegation', 'there'],
-      stragglers: ['behind', 'old delegation'],
-    })
+    const { followers, stragglers } = acknowledged(acks, [], { marks, since: at })
+    assert.deepEqual(followers, ['ahead', 'behind', 'old delegation', 'there'])
+    assert.deepEqual(stragglers, ['behind', 'old delegation'])
+  })
+
+  test('RV-2: of two instances the one that has heard does not speak for the other', () => {
+    const there = { ...ack('agent', 'callers', 2, 8), instance: '01' }
+    const behind = { ...ack('agent', 'callers', 2, 7), instance: '02' }
+    const both = acknowledged([there, behind], [], { marks, since: at })
+    assert.deepEqual([both.followers, both.stragglers, both.each.length], [['agent'], ['agent'], 2])
+    const silent = { id: 'agent', instance: '03', scope: 'callers' } as const
+    assert.deepEqual(acknowledged([there], [silent], { marks, since: at }).stragglers, ['agent'])
+    assert.deepEqual(acknowledged([there, { ...behind, sequence: 9 }], [], { marks, since: at }).stragglers, [])
   })
 
   test('whoever is connected and has never answered is a straggler; whoever was not heard of is nobody', () => {
     const acks = [{ ...ack('gone', 'callers', 1, 1), at: epochMillis(start - 1) }]
-    assert.deepEqual(acknowledged(acks, [{ id: 'new', scope: 'full' }], { marks, since: at }), {
+    const connected = [{ id: 'new', instance: '', scope: 'full' } as const]
+    assert.deepEqual(acknowledged(acks, connected, { marks, since: at }), {
       followers: ['new'],
       stragglers: ['new'],
+      each: connected,
     })
   })
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
-import { openNote, verifierKey } from '@doorward/core'
+import { epochSeconds, openNote, toSeconds, verifierKey } from '@doorward/core'
 import { sha256 } from '@doorward/sdk'
 import { reportHead } from '../../../packages/server/src/authority/ceremony-report.ts'
 import { abandonCeremony } from '../../../packages/server/src/authority/ceremony-start.ts'
@@ -23,6 +23,7 @@ import {
 } from '../../fixtures/authority/ceremony-run.ts'
 import { sharedGround, trustDomain } from '../../fixtures/authority/one-store.ts'
 import type { SharedAuthority, SharedGround } from '../../fixtures/authority/one-store.ts'
+import { binding, intent, registration } from '../../contract/authority-store/values.ts'
 
 let ground: SharedGround
 let a: SharedAuthority
@@ -45,6 +46,28 @@ const stepOf = (ceremony: Ceremony, stage: string) => ceremony.stages.find((step
 /** `purpose state`, sorted, of all slots of an authority. */
 async function states(name: string): Promise<readonly string[]> {
   return (await slotsOf(ground, name)).map(({ purpose, state }) => `${purpose} ${state}`).toSorted()
+}
+
+async function bindInstances(id: string, instances: readonly string[]): Promise<void> {
+  await ground.store.registrations.add(registration(id), 10)
+  for (const instance of instances) await ground.store.instances.bind(id, binding(instance, instance))
+}
+
+/** A certificate for one instance under the newest anchor of `a`. */
+async function issueNew(id: string, instance: string): Promise<void> {
+  const { issuance, slots } = ground.store
+  const own = (await slots.list()).filter(
+    ({ purpose, authority }) => purpose === 'anchor' && authority === 'instance-a',
+  )
+  const anchorKeyId = own.find(({ state }) => state === 'active')?.keyId ?? ''
+  const now = toSeconds(ground.now())
+  const notAfter = epochSeconds(now + 3600)
+  const times = { notBefore: now, notAfter, intendedAt: now }
+  const limits = { perIdentity: 10, total: 100 }
+  const made = intent(`0${instance}0`, id, { anchorKeyId, authority: 'instance-a', instance, ...times })
+  assert.equal(await issuance.intend(made, limits), 'intended')
+  assert.equal(await issuance.commit(made.serial, instance.at(-1)?.repeat(43) ?? ''), true)
+  assert.equal(await issuance.release(made.serial), true)
 }
 
 describe('a planned rotation', () => {
@@ -108,6 +131,38 @@ describe('a planned rotation', () => {
     const waited = stepOf(ended, 'activate').at - stepOf(ended, 'publish').at
     assert.ok(waited >= 5000 && waited < 10_000, `${waited} ms`)
   })
+
+  test('OP-3: each instance of a workload is waited for: the one that has heard does not answer for the other', async () => {
+    const id = 'spiffe://test.example/agent/twice'
+    await begin(a, { kind: 'rotate' })
+    const ended = await runToEnd(ground, both, async () => {
+      await follow(ground, `${id}#01`)
+      await follow(ground, `${id}#02`, { delegation: 1, sequence: 1 })
+    })
+    const { followers, acknowledged, stragglers } = stepOf(ended, 'publish')
+    assert.deepEqual([followers, acknowledged, stragglers], [1, 0, [id]])
+    const waited = stepOf(ended, 'activate').at - stepOf(ended, 'publish').at
+    assert.ok(waited >= 5000 && waited < 10_000, `${waited} ms`)
+  })
+
+  for (const [renewed, late] of [
+    [['01'], 1],
+    [['01', '02'], 0],
+  ] as const)
+    test(`OP-3: with new certificates of ${renewed.length} of two instances, ${late} workloads are late`, async () => {
+      const id = 'spiffe://test.example/agent/twice'
+      await bindInstances(id, ['01', '02'])
+      await begin(a, { kind: 'rotate', reissue: true })
+      const issued = new Set<string>()
+      const ended = await runToEnd(ground, both, async () => {
+        for (const instance of ['01', '02']) await follow(ground, `${id}#${instance}`)
+        if ((await newest(ground)).stage !== 'reissue') return
+        for (const instance of renewed.filter((one) => !issued.has(one)))
+          await issueNew(id, instance).then(() => issued.add(instance))
+      })
+      const { followers, reissued, stragglers } = stepOf(ended, 'reissue')
+      assert.deepEqual([followers, reissued, stragglers], [1, 1 - late, late === 0 ? [] : [id]])
+    })
 
   test('nobody is waited for who was not heard of for half a minute', async () => {
     await follow(ground, 'spiffe://test.example/agent/gone', { delegation: 1, sequence: 1 })

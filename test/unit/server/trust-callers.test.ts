@@ -13,6 +13,7 @@ after(() => Promise.all(grounds.map((ground) => ground.remove())))
 let ground: SharedGround
 let authority: SharedAuthority
 let told: number
+const caller = { instance: '', scope: 'callers' } as const
 
 beforeEach(async () => {
   ground = await sharedGround()
@@ -20,7 +21,7 @@ beforeEach(async () => {
   authority = await ground.open('a')
   told = 0
   for (let i = 0; i < FOLLOWERS; i++)
-    authority.trust.audience.subscribe(`spiffe://test.example/agent/${i}`, 'callers', ({ kind }) => {
+    authority.trust.audience.subscribe({ ...caller, id: `spiffe://test.example/agent/${i}` }, ({ kind }) => {
       if (i === 0 && kind === 'state') told++
     })
   // What callers hear of now, they hear of first: the next addition comes a moment after it.

@@ -18,6 +18,7 @@ import type { EnrolmentRefusal, EnrolRequest, ExaminedEnrolment } from './join.t
 import type { IssuedWithState } from './join-state.ts'
 import { createJoinString } from './join-string.ts'
 import type { NewJoinString } from './join-string.ts'
+import { FollowerInstances } from './follower-instances.ts'
 import { forgetAuthority } from './forget.ts'
 import type { KeySlots } from './key-slots.ts'
 import type { Instance, Registration } from './ports.ts'
@@ -56,9 +57,11 @@ export interface AuthorityParts {
 
 export class Authority {
   readonly #parts: AuthorityParts
+  readonly #instances: FollowerInstances
 
   constructor(parts: AuthorityParts) {
     this.#parts = parts
+    this.#instances = new FollowerInstances(parts.context.store.issuance)
   }
 
   get audience(): TrustAudience {
@@ -166,6 +169,11 @@ export class Authority {
   /** Somebody has shown a credential that nobody has issued; `source` has seen it, null for this authority. */
   sighted(seen: SeenCredential, source: string | null): Promise<void> {
     return raiseForgedCredential(this.#parts.context, seen, source)
+  }
+
+  /** Which copy of a workload has the certificate of this fingerprint; empty where that is not known. */
+  instanceOf(fingerprint: string): Promise<string> {
+    return this.#instances.of(fingerprint)
   }
 
   acknowledge(ack: Omit<TrustAck, 'at'>): void {

@@ -2,8 +2,8 @@
 
 import { epochMillis } from '@doorward/core'
 import type { EpochMillis, SlotState, TrustState } from '@doorward/core'
-import { acknowledged } from './ceremony-audience.ts'
-import type { Acknowledged, Marks } from './ceremony-audience.ts'
+import { acknowledged, followerKey } from './ceremony-audience.ts'
+import type { Acknowledged, Follower, Marks } from './ceremony-audience.ts'
 import { hasReached, isChosen } from './ceremony.ts'
 import type { Ceremony, CeremonyAuthority } from './ceremony.ts'
 import { withoutNew } from './ceremony-stages.ts'
@@ -20,11 +20,11 @@ import type { PublishedState, TrustPublisher } from './trust-publisher.ts'
 export interface SightParts {
   readonly context: AuthorityContext
   readonly publisher: Pick<TrustPublisher, 'current' | 'delegation'>
-  readonly audience: Pick<TrustAudience, 'followers'>
+  readonly audience: Pick<TrustAudience, 'connected'>
   readonly times: CeremonyTimes
 }
 
-const nobody: Acknowledged = { followers: [], stragglers: [] }
+const nobody: Acknowledged = { followers: [], stragglers: [], each: [] }
 /** What is not there any more comes first: it will not come to sign. */
 const progress: readonly (SlotState | 'missing')[] = ['missing', 'retired', 'prepared', 'published', 'active']
 /** All live certificates are looked at no more often. */
@@ -39,7 +39,7 @@ export class CeremonySighting {
   #stage = ''
   #since = new Map<Lasting, EpochMillis>()
   #marks: Marks | null = null
-  #reissued: { readonly at: EpochMillis; readonly ids: readonly string[] } | null = null
+  #holders: { readonly at: EpochMillis; readonly keys: ReadonlySet<string> } | null = null
 
   constructor(parts: SightParts) {
     this.#parts = parts
@@ -58,7 +58,7 @@ export class CeremonySighting {
     const shownSince = this.#holdsSince('shown', shown, now)
     if (shown) this.#marks ??= marksOf(published)
     const audience = await this.#audience(ceremony, now)
-    const reissued = ceremony.stage === 'reissue' ? await this.#withNewCertificates(ceremony, slots) : []
+    const reissued = ceremony.stage === 'reissue' ? await this.#reissued(audience, ceremony, slots) : []
     const allReissued = shownSince !== null && withoutNew({ audience, reissued }).length === 0
     return {
       now,
@@ -77,7 +77,7 @@ export class CeremonySighting {
     this.#stage = stage
     this.#since = new Map()
     this.#marks = null
-    this.#reissued = null
+    this.#holders = null
   }
 
   #holdsSince(what: Lasting, holds: boolean, now: EpochMillis): EpochMillis | null {
@@ -118,30 +118,46 @@ export class CeremonySighting {
   async #audience({ kind, stage }: Ceremony, now: EpochMillis): Promise<Acknowledged> {
     const { context, audience, times } = this.#parts
     if (this.#marks === null) return nobody
-    const connected = (['full', 'callers'] as const).flatMap((scope) =>
-      audience.followers(scope).map((id) => ({ id, scope })),
-    )
-    const here = new Set(connected.map(({ id, scope }) => `${scope} ${id}`))
+    const connected = audience.connected()
+    const here = new Set(connected.map(followerKey))
     // A denial has just ended every connection: whoever followed a moment ago is expected back.
     const cutOff = kind === 'recover' && stage === 'settle'
     // Whom this process has heard of here, and who is not connected any more, has gone.
-    const isGone = ({ authority, at, scope, id }: StoredAck) =>
-      !cutOff && authority === context.name && at >= this.#startedAt && !here.has(`${scope} ${id}`)
+    const isGone = (ack: StoredAck) =>
+      !cutOff && ack.authority === context.name && ack.at >= this.#startedAt && !here.has(followerKey(ack))
     const acks = (await context.store.acks.list()).filter((ack) => !isGone(ack))
     return acknowledged(acks, connected, { marks: this.#marks, since: epochMillis(now - times.heard) })
   }
 
-  async #withNewCertificates(ceremony: Ceremony, slots: readonly KeySlot[]): Promise<readonly string[]> {
+  /** Ids of followers of which every instance that follows has a new certificate. */
+  async #reissued(
+    { followers, each }: Acknowledged,
+    ceremony: Ceremony,
+    slots: readonly KeySlot[],
+  ): Promise<readonly string[]> {
+    const holders = await this.#withNewCertificates(ceremony, slots)
+    const late = new Set(each.filter((one) => !holders.has(holderKey(one))).map(({ id }) => id))
+    return followers.filter((id) => !late.has(id))
+  }
+
+  async #withNewCertificates(ceremony: Ceremony, slots: readonly KeySlot[]): Promise<ReadonlySet<string>> {
     const { context } = this.#parts
     const now = context.clock()
-    if (this.#reissued !== null && Math.abs(now - this.#reissued.at) < certificatesMilliseconds)
-      return this.#reissued.ids
+    if (this.#holders !== null && Math.abs(now - this.#holders.at) < certificatesMilliseconds) return this.#holders.keys
     const old = replacedKeys(ceremony, slots)
     const live = await context.store.issuance.live(nowSeconds(context))
-    const ids = [...new Set(live.filter(({ anchorKeyId }) => !old.has(anchorKeyId)).map(({ id }) => id))]
-    this.#reissued = { at: now, ids }
-    return ids
+    const renewed = live.filter(({ anchorKeyId }) => !old.has(anchorKeyId))
+    // Of a follower whose instance is not known, any will do.
+    const keys = new Set(
+      renewed.flatMap(({ id, instance }) => ['', instance ?? ''].map((of) => holderKey({ id, instance: of }))),
+    )
+    this.#holders = { at: now, keys }
+    return keys
   }
+}
+
+function holderKey({ id, instance }: Pick<Follower, 'id' | 'instance'>): string {
+  return `${id} ${instance}`
 }
 
 /** Before the end of `prepare` those who serve and were chosen, then those who have made keys. */

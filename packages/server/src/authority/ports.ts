@@ -521,6 +521,8 @@ export interface LeaseStore {
 
 export interface StoredAck {
   readonly id: string
+  /** Which copy of the workload; empty where that is not known. */
+  readonly instance: string
   readonly scope: 'full' | 'callers'
   readonly delegation: number
   readonly sequence: number
@@ -531,7 +533,7 @@ export interface StoredAck {
 
 /** What receivers of trust state have applied, as all authorities together know it. */
 export interface AckStore {
-  /** Of two for one id and scope the later version counts, and the later moment, whichever brings it. */
+  /** Of two for one instance and scope the later version counts, and the later moment, whichever brings it. */
   put(acks: readonly StoredAck[]): Promise<void>
   list(): Promise<readonly StoredAck[]>
   /** Forgets those that were not heard of since. */

@@ -1,8 +1,7 @@
 /** Who has applied a trust state, as all authorities on the store know it (reference id RV-2). */
 
 import { compareStates, epochMillis } from '@doorward/core'
-import type { TrustScope } from '@doorward/core'
-import { acknowledged } from './ceremony-audience.ts'
+import { acknowledged, followerKey } from './ceremony-audience.ts'
 import type { Follower, Marks } from './ceremony-audience.ts'
 import type { AuthorityContext } from './context.ts'
 import type { StoredAck } from './ports.ts'
@@ -23,39 +22,32 @@ export interface ReceiversQuery {
   readonly expected: readonly Follower[]
 }
 
-const scopes: readonly TrustScope[] = ['full', 'callers']
-
 /**
  * Who has come as far as the marks. Who followed here and has gone is no straggler unless it is expected back: it fences
  * itself when its state is too old.
  */
 export async function receivers(
   context: AuthorityContext,
-  audience: Pick<TrustAudience, 'followers' | 'acks'>,
+  audience: Pick<TrustAudience, 'connected' | 'acks'>,
   { marks, expected }: ReceiversQuery,
 ): Promise<Receivers> {
-  const connected = [...followersOf(audience), ...expected]
+  const connected = [...audience.connected(), ...expected]
   const own = audience.acks().map((ack): StoredAck => ({ ...ack, authority: context.name }))
   const others = (await context.store.acks.list()).filter(({ authority }) => authority !== context.name)
   const known = newest([...own, ...others])
-  const here = new Set(connected.map(({ scope, id }) => `${scope} ${id}`))
-  const there = known.filter(({ authority, scope, id }) => authority !== context.name || here.has(`${scope} ${id}`))
+  const here = new Set(connected.map(followerKey))
+  const there = known.filter((ack) => ack.authority !== context.name || here.has(followerKey(ack)))
   const since = epochMillis(context.clock() - heardMilliseconds)
   const { followers, stragglers } = acknowledged(there, connected, { marks, since })
   const missing = new Set(stragglers)
   return { acknowledged: followers.filter((id) => !missing.has(id)), stragglers }
 }
 
-/** Who is connected here now. */
-export function followersOf(audience: Pick<TrustAudience, 'followers'>): readonly Follower[] {
-  return scopes.flatMap((scope) => audience.followers(scope).map((id): Follower => ({ id, scope })))
-}
-
 /** One for each receiver and scope: it may have moved from one authority to another. */
 function newest(acks: readonly StoredAck[]): readonly StoredAck[] {
   const latest = new Map<string, StoredAck>()
   for (const ack of acks) {
-    const key = `${ack.scope} ${ack.id}`
+    const key = followerKey(ack)
     const held = latest.get(key)
     if (
       held === undefined ||

@@ -5,7 +5,7 @@ import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
 import type { Denial, Revoked } from './ports.ts'
 import type { Follower } from './ceremony-audience.ts'
-import { followersOf, receivers } from './receivers.ts'
+import { receivers } from './receivers.ts'
 import type { Receivers } from './receivers.ts'
 import { isAuthorityRefusal } from './refusal.ts'
 import type { AuthorityRefusal } from './refusal.ts'
@@ -17,7 +17,7 @@ import type { TrustPublisher } from './trust-publisher.ts'
 export interface RevocationsParts {
   readonly context: AuthorityContext
   readonly publisher: Pick<TrustPublisher, 'current' | 'publish'>
-  readonly audience: Pick<TrustAudience, 'followers' | 'acks'>
+  readonly audience: Pick<TrustAudience, 'connected' | 'acks'>
   /** Puts keys in place of own ones that are denied, with everything that has to follow; true when that was published. */
   readonly settleKeys: () => Promise<boolean>
 }
@@ -41,7 +41,7 @@ export class Revocations {
   /** Denies and publishes. Refusals as `revoke`. */
   async revoke(request: RevocationRequest): Promise<Revocation | AuthorityRefusal> {
     const { context, publisher, audience, settleKeys } = this.#parts
-    const followers = followersOf(audience)
+    const followers = audience.connected()
     const revoked = await revoke({ context, settleKeys, publish: () => publisher.publish() }, request)
     if (isAuthorityRefusal(revoked)) return revoked
     const { state, callers } = publisher.current()

@@ -85,7 +85,8 @@ export async function statusOf(parts: StatusParts): Promise<AuthorityStatus> {
   const acks = await store.acks.list()
   const heard = acks.filter(({ at }) => at >= epochMillis(clock() - heardMilliseconds))
   const newest = { full: state, callers: callers.state }
-  const late = heard.filter((ack) => compareStates(ack, newest[ack.scope]) === 'older').map(({ id }) => id)
+  const behind = heard.filter((ack) => compareStates(ack, newest[ack.scope]) === 'older')
+  const late = [...new Set(behind.map(({ id }) => id))]
   return {
     trustDomain: state.trustDomain,
     self: context.name,

@@ -1,10 +1,10 @@
 /** Who listens to the trust state, and how far each has come. */
 
 import type { EpochMillis, TrustScope } from '@doorward/core'
+import { followerKey } from './ceremony-audience.ts'
+import type { Follower } from './ceremony-audience.ts'
 
-export interface TrustAck {
-  readonly id: string
-  readonly scope: TrustScope
+export interface TrustAck extends Follower {
   readonly delegation: number
   readonly sequence: number
   readonly at: EpochMillis
@@ -19,11 +19,6 @@ export interface TrustLine {
   readonly text: string
 }
 
-interface Subscriber {
-  readonly id: string
-  readonly scope: TrustScope
-}
-
 const MAX_SUBSCRIBERS = 20_000
 const MAX_ACKS = 20_000
 /** The other authorities on the store hear so often who follows here. */
@@ -33,7 +28,7 @@ export const heardMilliseconds = 3 * presenceMilliseconds
 
 /** Bounded: a subscriber too many is refused, the oldest acknowledgement is forgotten. */
 export class TrustAudience {
-  readonly #subscribers = new Map<Deliver, Subscriber>()
+  readonly #subscribers = new Map<Deliver, Follower>()
   readonly #acks = new Map<string, TrustAck>()
   readonly #fresh = new Map<string, TrustAck>()
   readonly #maxSubscribers: number
@@ -44,9 +39,9 @@ export class TrustAudience {
   }
 
   /** The way to leave again, or null when there is no room. */
-  subscribe(id: string, scope: TrustScope, deliver: Deliver): (() => void) | null {
+  subscribe(follower: Follower, deliver: Deliver): (() => void) | null {
     if (this.#subscribers.size >= this.#maxSubscribers) return null
-    this.#subscribers.set(deliver, { id, scope })
+    this.#subscribers.set(deliver, follower)
     return () => this.#subscribers.delete(deliver)
   }
 
@@ -55,7 +50,7 @@ export class TrustAudience {
   }
 
   acknowledge(ack: TrustAck): void {
-    const key = `${ack.scope} ${ack.id}`
+    const key = followerKey(ack)
     for (const acks of [this.#acks, this.#fresh]) {
       acks.delete(key)
       if (acks.size >= MAX_ACKS) acks.delete(acks.keys().next().value as string)
@@ -74,10 +69,10 @@ export class TrustAudience {
     // A clock that was set back must not silence the followers.
     if (since >= 0 && since < presenceMilliseconds) return [...fresh.values()]
     this.#presentAt = now
-    for (const { id, scope } of this.#subscribers.values()) {
-      const key = `${scope} ${id}`
+    for (const follower of this.#subscribers.values()) {
+      const key = followerKey(follower)
       const { delegation, sequence } = this.#acks.get(key) ?? { delegation: 0, sequence: 0 }
-      fresh.set(key, { id, scope, delegation, sequence, at: now })
+      fresh.set(key, { ...follower, delegation, sequence, at: now })
     }
     return [...fresh.values()]
   }
@@ -91,13 +86,13 @@ export class TrustAudience {
     return [...this.#acks.values()]
   }
 
-  /** Who follows a scope here now. */
-  followers(scope: TrustScope): readonly string[] {
-    return [...new Set([...this.#subscribers.values()].filter((one) => one.scope === scope).map(({ id }) => id))]
+  /** Who is connected here now, each once however many connections it has. */
+  connected(): readonly Follower[] {
+    return [...new Map([...this.#subscribers.values()].map((one) => [followerKey(one), one])).values()]
   }
 
-  /** Subscribers of a scope that have not acknowledged `sequence`. */
-  stragglers(scope: TrustScope, sequence: number): readonly string[] {
-    return this.followers(scope).filter((id) => (this.#acks.get(`${scope} ${id}`)?.sequence ?? -1) < sequence)
+  /** Ids of those who follow a scope here now. */
+  followers(scope: TrustScope): readonly string[] {
+    return [...new Set([...this.#subscribers.values()].filter((one) => one.scope === scope).map(({ id }) => id))]
   }
 }

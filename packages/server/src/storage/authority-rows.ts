@@ -177,6 +177,7 @@ export function authorityOf(row: Row): Omit<AuthorityEntry, 'live'> {
 export function ackOf(row: Row): StoredAck {
   return {
     id: text(row, 'id'),
+    instance: text(row, 'instance'),
     scope: text(row, 'scope') === 'full' ? 'full' : 'callers',
     delegation: whole(row, 'delegation'),
     sequence: whole(row, 'sequence'),

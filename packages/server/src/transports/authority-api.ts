@@ -5,6 +5,7 @@ import type { JsonObject, TrustScope } from '@doorward/core'
 import { deny } from '@doorward/enforcement'
 import type { Denial, Permit } from '@doorward/enforcement'
 import type { Authority } from '../authority/authority.ts'
+import type { Follower } from '../authority/ceremony-audience.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
 import type { AuthorityRefusal } from '../authority/refusal.ts'
 import { renewLabel } from '../authority/renew.ts'
@@ -164,7 +165,7 @@ async function trustState(
       },
     }
   }
-  const lines = followTrust(authority, scope, callerOf(permit).presenter.uri)
+  const lines = followTrust(authority, { ...(await receiverOf(authority, permit)), scope })
   if (lines === null) return deny('stream_limit', 'too many subscribers')
   return { kind: 'lines', lines: (signal) => lines(AbortSignal.any([signal, stopping])) }
 }
@@ -179,6 +180,12 @@ async function acknowledge(authority: Authority, permit: Permit<ApiRequest>): Pr
   const { state } = authority.trustState()
   if (delegation > state.delegation || sequence > state.sequence)
     return deny('request_invalid', 'that state has not been published')
-  authority.acknowledge({ id: callerOf(permit).presenter.uri, scope, delegation, sequence })
+  authority.acknowledge({ ...(await receiverOf(authority, permit)), scope, delegation, sequence })
   return { kind: 'json', status: 204, value: null }
+}
+
+/** Which copy of which workload follows: its certificates change, and it stays the same. */
+async function receiverOf(authority: Authority, permit: Permit<ApiRequest>): Promise<Omit<Follower, 'scope'>> {
+  const { presenter, certificateFingerprint } = callerOf(permit)
+  return { id: presenter.uri, instance: await authority.instanceOf(certificateFingerprint) }
 }

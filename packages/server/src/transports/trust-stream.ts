@@ -2,6 +2,7 @@
 
 import type { TrustScope } from '@doorward/core'
 import type { Authority } from '../authority/authority.ts'
+import type { Follower } from '../authority/ceremony-audience.ts'
 
 /** What a stream is fed from. */
 export type TrustFeed = Pick<Authority, 'trustState' | 'heartbeat' | 'audience'>
@@ -19,13 +20,13 @@ interface Pending {
  */
 export function followTrust(
   feed: TrustFeed,
-  scope: TrustScope,
-  id: string,
+  follower: Follower,
 ): ((signal: AbortSignal) => AsyncIterable<string>) | null {
+  const { scope } = follower
   const published = feed.trustState()
   const { text } = scope === 'full' ? published : published.callers
   const pending: Pending = { state: text, heartbeat: null, wake: () => undefined }
-  const leave = feed.audience.subscribe(id, scope, (line) => {
+  const leave = feed.audience.subscribe(follower, (line) => {
     // A heartbeat speaks of the newest state: what came before it is not needed any more.
     if (line.kind === 'state') {
       pending.state = line.text

@@ -4,14 +4,14 @@ import type { AckStore, StoredAck } from '../../authority/ports.ts'
 import { ackOf } from '../authority-rows.ts'
 import type { PostgresDatabase } from './database.ts'
 
-const isLater = '(excluded.delegation, excluded.sequence) >= (acks.delegation, acks.sequence)'
-const put = `INSERT INTO acks (id, scope, delegation, sequence, at, authority)
-  SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[])
-  ON CONFLICT (id, scope) DO UPDATE SET
-    delegation = CASE WHEN ${isLater} THEN excluded.delegation ELSE acks.delegation END,
-    sequence = CASE WHEN ${isLater} THEN excluded.sequence ELSE acks.sequence END,
-    authority = CASE WHEN excluded.at >= acks.at THEN excluded.authority ELSE acks.authority END,
-    at = greatest(acks.at, excluded.at)`
+const isLater = '(excluded.delegation, excluded.sequence) >= (receipts.delegation, receipts.sequence)'
+const put = `INSERT INTO receipts (id, instance, scope, delegation, sequence, at, authority)
+  SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[])
+  ON CONFLICT (id, scope, instance) DO UPDATE SET
+    delegation = CASE WHEN ${isLater} THEN excluded.delegation ELSE receipts.delegation END,
+    sequence = CASE WHEN ${isLater} THEN excluded.sequence ELSE receipts.sequence END,
+    authority = CASE WHEN excluded.at >= receipts.at THEN excluded.authority ELSE receipts.authority END,
+    at = greatest(receipts.at, excluded.at)`
 
 export function postgresAcks(database: PostgresDatabase): AckStore {
   return {
@@ -21,6 +21,7 @@ export function postgresAcks(database: PostgresDatabase): AckStore {
         await tx.run(
           put,
           rows.map(({ id }) => id),
+          rows.map(({ instance }) => instance),
           rows.map(({ scope }) => scope),
           rows.map(({ delegation }) => delegation),
           rows.map(({ sequence }) => sequence),
@@ -30,13 +31,13 @@ export function postgresAcks(database: PostgresDatabase): AckStore {
       }),
     list: async () => {
       const rows = await database.all(
-        'SELECT id, scope, delegation, sequence, at, authority FROM acks ORDER BY id, scope',
+        'SELECT id, instance, scope, delegation, sequence, at, authority FROM receipts ORDER BY id, scope, instance',
       )
       return rows.map(ackOf)
     },
     prune: (before) =>
       database.write(async (tx) => {
-        await tx.run('DELETE FROM acks WHERE at < $1', before)
+        await tx.run('DELETE FROM receipts WHERE at < $1', before)
       }),
   }
 }
@@ -45,7 +46,7 @@ export function postgresAcks(database: PostgresDatabase): AckStore {
 function oneEach(acks: readonly StoredAck[]): readonly StoredAck[] {
   const latest = new Map<string, StoredAck>()
   for (const ack of acks) {
-    const key = `${ack.id} ${ack.scope}`
+    const key = `${ack.id} ${ack.scope} ${ack.instance}`
     const held = latest.get(key)
     latest.set(key, held === undefined ? ack : merged(held, ack))
   }

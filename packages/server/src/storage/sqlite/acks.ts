@@ -10,15 +10,16 @@ export function sqliteAcks(database: SqliteDatabase): AckStore {
   return {
     put: (acks) =>
       database.write(() => {
-        for (const { id, scope, delegation, sequence, at, authority } of acks) {
+        for (const { id, instance, scope, delegation, sequence, at, authority } of acks) {
           database.run(
-            `INSERT INTO acks (id, scope, delegation, sequence, at, authority) VALUES (?, ?, ?, ?, ?, ?)
-             ON CONFLICT (id, scope) DO UPDATE SET
+            `INSERT INTO receipts (id, instance, scope, delegation, sequence, at, authority) VALUES (?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (id, scope, instance) DO UPDATE SET
                delegation = iif(${isLater}, excluded.delegation, delegation),
                sequence = iif(${isLater}, excluded.sequence, sequence),
                authority = iif(excluded.at >= at, excluded.authority, authority),
                at = max(at, excluded.at)`,
             id,
+            instance,
             scope,
             delegation,
             sequence,
@@ -27,7 +28,7 @@ export function sqliteAcks(database: SqliteDatabase): AckStore {
           )
         }
       }),
-    list: () => database.read(() => database.all('SELECT * FROM acks ORDER BY id, scope').map(ackOf)),
-    prune: (before) => database.write(() => void database.run('DELETE FROM acks WHERE at < ?', before)),
+    list: () => database.read(() => database.all('SELECT * FROM receipts ORDER BY id, scope, instance').map(ackOf)),
+    prune: (before) => database.write(() => void database.run('DELETE FROM receipts WHERE at < ?', before)),
   }
 }

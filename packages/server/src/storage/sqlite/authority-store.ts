@@ -3,6 +3,7 @@
 import type { AuthorityStore } from '../../authority/ports.ts'
 import { authoritySchema } from '../migrations/sqlite-001-authority.ts'
 import { manyAuthoritiesSchema } from '../migrations/sqlite-002-many-authorities.ts'
+import { receiptsSchema } from '../migrations/sqlite-003-receipts.ts'
 import { sqliteAcks } from './acks.ts'
 import { sqliteAlarms } from './alarms.ts'
 import { sqliteCeremonies } from './ceremonies.ts'
@@ -28,6 +29,7 @@ const APPLICATION_ID = 0x44774131
 const migrations = [
   { version: 1, sql: authoritySchema },
   { version: 2, sql: manyAuthoritiesSchema },
+  { version: 3, sql: receiptsSchema },
 ]
 
 /** Opens or, with `create`, makes the store. Codes as at `openSqlite`. */
