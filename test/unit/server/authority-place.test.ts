@@ -3,15 +3,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ownNames, placeOf } from '../../../packages/server/src/apps/authority-place.ts'
-import type { Listeners } from '../../../packages/server/src/apps/authority-listeners.ts'
 
 const publicUrl = 'https://authority.acme.example:8446'
 
-function listening(main: string, admin: string): Listeners {
+function listening(main: string, admin: string) {
   const at = (host: string, port: number) => ({ address: { host, port } })
-  const listeners = { main: at(main, 8446), admin: at(admin, 8447), enrol: at(main, 8448), public: at(main, 8449) }
-  // Their addresses are all that is looked at.
-  return listeners as unknown as Listeners
+  return { main: at(main, 8446), admin: at(admin, 8447), enrol: at(main, 8448) }
 }
 
 const adminOf = (main: string, admin: string, advertise = {}) =>

@@ -6,13 +6,15 @@ import type { AuthorityPlace } from '@doorward/core'
 import type { CertificateNames } from '../authority/issue.ts'
 import type { NewRegistration } from '../authority/registrations.ts'
 import { readAddress, showAddress } from '../config/settings.ts'
-import type { ListenAddress, Listeners } from './authority-listeners.ts'
+import type { ListenAddress } from './authority-listeners.ts'
 import type { AuthoritySettings } from './authority-settings.ts'
 import { reachedAt } from './reached-at.ts'
 import type { Reached } from './reached-at.ts'
 
+type Listening = Readonly<Record<'main' | 'enrol' | 'admin', { readonly address: ListenAddress }>>
+
 /** As workloads reach it, and operators where that is not on this machine alone. */
-export function placeOf(name: string, reached: Reached, { main, enrol, admin }: Listeners): AuthorityPlace {
+export function placeOf(name: string, reached: Reached, { main, enrol, admin }: Listening): AuthorityPlace {
   const places = {
     main: reachedAt('main', reached, main.address),
     enrol: reachedAt('enrol', reached, enrol.address),
