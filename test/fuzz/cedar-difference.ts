@@ -27,10 +27,12 @@ interface Amount {
   readonly seed: number
   readonly goOn: (done: number) => boolean
   readonly tastes?: Tastes
+  /** Makes what differs small first. True unless told. */
+  readonly shrink?: boolean
 }
 
 /** Ends at the first difference. */
-export function differences({ seed, goOn, tastes }: Amount): Differences {
+export function differences({ seed, goOn, tastes, shrink = true }: Amount): Differences {
   const chance = seeded(seed)
   const source = new Policies(chance, tastes)
   const [found, counts]: [string[], Counts] = [[], new Map()]
@@ -47,7 +49,8 @@ export function differences({ seed, goOn, tastes }: Amount): Differences {
         const request = requestBy(chance, names)
         const [ours, official] = [oursOf(set, worldOf(request, known)), officialOf(officialRequest(request, json))]
         countAnswer(official, counts)
-        if (textOf(ours) !== textOf(official)) found.push(described(smallest({ policies, entities, request })))
+        if (textOf(ours) !== textOf(official))
+          found.push(shrink ? described(smaller({ policies, entities, request }, differ)) : 'one')
         if (found.length > 0) return { done, found, counts }
       }
     }
@@ -90,10 +93,6 @@ function differ(one: Case): boolean {
   } catch {
     return false
   }
-}
-
-function smallest(one: Case): Case {
-  return smaller(one, differ)
 }
 
 function described(one: Case): string {

@@ -1,0 +1,101 @@
+/** Sources with every mutant written into them, each behind a switch. */
+
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { Instrumenter } from '@stryker-mutator/instrumenter'
+import type { Target } from './targets.ts'
+
+export const root = join(import.meta.dirname, '../..')
+
+export interface Mutant {
+  readonly id: string
+  /** From the root of the repository. */
+  readonly path: string
+  /** From 1. */
+  readonly line: number
+  readonly mutator: string
+  readonly original: string
+  readonly replacement: string
+}
+
+export interface Plan {
+  readonly tests: readonly string[]
+  /** Text by URL. */
+  readonly sources: Readonly<Record<string, string>>
+  readonly mutants: readonly Mutant[]
+}
+
+interface Place {
+  readonly line: number
+  readonly column: number
+}
+
+/** Prose, which no decision depends on, is left as it is. */
+const prose: ReadonlySet<string> = new Set([
+  'EvaluationError',
+  'TypeError',
+  'wrongType',
+  'unreadable',
+  'Unfit',
+  'typeName',
+])
+
+interface Path {
+  readonly node: {
+    readonly type: string
+    readonly callee?: { readonly name?: string }
+    readonly id?: { readonly name?: string }
+  }
+  readonly parentPath: Path | null
+}
+
+/** A text inside of a message, wherever in it. */
+const ignorer = {
+  shouldIgnore(given: object): string | undefined {
+    const path = given as Path
+    if (!['StringLiteral', 'TemplateLiteral'].includes(path.node.type)) return undefined
+    for (let at: Path | null = path; at !== null; at = at.parentPath) {
+      const { type, callee, id } = at.node
+      const name = type === 'FunctionDeclaration' ? id?.name : callee?.name
+      if (name !== undefined && prose.has(name)) return 'prose'
+    }
+    return undefined
+  },
+}
+
+const silent = new Proxy({}, { get: () => () => false })
+
+export async function planOf({ sources, tests }: Target): Promise<Plan> {
+  const paths = globSync([...sources], { cwd: root }).toSorted()
+  const files = paths.map((path) => ({ name: path, content: readFileSync(join(root, path), 'utf8'), mutate: true }))
+  const instrumenter = new Instrumenter(silent as never)
+  const options = { plugins: null, excludedMutations: [], ignorers: [ignorer] }
+  const result = await instrumenter.instrument(files, options)
+  const texts = new Map(files.map(({ name, content }) => [name, content]))
+  return {
+    tests: tests.map((path) => pathToFileURL(join(root, path)).href),
+    sources: Object.fromEntries(
+      result.files.map(({ name, content }) => [pathToFileURL(join(root, name)).href, content]),
+    ),
+    mutants: result.mutants
+      .filter(({ status }) => status === undefined)
+      .map(({ id, fileName, location: { start, end }, mutatorName, replacement }) => ({
+        id,
+        path: fileName,
+        line: start.line + 1,
+        mutator: mutatorName,
+        original: textAt(texts.get(fileName) ?? '', start, end),
+        replacement,
+      })),
+  }
+}
+
+/** Lines and columns from 0. */
+function textAt(text: string, start: Place, end: Place): string {
+  const lines = text.split('\n').slice(start.line, end.line + 1)
+  const last = lines.length - 1
+  return lines
+    .map((line, i) => line.slice(i === 0 ? start.column : 0, i === last ? end.column : line.length))
+    .join('\n')
+}
