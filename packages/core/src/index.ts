@@ -126,7 +126,7 @@ export type { ArgumentMember, ArgumentType, Arguments } from './policy/argument-
 export { readPolicy } from './policy/cedar/expression.ts'
 export { looksAt as policyLooksAt } from './policy/cedar/reads.ts'
 export { inferArguments } from './policy/inferred-arguments.ts'
-export { mayApplyToPrompt, mayApplyToTool, reachesOwnApi } from './policy/reach.ts'
+export { mayApplyToPrompt, mayApplyToServer, mayApplyToTool, reachesOwnApi } from './policy/reach.ts'
 export type { Policy } from './policy/cedar/expression.ts'
 export type { CedarPolicy } from './policy/cedar-text.ts'
 export { boundRoles } from './policy/binding-index.ts'

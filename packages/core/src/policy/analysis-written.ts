@@ -2,5 +2,5 @@
 
 /** All but those that every deployment has, and those that let a role open sessions where it has a permission. */
 export function isWritten({ id }: { readonly id: string }): boolean {
-  return !id.startsWith('builtin:') && !id.endsWith('/session')
+  return !id.startsWith('builtin:') && !/^role:[^/]*\/session$/.test(id)
 }

@@ -10,7 +10,8 @@ import { noValues } from './cedar/world.ts'
 import type { Entity } from './cedar/world.ts'
 
 interface Reached {
-  readonly action: string
+  /** Null for one that is not known. */
+  readonly action: string | null
   readonly resource: EntityUid | Open
   readonly server: string | null
   readonly name: string | null
@@ -18,11 +19,13 @@ interface Reached {
 
 /** It applies, or fails, for somebody in some context. */
 function mayApply(policy: Policy, { action, resource, server, name }: Reached): boolean {
-  const actionUid = new EntityUid('Action', action)
-  const groups = new Set((actionTable.get(action)?.uses ?? []).map(({ group }) => new EntityUid('Action', group).key))
+  const actionUid = action === null ? unknown : new EntityUid('Action', action)
+  const uses = action === null ? [] : (actionTable.get(action)?.uses ?? [])
+  const groups = new Set(uses.map(({ group }) => new EntityUid('Action', group).key))
   const above = server === null ? null : new EntityUid('Server', server)
   const entity = (uid: EntityUid): Entity | null => {
-    if (uid.key === actionUid.key) return { attributes: noValues, tags: noValues, ancestors: groups }
+    if (actionUid instanceof EntityUid && uid.key === actionUid.key)
+      return { attributes: noValues, tags: noValues, ancestors: groups }
     if (above === null) return null
     if (uid.key === above.key) return named('', [])
     return resource instanceof EntityUid && uid.key === resource.key && name !== null ? named(name, [above.key]) : null
@@ -73,4 +76,15 @@ function namesOwnApi({ resource }: Policy): boolean {
   const named = resource.kind === 'equal' ? [resource.uid] : resource.kind === 'in' ? resource.uids : []
   const within = resource.kind === 'is' && resource.within !== null ? [resource.within] : named
   return within.some(({ type, id }) => ownServers.includes(type === 'Server' ? id : id.slice(0, id.indexOf('/'))))
+}
+
+const kinds = ['Tool', 'Prompt', 'Resource', 'Task', 'Route'] as const
+
+/** Something on the server, whatever it is called. */
+export function mayApplyToServer(policy: Policy, server: string): boolean {
+  const { resource } = policy
+  if (resource.kind === 'equal' && resource.uid.type !== 'Server' && !resource.uid.id.startsWith(`${server}/`))
+    return false
+  const above = new Set([new EntityUid('Server', server).key])
+  return kinds.some((kind) => mayApply(policy, { action: null, resource: someEntity(kind, above), server, name: null }))
 }

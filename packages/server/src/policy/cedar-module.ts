@@ -31,6 +31,7 @@ export interface Cedar {
     text: string,
   ) => Answer<{ readonly policies: readonly string[]; readonly policy_templates: readonly string[] }>
   readonly policyToJson: (text: string) => Answer<{ readonly json: unknown }>
+  readonly policyToText: (json: unknown) => Answer<{ readonly text: string }>
   readonly formatPolicies: (call: {
     readonly policyText: string
     readonly lineWidth: number

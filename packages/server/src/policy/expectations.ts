@@ -30,11 +30,11 @@ export interface ExpectationRun {
   readonly coverage: CoverageReport
 }
 
-/** Throws what `requestOf` throws. */
+/** `ids`: of the policies that are to be covered. Throws what `requestOf` throws. */
 export function runExpectations(
   expectations: readonly Expectation[],
   explainer: PolicyExplainer,
-  known: KnownNames,
+  { known, ids }: { readonly known: KnownNames; readonly ids: readonly string[] },
 ): ExpectationRun {
   const coverage = new PolicyCoverage()
   const outcomes = expectations.map((expectation) => {
@@ -42,7 +42,7 @@ export function runExpectations(
     coverage.note(explanation)
     return outcomeOf(expectation, explanation)
   })
-  return { outcomes, coverage: coverage.report(explainer.policies.map(({ id }) => id)) }
+  return { outcomes, coverage: coverage.report(ids) }
 }
 
 function outcomeOf(expectation: Expectation, explanation: Explanation): ExpectationOutcome {

@@ -1,7 +1,7 @@
 /** Everything that can be said about a policy before it counts: what is wrong with it, and what its rules do not say. */
 
 import { createHash } from 'node:crypto'
-import { analyse, PolicyExplainer, readPolicy } from '@doorward/core'
+import { actionTable, analyse, nearestName, PolicyExplainer, readPolicy } from '@doorward/core'
 import type { CompiledPolicy, Finding, KnownNames, PolicyFile } from '@doorward/core'
 import { entityMention } from './policy-tools-place.ts'
 import type { PolicyProblem } from './policy-problem.ts'
@@ -32,8 +32,7 @@ const levels = ['problem', 'warning', 'note'] as const
 /** What the official build says, and where that is nothing, what an analysis finds. */
 export function checkPolicy(compiled: CompiledPolicy, prepared: Prepared, known: KnownNames): Checked {
   const { problems, warnings, policies } = prepared
-  const said = (level: Remark['level']) => (one: PolicyProblem) => remark(compiled.files, level, one)
-  const remarks = [...problems.map(said('problem')), ...warnings.map(said('warning'))]
+  const remarks = remarksOf(compiled.files, prepared)
   if (problems.length > 0) return { remarks, complete: true, policies: null }
   const impossible = new Set(
     warnings.filter(({ code }) => code === 'policy_impossible').map(({ policyId }) => policyId),
@@ -42,6 +41,7 @@ export function checkPolicy(compiled: CompiledPolicy, prepared: Prepared, known:
   const { findings, complete } = analyse(
     policies.map(({ id, json }) => readPolicy(id, json)),
     known,
+    new Set(policies.filter(isGenerated).map(({ id }) => id)),
   )
   for (const finding of findings) {
     if (finding.code === 'policy_never_applies' && impossible.has(finding.policyId)) continue
@@ -52,6 +52,17 @@ export function checkPolicy(compiled: CompiledPolicy, prepared: Prepared, known:
     complete,
     policies: policies.length,
   }
+}
+
+/** Of what the official build says, in its order. What is wrong with a policy is not told again of what goes with it. */
+function remarksOf(files: readonly PolicyFile[], { problems, warnings }: Prepared): Remark[] {
+  const wrong = new Set(problems.map(({ policyId }) => policyId))
+  const isEcho = ({ policyId, where }: PolicyProblem) =>
+    policyId !== null && where === policyId && policyId.endsWith('/session') && wrong.has(policyId.slice(0, -8))
+  return [
+    ...problems.filter((one) => !isEcho(one)).map((one) => remark(files, 'problem', betterSaid(one))),
+    ...warnings.filter(({ policyId }) => !wrong.has(policyId)).map((one) => remark(files, 'warning', one)),
+  ]
 }
 
 function remarkOf(finding: Finding, policy: PreparedPolicy | undefined, files: readonly PolicyFile[]): Remark {
@@ -78,6 +89,21 @@ function lineOf(files: readonly PolicyFile[], where: string): Remark['line'] {
   const text = file?.text.split('\n')[Number(line) - 1]
   if (text === undefined) return null
   return { number: Number(line), column: Number(column), text: text.replace(/\r$/, '').slice(0, MAX_LINE) }
+}
+
+/** Made to go with a policy of a file, without a place of its own. */
+export function isGenerated({ id, where }: PreparedPolicy): boolean {
+  return where === null && !id.startsWith('role:') && !id.startsWith('builtin:')
+}
+
+const groups = ['read', 'write', 'admin', 'session']
+
+/** The official build's guess at an action does not look at how near it is. */
+function betterSaid(problem: PolicyProblem): PolicyProblem {
+  const [, action] = /^unrecognized action `Action::"([^"`]*)"`$/.exec(problem.message) ?? []
+  if (action === undefined) return problem
+  const near = nearestName(action, [...actionTable.keys(), ...groups])
+  return { ...problem, help: near === null ? null : `did you mean Action::"${near}"?` }
 }
 
 /** Explains what is decided under that policy. Expects one without problems. */

@@ -2,12 +2,13 @@
 
 import { parentPort, workerData } from 'node:worker_threads'
 import { isDoorwardError, reachesOwnApi, readPolicy } from '@doorward/core'
-import type { CompiledPolicy } from '@doorward/core'
+import type { CompiledPolicy, JsonObject } from '@doorward/core'
 import { keepLongs, loadCedar } from './cedar-module.ts'
 import type { Cedar } from './cedar-module.ts'
 import { idOf, placeIn, takeApart } from './policy-text.ts'
 import type { PlacedPolicy } from './policy-text.ts'
 import type { PolicyProblem } from './policy-problem.ts'
+import { sessionCompanion } from './session-companion.ts'
 import { validate } from './validation.ts'
 import type { ReadPolicy } from './validation.ts'
 
@@ -35,7 +36,9 @@ interface Reading {
 }
 
 function prepare(compiled: CompiledPolicy, cedar: Cedar): Prepared {
-  const { read, problems } = readAll(compiled, cedar)
+  const reading = readAll(compiled, cedar)
+  const { read, problems } = reading
+  if (problems.length === 0) addSessions(reading, compiled, cedar)
   problems.push(...duplicates(read))
   if (problems.length > 0) return { policies: [], problems: problems.slice(0, MAX_REPORTED), warnings: [] }
   const found = validate(read, compiled, cedar)
@@ -86,6 +89,19 @@ function readOne(placed: PlacedPolicy, { read, problems }: Reading, cedar: Cedar
       message,
       help: null,
     })
+  }
+}
+
+/** Under the id `<id>/session`, at the place of the policy that it goes with. */
+function addSessions(reading: Reading, compiled: CompiledPolicy, cedar: Cedar): void {
+  const own = reading.read.filter(({ at }) => at !== null)
+  for (const { id, policy, json } of own) {
+    const companion = sessionCompanion(policy, json as JsonObject, compiled)
+    if (companion === null) continue
+    const written = cedar.policyToText(companion)
+    if (written.type === 'failure') throw new Error(`no text for ${id}/session: ${written.errors[0]?.message ?? ''}`)
+    const text = `// ${id.replaceAll(/\s/g, ' ')}: sessions and lists where it permits something\n${written.text}`
+    readOne({ id: `${id}/session`, text, at: null }, reading, cedar)
   }
 }
 
