@@ -95,6 +95,21 @@ describe('the policy of a deployment', () => {
       equal(checked.policies, null)
     })
 
+    test('names of actions, attributes and types are guessed; what goes with a policy is not told again', async () => {
+      const { remarks } = await candidate(
+        [
+          'permit (principal, action == Action::"tools/cal", resource == Tool::"github/get_file");',
+          'permit (principal, action == Action::"tools/call", resource == Tul::"github/get_file");',
+          'permit (principal, action == Action::"tools/call", resource is Tool in Server::"github") when { context.tim.hour == 1 };',
+        ].join('\n'),
+      )
+      deepEqual(remarks.map(({ level, line, help }) => [level, line?.number, help]).toSorted(), [
+        ['problem', 1, 'did you mean Action::"tools/call"?'],
+        ['problem', 2, 'did you mean `Tool`?'],
+        ['problem', 3, 'did you mean `time`?'],
+      ])
+    })
+
     test('a mistake of syntax is told where it stands', async () => {
       const { remarks } = await candidate('permit (principal, action, resource;\n')
       deepEqual([remarks[0]?.code, remarks[0]?.line?.number, remarks[0]?.line?.column], ['policy_syntax', 1, 36])

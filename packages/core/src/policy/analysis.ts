@@ -24,13 +24,20 @@ export interface Analysis {
 /** Comparisons of two policies; each takes about a microsecond. */
 const MAX_COMPARED = 4_000_000
 
-/** In the order of the policies. Those that every deployment has, and sessions of roles, are not judged. */
-export function analyse(policies: readonly Policy[], known: KnownNames): Analysis {
+/**
+ * In the order of the policies. Those that every deployment has, sessions of roles and `generated` ones (ids), which were
+ * made to go with others, are not judged.
+ */
+export function analyse(
+  policies: readonly Policy[],
+  known: KnownNames,
+  generated: ReadonlySet<string> = new Set(),
+): Analysis {
   const findings: Finding[] = []
   const reach = new Reach(known)
-  const { superfluous, complete } = superfluousRules(policies)
+  const { superfluous, complete } = superfluousRules(policies, generated)
   for (const policy of policies) {
-    if (!isWritten(policy)) continue
+    if (!isWritten(policy) || generated.has(policy.id)) continue
     const names = unknownNames(policy, known)
     for (const { code, uid, message, help } of names) {
       const level = code === 'policy_role_unknown' ? 'warning' : 'problem'
@@ -120,7 +127,10 @@ function keysOf(constraint: Constraint): ReadonlySet<string> | null {
 }
 
 /** Rules without which nothing would be decided otherwise, all of them taken away together. */
-function superfluousRules(policies: readonly Policy[]): {
+function superfluousRules(
+  policies: readonly Policy[],
+  generated: ReadonlySet<string>,
+): {
   readonly superfluous: ReadonlyMap<Policy, Finding>
   readonly complete: boolean
 } {
@@ -129,7 +139,7 @@ function superfluousRules(policies: readonly Policy[]): {
   const wider = new Wider(all)
   let left = MAX_COMPARED
   for (const [i, narrow] of all.entries()) {
-    if (!isWritten(narrow.policy)) continue
+    if (!isWritten(narrow.policy) || generated.has(narrow.policy.id)) continue
     for (const [j, wide] of wider.than(narrow)) {
       if (i === j) continue
       if (--left < 0) return { superfluous, complete: false }

@@ -10,7 +10,7 @@ import type { Deployment } from '../config/settings.ts'
 import { runExpectations } from '../policy/expectations.ts'
 import type { Expectation, ExpectationOutcome, ExpectationRun } from '../policy/expectations.ts'
 import { formatPolicies } from '../policy/format-policies.ts'
-import { checkPolicy, explainerOf } from '../policy/policy-tools.ts'
+import { checkPolicy, explainerOf, isGenerated } from '../policy/policy-tools.ts'
 import type { Checked, Remark } from '../policy/policy-tools.ts'
 import { behalfOf, requestOf } from '../policy/policy-tools-question.ts'
 import type { Question } from '../policy/policy-tools-question.ts'
@@ -37,12 +37,15 @@ export interface CheckedFiles {
   readonly candidate: string | null
 }
 
+/** Nobody waits for a decision. */
+const patienceMilliseconds = 120_000
+
 const MAX_FILE = 8 * 1024 * 1024
 
 /** Throws the codes of `compiledPolicy` and `preparePolicy`, and `policy_invalid`. */
 export async function openPolicy(deployment: Deployment): Promise<OpenPolicy> {
   const compiled = await compiledPolicy(deployment)
-  const prepared = await preparePolicy(compiled)
+  const prepared = await preparePolicy(compiled, patienceMilliseconds)
   refuseProblems(prepared)
   const known = knownNames(deployment, compiled)
   return { compiled, policies: prepared.policies, explainer: explainerOf(compiled, prepared), known }
@@ -56,7 +59,7 @@ export async function checkFiles(deployment: Deployment, { more, candidate }: Ch
   const others = [...new Set(more)].filter((path) => !places.has(resolve(path)))
   const files = [...configured, ...(await Promise.all(others.map(policyFile)))]
   const compiled = { ...active, files }
-  return checkPolicy(compiled, await preparePolicy(compiled), knownNames(deployment, compiled))
+  return checkPolicy(compiled, await preparePolicy(compiled, patienceMilliseconds), knownNames(deployment, compiled))
 }
 
 async function policyFile(name: string): Promise<PolicyFile> {
@@ -107,7 +110,8 @@ export async function testPolicy(open: OpenPolicy, paths: readonly string[]): Pr
       expectations.push({ name: name ?? `${one.action} ${one.resource}`, where, question, expect, reason, by })
     }
   }
-  return runExpectations(expectations, open.explainer, open.known)
+  const ids = open.policies.filter((policy) => !isGenerated(policy)).map(({ id }) => id)
+  return runExpectations(expectations, open.explainer, { known: open.known, ids })
 }
 
 function refuseUnaskable(question: Question, where: string, known: KnownNames): void {

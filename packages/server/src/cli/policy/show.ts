@@ -34,7 +34,9 @@ export function registerShow(policy: Command, context: CliContext): void {
 
 function origin(id: string, where: string | null): string {
   if (where !== null) return where
-  return id.startsWith('builtin:') ? 'built in' : `role ${id.slice('role:'.length, id.lastIndexOf('/'))}`
+  if (id.startsWith('builtin:')) return 'built in'
+  if (id.startsWith('role:')) return `role ${id.slice('role:'.length, id.lastIndexOf('/'))}`
+  return `made to go with ${id.slice(0, id.lastIndexOf('/'))}`
 }
 
 function choose({ policies, known }: OpenPolicy, name: string | undefined): readonly PreparedPolicy[] {
