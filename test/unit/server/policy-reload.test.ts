@@ -142,7 +142,7 @@ test('an entry is bounded, however much has changed', async () => {
   const { active, entries } = opened(() => own(many.join('\n')))
   await active.start()
   equal((await active.reload('operator'))?.outcome, 'changed')
-  const { added } = entries.at(-1)?.body['policies'] as { added: { count: number; named: readonly string[] } }
+  const { added } = entries.at(-1)!.body['policies'] as { added: { count: number; named: readonly string[] } }
   deepEqual([added.count, added.named.length], [2000, 50])
   ok(added.named.every((text) => text.length <= 200))
 })

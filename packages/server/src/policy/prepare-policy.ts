@@ -8,7 +8,8 @@ import type { Prepared } from './prepare-policy-worker.ts'
 
 const MAX_TEXT = 8 * 1024 * 1024
 
-export const prepareTimeoutMilliseconds = 20_000
+/** Generous, because a machine may be busy: nothing waits for it but the change itself. */
+export const prepareTimeoutMilliseconds = 60_000
 
 const workerFile = new URL(
   import.meta.url.endsWith('.ts') ? './prepare-policy-worker.ts' : './prepare-policy-worker.js',

@@ -1,0 +1,121 @@
+/** A policy that is wrong, and a reload that nobody may ask for, change nothing on the running system; the record has it. */
+
+import { deepEqual, equal, match, ok } from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { PolicyStage } from '../fixtures/policy-stage.ts'
+
+let stage: PolicyStage
+before(async () => {
+  stage = await PolicyStage.open(1000)
+})
+after(() => stage.close())
+
+async function lastChange() {
+  return (await stage.changes('gateway')).at(-1) ?? { index: -1, body: {} }
+}
+
+const bad: readonly (readonly [what: string, text: string, expected: RegExp])[] = [
+  ['does not parse', 'permit (principal, action,\n  resource', /^rules\/bad\.cedar:2:\d+: /],
+  [
+    'names what is not there',
+    'permit (principal, action == Action::"tools/cal", resource);',
+    /^rules\/bad\.cedar:1:\d+: .*tools\/cal/,
+  ],
+  [
+    'opens our own API',
+    '\npermit (principal, action, resource);',
+    /^rules\/bad\.cedar:2:1: .*administration of Doorward/,
+  ],
+  [
+    'has an id twice',
+    '@id("x") permit (principal, action, resource is Tool);\n@id("x") permit (principal, action, resource is Tool);',
+    /two policies have the id/,
+  ],
+  [
+    'nests a thousand parentheses',
+    `permit (principal, action, resource is Tool) when { ${'('.repeat(1000)}true${')'.repeat(1000)} };`,
+    /^rules\/bad\.cedar:1:\d+: /,
+  ],
+  ['is no text', '\u0000', /^rules\/bad\.cedar:1:\d+: /],
+]
+for (const [what, text, expected] of bad) {
+  test(`one that ${what} is refused with its place, and the one before decides on`, async () => {
+    await stage.rule('bad.cedar', text)
+    const gateway = await stage.reloaded('refused')
+    match(gateway.problems?.[0] ?? '', expected)
+    equal(gateway.kept?.sequence, 1)
+    deepEqual(await stage.sums(1001), ['policy_forbidden', 'policy_forbidden'])
+    deepEqual(await stage.sums(101), ['allowed', 'allowed'])
+    for (const answer of await stage.standing()) {
+      equal(answer.sequence, 1)
+      match(answer.failed?.problems[0] ?? '', expected)
+      match(answer.failed?.by ?? '', /operator/)
+    }
+    for (const log of ['gateway', 'authority'] as const)
+      await stage.seen(
+        async () => (expectedIn(await stage.changes(log), expected) ? true : undefined),
+        'the refusal on record',
+      )
+    await stage.forget('bad.cedar')
+    await stage.reloaded('unchanged')
+  })
+}
+
+function expectedIn(entries: Awaited<ReturnType<PolicyStage['changes']>>, expected: RegExp): boolean {
+  const { change, problems } = (entries.at(-1)?.body ?? {}) as { change?: string; problems?: { named: string[] } }
+  return change === 'policy.refuse' && expected.test(problems?.named[0] ?? '')
+}
+
+test('every mistake is told, of roles and of files alike', async () => {
+  await stage.rule(
+    'bad.cedar',
+    'permit (principal in Group::"x", action, resource is Tool);\npermit (principal, action, resource is Tol);\n',
+  )
+  ok(((await stage.reloaded('refused')).problems ?? []).length >= 2)
+  await stage.forget('bad.cedar')
+})
+
+test('a configuration that is wrong, or of another trust domain, changes nothing', async () => {
+  for (const [change, expected] of [
+    [
+      (head: string, body: string) => head + body.replace('role: caller', 'role: nobody'),
+      /doorward\.yaml:\d+ bindings\[0\]\.role/,
+    ],
+    [
+      (head: string, body: string) => (head + body).replaceAll('test.example', 'other.example'),
+      /doorward\.yaml:\d+ trust_domain: a trust domain is never renamed; expected test\.example/,
+    ],
+    [
+      (head: string, body: string) => head + body.replace('[rules]', '[rules, nowhere.cedar]'),
+      /policy\.files\[1\]: there is no such file/,
+    ],
+  ] as const) {
+    await stage.configure(change)
+    // The command reads the same file, so the parts are asked by signal.
+    const { index } = await lastChange()
+    process.kill(stage.system.pid, 'SIGHUP')
+    const entry = await stage.seen(async () => {
+      const now = await lastChange()
+      return now.index > index ? now.body : undefined
+    }, 'the refusal of the configuration')
+    deepEqual([entry['change'], entry['by']], ['policy.refuse', 'supervisor'])
+    match((entry['problems'] as { named: string[] }).named[0] ?? '', expected)
+    deepEqual(await stage.sums(1001), ['policy_forbidden', 'policy_forbidden'])
+  }
+  await stage.configure((head, body) => head + body)
+})
+
+test('the command says it in words, and ends with 1 when a part refuses or may not be asked', async () => {
+  await stage.rule('bad.cedar', 'permit (')
+  const refused = await stage.system.run(['policy', 'reload'])
+  equal(refused.code, 1)
+  match(refused.stdout, /✗ authority refused, still number \d+[^]*rules\/bad\.cedar:1:\d+: [^]*✗ gateway {3}refused/)
+  const shown = await stage.system.run(['policy', 'status'])
+  equal(shown.code, 0)
+  match(shown.stdout, /gateway +number \d+, \S+ +20\S+Z +\d+ +1 +\d+\n[^]*gateway: refused: rules\/bad\.cedar/)
+  await stage.forget('bad.cedar')
+  for (const word of ['reload', 'status']) {
+    const [code, parts] = await stage.commanded(word, '--as', 'agent/a')
+    deepEqual([code, parts.map(({ error }) => error?.code)], [1, ['policy_denied', 'policy_denied']])
+  }
+})
