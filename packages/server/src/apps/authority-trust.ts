@@ -1,6 +1,6 @@
 /** Keys, delegation and trust state of one authority, up to the first published state. */
 
-import { DoorwardError, jwkThumbprint, verifierKey } from '@doorward/core'
+import { DoorwardError, isDoorwardError, jwkThumbprint, verifierKey } from '@doorward/core'
 import type { Clock, NoteSigner } from '@doorward/core'
 import { TrustHolder } from '@doorward/enforcement'
 import { importP256, sha256, systemElapsed, timerSleep } from '@doorward/sdk'
@@ -49,6 +49,8 @@ export interface OpenedTrust {
   readonly ceremonies: CeremonyDriver
   /** Renews the delegation when that is due and the root is at hand; the one in force otherwise. */
   readonly delegateAgain: () => Promise<HeldDelegation>
+  /** Does it, and again after waiting for the root, as long as a newer delegation has left our key out meanwhile. */
+  readonly onceDelegated: <T>(work: () => Promise<T>) => Promise<T>
 }
 
 const waitMilliseconds = 1000
@@ -72,7 +74,8 @@ export async function openTrust(parts: TrustParts): Promise<OpenedTrust> {
     onState: (published, time) => holder.apply(published.state, time),
     onConfirmed: (time) => holder.confirm(time),
   })
-  await publisher.publish()
+  const onceDelegated = <T>(work: () => Promise<T>) => retried(work, () => untilDelegated(parts, delegateAgain))
+  await onceDelegated(() => publisher.publish())
   const { issuer, allowedAudience, enrolAddress } = parts
   const { rootFingerprint } = state
   const driver = new CeremonyDriver({ context, slots, publisher, audience, issuer, times: ceremonyTimes })
@@ -90,7 +93,7 @@ export async function openTrust(parts: TrustParts): Promise<OpenedTrust> {
     rootAtHand: async () => (await readRecoveryRoot(state.rootFile, sha256)) !== null,
     storeAhead: () => state.lease.storeAhead,
   })
-  return { authority, slots, publisher, audience, holder, ceremonies: driver, delegateAgain }
+  return { authority, slots, publisher, audience, holder, ceremonies: driver, delegateAgain, onceDelegated }
 }
 
 /** Reports are signed like checkpoints, so that the verifier key of the log verifies them too. */
@@ -113,6 +116,17 @@ async function untilDelegated(
     if (!told) onWaiting(jwkThumbprint(jwk, sha256))
     await timerSleep(waitMilliseconds, signal)
     if (signal.aborted) throw new DoorwardError('stopped', 'stopped before the recovery root had named its key')
+  }
+}
+
+async function retried<T>(work: () => Promise<T>, wait: () => Promise<unknown>): Promise<T> {
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isDoorwardError(error, 'delegation_missing')) throw error
+      await wait()
+    }
   }
 }
 

@@ -136,7 +136,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   if (publisher.delegation.due) warnOfDelegation(starting)
   const own = new OwnIdentity({ authority, clock, names: ownNames(settings), chance: systemRuntime.chance })
   expectAllowed(await authority.ensureRegistration(ownRegistration(settings), 'authority'))
-  await own.renew()
+  await trust.onceDelegated(() => own.renew())
   const watchers = watchersOf(starting, { context, trust, settleKeys: () => bound.settleKeys() })
   const { policy, pipeline } = await openDecisions(starting, holder, watchers.detections)
   const loops = startedLoops(stack, state)

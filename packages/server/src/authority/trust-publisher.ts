@@ -221,7 +221,7 @@ export class TrustPublisher {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       await this.#adoptNewest()
       // What is signed under an older delegation than the newest state is older than that state.
-      if ((this.#version?.delegation ?? 0) > this.#delegation.stored.version)
+      if (this.#delegation.key === null || (this.#version?.delegation ?? 0) > this.#delegation.stored.version)
         this.#delegation = await this.#options.hold()
       const after = this.#version?.sequence ?? 0
       const published = await this.#sign(Math.max(after, this.#options.floor ?? 0) + 1)
