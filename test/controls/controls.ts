@@ -6,6 +6,8 @@
 import { ceremonyControls } from './ceremony-controls.ts'
 import type { Edit } from './disabled-build.ts'
 import { joinControls } from './join-controls.ts'
+import { limitControls } from './limit-controls.ts'
+import { trustControls } from './trust-controls.ts'
 
 export interface Control {
   /** Key in `security:` of ADR-0011 where there is one, else what the control is called in the code. */
@@ -323,6 +325,8 @@ export type RefusalEntry =`,
       'exchange.readBody(100_000_000)',
     ),
   ),
+  ...limitControls,
+  ...trustControls,
   ...joinControls,
   ...ceremonyControls,
 ]
