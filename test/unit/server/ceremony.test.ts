@@ -342,6 +342,22 @@ describe('a recovery', () => {
     )
   })
 
+  test('what an authority does at its start waits for the root to name its key, where that was left out meanwhile', async () => {
+    await begin(a, { kind: 'recover' })
+    const ended = await runToEnd(ground, () => [a])
+    assert.deepEqual(stepOf(ended, 'prepare').stragglers, ['authority b'])
+    await b.turn()
+    const published = b.trust.onceDelegated(() => b.trust.publisher.publish())
+    for (let turn = 0; turn < 500; turn++) {
+      const asked = expectDone(await delegationRequest(a.context))
+      if (asked.candidates.some(({ name, isNew }) => name === 'b' && isNew)) break
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    await signWithRoot(ground, a)
+    await published
+    assert.notEqual(b.trust.publisher.delegation.key, null)
+  })
+
   test('OP-1: an authority that does not answer is left out, and comes back when the root names its key', async () => {
     b.close()
     await begin(a, { kind: 'recover' })
