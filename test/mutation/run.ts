@@ -1,5 +1,5 @@
 /**
- * `npm run mutation [-- --only NAME] [--report FILE]`: changes the sources of the decisions in every way that Stryker
+ * `npm run mutation [-- --only NAME,NAME] [--report FILE]`: changes the sources of the decisions in every way that Stryker
  * knows, one change at a time, and lists the changes that no test notices. Exit 0 when at least 90 % are noticed, 1 when
  * not, 2 for unknown arguments. Without --only the report goes to docs/reports/mutation.md.
  */
@@ -31,7 +31,8 @@ process.exitCode = await main(process.argv.slice(2))
 async function main(args: readonly string[]): Promise<number> {
   const text = { type: 'string' } as const
   const { values } = parseArgs({ args: [...args], options: { only: text, report: text } })
-  const chosen = targets.filter(({ name }) => values.only === undefined || name === values.only)
+  const only = values.only?.split(',')
+  const chosen = targets.filter(({ name }) => only === undefined || only.includes(name))
   if (chosen.length === 0) {
     console.error(`no target is called ${values.only}; there are ${targets.map(({ name }) => name).join(', ')}`)
     return 2

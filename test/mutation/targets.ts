@@ -10,15 +10,29 @@ export interface Target {
 
 const unit = (...names: readonly string[]) => names.map((name) => `test/unit/core/${name}.test.ts`)
 
+const cedar = (...names: readonly string[]) => names.map((name) => `packages/core/src/policy/cedar/${name}.ts`)
+const closures = 'test/unit/server/cedar-closures.test.ts'
+
 export const targets: readonly Target[] = [
   {
-    name: 'cedar',
-    sources: ['packages/core/src/policy/cedar/*.ts'],
-    tests: [
-      ...unit('cedar-reads', 'cedar-possible', 'cedar-expression', 'cedar-values'),
-      'test/unit/server/cedar-closures.test.ts',
-      'test/mutation/cedar-sample.ts',
-    ],
+    name: 'outlook',
+    sources: cedar('possible', 'reads', 'scope', 'unfit'),
+    tests: unit('cedar-possible', 'cedar-reads'),
+  },
+  {
+    name: 'decision',
+    sources: cedar('policy-set', 'scope-index', 'compile-expression', 'world'),
+    tests: [...unit('cedar-possible', 'cedar-reads'), closures, 'test/mutation/cedar-sample.ts'],
+  },
+  {
+    name: 'values',
+    sources: cedar('value', 'operations', 'int64', 'decimal', 'datetime', 'ip-address'),
+    tests: [...unit('cedar-values'), closures],
+  },
+  {
+    name: 'expressions',
+    sources: cedar('expression'),
+    tests: unit('cedar-expression'),
   },
   {
     name: 'judge',
@@ -26,5 +40,10 @@ export const targets: readonly Target[] = [
       (name) => `packages/core/src/policy/${name}.ts`,
     ),
     tests: unit('policy-arguments', 'policy-roles', 'policy-judge', 'policy-reach'),
+  },
+  {
+    name: 'stages',
+    sources: ['authorize', 'classify', 'limit', 'permit'].map((name) => `packages/enforcement/src/${name}.ts`),
+    tests: ['test/unit/enforcement/stages.test.ts'],
   },
 ]
