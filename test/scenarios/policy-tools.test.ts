@@ -81,7 +81,7 @@ describe('commands about the policy', () => {
   })
 
   test('test: met and covered, not met, not covered, and a file that cannot be read', async () => {
-    const [code, { ok: fine }] = await told('test', 'good.yaml', '--min-coverage', '50')
+    const [code, { ok: fine }] = await told('test', 'good.yaml', '--min-coverage', '30')
     deepEqual([code, fine], [0, true])
     await write('bad.yaml', policyExample.expectations.replace('expect: allow', 'expect: deny'))
     const { code: failed, stdout } = await run('test', 'bad.yaml', '--min-coverage', '100')
