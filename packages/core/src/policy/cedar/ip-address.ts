@@ -3,7 +3,7 @@
 import { EvaluationError } from './evaluation-error.ts'
 
 const MOST_CHARACTERS = 43
-const FOUR = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/
+const [POINT, ZERO, NINE] = [0x2e, 0x30, 0x39]
 const GROUP = /^[0-9a-fA-F]{1,4}$/
 const PREFIX = /^(?:0|[1-9]\d{0,2})$/
 
@@ -62,10 +62,22 @@ export class IpAddress {
   }
 }
 
+/** Four numbers up to 255 without leading zeros. Read for every call, so without a regular expression. */
 function readFour(text: string): bigint | null {
-  const parts = FOUR.exec(text)?.slice(1).map(Number)
-  if (parts === undefined || parts.some((part) => part > 255)) return null
-  return parts.reduce((sum, part) => (sum << 8n) | BigInt(part), 0n)
+  let [address, part, points] = [0, -1, 0]
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === POINT) {
+      if (part < 0 || ++points > 3) return null
+      address = address * 256 + part
+      part = -1
+    } else {
+      if (code < ZERO || code > NINE || part === 0) return null
+      part = (part < 0 ? 0 : part * 10) + code - ZERO
+      if (part > 255) return null
+    }
+  }
+  return points === 3 && part >= 0 ? BigInt(address * 256 + part) : null
 }
 
 function readSix(text: string): bigint | null {

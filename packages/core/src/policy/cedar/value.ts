@@ -34,8 +34,8 @@ export type CedarRecord = ReadonlyMap<string, Value>
 export class CedarSet {
   readonly members: readonly Value[]
   /** Those that are compared by identity alone. */
-  readonly #plain = new Set<Value>()
-  readonly #entities = new Set<string>()
+  #plain: Set<Value> | null = null
+  #entities: Set<string> | null = null
   readonly #others: readonly Value[]
 
   constructor(values: Iterable<Value>) {
@@ -43,14 +43,14 @@ export class CedarSet {
     const others: Value[] = []
     for (const value of values) {
       if (value instanceof EntityUid) {
-        if (this.#entities.has(value.key)) continue
-        this.#entities.add(value.key)
+        if (this.#entities?.has(value.key) === true) continue
+        ;(this.#entities ??= new Set()).add(value.key)
       } else if (typeof value === 'object') {
         if (others.some((other) => equal(other, value))) continue
         others.push(value)
       } else {
-        if (this.#plain.has(value)) continue
-        this.#plain.add(value)
+        if (this.#plain?.has(value) === true) continue
+        ;(this.#plain ??= new Set()).add(value)
       }
       members.push(value)
     }
@@ -59,8 +59,8 @@ export class CedarSet {
   }
 
   has(value: Value): boolean {
-    if (value instanceof EntityUid) return this.#entities.has(value.key)
-    if (typeof value !== 'object') return this.#plain.has(value)
+    if (value instanceof EntityUid) return this.#entities?.has(value.key) === true
+    if (typeof value !== 'object') return this.#plain?.has(value) === true
     return this.#others.some((other) => equal(other, value))
   }
 
