@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --seconds N --json --profile FOLDER]` (and `-- authority`, in its folder): what a call costs, side by side, from one run. Exit 0 when
+ * `npm run bench [-- --seconds N --json --profile FOLDER]` (and `-- authority`, `-- policy`, in their folders): what a call costs, side by side, from one run. Exit 0 when
  * everything was measured, 1 when something could not be (`NOT MEASURED`), 2 for unknown arguments.
  */
 
@@ -10,6 +10,7 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { benchAuthority } from './authority/run.ts'
 import { measureAll } from './measure.ts'
+import { benchPolicy } from './policy/run.ts'
 import { reportOf, textOf } from './report.ts'
 import type { BenchReport, Machine } from './report.ts'
 import { startSystem } from './system.ts'
@@ -18,7 +19,11 @@ const DEFAULT_SECONDS = 12
 const MAXIMUM_SECONDS = 600
 
 const [part, ...others] = process.argv.slice(2)
-process.exitCode = part === 'authority' ? await benchAuthority(others) : await main(process.argv.slice(2))
+const parts: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
+  authority: benchAuthority,
+  policy: benchPolicy,
+}
+process.exitCode = await (parts[part ?? '']?.(others) ?? main(process.argv.slice(2)))
 
 interface Options {
   readonly seconds: number
