@@ -30,7 +30,7 @@ const call: Call<string> = {
 }
 const { action, resource } = call
 const version = { digest: 'd', sequence: 3 }
-const allow = { effect: 'allow', policies: ['p'], obligations: [{ kind: 'filter-list' }], version }
+const allow = { effect: 'allow', policies: ['p'], obligations: [{ kind: 'filter-list' }], version } satisfies Verdict
 const shadow = { effect: 'deny', reason: 'none', policies: [], version } as const
 
 function decisions(over: Partial<DecisionPort>): DecisionPort {
