@@ -147,14 +147,14 @@ describe('the text of an expression', () => {
 })
 
 describe('a prospect', () => {
-  const certain = { name: false, time: false, address: false }
+  const certain = { name: false, time: false, address: false, presenter: false }
 
   test('agrees with every decision that it foresees, whatever the arguments, time, address and name', () => {
     fc.assert(
       fc.property(
         fc.array(policyText, { maxLength: 5 }),
         fc.array(toolRequest, { minLength: 6, maxLength: 6 }),
-        fc.record({ name: fc.boolean(), time: fc.boolean(), address: fc.boolean() }),
+        fc.record({ name: fc.boolean(), time: fc.boolean(), address: fc.boolean(), presenter: fc.constant(false) }),
         (texts, requests, unknowns) => {
           const explainer = explainerOf(texts, { roles: [], bindings: [] })
           const { servers } = compiledOf()
@@ -164,6 +164,32 @@ describe('a prospect', () => {
               const like = mixed(request, other, unknowns)
               const { effect } = explainer.judge.decide(like)
               if (verdict !== 'depends') assert.equal(effect, verdict)
+            }
+          }
+        },
+      ),
+      { numRuns: 100 },
+    )
+  })
+
+  test('of somebody for whom others call denies only what each of them is denied', () => {
+    fc.assert(
+      fc.property(
+        fc.array(policyText, { maxLength: 5 }),
+        fc.array(toolRequest, { minLength: 6, maxLength: 6 }),
+        (texts, requests) => {
+          const explainer = explainerOf(texts, { roles: [], bindings: [] })
+          for (const request of requests) {
+            const { verdict } = prospectOf(explainer, compiledOf().servers, request, { ...certain, presenter: true })
+            for (const { principal } of requests) {
+              const call = { ...request, principal: { ...principal, subject: request.principal.subject } }
+              const of = explainer.explain(call).parties.at(-1)
+              // Who calls for itself has the roles of its registration too.
+              if (call.principal.subject.kind === 'user' && verdict !== 'depends') {
+                const args = explainer.judge.decide(call).effect
+                assert.equal(of?.decision, verdict)
+                if (verdict === 'deny') assert.equal(args, 'deny')
+              }
             }
           }
         },
@@ -192,6 +218,7 @@ describe('a prospect', () => {
       name: true,
       time: true,
       address: true,
+      presenter: false,
     })
     assert.deepEqual([verdict, dependsOn], ['depends', ['time', 'args.path', 'name']])
   })

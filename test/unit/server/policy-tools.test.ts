@@ -103,11 +103,15 @@ describe('the policy of a deployment', () => {
           'permit (principal, action == Action::"tools/call", resource is Tool in Server::"github") when { context.tim.hour == 1 };',
         ].join('\n'),
       )
-      deepEqual(remarks.map(({ level, line, help }) => [level, line?.number, help]).toSorted(), [
-        ['problem', 1, 'did you mean Action::"tools/call"?'],
-        ['problem', 2, 'did you mean `Tool`?'],
-        ['problem', 3, 'did you mean `time`?'],
-      ])
+      const byLine = remarks.toSorted((a, b) => (a.line?.number ?? 0) - (b.line?.number ?? 0))
+      deepEqual(
+        byLine.map(({ level, line, help }) => [level, line?.number, help]),
+        [
+          ['problem', 1, 'did you mean Action::"tools/call"?'],
+          ['problem', 2, 'did you mean `Tool`?'],
+          ['problem', 3, 'did you mean `time`?'],
+        ],
+      )
     })
 
     test('a mistake of syntax is told where it stands', async () => {
@@ -283,6 +287,18 @@ describe('the policy of a deployment', () => {
         asked.map((item) => found.get(item)),
         ['allow', 'allow', 'allow', 'depends time', 'depends time', 'allow', 'allow'],
       )
+    })
+    test('of a user, whoever calls for her', () => {
+      const asked = { presenter: null, roles: [], timeSeconds: noon, address: null }
+      const mary = behalfOf('https://id.example#mary', ['staff'])
+      const { principal, roles, items } = permittedBy(open, { ...asked, behalf: mary })
+      deepEqual([principal, roles], ['https://id.example#mary', ['reader']])
+      const one = items.find(({ item }) => item === 'github/get_issue')
+      deepEqual([one?.verdict, one?.permits], ['allow', ['role:reader/0']])
+      equal(items.find(({ item }) => item === 'github/delete_repo')?.verdict, 'deny')
+      throws(() => permittedBy(open, { ...asked, presenter: 'https://id.example#mary', behalf: null }), {
+        code: 'principal_invalid',
+      })
     })
     test('what is listed with certainty is what is decided', () => {
       const { items } = permittedBy(open, {

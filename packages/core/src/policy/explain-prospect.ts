@@ -19,6 +19,8 @@ export interface Unknowns {
   readonly name: boolean
   readonly time: boolean
   readonly address: boolean
+  /** Whoever presents the call: what whom it is for may do with it, and nothing about the other parties. */
+  readonly presenter: boolean
 }
 
 export interface Prospect {
@@ -30,7 +32,7 @@ export interface Prospect {
   readonly forbids: readonly string[]
   /** Policies that fail, or may. */
   readonly failing: readonly string[]
-  /** On what it depends: `args.<name>`, `args`, `name`, `time`, `address`. Empty unless it depends. */
+  /** On what it depends: `args.<name>`, `args`, `name`, `time`, `address`, `delegation`. Empty unless it depends. */
   readonly dependsOn: readonly string[]
 }
 
@@ -46,7 +48,8 @@ export function prospectOf(
   if (unknownPart(request, servers) !== null) return denied
   const call = explainer.callOf(request)
   if (call === null) return denied
-  const each = call.parties.map((party) =>
+  const parties = unknowns.presenter ? call.parties.slice(-1) : call.parties
+  const each = parties.map((party) =>
     prospectOfWorld(
       explainer.policies,
       partly(call.world(party), request, unknowns),
@@ -69,6 +72,7 @@ function partly(world: CallWorld, { resource }: DecisionRequest, unknowns: Unkno
   const context = new Map<string, ReturnType<PartialWorld['context']['get']> & {}>(world.context)
   if (context.has('args')) context.set('args', unknown)
   for (const name of ['time', 'address'] as const) if (unknowns[name] && context.has(name)) context.set(name, unknown)
+  if (unknowns.presenter && context.has('delegation')) context.set('delegation', unknown)
   if (!unknowns.name || resource.kind === 'server') return { ...world, context }
   const server = new EntityUid('Server', resource.server)
   return { ...world, context, resource: someEntity(entityTypes[resource.kind], new Set([server.key])) }
@@ -102,7 +106,7 @@ function dependencies(open: readonly Policy[], world: PartialWorld): readonly st
   const names = new Set<string>()
   const some = world.resource instanceof EntityUid ? null : world.resource.some
   for (const policy of open) {
-    for (const name of ['time', 'address']) {
+    for (const name of ['time', 'address', 'delegation']) {
       if (world.context.get(name) === unknown && looksAt(policy, name)) names.add(name)
     }
     if (world.context.has('args') && looksAt(policy, 'args')) {

@@ -101,6 +101,11 @@ export class PolicyExplainer {
     return [...this.#rolesOf.workload(presenter, roles)]
   }
 
+  /** Roles that bindings give to whom a call is for. */
+  rolesOfSubject({ subject }: DecisionRequest['principal']): readonly string[] {
+    return [...this.#rolesOf.subject(subject)]
+  }
+
   /** Null when the action is not known. */
   callOf(request: DecisionRequest): Call | null {
     return Call.of(request, this.#rolesOf, this.#describing)

@@ -5,8 +5,10 @@ import type { ActionGroup, DecisionRequest, KnownNames, PolicyExplainer, Prospec
 import { principalOf } from './policy-tools-question.ts'
 import type { Question } from './policy-tools-question.ts'
 
-/** Null for what is not known. */
-export interface AskedList extends Pick<Question, 'presenter' | 'roles' | 'behalf'> {
+export interface AskedList extends Pick<Question, 'roles' | 'behalf'> {
+  /** Null for whoever presents it, where it is asked what a user may do. */
+  readonly presenter: string | null
+  /** As the address: null when it is not known. */
   readonly timeSeconds: number | null
   readonly address: string | null
 }
@@ -23,7 +25,7 @@ export interface Permitted extends Prospect {
 
 export interface PermittedList {
   readonly principal: string
-  /** That the presenter has, by registration as it was told and by bindings. */
+  /** By registration as it was told, and by bindings. */
   readonly roles: readonly string[]
   readonly items: readonly Permitted[]
 }
@@ -38,19 +40,28 @@ interface Item {
 
 /** Throws `spiffe_id_invalid`. */
 export function permitted(explainer: PolicyExplainer, known: KnownNames, asked: AskedList): PermittedList {
-  const principal = principalOf({ ...asked, through: [] }, known)
+  const { presenter } = asked
+  const principal = principalOf({ ...asked, presenter: presenter ?? 'anybody', through: [] }, known)
   const { timeSeconds, address } = asked
   const context = { args: undefined, timeSeconds: timeSeconds ?? 0, remoteAddress: address ?? '127.0.0.1' }
   const items = itemsOf(known).map((item): Permitted => {
     const { action, group, kind, server, name } = item
     const resource = { server, kind, name: name ?? '' }
     const request: DecisionRequest = { principal, action: { name: action, group }, resource, context }
-    const unknowns = { name: name === null, time: timeSeconds === null, address: address === null }
+    const unknowns = {
+      name: name === null,
+      time: timeSeconds === null,
+      address: address === null,
+      presenter: presenter === null,
+    }
     const prospect = prospectOf(explainer, known.servers, request, unknowns)
     return { item: nameOf(item), known: name !== null, actions: [action], group, ...prospect }
   })
-  const roles = explainer.rolesOf(principal)
-  return { principal: principal.presenter.uri, roles, items: together(items) }
+  const { subject } = principal
+  const user = subject.kind === 'user' ? `${subject.issuer}#${subject.subject}` : null
+  const roles = presenter === null ? explainer.rolesOfSubject(principal) : explainer.rolesOf(principal)
+  const name = presenter === null ? (user ?? 'anybody') : principal.presenter.uri
+  return { principal: name, roles, items: together(items) }
 }
 
 /** One for all actions on the same item, in the same group and with the same answer. */

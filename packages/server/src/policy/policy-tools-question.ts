@@ -39,7 +39,7 @@ export interface Question {
   readonly address: string
 }
 
-/** Throws `spiffe_id_invalid`, `action_unknown`, `resource_invalid`. What policy does not know is left to it. */
+/** Throws `spiffe_id_invalid`, `principal_invalid`, `action_unknown`, `resource_invalid`. What policy does not know is left to it. */
 export function requestOf(question: Question, known: KnownNames): DecisionRequest {
   const { action: name, args, timeSeconds, address } = question
   const resource = resourceOf(question)
@@ -71,8 +71,14 @@ export function principalOf(
   }
 }
 
-/** Throws `spiffe_id_invalid`. */
+/** Throws `spiffe_id_invalid`, `principal_invalid` for a user. */
 export function workloadOf(text: string, { trustDomain }: KnownNames): SpiffeId {
+  if (text.includes('#')) {
+    throw new DoorwardError('principal_invalid', 'a user calls through a workload', {
+      got: JSON.stringify(text.slice(0, 120)),
+      expected: 'a workload, and the user as whom the call is for',
+    })
+  }
   return text.startsWith('spiffe://') ? parseSpiffeId(text) : workloadId(trustDomain, ...text.split('/'))
 }
 

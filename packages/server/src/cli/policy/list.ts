@@ -1,6 +1,7 @@
 /** `doorward policy list --for`: everything that somebody may do, by what is known of the servers. */
 
 import type { Command } from 'commander'
+import { DoorwardError } from '@doorward/core'
 import { behalfOf, openPolicy, permittedBy } from '../../apps/policy-tools.ts'
 import type { Permitted } from '../../apps/policy-tools.ts'
 import type { CliContext } from '../context.ts'
@@ -20,8 +21,10 @@ interface ListOptions {
 export function registerList(policy: Command, context: CliContext): void {
   policy
     .command('list')
-    .description('list everything that a workload may do: tools that are known, kinds of items of servers, our own API')
-    .requiredOption('--for <principal>', 'the workload: agent/planner, or a SPIFFE ID')
+    .description(
+      'list everything that a workload or a user may do: tools that are known, kinds of items of servers, our own API',
+    )
+    .requiredOption('--for <principal>', 'the workload: agent/planner, or a SPIFFE ID; or a user: <issuer>#<subject>')
     .addOption(roleOption())
     .option('--behalf <user|workload>', 'for whom it acts: <issuer>#<subject>, or a workload')
     .addOption(groupOption())
@@ -34,10 +37,17 @@ export function registerList(policy: Command, context: CliContext): void {
 
 async function list(context: CliContext, options: ListOptions): Promise<void> {
   const open = await openPolicy(await context.deployment())
+  const user = options.for.includes('#')
+  const behalf = user ? options.for : options.behalf
+  if (user && options.behalf !== undefined)
+    throw new DoorwardError('usage', 'a user acts for nobody else', {
+      expected: 'a workload with --for',
+      got: options.for,
+    })
   const found = permittedBy(open, {
-    presenter: options.for,
+    presenter: user ? null : options.for,
     roles: options.role ?? [],
-    behalf: options.behalf === undefined ? null : behalfOf(options.behalf, options.group ?? []),
+    behalf: behalf === undefined ? null : behalfOf(behalf, options.group ?? []),
     timeSeconds: options.at ?? null,
     address: options.from ?? null,
   })
@@ -50,7 +60,7 @@ async function list(context: CliContext, options: ListOptions): Promise<void> {
   const paint = painter(context.color)
   const roles = found.roles.length === 0 ? 'without roles' : `with the roles ${found.roles.join(', ')}`
   context.err(paint('dim', `${printable(found.principal)} ${printable(roles)}`))
-  if (options.role === undefined) context.err(paint('dim', registeredRoles))
+  if (options.role === undefined && !user) context.err(paint('dim', registeredRoles))
   if (shown.length === 0) context.out('nothing')
   else
     context.out(table(['ITEM', 'ACTIONS', 'EFFECT', 'ANSWER', 'WHY'], shown.map(rowOf(context.color)), context.color))
