@@ -5,7 +5,7 @@ import { DoorwardError } from '@doorward/core'
 export interface PolicyProblem {
   /**
    * `policy_syntax`, `policy_type`, `policy_template`, `policy_unreadable`, `policy_duplicate`, `policy_own_api`; as
-   * warnings `policy_impossible`, `policy_arguments_unknown`.
+   * warnings `policy_impossible`, `policy_arguments_unknown`, `policy_unchecked`.
    */
   readonly code: string
   readonly policyId: string | null

@@ -123,7 +123,10 @@ function* checkArguments(policies: readonly ReadPolicy[], compiled: CompiledPoli
     if (targets.some(({ unknown }) => unknown)) yield { problems: [], warnings: [unknownArguments(policy)] }
   }
   const impossible = new Map<string, number>()
-  for (const group of [...groups.values()].slice(0, MAX_CHECKS)) {
+  const all = [...groups.values()]
+  for (const policy of new Set(all.slice(MAX_CHECKS).flatMap((group) => group.policies)))
+    yield { problems: [], warnings: [unchecked(policy)] }
+  for (const group of all.slice(0, MAX_CHECKS)) {
     const { problems, warnings } = checkAll(group.policies, group.schema, cedar)
     for (const { policyId } of warnings)
       if (policyId !== null) impossible.set(policyId, (impossible.get(policyId) ?? 0) + 1)
@@ -135,6 +138,13 @@ function* checkArguments(policies: readonly ReadPolicy[], compiled: CompiledPoli
   for (const policy of policies)
     if ((impossible.get(policy.id) ?? 0) === checks.get(policy.id))
       yield { problems: [], warnings: [neverApplies(policy)] }
+}
+
+function unchecked(policy: ReadPolicy): PolicyProblem {
+  const message = `the policies look at more than ${MAX_CHECKS} kinds of arguments, and this one is not checked against all of its own`
+  const where = placeIn(policy, { message, help: null })
+  const help = 'name the tools that it is about in its scope'
+  return { code: 'policy_unchecked', policyId: policy.id, where, message, help }
 }
 
 /** Impossible with the arguments of every tool that it may meet. */
