@@ -238,8 +238,8 @@ export const controls: readonly Control[] = [
     ),
     edit(
       authorize,
-      'const { policies, obligations, version } = verdict',
-      "const { policies, version } = verdict\n    const obligations = verdict.effect === 'allow' ? verdict.obligations : []",
+      'const { policies, obligations, version, shadow = null } = verdict',
+      "const { policies, version } = verdict\n    const shadow = null\n    const obligations = verdict.effect === 'allow' ? verdict.obligations : []",
     ),
   ),
   control(
