@@ -25,7 +25,7 @@ interface Build {
 
 const build = createRequire(import.meta.url)('@cedar-policy/cedar-wasm/nodejs') as Build
 
-const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => unknown }
+const rawJSON = Reflect.get(JSON, 'rawJSON') as (text: string) => unknown
 
 /** Policies as the build reads them, ready to be asked for; those of before are forgotten. */
 export function prepare(policies: readonly Policy[]): readonly Policy[] {
