@@ -94,9 +94,9 @@ test('entries name what was added, removed and changed, with versions and who ha
   const bound = [{ role: 'researcher', workloads: ['spiffe://acme.example/agent/*', 'spiffe://acme.example/robot'] }]
   const readings = [
     own(
-      '@id("a") forbid (principal, action, resource in Server::"files");\n@id("b") permit (principal, action, resource in Server::"search");',
+      '@id("a") forbid (principal, action, resource in Server::"files");\n@id("b") forbid (principal, action, resource in Server::"search");',
     ),
-    own('@id("b") permit (principal, action, resource in Server::"search") when { true };'),
+    own('@id("b") forbid (principal, action, resource in Server::"search") when { true };'),
     reading({ bindings: bound, timeZone: 'Europe/Berlin' }),
   ]
   const { active, entries } = opened(() => readings.shift()!)
@@ -198,4 +198,16 @@ test('of many at the same time one is done and one waits, and the last text coun
   next = reading()
   deepEqual([await third, (await first)?.outcome, (await second)?.outcome], [null, 'changed', 'changed'])
   equal(await verdict(active), 'allow')
+})
+
+test('whoever stops does not wait for a policy that is being read', async () => {
+  const many = Array.from({ length: 10_000 }, (_, i) => `forbid (principal, action, resource == Task::"files/${i}");`)
+  const { active, entries, problems } = opened(() => own(many.join('\n')))
+  await active.start()
+  const reload = active.reload('operator')
+  await new Promise((resolve) => setImmediate(resolve))
+  active.close()
+  const told = await reload
+  deepEqual([told?.outcome, told?.outcome === 'refused' ? told.code : ''], ['refused', 'stopping'])
+  deepEqual([await verdict(active), entries.length, problems.length], ['allow', 1, 0])
 })

@@ -356,6 +356,7 @@ async function listen({ settings, options, clock, state, stack }: Starting, serv
   stack.defer(() => {
     stop()
     stopping.abort()
+    policy.close()
   })
   return listeners
 }

@@ -162,6 +162,7 @@ async function assemble(starting: Starting, stack: AsyncDisposableStack): Promis
   stack.defer(async () => {
     // First of all that is closed: no new calls, streams end so that the rest can drain.
     stopping.abort()
+    policy.close()
     endpoint.endStreams()
     await Promise.all(Object.values(listeners).map((listener) => listener.close(GRACE_MILLISECONDS)))
     loops.abort()

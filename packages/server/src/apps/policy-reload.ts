@@ -36,7 +36,8 @@ interface Failed extends Mistakes {
 
 export class ActivePolicy {
   readonly #parts: ActivePolicyParts
-  readonly #engine = new CedarEngine()
+  readonly #closing = new AbortController()
+  readonly #engine = new CedarEngine({ stopping: this.#closing.signal })
   readonly #shadow = new ShadowEngine(this.#engine)
   #candidate: PolicyVersion | null = null
   #reading: PolicyReading
@@ -66,6 +67,11 @@ export class ActivePolicy {
   async start(): Promise<void> {
     await this.#activate(this.#reading, 'start')
     await this.#compare(this.#reading, 'start')
+  }
+
+  /** Gives up what is being read, so that nobody who stops has to wait for it. What is active goes on. */
+  close(): void {
+    this.#closing.abort()
   }
 
   /**
@@ -143,7 +149,7 @@ export class ActivePolicy {
     try {
       if (candidate instanceof Error) throw candidate
       if (policyDigest(candidate) === this.#candidate?.digest) return
-      const engine = new CedarEngine()
+      const engine = new CedarEngine({ stopping: this.#closing.signal })
       await engine.change(candidate, async (change) => {
         await this.#parts.record.append({ kind: 'admin', body: shadowEntry(change, by) })
       })
@@ -158,6 +164,7 @@ export class ActivePolicy {
   async #tell(error: unknown, entry: (mistakes: Mistakes) => object): Promise<Mistakes> {
     const { record, onProblem } = this.#parts
     const mistakes = mistakesIn(error)
+    if (this.#closing.signal.aborted) return mistakes
     onProblem(error)
     try {
       await record.append({ kind: 'admin', body: entry(mistakes) })

@@ -11,6 +11,8 @@ import type { PreparedPolicy } from './prepare-policy-worker.ts'
 
 export interface CedarEngineOptions {
   readonly prepareTimeoutMilliseconds?: number
+  /** Nothing is read any more when it aborts, and the policy stays. */
+  readonly stopping?: AbortSignal
 }
 
 /** Told what is about to change, and waited for. */
@@ -22,12 +24,14 @@ const noVersion: PolicyVersion = { digest: '', sequence: 0 }
 /** Decides in-process under the last activated policy; before the first one everything is denied. */
 export class CedarEngine implements DecisionPort {
   readonly #timeout: number
+  readonly #stopping: AbortSignal | undefined
   #judge: PolicyJudge | null = null
   #facts: PolicyFacts = noFacts
   #activation: Promise<unknown> = Promise.resolve()
 
   constructor(options: CedarEngineOptions = {}) {
     this.#timeout = options.prepareTimeoutMilliseconds ?? prepareTimeoutMilliseconds
+    this.#stopping = options.stopping
   }
 
   /** The active version; sequence 0 and an empty digest before the first. */
@@ -52,7 +56,7 @@ export class CedarEngine implements DecisionPort {
   /** As `activate`, with what changes; the policy before stays when `commit` rejects, and its rejection is passed on. */
   change(policy: CompiledPolicy, commit: Commit): Promise<PolicyChange> {
     const next = this.#activation.then(async () => {
-      const prepared = await preparePolicy(policy, this.#timeout)
+      const prepared = await preparePolicy(policy, this.#timeout, this.#stopping)
       refuseProblems(prepared)
       const judge = judgeOf(policy, prepared.policies, this.version().sequence + 1)
       const facts = factsOf(policy, prepared.policies)

@@ -29,7 +29,7 @@ function refuseSize(policy: CompiledPolicy): void {
   }
 }
 
-function run(worker: Worker, timeoutMilliseconds: number): Promise<Prepared> {
+function run(worker: Worker, timeoutMilliseconds: number, stopping: AbortSignal | undefined): Promise<Prepared> {
   return new Promise((resolve, reject) => {
     const fail = (code: string, message: string, cause?: unknown): void =>
       reject(new DoorwardError(code, message, { cause }))
@@ -37,10 +37,14 @@ function run(worker: Worker, timeoutMilliseconds: number): Promise<Prepared> {
       () => fail('policy_timeout', `reading the policy took more than ${timeoutMilliseconds} ms`),
       timeoutMilliseconds,
     )
+    const onStop = () => fail('stopping', 'stopped while reading the policy')
+    stopping?.addEventListener('abort', onStop, { once: true })
+    if (stopping?.aborted === true) onStop()
     worker.once('message', (result: Prepared) => resolve(result))
     worker.once('error', (error) => fail('policy_hostile', 'the policy broke its reader', error))
     worker.once('exit', () => {
       clearTimeout(timer)
+      stopping?.removeEventListener('abort', onStop)
       fail('policy_hostile', 'the reader of the policy ended without an answer')
     })
   })
@@ -49,16 +53,17 @@ function run(worker: Worker, timeoutMilliseconds: number): Promise<Prepared> {
 /**
  * What the policies say, checked by the official build, with everything that is wrong with them. Rejects with
  * `policy_hostile` (the text broke the parser, such as thousands of nested parentheses), `policy_timeout`,
- * `policy_too_large`.
+ * `policy_too_large`, and with `stopping` when that signal aborts.
  */
 export async function preparePolicy(
   policy: CompiledPolicy,
   timeoutMilliseconds = prepareTimeoutMilliseconds,
+  stopping?: AbortSignal,
 ): Promise<Prepared> {
   refuseSize(policy)
   const worker = new Worker(workerFile, { workerData: policy, resourceLimits, env: {} })
   try {
-    return await run(worker, timeoutMilliseconds)
+    return await run(worker, timeoutMilliseconds, stopping)
   } finally {
     await worker.terminate()
   }
