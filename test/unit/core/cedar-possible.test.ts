@@ -118,9 +118,15 @@ test('what is known has one outcome', () => {
     'context.none || true': 'E',
     'context.none && false': 'E',
     'action == Action::"do"': 'T',
+    '{context: {n: 4}}.context.n == 4': 'T',
     '(if true then context.n else 1) == 3': 'T',
     '(if false then 1 else context.n) == 3': 'T',
   })
+})
+
+test('a context of which all is known is known as a whole', () => {
+  const context = new Map<string, Value>([['n', 3]])
+  assertOutcomes({ 'context == {n: 3}': 'T', 'context == {}': 'F', context: 'E' }, { ...partial, context })
 })
 
 test('what is not known leaves open what each operator may do with it', () => {
@@ -178,6 +184,12 @@ test('what is not known leaves open what each operator may do with it', () => {
     'duration(context.args).toDays() > 1': 'TFE',
     'context == {}': 'TF',
     context: 'E',
+    'decimal(context.args).lessThanOrEqual(decimal("1.0"))': 'TFE',
+    'decimal(context.args).greaterThanOrEqual(decimal("1.0"))': 'TFE',
+    'ip(context.args).isIpv4()': 'TFE',
+    'ip(context.args).isIpv6()': 'TFE',
+    'ip(context.args).isMulticast()': 'TFE',
+    'if context.args == 1 then context.args == 2 else false': 'TF',
     'if context.args then true else true': 'TE',
     'if context.args then false else false': 'FE',
     'if context.args then 1 else 2': 'E',
@@ -201,6 +213,8 @@ test('logic narrows as far as one side is known', () => {
     'true && context.args': 'TFE',
     'true || context.args': 'T',
     'false || context.args': 'TFE',
+    '(context.args == 1 || true) == true': 'T',
+    '(context.args == 1 && false) == false': 'T',
     '!(context.args == 1 && false)': 'T',
     '!(context.args && false)': 'TE',
     'context.args == 1 && (context.args == 2 || true)': 'TF',
@@ -221,6 +235,8 @@ test('an entity of which only the type is known, and what is above it', () => {
     'resource in 1': 'TFE',
     'resource in context.args': 'TFE',
     'resource == Tool::"x"': 'TF',
+    'resource == Server::"s"': 'TF',
+    'resource != Tool::"x"': 'TF',
     'resource has name': 'TFE',
     'resource.name == "x"': 'TFE',
     'resource is Tool in Server::"s"': 'TFE',

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { attribute, binary, hasAttribute } from '../../../packages/core/src/policy/cedar/operations.ts'
-import { looksAt, readsOf } from '../../../packages/core/src/policy/cedar/reads.ts'
+import { looksAt, partsOf, readsOf } from '../../../packages/core/src/policy/cedar/reads.ts'
 import { meets } from '../../../packages/core/src/policy/cedar/scope.ts'
 import { Unfit } from '../../../packages/core/src/policy/cedar/unfit.ts'
 import { CedarSet, EntityUid, equal } from '../../../packages/core/src/policy/cedar/value.ts'
@@ -47,12 +47,39 @@ test('attributes of the context and members of the arguments, wherever they are 
     'principal.hasTag(context.a) && principal.getTag(context.b)': 'a,b',
     'resource.args.a == context.b': 'b',
     'principal has args.a': '',
+    'principal.context.x == 1': '',
+    'principal.context has args.a': '',
     'context.args.a has b && context.args.c': 'args a,c',
     'context.a.args.b': 'a',
   }
   assert.deepEqual(Object.fromEntries(Object.keys(cases).map((one) => [one, reads(one)])), cases)
   assert.equal(reads('context.a', 'context.args.b', 'principal.c'), 'a,args b')
   assert.equal(reads('context.args.b', 'context == {}'), 'all all')
+})
+
+test('the parts of an expression', () => {
+  const count = (condition: string) => {
+    const [first] = policy(condition).conditions
+    assert(first !== undefined)
+    return partsOf(first.body).length
+  }
+  const cases = {
+    true: 0,
+    'principal.b': 1,
+    '!true': 1,
+    'principal has b': 1,
+    '"a" like "*"': 1,
+    'principal is User': 1,
+    'principal is User in resource': 2,
+    '1 < 2': 2,
+    'true && false': 2,
+    'true || false': 2,
+    'if true then false else true': 3,
+    '[1, 2, 3]': 3,
+    '{a: 1, b: 2}': 2,
+    'ip("::1").isInRange(ip("::2"))': 2,
+  }
+  assert.deepEqual(Object.fromEntries(Object.keys(cases).map((one) => [one, count(one)])), cases)
 })
 
 test('one attribute', () => {
