@@ -10,6 +10,8 @@ import { preparePolicy, refuseProblems } from '../policy/prepare-policy.ts'
 import { Replay } from '../policy/replay.ts'
 import type { ReplayReport } from '../policy/replay.ts'
 
+export type { Change, ReplayReport, ReplayRow } from '../policy/replay.ts'
+
 export interface ReplayOptions {
   /** A configuration; null for the one of the deployment, as its files are now. */
   readonly candidate: string | null
