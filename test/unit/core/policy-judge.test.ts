@@ -186,6 +186,60 @@ test('only the presenter has the roles of the trust state; all have those of bin
   assert.equal(decided('principal in Role::"r"', call({}, principal), { bindings, roles }), 'allow')
 })
 
+test('entities are those of the call and no other, by type and id', () => {
+  const id = agent('a').uri
+  assertAllowed(
+    [
+      `!(User::"${id}" has id) && !(Role::"${id}" has id) && !(Workload::"${agent('b').uri}" has id)`,
+      '!(Prompt::"files/read" has name) && !(Tool::"files/other" has name) && Tool::"files/read" has name',
+      '!(Role::"files" has name) && !(Server::"other" has name)',
+      '!(Action::"tools/list" in Action::"write") && !(Role::"tools/call" in Action::"write")',
+      '!(Workload::"none" in Action::"write") && !(Tool::"tools/call" in Action::"write")',
+    ],
+    call(),
+  )
+})
+
+test('an actor has no roles but those of bindings', () => {
+  const principal = caller('a', ['given'], { act: [agent('b')], subject: user })
+  const verdict = judge({ texts: [permitWhen(`principal != Workload::"${agent('b').uri}"`)] }).decide(
+    call({}, principal),
+  )
+  assert(verdict.effect === 'deny')
+  assert.match(verdict.explanation, /^nothing allows it to spiffe:\/\/acme\.example\/agent\/b without roles; /)
+  assertAllowed(
+    ['context.delegation.depth == 1 && context.delegation has user'],
+    call({}, caller('a', [], { subject: user })),
+  )
+})
+
+test('an admin call of a tool is a call like others', () => {
+  assert.equal(decided('context.effect == "admin"', toolCall(caller('a'), 'files/read', 'admin')), 'allow')
+})
+
+test('all that forbid are named, and long names are cut', () => {
+  const forbid = 'forbid(principal, action, resource);'
+  const verdict = judge({ texts: [all, forbid, forbid] }).decide(call())
+  assert(verdict.effect === 'deny')
+  assert.deepEqual(verdict.policies, ['p1', 'p2'])
+  assert.match(verdict.explanation, / by p1, p2; /)
+  const { action, resource } = call()
+  const long = 'n'.repeat(300)
+  const cut = (over: Partial<DecisionRequest>) => {
+    const denied = judge({ texts: [] }).decide({ ...call(), ...over })
+    assert.equal(denied.effect, 'deny')
+    return denied.effect === 'deny' ? denied.explanation.split('; ') : []
+  }
+  assert.equal(cut({ action: { ...action, name: long } })[0], `unknown action "${'n'.repeat(60)}"`)
+  assert.equal(cut({ resource: { ...resource, server: long } })[0], `unknown server "${'n'.repeat(60)}"`)
+  assert(cut({ resource: { ...resource, name: long } })[1]?.endsWith(` files/${'n'.repeat(200)}`))
+  const own = { server: 'authority', kind: 'route', name: `/${long}` } as const
+  assert.equal(
+    cut({ action: { name: 'GET', group: 'admin' }, resource: own })[0],
+    `unknown route GET authority/${'n'.repeat(59)}`,
+  )
+})
+
 test('an error in a policy that applies denies, whatever the others say', () => {
   for (const text of ['permit', 'forbid'])
     assert.equal(
@@ -273,6 +327,7 @@ test('what is not known is denied before any policy is asked, in calls and in li
   for (const [name, over, expected] of cases) {
     const verdict = one.decide({ ...use, ...over })
     assert.equal(one.list({ ...use, ...over }), expected === null ? 'allow' : 'deny', name)
+    assert.equal(verdict.effect, expected === null ? 'allow' : 'deny', name)
     if (verdict.effect === 'allow') assert.equal(expected, null, name)
     else {
       assert(expected !== null, name)
