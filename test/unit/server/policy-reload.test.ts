@@ -103,8 +103,9 @@ test('entries name what was added, removed and changed, with versions and who ha
   await active.start()
   for (const by of ['one', 'two', 'three']) await active.reload(by)
   const none = { count: 0, named: [] }
+  // As they are written.
   const bodies = entries.map(
-    ({ kind, body }) => ({ kind, ...body }) as unknown as Record<string, Record<string, unknown>>,
+    ({ kind, body }) => JSON.parse(JSON.stringify({ kind, ...body })) as Record<string, Record<string, unknown>>,
   )
   deepEqual(
     bodies.map(({ kind, change, by, from, to }) => [kind, change, by, from?.['sequence'], to?.['sequence']]),
