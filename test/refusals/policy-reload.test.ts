@@ -1,4 +1,4 @@
-/** A policy that is wrong, and a reload that nobody may ask for, change nothing on the running system; the record has it. */
+/** Bad input for a running system: a policy that is wrong changes nothing, and one that is only large is taken up. */
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { after, before, test } from 'node:test'
@@ -103,6 +103,20 @@ test('a configuration that is wrong, or of another trust domain, changes nothing
     deepEqual(await stage.sums(1001), ['policy_forbidden', 'policy_forbidden'])
   }
   await stage.configure((head, body) => head + body)
+})
+
+test('ten thousand policies are taken up, and decide', async () => {
+  const lines = Array.from(
+    { length: 10_000 },
+    (_, i) => `forbid (principal, action, resource == Tool::"everything/t${i}");`,
+  )
+  await stage.rule('many.cedar', `${lines.join('\n')}\n`)
+  const gateway = await stage.reloaded('changed')
+  deepEqual([gateway.policies?.added.count, gateway.policies?.added.named.length], [10_000, 50])
+  deepEqual(await stage.sums(1001), ['policy_forbidden', 'policy_forbidden'])
+  deepEqual(await stage.sums(1), ['allowed', 'allowed'])
+  await stage.forget('many.cedar')
+  equal((await stage.reloaded('changed')).policies?.removed.count, 10_000)
 })
 
 test('the command says it in words, and ends with 1 when a part refuses or may not be asked', async () => {

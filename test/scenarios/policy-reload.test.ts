@@ -150,17 +150,3 @@ test('with the list of the tools, an argument that no tool has is a mistake with
   await stage.reloaded('changed')
   deepEqual(await stage.sums(1001), ['policy_forbidden', 'policy_forbidden'])
 })
-
-test('ten thousand policies are taken up, and decide', async () => {
-  const lines = Array.from(
-    { length: 10_000 },
-    (_, i) => `forbid (principal, action, resource == Tool::"everything/t${i}");`,
-  )
-  await stage.rule('many.cedar', `${lines.join('\n')}\n`)
-  const gateway = await stage.reloaded('changed')
-  deepEqual([gateway.policies?.added.count, gateway.policies?.added.named.length], [10_000, 50])
-  deepEqual(await stage.sums(1001), ['policy_forbidden', 'policy_forbidden'])
-  deepEqual(await stage.sums(1), ['allowed', 'allowed'])
-  await stage.forget('many.cedar')
-  equal((await stage.reloaded('changed')).policies?.removed.count, 10_000)
-})
