@@ -140,7 +140,7 @@ export class Policies {
 
   policy(id: string): Policy {
     const chance = this.#chance
-    const conditions = Array.from({ length: chance.of([0, 1, 1, 1, 2, 2]) }, () => ({
+    const conditions = Array.from({ length: chance.of([0, 1, 1, 1, 2, 2, 3]) }, () => ({
       kind: chance.next() < 0.7 ? ('when' as const) : ('unless' as const),
       body: this.#expressions.of('bool', 1 + chance.below(4)),
     }))

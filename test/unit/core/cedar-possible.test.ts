@@ -347,6 +347,52 @@ test('the outlook of a set, where any failure denies', () => {
     ['allow', permit('true'), 'forbid(principal == User::"bob", action, resource);'],
     ['allow', permit('true'), 'forbid(principal == User::"bob", action, resource) when { context.args.n == 1 };'],
     ['allow', 'permit(principal in Role::"r", action, resource in Tool::"x");'],
+    ['deny', 'permit(principal, action == Action::"other", resource);'],
+    ['deny', 'permit(principal is Role, action, resource);'],
+    ['deny', 'permit(principal, action, resource is User);'],
+    ['deny', 'permit(principal is Role in Role::"r", action, resource);'],
+    ['allow', permit('true'), 'forbid(principal, action in [Action::"other"], resource);'],
   ]
   for (const [expected, ...texts] of cases) assert.equal(outlook(...texts), expected, texts.join(' '))
+})
+
+test('every condition counts, and policies are named in their order', () => {
+  const decide = (...texts: readonly string[]) => {
+    const set = new PolicySet(texts.map((text, i) => parsed(text, `p${i}`)))
+    const { decision, reasons, errors } = set.authorize({ ...world, context })
+    return [decision, reasons.join(), errors.map(({ policyId }) => policyId).join()].join(' ')
+  }
+  const of = (...bodies: readonly string[]) =>
+    `permit(principal, action, resource) ${bodies.map((body) => `when { ${body} }`).join(' ')};`
+  assert.equal(decide(of('true', 'true', 'true')), 'allow p0 ')
+  assert.equal(decide(of('true', 'true', 'false')), 'deny  ')
+  assert.equal(decide(of('true', 'false', 'true')), 'deny  ')
+  assert.equal(decide(of('false', 'true', 'true')), 'deny  ')
+  assert.equal(decide(of('true', 'true', 'context.none')), 'deny  p0')
+  assert.equal(decide(of('true', 'false', 'context.none')), 'deny  ')
+  assert.equal(decide(of('true', 'false')), 'deny  ')
+  const mixed = [
+    'permit(principal, action, resource);',
+    'permit(principal in Role::"r", action, resource);',
+    'permit(principal, action, resource in Tool::"x");',
+    'permit(principal == User::"ann", action, resource == Tool::"x");',
+    'permit(principal, action in [Action::"do", Action::"other"], resource);',
+    'permit(principal is User, action == Action::"do", resource is Tool);',
+    'permit(principal is User in Role::"r", action, resource is Tool in Tool::"x");',
+  ]
+  assert.equal(decide(...mixed), 'allow p0,p1,p2,p3,p4,p5,p6 ')
+  assert.equal(decide(...mixed.toReversed()), 'allow p0,p1,p2,p3,p4,p5,p6 ')
+  const failing = mixed.map((text) => text.replace(';', ' when { context.none };'))
+  assert.equal(decide(...failing.toReversed()), 'deny  p0,p1,p2,p3,p4,p5,p6')
+  const others = [
+    'permit(principal, action == Action::"other", resource);',
+    'permit(principal, action in [Action::"other"], resource);',
+    'permit(principal, action in [], resource);',
+    'permit(principal is Role, action, resource);',
+    'permit(principal is User in Role::"s", action, resource);',
+    'permit(principal in Role::"r", action, resource is User);',
+    'permit(principal in Role::"r", action == Action::"other", resource in Tool::"x");',
+    'permit(principal is Role in Role::"r", action, resource);',
+  ]
+  assert.equal(decide(...others), 'deny  ')
 })
