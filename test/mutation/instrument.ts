@@ -31,7 +31,7 @@ interface Place {
   readonly column: number
 }
 
-/** Prose, which no decision depends on, is left as it is. */
+/** Prose, which no decision depends on, is left as it is: arguments of these. */
 const prose: ReadonlySet<string> = new Set([
   'EvaluationError',
   'TypeError',
@@ -39,6 +39,9 @@ const prose: ReadonlySet<string> = new Set([
   'unreadable',
   'Unfit',
   'typeName',
+  'record',
+  'list',
+  'text',
 ])
 
 interface Path {

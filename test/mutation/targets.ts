@@ -27,7 +27,7 @@ export const targets: readonly Target[] = [
   {
     name: 'values',
     sources: cedar('value', 'operations', 'int64', 'decimal', 'datetime', 'ip-address'),
-    tests: [...unit('cedar-values'), closures],
+    tests: [...unit('cedar-values', 'cedar-reads'), closures],
   },
   {
     name: 'expressions',

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { IpAddress } from '../../../packages/core/src/policy/cedar/ip-address.ts'
+import type { Policy } from '../../../packages/core/src/policy/cedar/expression.ts'
 import { PolicySet } from '../../../packages/core/src/policy/cedar/policy-set.ts'
 import { outcomesOf, outcomesOfPolicy, someEntity, unknown } from '../../../packages/core/src/policy/cedar/possible.ts'
 import type { Open, PartialWorld } from '../../../packages/core/src/policy/cedar/possible.ts'
@@ -395,4 +396,19 @@ test('every condition counts, and policies are named in their order', () => {
     'permit(principal is Role in Role::"r", action, resource);',
   ]
   assert.equal(decide(...others), 'deny  ')
+})
+
+test('scopes that name several entities', () => {
+  const all = parsed('permit(principal, action, resource);')
+  const [bob, thing] = [new EntityUid('User', 'bob'), new EntityUid('Tool', 'x')]
+  const decide = (over: Partial<Policy>) => {
+    const { decision, reasons } = new PolicySet([{ ...all, ...over }]).authorize({ ...world, context })
+    return `${decision} ${reasons.join()}`
+  }
+  const of = (...uids: readonly EntityUid[]) => ({ kind: 'in', uids }) as const
+  for (const uids of [[role], [bob, role], [role, bob], [role, ann], [ann, bob]])
+    assert.equal(decide({ principal: of(...uids) }), 'allow p')
+  for (const uids of [[], [bob], [bob, server]]) assert.equal(decide({ principal: of(...uids) }), 'deny ')
+  assert.equal(decide({ principal: of(bob, role), resource: of(server, thing) }), 'allow p')
+  assert.equal(decide({ principal: of(bob, role), resource: of(server, bob) }), 'deny ')
 })

@@ -193,6 +193,7 @@ test('addresses that are none', () => {
 })
 
 test('addresses and ranges', () => {
+  assert.equal(ip('1234:1234:1234:1234:1234:1234:1234:1234/128').isIpv4(), false)
   const facts = (text: string) =>
     `${ip(text).isIpv4() ? 4 : 6}${ip(text).isLoopback() ? ' loop' : ''}${ip(text).isMulticast() ? ' multi' : ''}`
   const cases = {

@@ -4,7 +4,9 @@ import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import { EntityUid } from '../../../packages/core/src/policy/cedar/value.ts'
+import type { Value } from '../../../packages/core/src/policy/cedar/value.ts'
 import { PolicySet } from '../../../packages/core/src/policy/cedar/policy-set.ts'
+import type { Entity } from '../../../packages/core/src/policy/cedar/world.ts'
 import { parsed } from '../../fuzz/cedar-official.ts'
 
 interface Official {
@@ -97,6 +99,17 @@ const conditions = [
   'principal is User in [Role::"s", Role::"r"]',
   'principal is User in 1',
   'action.x == 1',
+  'action.m == 4',
+  'action has m',
+  'resource.m == 4',
+  'resource has m',
+  'principal has n',
+  'principal has r.b',
+  'principal has r.c',
+  'principal has n.b',
+  'principal.n == 3',
+  'principal.r.b == 1',
+  'principal.m == 4',
   'action has x',
   'action == Action::"do"',
   'resource has x.y',
@@ -297,8 +310,19 @@ const [principal, action, resource] = [
 ]
 const role = { type: 'Role', id: 'r' }
 const none = new Map()
-const known = new Map([
-  [uid(principal).key, { attributes: none, tags: new Map([['t', true]]), ancestors: new Set([uid(role).key]) }],
+const known = new Map<string, Entity>([
+  [
+    uid(principal).key,
+    {
+      attributes: new Map<string, Value>([
+        ['n', 3],
+        ['r', new Map([['b', 1]])],
+      ]),
+      tags: new Map([['t', true]]),
+      ancestors: new Set([uid(role).key]),
+    },
+  ],
+  [uid(resource).key, { attributes: new Map<string, Value>([['m', 4]]), tags: none, ancestors: new Set<string>() }],
 ])
 
 const all = parsed('permit(principal in Role::"r", action, resource);', 'all')
@@ -317,7 +341,10 @@ test('every operator decides and fails as the official build does', () => {
         resource,
         context: { n: 3 },
         policies: { staticPolicies: { all: 'permit(principal in Role::"r", action, resource);', tried: text } },
-        entities: [{ uid: principal, attrs: {}, parents: [role], tags: { t: true } }],
+        entities: [
+          { uid: principal, attrs: { n: 3, r: { b: 1 } }, parents: [role], tags: { t: true } },
+          { uid: resource, attrs: { m: 4 }, parents: [] },
+        ],
       })
       if (response === undefined) {
         different.push(`${condition}: not taken by the official build`)
