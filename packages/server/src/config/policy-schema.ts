@@ -33,6 +33,9 @@ export const binding = section({
   issuer: z.string().min(1).max(2048).optional(),
   users: names,
   groups: names,
+}).refine(({ workloads, users, groups }) => (workloads ?? users ?? groups) !== undefined, {
+  error: 'a binding to nobody; expected workloads, or an issuer with users or groups',
+  path: ['workloads'],
 })
 
 export type BindingSection = z.output<typeof binding>
