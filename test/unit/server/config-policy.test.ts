@@ -176,7 +176,7 @@ describe('bindings', () => {
 
   test('of nobody, of users without issuer, or outside of the trust domain are mistakes', async () => {
     for (const [binding, path] of [
-      ['{ role: reader }', 'bindings[0]'],
+      ['{ role: reader }', 'bindings[0].workloads'],
       ['{ role: reader, users: [u] }', 'bindings[0].issuer'],
       ['{ role: reader, issuer: "https://id.example", users: [""] }', 'bindings[0].users'],
       ['{ role: reader, issuer: "https://id.example", users: [] }', 'bindings[0].users'],
