@@ -13,7 +13,7 @@ import { type FileRun, runFile } from './runner/run-file.ts'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const concurrency = 2
 const fileTimeoutSeconds = 180
-const budgetSeconds = 1020
+const budgetSeconds = 1100
 const inCi = process.env['CI'] === 'true'
 
 const totals = { passed: 0, failed: 0, skipped: 0 }

@@ -53,7 +53,10 @@ type Ending =
   | { readonly kind: 'killed'; readonly why: string }
 
 /** node:test hides the reporter from a run that believes to be part of another one. */
-const { NODE_TEST_CONTEXT: _, ...env } = process.env
+const { NODE_TEST_CONTEXT: _, ...inherited } = process.env
+
+/** Most of what a test's processes do is to compile the same sources once more. */
+const env = { ...inherited, NODE_COMPILE_CACHE: join(import.meta.dirname, '../../node_modules/.cache/doorward-tests') }
 
 function start(path: string, log: string, options: FileRunOptions): Promise<{ ending: Ending; output: string }> {
   return new Promise((resolve, reject) => {
