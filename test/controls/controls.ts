@@ -7,6 +7,7 @@ import { ceremonyControls } from './ceremony-controls.ts'
 import type { Edit } from './disabled-build.ts'
 import { joinControls } from './join-controls.ts'
 import { limitControls } from './limit-controls.ts'
+import { policyControls } from './policy-controls.ts'
 import { trustControls } from './trust-controls.ts'
 
 export interface Control {
@@ -325,6 +326,7 @@ export type RefusalEntry =`,
       'exchange.readBody(100_000_000)',
     ),
   ),
+  ...policyControls,
   ...limitControls,
   ...trustControls,
   ...joinControls,
