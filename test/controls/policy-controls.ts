@@ -41,6 +41,16 @@ export const policyControls: readonly Control[] = [
     "record.append({ kind: 'admin', body: activationEntry(next, by) }).catch(() => undefined)",
   ),
   control(
+    'policy.error_denies',
+    {
+      file: 'test/refusals/policy-arguments.test.ts',
+      name: 'values that are no number of Cedar, or of another type, are an error in the policy that reads them, and deny',
+    },
+    'packages/core/src/policy/verdict.ts',
+    'if (failed !== undefined) {',
+    "if (failed !== undefined && answer.decision === 'deny') {",
+  ),
+  control(
     'policy.own_api',
     {
       file: 'test/refusals/policy-reload.test.ts',

@@ -70,7 +70,7 @@ function humanMeaning(deployment: Deployment, policy: JudgedPolicy, color: boole
           ),
         ]
       : []),
-    ...(configuration.bindings.length === 0 && servers.length > 0
+    ...(configuration.bindings.length === 0 && configuration.policy.files.length === 0 && servers.length > 0
       ? [paint('yellow', '  no bindings: only roles given at registration allow anything')]
       : []),
   ]
