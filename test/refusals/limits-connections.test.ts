@@ -5,7 +5,7 @@
 
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { once } from 'node:events'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { after, before, test } from 'node:test'
 import type { TestContext } from 'node:test'
@@ -15,6 +15,7 @@ import { defaultListenerLimits } from '../../packages/server/src/transports/list
 import { GatewayFixture } from '../fixtures/gateway-fixture.ts'
 import type { GatewayFixtureOptions } from '../fixtures/gateway-fixture.ts'
 import { dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
+import { canBind } from '../fixtures/loopback.ts'
 import { Stage } from './stage.ts'
 import type { Caller, Dial, Log } from './stage.ts'
 
@@ -64,16 +65,6 @@ function placeOf(name: string): Place {
   const found = places().find((place) => place.name === name)
   ok(found !== undefined, name)
   return found
-}
-
-async function canBind(host: string): Promise<boolean> {
-  const server = createServer().listen(0, host)
-  const [event] = await Promise.race([
-    once(server, 'listening').then(() => ['listening']),
-    once(server, 'error').then(() => ['error']),
-  ])
-  server.close()
-  return event === 'listening'
 }
 
 function needsAddresses(context: TestContext): boolean {

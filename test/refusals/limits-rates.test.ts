@@ -4,11 +4,10 @@
  */
 
 import { equal, ok } from 'node:assert/strict'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { after, before, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { dial } from '../fixtures/raw-http.ts'
+import { canBind } from '../fixtures/loopback.ts'
 import { headOnly, initializeMessage, messageOf, Stage } from './stage.ts'
 import type { Attempt, Caller, Dial } from './stage.ts'
 
@@ -37,16 +36,6 @@ before(async () => {
   addresses = await canBind('127.0.0.2')
 })
 after(() => stage.close())
-
-async function canBind(host: string): Promise<boolean> {
-  const server = createServer().listen(0, host)
-  const [event] = await Promise.race([
-    once(server, 'listening').then(() => ['listening']),
-    once(server, 'error').then(() => ['error']),
-  ])
-  server.close()
-  return event === 'listening'
-}
 
 function needsAddresses(context: TestContext): boolean {
   if (!addresses) context.skip('this machine has no loopback address but 127.0.0.1')

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { analyse, nearestName, parseTrustDomain, PolicyJudge } from '@doorward/core'
-import type { Finding, KnownNames } from '@doorward/core'
+import type { CompiledPolicy, DecisionRequest, Finding, KnownNames, Policy } from '@doorward/core'
 import { comparable, covers } from '../../../packages/core/src/policy/analysis-cover.ts'
 import { sourceOf, requestOf } from '../../contract/decision-arbitraries.ts'
 import { compiledOf, policyOf, policyText, toolRequest } from '../../fixtures/policy-tools.ts'
@@ -32,6 +32,23 @@ function codes(...texts: readonly string[]): readonly string[] {
 
 const version = { digest: 'd', sequence: 1 }
 
+/** Takes away what is said to change nothing, and decides as before; how many that were. */
+function withoutSuperfluous(
+  policies: readonly Policy[],
+  names: KnownNames,
+  { compiled, requests }: { readonly compiled: CompiledPolicy; readonly requests: readonly DecisionRequest[] },
+): number {
+  const superfluous = new Set(
+    analyse(policies, names)
+      .findings.filter(({ code }) => /duplicate|shadowed|overridden/.test(code))
+      .map(({ policyId }) => policyId),
+  )
+  const rest = policies.filter(({ id }) => !superfluous.has(id))
+  const [before, after] = [policies, rest].map((some) => new PolicyJudge(compiled, some, version))
+  for (const request of requests) assert.equal(after?.decide(request).effect, before?.decide(request).effect)
+  return superfluous.size
+}
+
 describe('rules that change nothing', () => {
   test('taken away, all of them, leave every decision as it was', () => {
     let taken = 0
@@ -42,19 +59,7 @@ describe('rules that change nothing', () => {
         (texts, requests) => {
           const compiled = compiledOf({ rbac: [], roles: [], bindings: [] })
           const policies = texts.map((text, i) => policyOf(String(i), text))
-          const superfluous = new Set(
-            analyse(policies, known)
-              .findings.filter(({ code }) => /duplicate|shadowed|overridden/.test(code))
-              .map(({ policyId }) => policyId),
-          )
-          taken += superfluous.size
-          const all = new PolicyJudge(compiled, policies, version)
-          const rest = new PolicyJudge(
-            compiled,
-            policies.filter(({ id }) => !superfluous.has(id)),
-            version,
-          )
-          for (const request of requests) assert.equal(rest.decide(request).effect, all.decide(request).effect)
+          taken += withoutSuperfluous(policies, known, { compiled, requests })
         },
       ),
       { seed: 20_261_122, numRuns: 250 },
@@ -69,19 +74,7 @@ describe('rules that change nothing', () => {
         const compiled = compiledOf(source)
         const policies = compiled.policies.map(({ id, text }) => policyOf(id, text))
         const names = { ...known, servers: compiled.servers, tools: new Map() }
-        const superfluous = new Set(
-          analyse(policies, names)
-            .findings.filter(({ code }) => /duplicate|shadowed|overridden/.test(code))
-            .map(({ policyId }) => policyId),
-        )
-        taken += superfluous.size
-        const all = new PolicyJudge(compiled, policies, version)
-        const rest = new PolicyJudge(
-          compiled,
-          policies.filter(({ id }) => !superfluous.has(id)),
-          version,
-        )
-        for (const request of requests) assert.equal(rest.decide(request).effect, all.decide(request).effect)
+        taken += withoutSuperfluous(policies, names, { compiled, requests })
       }),
       { seed: 20_261_122, numRuns: 60 },
     )
