@@ -65,7 +65,7 @@ export const policyControls: readonly Control[] = [
     'policy.own_api',
     {
       file: 'test/refusals/policy-reload.test.ts',
-      name: 'one that opens our own API is refused with its place, and the one before decides on',
+      name: 'one that opens our own API without naming it is refused with its place, and the one before decides on',
     },
     {
       file: 'packages/server/src/policy/prepare-policy-worker.ts',
