@@ -2,13 +2,16 @@
 
 import { generateKeyPairSync } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { DoorwardError, epochMillis, readCertificate, toMillis } from '@doorward/core'
+import { DoorwardError, epochMillis, isDoorwardError, readCertificate, toMillis } from '@doorward/core'
 import type { Clock, EpochMillis } from '@doorward/core'
 import { sha256 } from '@doorward/sdk'
 import type { Authority } from '../authority/authority.ts'
+import { nowSeconds } from '../authority/context.ts'
+import type { AuthorityContext } from '../authority/context.ts'
 import type { CertificateNames } from '../authority/issue.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
 import type { TlsMaterial } from '../transports/listener.ts'
+import type { OpenedTrust } from './authority-trust.ts'
 
 const JITTER = 0.1
 
@@ -70,4 +73,25 @@ export class OwnIdentity {
     const anchors = this.#options.authority.trustState().state.anchors.map(({ certificate }) => certificate)
     return { chain: [this.#held.certificate], privateKey: this.#held.privateKey, anchors }
   }
+}
+
+/**
+ * The first certificate. Another authority may deny the key that is to sign it while we start, and then its successor
+ * signs: as long as there is one, it is asked for. Throws `own_identity`, and what moving the slots throws.
+ */
+export function firstCertificate(
+  own: OwnIdentity,
+  context: AuthorityContext,
+  { slots, publisher, onceDelegated }: Pick<OpenedTrust, 'slots' | 'publisher' | 'onceDelegated'>,
+): Promise<void> {
+  return onceDelegated(async () => {
+    for (;;) {
+      try {
+        return await own.renew()
+      } catch (error) {
+        if (!isDoorwardError(error, 'own_identity') || !(await slots.advance(nowSeconds(context)))) throw error
+        await publisher.publish()
+      }
+    }
+  })
 }

@@ -24,7 +24,7 @@ import type { OperatorRules } from '../authority/operators.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
 import type { AuthorityRefusal } from '../authority/refusal.ts'
 import { openFitness } from './authority-fitness.ts'
-import { OwnIdentity } from './authority-identity.ts'
+import { OwnIdentity, firstCertificate } from './authority-identity.ts'
 import { closingRefused, openListeners, updateListeners } from './authority-listeners.ts'
 import type { Listeners } from './authority-listeners.ts'
 import { followStore, maintain, settleKeys } from './authority-maintenance.ts'
@@ -136,7 +136,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   if (publisher.delegation.due) warnOfDelegation(starting)
   const own = new OwnIdentity({ authority, clock, names: ownNames(settings), chance: systemRuntime.chance })
   expectAllowed(await authority.ensureRegistration(ownRegistration(settings), 'authority'))
-  await trust.onceDelegated(() => own.renew())
+  await firstCertificate(own, context, trust)
   const watchers = watchersOf(starting, { context, trust, settleKeys: () => bound.settleKeys() })
   const { policy, pipeline } = await openDecisions(starting, holder, watchers.detections)
   const loops = startedLoops(stack, state)
