@@ -1,13 +1,14 @@
 /** Which roles the bindings give, found in as many steps as the SPIFFE ID has segments. */
 
 import type { SpiffeId, SpiffeIdPattern, TrustDomain } from '../identity/spiffe-id.ts'
+import { RoleSet, noRoles } from './role-set.ts'
 
 interface Node {
   readonly literals: Map<string, Node>
   star: Node | null
   /** Of patterns that end here, and of those that go on with `**`. */
-  readonly here: string[]
-  readonly below: string[]
+  readonly here: RoleSet
+  readonly below: RoleSet
 }
 
 interface BoundPattern {
@@ -16,7 +17,7 @@ interface BoundPattern {
 }
 
 function node(): Node {
-  return { literals: new Map(), star: null, here: [], below: [] }
+  return { literals: new Map(), star: null, here: new RoleSet(), below: new RoleSet() }
 }
 
 /** Answers as `matchesSpiffeId` does for each pattern; at each segment it looks at no more places than there are patterns with a star before it. */
@@ -32,7 +33,7 @@ export class BindingIndex {
     if (at === undefined) this.#roots.set(trustDomain, (at = node()))
     for (const segment of segments) {
       if (segment === '**') {
-        at.below.push(role)
+        at.below.add(role)
         return
       }
       if (segment === '*') at = at.star ??= node()
@@ -42,19 +43,19 @@ export class BindingIndex {
         at = next
       }
     }
-    at.here.push(role)
+    at.here.add(role)
   }
 
-  /** Each role once, in no particular order. */
-  rolesOf({ trustDomain, segments }: SpiffeId): ReadonlySet<string> {
+  /** In no particular order. */
+  rolesOf({ trustDomain, segments }: SpiffeId): RoleSet {
     const root = this.#roots.get(trustDomain)
-    const roles = new Set<string>()
-    if (root === undefined) return roles
+    if (root === undefined) return noRoles
+    let roles = noRoles
     let level: readonly Node[] = [root]
     for (const segment of segments) {
       const next: Node[] = []
       for (const { literals, star, below } of level) {
-        for (const role of below) roles.add(role)
+        roles = RoleSet.joined(roles, below)
         const literal = literals.get(segment)
         if (literal !== undefined) next.push(literal)
         if (star !== null) next.push(star)
@@ -62,7 +63,7 @@ export class BindingIndex {
       if (next.length === 0) return roles
       level = next
     }
-    for (const { here } of level) for (const role of here) roles.add(role)
+    for (const { here } of level) roles = RoleSet.joined(roles, here)
     return roles
   }
 }

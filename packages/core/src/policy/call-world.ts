@@ -21,12 +21,13 @@ import { noValues } from './cedar/world.ts'
 import type { Entity } from './cedar/world.ts'
 import type { DecisionContext, DecisionRequest, Resource } from './decision.ts'
 import { resourceName } from './permission.ts'
+import type { RoleSet } from './role-set.ts'
 import type { RolesOf } from './roles-of.ts'
 import { entityTypes, takesArguments } from './schema.ts'
 
 export interface Party {
   readonly uid: EntityUid
-  readonly roles: ReadonlySet<string>
+  readonly roles: RoleSet
   readonly entity: Entity
 }
 
@@ -57,17 +58,11 @@ class PartyEntity implements Entity {
   }
 }
 
-function roleKeys(roles: ReadonlySet<string>): ReadonlySet<string> {
-  const keys = new Set<string>()
-  for (const role of roles) keys.add(`Role\0${role}`)
-  return keys
+function party(uid: EntityUid, roles: RoleSet, describe: () => CedarRecord): Party {
+  return { uid, roles, entity: new PartyEntity(roles.keys, describe) }
 }
 
-function party(uid: EntityUid, roles: ReadonlySet<string>, describe: () => CedarRecord): Party {
-  return { uid, roles, entity: new PartyEntity(roleKeys(roles), describe) }
-}
-
-function workloadParty(id: SpiffeId, roles: ReadonlySet<string>): Party {
+function workloadParty(id: SpiffeId, roles: RoleSet): Party {
   return party(new EntityUid('Workload', id.uri), roles, () => {
     const { uri, trustDomain, segments } = id
     return new Map([
@@ -182,13 +177,16 @@ export class Call {
   }
 
   readonly #entity = (uid: EntityUid): Entity | null => {
-    for (const one of this.parties) if (one.uid.id === uid.id && one.uid.type === uid.type) return one.entity
     const { uid: resource, server, entity } = this.#resource
-    if (resource.id === uid.id && resource.type === uid.type) return entity
-    if (server.id === uid.id && server.type === uid.type) return noServerName
-    const action = this.#action
-    return action.uid.id === uid.id && action.uid.type === uid.type ? action.entity : null
+    if (isSame(resource, uid)) return entity
+    for (const one of this.parties) if (isSame(one.uid, uid)) return one.entity
+    if (isSame(this.#action.uid, uid)) return this.#action.entity
+    return isSame(server, uid) ? noServerName : null
   }
+}
+
+function isSame(one: EntityUid, other: EntityUid): boolean {
+  return one === other || (one.id === other.id && one.type === other.type)
 }
 
 function contextOf(

@@ -3,6 +3,7 @@
 import type { Subject } from '../identity/principal.ts'
 import type { SpiffeId } from '../identity/spiffe-id.ts'
 import { BindingIndex } from './binding-index.ts'
+import { RoleSet } from './role-set.ts'
 import type { Binding, SubjectBinding } from './source.ts'
 
 export class RolesOf {
@@ -21,17 +22,16 @@ export class RolesOf {
     }
   }
 
-  workload(id: SpiffeId, given: readonly string[]): ReadonlySet<string> {
+  workload(id: SpiffeId, given: readonly string[]): RoleSet {
     const bound = this.#workloads.rolesOf(id)
-    if (given.length === 0) return bound
-    return new Set([...given, ...bound])
+    return given.length === 0 ? bound : RoleSet.joined(bound, RoleSet.of(given))
   }
 
-  subject(subject: Subject): ReadonlySet<string> {
+  subject(subject: Subject): RoleSet {
     if (subject.kind === 'workload') return this.workload(subject.id, [])
-    const roles = new Set(this.#users.get(key(subject.issuer, subject.subject)))
-    for (const group of subject.groups)
-      for (const role of this.#groups.get(key(subject.issuer, group)) ?? []) roles.add(role)
+    const { issuer, subject: name, groups } = subject
+    const roles = RoleSet.of(this.#users.get(key(issuer, name)) ?? [])
+    for (const group of groups) for (const role of this.#groups.get(key(issuer, group)) ?? []) roles.add(role)
     return roles
   }
 }

@@ -6,6 +6,7 @@ import type { Party } from './call-world.ts'
 import type { Authorization } from './cedar/policy-set.ts'
 import type { DecisionRequest, Obligation, PolicyVersion, Verdict } from './decision.ts'
 import { permissionFor } from './permission.ts'
+import type { RoleSet } from './role-set.ts'
 
 /** A request and the version it is judged under. */
 export interface Judged {
@@ -50,7 +51,7 @@ export function deniedError({ request, version }: Judged, why: string, policies:
   }
 }
 
-function rolesIn(roles: ReadonlySet<string>): string {
+function rolesIn(roles: RoleSet): string {
   return roles.size === 0 ? 'without roles' : `with the roles ${[...roles].join(', ')}`
 }
 

@@ -54,9 +54,10 @@ export class PolicySet {
     const permits: Compiled[] = []
     const forbids: Compiled[] = []
     const failures: { readonly index: number; readonly failure: PolicyFailure }[] = []
+    const action = world.entity(world.action)
     for (const list of this.#index.candidates(world)) {
       for (const one of list) {
-        if (!remains(one.scope, world)) continue
+        if (!remains(one.scope, world, action)) continue
         try {
           if (one.condition(world)) (one.permits ? permits : forbids).push(one)
         } catch (error) {
@@ -79,9 +80,10 @@ export class PolicySet {
    */
   outlook(world: World, partial: PartialWorld): Outlook {
     let [mayPermit, mustPermit, mayDeny] = [false, false, false]
+    const action = world.entity(world.action)
     for (const list of this.#index.candidates(world)) {
       for (const one of list) {
-        if (!remains(one.scope, world)) continue
+        if (!remains(one.scope, world, action)) continue
         const outcomes = one.looksAtArguments ? outcomesOfPolicy(one.policy, partial) : outcomeNow(one, world)
         const holds = (outcomes & mayBeTrue) !== 0
         if (outcomes === mayFail) return 'deny'

@@ -18,13 +18,16 @@ export interface Extension {
 export class EntityUid {
   readonly type: string
   readonly id: string
-  /** Unique to type and id: a type has no zero character. */
-  readonly key: string
+  #key: string | null = null
 
   constructor(type: string, id: string) {
     this.type = type
     this.id = id
-    this.key = `${type}\0${id}`
+  }
+
+  /** Unique to type and id: a type has no zero character. Made when it is first asked for. */
+  get key(): string {
+    return (this.#key ??= `${this.type}\0${this.id}`)
   }
 }
 
