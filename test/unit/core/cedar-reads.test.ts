@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { attribute, binary, hasAttribute } from '../../../packages/core/src/policy/cedar/operations.ts'
+import { attribute, binaries, hasAttribute } from '../../../packages/core/src/policy/cedar/operations.ts'
 import { looksAt, partsOf, readsOf } from '../../../packages/core/src/policy/cedar/reads.ts'
 import { meets } from '../../../packages/core/src/policy/cedar/scope.ts'
 import { Unfit } from '../../../packages/core/src/policy/cedar/unfit.ts'
@@ -120,5 +120,5 @@ test('a value that is unfit is there, cannot be read, and equals nothing', () =>
   assert.equal(equal(1, unfit), false)
   assert.equal(equal(new Map([['n', unfit]]), new Map([['n', new Unfit('null')]])), false)
   assert.equal(new CedarSet([new Map([['n', 1]])]).has(record), false)
-  assert.throws(() => binary('<', unfit, 1, world), /got null/)
+  assert.throws(() => binaries['<'](unfit, 1, world), /got null/)
 })

@@ -6,24 +6,19 @@
 import type { Principal, Subject } from '../identity/principal.ts'
 import type { SpiffeId } from '../identity/spiffe-id.ts'
 import { actionTable } from './action.ts'
-import { argumentRecord } from './arguments.ts'
-import type { Arguments } from './argument-type.ts'
-import type { CallClock } from './call-clock.ts'
+import { subjectUid } from './call-context.ts'
+import type { CallContexts } from './call-context.ts'
 import { unknown } from './cedar/possible.ts'
 import type { Open } from './cedar/possible.ts'
-import { EvaluationError } from './cedar/evaluation-error.ts'
-import { IpAddress } from './cedar/ip-address.ts'
-import type { ContextReads } from './cedar/reads.ts'
-import { Unfit } from './cedar/unfit.ts'
 import { CedarSet, EntityUid } from './cedar/value.ts'
 import type { CedarRecord, Value } from './cedar/value.ts'
 import { noValues } from './cedar/world.ts'
 import type { Entity } from './cedar/world.ts'
-import type { DecisionContext, DecisionRequest, Resource } from './decision.ts'
+import type { DecisionRequest, Resource } from './decision.ts'
 import { resourceName } from './permission.ts'
 import type { RoleSet } from './role-set.ts'
 import type { RolesOf } from './roles-of.ts'
-import { entityTypes, takesArguments } from './schema.ts'
+import { entityTypes } from './schema.ts'
 
 export interface Party {
   readonly uid: EntityUid
@@ -73,11 +68,6 @@ function workloadParty(id: SpiffeId, roles: RoleSet): Party {
   })
 }
 
-function subjectUid(subject: Subject): EntityUid {
-  if (subject.kind === 'workload') return new EntityUid('Workload', subject.id.uri)
-  return new EntityUid('User', `${subject.issuer}#${subject.subject}`)
-}
-
 function subjectParty(subject: Subject, rolesOf: RolesOf): Party {
   const roles = rolesOf.subject(subject)
   if (subject.kind === 'workload') return workloadParty(subject.id, roles)
@@ -115,6 +105,9 @@ const actionEntities: ReadonlyMap<string, ActionEntity> = new Map(
   }),
 )
 
+/** The same objects in every call. */
+export const actionUids: ReadonlySet<EntityUid> = new Set(Array.from(actionEntities.values(), ({ uid }) => uid))
+
 function resourceParty(resource: Resource): {
   readonly uid: EntityUid
   readonly server: EntityUid
@@ -129,14 +122,6 @@ function resourceParty(resource: Resource): {
   return { uid, server, entity: { attributes, tags: noValues, ancestors: new Set([server.key]) } }
 }
 
-/** What a policy set has to know to describe a call. */
-export interface Describing {
-  readonly reads: ContextReads
-  readonly clock: CallClock
-  /** Arguments by `<server>/<tool>`. */
-  readonly tools: ReadonlyMap<string, Arguments>
-}
-
 const noServerName: Entity = { attributes: new Map([['name', '']]), tags: noValues, ancestors: noAncestors }
 
 /** One call, from which come the worlds of its parties. Null when the action is not known. */
@@ -146,16 +131,16 @@ export class Call {
   readonly #resource: ReturnType<typeof resourceParty>
   readonly #context: CedarRecord
 
-  private constructor(request: DecisionRequest, action: ActionEntity, rolesOf: RolesOf, describing: Describing) {
+  private constructor(request: DecisionRequest, action: ActionEntity, rolesOf: RolesOf, contexts: CallContexts) {
     this.parties = partiesOf(request.principal, rolesOf)
     this.#action = action
     this.#resource = resourceParty(request.resource)
-    this.#context = contextOf(request, describing)
+    this.#context = contexts.of(request)
   }
 
-  static of(request: DecisionRequest, rolesOf: RolesOf, describing: Describing): Call | null {
+  static of(request: DecisionRequest, rolesOf: RolesOf, contexts: CallContexts): Call | null {
     const action = actionEntities.get(request.action.name)
-    return action === undefined ? null : new Call(request, action, rolesOf, describing)
+    return action === undefined ? null : new Call(request, action, rolesOf, contexts)
   }
 
   world({ uid }: Party): CallWorld {
@@ -187,48 +172,4 @@ export class Call {
 
 function isSame(one: EntityUid, other: EntityUid): boolean {
   return one === other || (one.id === other.id && one.type === other.type)
-}
-
-function contextOf(
-  { principal, action, resource, context: { args, timeSeconds, remoteAddress } }: DecisionRequest,
-  { reads, clock, tools }: Describing,
-): CedarRecord {
-  const { attributes } = reads
-  const wants = (name: string) => attributes === null || attributes.has(name)
-  const context = new Map<string, Value>()
-  if (wants('effect')) context.set('effect', action.group)
-  if (wants('strength')) context.set('strength', principal.strength)
-  if (wants('time')) context.set('time', clock.record(timeSeconds))
-  if (wants('address')) context.set('address', addressOf(remoteAddress))
-  if (wants('delegation')) context.set('delegation', delegationOf(principal))
-  if (wants('args') && takesArguments.has(action.name)) {
-    const known = resource.kind === 'tool' ? tools.get(`${resource.server}/${resource.name}`) : undefined
-    context.set('args', argumentRecord(args, known?.type ?? null, reads.args))
-  }
-  return context
-}
-
-/** An IPv4 address inside an IPv6 one is that IPv4 address; the zone of a link-local one is left out. */
-function addressOf(text: DecisionContext['remoteAddress']): Value {
-  try {
-    const [address = ''] = text.split('%')
-    return IpAddress.parse(address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address)
-  } catch (error) {
-    if (!(error instanceof EvaluationError)) throw error
-    return new Unfit('no IP address')
-  }
-}
-
-/** `presenter`, `actors` (who acts, the presenter included), `depth` (hops), and `user` or `workload`: on whose behalf. */
-function delegationOf(principal: Principal): CedarRecord {
-  const { subject, act, presenter } = principal
-  const forItself = act.length === 0 && subject.kind === 'workload' && subject.id.uri === presenter.uri
-  const presenting = new EntityUid('Workload', presenter.uri)
-  const record = new Map<string, Value>([
-    ['presenter', presenting],
-    ['actors', new CedarSet([presenting, ...act.map(({ uri }) => new EntityUid('Workload', uri))])],
-    ['depth', forItself ? 0 : act.length + 1],
-  ])
-  if (!forItself) record.set(subject.kind, subjectUid(subject))
-  return record
 }

@@ -1,10 +1,9 @@
 /** Why a call is decided as it is: for each party which policies were looked at, what their clauses saw, and what would have to change. */
 
-import { CallClock } from './call-clock.ts'
+import { CallContexts } from './call-context.ts'
 import { Call } from './call-world.ts'
-import type { CallWorld, Describing, Party } from './call-world.ts'
+import type { CallWorld, Party } from './call-world.ts'
 import type { Policy } from './cedar/expression.ts'
-import { readsOf } from './cedar/reads.ts'
 import { meets } from './cedar/scope.ts'
 import type { CompiledPolicy } from './compile.ts'
 import type { DecisionRequest, PolicyVersion, Verdict } from './decision.ts'
@@ -76,15 +75,14 @@ export class PolicyExplainer {
   readonly policies: readonly Policy[]
   readonly #servers: ReadonlySet<string>
   readonly #rolesOf: RolesOf
-  readonly #describing: Describing
+  readonly #contexts: CallContexts
 
   constructor(compiled: CompiledPolicy, policies: readonly Policy[], version: PolicyVersion) {
     this.judge = new PolicyJudge(compiled, policies, version)
     this.policies = policies
     this.#servers = compiled.servers
     this.#rolesOf = new RolesOf(compiled.bindings, compiled.subjects)
-    const clock = new CallClock(compiled.timeZone)
-    this.#describing = { tools: compiled.tools, clock, reads: readsOf(policies) }
+    this.#contexts = new CallContexts(compiled, policies)
   }
 
   explain(request: DecisionRequest): Explanation {
@@ -108,7 +106,7 @@ export class PolicyExplainer {
 
   /** Null when the action is not known. */
   callOf(request: DecisionRequest): Call | null {
-    return Call.of(request, this.#rolesOf, this.#describing)
+    return Call.of(request, this.#rolesOf, this.#contexts)
   }
 
   #account({ uid, roles }: Party, world: CallWorld, address: string): PartyAccount {

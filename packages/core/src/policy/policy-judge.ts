@@ -2,12 +2,10 @@
 
 import { actionTable, isKnownUse } from './action.ts'
 import { ownRoute, ownServers } from './builtin.ts'
-import { CallClock } from './call-clock.ts'
-import { Call } from './call-world.ts'
-import type { Describing } from './call-world.ts'
+import { CallContexts } from './call-context.ts'
+import { Call, actionUids } from './call-world.ts'
 import type { Policy } from './cedar/expression.ts'
 import { PolicySet } from './cedar/policy-set.ts'
-import { readsOf } from './cedar/reads.ts'
 import type { CompiledPolicy } from './compile.ts'
 import type { DecisionRequest, ListVerdict, PolicyVersion, Verdict } from './decision.ts'
 import { RolesOf } from './roles-of.ts'
@@ -44,16 +42,15 @@ export class PolicyJudge {
   readonly #servers: ReadonlySet<string>
   readonly #set: PolicySet
   readonly #rolesOf: RolesOf
-  readonly #describing: Describing
+  readonly #contexts: CallContexts
 
   /** `policies`: those of `policy` and of its files, read; every id once. */
   constructor(policy: CompiledPolicy, policies: readonly Policy[], version: PolicyVersion) {
     this.version = version
     this.#servers = policy.servers
-    this.#set = new PolicySet(policies)
+    this.#set = new PolicySet(policies, actionUids)
     this.#rolesOf = new RolesOf(policy.bindings, policy.subjects)
-    const { tools, timeZone } = policy
-    this.#describing = { tools, clock: new CallClock(timeZone), reads: readsOf(policies) }
+    this.#contexts = new CallContexts(policy, policies)
   }
 
   /** Arguments that are not given are none. */
@@ -61,7 +58,7 @@ export class PolicyJudge {
     const judged = { request, version: this.version }
     const problem = unknownPart(request, this.#servers)
     if (problem !== null) return deniedUnknown(judged, problem)
-    const call = Call.of(request, this.#rolesOf, this.#describing)
+    const call = Call.of(request, this.#rolesOf, this.#contexts)
     if (call === null) return deniedError(judged, 'nothing to ask')
     const policies: string[] = []
     for (const party of call.parties) {
@@ -76,7 +73,7 @@ export class PolicyJudge {
   /** What `decide` says for some arguments or other; those of the request are not looked at. */
   list(request: DecisionRequest): ListVerdict {
     if (unknownPart(request, this.#servers) !== null) return 'deny'
-    const call = Call.of(request, this.#rolesOf, this.#describing)
+    const call = Call.of(request, this.#rolesOf, this.#contexts)
     if (call === null) return 'deny'
     let verdict: ListVerdict = 'allow'
     for (const party of call.parties) {

@@ -4,8 +4,10 @@ import type { Expression, Variable } from './expression.ts'
 import {
   asBoolean,
   attribute,
-  binary,
+  attributeOfEntity,
+  binaries,
   call,
+  callOf,
   found,
   hasAttribute,
   isOfType,
@@ -96,7 +98,7 @@ function compileIs(expression: Extract<Expression, { kind: 'is' }>): Evaluate {
   const of = compileExpression(expression.of)
   if (expression.within === null) return (world) => isOfType(of(world), type)
   const within = compileExpression(expression.within)
-  return (world) => isOfType(of(world), type) && binary('in', of(world), within(world), world)
+  return (world) => isOfType(of(world), type) && binaries.in(of(world), within(world), world)
 }
 
 function compileBinary(expression: Extract<Expression, { kind: 'binary' }>): Evaluate {
@@ -111,10 +113,11 @@ function compileBinary(expression: Extract<Expression, { kind: 'binary' }>): Eva
   if (operator === 'in' && literal instanceof EntityUid) {
     return (world) => {
       const uid = left(world)
-      return uid instanceof EntityUid ? isWithin(world, uid, literal) : binary('in', uid, literal, world)
+      return uid instanceof EntityUid ? isWithin(world, uid, literal) : binaries.in(uid, literal, world)
     }
   }
-  return (world) => binary(operator, left(world), right(world), world)
+  const apply = binaries[operator]
+  return (world) => apply(left(world), right(world), world)
 }
 
 /** What is asked of a variable itself needs no step of its own. */
@@ -127,11 +130,11 @@ function compileGet({ of: owner, name }: Extract<Expression, { kind: 'get' }>): 
     case 'context':
       return (world) => found(world.context.get(name), 'attribute')
     case 'principal':
-      return (world) => attribute(world.principal, name, world)
+      return (world) => attributeOfEntity(world.principal, name, world)
     case 'action':
-      return (world) => attribute(world.action, name, world)
+      return (world) => attributeOfEntity(world.action, name, world)
     case 'resource':
-      return (world) => attribute(world.resource, name, world)
+      return (world) => attributeOfEntity(world.resource, name, world)
   }
 }
 
@@ -167,21 +170,28 @@ function compileSet(
 /** An extension value of a literal is made once; an error in it is one each time. */
 function compileCall({ name, operands }: Extract<Expression, { kind: 'call' }>): Evaluate {
   const compiled = operands.map(compileExpression)
+  const [first, second] = compiled
   const [only] = operands
-  if (operands.length === 1 && only?.kind === 'literal') {
-    try {
-      const value = call(name, [only.value])
-      return () => value
-    } catch (error) {
-      if (!(error instanceof EvaluationError)) throw error
-      return () => {
-        throw error
-      }
+  const apply = callOf(name, operands.length)
+  if (apply === null || first === undefined) {
+    return (world) =>
+      call(
+        name,
+        compiled.map((operand) => operand(world)),
+      )
+  }
+  if (second !== undefined) return (world) => apply(first(world), second(world))
+  return only?.kind === 'literal' ? once(() => call(name, [only.value])) : (world) => call(name, [first(world)])
+}
+
+function once(make: () => Value): Evaluate {
+  try {
+    const value = make()
+    return () => value
+  } catch (error) {
+    if (!(error instanceof EvaluationError)) throw error
+    return () => {
+      throw error
     }
   }
-  return (world) =>
-    call(
-      name,
-      compiled.map((operand) => operand(world)),
-    )
 }

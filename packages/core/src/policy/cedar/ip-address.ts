@@ -10,11 +10,12 @@ const PREFIX = /^(?:0|[1-9]\d{0,2})$/
 export class IpAddress {
   readonly typeName = 'ipaddr'
   readonly #bits: 32 | 128
-  readonly #address: bigint
+  /** A number below 2^32 for IPv4: that is looked at for every call. */
+  readonly #address: number | bigint
   readonly #prefix: number
 
-  private constructor(bits: 32 | 128, address: bigint, prefix: number) {
-    this.#bits = bits
+  private constructor(address: number | bigint, prefix: number) {
+    this.#bits = bitsOf(address)
     this.#address = address
     this.#prefix = prefix
   }
@@ -26,9 +27,8 @@ export class IpAddress {
     const four = text.length > MOST_CHARACTERS ? null : readFour(address)
     const value = four ?? (text.length > MOST_CHARACTERS ? null : readSix(address))
     if (value === null) throw new EvaluationError('not an IP address')
-    const bits = four === null ? 128 : 32
-    const prefix = slash < 0 ? bits : readPrefix(text.slice(slash + 1), bits)
-    return new IpAddress(bits, value, prefix)
+    const bits = bitsOf(value)
+    return new IpAddress(value, slash < 0 ? bits : readPrefix(text.slice(slash + 1), bits))
   }
 
   isIpv4(): boolean {
@@ -36,11 +36,11 @@ export class IpAddress {
   }
 
   isLoopback(): boolean {
-    return this.#bits === 32 ? this.#within(127n << 24n, 8) : this.#within(1n, 128)
+    return this.#bits === 32 ? this.#within(0x7f000000, 8) : this.#within(1n, 128)
   }
 
   isMulticast(): boolean {
-    return this.#bits === 32 ? this.#within(224n << 24n, 4) : this.#within(0xffn << 120n, 8)
+    return this.#bits === 32 ? this.#within(0xe0000000, 4) : this.#within(0xffn << 120n, 8)
   }
 
   isInRange(range: IpAddress): boolean {
@@ -56,14 +56,24 @@ export class IpAddress {
     )
   }
 
-  #within(address: bigint, prefix: number): boolean {
-    const rest = BigInt(this.#bits - prefix)
-    return this.#prefix >= prefix && this.#address >> rest === address >> rest
+  #within(address: number | bigint, prefix: number): boolean {
+    if (this.#prefix < prefix) return false
+    const own = this.#address
+    if (typeof own === 'bigint' || typeof address === 'bigint') {
+      const rest = BigInt(this.#bits - prefix)
+      return BigInt(own) >> rest === BigInt(address) >> rest
+    }
+    // A shift by 32 would be none at all.
+    return prefix === 0 || own >>> (32 - prefix) === address >>> (32 - prefix)
   }
 }
 
+function bitsOf(address: number | bigint): 32 | 128 {
+  return typeof address === 'number' ? 32 : 128
+}
+
 /** Four numbers up to 255 without leading zeros. Read for every call, so without a regular expression. */
-function readFour(text: string): bigint | null {
+function readFour(text: string): number | null {
   let [address, part, points] = [0, -1, 0]
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
@@ -77,7 +87,7 @@ function readFour(text: string): bigint | null {
       if (part > 255) return null
     }
   }
-  return points === 3 && part >= 0 ? BigInt(address * 256 + part) : null
+  return points === 3 && part >= 0 ? address * 256 + part : null
 }
 
 function readSix(text: string): bigint | null {

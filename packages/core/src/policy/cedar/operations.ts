@@ -54,43 +54,32 @@ export function unary(operator: UnaryOperator, operand: Value): Value {
   }
 }
 
-export function binary(operator: BinaryOperator, left: Value, right: Value, world: Entities): Value {
-  switch (operator) {
-    case '==':
-      return equal(left, right)
-    case '!=':
-      return !equal(left, right)
-    case 'in':
-      return within(left, right, world)
-    case '<':
-      return compare(left, right) < 0
-    case '<=':
-      return compare(left, right) <= 0
-    case '>':
-      return compare(left, right) > 0
-    case '>=':
-      return compare(left, right) >= 0
-    case '+':
-    case '-':
-    case '*':
-      return calculate(operator, asLong(left), asLong(right))
-    case 'contains':
-      return asSet(left).has(right)
-    case 'containsAll':
-      return asSet(left).hasAll(asSet(right))
-    case 'containsAny':
-      return asSet(left).hasAny(asSet(right))
-    case 'hasTag': {
-      const uid = asEntity(left)
-      const tag = asString(right)
-      return world.entity(uid)?.tags.has(tag) === true
-    }
-    case 'getTag': {
-      const uid = asEntity(left)
-      const tag = asString(right)
-      return found(existing(uid, world).tags.get(tag), 'tag')
-    }
-  }
+type Binary = (left: Value, right: Value, world: Entities) => Value
+
+export const binaries: Readonly<Record<BinaryOperator, Binary>> = {
+  '==': equal,
+  '!=': (left, right) => !equal(left, right),
+  in: within,
+  '<': (left, right) => compare(left, right) < 0,
+  '<=': (left, right) => compare(left, right) <= 0,
+  '>': (left, right) => compare(left, right) > 0,
+  '>=': (left, right) => compare(left, right) >= 0,
+  '+': (left, right) => calculate('+', asLong(left), asLong(right)),
+  '-': (left, right) => calculate('-', asLong(left), asLong(right)),
+  '*': (left, right) => calculate('*', asLong(left), asLong(right)),
+  contains: (left, right) => asSet(left).has(right),
+  containsAll: (left, right) => asSet(left).hasAll(asSet(right)),
+  containsAny: (left, right) => asSet(left).hasAny(asSet(right)),
+  hasTag: (left, right, world) => {
+    const uid = asEntity(left)
+    const tag = asString(right)
+    return world.entity(uid)?.tags.has(tag) === true
+  },
+  getTag: (left, right, world) => {
+    const uid = asEntity(left)
+    const tag = asString(right)
+    return found(existing(uid, world).tags.get(tag), 'tag')
+  },
 }
 
 function within(left: Value, right: Value, world: Entities): boolean {
@@ -129,8 +118,12 @@ function calculate(operator: '+' | '-' | '*', a: Long, b: Long): Long {
   return longOf(operator === '+' ? x + y : operator === '-' ? x - y : x * y)
 }
 
+export function attributeOfEntity(of: EntityUid, name: string, world: Entities): Value {
+  return found(existing(of, world).attributes.get(name), 'attribute')
+}
+
 export function attribute(of: Value, name: string, world: Entities): Value {
-  if (of instanceof EntityUid) return found(existing(of, world).attributes.get(name), 'attribute')
+  if (of instanceof EntityUid) return attributeOfEntity(of, name, world)
   if (of instanceof Map) return found((of as CedarRecord).get(name), 'attribute')
   throw wrongType('a record or an entity', of)
 }
@@ -181,61 +174,43 @@ export function matchesPattern(of: Value, pattern: readonly PatternPart[]): bool
   return true
 }
 
+type Call = (first: Value, second: Value) => Value
+
+/** The second operand is there for those that take two. */
+const calls: Readonly<Record<FunctionName, Call>> = {
+  decimal: (text) => Decimal.parse(asString(text)),
+  lessThan: (left, right) => compareDecimals(left, right) < 0,
+  lessThanOrEqual: (left, right) => compareDecimals(left, right) <= 0,
+  greaterThan: (left, right) => compareDecimals(left, right) > 0,
+  greaterThanOrEqual: (left, right) => compareDecimals(left, right) >= 0,
+  ip: (text) => IpAddress.parse(asString(text)),
+  isIpv4: (address) => asIp(address).isIpv4(),
+  isIpv6: (address) => !asIp(address).isIpv4(),
+  isLoopback: (address) => asIp(address).isLoopback(),
+  isMulticast: (address) => asIp(address).isMulticast(),
+  isInRange: (address, range) => asIp(address).isInRange(asIp(range)),
+  datetime: (text) => Datetime.parse(asString(text)),
+  offset: (moment, by) => asDatetime(moment).offset(asDuration(by)),
+  durationSince: (moment, other) => asDatetime(moment).durationSince(asDatetime(other)),
+  toDate: (moment) => asDatetime(moment).toDate(),
+  toTime: (moment) => asDatetime(moment).toTime(),
+  duration: (text) => Duration.parse(asString(text)),
+  toMilliseconds: (duration) => longOf(asDuration(duration).in('milliseconds')),
+  toSeconds: (duration) => longOf(asDuration(duration).in('seconds')),
+  toMinutes: (duration) => longOf(asDuration(duration).in('minutes')),
+  toHours: (duration) => longOf(asDuration(duration).in('hours')),
+  toDays: (duration) => longOf(asDuration(duration).in('days')),
+}
+
+/** Null for another number of operands than it takes. */
+export function callOf(name: FunctionName, operands: number): Call | null {
+  return operands === functions[name] ? calls[name] : null
+}
+
 export function call(name: FunctionName, operands: readonly Value[]): Value {
-  if (operands.length !== functions[name]) throw new EvaluationError(`${name} takes ${functions[name]} arguments`)
-  const [first, second] = operands as readonly [Value, Value]
-  switch (name) {
-    case 'decimal':
-      return Decimal.parse(asString(first))
-    case 'lessThan':
-      return compareDecimals(first, second) < 0
-    case 'lessThanOrEqual':
-      return compareDecimals(first, second) <= 0
-    case 'greaterThan':
-      return compareDecimals(first, second) > 0
-    case 'greaterThanOrEqual':
-      return compareDecimals(first, second) >= 0
-    case 'ip':
-      return IpAddress.parse(asString(first))
-    case 'isIpv4':
-      return asIp(first).isIpv4()
-    case 'isIpv6':
-      return !asIp(first).isIpv4()
-    case 'isLoopback':
-      return asIp(first).isLoopback()
-    case 'isMulticast':
-      return asIp(first).isMulticast()
-    case 'isInRange': {
-      const address = asIp(first)
-      return address.isInRange(asIp(second))
-    }
-    case 'datetime':
-      return Datetime.parse(asString(first))
-    case 'offset': {
-      const moment = asDatetime(first)
-      return moment.offset(asDuration(second))
-    }
-    case 'durationSince': {
-      const moment = asDatetime(first)
-      return moment.durationSince(asDatetime(second))
-    }
-    case 'toDate':
-      return asDatetime(first).toDate()
-    case 'toTime':
-      return asDatetime(first).toTime()
-    case 'duration':
-      return Duration.parse(asString(first))
-    case 'toMilliseconds':
-      return longOf(asDuration(first).in('milliseconds'))
-    case 'toSeconds':
-      return longOf(asDuration(first).in('seconds'))
-    case 'toMinutes':
-      return longOf(asDuration(first).in('minutes'))
-    case 'toHours':
-      return longOf(asDuration(first).in('hours'))
-    case 'toDays':
-      return longOf(asDuration(first).in('days'))
-  }
+  const apply = callOf(name, operands.length)
+  if (apply === null) throw new EvaluationError(`${name} takes ${functions[name]} arguments`)
+  return apply(...(operands as readonly [Value, Value]))
 }
 
 function compareDecimals(left: Value, right: Value): number {

@@ -9,6 +9,7 @@ import { looksAt } from './reads.ts'
 import { EvaluationError } from './evaluation-error.ts'
 import { ScopeIndex, remainderOf, remains } from './scope-index.ts'
 import type { Remainder } from './scope-index.ts'
+import type { EntityUid } from './value.ts'
 import type { World } from './world.ts'
 
 export interface PolicyFailure {
@@ -44,20 +45,20 @@ export class PolicySet {
   readonly policies: readonly Policy[]
   readonly #index: ScopeIndex<Compiled>
 
-  /** Every id once. */
-  constructor(policies: readonly Policy[]) {
+  /** Every id once. `actions`: see `ScopeIndex`. */
+  constructor(policies: readonly Policy[], actions: ReadonlySet<EntityUid> = new Set()) {
     this.policies = policies
-    this.#index = new ScopeIndex(policies.map((policy, index) => [policy, compilePolicy(policy, index)]))
+    const compiled = policies.map((policy, index) => [policy, compilePolicy(policy, index)] as const)
+    this.#index = new ScopeIndex(compiled, actions)
   }
 
   authorize(world: World): Authorization {
     const permits: Compiled[] = []
     const forbids: Compiled[] = []
     const failures: { readonly index: number; readonly failure: PolicyFailure }[] = []
-    const action = world.entity(world.action)
     for (const list of this.#index.candidates(world)) {
       for (const one of list) {
-        if (!remains(one.scope, world, action)) continue
+        if (!remains(one.scope, world)) continue
         try {
           if (one.condition(world)) (one.permits ? permits : forbids).push(one)
         } catch (error) {
@@ -80,10 +81,9 @@ export class PolicySet {
    */
   outlook(world: World, partial: PartialWorld): Outlook {
     let [mayPermit, mustPermit, mayDeny] = [false, false, false]
-    const action = world.entity(world.action)
     for (const list of this.#index.candidates(world)) {
       for (const one of list) {
-        if (!remains(one.scope, world, action)) continue
+        if (!remains(one.scope, world)) continue
         const outcomes = one.looksAtArguments ? outcomesOfPolicy(one.policy, partial) : outcomeNow(one, world)
         const holds = (outcomes & mayBeTrue) !== 0
         if (outcomes === mayFail) return 'deny'

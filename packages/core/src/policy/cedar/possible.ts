@@ -4,7 +4,7 @@
  * places that look at the same unknown part are judged apart.
  */
 
-import { attribute, binary, call, hasAttribute, isOfType, matchesPattern, unary } from './operations.ts'
+import { attribute, binaries, call, hasAttribute, isOfType, matchesPattern, unary } from './operations.ts'
 import type { BinaryOperator, Constraint, Expression, FunctionName, Policy } from './expression.ts'
 import { EvaluationError } from './evaluation-error.ts'
 import { Unfit } from './unfit.ts'
@@ -234,7 +234,7 @@ function possibleBinary(expression: Extract<Expression, { kind: 'binary' }>, wor
   }
   const failure = operands.reduce((all: number, operand) => all | failureOf(operand), 0)
   return apply(operands, binaryOutcomes[operator] | failure, ([left, right]) =>
-    binary(operator, left, right as Value, world),
+    binaries[operator](left, right as Value, world),
   )
 }
 
@@ -337,7 +337,7 @@ function possibleIs({ of, type, within }: Extract<Expression, { kind: 'is' }>, w
   const first = asOutcomes(fits)
   if ((first & mayBeTrue) === 0) return settled(first)
   const inside = apply([value, possible(within, world)], truth | mayFail, ([uid, above]) =>
-    binary('in', uid, above as Value, world),
+    binaries.in(uid, above as Value, world),
   )
   return settled((first & ~mayBeTrue) | asOutcomes(inside))
 }

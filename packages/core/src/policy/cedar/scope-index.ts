@@ -11,19 +11,28 @@ import type { Entity, World } from './world.ts'
 /** The key of what names no entity, or several. An entity's key is never empty. */
 const OPEN = ''
 
+interface Slot<Entry> {
+  readonly entries: { readonly action: ActionTest | null; readonly entry: Entry }[]
+  /** Of actions that are known beforehand, those of the entries that name the action. */
+  readonly byAction: Map<EntityUid, readonly Entry[]>
+}
+
 export class ScopeIndex<Entry> {
   /** By the key of the principal, then by that of the resource. */
-  readonly #entries = new Map<string, Map<string, Entry[]>>()
+  readonly #slots = new Map<string, Map<string, Slot<Entry>>>()
   /** Of the entities that are keys: others need not be looked for. */
   readonly #principalTypes = new Set<string>()
   readonly #resourceTypes = new Set<string>()
+  readonly #actions: ReadonlySet<EntityUid>
 
-  constructor(entries: Iterable<readonly [Policy, Entry]>) {
-    for (const [{ principal, resource }, entry] of entries) {
+  /** `actions`: those that are the same object, and the same entity, in every world. */
+  constructor(entries: Iterable<readonly [Policy, Entry]>, actions: ReadonlySet<EntityUid>) {
+    this.#actions = actions
+    for (const [{ principal, action, resource }, entry] of entries) {
       const [under, at] = [onlyOf(principal), onlyOf(resource)]
       if (under !== null) this.#principalTypes.add(under.type)
       if (at !== null) this.#resourceTypes.add(at.type)
-      this.#at(under?.key ?? OPEN, at?.key ?? OPEN).push(entry)
+      this.#at(under?.key ?? OPEN, at?.key ?? OPEN).entries.push({ action: actionTest(action), entry })
     }
   }
 
@@ -32,22 +41,30 @@ export class ScopeIndex<Entry> {
     const found: (readonly Entry[])[] = []
     const resources = keysAbove(world.resource, this.#resourceTypes, world)
     for (const principal of keysAbove(world.principal, this.#principalTypes, world)) {
-      const under = this.#entries.get(principal)
+      const under = this.#slots.get(principal)
       if (under === undefined) continue
       for (const resource of resources) {
-        const entries = under.get(resource)
-        if (entries !== undefined) found.push(entries)
+        const slot = under.get(resource)
+        if (slot !== undefined) found.push(slot.byAction.get(world.action) ?? this.#ofAction(slot, world))
       }
     }
     return found
   }
 
-  #at(principal: string, resource: string): Entry[] {
-    const under = this.#entries.get(principal) ?? new Map<string, Entry[]>()
-    this.#entries.set(principal, under)
-    const entries = under.get(resource) ?? []
-    under.set(resource, entries)
-    return entries
+  #ofAction({ entries, byAction }: Slot<Entry>, world: World): readonly Entry[] {
+    const known = world.entity(world.action)
+    const fitting = entries.filter(({ action }) => action === null || action(world.action, known, world))
+    const some = fitting.map(({ entry }) => entry)
+    if (this.#actions.has(world.action)) byAction.set(world.action, some)
+    return some
+  }
+
+  #at(principal: string, resource: string): Slot<Entry> {
+    const under = this.#slots.get(principal) ?? new Map<string, Slot<Entry>>()
+    this.#slots.set(principal, under)
+    const slot = under.get(resource) ?? { entries: [], byAction: new Map() }
+    under.set(resource, slot)
+    return slot
   }
 }
 
@@ -80,35 +97,19 @@ type ActionTest = (uid: EntityUid, entity: Entity | null, world: World) => boole
 /** What a scope asks of a candidate beyond where the index has found it; null for nothing. */
 export interface Remainder {
   readonly principal: Test | null
-  readonly action: ActionTest | null
   readonly resource: Test | null
 }
 
-export function remainderOf({ principal, action, resource }: Policy): Remainder {
-  return {
-    principal: indexedTest(principal),
-    action: actionTest(action),
-    resource: indexedTest(resource),
-  }
+export function remainderOf({ principal, resource }: Policy): Remainder {
+  return { principal: indexedTest(principal), resource: indexedTest(resource) }
 }
 
 function actionTest(constraint: Constraint): ActionTest | null {
-  switch (constraint.kind) {
-    case 'any':
-      return null
-    case 'equal': {
-      const { type, id } = constraint.uid
-      return (uid) => uid.id === id && uid.type === type
-    }
-    case 'in': {
-      const [only] = constraint.uids
-      if (only === undefined || constraint.uids.length > 1) return (uid, _, world) => meets(constraint, uid, world)
-      const { type, id, key } = only
-      return (uid, entity) => entity?.ancestors.has(key) === true || (uid.id === id && uid.type === type)
-    }
-    case 'is':
-      return (uid, _, world) => meets(constraint, uid, world)
-  }
+  if (constraint.kind === 'any') return null
+  const only = constraint.kind === 'in' ? onlyOf(constraint) : null
+  if (only === null) return (uid, _, world) => meets(constraint, uid, world)
+  const { type, id, key } = only
+  return (uid, entity) => (uid.id === id && uid.type === type) || entity?.ancestors.has(key) === true
 }
 
 function indexedTest(constraint: Constraint): Test | null {
@@ -129,11 +130,8 @@ function indexedTest(constraint: Constraint): Test | null {
   }
 }
 
-/** `known`: what is known of the action, which is asked for once for all candidates. */
-export function remains({ principal, action, resource }: Remainder, world: World, known: Entity | null): boolean {
+export function remains({ principal, resource }: Remainder, world: World): boolean {
   return (
-    (action === null || action(world.action, known, world)) &&
-    (principal === null || principal(world.principal, world)) &&
-    (resource === null || resource(world.resource, world))
+    (principal === null || principal(world.principal, world)) && (resource === null || resource(world.resource, world))
   )
 }

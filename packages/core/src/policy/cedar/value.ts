@@ -33,38 +33,21 @@ export class EntityUid {
 
 export type CedarRecord = ReadonlyMap<string, Value>
 
+/** Fewer are compared one by one. */
+const INDEXED_MEMBERS = 8
+
 /** Members in any order, none twice. */
 export class CedarSet {
   readonly members: readonly Value[]
-  /** Those that are compared by identity alone. */
-  #plain: Set<Value> | null = null
-  #entities: Set<string> | null = null
-  readonly #others: readonly Value[]
+  readonly #index: MemberIndex | null
 
-  constructor(values: Iterable<Value>) {
-    const members: Value[] = []
-    const others: Value[] = []
-    for (const value of values) {
-      if (value instanceof EntityUid) {
-        if (this.#entities?.has(value.key) === true) continue
-        ;(this.#entities ??= new Set()).add(value.key)
-      } else if (typeof value === 'object') {
-        if (others.some((other) => equal(other, value))) continue
-        others.push(value)
-      } else {
-        if (this.#plain?.has(value) === true) continue
-        ;(this.#plain ??= new Set()).add(value)
-      }
-      members.push(value)
-    }
-    this.members = members
-    this.#others = others
+  constructor(values: readonly Value[]) {
+    this.#index = values.length < INDEXED_MEMBERS ? null : new MemberIndex(values)
+    this.members = this.#index?.members ?? distinct(values)
   }
 
   has(value: Value): boolean {
-    if (value instanceof EntityUid) return this.#entities?.has(value.key) === true
-    if (typeof value !== 'object') return this.#plain?.has(value) === true
-    return this.#others.some((other) => equal(other, value))
+    return this.#index === null ? this.members.some((member) => equal(member, value)) : this.#index.has(value)
   }
 
   hasAll({ members }: CedarSet): boolean {
@@ -73,6 +56,41 @@ export class CedarSet {
 
   hasAny({ members }: CedarSet): boolean {
     return members.some((member) => this.has(member))
+  }
+}
+
+function distinct(values: readonly Value[]): readonly Value[] {
+  const members: Value[] = []
+  for (const value of values) if (!members.some((member) => equal(member, value))) members.push(value)
+  return members
+}
+
+class MemberIndex {
+  readonly members: readonly Value[]
+  /** Those that are compared by identity alone. */
+  readonly #plain = new Set<Value>()
+  readonly #entities = new Set<string>()
+  readonly #others: Value[] = []
+
+  constructor(values: readonly Value[]) {
+    const members: Value[] = []
+    for (const value of values) if (this.#add(value)) members.push(value)
+    this.members = members
+  }
+
+  /** False for one that is there. */
+  #add(value: Value): boolean {
+    if (this.has(value)) return false
+    if (value instanceof EntityUid) this.#entities.add(value.key)
+    else if (typeof value === 'object') this.#others.push(value)
+    else this.#plain.add(value)
+    return true
+  }
+
+  has(value: Value): boolean {
+    if (value instanceof EntityUid) return this.#entities.has(value.key)
+    if (typeof value !== 'object') return this.#plain.has(value)
+    return this.#others.some((other) => equal(other, value))
   }
 }
 
