@@ -1,10 +1,13 @@
-/** C2SP signed-note with Ed25519 (signature type 0x01): text that is only believed with a known key's signature. */
+/** C2SP signed-note with Ed25519: text that is only believed with a known key's signature. */
 
 import { concat, equalBytes, fromBase64, fromUtf8, hex, toBase64, utf8 } from '../bytes.ts'
 import { DoorwardError } from '../error.ts'
 import type { Sha256, SignKey, VerifyKey } from '../primitives.ts'
 
-const ED25519 = 1
+/** Signature types: a key of one is none of the other. */
+export const noteAlgorithms = { ed25519: 0x01, cosignature: 0x04 } as const
+export type NoteAlgorithm = keyof typeof noteAlgorithms
+
 const PUBLIC_KEY_BYTES = 32
 const SIGNATURE_BYTES = 64
 const MAX_NOTE_CHARS = 131_072
@@ -12,10 +15,11 @@ const MAX_SIGNATURES = 64
 const FORBIDDEN_IN_TEXT = /[\u0000-\u0009\u000b-\u001f]/
 const FORBIDDEN_IN_NAME = /[\s\u0085+\u0000-\u001f]/u
 
-/** A named public key as others configure it: `<name>+<hex key id>+<base64(0x01 ‖ public key)>`. */
+/** A named public key as others configure it: `<name>+<hex key id>+<base64(algorithm ‖ public key)>`. */
 export interface VerifierKey {
   readonly name: string
-  /** Four bytes: SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key)[:4]. */
+  readonly algorithm: NoteAlgorithm
+  /** Four bytes: SHA-256(name ‖ 0x0A ‖ algorithm ‖ public key)[:4]. */
   readonly keyId: Uint8Array
   /** 32 bytes (RFC 8032). */
   readonly publicKey: Uint8Array
@@ -34,25 +38,30 @@ export interface NoteVerifier {
 }
 
 /** Builds a verifier key. Throws `vkey_malformed` for a name with spaces or `+`, or a key that is not 32 bytes. */
-export function verifierKey(sha256: Sha256, name: string, publicKey: Uint8Array): VerifierKey {
+export function verifierKey(
+  sha256: Sha256,
+  name: string,
+  publicKey: Uint8Array,
+  algorithm: NoteAlgorithm = 'ed25519',
+): VerifierKey {
   if (name === '' || FORBIDDEN_IN_NAME.test(name)) throw badVkey('a name without spaces and plus', JSON.stringify(name))
   if (publicKey.length !== PUBLIC_KEY_BYTES) throw badVkey('a public key of 32 bytes', `${publicKey.length} bytes`)
-  const keyId = sha256(concat(utf8(`${name}\n`), Uint8Array.of(ED25519), publicKey)).slice(0, 4)
-  return { name, keyId, publicKey }
+  const material = concat(utf8(`${name}\n`), Uint8Array.of(noteAlgorithms[algorithm]), publicKey)
+  return { name, algorithm, keyId: sha256(material).slice(0, 4), publicKey }
 }
 
-export function formatVerifierKey(key: VerifierKey): string {
-  return `${key.name}+${hex(key.keyId)}+${toBase64(concat(Uint8Array.of(ED25519), key.publicKey))}`
+export function formatVerifierKey({ name, algorithm, keyId, publicKey }: VerifierKey): string {
+  return `${name}+${hex(keyId)}+${toBase64(concat(Uint8Array.of(noteAlgorithms[algorithm]), publicKey))}`
 }
 
-/** Parses a verifier key; the key id must be the recommended one. Throws `vkey_malformed`. */
-export function parseVerifierKey(sha256: Sha256, text: string): VerifierKey {
+/** Parses a verifier key of that algorithm; the key id must be the recommended one. Throws `vkey_malformed`. */
+export function parseVerifierKey(sha256: Sha256, text: string, algorithm: NoteAlgorithm = 'ed25519'): VerifierKey {
   const match = /^([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)$/.exec(text)
   const bytes = match === null ? null : fromBase64(match[3]!)
-  if (match === null || bytes === null || bytes[0] !== ED25519) {
-    throw badVkey('<name>+<hex key id>+<base64 of an Ed25519 key>', 'another form')
+  if (match === null || bytes === null || bytes[0] !== noteAlgorithms[algorithm]) {
+    throw badVkey(`<name>+<hex key id>+<base64 of a key of type ${noteAlgorithms[algorithm]}>`, 'another form')
   }
-  const key = verifierKey(sha256, match[1]!, bytes.slice(1))
+  const key = verifierKey(sha256, match[1]!, bytes.slice(1), algorithm)
   if (hex(key.keyId) !== match[2]) throw badVkey(`key id ${hex(key.keyId)}`, match[2]!)
   return key
 }
@@ -62,7 +71,11 @@ export async function signNote(text: string, signer: NoteSigner): Promise<string
   if (!text.endsWith('\n') || FORBIDDEN_IN_TEXT.test(text))
     throw badNote('text ending in a newline, no control characters')
   const signature = await signer.key.sign(utf8(text))
-  return `${text}\n— ${signer.name} ${toBase64(concat(signer.keyId, signature))}\n`
+  return `${text}\n${signatureLine(signer, signature)}`
+}
+
+export function signatureLine({ name, keyId }: Pick<NoteSigner, 'name' | 'keyId'>, signature: Uint8Array): string {
+  return `— ${name} ${toBase64(concat(keyId, signature))}\n`
 }
 
 /**
@@ -88,7 +101,7 @@ export function openNote(note: string, verifiers: readonly NoteVerifier[]): stri
   return text
 }
 
-interface NoteSignature {
+export interface NoteSignature {
   readonly name: string
   readonly keyId: Uint8Array
   readonly signature: Uint8Array
@@ -107,7 +120,8 @@ export function parseNote(note: string): { readonly text: string; readonly signa
   return { text: note.slice(0, split + 1), signatures: lines.map(parseSignature) }
 }
 
-function parseSignature(line: string): NoteSignature {
+/** One line, without its newline. Throws `note_malformed`. */
+export function parseSignature(line: string): NoteSignature {
   const match = /^— ([^ ]+) ([A-Za-z0-9+/]+=*)$/.exec(line)
   const bytes = match === null ? null : fromBase64(match[2]!)
   if (match === null || bytes === null || bytes.length < 5 || FORBIDDEN_IN_NAME.test(match[1]!)) {
