@@ -106,6 +106,15 @@ export type { AddCheckpoint, WitnessVerdict } from './audit/witness.ts'
 export { claimedOrigin, formatCheckpoint, openCheckpoint, parseCheckpoint, signCheckpoint } from './audit/checkpoint.ts'
 export type { Checkpoint, SignedCheckpoint } from './audit/checkpoint.ts'
 export {
+  MAX_PROOF_CHARS,
+  encodeProofExtra,
+  formatLogProof,
+  openLogProof,
+  parseLogProof,
+  parseProofExtra,
+} from './audit/log-proof.ts'
+export type { LogProof, ProofExtra, ProvenEntry } from './audit/log-proof.ts'
+export {
   CHECKPOINT_FILE,
   FRAME_HEADER_BYTES,
   MAX_SEGMENT_HEADER_BYTES,
