@@ -31,26 +31,28 @@ interface Place {
   readonly column: number
 }
 
-/** Prose, which no decision depends on, is left as it is: arguments of these. */
-const prose: ReadonlySet<string> = new Set([
-  'EvaluationError',
-  'TypeError',
-  'wrongType',
-  'unreadable',
-  'Unfit',
-  'typeName',
-  'record',
-  'list',
-  'text',
+/** Prose, which no decision depends on, is left as it is: which argument of what is a message, from 0. */
+const messages: ReadonlyMap<string, number> = new Map([
+  ['EvaluationError', 0],
+  ['TypeError', 0],
+  ['Unfit', 0],
+  ['wrongType', 0],
+  ['unreadable', 0],
+  ['DoorwardError', 1],
+  ['deny', 1],
+  ['against', 1],
+  ['found', 1],
+  ['record', 1],
+  ['list', 1],
+  ['text', 1],
 ])
 
 interface Path {
-  readonly node: {
-    readonly type: string
-    readonly callee?: { readonly name?: string }
-    readonly id?: { readonly name?: string }
-  }
+  readonly node: { readonly type: string; readonly callee?: { readonly name?: string } }
   readonly parentPath: Path | null
+  /** Where it stands in its parent: `arguments` of a call, and which of them. */
+  readonly listKey?: string
+  readonly key: string | number | null
 }
 
 /** A text inside of a message, wherever in it. */
@@ -58,10 +60,9 @@ const ignorer = {
   shouldIgnore(given: object): string | undefined {
     const path = given as Path
     if (!['StringLiteral', 'TemplateLiteral'].includes(path.node.type)) return undefined
-    for (let at: Path | null = path; at !== null; at = at.parentPath) {
-      const { type, callee, id } = at.node
-      const name = type === 'FunctionDeclaration' ? id?.name : callee?.name
-      if (name !== undefined && prose.has(name)) return 'prose'
+    for (let at = path; at.parentPath !== null; at = at.parentPath) {
+      const called = at.parentPath.node.callee?.name
+      if (called !== undefined && at.listKey === 'arguments' && at.key === messages.get(called)) return 'prose'
     }
     return undefined
   },

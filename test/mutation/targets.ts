@@ -10,6 +10,9 @@ export interface Target {
 
 const unit = (...names: readonly string[]) => names.map((name) => `test/unit/core/${name}.test.ts`)
 
+const stage = (...names: readonly string[]) => names.map((name) => `test/unit/enforcement/${name}.test.ts`)
+
+const enforcement = (...names: readonly string[]) => names.map((name) => `packages/enforcement/src/${name}.ts`)
 const cedar = (...names: readonly string[]) => names.map((name) => `packages/core/src/policy/cedar/${name}.ts`)
 const closures = 'test/unit/server/cedar-closures.test.ts'
 
@@ -22,12 +25,16 @@ export const targets: readonly Target[] = [
   {
     name: 'decision',
     sources: cedar('policy-set', 'scope-index', 'compile-expression', 'world'),
-    tests: [...unit('cedar-possible', 'cedar-reads'), closures, 'test/mutation/cedar-sample.ts'],
+    tests: [
+      ...unit('cedar-possible', 'cedar-reads', 'cedar-scopes', 'cedar-compile'),
+      closures,
+      'test/mutation/cedar-sample.ts',
+    ],
   },
   {
     name: 'values',
     sources: cedar('value', 'operations', 'int64', 'decimal', 'datetime', 'ip-address'),
-    tests: [...unit('cedar-values', 'cedar-reads'), closures],
+    tests: [...unit('cedar-values', 'cedar-reads', 'cedar-set', 'cedar-ip-four'), closures],
   },
   {
     name: 'expressions',
@@ -36,14 +43,39 @@ export const targets: readonly Target[] = [
   },
   {
     name: 'judge',
-    sources: ['policy-judge', 'call-world', 'arguments', 'binding-index', 'roles-of', 'verdict'].map(
-      (name) => `packages/core/src/policy/${name}.ts`,
+    sources: [
+      'policy-judge',
+      'call-world',
+      'call-context',
+      'call-clock',
+      'arguments',
+      'binding-index',
+      'role-set',
+      'roles-of',
+      'verdict',
+    ].map((name) => `packages/core/src/policy/${name}.ts`),
+    tests: unit(
+      'policy-arguments',
+      'policy-roles',
+      'policy-role-set',
+      'policy-context',
+      'policy-judge',
+      'policy-reach',
     ),
-    tests: unit('policy-arguments', 'policy-roles', 'policy-judge', 'policy-reach'),
   },
   {
     name: 'stages',
-    sources: ['authorize', 'classify', 'limit', 'permit'].map((name) => `packages/enforcement/src/${name}.ts`),
-    tests: ['test/unit/enforcement/stages.test.ts'],
+    sources: enforcement('authorize', 'classify', 'limit', 'permit'),
+    tests: stage('stages'),
+  },
+  {
+    name: 'identify',
+    sources: enforcement('identify', 'certificate-standing', 'withdrawal', 'known-identities'),
+    tests: stage('identify', 'identify-token', 'certificate-standing', 'withdrawal'),
+  },
+  {
+    name: 'pipeline',
+    sources: enforcement('pipeline', 'record', 'open-calls'),
+    tests: stage('pipeline', 'record-stage', 'open-calls'),
   },
 ]

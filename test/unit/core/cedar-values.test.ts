@@ -385,6 +385,9 @@ test('types have names for messages', () => {
     new CedarSet([]),
     new Map(),
     Duration.of(1n),
+    Datetime.at(1),
+    Decimal.parse('1.0'),
+    ip('::1'),
   ]
   assert.deepEqual(values.map(typeName), [
     'bool',
@@ -395,5 +398,8 @@ test('types have names for messages', () => {
     'set',
     'record',
     'duration',
+    'datetime',
+    'decimal',
+    'ipaddr',
   ])
 })

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { epochMillis, toMillis } from '@doorward/core'
-import { identify, identifyEnrolment, isDenial } from '@doorward/enforcement'
+import { identify, identifyEnrolment, isDenial, KnownIdentities } from '@doorward/enforcement'
 import type { Denial, Identified, Inbound, RequiredCredential } from '@doorward/enforcement'
 import { issue, makeAuthority, mustRead } from '../core/identity-fixture.ts'
 import {
@@ -279,4 +279,14 @@ test('who enrols without being registered yet has no roles; without a certificat
   stage.limiter.answer = () => ({ ok: false, scope: 'user', retryAfterSeconds: 9 })
   const over = identifyEnrolment(inboundOf(null), id, stage.dependencies)
   assert.deepEqual(await refused(over), ['limit_user', partial])
+})
+
+test('ten thousand identities are known; one more displaces who was known first, nobody else', () => {
+  const known = new KnownIdentities()
+  for (let n = 0; n < 10_000; n++) known.add(`id ${n}`)
+  known.add('id 0')
+  known.add('id 9999')
+  assert.deepEqual([known.has('id 0'), known.has('id 10000')], [true, false])
+  known.add('id 10000')
+  assert.deepEqual([known.has('id 0'), known.has('id 1'), known.has('id 10000')], [false, true, true])
 })
