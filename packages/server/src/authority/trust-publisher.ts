@@ -15,7 +15,14 @@ import {
   signTrustAnchors,
   TrustStateEncoder,
 } from '@doorward/core'
-import type { EpochMillis, EpochSeconds, TrustScope, TrustState, TrustStateVersion } from '@doorward/core'
+import type {
+  EpochMillis,
+  EpochSeconds,
+  SignedDelegation,
+  TrustScope,
+  TrustState,
+  TrustStateVersion,
+} from '@doorward/core'
 import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
 import { namedAuthorities } from './delegation.ts'
@@ -224,12 +231,12 @@ export class TrustPublisher {
       if (this.#delegation.key === null || (this.#version?.delegation ?? 0) > this.#delegation.stored.version)
         this.#delegation = await this.#options.hold()
       const after = this.#version?.sequence ?? 0
-      const published = await this.#sign(Math.max(after, this.#options.floor ?? 0) + 1)
+      const held = this.#delegation
+      const published = await this.#sign(Math.max(after, this.#options.floor ?? 0) + 1, held)
       // Whoever has taken up a newer delegation is not named by ours: its keys would be missing from this one state.
-      if (await this.#hasNewerDelegation()) {
-        this.#delegation = await this.#options.hold()
-        continue
-      }
+      const newer = await this.#hasNewerDelegation(held)
+      if (newer && this.#delegation === held) this.#delegation = await this.#options.hold()
+      if (newer || this.#delegation !== held) continue
       const { delegation, sequence, epoch, workloads, issued } = published.state
       await log.append({
         kind: 'trust',
@@ -254,9 +261,9 @@ export class TrustPublisher {
     throw new DoorwardError('trust_state_raced', 'other authorities publish without pause')
   }
 
-  async #hasNewerDelegation(): Promise<boolean> {
+  async #hasNewerDelegation({ stored }: HeldDelegation): Promise<boolean> {
     const newest = await this.#options.context.store.trust.newestDelegation()
-    return newest !== null && newest.version > this.#delegation.stored.version
+    return newest !== null && newest.version > stored.version
   }
 
   #apply(published: PublishedState): void {
@@ -322,14 +329,15 @@ export class TrustPublisher {
     throw notOurs(`${opened.code}: ${opened.message}`)
   }
 
-  async #sign(sequence: number): Promise<PublishedState> {
+  /** Under one delegation throughout, whatever is taken up meanwhile. */
+  async #sign(sequence: number, held: HeldDelegation): Promise<PublishedState> {
     const { context } = this.#options
-    const { stored, signed, key } = this.#delegation
+    const { stored, signed, key } = held
     const unfit = context.unfit()
     if (key === null) throw new DoorwardError('delegation_missing', 'no key of this authority is delegated to')
     if (unfit !== null) throw new DoorwardError('authority_unready', 'nothing may be signed now', { got: unfit })
     const now = nowSeconds(context)
-    const full = assembleTrustState(await this.#material(now), {
+    const full = assembleTrustState(await this.#material(now, held), {
       trustDomain: context.trustDomain,
       delegation: stored.version,
       delegationExpiresAt: stored.expiresAt,
@@ -337,16 +345,16 @@ export class TrustPublisher {
       now,
     })
     const callers = callersState(full)
-    const held = this.#published?.callers
+    const told = this.#published?.callers
     const keeps =
-      held !== undefined &&
-      now - held.state.issuedAt < refreshSeconds &&
-      (sameForCallers(held.state, callers) || this.#mayWait(held.state, callers))
+      told !== undefined &&
+      now - told.state.issuedAt < refreshSeconds &&
+      (sameForCallers(told.state, callers) || this.#mayWait(told.state, callers))
     const anchors = await signTrustAnchors(full, signed, { signKey: key, sha256: context.sha256 })
     return {
-      ...(await this.#signOne(full, key)),
+      ...(await this.#signOne(full, { signed, key })),
       anchorsText: JSON.stringify(anchors),
-      callers: keeps ? held : await this.#signOne(callers, key),
+      callers: keeps ? told : await this.#signOne(callers, { signed, key }),
     }
   }
 
@@ -379,16 +387,19 @@ export class TrustPublisher {
     return this.publish()
   }
 
-  async #signOne(state: TrustState, key: CustodyKey): Promise<ScopedState> {
+  async #signOne(
+    state: TrustState,
+    { signed, key }: { readonly signed: SignedDelegation; readonly key: CustodyKey },
+  ): Promise<ScopedState> {
     const { sha256 } = this.#options.context
     const payload = this.#encoder.encode(state)
-    const { message, digest } = await signEncodedState(payload, this.#delegation.signed, { signKey: key, sha256 })
+    const { message, digest } = await signEncodedState(payload, signed, { signKey: key, sha256 })
     return { state, digest, text: JSON.stringify(message) }
   }
 
   /** Keys of an authority to which the root has not delegated are not vouched for. */
-  async #material(now: EpochSeconds): Promise<WholeMaterial> {
-    const named = namedAuthorities(this.#options.context, this.#delegation.delegation)
+  async #material(now: EpochSeconds, { delegation }: HeldDelegation): Promise<WholeMaterial> {
+    const named = namedAuthorities(this.#options.context, delegation)
     const [material, { instances, names }] = await Promise.all([this.#mirror.read(now), named])
     return {
       ...material,
