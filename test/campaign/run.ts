@@ -6,7 +6,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { authorityKills } from './authority-kills.ts'
+import { authorityKills, authorityKillsPostgres } from './authority-kills.ts'
 import { certificates } from './certificates.ts'
 import { disabledControls } from './controls.ts'
 import { jsonScanner } from './json-scanner.ts'
@@ -22,6 +22,7 @@ import { tokens } from './tokens.ts'
 const parts: readonly Part[] = [
   recordKills,
   authorityKills,
+  authorityKillsPostgres,
   jsonScanner,
   tokens,
   certificates,
