@@ -1,9 +1,10 @@
-/** The newest entries of a log, and what comes after them. */
+/** The newest entries of one or more logs, and what comes after them. */
 
-import { claimedCheckpointOf } from '../audit/log-folder.ts'
-import { followEntries, readEntries } from '../audit/read.ts'
-import type { LoggedEntry } from '../audit/read.ts'
+import { followSet, readSet } from '../audit/log-set.ts'
+import type { SetEntry } from '../audit/log-set.ts'
 import type { LogPlace } from './log-places.ts'
+
+export type { SetEntry } from '../audit/log-set.ts'
 
 export interface TailOptions {
   /** How many entries to begin with. */
@@ -12,9 +13,7 @@ export interface TailOptions {
   readonly follow: AbortSignal | null
 }
 
-/** Throws `log_not_found` and the codes of reading. */
-export async function* tailLog(place: LogPlace, { lines, follow }: TailOptions): AsyncGenerator<LoggedEntry> {
-  const size = (await claimedCheckpointOf(place.folder))?.size ?? 0
-  const from = Math.max(0, size - lines)
-  yield* follow === null ? readEntries(place.folder, { from }) : followEntries(place.folder, { from, signal: follow })
+/** In the order of time, origin and index. Throws `log_not_found` and the codes of reading. */
+export function tailLogs(places: readonly LogPlace[], { lines, follow }: TailOptions): AsyncGenerator<SetEntry> {
+  return follow === null ? readSet(places, { newest: lines }) : followSet(places, { newest: lines, signal: follow })
 }

@@ -1,0 +1,82 @@
+/** How an entry is shown: one line for people, its document for programs. */
+
+import type { JsonObject, JsonValue } from '@doorward/core'
+import type { SetEntry } from '../apps/tail-log.ts'
+import { painter, printable } from './output.ts'
+
+/** What a program gets of an entry. `kind` and `body` are null where the payload is no longer there. */
+export function entryDocument({ origin, index, time, content }: SetEntry): JsonObject {
+  if (content.state === 'absent') return { origin, index, kind: null, time, body: null, payload: 'absent' }
+  return { origin, index, kind: content.entry.kind, time, body: content.entry.body as JsonObject }
+}
+
+export function entryLine({ origin, index, time, content }: SetEntry, color: boolean): string {
+  const paint = painter(color)
+  const name = paint('dim', `${origin}#${index}`)
+  const when = new Date(time).toISOString().slice(11, 23)
+  if (content.state === 'absent') return [when, paint('yellow', 'absent'), ABSENT, name].join('  ')
+  const { kind } = content.entry
+  const body = content.entry.body as JsonObject
+  const allowed = body['decision'] === 'allow'
+  const word = kind === 'decision' ? paint(allowed ? 'green' : 'red', allowed ? 'allow' : 'deny') : kind
+  return printableKeepingColour([when, word, ...detailsOf(kind, body), name].join('  '), color)
+}
+
+export const ABSENT = 'the payload has expired or was redacted'
+
+/** Details come from callers in part: control characters are shown, our own colour codes stay. */
+function printableKeepingColour(text: string, color: boolean): string {
+  return color ? text : printable(text)
+}
+
+function detailsOf(kind: string, body: JsonObject): readonly string[] {
+  const field = (name: string) => shown(body[name])
+  switch (kind) {
+    case 'decision':
+      return [
+        field('caller') || field('remote'),
+        [field('action'), targetOf(body)].filter(Boolean).join(' '),
+        field('code'),
+        field('would_allow') && `needs ${field('would_allow')}`,
+      ].filter(Boolean)
+    case 'outcome':
+      return [
+        `of #${field('of')}`,
+        field('status'),
+        field('http'),
+        `${field('bytes')} bytes`,
+        `${field('milliseconds')} ms`,
+      ]
+    case 'refusals':
+      return [field('source'), field('reason'), `× ${field('count')}`]
+    default:
+      return Object.entries(body)
+        .map(([name, value]) => `${name}=${shown(value)}`)
+        .slice(0, 8)
+  }
+}
+
+/** What an entry in short is about, in one cell. */
+export function detailOf(kind: string, body: JsonObject): string {
+  return detailsOf(kind, body).join('  ')
+}
+
+/** Server and name of the resource. */
+export function targetOf(body: JsonObject): string {
+  const resource = body['resource']
+  if (!isObject(resource)) return ''
+  return [resource['server'], resource['name']]
+    .filter((part) => part !== '' && part !== undefined)
+    .map(shown)
+    .join('/')
+}
+
+function isObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Any value in short, control characters shown. */
+export function shown(value: JsonValue | undefined): string {
+  if (value === undefined) return ''
+  return printable(typeof value === 'string' ? value : JSON.stringify(value)).slice(0, 160)
+}
