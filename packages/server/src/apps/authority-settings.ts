@@ -6,6 +6,7 @@ import type { RateThresholds } from '../authority/detect/issuance-rate.ts'
 import type { Detection } from '../authority/detection-port.ts'
 import type { Operators } from '../authority/operators.ts'
 import type { NewRegistration } from '../authority/registrations.ts'
+import type { ExportPlace } from '../config/audit-exports.ts'
 import type { PolicyReading } from '../config/policy-reading.ts'
 import type { ListenAddress, ListenerName, ListenerSettings } from './authority-listeners.ts'
 import type { StatePlaces } from './authority-state.ts'
@@ -28,6 +29,8 @@ export interface AuthoritySettings extends StatePlaces {
   /** Roles of `policy` that may do whatever the admin API offers; `admin` by default. */
   readonly operatorRoles?: readonly string[]
   readonly staleness: StalenessLimits
+  /** Where its log is exported to; nowhere by default. */
+  readonly exports?: readonly ExportPlace[]
   /** How long a revocation list for outsiders is good; 3600 by default. */
   readonly crlSeconds?: number
   /** Who may vouch for workloads that join, beside join tokens and registered keys; nobody by default. */

@@ -6,6 +6,7 @@ import type { ListenerOptions } from '../transports/listener.ts'
 import type { SessionLimits } from '../transports/session.ts'
 import type { DeclaredEffects } from '../transports/tool-effects.ts'
 import type { UpstreamLimits } from '../transports/upstream.ts'
+import type { ExportPlace } from '../config/audit-exports.ts'
 import type { PolicyReading } from '../config/policy-reading.ts'
 
 export type GatewayListenerName = 'main' | 'admin' | 'public'
@@ -67,6 +68,8 @@ export interface GatewaySettings {
   /** To compare with, as `PolicyReading` has it; none by default. */
   readonly candidate?: PolicyReading['candidate']
   readonly staleness: StalenessLimits
+  /** Where its log is exported to; nowhere by default. */
+  readonly exports?: readonly ExportPlace[]
   readonly security: {
     readonly cipherSuites: readonly string[]
     readonly headers: Readonly<Record<string, string>>

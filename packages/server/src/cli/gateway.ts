@@ -10,6 +10,7 @@ import type { GatewaySettings, ServerSettings } from '../apps/gateway-settings.t
 import { keepVerifierKey } from '../apps/log-places.ts'
 import { supervisorLink } from '../apps/supervision.ts'
 import type { SupervisorLink } from '../apps/supervision.ts'
+import { exportPlaces } from '../config/audit-exports.ts'
 import type { DeploymentFolder } from '../config/deployment-folder.ts'
 import type { Environment } from '../config/environment.ts'
 import { readPolicy, rereadPolicy } from '../config/policy-reading.ts'
@@ -129,6 +130,7 @@ export async function gatewaySettings(
     path: environment.path,
     policy,
     candidate,
+    exports: exportPlaces(deployment),
     staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },
     security: {
       cipherSuites: security.tls.cipher_suites,

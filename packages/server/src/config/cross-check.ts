@@ -2,6 +2,7 @@
 
 import { compilePolicy, DoorwardError, parseTrustDomain } from '@doorward/core'
 import type { BindingSource, PolicySource, TrustDomain } from '@doorward/core'
+import { exportProblems } from './export-check.ts'
 import type { BindingSection } from './policy-schema.ts'
 import type { Configuration } from './schema.ts'
 
@@ -39,6 +40,7 @@ export function crossProblems(configuration: Configuration): readonly CrossProbl
     ...listenerProblems(configuration),
     ...serverProblems(configuration),
     ...limitProblems(configuration),
+    ...exportProblems(configuration.audit.exports),
   ]
 }
 

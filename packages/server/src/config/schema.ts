@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { attestors } from './attestor-schema.ts'
+import { audit } from './audit-schema.ts'
 import { readNetwork } from './network.ts'
 import { binding, path, policy } from './policy-schema.ts'
 import { section } from './section.ts'
@@ -219,7 +220,7 @@ export const configuration = section({
     }),
   limits: limits.prefault({}),
   trust: section({ full_seconds: seconds(60), reduced_seconds: seconds(300) }).prefault({}),
-  audit: section({ checkpoint_dir: z.string().min(1).optional() }).prefault({}),
+  audit,
 })
 
 export type Configuration = z.output<typeof configuration>

@@ -1,0 +1,48 @@
+/** Entries as they come, put together to batches. */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { LoggedEntry } from '../read.ts'
+
+export interface BatchLimits {
+  readonly entries: number
+  /** Characters of JSON, of all events together; a single event may be longer. */
+  readonly characters: number
+  /** How long a batch waits for more. */
+  readonly lingerMilliseconds: number
+}
+
+/** Yields what `convert` makes of entries, never an empty batch; one event at most is held beside the batch. */
+export async function* inBatches<T extends { readonly json: string }>(
+  entries: AsyncGenerator<LoggedEntry>,
+  convert: (entry: LoggedEntry) => T,
+  limits: () => BatchLimits,
+): AsyncGenerator<readonly T[]> {
+  let coming = nextOf(entries)
+  for (;;) {
+    const first = await coming
+    if (first.done === true) return
+    const batch = [convert(first.value)]
+    let characters = batch[0]?.json.length ?? 0
+    coming = nextOf(entries)
+    const { entries: most, characters: room, lingerMilliseconds } = limits()
+    const timer = new AbortController()
+    const late = sleep(lingerMilliseconds, null, { signal: timer.signal }).catch(() => null)
+    while (batch.length < most && characters < room) {
+      const next = await Promise.race([coming, late])
+      if (next === null || next.done === true) break
+      const event = convert(next.value)
+      batch.push(event)
+      characters += event.json.length
+      coming = nextOf(entries)
+    }
+    timer.abort()
+    yield batch
+  }
+}
+
+/** A failure waits until somebody asks. */
+function nextOf(entries: AsyncGenerator<LoggedEntry>): Promise<IteratorResult<LoggedEntry>> {
+  const coming = entries.next()
+  coming.catch(() => undefined)
+  return coming
+}

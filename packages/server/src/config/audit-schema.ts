@@ -1,0 +1,94 @@
+/** The `audit` section: the second copy of checkpoints, and where entries are exported to. */
+
+import { z } from 'zod'
+import { section } from './section.ts'
+
+const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, {
+  error: 'not a name; expected lowercase letters, digits and -',
+})
+
+const address = z.string().regex(/^(\[[0-9a-fA-F:.]+\]|[0-9A-Za-z.-]+):([1-9][0-9]{0,4})$/, {
+  error: 'not an address; expected host:port',
+})
+
+const path = z.string().min(1)
+
+const general = {
+  name,
+  /** Bytes of the journal that may wait before the export lags. */
+  spool_bytes: z
+    .int()
+    .min(1024 * 1024)
+    .max(2 ** 40)
+    .default(256 * 1024 * 1024),
+}
+
+const remote = {
+  ...general,
+  timeout_seconds: z.int().min(1).max(60).default(10),
+  /** PEM of the only authorities by which the receiver is known. */
+  ca_file: path.optional(),
+  certificate_file: path.optional(),
+  /** Mode 0600. */
+  key_file: path.optional(),
+  /** Without TLS, to this machine alone. */
+  insecure: z.boolean().default(false),
+}
+
+const syslog = section({ ...remote, kind: z.literal('syslog'), address })
+
+const url = z.url({ protocol: /^https?$/ })
+
+const otlp = section({
+  ...remote,
+  kind: z.literal('otlp'),
+  url,
+  /** Its content is the value of the Authorization header; mode 0600. */
+  authorization_file: path.optional(),
+})
+
+/** The secret signs each batch; mode 0600. */
+const webhook = section({ ...remote, kind: z.literal('webhook'), url, secret_file: path })
+
+const file = section({
+  ...general,
+  kind: z.literal('file'),
+  dir: path,
+  rotate_bytes: z
+    .int()
+    .min(1024 * 1024)
+    .max(2 ** 40)
+    .default(64 * 1024 * 1024),
+  keep: z.int().min(1).max(10_000).default(16),
+})
+
+const shapes = { syslog, otlp, webhook, file } as const
+
+export type ExportSection =
+  | z.output<typeof syslog>
+  | z.output<typeof otlp>
+  | z.output<typeof webhook>
+  | z.output<typeof file>
+
+/** Which kind an entry is decides how its mistakes are told. */
+const one = z.unknown().transform((value, context): ExportSection => {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+  const kind = isObject && 'kind' in value ? value.kind : undefined
+  if (typeof kind !== 'string' || !Object.hasOwn(shapes, kind)) {
+    context.addIssue({
+      code: 'custom',
+      message: 'no kind of export; expected kind: syslog, otlp, webhook or file',
+      input: value,
+    })
+    return z.NEVER
+  }
+  const parsed = shapes[kind as keyof typeof shapes].safeParse(value)
+  if (parsed.success) return parsed.data
+  for (const issue of parsed.error.issues) context.addIssue({ ...issue })
+  return z.NEVER
+})
+
+export const audit = section({
+  checkpoint_dir: path.optional(),
+  exports: z.array(one).max(16, { error: 'too many exports; expected at most 16' }).default([]),
+}).prefault({})
