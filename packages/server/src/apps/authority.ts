@@ -23,6 +23,7 @@ import { Operators } from '../authority/operators.ts'
 import type { OperatorRules } from '../authority/operators.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
 import type { AuthorityRefusal } from '../authority/refusal.ts'
+import { RunningExports } from './audit-exports.ts'
 import { openFitness } from './authority-fitness.ts'
 import { OwnIdentity, firstCertificate } from './authority-identity.ts'
 import { closingRefused, openListeners, updateListeners } from './authority-listeners.ts'
@@ -66,6 +67,7 @@ export async function startAuthority(
   await using stack = new AsyncDisposableStack()
   const clock = options.clock ?? systemClock
   const state = await openAuthorityState(settings, { clock, random: randomBytes, sha256 }, stack)
+  openExports({ settings, options, clock, state }, stack)
   const opened = await openFitness({
     state,
     clock,
@@ -79,6 +81,17 @@ export async function startAuthority(
   const running = await assemble({ settings, options, clock, state, ...opened, listening, stack })
   const signal = AbortSignal.any([options.signal, state.lease.lost])
   return { ...running, stopped: stopOn({ ...options, signal }, stack.move()).then(() => throwIfLost(state)) }
+}
+
+/** They end after whatever writes to the record, and before the record closes. */
+function openExports(
+  { settings, options, clock, state }: Pick<Starting, 'settings' | 'options' | 'clock' | 'state'>,
+  stack: AsyncDisposableStack,
+): void {
+  const { exports: places = [], stateDir } = settings
+  const warn = (code: string, text: string) => options.report({ type: 'warning', code, text })
+  const exports = new RunningExports({ ...state, exports: places, stateDir, clock, warn })
+  stack.defer(() => exports.stop())
 }
 
 /** Whoever has lost the lease has ended, and says so. */

@@ -15,6 +15,7 @@ import { gatewayRoutes } from '../transports/gateway-api.ts'
 import { defaultSessionLimits, SessionTable } from '../transports/session.ts'
 import { StreamableHttp } from '../transports/streamable-http.ts'
 import type { McpServer } from '../transports/streamable-http.ts'
+import { RunningExports } from './audit-exports.ts'
 import { GatewayDetections, notTaken } from './gateway-detections.ts'
 import { housekeep } from './gateway-housekeeping.ts'
 import { openGatewayListeners } from './gateway-listeners.ts'
@@ -87,9 +88,21 @@ export async function startGateway(settings: GatewaySettings, options: GatewayOp
     { clock, joinString: options.joinString ?? nobodyToAsk, onProblem },
     stack,
   )
+  openExports({ settings, options, clock, log, state, onProblem }, stack)
   const running = await assemble({ settings, options, clock, log, state, onProblem }, stack)
   const kept = stack.move()
   return { ...running, stopped: stopOn(options.signal, kept, onProblem) }
+}
+
+/** They end after whatever writes to the record, and before the record closes. */
+function openExports({ settings, options, clock, log, state }: Starting, stack: AsyncDisposableStack): void {
+  const { exports: places = [], stateDir } = settings
+  const warn = (code: string, text: string) => {
+    log.warning(code, { text })
+    options.report({ type: 'warning', code, text })
+  }
+  const exports = new RunningExports({ ...state, exports: places, stateDir, clock, warn })
+  stack.defer(() => exports.stop())
 }
 
 function nobodyToAsk(): Promise<string> {
