@@ -28,7 +28,8 @@ const ownRoutes: readonly (readonly [RegExp, string])[] = [
   [/^POST authority\/v1\/(token|renew|enrol|trust-state\/ack)$/, 'write'],
   [/^GET authority\/v1\/trust-state$/, 'read'],
   [/^GET authority\/v1\/trust-state\/full$/, 'read'],
-  [/^POST authority\/v1\/detections$/, 'write'],
+  [/^POST authority\/v1\/(detections|witness|witness\/cosignature)$/, 'write'],
+  [/^GET authority\/v1\/witness\/log$/, 'read'],
   [/^(GET|POST|PUT|DELETE) authority\/v1\/workloads$/, 'admin'],
   [/^GET authority\/v1\/(workload|receivers|ceremonies\/newest|delegation|revocations)$/, 'admin'],
   [/^POST authority\/v1\/(gateways|instances\/lock|delegation|ceremonies|revocations)$/, 'admin'],
@@ -92,7 +93,13 @@ function partyAllowed(
   if (id !== null && route === 'POST authority/v1/enrol' && principal.strength === 'mtls-enrolment') return true
   const stream = ['GET authority/v1/trust-state', 'POST authority/v1/trust-state/ack'].includes(route)
   if (id !== null && stream) return true
-  const ofGateways = ['GET authority/v1/trust-state/full', 'POST authority/v1/detections'].includes(route)
+  const ofGateways = [
+    'GET authority/v1/trust-state/full',
+    'POST authority/v1/detections',
+    'POST authority/v1/witness',
+    'GET authority/v1/witness/log',
+    'POST authority/v1/witness/cosignature',
+  ].includes(route)
   if (roles.has('gateway') && ofGateways) return true
   return [...source.rbac, ...source.roles].some(
     (role) => roles.has(role.role) && role.permissions.some((text) => permits(text, request)),

@@ -11,10 +11,12 @@ export type ApiName = 'authority main' | 'authority admin' | 'gateway admin'
 // Only read here, never run.
 const { signal: stopping } = new AbortController()
 const record = { recordFolder: '', stopping }
+const nobody = () => Promise.reject(new TypeError('only read here'))
+const witness = { submit: nobody, ownLog: nobody, takeCosignature: nobody, takeEvidence: nobody }
 const policy = { standing: () => ({}), reload: () => Promise.resolve(null) }
 
 export const tables: Readonly<Record<ApiName, readonly ApiRoute[]>> = {
-  'authority main': authorityRoutes({} as Authority, stopping),
+  'authority main': authorityRoutes({} as Authority, stopping, witness),
   'authority admin': adminRoutes({} as Authority, { ...record, policy }),
   'gateway admin': gatewayRoutes({ ...record, status: () => ({}), policy }),
 }

@@ -9,9 +9,11 @@ import type { TLSSocket } from 'node:tls'
 import { signDelegation, toBase64url } from '@doorward/core'
 import type { DenialCode } from '@doorward/enforcement'
 import { generateP256 } from '@doorward/sdk'
+import { checkpointNoteOf } from '../../packages/server/src/audit/log-folder.ts'
 import type { Address } from '../../packages/server/src/config/settings.ts'
 import type { ApiRoute } from '../../packages/server/src/transports/api-routes.ts'
 import { dial } from '../fixtures/raw-http.ts'
+import { smallLog } from '../fixtures/small-log.ts'
 import { stealKeys } from '../fixtures/stolen-keys.ts'
 import type { StolenKeys } from '../fixtures/stolen-keys.ts'
 import { apiNames, apiPaths, tables } from './route-tables.ts'
@@ -46,7 +48,13 @@ before(async () => {
 after(() => stage.close())
 
 /** Of gateways alone. */
-const ofGateways: readonly string[] = ['/v1/trust-state/full', '/v1/detections']
+const ofGateways: readonly string[] = [
+  '/v1/trust-state/full',
+  '/v1/detections',
+  '/v1/witness',
+  '/v1/witness/log',
+  '/v1/witness/cosignature',
+]
 
 /** The listener as its right caller for the route sees it. */
 function apiFor(name: ApiName, { path }: ApiRoute): Api {
@@ -89,6 +97,7 @@ interface Content {
   readonly body?: string
 }
 
+const spareLog = smallLog('test.example/gateway/spare')
 let registered = 0
 const newId = () => `spiffe://test.example/made/${++registered}`
 
@@ -113,6 +122,13 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
   'authority main GET /v1/trust-state': () => ({}),
   'authority main GET /v1/trust-state/full': () => ({}),
   'authority main POST /v1/detections': () => ({ body: JSON.stringify({ detections: [] }) }),
+  'authority main POST /v1/witness': async () => ({
+    body: JSON.stringify({ log_key: spareLog.logKey, submission: await spareLog.submission() }),
+  }),
+  'authority main GET /v1/witness/log': () => ({}),
+  'authority main POST /v1/witness/cosignature': async () => ({
+    body: JSON.stringify({ evidence: await checkpointNoteOf(await stage.system.recordFolder('authority')) }),
+  }),
   'authority main POST /v1/trust-state/ack': () => {
     const { delegation, sequence } = agent.identity.trustStore.view()!.state
     return { body: JSON.stringify({ scope: 'callers', delegation, sequence }) }

@@ -107,6 +107,7 @@ export const denialTable = {
   session_unknown: row(404, -32001, 'session not found'),
   session_limit: row(429, -31429, 'this caller has too many sessions', { retryable: true }),
   stream_limit: row(429, -31429, 'this caller has too many open streams', { retryable: true }),
+  stream_withheld: row(403, -31403, 'an answer of this session is not allowed any more: its streams are not resumed'),
 
   // The decision.
   policy_denied: row(200, -31403, 'denied by policy'),
@@ -115,6 +116,8 @@ export const denialTable = {
   request_invalid: row(400, -32602, 'the request is not valid'),
   resource_unknown: row(404, -32602, 'there is no such thing'),
   conflict: row(409, -32602, 'the request conflicts with what is there'),
+  log_refused: row(403, -31403, 'this caller may not speak for this log'),
+  log_contradicted: row(409, -32602, 'the checkpoint does not follow from the one that is remembered'),
   join_refused: row(403, -31403, 'the join was refused', { explained: true }),
   delegation_refused: row(403, -31403, 'the delegation was refused'),
   instance_locked: row(403, -31403, 'this copy of the workload is locked'),

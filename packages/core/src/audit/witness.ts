@@ -48,7 +48,7 @@ export function parseAddCheckpoint(body: string): AddCheckpoint {
 export type WitnessVerdict =
   | { readonly at: 'follows'; readonly checkpoint: SignedCheckpoint }
   /** The witness has cosigned another size last than the submission says. */
-  | { readonly at: 'elsewhere'; readonly size: number }
+  | { readonly at: 'elsewhere'; readonly size: number; readonly checkpoint: SignedCheckpoint }
   /** Not signed by this log's key. */
   | { readonly at: 'unsigned' }
   /** The proof does not hold. */
@@ -72,20 +72,11 @@ export function judgeSubmission(
   }
   if (oldSize > checkpoint.size) return { at: 'malformed' }
   const known = remembered?.size ?? 0
-  if (oldSize !== known) return { at: 'elsewhere', size: known }
+  if (oldSize !== known) return { at: 'elsewhere', size: known, checkpoint }
   if (remembered === null) return proof.length === 0 ? { at: 'follows', checkpoint } : { at: 'malformed' }
   if (checkpoint.size === known && !equalBytes(checkpoint.root, remembered.root)) return { at: 'forked', checkpoint }
   const follows = verifyConsistency(sha256, { older: remembered, newer: checkpoint, proof })
   return { at: follows ? 'follows' : 'unproven', checkpoint }
-}
-
-/**
- * Whether a log that says it is at `own` has lost what it once signed: a remembered checkpoint of its own that is longer.
- * Where both are of one size, whether they are one log.
- */
-export function standsBehind(own: Pick<SignedCheckpoint, 'size' | 'root'>, remembered: SignedCheckpoint): boolean {
-  if (remembered.size !== own.size) return remembered.size > own.size
-  return !equalBytes(remembered.root, own.root)
 }
 
 function malformed(expected: string): DoorwardError {

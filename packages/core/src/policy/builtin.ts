@@ -34,6 +34,9 @@ const openRoutes: readonly (OwnRoute & { readonly open: Opening })[] = [
   { server: 'authority', method: 'GET', path: '/v1/trust-state/full', group: 'read', open: 'gateway' },
   { server: 'authority', method: 'POST', path: '/v1/trust-state/ack', group: 'write', open: 'caller' },
   { server: 'authority', method: 'POST', path: '/v1/detections', group: 'write', open: 'gateway' },
+  { server: 'authority', method: 'POST', path: '/v1/witness', group: 'write', open: 'gateway' },
+  { server: 'authority', method: 'GET', path: '/v1/witness/log', group: 'read', open: 'gateway' },
+  { server: 'authority', method: 'POST', path: '/v1/witness/cosignature', group: 'write', open: 'gateway' },
 ]
 
 function admin(server: OwnRoute['server'], path: string, ...methods: readonly string[]): readonly OwnRoute[] {

@@ -16,6 +16,7 @@ import type { Listener, ListenerOptions, TlsMaterial } from '../transports/liste
 import type { PolicyPort } from '../transports/policy-routes.ts'
 import { servePublic } from '../transports/public-api.ts'
 import type { PublicBundle } from '../transports/public-api.ts'
+import type { WitnessPort } from '../transports/witness-routes.ts'
 import { ownListenerOptions } from './own-listener.ts'
 import { reachedAt } from './reached-at.ts'
 import type { Reached } from './reached-at.ts'
@@ -47,6 +48,7 @@ export interface ListenerParts {
   /** Folder of the authority's log. */
   readonly recordFolder: string
   readonly policy: PolicyPort
+  readonly witness: WitnessPort
   /** Aborts when the authority stops: streams end. */
   readonly stopping: AbortSignal
   readonly ready: () => boolean
@@ -103,11 +105,11 @@ function listenerOptions(name: ListenerName, parts: ListenerParts): ListenerOpti
 }
 
 function exchangeFor(name: ListenerName, parts: ListenerParts): (exchange: Exchange) => Promise<void> {
-  const { settings, authority, crls, pipeline, recordFolder, policy, stopping, ready, onProblem } = parts
+  const { settings, authority, crls, pipeline, recordFolder, policy, witness, stopping, ready, onProblem } = parts
   const api = { pipeline, audience: settings.publicUrl, server: 'authority', onProblem } as const
   switch (name) {
     case 'main': {
-      const routes = authorityRoutes(authority, stopping)
+      const routes = authorityRoutes(authority, stopping, witness)
       return (exchange) => serveApi(exchange, { ...api, routes })
     }
     case 'admin': {
@@ -148,11 +150,11 @@ export function updateListeners(listeners: Listeners, material: TlsMaterial): vo
 }
 
 /** Ends answers and live connections to those whom the newest trust state no longer accepts (reference id RV-4). */
-function closeRefused(listeners: Listeners, { dependencies, open }: Pipeline): void {
-  const { trust, importP256 } = dependencies
+function closeRefused(listeners: Listeners, pipeline: Pipeline): void {
+  const { trust, importP256 } = pipeline.dependencies
   const view = trust.current()
   if (view === null) return
-  open.review(view)
+  void pipeline.review()
   const refused = ({ certificate, standing }: Connection): boolean => {
     const leaf = standing.judge(certificate, view, trust.now(), importP256)
     return isDenial(leaf) || standingProblem(leaf, view, trust.now()) !== null

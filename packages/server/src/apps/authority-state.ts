@@ -21,7 +21,9 @@ import { openStateFolder } from '../secrets/state-folder.ts'
 import type { StateFolder } from '../secrets/state-folder.ts'
 import { openAuthorityStore } from '../storage/sqlite/authority-store.ts'
 import type { PostgresOptions } from '../storage/postgres/options.ts'
-import { openLogKey } from './log-key.ts'
+import { openLogKey, openWitnessKey } from './log-key.ts'
+import { openLogWitness } from './log-witness.ts'
+import type { LogWitness } from './log-witness.ts'
 import { authorityOrigin } from './log-places.ts'
 
 export interface StatePlaces {
@@ -63,6 +65,7 @@ export interface AuthorityState {
   readonly record: FileRecord
   readonly recordFolder: string
   readonly logKey: LogKey
+  readonly witness: LogWitness
   /** Null when the root has left this machine, as it should. */
   readonly root: RecoveryRoot | null
   readonly rootFile: string
@@ -94,6 +97,15 @@ export async function openAuthorityState(
   const logKey = await openLogKey(keys, folder.founded)
   const { record, recordFolder } = await openLog(places, tools, { signKey: logKey, mayBegin: !folder.founded })
   stack.defer(() => record.close())
+  const { keyDir, checkpointDir: dir = keyDir } = places
+  const witness = await openLogWitness({
+    dir,
+    origin: record.stats().origin,
+    logKey,
+    witnessKey: await openWitnessKey(keys),
+    recordFolder,
+    clock: tools.clock,
+  })
   return {
     folder,
     name: places.name ?? defaultName,
@@ -103,6 +115,7 @@ export async function openAuthorityState(
     record,
     recordFolder,
     logKey,
+    witness,
     ...founded,
   }
 }

@@ -14,7 +14,8 @@ import type { Authority } from '../authority/authority.ts'
 import type { AuthorityContext } from '../authority/context.ts'
 import { CrlPublisher, defaultCrlSeconds } from '../authority/crl-publisher.ts'
 import { candidateKey } from '../authority/delegation.ts'
-import { detectionRate } from '../authority/detection.ts'
+import { detectionRate, raiseDetection } from '../authority/detection.ts'
+import type { Detection } from '../authority/detection-port.ts'
 import { EntryRate } from '../authority/entry-rate.ts'
 import type { Fitness } from '../authority/fitness.ts'
 import { voidOpenIssuance } from '../authority/issue.ts'
@@ -39,8 +40,10 @@ import type { AuthorityState } from './authority-state.ts'
 import { openTrust } from './authority-trust.ts'
 import type { OpenedTrust } from './authority-trust.ts'
 import { openVouchers } from './authority-vouchers.ts'
+import { authorityWitness } from './authority-witness.ts'
 import { listenTo, openWatchers } from './authority-watchers.ts'
 import type { Listening, WatcherParts } from './authority-watchers.ts'
+import type { WitnessPort } from '../transports/witness-routes.ts'
 import { openPipeline } from './own-pipeline.ts'
 import { ActivePolicy, policyPort } from './policy-reload.ts'
 
@@ -154,7 +157,10 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   const { policy, pipeline } = await openDecisions(starting, holder, watchers.detections)
   const loops = startedLoops(stack, state)
   const crls = new CrlPublisher({ context, lifetimeSeconds: settings.crlSeconds ?? defaultCrlSeconds })
-  const listeners = await listen(starting, { authority, holder, own, pipeline, crls, policy })
+  const { recordFolder } = state
+  const raise = (detection: Detection) => raiseDetection(context, detection)
+  const witness = authorityWitness({ witness: state.witness, recordFolder, fitness: starting.fitness, raise })
+  const listeners = await listen(starting, { authority, holder, own, pipeline, crls, policy, witness })
   const place = placeOf(state.name, settings, listeners)
   bound.enrolAddress = place.enrol
   await state.folder.complete()
@@ -330,7 +336,9 @@ async function openDecisions(
   })
   await policy.start()
   const { decisions } = policy
-  return { policy, pipeline: openPipeline({ ...settings, issuer, trust, decisions, log: state.record, clock, watch }) }
+  const pipeline = openPipeline({ ...settings, issuer, trust, decisions, log: state.record, clock, watch })
+  policy.onChange((version) => void pipeline.policyChanged(version))
+  return { policy, pipeline }
 }
 
 interface Serving {
@@ -340,10 +348,11 @@ interface Serving {
   readonly pipeline: Pipeline
   readonly crls: CrlPublisher
   readonly policy: ActivePolicy
+  readonly witness: WitnessPort
 }
 
 async function listen({ settings, options, clock, state, stack }: Starting, serving: Serving): Promise<Listeners> {
-  const { authority, holder, own, pipeline, crls, policy } = serving
+  const { authority, holder, own, pipeline, crls, policy, witness } = serving
   const { cipherSuites, headers, listenerLimits: limits = {} } = settings.security
   const stopping = new AbortController()
   const parts = {
@@ -356,6 +365,7 @@ async function listen({ settings, options, clock, state, stack }: Starting, serv
     sha256,
     recordFolder: state.recordFolder,
     policy: policyPort(policy),
+    witness,
     stopping: stopping.signal,
     ready: () => holder.ageSeconds() <= READY_SECONDS && state.record.stats().state === 'open',
     onProblem: (error: unknown) => options.report({ type: 'problem', error }),

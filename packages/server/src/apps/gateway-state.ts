@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DoorwardError, isDoorwardError } from '@doorward/core'
 import type { Clock } from '@doorward/core'
-import { fileCheckpointStore, openRecord } from '@doorward/enforcement'
+import { WitnessedRecord, fileCheckpointStore, openRecord } from '@doorward/enforcement'
 import type { FileRecord, LogKey } from '@doorward/enforcement'
 import { join as joinAuthority, openIdentity, randomBytes, sha256, systemRuntime } from '@doorward/sdk'
 import type { Identity, Sealer } from '@doorward/sdk'
@@ -13,7 +13,9 @@ import { aesGcmSealer } from '../secrets/sealer.ts'
 import { openStateFolder } from '../secrets/state-folder.ts'
 import type { StateFolder } from '../secrets/state-folder.ts'
 import type { GatewaySettings } from './gateway-settings.ts'
-import { openLogKey } from './log-key.ts'
+import { openLogKey, openWitnessKey } from './log-key.ts'
+import { openLogWitness } from './log-witness.ts'
+import type { LogWitness } from './log-witness.ts'
 
 export interface GatewayState {
   readonly folder: StateFolder
@@ -21,6 +23,9 @@ export interface GatewayState {
   readonly record: FileRecord
   readonly recordFolder: string
   readonly logKey: LogKey
+  readonly witness: LogWitness
+  /** The record, as far as something is permitted by it. */
+  readonly witnessed: WitnessedRecord
 }
 
 export interface GatewayStateTools {
@@ -47,13 +52,22 @@ export async function openGatewayState(
   })
   stack.defer(() => folder.release())
   const sealer = aesGcmSealer(folder.key, randomBytes)
-  const logKey = await openLogKey(new KeyCustody(join(stateDir, 'keys'), sealer), folder.founded)
+  const keys = new KeyCustody(join(stateDir, 'keys'), sealer)
+  const logKey = await openLogKey(keys, folder.founded)
   const { record, recordFolder } = await openLog(settings, tools, { signKey: logKey, mayBegin: !folder.founded })
   stack.defer(() => record.close())
   const identity = await openOwnIdentity(settings, tools, sealer)
   stack.defer(() => identity.close())
   await folder.complete()
-  return { folder, identity, record, recordFolder, logKey }
+  const witness = await openLogWitness({
+    dir: settings.checkpointDir ?? keyDir,
+    origin: record.stats().origin,
+    logKey,
+    witnessKey: await openWitnessKey(keys),
+    recordFolder,
+    clock: tools.clock,
+  })
+  return { folder, identity, record, recordFolder, logKey, witness, witnessed: new WitnessedRecord(record) }
 }
 
 async function openLog(

@@ -29,9 +29,15 @@ export function healthNow(facts: GatewayFacts, stopping: AbortSignal): Health {
   return healthOf({
     stopping: stopping.aborted,
     trust: trustNow(facts),
-    record: state.record.stats().state,
+    record: recordNow(state),
     certificateSeconds: notAfter - toSeconds(clock()),
   })
+}
+
+/** `unseen` before a witness has seen the log since the start, `refused` when one remembers another. */
+function recordNow({ record, witnessed }: GatewayState): string {
+  const { state } = record.stats()
+  return state === 'open' && witnessed.state !== 'seen' ? witnessed.state : state
 }
 
 export interface StatusParts extends GatewayFacts {

@@ -18,6 +18,7 @@ import type { McpServer } from '../transports/streamable-http.ts'
 import { RunningExports } from './audit-exports.ts'
 import { GatewayDetections, notTaken } from './gateway-detections.ts'
 import { housekeep } from './gateway-housekeeping.ts'
+import { GatewayWitness } from './gateway-witness.ts'
 import { openGatewayListeners } from './gateway-listeners.ts'
 import type { GatewayListeners } from './gateway-listeners.ts'
 import { takeUpNames } from './gateway-names.ts'
@@ -151,10 +152,11 @@ async function assemble(starting: Starting, stack: AsyncDisposableStack): Promis
     ...settings,
     trust,
     decisions,
-    log: state.record,
+    log: state.witnessed,
     clock: starting.clock,
     watch: detections,
   })
+  policy.onChange((version) => void pipeline.policyChanged(version))
   const sessions = openSessions(settings)
   const warn = (code: string, text: string) => options.report({ type: 'warning', code, text })
   const servers = await openServers({ settings, pipeline, identity: state.identity, log, warn }, stack)
@@ -162,6 +164,8 @@ async function assemble(starting: Starting, stack: AsyncDisposableStack): Promis
   const endpoint = openEndpoint(starting, { pipeline, sessions, servers })
   const stopping = new AbortController()
   const health = () => healthNow(starting, stopping.signal)
+  const witness = openWitness(starting)
+  await witness.begin(options.signal)
   const listeners = await listen(
     { ...starting, pipeline, endpoint, stopping, health, servers, sessions, policy },
     stack,
@@ -170,6 +174,7 @@ async function assemble(starting: Starting, stack: AsyncDisposableStack): Promis
     pipeline.dependencies.refusals.run(loops.signal),
     state.identity.run(loops.signal),
     detections.run(loops.signal),
+    witness.run(loops.signal),
     housekeep({ ...starting, pipeline, sessions, listeners }, loops.signal),
   ]
   stack.defer(async () => {
@@ -207,6 +212,20 @@ function openDetections({ state, clock, options, onProblem }: Starting): Gateway
   })
   identity.trust.onApply((view) => detections.sightings.remember(view))
   return detections
+}
+
+function openWitness({ settings, options, state, log, onProblem }: Starting): GatewayWitness {
+  const { trustDomain } = settings
+  const named = new RegExp(`^${trustDomain.replaceAll('.', String.raw`\.`)}/authority(?:/[a-z0-9._-]{1,64})?$`)
+  return new GatewayWitness({
+    ...state,
+    ofAuthority: (origin) => named.test(origin),
+    warn: (code, text) => {
+      log.warning(code, { text })
+      options.report({ type: 'warning', code, text })
+    },
+    onProblem,
+  })
 }
 
 function activePolicy({ settings, options, state, clock, onProblem }: Starting): ActivePolicy {

@@ -15,12 +15,18 @@ import { readState } from './enrol-message.ts'
 import { detectionsRoute } from './detections-route.ts'
 import type { Exchange } from './exchange.ts'
 import { followTrust } from './trust-stream.ts'
+import { witnessRoutes } from './witness-routes.ts'
+import type { WitnessPort } from './witness-routes.ts'
 
 const MAX_AUDIENCE = 2048
 const MAX_KEY = 512
 
 /** `stopping` ends open streams, so that a shutdown does not wait for them. */
-export function authorityRoutes(authority: Authority, stopping: AbortSignal): readonly ApiRoute[] {
+export function authorityRoutes(
+  authority: Authority,
+  stopping: AbortSignal,
+  witness: WitnessPort,
+): readonly ApiRoute[] {
   return [
     {
       method: 'POST',
@@ -66,6 +72,7 @@ export function authorityRoutes(authority: Authority, stopping: AbortSignal): re
       handle: (permit) => acknowledge(authority, permit),
     },
     detectionsRoute(authority),
+    ...witnessRoutes(witness),
   ]
 }
 
