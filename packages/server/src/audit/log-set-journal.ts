@@ -1,16 +1,19 @@
 /** One log's journal from any index on, in chunks of bounded size. Checks no signature. */
 
+import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import {
   DoorwardError,
   FRAME_HEADER_BYTES,
   MAX_PAYLOAD_BYTES,
+  SEGMENTS_FOLDER,
   isDoorwardError,
   parseLeaf,
   readFrame,
+  segmentName,
 } from '@doorward/core'
 import type { EpochMillis, FrameRead, JournalFrame } from '@doorward/core'
-import { headerOf, readFrom, segmentsOf } from './log-folder.ts'
+import { headerOf, readFrom, segmentsOf, whenThere } from './log-folder.ts'
 import type { SegmentOnDisk } from './log-folder.ts'
 import { SegmentMarks } from './log-set-marks.ts'
 import { bundleOf } from './prove-tiles.ts'
@@ -23,9 +26,19 @@ export interface JournalEntry {
   readonly index: number
   readonly time: EpochMillis
   readonly frame: JournalFrame | null
+  /** Null where the journal no longer has a frame for it. */
+  readonly place: JournalPlace | null
+}
+
+/** Where a frame begins: its segment, by the first entry of it, and the byte. */
+export interface JournalPlace {
+  readonly segment: number
+  readonly offset: number
 }
 
 const CHUNK_BYTES = 2 * (FRAME_HEADER_BYTES + MAX_PAYLOAD_BYTES)
+/** More than most entries have. */
+const USUAL_BYTES = 4096
 
 /** Remembers where the next entry begins, so that going on reads every byte once. */
 export class JournalReader {
@@ -126,11 +139,11 @@ export class JournalReader {
     const start = this.#offset
     const bytes = await this.#chunk()
     while (this.#index < to) {
-      const read = readFrame(bytes, this.#offset - start, crc32)
+      const place = { segment: this.#segment!.first, offset: this.#offset }
+      const read = readFrame(bytes, place.offset - start, crc32)
       if (!this.#pass(read, start) || read.at !== 'frame') return
       this.#index += 1
-      const { frame } = read
-      yield { index: frame.index, time: frame.time, frame: frame.payload.length === 0 ? null : frame }
+      yield entryOf(read.frame, place)
     }
   }
 
@@ -149,7 +162,7 @@ export class JournalReader {
       if (wanted.length === 0) throw this.#unreadable()
       for (const leaf of wanted) {
         const index = this.#index++
-        yield { index, time: parseLeaf(leaf).time, frame: null }
+        yield { index, time: parseLeaf(leaf).time, frame: null, place: null }
       }
     }
   }
@@ -160,6 +173,11 @@ export class JournalReader {
       next: 'doorward audit verify',
     })
   }
+}
+
+function entryOf(frame: JournalFrame, place: JournalPlace): JournalEntry {
+  const { index, time, payload } = frame
+  return { index, time, frame: payload.length === 0 ? null : frame, place }
 }
 
 function crcAt(bytes: Uint8Array, offset: number): number {
@@ -185,6 +203,26 @@ export class EntryLookup {
       this.#marks.clear()
       return this.#read(index, size)
     }
+  }
+
+  /**
+   * The entry, by the place where it is remembered to stand; from the journal's marks where it does not stand there.
+   * Throws as `read`.
+   */
+  async readAt(index: number, size: number, place: JournalPlace | null): Promise<JournalEntry> {
+    const found = place === null ? null : await this.#frameAt(index, place)
+    return found ?? this.read(index, size)
+  }
+
+  async #frameAt(index: number, place: JournalPlace): Promise<JournalEntry | null> {
+    const path = join(this.#folder, SEGMENTS_FOLDER, segmentName(place.segment))
+    for (const limit of [USUAL_BYTES, CHUNK_BYTES]) {
+      const bytes = await whenThere(readFrom(path, place.offset, limit))
+      const read = bytes === null ? null : readFrame(bytes, 0, crc32)
+      if (read?.at === 'frame') return read.frame.index === index ? entryOf(read.frame, place) : null
+      if (read?.at !== 'cut') return null
+    }
+    return null
   }
 
   async #read(index: number, size: number): Promise<JournalEntry> {

@@ -1,6 +1,6 @@
 /** Which logs a command is about, and the keys by which they are believed. */
 
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { DoorwardError, fromUtf8 } from '@doorward/core'
 import type { NoteVerifier } from '@doorward/core'
 import { logPlaces, placesHere } from '../apps/log-places.ts'
@@ -78,6 +78,20 @@ export async function readText(file: string, limitBytes: number): Promise<string
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new DoorwardError('file_unreadable', 'the file cannot be read', { where: file, got: reason, cause })
+  }
+}
+
+/** Writes a file that is not there yet. `mode` is 0o600 for what few may read. Throws `file_unwritable`. */
+export async function writeNew(file: string, text: string, mode = 0o644): Promise<void> {
+  try {
+    await writeFile(file, text, { flag: 'wx', mode })
+  } catch (cause) {
+    const taken = (cause as NodeJS.ErrnoException).code === 'EEXIST'
+    throw new DoorwardError('file_unwritable', taken ? 'the file is there already' : 'the file cannot be written', {
+      where: file,
+      ...(taken ? { next: 'name another file: nothing is overwritten' } : { got: String(cause) }),
+      cause,
+    })
   }
 }
 

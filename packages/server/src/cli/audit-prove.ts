@@ -1,8 +1,7 @@
 /** `doorward audit prove`: a proof of one entry that others can check without us. */
 
-import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { logOfOrigin, givenVerifier, readEntryName } from './audit-places.ts'
+import { givenVerifier, logOfOrigin, readEntryName, writeNew } from './audit-places.ts'
 import type { CliContext } from './context.ts'
 import { painter } from './output.ts'
 
@@ -17,7 +16,7 @@ export function registerProve(audit: Command, context: CliContext): void {
     .command('prove')
     .description('write a proof of one entry, which anybody who has the key of the log can check')
     .argument('<id>', 'the id of the entry, which answers and logs call the decision')
-    .option('-o, --out <file>', 'where to write it; standard output by default')
+    .option('-o, --out <file>', 'a file that is not there yet; standard output by default')
     .option('--receipt', 'prove place, time and digest, and show nothing of what the entry says', false)
     .option(
       '--key <vkey>',
@@ -38,7 +37,7 @@ async function prove(id: string, options: ProveOptions, context: CliContext): Pr
   const show = options.receipt ? 'receipt' : 'entry'
   const proof = await proofOf(place, { index, show, verifier })
   // The entry may be for few people to read.
-  if (options.out !== undefined) await writeFile(options.out, proof, { mode: 0o600 })
+  if (options.out !== undefined) await writeNew(options.out, proof, 0o600)
   if (context.json) {
     return context.out(
       JSON.stringify({ entry: id, show, ...(options.out === undefined ? { proof } : { file: options.out }) }),
