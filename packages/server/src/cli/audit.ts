@@ -1,6 +1,7 @@
 /** `doorward audit`: reads the record, proves what stands in it, and verifies that it is what was signed. */
 
 import type { Command } from 'commander'
+import { registerExports } from './audit-exports.ts'
 import { registerKey } from './audit-key.ts'
 import { registerProve } from './audit-prove.ts'
 import { registerQuery } from './audit-query.ts'
@@ -14,6 +15,7 @@ const parts: readonly ((audit: Command, context: CliContext) => void)[] = [
   registerProve,
   registerVerify,
   registerKey,
+  registerExports,
 ]
 
 export function register(program: Command, context: CliContext): void {
