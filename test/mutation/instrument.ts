@@ -31,20 +31,20 @@ interface Place {
   readonly column: number
 }
 
-/** Prose, which no decision depends on, is left as it is: which argument of what is a message, from 0. */
-const messages: ReadonlyMap<string, number> = new Map([
-  ['EvaluationError', 0],
-  ['TypeError', 0],
-  ['Unfit', 0],
-  ['wrongType', 0],
-  ['unreadable', 0],
-  ['DoorwardError', 1],
-  ['deny', 1],
-  ['against', 1],
-  ['found', 1],
-  ['record', 1],
-  ['list', 1],
-  ['text', 1],
+/** Prose, which no decision depends on, is left as it is: which arguments of what are messages, from 0. */
+const messages: ReadonlyMap<string, readonly number[]> = new Map([
+  ['EvaluationError', [0]],
+  ['TypeError', [0]],
+  ['Unfit', [0]],
+  ['wrongType', [0]],
+  ['unreadable', [0, 1]],
+  ['DoorwardError', [1]],
+  ['deny', [1]],
+  ['against', [1]],
+  ['found', [1]],
+  ['record', [1]],
+  ['list', [1]],
+  ['text', [1]],
 ])
 
 interface Path {
@@ -62,7 +62,8 @@ const ignorer = {
     if (!['StringLiteral', 'TemplateLiteral'].includes(path.node.type)) return undefined
     for (let at = path; at.parentPath !== null; at = at.parentPath) {
       const called = at.parentPath.node.callee?.name
-      if (called !== undefined && at.listKey === 'arguments' && at.key === messages.get(called)) return 'prose'
+      if (called === undefined || at.listKey !== 'arguments') continue
+      if (messages.get(called)?.some((place) => place === at.key) === true) return 'prose'
     }
     return undefined
   },

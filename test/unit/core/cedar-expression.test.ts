@@ -186,17 +186,24 @@ test('what is no expression is refused', () => {
 })
 
 test('nesting has an end, in expressions and in values', () => {
-  const nots = (depth: number) => {
-    let json: unknown = { Value: true }
+  const nots = (depth: number, inmost: object) => {
+    let json: unknown = inmost
     for (let i = 0; i < depth; i++) json = { '!': { arg: json } }
     return json
   }
+  const literals = (depth: number) => nots(depth, { Value: true })
+  const variables = (depth: number) => nots(depth, { Var: 'principal' })
   const values = (depth: number) => {
     let json: unknown = 1
     for (let i = 0; i < depth; i++) json = i % 2 === 0 ? [json] : { a: json }
     return { Value: json }
   }
-  for (const nested of [nots, values]) {
+  const calls = (depth: number) => {
+    let json: unknown = '1.2.3.4'
+    for (let i = 0; i < depth; i++) json = { __extn: { fn: 'ip', arg: json } }
+    return { Value: json }
+  }
+  for (const nested of [literals, variables, values, calls]) {
     assert.notEqual(
       refused(() => readExpression(nested(500), 0)),
       'policy_unreadable',

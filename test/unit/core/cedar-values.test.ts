@@ -261,6 +261,7 @@ test('longs are numbers while that is exact, and end at 64 bits', () => {
   const cases: readonly (readonly [Value, '+' | '-' | '*', Value, Value | null])[] = [
     [2 ** 53 - 1, '+', 1, 2n ** 53n],
     [2n ** 53n, '-', 1, 2 ** 53 - 1],
+    [1, '+', 2n ** 53n, 2n ** 53n + 1n],
     [-1, '*', 0, 0],
     [3_037_000_500, '*', 3_037_000_500, null],
     [3_037_000_499, '*', 3_037_000_499, 9_223_372_030_926_249_001n],
@@ -304,6 +305,7 @@ test('patterns', () => {
     ['abab', '*ab', true],
     ['ab', '**', true],
     ['b', 'a*', false],
+    ['undefined', '', false],
   ]
   for (const [text, wanted, expected] of cases)
     assert.equal(matchesPattern(text, pattern(wanted)), expected, `${text} like ${wanted}`)
@@ -373,6 +375,12 @@ test('an entity is within itself, and within what is above it', () => {
   assert.equal(isWithin(world, b, new EntityUid('S', 'b')), false)
   assert.equal(isWithin(world, a, new EntityUid('S', 'a')), false)
   assert.notEqual(new EntityUid('T', 'a').key, new EntityUid('Ta', '').key)
+})
+
+test('an entity that does not exist has no tag, and none can be got', () => {
+  const [a, world] = [new EntityUid('T', 'a'), { entity: () => null }]
+  assert.equal(binaries.hasTag(a, 't', world), false)
+  assert.throws(() => binaries.getTag(a, 't', world), EvaluationError)
 })
 
 test('types have names for messages', () => {

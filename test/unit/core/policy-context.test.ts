@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CallClock } from '../../../packages/core/src/policy/call-clock.ts'
 import { CallContexts } from '../../../packages/core/src/policy/call-context.ts'
+import { Unfit } from '../../../packages/core/src/policy/cedar/unfit.ts'
 import type { Value } from '../../../packages/core/src/policy/cedar/value.ts'
 import { agent, caller, sessionAction, toolCall } from '../../contract/decision-requests.ts'
 import { parsed } from '../../fuzz/cedar-official.ts'
@@ -57,4 +58,22 @@ test('within one second the time is made once', () => {
   const next = clock.record(61)
   assert.notEqual(next, made)
   assert.deepEqual(clock.record(60), made)
+})
+
+test('days of the week count from Monday as 1', () => {
+  // 2027-01-11 is a Monday.
+  const days = Array.from({ length: 7 }, (_, day) => Date.UTC(2027, 0, 11 + day) / 1000)
+  const clock = new CallClock('UTC')
+  assert.deepEqual(
+    days.map((seconds) => clock.record(seconds).get('weekday')),
+    [1, 2, 3, 4, 5, 6, 7],
+  )
+})
+
+test('an address that is none is there, and unfit', () => {
+  const context = contextUnder(['context has address'], {
+    ...request,
+    context: { ...request.context, remoteAddress: 'localhost' },
+  })
+  assert(context.get('address') instanceof Unfit)
 })
