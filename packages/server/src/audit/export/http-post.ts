@@ -46,7 +46,7 @@ export class HttpPost {
       const first = await this.#open(options)
       return await exchange(first, body).catch(async (error: unknown) => {
         // A receiver may close a connection that was idle in the moment in which it is used again.
-        if (!first.reusedSocket || late.aborted || signal.aborted) throw error
+        if (!first.reusedSocket || !isReset(error)) throw error
         this.close()
         return exchange(await this.#open(options), body)
       })
@@ -74,6 +74,10 @@ export class HttpPost {
     this.#agent?.destroy()
     this.#agent = null
   }
+}
+
+function isReset(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE')
 }
 
 function exchange(sending: ClientRequest, body: string): Promise<HttpAnswer> {
