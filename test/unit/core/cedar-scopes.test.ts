@@ -58,12 +58,13 @@ const known: ReadonlyMap<string, Entity> = new Map([
   [ben.key, below(ann)],
   [read.key, below(group)],
   [file.key, below(server)],
-  [folder.key, below(file, server)],
+  // What nobody should say, but an entity may: that it is below itself.
+  [folder.key, below(folder, file, server)],
 ])
 
 function* worlds(entity: World['entity']): Generator<World> {
   for (const principal of [ann, ben, role, uid('User', 'none'), uid('Role', 'ann')])
-    for (const action of [read, write, group, uid('Group', 'read')])
+    for (const action of [read, write, group, uid('Group', 'write'), uid('Action', 'g')])
       for (const resource of [file, folder, server, uid('Server', 'x')])
         yield { principal, action, resource, context: none, entity }
 }
