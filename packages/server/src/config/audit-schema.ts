@@ -78,6 +78,7 @@ const one = z.unknown().transform((value, context): ExportSection => {
     context.addIssue({
       code: 'custom',
       message: 'no kind of export; expected kind: syslog, otlp, webhook or file',
+      path: ['kind'],
       input: value,
     })
     return z.NEVER
