@@ -4,12 +4,25 @@ import type { Control } from './controls.ts'
 import type { Edit } from './disabled-build.ts'
 
 const reload = 'packages/server/src/apps/policy-reload.ts'
+const standing = 'packages/enforcement/src/standing-decisions.ts'
+const session = 'packages/server/src/transports/session.ts'
 
 function control(name: string, test: Control['test'], edit: Edit): Control {
   return { name, edits: [edit], test }
 }
 
 const candidate = (name: string): Control['test'] => ({ file: 'test/scenarios/policy-candidate.test.ts', name })
+const open = (name: string): Control['test'] => ({ file: 'test/refusals/policy-open-answers.test.ts', name })
+const forbidden = open(
+  'a streaming answer that a new policy forbids ends with the decision; what is allowed still goes on',
+)
+const ownStreams = open(
+  'streams of our own APIs end with the policy that allowed them: records of both parts, and the trust state',
+)
+const waiting = open(
+  'a call that waits for its answer is refused as if it had just been made, and nothing of it comes later on',
+)
+const roles = open('roles that are taken away end what they allowed, and no others do')
 const unit = (file: string, name: string): Control['test'] => ({ file: `test/unit/server/${file}.test.ts`, name })
 
 export const policyControls: readonly Control[] = [
@@ -73,4 +86,46 @@ export const policyControls: readonly Control[] = [
       to: 'problems.push(...found.problems)',
     },
   ),
+  control('policy.change.ends_answers', forbidden, {
+    file: 'packages/server/src/apps/gateway.ts',
+    from: 'policy.onChange((version) => void pipeline.policyChanged(version))',
+    to: 'policy.onChange(() => undefined)',
+  }),
+  control('policy.change.ends_answers.authority', ownStreams, {
+    file: 'packages/server/src/apps/authority.ts',
+    from: 'policy.onChange((version) => void pipeline.policyChanged(version))',
+    to: 'policy.onChange(() => undefined)',
+  }),
+  control('policy.roles.end_answers', roles, {
+    file: standing,
+    from: 'for (const call of this.#parts.open) if (this.#hasOtherRoles(call, view)) this.#waiting.add(call)',
+    to: 'for (const call of this.#parts.open) if (view === null) this.#waiting.add(call)',
+  }),
+  control(
+    'policy.roles.now',
+    {
+      file: 'test/unit/enforcement/standing-decisions.test.ts',
+      name: 'roles that were taken away while a body came are not asked with',
+    },
+    {
+      file: 'packages/enforcement/src/pipeline.ts',
+      from: 'classify(rolesNow(identified, dependencies.trust.current()), body, options.classifier)',
+      to: 'classify(rolesNow(identified, null), body, options.classifier)',
+    },
+  ),
+  control('policy.withheld.answers', waiting, {
+    file: session,
+    from: "if (request === undefined || request.state === 'withheld') return null",
+    to: 'if (request === undefined) return null',
+  }),
+  control('policy.withheld.progress', waiting, {
+    file: session,
+    from: "if (state === 'withheld' && own !== undefined && idKey(own) === key) return true",
+    to: "if (state === 'withheld' && own !== undefined && idKey(own) === key) return false",
+  }),
+  control('policy.withheld.resumption', forbidden, {
+    file: session,
+    from: 'this.#withholds = true',
+    to: 'this.#withholds = false',
+  }),
 ]

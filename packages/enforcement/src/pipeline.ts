@@ -1,5 +1,6 @@
 /** The one decision path: each stage takes what the previous one returned; refusals are recorded on the way out. */
 
+import type { PolicyVersion } from '@doorward/core'
 import { authorize } from './authorize.ts'
 import { classify } from './classify.ts'
 import type { Classifier } from './classify.ts'
@@ -18,6 +19,7 @@ import { record, recordRefusal } from './record.ts'
 import type { RefusalEntry } from './record.ts'
 import type { Record } from './record/record.ts'
 import type { RefusalCounter } from './record/refusal-counter.ts'
+import { StandingDecisions, rolesNow } from './standing-decisions.ts'
 import { withdrawal } from './withdrawal.ts'
 
 /** A refusal that has been recorded: ready to be answered. */
@@ -59,11 +61,13 @@ export function isRefusal(value: object): value is Refusal {
 
 export class Pipeline {
   readonly dependencies: PipelineDependencies
-  /** Answers under way: whoever applies trust looks at them again. */
+  /** Answers under way: whoever applies trust or a policy has them looked at again, by `review` and `policyChanged`. */
   readonly open = new OpenCalls()
+  readonly #standing: StandingDecisions
 
   constructor(dependencies: PipelineDependencies) {
     this.dependencies = dependencies
+    this.#standing = new StandingDecisions({ ...dependencies, open: this.open })
   }
 
   /** All stages in order: a permit, or a recorded refusal. Never rejects: what fails unexpectedly is refused. */
@@ -92,7 +96,8 @@ export class Pipeline {
     dependencies.watch?.identified(identified)
     const body = await options.readBody()
     if (isDenial(body)) return { ...body, caller: identified.principal }
-    const classified = classify(identified, body, options.classifier)
+    // A body may come slowly: what was taken from the caller meanwhile it has no more.
+    const classified = classify(rolesNow(identified, dependencies.trust.current()), body, options.classifier)
     if (isDenial(classified)) return classified
     const authorized = await authorize(classified, dependencies.decisions, dependencies.trust.now())
     if (isDenial(authorized)) return authorized
@@ -112,11 +117,28 @@ export class Pipeline {
     return problem === null ? null : { ...problem, action, resource, rpcId }
   }
 
-  /** Puts an answer under way among those that a change of trust ends; one that is overtaken ends at once. */
+  /** Puts an answer under way among those that a change of trust or policy ends; one that is overtaken ends at once. */
   track(call: OpenCall): void {
     this.open.add(call)
-    const problem = this.#withdrawn(call.identified)
+    const problem = this.#withdrawn(call.authorized.classified.identified)
     if (problem !== null) call.withdraw(problem)
+    else this.#standing.begin(call)
+  }
+
+  /**
+   * Ends the answers to callers whom the newest trust state does not accept, at once, and decides those of callers with
+   * other roles again. Resolves when that is done; never rejects.
+   */
+  async review(): Promise<void> {
+    const view = this.dependencies.trust.current()
+    if (view === null) return
+    this.open.review(view)
+    await this.#standing.rolesChanged(view)
+  }
+
+  /** Decides all answers under way again, by the policy that decides now. Resolves when that is done; never rejects. */
+  policyChanged(version: PolicyVersion): Promise<void> {
+    return this.#standing.policyChanged(version)
   }
 
   #withdrawn(identified: Identified): Denial | null {

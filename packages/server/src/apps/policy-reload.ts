@@ -40,6 +40,8 @@ export class ActivePolicy {
   readonly #engine = new CedarEngine({ stopping: this.#closing.signal })
   readonly #shadow = new ShadowEngine(this.#engine)
   #candidate: PolicyVersion | null = null
+  /** Why there is none, although one is configured. */
+  #candidateRefused: Mistakes | null = null
   #reading: PolicyReading
   #since: EpochSeconds | null = null
   #warnings: readonly string[] = []
@@ -47,6 +49,7 @@ export class ActivePolicy {
   #failed: Failed | null = null
   #turn: Promise<unknown> = Promise.resolve()
   #waiting = 0
+  readonly #listeners = new Set<(version: PolicyVersion) => void>()
 
   constructor(parts: ActivePolicyParts) {
     this.#parts = parts
@@ -56,6 +59,11 @@ export class ActivePolicy {
   /** Denies everything before the start. */
   get decisions(): DecisionPort {
     return this.#shadow
+  }
+
+  /** Calls back whenever another policy decides from now on. */
+  onChange(listener: (version: PolicyVersion) => void): void {
+    this.#listeners.add(listener)
   }
 
   /** What decides now, as it was read. */
@@ -108,6 +116,7 @@ export class ActivePolicy {
       warnings: this.#warnings,
       shadow:
         this.#candidate === null ? null : { digest: this.#candidate.digest, differences: this.#shadow.differences },
+      shadow_refused: this.#candidateRefused,
       needs_restart: restart,
       failed: this.#failed,
     }
@@ -140,11 +149,13 @@ export class ActivePolicy {
     this.#reading = reading
     this.#since = toSeconds(clock())
     this.#warnings = shownWarnings(change)
+    for (const listener of this.#listeners) listener(change.to)
     return change
   }
 
   /** Takes up the candidate that the policy is compared with. What is wrong with it is told, and nothing is compared. */
   async #compare({ candidate }: PolicyReading, by: string): Promise<void> {
+    this.#candidateRefused = null
     if (candidate === null) return this.#compareWith(null)
     try {
       if (candidate instanceof Error) throw candidate
@@ -156,7 +167,7 @@ export class ActivePolicy {
       this.#compareWith(engine)
     } catch (error) {
       this.#compareWith(null)
-      await this.#tell(error, (mistakes) => candidateRefusalEntry(mistakes, by))
+      this.#candidateRefused = await this.#tell(error, (mistakes) => candidateRefusalEntry(mistakes, by))
     }
   }
 

@@ -6,7 +6,6 @@ import { deny, isDenial, isDenialCode, isRefusal, recordOutcome } from '@doorwar
 import type {
   Call,
   Denial,
-  DenialCode,
   Inbound,
   OpenCall,
   Outcome,
@@ -244,30 +243,32 @@ async function sendAnswer(
   return { status: 'completed', http: result.status, bytes: length }
 }
 
+function reasonOf({ code, explanation }: Denial): Pick<Outcome, 'code' | 'explanation'> {
+  return { code, explanation }
+}
+
 interface Streaming {
   readonly lines: Extract<ApiAnswer, { kind: 'lines' }>['lines']
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** A stream ends with the credentials that opened it, whatever becomes of its connection. */
+/** A stream ends with the credentials that opened it, and with the policy that allowed it, whatever becomes of its connection. */
 async function sendStream(
   exchange: Exchange,
   { permit, options: { pipeline } }: Permitted,
   { lines, headers }: Streaming,
 ): Promise<Omit<Outcome, 'milliseconds'>> {
   const withdrawn = new AbortController()
-  let code: DenialCode | null = null
-  const call: OpenCall = {
-    identified: permit.admitted.authorized.classified.identified,
-    withdraw: (denial) => {
-      code ??= denial.code
-      withdrawn.abort()
-    },
+  let held: Denial | null = null
+  const end = (denial: Denial): void => {
+    held ??= denial
+    withdrawn.abort()
   }
+  const call: OpenCall = { authorized: permit.admitted.authorized, withdraw: end, forbid: end }
   pipeline.track(call)
   try {
     const { bytes, cancelled } = await sendLines(exchange, lines, { headers, ending: withdrawn.signal })
-    if (code !== null) return { status: 'failed', http: 200, bytes, code }
+    if (held !== null) return { status: 'failed', http: 200, bytes, ...reasonOf(held) }
     return { status: cancelled ? 'cancelled' : 'completed', http: 200, bytes }
   } finally {
     pipeline.open.remove(call)

@@ -1,5 +1,6 @@
 /** The one place that turns a refusal into bytes. What a caller learns stands in the denial table, the rest in the record. */
 
+import { utf8 } from '@doorward/core'
 import type { JsonObject, JsonValue } from '@doorward/core'
 import { denialRow } from '@doorward/enforcement'
 import type { Denial, Refusal, RefusalEntry } from '@doorward/enforcement'
@@ -37,6 +38,11 @@ export function sendRefusal(exchange: Exchange, refusal: Refusal, form: RefusalF
   const challenge: Readonly<Record<string, string>> =
     status === 401 ? { 'WWW-Authenticate': challengeOf(exchange, form) } : {}
   send(exchange, status, { ...headers, ...challenge }, JSON.stringify(body))
+}
+
+/** The JSON-RPC message of a recorded refusal, for an answer that has begun as a stream. */
+export function refusalMessage({ denial, entry }: Refusal, { toolCall = false }: RefusalForm): Uint8Array {
+  return utf8(JSON.stringify(rpcBody(denial, decisionIdOf(entry), toolCall)))
 }
 
 /** 200 is for answers to JSON-RPC requests; what expects no answer is refused by its status. */

@@ -79,7 +79,7 @@ function callOf(understood: Understood, options: McpCallOptions): Call<McpCall> 
   const { message, identified } = understood
   const session = sessionOf(understood, options)
   if ('denied' in session) return session
-  const problem = pendingProblem(message, session)
+  const problem = pendingProblem(message, session) ?? resumptionProblem(options.head, session)
   if (problem !== null) return problem
   session.identified = identified
   const { head, server, effectOf } = options
@@ -124,6 +124,12 @@ function pendingProblem(message: Classified, session: McpSession): Denial | null
     return deny('stream_limit', 'the session has as many streams open as it may')
   }
   return null
+}
+
+/** Which answer an event id belongs to only the server knows. */
+function resumptionProblem({ method, headers }: RequestHead, session: McpSession): Denial | null {
+  if (method !== 'GET' || headers['last-event-id'] === undefined || !session.withholds) return null
+  return deny('stream_withheld', 'an answer of the session is not allowed any more, and its streams are not resumed')
 }
 
 function rpcIdOf(message: Classified): { readonly rpcId: ClassifiedRequest['id'] | undefined } {

@@ -17,7 +17,7 @@ import {
   SUPPORTED_VERSIONS,
 } from '@doorward/core'
 import type { JsonValue, McpSubject, RequestId, Revision, ServerMessage, ToolEffect } from '@doorward/core'
-import { couldCall, denialRow } from '@doorward/enforcement'
+import { couldCall, denialRow, rolesNow } from '@doorward/enforcement'
 import type { DecisionPort, DenialCode, TrustSource } from '@doorward/enforcement'
 import { idKey } from './session.ts'
 import type { McpSession, PendingRequest } from './session.ts'
@@ -124,6 +124,9 @@ function judgeNotification(
   // The client need not answer what the server has cancelled.
   if (message.method === 'notifications/cancelled' && message.refersTo !== undefined)
     session.toClient.delete(idKey(message.refersTo))
+  if (message.method === 'notifications/progress' && message.refersTo !== undefined)
+    if (session.isWithheld(message.refersTo))
+      return dropped(session, options, 'progress of what is not allowed any more')
   // Other notifications name nothing that policy protects.
   if (message.subject.kind === 'server') return pass(bytes, message)
   return mayKnow(message.subject, session, options).then((may) => (may ? pass(bytes, message) : DROPPED))
@@ -229,7 +232,7 @@ function mayKnow(subject: McpSubject, session: McpSession, options: TrafficOptio
       ? { name: 'tools/call', group: options.effectOf(name) }
       : ({ name: useOf[kind], group: kind === 'server' ? 'session' : 'read' } as const)
   return couldCall(
-    session.identified,
+    rolesNow(session.identified, options.trust.current()),
     { action, resource: { server: session.server, kind, name } },
     options.decisions,
     options.trust.now(),

@@ -34,8 +34,8 @@ export interface PendingRequest {
   readonly id: RequestId
   readonly method: string
   readonly progressToken: RequestId | undefined
-  /** Servers need not answer what was cancelled. */
-  state: 'waiting' | 'cancelled' | 'answered'
+  /** Servers need not answer what was cancelled. Of what is withheld no answer passes, and its id stays taken. */
+  state: 'waiting' | 'cancelled' | 'answered' | 'withheld'
   /** The exchange that it came in is over: an answer can only come on another stream of the session. */
   left: boolean
 }
@@ -77,6 +77,7 @@ export class McpSession {
   readonly toClient = new Set<string>()
   #upstream: SessionEnd | null = null
   #ended = false
+  #withholds = false
   readonly #limits: SessionLimits
 
   constructor(parts: { id: string; server: string; identified: Identified; now: number; limits: SessionLimits }) {
@@ -108,14 +109,35 @@ export class McpSession {
   }
 
   #forgetLeft(): boolean {
-    for (const [key, { left }] of this.toServer) if (left) return this.toServer.delete(key)
+    for (const [key, { left, state }] of this.toServer)
+      if (left && state !== 'withheld') return this.toServer.delete(key)
+    return false
+  }
+
+  /** True once an answer, or the session's own stream, is not allowed any more: no stream may bring it back. */
+  get withholds(): boolean {
+    return this.#withholds
+  }
+
+  /** The caller may have no answer to the request any more; null for the session's own stream. */
+  withhold(request: PendingRequest | null): void {
+    this.#withholds = true
+    if (request !== null) request.state = 'withheld'
+  }
+
+  /** True for the progress token of a request of which nothing passes any more. */
+  isWithheld(progressToken: RequestId): boolean {
+    if (!this.#withholds) return false
+    const key = idKey(progressToken)
+    for (const { state, progressToken: own } of this.toServer.values())
+      if (state === 'withheld' && own !== undefined && idKey(own) === key) return true
     return false
   }
 
   /** The caller wants no answer any more; one that comes all the same still passes while its exchange lasts. */
   cancel(id: RequestId): void {
     const request = this.toServer.get(idKey(id))
-    if (request === undefined) return
+    if (request === undefined || request.state === 'withheld') return
     request.state = 'cancelled'
     if (request.left) this.toServer.delete(idKey(id))
   }
@@ -131,7 +153,7 @@ export class McpSession {
   answered(id: RequestId): PendingRequest | null {
     const key = idKey(id)
     const request = this.toServer.get(key)
-    if (request === undefined) return null
+    if (request === undefined || request.state === 'withheld') return null
     request.state = 'answered'
     this.toServer.delete(key)
     return request

@@ -1,17 +1,18 @@
 /** One HTTP answer of the MCP endpoint: JSON, an event stream or a status, and its outcome on the record. */
 
 import { deny } from '@doorward/enforcement'
-import type { Denial, DenialCode, EntryReference, Identified, OpenCall, Outcome } from '@doorward/enforcement'
+import type { Authorized, Denial, DenialCode, EntryReference, OpenCall, Outcome } from '@doorward/enforcement'
 import type { RequestId } from '@doorward/core'
-import { sendRefusal } from './denial-response.ts'
+import { refusalMessage, sendRefusal } from './denial-response.ts'
 import { send } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
+import { messageEvent } from './sse.ts'
 import type { Reply } from './upstream.ts'
 
 export interface ReplyOptions {
   readonly exchange: Exchange
-  /** Whom the answer is for. */
-  readonly identified: Identified
+  /** What was asked, by whom, and the decision that allowed it. */
+  readonly authorized: Authorized<unknown>
   readonly entry: EntryReference
   readonly rpcId: RequestId | undefined
   /** The id to tell on the answer that opens a session. A stream begins before it is known whether the session will. */
@@ -19,6 +20,8 @@ export interface ReplyOptions {
   readonly streamMilliseconds: number
   readonly keepAliveMilliseconds: number
   readonly monotonic: () => number
+  /** Called at once when the call is not allowed any more, before its answer ends. */
+  readonly onForbidden: () => void
   /** Called once, at the end. */
   readonly onOutcome: (outcome: Outcome) => void
 }
@@ -32,6 +35,7 @@ export class StreamableReply implements Reply, OpenCall {
   #bytes = 0
   #http = 0
   #code: DenialCode | undefined
+  #explanation: string | undefined
   #finished = false
   #timers: NodeJS.Timeout[] = []
 
@@ -44,8 +48,8 @@ export class StreamableReply implements Reply, OpenCall {
     if (response.destroyed || options.exchange.request.socket.destroyed) queueMicrotask(() => this.#close(false))
   }
 
-  get identified(): Identified {
-    return this.#options.identified
+  get authorized(): Authorized<unknown> {
+    return this.#options.authorized
   }
 
   get closed(): boolean {
@@ -123,6 +127,25 @@ export class StreamableReply implements Reply, OpenCall {
     this.fail(code, explanation)
   }
 
+  /** The caller is told as if it had just asked, in a stream by a last message; whoever does not read is not waited for. */
+  forbid(denial: Denial): void {
+    if (this.closed) return
+    const { exchange, entry, rpcId, onForbidden } = this.#options
+    this.#code = denial.code
+    this.#explanation = denial.explanation
+    onForbidden()
+    const form = { rpc: true, toolCall: denial.action?.name === 'tools/call' }
+    const refusal = { refused: true, denial: { ...denial, rpcId }, entry } as const
+    if (!this.started) {
+      sendRefusal(exchange, refusal, form)
+      this.#http = exchange.response.statusCode
+    } else if (exchange.response.writableNeedDrain) exchange.response.destroy()
+    else {
+      if (rpcId !== undefined) this.write(messageEvent(refusalMessage(refusal, form)))
+      this.end()
+    }
+  }
+
   /** The answer told the caller of a failure in a message of its own. */
   note(code: DenialCode): void {
     this.#code = code
@@ -153,14 +176,20 @@ export class StreamableReply implements Reply, OpenCall {
     if (this.#finished) return
     this.#finished = true
     for (const timer of this.#timers) clearTimeout(timer)
-    const status = !finished ? 'cancelled' : this.#code === undefined ? 'completed' : 'failed'
+    const status = this.#explanation !== undefined ? 'failed' : endOf(finished, this.#code)
     this.#options.onOutcome({
       status,
       http: this.#http,
       bytes: this.#bytes,
       milliseconds: Math.round((this.#options.monotonic() - this.#startedAt) * 1000) / 1000,
       ...(this.#code === undefined ? {} : { code: this.#code }),
+      ...(this.#explanation === undefined ? {} : { explanation: this.#explanation }),
     })
     for (const listener of this.#listeners) listener()
   }
+}
+
+function endOf(finished: boolean, code: DenialCode | undefined): Outcome['status'] {
+  if (!finished) return 'cancelled'
+  return code === undefined ? 'completed' : 'failed'
 }

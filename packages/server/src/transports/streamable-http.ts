@@ -111,19 +111,21 @@ export class StreamableHttp {
   }
 
   #forward(exchange: Exchange, permit: Permit<McpCall>, server: McpServer): void {
-    const { call, identified } = permit.admitted.authorized.classified
+    const { authorized } = permit.admitted
+    const { call } = authorized.classified
     const { session, message, opens } = call.detail
     const { open } = this.#options.pipeline
     const request = message.kind === 'request' ? pendingRequest(message) : null
     const reply = new StreamableReply({
       exchange,
-      identified,
+      authorized,
       entry: permit.entry,
       rpcId: call.rpcId,
       sessionId: (streaming) => (opens && (streaming || session.version !== null) ? session.id : null),
       streamMilliseconds: this.#options.limits.streamMilliseconds,
       keepAliveMilliseconds: this.#options.keepAliveMilliseconds,
       monotonic: this.#options.monotonic,
+      onForbidden: () => this.#forbidden(session, request),
       onOutcome: (outcome) => {
         open.remove(reply)
         this.#ended(permit, { session, request }, outcome)
@@ -142,6 +144,12 @@ export class StreamableHttp {
       if (message.refersTo !== undefined) session.cancel(message.refersTo)
     }
     this.#upstreamOf(session, server).forward(permit, reply)
+  }
+
+  /** Nothing more of the answer passes, on whatever stream; its server hears that nobody waits. */
+  #forbidden(session: McpSession, request: PendingRequest | null): void {
+    session.withhold(request)
+    if (request !== null && request.method !== 'initialize') this.#upstreams.get(session)?.cancel(request.id)
   }
 
   #keepStream(session: McpSession, reply: StreamableReply): void {

@@ -5,12 +5,14 @@ import { callbackify } from 'node:util'
 import { Pool } from 'undici'
 import type { buildConnector, Dispatcher } from 'undici'
 import { DoorwardError } from '@doorward/core'
+import type { RequestId } from '@doorward/core'
 import type { Permit } from '@doorward/enforcement'
 import type { McpCall } from './mcp-call.ts'
 import type { TrafficOptions } from './server-traffic.ts'
 import { idKey } from './session.ts'
 import type { McpSession } from './session.ts'
 import { HttpAnswer } from './upstream-http-answer.ts'
+import { cancellation } from './upstream.ts'
 import type { Reply, Upstream, UpstreamLimits, UpstreamSession } from './upstream.ts'
 
 /** How the gateway proves itself to, and recognises, a server. */
@@ -152,11 +154,15 @@ class HttpSession implements UpstreamSession {
     )
   }
 
+  cancel(id: RequestId): void {
+    this.#tellServer(cancellation(id))
+  }
+
   end(): void {
     for (const answer of this.#open) answer.cancel('the session has ended')
   }
 
-  /** Our own answer to a request of the server that its client must not see. */
+  /** A message of our own, such as the answer to a request of the server that its client must not see. */
   #tellServer(message: Uint8Array): void {
     if (!this.#wire.enter()) return
     const headers = {

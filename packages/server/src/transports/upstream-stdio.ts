@@ -12,6 +12,7 @@ import type { McpSession } from './session.ts'
 import { messageEvent } from './sse.ts'
 import { StdioProcess } from './stdio.ts'
 import type { StdioCommand } from './stdio.ts'
+import { cancellation } from './upstream.ts'
 import type { Reply, Upstream, UpstreamLimits, UpstreamSession } from './upstream.ts'
 
 export interface StdioUpstreamOptions {
@@ -105,6 +106,10 @@ class StdioSession implements UpstreamSession {
       case 'session-operation':
         return message.operation === 'stream' ? this.#openStream(reply) : this.#close(reply)
     }
+  }
+
+  cancel(id: RequestId): void {
+    if (!this.#ended) this.#process.write(cancellation(id))
   }
 
   end(): void {

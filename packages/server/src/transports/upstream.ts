@@ -1,5 +1,7 @@
 /** The way to servers. `forward` accepts nothing but a permit: what has not been decided and recorded does not leave. */
 
+import { utf8 } from '@doorward/core'
+import type { RequestId } from '@doorward/core'
 import type { Denial, DenialCode, Permit } from '@doorward/enforcement'
 import type { McpCall } from './mcp-call.ts'
 import type { McpSession } from './session.ts'
@@ -32,8 +34,16 @@ export interface Reply {
 export interface UpstreamSession {
   /** Carries out one permitted message; the reply is used later too. Never throws and never rejects. */
   forward(permit: Permit<McpCall>, reply: Reply): void
+  /** Tells the server that nobody may have the answer to the request any more. */
+  cancel(id: RequestId): void
   /** Lets the server go; pending replies end. */
   end(): void
+}
+
+/** Our own `notifications/cancelled`. */
+export function cancellation(requestId: RequestId): Uint8Array {
+  const params = { requestId, reason: 'the call is not allowed any more' }
+  return utf8(JSON.stringify({ jsonrpc: '2.0', method: 'notifications/cancelled', params }))
 }
 
 /** One configured server. */
