@@ -1,7 +1,7 @@
 /** `config check` judges everything that the policy is made of, without starting anything. */
 
 import { deepEqual, equal, match } from 'node:assert/strict'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { TestDeployment } from '../fixtures/deployment.ts'
@@ -58,6 +58,49 @@ test('every mistake is told with file, line and column, and the command ends wit
     'rules/own.cedar:2',
     'rules/own.cedar:4',
   ])
+})
+
+const shadowed = (text: string) =>
+  writeFile(
+    system.configFile,
+    text.replace('policy: { files: [rules] }', 'policy: { files: [rules], shadow: later/next.yaml }'),
+  )
+
+test('the candidate is judged as the policy is, and what is wrong with it is told with its own place', async () => {
+  const configured = await readFile(system.configFile, 'utf8')
+  const sound = forbid('files', 'context.args has path && context.args.path == "x"')
+  const write = (name: string, text: string) => writeFile(join(system.folder, 'later', name), text)
+  await mkdir(join(system.folder, 'later'))
+  await shadowed(configured)
+  const missing = await check(sound)
+  equal(missing.code, 2)
+  match(missing.stderr, /doorward\.yaml:\d+ policy\.shadow: .*; expected/)
+
+  await write(
+    'next.yaml',
+    configured.replace('tools: tools.json', 'tools: ../tools.json').replace('[rules]', '[own.cedar]'),
+  )
+  await write('own.cedar', sound.replace('path &&', 'pth &&'))
+  const { code, stdout } = await check(sound)
+  equal(code, 0, stdout)
+  match(stdout, /candidate {5}later\/next\.yaml: \d+ policies/)
+  match(stdout, /later\/own\.cedar:2:25: no tool .* "pth" \(did you mean "path"\?\)/)
+
+  const wrong = 'permit (principal in Role::"raeder", action, resource in Server::"fils");\npermit (principal,'
+  for (const [text, expected] of [
+    [wrong.slice(0, wrong.indexOf('\n')), /own\.cedar:1:22: .*Role::"reader"[^]*own\.cedar:1:58: .*Server::"files"/],
+    [wrong, /own\.cedar:2:\d+: /],
+    [forbid('files', 'context.args.path + 1 == 2'), /own\.cedar:2:\d+: /],
+  ] as const) {
+    await write('own.cedar', text)
+    const told = await check(sound)
+    equal(told.code, 2)
+    match(told.stderr, expected)
+    match(told.stderr, /later\/own\.cedar/)
+  }
+  await write('next.yaml', configured.replaceAll('test.example', 'other.example').replace('[rules]', '[]'))
+  match((await check(sound)).stderr, /later\/next\.yaml:1 trust_domain: a candidate is of the same trust domain/)
+  await writeFile(system.configFile, configured)
 })
 
 test('text that could harm its reader is a mistake like others', async () => {

@@ -1,7 +1,7 @@
 /** A candidate beside the policy of a running deployment: compared with on every call and never enforced; and calls decided anew. */
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { PolicyStage, smallSums } from '../fixtures/policy-stage.ts'
@@ -118,6 +118,8 @@ test('a candidate that is wrong stands in nobody’s way: it is on record, and n
   await writeNext('trust_domain: [\n')
   await stage.reloaded('unchanged')
   equal(await standing(), null)
+  match((await stage.standing())[1]?.shadow_refused?.problems[0] ?? '', /next\.yaml:\d+/)
+  match((await stage.system.run(['policy', 'status'])).stdout, /gateway: candidate refused: \S*next\.yaml:\d+/)
   const { body } = (await stage.changes('gateway')).at(-1)!
   equal(body['change'], 'policy.shadow.refuse')
   deepEqual(await stage.sums(50), ['allowed', 'allowed'])
@@ -131,6 +133,21 @@ test('so does one of another trust domain', async () => {
   await stage.reloaded('unchanged')
   equal(await standing(), null)
   match(JSON.stringify((await stage.changes('gateway')).at(-1)?.body), /same trust domain/)
+})
+
+test('so does one with names that are not there; the same one put right is compared with', async () => {
+  await stage.configure(candidate)
+  await writeNext(await stage.text())
+  const rule = join(stage.system.folder, 'next', 'more.cedar')
+  await writeFile(rule, 'forbid (principal in Role::"calller", action, resource in Server::"everythng");\n')
+  await stage.configure(shadowed)
+  await stage.reloaded('unchanged')
+  equal(await standing(), null)
+  const { problems = [] } = (await stage.standing())[1]?.shadow_refused ?? {}
+  match(problems.join('\n'), /more\.cedar:1:22: .*Role::"caller"[^]*more\.cedar:1:59: .*Server::"everything"/)
+  await rm(rule)
+  await stage.reloaded('unchanged')
+  deepEqual([(await standing())?.differences, (await stage.standing())[1]?.shadow_refused], [0, null])
 })
 
 test('without a candidate in the configuration nothing is compared', async () => {

@@ -135,6 +135,16 @@ test('with the list of the tools, an argument that no tool has is a mistake with
   const sum = (name: string) =>
     smallSums(0).replace('has a ', `has ${name} `).replace('args.a > 0', `args.${name}.greaterThan(decimal("1000.0"))`)
   await stage.rule('own.cedar', sum('a'))
+  // Tools come and go: rules about one that is not in the list count, and are told of.
+  const missing = ['echo.cedar:1:40: everything has no tool "echo"', 'hup.cedar:1:40: everything has no tool "get-env"']
+  const told = (await stage.reloaded('changed')).warnings ?? []
+  deepEqual(
+    told.map((text) => text.replace(/ \(.*/, '')),
+    missing.map((text) => `rules/${text}`),
+  )
+  const { warnings: recorded } = (await lastChange()).body as { warnings?: { named: readonly string[] } }
+  deepEqual(recorded?.named, told)
+  for (const name of ['echo.cedar', 'hup.cedar']) await stage.forget(name)
   deepEqual((await stage.reloaded('changed')).warnings, [])
   deepEqual(await stage.sums(1001), ['policy_forbidden', 'policy_forbidden'])
   deepEqual(await stage.sums(1000), ['allowed', 'allowed'])
@@ -144,7 +154,8 @@ test('with the list of the tools, an argument that no tool has is a mistake with
   // Behind a guard it is no error of types, but nothing that could ever apply.
   await stage.rule('own.cedar', guarded)
   const { warnings = [] } = await stage.reloaded('changed')
-  match(warnings[0] ?? '', /^rules\/own\.cedar:1:1: policy is impossible/)
+  match(warnings[0] ?? '', /^rules\/own\.cedar:3:25: no tool .* has the argument "aa" \(did you mean "a"\?\)/)
+  match(warnings[1] ?? '', /^rules\/own\.cedar:1:1: policy is impossible/)
   deepEqual((await stage.standing())[1]?.warnings, warnings)
   await stage.rule('own.cedar', sum('a'))
   await stage.reloaded('changed')

@@ -141,6 +141,6 @@ describe('commands about the policy', () => {
     equal(code, 0)
     match(stdout, /github\/get_issue +tools\/call +read +allow +role:reader\/0\n/)
     match(stdout, /github\/get_file +tools\/call +read +depends on args\.path /)
-    match(stderr, /with the roles writer, reader/)
+    match(stderr, /with the roles reader, writer/)
   })
 })

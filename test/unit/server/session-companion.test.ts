@@ -51,7 +51,7 @@ test('conditions about the caller, the time and the place hold for sessions too;
     'unless { principal.path like "agent/*" }',
     'when { context.address.isInRange(ip("10.0.0.0/8")) }',
     'when { context.time.hour > 23 }',
-    'when { principal in Role::"nobody" }',
+    'when { principal in Role::"empty" }',
   ]
   for (const condition of closed) ok(!opens(await judge(`${scope} ${condition};`), 'files'), condition)
 })

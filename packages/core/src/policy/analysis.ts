@@ -39,10 +39,7 @@ export function analyse(
   for (const policy of policies) {
     if (!isWritten(policy) || generated.has(policy.id)) continue
     const names = unknownNames(policy, known)
-    for (const { code, uid, message, help } of names) {
-      const level = code === 'policy_role_unknown' ? 'warning' : 'problem'
-      findings.push({ code, level, policyId: policy.id, message, help, uid, related: [], total: 0 })
-    }
+    for (const name of names) findings.push({ ...name, policyId: policy.id, related: [], total: 0 })
     if (names.length === 0 && !reach.mayEverApply(policy)) findings.push(neverApplies(policy, known))
     const found = superfluous.get(policy)
     if (found !== undefined) findings.push(found)

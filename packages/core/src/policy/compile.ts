@@ -1,6 +1,7 @@
 /** Turns roles, permissions and bindings into Cedar: one semantics, shown to operators as it is decided. */
 
 import { DoorwardError } from '../error.ts'
+import type { TrustDomain } from '../identity/spiffe-id.ts'
 import { readArguments, writeArgumentType } from './argument-type.ts'
 import type { Arguments } from './argument-type.ts'
 import { builtinPolicies, isOwnApi, ownServers } from './builtin.ts'
@@ -30,6 +31,9 @@ export interface CompiledPolicy {
   readonly timeZone: string
   /** Configured servers and our own API; every other server is denied. */
   readonly servers: ReadonlySet<string>
+  /** Those that are defined, with permissions or without; a registration may give others. */
+  readonly roles: ReadonlySet<string>
+  readonly trustDomain: TrustDomain
 }
 
 export type CompileResult =
@@ -144,6 +148,10 @@ export function compilePolicy(source: PolicySource): CompileResult {
   const texts = [...policies.map(({ text }) => text), ...files.map(({ name, text }) => `// file: ${name}\n${text}`)]
   const text = `${header(source, judged, tools)}\n\n${texts.join('\n')}`
   const servers = new Set([...source.servers, ...ownServers])
-  const policy = { text, schema: policySchema(), policies, files, bindings, subjects, tools, timeZone, servers }
-  return { ok: true, policy }
+  const { trustDomain } = source
+  const names = { servers, roles: new Set(roles.map(({ name }) => name)), trustDomain }
+  return {
+    ok: true,
+    policy: { text, schema: policySchema(), policies, files, bindings, subjects, tools, timeZone, ...names },
+  }
 }

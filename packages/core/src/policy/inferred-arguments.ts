@@ -30,7 +30,7 @@ function recordOf({ members }: Use): Extract<ArgumentType, { kind: 'record' }> {
 }
 
 /** The names after `context.args`; null for another expression. */
-function pathOf(expression: Expression): readonly string[] | null {
+export function pathOf(expression: Expression): readonly string[] | null {
   if (expression.kind !== 'get') return null
   const { of, name } = expression
   if (of.kind === 'variable') return of.name === 'context' && name === 'args' ? [] : null

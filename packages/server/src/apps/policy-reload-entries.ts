@@ -60,12 +60,23 @@ export function shownChange({ from, to, policies, settings }: PolicyChange) {
 
 /** An entry of the kind `admin`. */
 export function activationEntry(change: PolicyChange, by: string): object {
-  return { change: 'policy.activate', by, ...shownChange(change) }
+  return { change: 'policy.activate', by, ...shownChange(change), ...warned(change) }
 }
 
 /** An entry of the kind `admin`: from now on decisions are compared with this policy, which is not enforced. */
-export function shadowEntry({ to, policies }: PolicyChange, by: string): object {
-  return { change: 'policy.shadow', by, candidate: { digest: to.digest, policies: named(policies.added) } }
+export function shadowEntry(change: PolicyChange, by: string): object {
+  const { to, policies } = change
+  return {
+    change: 'policy.shadow',
+    by,
+    candidate: { digest: to.digest, policies: named(policies.added) },
+    ...warned(change),
+  }
+}
+
+/** What is doubtful about it, where anything is. */
+function warned({ warnings }: PolicyChange): object {
+  return warnings.length === 0 ? {} : { warnings: named(warnings.map(describeProblem)) }
 }
 
 /** An entry of the kind `admin`: nothing is compared. */

@@ -61,6 +61,11 @@ function humanMeaning(deployment: Deployment, policy: JudgedPolicy, color: boole
     ),
     `  roles         ${roles}, bindings ${configuration.bindings.length}`,
     `  policies      ${policy.policies} with those of roles, files ${configuration.policy.files.length}`,
+    ...(policy.candidate === null
+      ? []
+      : [
+          `  candidate     ${policy.candidate.file}: ${policy.candidate.policies} policies, compared with and not enforced`,
+        ]),
     ...policy.warnings.map((warning) => paint('yellow', `  ${printable(problemLine(deployment.file, warning))}`)),
     ...(configuration.bindings.some(({ issuer }) => issuer !== undefined)
       ? [

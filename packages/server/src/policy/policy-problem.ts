@@ -4,8 +4,10 @@ import { DoorwardError } from '@doorward/core'
 
 export interface PolicyProblem {
   /**
-   * `policy_syntax`, `policy_type`, `policy_template`, `policy_unreadable`, `policy_duplicate`, `policy_own_api`; as
-   * warnings `policy_impossible`, `policy_arguments_unknown`, `policy_unchecked`.
+   * `policy_syntax`, `policy_type`, `policy_template`, `policy_unreadable`, `policy_duplicate`, `policy_own_api`,
+   * `policy_server_unknown`, `policy_item_unknown`, `policy_role_unknown`, `policy_trust_domain`; as warnings
+   * `policy_item_unknown` (of a tool), `policy_argument_unknown`, `policy_impossible`, `policy_arguments_unknown`,
+   * `policy_unchecked`.
    */
   readonly code: string
   readonly policyId: string | null

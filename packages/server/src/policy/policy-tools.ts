@@ -45,6 +45,8 @@ export function checkPolicy(compiled: CompiledPolicy, prepared: Prepared, known:
   )
   for (const finding of findings) {
     if (finding.code === 'policy_never_applies' && impossible.has(finding.policyId)) continue
+    // Names in files have been judged before.
+    if (finding.uid !== null && byId.get(finding.policyId)?.where !== null) continue
     remarks.push(remarkOf(finding, byId.get(finding.policyId), compiled.files))
   }
   return {

@@ -1,16 +1,17 @@
 /** The throw-away thread in which policies are read and checked: hostile text may kill it. */
 
 import { parentPort, workerData } from 'node:worker_threads'
-import { isDoorwardError, reachesOwnApi, readPolicy } from '@doorward/core'
+import { isDoorwardError, reachesOwnApi, readPolicy, unknownNames } from '@doorward/core'
 import type { CompiledPolicy, JsonObject } from '@doorward/core'
 import { keepLongs, loadCedar } from './cedar-module.ts'
 import type { Cedar } from './cedar-module.ts'
 import { idOf, placeIn, takeApart } from './policy-text.ts'
 import type { PlacedPolicy } from './policy-text.ts'
+import { entityMention } from './policy-tools-place.ts'
 import type { PolicyProblem } from './policy-problem.ts'
 import { sessionCompanion } from './session-companion.ts'
 import { validate } from './validation.ts'
-import type { ReadPolicy } from './validation.ts'
+import type { Findings, ReadPolicy } from './validation.ts'
 
 /** A policy that was read, as Cedar's JSON format spells it. */
 export interface PreparedPolicy {
@@ -42,8 +43,9 @@ function prepare(compiled: CompiledPolicy, cedar: Cedar): Prepared {
   problems.push(...duplicates(read))
   if (problems.length > 0) return { policies: [], problems: problems.slice(0, MAX_REPORTED), warnings: [] }
   const found = validate(read, compiled, cedar)
-  const warnings = found.warnings.slice(0, MAX_REPORTED)
-  problems.push(...found.problems, ...openings(read))
+  const names = namesIn(read, compiled)
+  const warnings = [...names.warnings, ...found.warnings].slice(0, MAX_REPORTED)
+  problems.push(...found.problems, ...names.problems, ...openings(read))
   if (problems.length > 0) return { policies: [], problems: problems.slice(0, MAX_REPORTED), warnings }
   const policies = read.map((one) => ({
     id: one.id,
@@ -115,6 +117,26 @@ function* duplicates(read: Reading['read']): Iterable<PolicyProblem> {
     }
     seen.add(one.id)
   }
+}
+
+/** Of files; what roles name is judged where they are compiled. */
+function namesIn(read: Reading['read'], compiled: CompiledPolicy): Findings {
+  const known = { ...compiled, tools: toolNames(compiled) }
+  const found: Record<'problem' | 'warning', PolicyProblem[]> = { problem: [], warning: [] }
+  for (const one of read) {
+    if (one.at === null) continue
+    for (const { code, level, uid, message, help } of unknownNames(one.policy, known)) {
+      const where = entityMention(one.text, placeIn(one, start), uid)
+      found[level].push({ code, policyId: one.id, where, message, help })
+    }
+  }
+  return { problems: found.problem, warnings: found.warning }
+}
+
+/** By server. */
+function toolNames({ tools }: CompiledPolicy): ReadonlyMap<string, readonly string[]> {
+  const names = Map.groupBy(tools.keys(), (name) => name.slice(0, name.indexOf('/')))
+  return new Map(Array.from(names, ([server, all]) => [server, all.map((name) => name.slice(server.length + 1))]))
 }
 
 /** Policies from roles name our own API where they mean it; those of files have to. */

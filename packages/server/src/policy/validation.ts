@@ -10,11 +10,13 @@ import {
   mayApplyToTool,
   policyLooksAt,
   policySchema,
+  unknownArguments,
   writeArgumentType,
 } from '@doorward/core'
-import type { CompiledPolicy, Policy } from '@doorward/core'
+import type { Arguments, CompiledPolicy, Policy } from '@doorward/core'
 import type { Cedar, CedarFinding } from './cedar-module.ts'
 import { shapeOf } from './policy-shape.ts'
+import { argumentMention } from './policy-tools-place.ts'
 import { placeIn } from './policy-text.ts'
 import type { PlacedPolicy } from './policy-text.ts'
 import type { PolicyProblem } from './policy-problem.ts'
@@ -90,6 +92,13 @@ function problemOf(
   return { code, policyId, where, message, help: error.help }
 }
 
+interface Targets {
+  /** One of each type. */
+  readonly types: readonly Target[]
+  /** Of every tool that is known; null where there may be others. */
+  readonly tools: readonly Arguments[] | null
+}
+
 interface Target {
   readonly type: string
   /** A tool that has these arguments; null for none that is known. */
@@ -109,7 +118,8 @@ function* checkArguments(policies: readonly ReadPolicy[], compiled: CompiledPoli
   const checks = new Map<string, number>()
   const known = knownTools(compiled)
   for (const policy of policies) {
-    const targets = targetsFor(policy.policy, known)
+    const { types: targets, tools } = targetsFor(policy.policy, known)
+    if (tools !== null) yield { problems: [], warnings: missingArguments(policy, tools) }
     checks.set(policy.id, targets.length)
     for (const [i, { type, tool }] of targets.entries()) {
       // One of its checks is against everything that it may apply to besides.
@@ -120,7 +130,7 @@ function* checkArguments(policies: readonly ReadPolicy[], compiled: CompiledPoli
       group.tools.set(policy.id, tool)
       group.policies.push(policy)
     }
-    if (targets.some(({ unknown }) => unknown)) yield { problems: [], warnings: [unknownArguments(policy)] }
+    if (targets.some(({ unknown }) => unknown)) yield { problems: [], warnings: [uncheckedArguments(policy)] }
   }
   const impossible = new Map<string, number>()
   const all = [...groups.values()]
@@ -158,7 +168,21 @@ function forTool(problem: PolicyProblem, tool: string | null): PolicyProblem {
   return tool === null ? problem : { ...problem, message: `${problem.message} (arguments of ${tool})` }
 }
 
-function unknownArguments(policy: ReadPolicy): PolicyProblem {
+const MAX_NAMED = 10
+
+function missingArguments(policy: ReadPolicy, tools: readonly Arguments[]): readonly PolicyProblem[] {
+  return unknownArguments(policy.policy, tools).map(({ path, near, there }) => {
+    const name = path.at(-1) ?? ''
+    const message = `no tool that the policy is about has the argument ${JSON.stringify(path.join('.').slice(0, 80))}`
+    const where = argumentMention(policy.text, placeIn(policy, { message, help: null }), name)
+    const more = there.length > MAX_NAMED ? ` and ${there.length - MAX_NAMED} more` : ''
+    const listed = `there are: ${there.slice(0, MAX_NAMED).join(', ') || '(none)'}${more}`
+    const help = near === null ? listed : `did you mean ${JSON.stringify(near)}?`
+    return { code: 'policy_argument_unknown', policyId: policy.id, where, message, help }
+  })
+}
+
+function uncheckedArguments(policy: ReadPolicy): PolicyProblem {
   const message = 'the policy looks at arguments of tools that are not known, so their names and types are not checked'
   const where = placeIn(policy, { message, help: null })
   const help = 'give the list of the tools: servers.<name>.tools'
@@ -166,15 +190,15 @@ function unknownArguments(policy: ReadPolicy): PolicyProblem {
 }
 
 /** By server; a server of which no tool is known has null. */
-type KnownTools = ReadonlyMap<string, readonly (readonly [tool: string, type: string])[] | null>
+type KnownTools = ReadonlyMap<string, readonly (readonly [tool: string, type: string, args: Arguments])[] | null>
 
 function knownTools({ tools, servers }: CompiledPolicy): KnownTools {
-  const known = new Map<string, [string, string][] | null>(Array.from(servers, (server) => [server, null]))
-  for (const [name, { type }] of tools) {
+  const known = new Map<string, [string, string, Arguments][] | null>(Array.from(servers, (server) => [server, null]))
+  for (const [name, args] of tools) {
     const server = name.slice(0, name.indexOf('/'))
     const listed = known.get(server) ?? []
     known.set(server, listed)
-    listed.push([name.slice(server.length + 1), writeArgumentType(type)])
+    listed.push([name.slice(server.length + 1), writeArgumentType(args.type), args])
   }
   return known
 }
@@ -187,25 +211,36 @@ function namedServer({ resource }: Policy): string | null {
   return uid.type === 'Server' ? uid.id : uid.id.slice(0, Math.max(0, uid.id.indexOf('/')))
 }
 
-function targetsFor(policy: Policy, known: KnownTools): readonly Target[] {
+/** A tool that its server has not listed may be there all the same. */
+function namesOther({ resource }: Policy, server: string, known: KnownTools): boolean {
+  if (resource.kind !== 'equal' || resource.uid.type !== 'Tool') return false
+  const { id } = resource.uid
+  return id.startsWith(`${server}/`) && known.get(server)?.some(([name]) => id === `${server}/${name}`) === false
+}
+
+function targetsFor(policy: Policy, known: KnownTools): Targets {
   const targets = new Map<string, Target>()
+  const tools: Arguments[] = []
   const named = namedServer(policy)
   const servers = named === null ? [...known.keys()] : known.has(named) ? [named] : []
   for (const server of servers) {
-    for (const [name, type] of known.get(server) ?? []) {
-      if (targets.has(type) || !mayApplyToTool(policy, server, name)) continue
-      targets.set(type, { type, tool: `${server}/${name}`, unknown: false })
+    for (const [name, type, args] of known.get(server) ?? []) {
+      if (!mayApplyToTool(policy, server, name)) continue
+      tools.push(args)
+      if (!targets.has(type)) targets.set(type, { type, tool: `${server}/${name}`, unknown: false })
     }
   }
   // The arguments of prompts are strings, of which the names are not known.
   const open = servers.some(
     (server) =>
-      (known.get(server) === null && mayApplyToTool(policy, server, null)) || mayApplyToPrompt(policy, server),
+      (known.get(server) === null && mayApplyToTool(policy, server, null)) ||
+      namesOther(policy, server, known) ||
+      mayApplyToPrompt(policy, server),
   )
   if (open) {
     const type = writeArgumentType(inferArguments(policy))
     targets.set(type, { type, tool: null, unknown: true })
   }
   if (targets.size === 0) targets.set('{}', { type: '{}', tool: null, unknown: false })
-  return [...targets.values()]
+  return { types: [...targets.values()], tools: open ? null : tools }
 }

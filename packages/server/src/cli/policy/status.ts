@@ -43,8 +43,16 @@ function notes(told: PartAnswer, color: boolean): readonly string[] {
   if ('error' in told) return []
   const paint = painter(color)
   const failed = objectIn(told.answer, 'failed')
+  const { digest, differences } = objectIn(told.answer, 'shadow')
+  const compared =
+    typeof digest === 'string'
+      ? [`${told.part}: compared with the candidate ${digest.slice(0, 12)}…: ${Number(differences)} decided otherwise`]
+      : []
+  const refused = textsIn(objectIn(told.answer, 'shadow_refused'), 'problems')
   const of = (name: string) => textsIn(told.answer, name).map((text) => printable(text))
   return [
+    ...compared,
+    ...refused.map((text) => paint('yellow', `${told.part}: candidate refused: ${printable(text)}`)),
     ...of('warnings').map((text) => paint('yellow', `${told.part}: warning: ${text}`)),
     ...of('needs_restart').map((key) => paint('yellow', `${told.part}: needs a restart: ${key}`)),
     ...textsIn(failed, 'problems').map((text) => paint('red', `${told.part}: refused: ${printable(text)}`)),
