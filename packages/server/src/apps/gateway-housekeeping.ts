@@ -45,7 +45,7 @@ export async function housekeep(parts: Housekeeping, signal: AbortSignal): Promi
 function closeRefused({ state, pipeline, sessions, listeners }: Housekeeping): void {
   const view = state.identity.trust.current()
   if (view === null) return
-  pipeline.open.review(view)
+  void pipeline.review()
   sessions.endWhere((session) => sessionMustEnd(session, view))
   listeners.main.closeConnections((connection) => connectionProblem(connection, view, pipeline) !== null)
   listeners.admin.closeConnections((connection) => connectionProblem(connection, view, pipeline) !== null)
