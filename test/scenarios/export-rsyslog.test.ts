@@ -36,7 +36,7 @@ test('rsyslog receives every event over mutual TLS, whole, in order and once, an
   })
   const options = { host: 'localhost', port, timeoutMilliseconds: 5000, machine: 'gate-1' }
   const sink = syslogSink({ ...options, tls: clientTls(pki) })
-  const [first, large, last] = [someEvents(0, 200), someEvents(200, 1, 'ü'.repeat(3000)), someEvents(201, 20)]
+  const [first, large, last] = [someEvents(0, 200), someEvents(200, 1, 'ü'.repeat(7000)), someEvents(201, 20)]
   await sink.deliver(first, never)
   await sink.deliver(large, never)
   assert.deepEqual(await received(rsyslog, 201), [...first, ...large].map(lineOf))

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { ENTRY_KINDS, epochMillis } from '@doorward/core'
@@ -248,4 +249,10 @@ test('whatever a body holds becomes a valid event of one ASCII line, and comes b
     }),
     { numRuns: 500 },
   )
+})
+
+test('the document names every class that is used, and the version', async () => {
+  const text = await readFile(new URL('../../../docs/exports.md', import.meta.url), 'utf8')
+  for (const { uid } of Object.values(ocsfClasses)) assert.ok(text.includes(`(${uid})`), String(uid))
+  assert.ok(text.includes(`\`metadata.version\` is ${ocsfVersion}`))
 })
