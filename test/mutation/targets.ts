@@ -75,7 +75,7 @@ export const targets: readonly Target[] = [
   },
   {
     name: 'pipeline',
-    sources: enforcement('pipeline', 'record', 'open-calls'),
-    tests: stage('pipeline', 'record-stage', 'open-calls'),
+    sources: enforcement('pipeline', 'record', 'open-calls', 'standing-decisions'),
+    tests: stage('pipeline', 'record-stage', 'open-calls', 'standing-decisions'),
   },
 ]

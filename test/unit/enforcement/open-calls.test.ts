@@ -13,8 +13,7 @@ async function openCall(made: PipelineStage) {
   const { authorized } = (await permitOf(made)).use()
   const ended: Denial[] = []
   const end = (denial: Denial) => void ended.push(denial)
-  const { identified } = authorized.classified
-  return { identified, authorized, ended, withdraw: end, forbid: end, codes: () => ended.map(({ code }) => code) }
+  return { authorized, ended, withdraw: end, forbid: end, codes: () => ended.map(({ code }) => code) }
 }
 
 test('RV-4: an answer under way ends when its caller is withdrawn, and only then', async () => {
