@@ -22,6 +22,7 @@ const paths = [
   '/v1/join-strings',
   '/v1/status',
   '/v1/record',
+  '/v1/receipt',
   '/v1/policy',
 ]
 const roleNames = ['r0', 'r1', 'r2']

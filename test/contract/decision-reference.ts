@@ -91,6 +91,7 @@ function partyAllowed(
   const roles = new Set([...given, ...bindings.map((binding) => binding.role)])
   if (id !== null && ['POST authority/v1/token', 'POST authority/v1/renew'].includes(route)) return true
   if (id !== null && route === 'POST authority/v1/enrol' && principal.strength === 'mtls-enrolment') return true
+  if (route === 'GET gateway/v1/receipt') return true
   const stream = ['GET authority/v1/trust-state', 'POST authority/v1/trust-state/ack'].includes(route)
   if (id !== null && stream) return true
   const ofGateways = [

@@ -1,12 +1,13 @@
 /** The routes of every API listener, read from the code's own tables. */
 
+import { sha256 } from '@doorward/sdk'
 import type { Authority } from '../../packages/server/src/authority/authority.ts'
 import { adminRoutes } from '../../packages/server/src/transports/admin-api.ts'
 import type { ApiRoute } from '../../packages/server/src/transports/api-routes.ts'
 import { authorityRoutes } from '../../packages/server/src/transports/authority-api.ts'
-import { gatewayRoutes } from '../../packages/server/src/transports/gateway-api.ts'
+import { gatewayCallerRoutes, gatewayRoutes } from '../../packages/server/src/transports/gateway-api.ts'
 
-export type ApiName = 'authority main' | 'authority admin' | 'gateway admin'
+export type ApiName = 'authority main' | 'authority admin' | 'gateway main' | 'gateway admin'
 
 // Only read here, never run.
 const { signal: stopping } = new AbortController()
@@ -15,9 +16,13 @@ const nobody = () => Promise.reject(new TypeError('only read here'))
 const witness = { submit: nobody, ownLog: nobody, takeCosignature: nobody, takeEvidence: nobody }
 const policy = { standing: () => ({}), reload: () => Promise.resolve(null) }
 
+const verifier = { name: '', keyId: new Uint8Array(4), key: { verify: () => false } }
+const receipts = { recordFolder: '', verifier, sha256, sizes: () => ({ size: 0, checkpointSize: 0 }) }
+
 export const tables: Readonly<Record<ApiName, readonly ApiRoute[]>> = {
   'authority main': authorityRoutes({} as Authority, stopping, witness),
   'authority admin': adminRoutes({} as Authority, { ...record, policy }),
+  'gateway main': gatewayCallerRoutes(receipts),
   'gateway admin': gatewayRoutes({ ...record, status: () => ({}), policy }),
 }
 

@@ -81,6 +81,14 @@ function api(name: ApiName): Api {
         caller: admin,
         routes,
       }
+    case 'gateway main':
+      return {
+        log: 'gateway',
+        address: gateway.listeners.main,
+        audience: gateway.publicUrl,
+        caller: agent,
+        routes,
+      }
     case 'gateway admin':
       return {
         log: 'gateway',
@@ -181,6 +189,10 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
   'authority admin GET /v1/record': () => ({}),
   'authority admin GET /v1/policy': () => ({}),
   'authority admin POST /v1/policy': () => ({}),
+  'gateway main GET /v1/receipt': async () => {
+    const { headers } = await stage.passes({ caller: agent })
+    return { query: `?entry=${encodeURIComponent(headers['doorward-decision'] ?? '')}` }
+  },
   'gateway admin GET /v1/policy': () => ({}),
   'gateway admin POST /v1/policy': () => ({}),
   'gateway admin GET /v1/status': () => ({}),
@@ -288,7 +300,7 @@ for (const name of apiNames) {
         if (!known.has(method)) await stage.refuses({ ...right, token, method }, 'http_method')
     })
 
-    if (name !== 'authority main')
+    if (name === 'authority admin' || name === 'gateway admin')
       withToken('is closed to a caller without the role admin', async (_right, target, route) => {
         const on = await dial({ ...agent.tls, ...target.address })
         const token = await stage.token(agent, target.audience)

@@ -18,6 +18,8 @@ import { sha256 } from './platform/hash.ts'
 import { generateP256 } from './platform/p256.ts'
 import { systemProcesses } from './process-identity.ts'
 import type { ProcessProbe } from './process-identity.ts'
+import { fetchReceipt } from './receipt.ts'
+import type { Receipt, ReceiptOptions } from './receipt.ts'
 import { Renewal } from './renewal.ts'
 import { systemRuntime } from './runtime.ts'
 import type { Runtime } from './runtime.ts'
@@ -66,6 +68,8 @@ export interface Identity extends SignedFetch {
   readonly trustStore: TrustStore
   /** Calls a path of the authorities' main API, at whichever of them answers; what is called may happen twice. Throws as `SignedFetch.call`, and refusals from 500 on. */
   callAuthority(path: string, options?: AuthorityCallOptions): Promise<CallResponse>
+  /** The gateway's proof that a call of ours stands in its record, checked. Throws as `fetchReceipt`. */
+  receipt(options: ReceiptOptions): Promise<Receipt>
   /** A token for the audience, bound to the current SVID. Throws as `TokenSource.token`. */
   token(audience: string): Promise<Secret>
   /**
@@ -210,6 +214,7 @@ function identityOf(description: IdentityDescription, parts: Parts): Identity {
     trustStore: store,
     call: (url, options) => parts.fetch.call(url, options),
     callAuthority: async (path, options) => (await parts.authority.call(path, options)).response,
+    receipt: (options) => fetchReceipt(parts.fetch, options),
     token: (audience) => parts.tokens.token({ svid: credentials.current(), audience }),
     prepare: (signal) => prepare(parts, signal),
     isUsable: () => !renewal.isUnusable(),

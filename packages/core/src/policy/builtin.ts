@@ -23,8 +23,11 @@ export interface OwnRoute {
   readonly group: Exclude<ActionGroup, 'session'>
 }
 
-/** Who may use a route without any permission: each registered workload for itself, gateways, holders of a join token. */
-type Opening = 'caller' | 'gateway' | 'enrolment'
+/**
+ * Who may use a route without any permission: each registered workload for itself, everybody who calls and for whom,
+ * gateways, holders of a join token.
+ */
+type Opening = 'caller' | 'everybody' | 'gateway' | 'enrolment'
 
 const openRoutes: readonly (OwnRoute & { readonly open: Opening })[] = [
   { server: 'authority', method: 'POST', path: '/v1/token', group: 'write', open: 'caller' },
@@ -37,6 +40,7 @@ const openRoutes: readonly (OwnRoute & { readonly open: Opening })[] = [
   { server: 'authority', method: 'POST', path: '/v1/witness', group: 'write', open: 'gateway' },
   { server: 'authority', method: 'GET', path: '/v1/witness/log', group: 'read', open: 'gateway' },
   { server: 'authority', method: 'POST', path: '/v1/witness/cosignature', group: 'write', open: 'gateway' },
+  { server: 'gateway', method: 'GET', path: '/v1/receipt', group: 'read', open: 'everybody' },
 ]
 
 function admin(server: OwnRoute['server'], path: string, ...methods: readonly string[]): readonly OwnRoute[] {
@@ -94,6 +98,7 @@ function routeEntity(server: string, path: string): string {
 
 const openTo: Readonly<Record<Opening, { readonly principal: string; readonly when?: readonly string[] }>> = {
   caller: { principal: 'principal is Workload' },
+  everybody: { principal: 'principal' },
   gateway: { principal: `principal in ${entity('Role', gatewayRole)}` },
   enrolment: { principal: 'principal is Workload', when: [`context.strength == ${quote('mtls-enrolment')}`] },
 }

@@ -11,20 +11,26 @@ import { servePublic } from '../transports/public-api.ts'
 import { ownListenerOptions } from './own-listener.ts'
 import type { McpSession } from '../transports/session.ts'
 import type { StreamableHttp } from '../transports/streamable-http.ts'
-import { audienceOfAdmin } from './gateway-settings.ts'
+import { audienceOfAdmin, audienceOfGateway } from './gateway-settings.ts'
 import type { GatewayListenerName, GatewaySettings } from './gateway-settings.ts'
 
 export interface GatewayListenerParts {
   readonly settings: GatewaySettings
   readonly pipeline: Pipeline
   readonly endpoint: StreamableHttp
+  /** Of the admin API. */
   readonly routes: readonly ApiRoute[]
+  /** For every caller, beside the servers. */
+  readonly callerRoutes: readonly ApiRoute[]
   readonly material: TlsMaterial
   readonly ready: () => boolean
   readonly onProblem: (error: unknown) => void
 }
 
 export type GatewayListeners = Readonly<Record<GatewayListenerName, Listener>>
+
+/** Servers have their paths under `/mcp/`. */
+const API_PREFIX = '/v1/'
 
 const clientCertificates = { main: 'required', admin: 'required', public: 'none' } as const
 
@@ -63,13 +69,16 @@ function listenerOptions(name: GatewayListenerName, parts: GatewayListenerParts)
 }
 
 function exchangeFor(name: GatewayListenerName, parts: GatewayListenerParts): (exchange: Exchange) => Promise<void> {
-  const { settings, pipeline, endpoint, routes, ready, onProblem } = parts
+  const { settings, pipeline, endpoint, routes, callerRoutes, ready, onProblem } = parts
+  const api = { pipeline, server: 'gateway', onProblem } as const
   switch (name) {
     case 'main':
-      return (exchange) => endpoint.serve(exchange)
-    case 'admin':
       return (exchange) =>
-        serveApi(exchange, { pipeline, routes, audience: audienceOfAdmin(settings), server: 'gateway', onProblem })
+        exchange.head.path.startsWith(API_PREFIX)
+          ? serveApi(exchange, { ...api, routes: callerRoutes, audience: audienceOfGateway(settings) })
+          : endpoint.serve(exchange)
+    case 'admin':
+      return (exchange) => serveApi(exchange, { ...api, routes, audience: audienceOfAdmin(settings) })
     case 'public':
       return (exchange) => servePublic(exchange, { pipeline, ready, bundle: null, crls: null })
   }

@@ -54,7 +54,7 @@ export interface GatewaySettings {
   readonly checkpointDir?: string
   /** Further folders in which no key may lie, and which no server process may see. */
   readonly keyOutsideOf?: readonly string[]
-  /** https URL without trailing slash: `<publicUrl>/mcp/<server>` and `<publicUrl>/admin` are the audiences. */
+  /** https URL without trailing slash: `<publicUrl>/mcp/<server>`, `<publicUrl>/admin` and itself are the audiences. */
   readonly publicUrl: string
   /** What its certificate has to say beside the SPIFFE ID, where its registration says so; whatever it says by default. */
   readonly names?: GatewayNames
@@ -97,6 +97,11 @@ export interface GatewayNames {
 /** Resource identifier of a server's path, hence the audience of tokens for it. */
 export function audienceOfServer(settings: Pick<GatewaySettings, 'publicUrl'>, server: string): string {
   return `${settings.publicUrl}/mcp/${server}`
+}
+
+/** Resource identifier of what every caller may ask the gateway itself. */
+export function audienceOfGateway(settings: Pick<GatewaySettings, 'publicUrl'>): string {
+  return settings.publicUrl
 }
 
 /** Resource identifier of the gateway's admin API. */

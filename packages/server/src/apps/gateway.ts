@@ -6,12 +6,12 @@
 import { DoorwardError } from '@doorward/core'
 import type { Clock } from '@doorward/core'
 import type { Pipeline } from '@doorward/enforcement'
-import { importP256, randomBytes, systemClock } from '@doorward/sdk'
+import { importP256, randomBytes, sha256, systemClock } from '@doorward/sdk'
 import type { Health } from '../observability/health.ts'
 import { openLog } from '../observability/log.ts'
 import type { Log } from '../observability/log.ts'
 import type { PolicyReading } from '../config/policy-reading.ts'
-import { gatewayRoutes } from '../transports/gateway-api.ts'
+import { gatewayCallerRoutes, gatewayRoutes } from '../transports/gateway-api.ts'
 import { defaultSessionLimits, SessionTable } from '../transports/session.ts'
 import { StreamableHttp } from '../transports/streamable-http.ts'
 import type { McpServer } from '../transports/streamable-http.ts'
@@ -30,6 +30,7 @@ import { healthNow, statusNow, verifierKeyOf } from './gateway-status.ts'
 import { openPipeline } from './own-pipeline.ts'
 import { ActivePolicy, policyPort } from './policy-reload.ts'
 import type { PolicyOutcome } from './policy-reload-entries.ts'
+import { verifierOf } from './prove-log.ts'
 
 export type { GatewaySettings } from './gateway-settings.ts'
 
@@ -280,7 +281,13 @@ function listen(parts: Listening, stack: AsyncDisposableStack): Promise<GatewayL
     policy: policyPort(policy),
     stopping: stopping.signal,
   })
-  const listenerParts = { settings, pipeline, endpoint, routes, onProblem }
+  const callerRoutes = gatewayCallerRoutes({
+    recordFolder: state.recordFolder,
+    verifier: verifierOf(verifierKeyOf(state)),
+    sha256,
+    sizes: () => state.record.stats(),
+  })
+  const listenerParts = { settings, pipeline, endpoint, routes, callerRoutes, onProblem }
   return openGatewayListeners(
     { ...listenerParts, material: state.identity.material(), ready: () => health().ready },
     stack,

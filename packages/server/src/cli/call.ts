@@ -8,6 +8,8 @@ import { CallDenied, CheckFailed } from './failure.ts'
 import { asOption } from './identity-option.ts'
 import { painter, printable } from './output.ts'
 import { onServer } from './server-session.ts'
+import { receiptKeeper } from './receipt-option.ts'
+import type { KeepReceipt } from './receipt-option.ts'
 import { readArguments } from './tool-arguments.ts'
 
 export function register(program: Command, context: CliContext): void {
@@ -18,26 +20,49 @@ export function register(program: Command, context: CliContext): void {
     .argument('<tool>', 'name of the tool')
     .argument('[arguments...]', 'name=value; values are read as the tool declares them')
     .option(...asOption)
-    .addHelpText('after', '\nExample:\n  doorward call files read_text_file path=notes.md')
-    .action((server: string, tool: string, words: readonly string[], options: { readonly as?: string }) =>
-      onServer(context, { server, as: options.as }, (identity, client) =>
-        call(context, { tool, words }, { identity, client }),
-      ),
-    )
+    .option('--receipt <file>', "keep the gateway's proof that the call stands in its record, allowed or denied")
+    .option('--key <vkey>', "verifier key of the gateway's log or a file with it, instead of the one that is kept here")
+    .addHelpText('after', EXAMPLES)
+    .action(async (server: string, tool: string, words: readonly string[], options: CallOptions) => {
+      const keep = await receiptKeeper(context, options)
+      return onServer(context, { server, as: options.as }, (identity, client) =>
+        call(context, { tool, words, keep }, { identity, client }),
+      )
+    })
 }
+
+interface CallOptions {
+  readonly as?: string
+  readonly receipt?: string
+  readonly key?: string
+}
+
+const EXAMPLES = `
+Examples:
+  doorward call files read_text_file path=notes.md
+  doorward call files read_text_file path=notes.md --receipt call.tlog-proof`
 
 interface Wanted {
   readonly tool: string
   readonly words: readonly string[]
+  /** What is done about the receipt of the call. */
+  readonly keep: KeepReceipt
 }
 
 async function call(
   context: CliContext,
-  { tool, words }: Wanted,
+  { tool, words, keep }: Wanted,
   { identity, client }: { identity: Identity; client: McpClient },
 ): Promise<void> {
   const given = readArguments(words, await schemaOf(client, tool))
-  tell(context, identity.id.uri, await client.request('tools/call', { name: tool, arguments: given }))
+  const answer = await client.request('tools/call', { name: tool, arguments: given })
+  // What the call has brought is told first, whatever becomes of its receipt.
+  const failed = await keep(identity, answer.decision?.decision ?? null).then(
+    () => null,
+    (error: unknown) => ({ error }),
+  )
+  tell(context, identity.id.uri, answer)
+  if (failed !== null) throw failed.error
 }
 
 /** What the tool declares; a tool that is not listed is called all the same, so that the denial is seen. */

@@ -125,10 +125,16 @@ export function gatewayAdminAudience(deployment: Deployment): string {
   return `${deployment.gateway.publicUrl}/admin`
 }
 
+/** Resource identifier of what every caller may ask the gateway itself. */
+export function gatewayAudience(deployment: Deployment): string {
+  return deployment.gateway.publicUrl
+}
+
 /** Everything a token may be asked for. */
 export function allowedAudiences(deployment: Deployment): ReadonlySet<string> {
   return new Set([
     deployment.authority.publicUrl,
+    gatewayAudience(deployment),
     gatewayAdminAudience(deployment),
     ...Object.keys(deployment.configuration.servers).map((name) => serverAudience(deployment, name)),
   ])

@@ -1,15 +1,22 @@
-/** The gateway's admin API: its record, its status and its policy, for operators. */
+/** The gateway's own API: its record, its status and its policy for operators, and what every caller may ask. */
 
 import type { ApiRoute } from './api-routes.ts'
 import { policyRoutes } from './policy-routes.ts'
 import type { PolicyPort } from './policy-routes.ts'
 import { recordRoute } from './record-route.ts'
 import type { RecordRouteOptions } from './record-route.ts'
+import { receiptRoute } from './receipt-route.ts'
+import type { ReceiptRouteOptions } from './receipt-route.ts'
 
 export interface GatewayApiOptions extends RecordRouteOptions {
   /** Values that JSON can hold, without secrets. */
   readonly status: () => object
   readonly policy: PolicyPort
+}
+
+/** `GET /v1/receipt`: what every caller may ask, on the listener of the servers. */
+export function gatewayCallerRoutes(options: ReceiptRouteOptions): readonly ApiRoute[] {
+  return [receiptRoute(options)]
 }
 
 const token = { credential: 'token', group: 'admin', body: 'none' } as const
