@@ -76,6 +76,6 @@ export const targets: readonly Target[] = [
   {
     name: 'pipeline',
     sources: enforcement('pipeline', 'record', 'open-calls', 'standing-decisions'),
-    tests: stage('pipeline', 'record-stage', 'open-calls', 'standing-decisions'),
+    tests: stage('pipeline', 'record-stage', 'open-calls', 'standing-decisions', 'standing-roles'),
   },
 ]
