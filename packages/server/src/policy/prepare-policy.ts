@@ -16,6 +16,10 @@ const workerFile = new URL(
   import.meta.url,
 )
 
+/** Nothing of ours but where compiled code is kept, if that was asked for. */
+const { NODE_COMPILE_CACHE } = process.env
+const env = NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE }
+
 /** Limits of V8's heap and stack. */
 const resourceLimits = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16, stackSizeMb: 0.75 }
 
@@ -61,7 +65,7 @@ export async function preparePolicy(
   stopping?: AbortSignal,
 ): Promise<Prepared> {
   refuseSize(policy)
-  const worker = new Worker(workerFile, { workerData: policy, resourceLimits, env: {} })
+  const worker = new Worker(workerFile, { workerData: policy, resourceLimits, env })
   try {
     return await run(worker, timeoutMilliseconds, stopping)
   } finally {
