@@ -19,7 +19,8 @@ export interface ExportReport {
   /** Of the journal, about. */
   readonly waitingBytes: number
   readonly rejected: number
-  readonly error: { readonly code: string; readonly message: string; readonly at: number } | null
+  /** `at`: milliseconds since the epoch; null for a state that cannot be read. */
+  readonly error: { readonly code: string; readonly message: string; readonly at: number | null } | null
   /** When the state began, in milliseconds since the epoch; null for `new`. */
   readonly since: number | null
 }
@@ -50,7 +51,7 @@ async function reportOne(
   } catch (error) {
     if (!isDoorwardError(error)) throw error
     const { code, message } = error
-    return { ...unread, state: 'failing', waitingEntries: 0, waitingBytes: 0, error: { code, message, at: 0 } }
+    return { ...unread, state: 'failing', waitingEntries: 0, waitingBytes: 0, error: { code, message, at: null } }
   }
 }
 

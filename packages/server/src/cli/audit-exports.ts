@@ -42,12 +42,12 @@ function shownReport({ waitingEntries, waitingBytes, error, since, ...rest }: Ex
     ...rest,
     waiting: { entries: waitingEntries, bytes: waitingBytes },
     error: error === null ? null : { ...error, at: shownTime(error.at) },
-    since: since === null ? null : shownTime(since),
+    since: shownTime(since),
   }
 }
 
-function shownTime(milliseconds: number): string {
-  return new Date(milliseconds).toISOString()
+function shownTime(milliseconds: number | null): string | null {
+  return milliseconds === null ? null : new Date(milliseconds).toISOString()
 }
 
 function exportTable(reports: readonly ExportReport[], color: boolean): string {
@@ -59,10 +59,12 @@ function exportTable(reports: readonly ExportReport[], color: boolean): string {
       one.log,
       `${one.name} (${one.kind})`,
       painted,
-      one.since === null ? '-' : shownTime(one.since),
+      shownTime(one.since) ?? '-',
       one.delivered === null ? '-' : `#${one.delivered}`,
       `${one.waitingEntries} (${one.waitingBytes} bytes)`,
-      one.error === null ? '-' : printable(`${one.error.code}: ${one.error.message} (${shownTime(one.error.at)})`),
+      one.error === null
+        ? '-'
+        : printable(`${one.error.code}: ${one.error.message} (${shownTime(one.error.at) ?? 'now'})`),
     ]
   })
   return table(['LOG', 'EXPORT', 'STATE', 'SINCE', 'DELIVERED', 'WAITING', 'ERROR'], rows, color)
