@@ -82,8 +82,20 @@ export const policyControls: readonly Control[] = [
     },
     {
       file: 'packages/server/src/policy/prepare-policy-worker.ts',
-      from: 'problems.push(...found.problems, ...openings(read))',
-      to: 'problems.push(...found.problems)',
+      from: '...names.problems, ...openings(read))',
+      to: '...names.problems)',
+    },
+  ),
+  control(
+    'policy.names',
+    {
+      file: 'test/refusals/policy-reload.test.ts',
+      name: 'nothing starts by a policy with names that are not there, and the place is told',
+    },
+    {
+      file: 'packages/server/src/policy/prepare-policy-worker.ts',
+      from: '...names.problems, ',
+      to: '',
     },
   ),
   control('policy.change.ends_answers', forbidden, {

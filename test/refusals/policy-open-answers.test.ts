@@ -226,6 +226,18 @@ test('a new policy that allows what is open leaves it alone', async () => {
   for (const { socket } of open) socket.destroy()
 })
 
+test('a policy that is taken up by signal ends what it forbids, as well', async () => {
+  const caller = await stage.caller('agent/signalled')
+  const answer = await openAnswer(caller)
+  await writeFile(join(folder, 'own.cedar'), `${always}${forbid(caller, '== Tool::"files/stream_open"')}`)
+  const before = (await stage.entries('gateway')).length
+  process.kill(stage.system.pid, 'SIGHUP')
+  await stage.entry('gateway', ({ index, entry: { body } }) => index >= before && body['change'] === 'policy.activate')
+  await endsWith('policy_forbidden', 'gateway', answer)
+  await writeFile(join(folder, 'own.cedar'), always)
+  for (const admin of [stage.admin, gatewayAdmin]) await admin.reloadPolicy()
+})
+
 /** Registers other roles. */
 async function give({ id }: Caller, roles: readonly string[]): Promise<void> {
   const { document, revision } = await stage.admin.workload(id)

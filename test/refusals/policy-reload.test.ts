@@ -1,8 +1,11 @@
 /** Bad input for a running system: a policy that is wrong changes nothing, and one that is only large is taken up. */
 
-import { deepEqual, equal, match, ok } from 'node:assert/strict'
+import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { PolicyStage } from '../fixtures/policy-stage.ts'
+import { TestDeployment } from '../fixtures/deployment.ts'
+import { configurationBody, PolicyStage } from '../fixtures/policy-stage.ts'
 
 let stage: PolicyStage
 before(async () => {
@@ -30,6 +33,31 @@ const bad: readonly (readonly [what: string, text: string, expected: RegExp])[] 
     'nests a thousand parentheses',
     `permit (principal, action, resource is Tool) when { ${'('.repeat(1000)}true${')'.repeat(1000)} };`,
     /^rules\/bad\.cedar:1:\d+: /,
+  ],
+  [
+    'names a server that is not configured',
+    'forbid (principal, action,\n  resource in Server::"everythng");',
+    /^rules\/bad\.cedar:2:15: the server "everythng" is not configured \(did you mean Server::"everything"\?\)/,
+  ],
+  [
+    'names a tool of such a server in a condition',
+    'forbid (principal, action, resource)\nwhen { resource == Tool::"everythng/echo" };',
+    /^rules\/bad\.cedar:2:20: .*did you mean Tool::"everything\/echo"/,
+  ],
+  [
+    'names a role that is not defined',
+    'forbid (principal in Role::"callr", action, resource in Server::"everything");',
+    /^rules\/bad\.cedar:1:22: the role "callr" is not defined \(did you mean Role::"caller"\?\)/,
+  ],
+  [
+    'names a workload of another trust domain',
+    'forbid (principal == Workload::"spiffe://test.exmaple/agent/a", action, resource in Server::"everything");',
+    /^rules\/bad\.cedar:1:22: .*trust domain test\.exmaple.*ours is test\.example/,
+  ],
+  [
+    'names a route that our own API does not have',
+    'forbid (principal, action, resource == Route::"gateway/v1/recrod");',
+    /^rules\/bad\.cedar:1:40: .*did you mean Route::"gateway\/v1\/record"/,
   ],
   ['is no text', '\u0000', /^rules\/bad\.cedar:1:\d+: /],
 ]
@@ -65,6 +93,20 @@ function expectedIn(entries: Awaited<ReturnType<PolicyStage['changes']>>, expect
   const { change, problems } = (entries.at(-1)?.body ?? {}) as { change?: string; problems?: { named: string[] } }
   return change === 'policy.refuse' && expected.test(problems?.named[0] ?? '')
 }
+
+test('nothing starts by a policy with names that are not there, and the place is told', async () => {
+  const system = await TestDeployment.prepare({ yaml: configurationBody() })
+  try {
+    await mkdir(join(system.folder, 'rules'))
+    await writeFile(
+      join(system.folder, 'rules', 'own.cedar'),
+      'forbid (principal, action, resource in Server::"none");\n',
+    )
+    await rejects(system.up(), /up ended with 2: .*rules\/own\.cedar:1:40: the server \\"none\\" is not configured/)
+  } finally {
+    await system.remove()
+  }
+})
 
 test('every mistake is told, of roles and of files alike', async () => {
   await stage.rule(
