@@ -81,13 +81,13 @@ export async function readText(file: string, limitBytes: number): Promise<string
   }
 }
 
-/** Writes a file that is not there yet. `mode` is 0o600 for what few may read. Throws `file_unwritable`. */
+/** Writes a file that is not there yet. `mode` is 0o600 for what few may read. Throws `file_not_written`. */
 export async function writeNew(file: string, text: string, mode = 0o644): Promise<void> {
   try {
     await writeFile(file, text, { flag: 'wx', mode })
   } catch (cause) {
     const taken = (cause as NodeJS.ErrnoException).code === 'EEXIST'
-    throw new DoorwardError('file_unwritable', taken ? 'the file is there already' : 'the file cannot be written', {
+    throw new DoorwardError('file_not_written', taken ? 'the file is there already' : 'the file cannot be written', {
       where: file,
       ...(taken ? { next: 'name another file: nothing is overwritten' } : { got: String(cause) }),
       cause,
