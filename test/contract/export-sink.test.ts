@@ -148,10 +148,13 @@ const http = {
   stranger: ['export_untrusted'],
   'other-name': ['export_untrusted'],
 }
-describeExportSink({ name: 'webhook', open: webhookStage, faults: http })
-describeExportSink({ name: 'otlp', open: otlpStage, faults: http })
-describeExportSink({ name: 'syslog', open: syslogStage, faults: http })
-describeExportSink({ name: 'file', open: fileStage, faults: { gone: ['export_file'] } })
+// Side by side: most of the time they wait.
+describe('export sinks', { concurrency: true }, () => {
+  describeExportSink({ name: 'webhook', open: webhookStage, faults: http })
+  describeExportSink({ name: 'otlp', open: otlpStage, faults: http })
+  describeExportSink({ name: 'syslog', open: syslogStage, faults: http })
+  describeExportSink({ name: 'file', open: fileStage, faults: { gone: ['export_file'] } })
+})
 
 const coded = (code: string) => (error: unknown) => isDoorwardError(error, code)
 

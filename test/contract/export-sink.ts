@@ -37,7 +37,7 @@ export function someEvents(from: number, count: number, text = hostile): readonl
 
 export function describeExportSink({ name, open, faults }: SinkSubject): void {
   const never = new AbortController().signal
-  describe(name, () => {
+  describe(name, { concurrency: 1 }, () => {
     let stage: SinkStage
     const opened = open().then((one) => (stage = one))
     after(async () => {

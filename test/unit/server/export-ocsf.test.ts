@@ -247,7 +247,7 @@ test('whatever a body holds becomes a valid event of one ASCII line, and comes b
       checkEvent(event)
       assert.deepEqual(event['unmapped'], JSON.parse(JSON.stringify(members)))
     }),
-    { numRuns: 500 },
+    { numRuns: 200 },
   )
 })
 
