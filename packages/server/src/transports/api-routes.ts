@@ -216,9 +216,21 @@ async function answer(exchange: Exchange, { permit, route, options }: Permitted)
   }
 }
 
+/** An authority that could not publish what it was asked for: it may again in a moment, or another one can now. */
+const unready: ReadonlySet<string> = new Set([
+  'delegation_expired',
+  'delegation_missing',
+  'delegation_raced',
+  'store_went_back',
+  'trust_state_foreign',
+  'trust_state_raced',
+  'trust_state_unpublished',
+])
+
 /** What failed is told by its code when the table has it; the rest is nobody's business outside. */
 export function failureOf(error: unknown): Denial {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  if (unready.has(code)) return deny('authority_unready', String(error))
   if (code.startsWith('record_')) return deny('record_unavailable', String(error))
   return deny(isDenialCode(code) ? code : 'internal', String(error))
 }

@@ -53,7 +53,7 @@ export async function serveEnrol(exchange: Exchange, options: EnrolOptions): Pro
     if (result !== null) sendRefusal(exchange, await options.pipeline.refuse(inbound, result))
   } catch (error) {
     options.onProblem(error)
-    sendRefusal(exchange, await options.pipeline.refuse(inbound, deny('internal', String(error))))
+    sendRefusal(exchange, await options.pipeline.refuse(inbound, failureOf(error)))
   }
 }
 
