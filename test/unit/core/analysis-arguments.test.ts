@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { readArguments, readPolicy, unknownArguments } from '@doorward/core'
+import { guesses, readArguments, readPolicy, unknownArguments } from '@doorward/core'
 import type { Arguments, JsonObject, Policy } from '@doorward/core'
 import { loadCedar } from '../../../packages/server/src/policy/cedar-module.ts'
 
@@ -69,4 +69,12 @@ test('the names of all tools are guessed from, those of the place where the path
   assert.deepEqual(found?.there, ['name', 'age'])
   const [first] = unknownArguments(policyOf('context.args has pth'), [tool({ dir: text }), file])
   assert.deepEqual(first?.there, ['dir', 'path', 'mode', 'who'])
+})
+
+test('so many names are guessed, and the others told without', () => {
+  const guess = guesses(2)
+  const near = (condition: string) => unknownArguments(policyOf(condition), [file], guess).map((one) => one.near)
+  assert.deepEqual(near('context.args has pth'), ['path'])
+  assert.deepEqual(near('context.args has path'), [])
+  assert.deepEqual(near('context.args has mod || context.args has pth'), ['path', null])
 })

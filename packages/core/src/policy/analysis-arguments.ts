@@ -5,6 +5,7 @@
 
 import type { Arguments } from './argument-type.ts'
 import { nearestName } from './analysis-suggestion.ts'
+import type { Guess } from './analysis-suggestion.ts'
 import type { Expression, Policy } from './cedar/expression.ts'
 import { partsOf } from './cedar/reads.ts'
 import { pathOf } from './inferred-arguments.ts'
@@ -19,11 +20,18 @@ export interface UnknownArgument {
 }
 
 /** Each name once. `tools`: the arguments of every tool that the policy may meet; nothing is told without one. */
-export function unknownArguments(policy: Policy, tools: readonly Arguments[]): readonly UnknownArgument[] {
+export function unknownArguments(
+  policy: Policy,
+  tools: readonly Arguments[],
+  guess: Guess = nearestName,
+): readonly UnknownArgument[] {
   const found = new Map<string, UnknownArgument>()
   for (const path of askedPaths(policy)) {
     const missing = missingIn(path, tools)
-    if (missing !== null) found.set(JSON.stringify(missing.path), missing)
+    if (missing === null) continue
+    const { path: names, there } = missing
+    const key = JSON.stringify(names)
+    if (!found.has(key)) found.set(key, { ...missing, near: guess(names.at(-1) ?? '', there) })
   }
   return [...found.values()]
 }
@@ -45,7 +53,7 @@ function askedPath({ of, path }: Extract<Expression, { kind: 'has' }>): readonly
 }
 
 /** The part of the path that no tool has; null where one has it all, or may have it. */
-function missingIn(path: readonly string[], tools: readonly Arguments[]): UnknownArgument | null {
+function missingIn(path: readonly string[], tools: readonly Arguments[]): Omit<UnknownArgument, 'near'> | null {
   let deepest = 0
   const there = new Set<string>()
   for (const tool of tools) {
@@ -55,9 +63,7 @@ function missingIn(path: readonly string[], tools: readonly Arguments[]): Unknow
     deepest = Math.max(deepest, missing.length)
     if (missing.length === deepest) for (const name of missing.names) there.add(name)
   }
-  if (deepest === 0) return null
-  const missing = path.slice(0, deepest)
-  return { path: missing, near: nearestName(missing.at(-1) ?? '', there), there: [...there] }
+  return deepest === 0 ? null : { path: path.slice(0, deepest), there: [...there] }
 }
 
 interface Missing {

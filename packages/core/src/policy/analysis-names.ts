@@ -3,6 +3,7 @@
 import { readSpiffeId } from '../identity/spiffe-id.ts'
 import type { TrustDomain } from '../identity/spiffe-id.ts'
 import { nearestName } from './analysis-suggestion.ts'
+import type { Guess } from './analysis-suggestion.ts'
 import type { KnownWorld } from './analysis-reach.ts'
 import { gatewayRole, ownRoutes, ownServers } from './builtin.ts'
 import type { Constraint, Expression, Policy } from './cedar/expression.ts'
@@ -16,6 +17,8 @@ export interface NamesThereAre extends Pick<KnownWorld, 'servers' | 'tools'> {
   readonly trustDomain: TrustDomain
   /** Those that are defined; a registration gives no others a meaning. */
   readonly roles: ReadonlySet<string>
+  /** `nearestName` by default. */
+  readonly guess?: Guess
 }
 
 export interface UnknownName {
@@ -81,9 +84,13 @@ function listed(names: readonly string[]): string {
   return names.length > 10 ? `${shown} and ${names.length - 10} more` : shown || '(none)'
 }
 
-function judgeServer(uid: EntityUid, server: string, { servers }: NamesThereAre): UnknownName | null {
+function judgeServer(
+  uid: EntityUid,
+  server: string,
+  { servers, guess = nearestName }: NamesThereAre,
+): UnknownName | null {
   if (servers.has(server)) return null
-  const near = nearestName(server, servers)
+  const near = guess(server, servers)
   const whole = near === null ? null : uid.type === 'Server' ? near : near + uid.id.slice(server.length)
   const configured = [...servers].filter((name) => !ownServers.includes(name))
   return {
@@ -112,7 +119,7 @@ function judgeItem(uid: EntityUid, known: NamesThereAre): UnknownName | null {
   }
   const names = own ? routesOf(server) : uid.type === 'Tool' ? known.tools.get(server) : undefined
   if (names === undefined || names.includes(name)) return null
-  const near = nearestName(name, names)
+  const near = (known.guess ?? nearestName)(name, names)
   return {
     code: 'policy_item_unknown',
     level: own ? 'problem' : 'warning',
@@ -126,9 +133,9 @@ function routesOf(server: string): readonly string[] {
   return [...new Set(ownRoutes.filter((route) => route.server === server).map(({ path }) => path.slice(1)))]
 }
 
-function judgeRole(uid: EntityUid, { roles }: NamesThereAre): UnknownName | null {
+function judgeRole(uid: EntityUid, { roles, guess = nearestName }: NamesThereAre): UnknownName | null {
   if (roles.has(uid.id) || uid.id === gatewayRole) return null
-  const near = nearestName(uid.id, roles)
+  const near = guess(uid.id, roles)
   return {
     code: 'policy_role_unknown',
     level: 'problem',

@@ -19,6 +19,14 @@ export function nearestName(name: string, known: Iterable<string>): string | nul
   return best
 }
 
+export type Guess = typeof nearestName
+
+/** `nearestName` for so many names, and null for the rest: each takes up to some milliseconds. */
+export function guesses(count: number): Guess {
+  let left = count
+  return (name, known) => (left-- > 0 ? nearestName(name, known) : null)
+}
+
 /** At least `limit` where it is more. */
 function editDistance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) >= limit) return limit

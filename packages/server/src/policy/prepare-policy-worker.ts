@@ -1,7 +1,7 @@
 /** The throw-away thread in which policies are read and checked: hostile text may kill it. */
 
 import { parentPort, workerData } from 'node:worker_threads'
-import { isDoorwardError, reachesOwnApi, readPolicy, unknownNames } from '@doorward/core'
+import { guesses, isDoorwardError, reachesOwnApi, readPolicy, unknownNames } from '@doorward/core'
 import type { CompiledPolicy, JsonObject } from '@doorward/core'
 import { keepLongs, loadCedar } from './cedar-module.ts'
 import type { Cedar } from './cedar-module.ts'
@@ -121,7 +121,7 @@ function* duplicates(read: Reading['read']): Iterable<PolicyProblem> {
 
 /** Of files; what roles name is judged where they are compiled. */
 function namesIn(read: Reading['read'], compiled: CompiledPolicy): Findings {
-  const known = { ...compiled, tools: toolNames(compiled) }
+  const known = { ...compiled, tools: toolNames(compiled), guess: guesses(MAX_REPORTED) }
   const found: Record<'problem' | 'warning', PolicyProblem[]> = { problem: [], warning: [] }
   for (const one of read) {
     if (one.at === null) continue

@@ -5,6 +5,7 @@
 
 import {
   argumentSchema,
+  guesses,
   inferArguments,
   mayApplyToPrompt,
   mayApplyToTool,
@@ -117,9 +118,10 @@ function* checkArguments(policies: readonly ReadPolicy[], compiled: CompiledPoli
   const groups = new Map<string, Group>()
   const checks = new Map<string, number>()
   const known = knownTools(compiled)
+  const guess = guesses(MAX_GUESSES)
   for (const policy of policies) {
     const { types: targets, tools } = targetsFor(policy.policy, known)
-    if (tools !== null) yield { problems: [], warnings: missingArguments(policy, tools) }
+    if (tools !== null) yield { problems: [], warnings: missingArguments(policy, tools, guess) }
     checks.set(policy.id, targets.length)
     for (const [i, { type, tool }] of targets.entries()) {
       // One of its checks is against everything that it may apply to besides.
@@ -169,9 +171,15 @@ function forTool(problem: PolicyProblem, tool: string | null): PolicyProblem {
 }
 
 const MAX_NAMED = 10
+/** As many as are told at most. */
+const MAX_GUESSES = 100
 
-function missingArguments(policy: ReadPolicy, tools: readonly Arguments[]): readonly PolicyProblem[] {
-  return unknownArguments(policy.policy, tools).map(({ path, near, there }) => {
+function missingArguments(
+  policy: ReadPolicy,
+  tools: readonly Arguments[],
+  guess: ReturnType<typeof guesses>,
+): readonly PolicyProblem[] {
+  return unknownArguments(policy.policy, tools, guess).map(({ path, near, there }) => {
     const name = path.at(-1) ?? ''
     const message = `no tool that the policy is about has the argument ${JSON.stringify(path.join('.').slice(0, 80))}`
     const where = argumentMention(policy.text, placeIn(policy, { message, help: null }), name)
