@@ -11,13 +11,12 @@ import {
   mayApplyToTool,
   policyLooksAt,
   policySchema,
-  unknownArguments,
   writeArgumentType,
 } from '@doorward/core'
 import type { Arguments, CompiledPolicy, Policy } from '@doorward/core'
 import type { Cedar, CedarFinding } from './cedar-module.ts'
 import { shapeOf } from './policy-shape.ts'
-import { argumentMention } from './policy-tools-place.ts'
+import { MAX_GUESSES, missingArguments } from './missing-arguments.ts'
 import { placeIn } from './policy-text.ts'
 import type { PlacedPolicy } from './policy-text.ts'
 import type { PolicyProblem } from './policy-problem.ts'
@@ -168,26 +167,6 @@ function neverApplies(policy: ReadPolicy): PolicyProblem {
 
 function forTool(problem: PolicyProblem, tool: string | null): PolicyProblem {
   return tool === null ? problem : { ...problem, message: `${problem.message} (arguments of ${tool})` }
-}
-
-const MAX_NAMED = 10
-/** As many as are told at most. */
-const MAX_GUESSES = 100
-
-function missingArguments(
-  policy: ReadPolicy,
-  tools: readonly Arguments[],
-  guess: ReturnType<typeof guesses>,
-): readonly PolicyProblem[] {
-  return unknownArguments(policy.policy, tools, guess).map(({ path, near, there }) => {
-    const name = path.at(-1) ?? ''
-    const message = `no tool that the policy is about has the argument ${JSON.stringify(path.join('.').slice(0, 80))}`
-    const where = argumentMention(policy.text, placeIn(policy, { message, help: null }), name)
-    const more = there.length > MAX_NAMED ? ` and ${there.length - MAX_NAMED} more` : ''
-    const listed = `there are: ${there.slice(0, MAX_NAMED).join(', ') || '(none)'}${more}`
-    const help = near === null ? listed : `did you mean ${JSON.stringify(near)}?`
-    return { code: 'policy_argument_unknown', policyId: policy.id, where, message, help }
-  })
 }
 
 function uncheckedArguments(policy: ReadPolicy): PolicyProblem {
