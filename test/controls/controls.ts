@@ -9,6 +9,7 @@ import { joinControls } from './join-controls.ts'
 import { limitControls } from './limit-controls.ts'
 import { policyControls } from './policy-controls.ts'
 import { trustControls } from './trust-controls.ts'
+import { witnessControls } from './witness-controls.ts'
 
 export interface Control {
   /** Key in `security:` of ADR-0011 where there is one, else what the control is called in the code. */
@@ -327,6 +328,7 @@ export type RefusalEntry =`,
     ),
   ),
   ...policyControls,
+  ...witnessControls,
   ...limitControls,
   ...trustControls,
   ...joinControls,
