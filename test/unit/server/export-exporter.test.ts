@@ -4,7 +4,6 @@ import { test } from 'node:test'
 import { DoorwardError, epochMillis } from '@doorward/core'
 import { timerSleep } from '@doorward/sdk'
 import { backlogOf, oldestKept } from '../../../packages/server/src/audit/export/backlog.ts'
-import { pauseAfter } from '../../../packages/server/src/audit/export/backoff.ts'
 import { Exporter } from '../../../packages/server/src/audit/export/exporter.ts'
 import type { ExporterParts } from '../../../packages/server/src/audit/export/exporter.ts'
 import { exportEvent, gapEvent } from '../../../packages/server/src/audit/export/ocsf.ts'
@@ -229,16 +228,6 @@ test('more waiting than the spool holds is lagging, and says from where on reten
   assert.equal(await oldestKept(log.dir, 0, all.bytes + 1), 0)
   assert.equal(await oldestKept(log.dir, 60, 1), 60)
   assert.deepEqual(await backlogOf(log.dir, 60), { entries: 0, bytes: 0 })
-})
-
-test('pauses double up to a minute, differ by chance, and keep to what the receiver asks', () => {
-  assert.deepEqual(
-    [1, 2, 3, 9, 50].map((failures) => pauseAfter(failures, 0, null)),
-    [250, 500, 1000, 60_000, 60_000],
-  )
-  assert.equal(pauseAfter(3, 0.999, null), 500)
-  assert.equal(pauseAfter(1, 0, 7000), 7000)
-  assert.equal(pauseAfter(1, 0, 10_000_000), 300_000)
 })
 
 test('only a whole state is a state', () => {

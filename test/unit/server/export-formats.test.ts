@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Secret } from '@doorward/core'
 import { asciiJson } from '../../../packages/server/src/audit/export/ascii-json.ts'
+import { pauseAfter } from '../../../packages/server/src/audit/export/backoff.ts'
 import { otlpBody, rejectedOf } from '../../../packages/server/src/audit/export/otlp.ts'
 import { framed, paramValue, syslogMessage } from '../../../packages/server/src/audit/export/rfc5424.ts'
 import type { ExportEvent } from '../../../packages/server/src/audit/export/sink.ts'
@@ -30,6 +31,7 @@ test('a syslog message has priority, time, names, structured data and the event'
     ['110', '109', '108', '107', '106', '110'],
   )
   assert.match(syslogMessage(event, 'ü'), /Z - doorward /)
+  assert.match(syslogMessage(event, 'x'.repeat(300)), /Z x{255} doorward /)
 })
 
 test('values of structured data keep quotes, backslashes and brackets, and end no line', () => {
@@ -71,18 +73,42 @@ test('an OTLP request has the log as resource, and for each event time, severity
   assert.deepEqual(scopeLogs[0]?.scope, { name: 'doorward.audit', version: '1.2.3' })
   const [first, second] = scopeLogs[0]?.logRecords ?? []
   assert.equal(first?.['timeUnixNano'], '1700000000123000000')
-  assert.deepEqual([first?.['severityNumber'], second?.['severityNumber']], [10, 17])
   assert.deepEqual(first?.['body'], { stringValue: event.json })
-  assert.deepEqual((second?.['attributes'] as unknown[] | undefined)?.[2], {
-    key: 'doorward.index',
-    value: { intValue: '8' },
-  })
+  assert.equal(first?.['observedTimeUnixNano'], first?.['timeUnixNano'])
+  assert.deepEqual(second?.['attributes'], [
+    { key: 'event.name', value: { stringValue: 'doorward.decision' } },
+    { key: 'doorward.origin', value: { stringValue: event.origin } },
+    { key: 'doorward.index', value: { intValue: '8' } },
+    { key: 'doorward.kind', value: { stringValue: 'decision' } },
+  ])
+})
+
+test('severities of OCSF are those of OTLP, and others are not specified', () => {
+  const all = [1, 2, 3, 4, 5, 0].map((severity) => ({ ...event, severity }))
+  const { resourceLogs } = JSON.parse(otlpBody(all, '0')) as {
+    resourceLogs: { scopeLogs: { logRecords: { severityNumber: number; severityText: string }[] }[] }[]
+  }
+  assert.deepEqual(
+    resourceLogs[0]?.scopeLogs[0]?.logRecords.map((one) => [one.severityNumber, one.severityText]),
+    [
+      [9, 'INFO'],
+      [10, 'INFO2'],
+      [13, 'WARN'],
+      [17, 'ERROR'],
+      [21, 'FATAL'],
+      [0, ''],
+    ],
+  )
 })
 
 test('an OTLP answer says how many records were rejected, or is none', () => {
-  assert.deepEqual(['', '{}', '{"partialSuccess":{}}', '{"partialSuccess":null}'].map(rejectedOf), [0, 0, 0, 0])
+  assert.deepEqual(
+    ['', ' \n', '{}', '{"partialSuccess":{}}', '{"partialSuccess":null}'].map(rejectedOf),
+    [0, 0, 0, 0, 0],
+  )
   assert.equal(rejectedOf('{"partialSuccess":{"rejectedLogRecords":"3","errorMessage":"no"}}'), 3)
   for (const bad of [
+    'null',
     '<html>',
     '[]',
     '1',
@@ -100,4 +126,14 @@ test('a webhook body names the log and its first and last index, and is signed w
   const signature = signatureOf(body, new Secret('s3cret'), 1_700_000_000)
   const mac = createHmac('sha256', 's3cret').update(`1700000000.${body}`).digest('hex')
   assert.equal(signature, `t=1700000000,v1=${mac}`)
+})
+
+test('pauses double up to a minute, differ by chance, and keep to what the receiver asks', () => {
+  assert.deepEqual(
+    [1, 2, 3, 9, 50].map((failures) => pauseAfter(failures, 0, null)),
+    [250, 500, 1000, 60_000, 60_000],
+  )
+  assert.equal(pauseAfter(3, 0.999, null), 500)
+  assert.equal(pauseAfter(1, 0, 7000), 7000)
+  assert.equal(pauseAfter(1, 0, 10_000_000), 300_000)
 })

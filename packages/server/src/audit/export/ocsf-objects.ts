@@ -29,11 +29,11 @@ export function given(members: Readonly<Record<string, JsonValue | undefined>>):
 const otherType = 99
 const userType = 1
 
-/** `user`: a workload by its SPIFFE ID, or a user by issuer and subject. The schema wants one even where nobody is known. */
+/** `user`: a workload by its SPIFFE ID, a user by issuer and subject, or a mere name. The schema wants one even where nobody is known. */
 export function userOf(name: string | undefined): JsonObject {
   if (name === undefined) return { name: 'unknown', type_id: 0 }
   if (name.startsWith('spiffe://')) return { uid: name, name, type_id: otherType, type: 'Workload' }
-  return { uid: name, name, type_id: userType }
+  return name.includes('#') ? { uid: name, name, type_id: userType } : { name, type_id: 0 }
 }
 
 /** `src_endpoint`: where it came from, as far as the entry knows. */

@@ -8,7 +8,7 @@ import { isIP } from 'node:net'
 import type { EntryKind, JsonObject, JsonValue } from '@doorward/core'
 import type { LoggedEntry } from '../read.ts'
 import { asciiJson } from './ascii-json.ts'
-import { actorOf, endpointOf, given, object, requestOf, text, userOf, whole } from './ocsf-objects.ts'
+import { actorOf, endpointOf, given, object, requestOf, text, texts, userOf, whole } from './ocsf-objects.ts'
 import type { Body } from './ocsf-objects.ts'
 import type { ExportEvent } from './sink.ts'
 
@@ -68,7 +68,7 @@ const decision: Mapping = (body, { origin }) => {
   if (!allowed && authenticationCode.test(code)) {
     const user = userOf(text(body['subject']) ?? who)
     const members = given({ ...status, ...from, user, service: { name: origin } })
-    const message = `authentication refused: ${code}`
+    const message = ['authentication refused:', code, who].filter(Boolean).join(' ')
     return { class: 'authentication', activity: 1, severity, message, members }
   }
   const action = text(body['action'])
@@ -155,7 +155,8 @@ const admin: Mapping = (body) => {
   const actor = by === undefined ? undefined : { user: userOf(by) }
   const message = [change, id ?? text(body['subject']), by === undefined ? '' : `by ${by}`].filter(Boolean).join(' ')
   const revokes = change === 'revoke'
-  const activity = revokes && id !== undefined ? 5 : accountActivities[change]
+  const named = Object.hasOwn(accountActivities, change) ? accountActivities[change] : undefined
+  const activity = revokes ? 5 : named
   const severity = revokes ? MEDIUM : change.endsWith('.refuse') ? LOW : INFORMATIONAL
   const status_id = change.endsWith('.refuse') ? FAILURE : SUCCESS
   const comment = text(body['reason'])
@@ -167,20 +168,40 @@ const admin: Mapping = (body) => {
   return { class: 'entityManagement', activity: entityActivity(change), severity, message, members }
 }
 
-/** What is managed is what stands before the dot: a policy, a ceremony, a delegation. */
+/** What is managed is what stands before the dot: a policy, a ceremony, an anchor; for a revocation, what it says. */
 function entityOf(change: string, body: Body): JsonObject {
-  const [type = change] = change.split('.')
-  const uid = ['serial', 'key_id', 'ceremony', 'id', 'token', 'instance'].map((name) => text(body[name])).find(Boolean)
-  const policy = object(body['to'])
-  const version = text(policy['digest']) ?? whole(body['version'])?.toString() ?? whole(body['sequence'])?.toString()
+  const [before = change] = change.split('.')
+  const type = change === 'revoke' ? (text(body['subject']) ?? before) : before
+  const keys = texts(body['key_ids'])
+  const named = ['serial', 'key_id', 'id', 'token', 'instance'].map((name) => text(body[name])).find(Boolean)
+  const ceremony = type === 'ceremony' || type === 'canary' ? text(body['ceremony']) : undefined
+  const uid = named ?? ceremony ?? (keys.length === 1 ? keys[0] : undefined)
+  const { digest } = object(body['to'])
+  const version = text(digest) ?? whole(body['version'])?.toString() ?? whole(body['sequence'])?.toString()
   return given({ name: change, type, uid, version })
+}
+
+const entityActivities: Readonly<Record<string, number>> = {
+  prepare: 1,
+  start: 1,
+  activate: 3,
+  publish: 3,
+  reissue: 3,
+  stage: 3,
+  accept: 3,
+  delegation: 3,
+  state: 3,
+  crl: 3,
+  remove: 4,
+  deny: 4,
+  forget: 4,
+  abandon: 4,
+  revoke: 4,
 }
 
 function entityActivity(change: string): number | string {
   const verb = change.slice(change.lastIndexOf('.') + 1)
-  if (['prepare', 'start', 'add', 'create', 'sign'].includes(verb)) return 1
-  if (['deny', 'forget', 'retire', 'revoke', 'abandon', 'destroy'].includes(verb)) return 4
-  return ['activate', 'stage', 'accept', 'publish', 'reissue', 'delegation', 'state', 'crl'].includes(verb) ? 3 : change
+  return Object.hasOwn(entityActivities, verb) ? (entityActivities[verb] ?? change) : change
 }
 
 /**
@@ -210,7 +231,7 @@ const issuance: Mapping = (body, { origin }) => {
   const message = `certificate ${what}: ${[id, serial].filter(Boolean).join(' ')}`
   return {
     class: 'entityManagement',
-    activity: phase === 'intent' ? 'Intent' : 1,
+    activity: phase === 'outcome' ? 1 : phase,
     severity: INFORMATIONAL,
     message,
     members,
@@ -276,7 +297,7 @@ export function ocsfOf(logged: LoggedEntry): JsonObject {
   const { origin, index, entry } = logged
   const mapped = mappings[entry.kind](entry.body, logged)
   const of = entry.kind === 'outcome' ? whole(entry.body['of']) : undefined
-  const correlation = of === undefined ? undefined : `${origin}#${of}`
+  const correlation = of === undefined ? text(entry.body['ceremony']) : `${origin}#${of}`
   return eventOf(mapped, {
     origin,
     index,
