@@ -61,14 +61,12 @@ export function detailOf(kind: string, body: JsonObject): string {
   return detailsOf(kind, body).join('  ')
 }
 
-/** Server and name of the resource. */
+/** Server and name of the resource; the names of our own routes begin with a slash. */
 export function targetOf(body: JsonObject): string {
   const resource = body['resource']
   if (!isObject(resource)) return ''
-  return [resource['server'], resource['name']]
-    .filter((part) => part !== '' && part !== undefined)
-    .map(shown)
-    .join('/')
+  const [server, name] = [shown(resource['server']), shown(resource['name'])]
+  return [server, name].filter(Boolean).join(name.startsWith('/') ? '' : '/')
 }
 
 function isObject(value: JsonValue | undefined): value is JsonObject {

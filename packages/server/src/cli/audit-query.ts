@@ -140,12 +140,25 @@ function cellsOf({ outcome, ...entry }: QueryHit, color: boolean): readonly stri
   if (content.state === 'absent') return [when, paint('yellow', 'absent'), ABSENT, '', '', '', name]
   const { kind } = content.entry
   const body = content.entry.body as JsonObject
-  if (kind !== 'decision') return [when, kind, detailOf(kind, body), '', '', '', name]
+  if (kind !== 'decision') return [when, kind, ...otherCells(kind, body), '', name]
   const allowed = body['decision'] === 'allow'
   const word = paint(allowed ? 'green' : 'red', allowed ? 'allow' : 'deny')
   const who = shown(body['caller']) || shown(body['remote'])
   const target = [shown(body['action']), targetOf(body)].filter(Boolean).join(' ')
   return [when, word, who, target, shown(body['code']), outcomeOf(outcome), name]
+}
+
+/** A cell that is longer makes the table unreadable; the whole entry is what --json shows. */
+const CELL = 60
+
+/** Who, what and why of what is no decision. */
+function otherCells(kind: string, body: JsonObject): readonly string[] {
+  const first = (...names: readonly string[]) => names.map((name) => shown(body[name])).find(Boolean) ?? ''
+  if (kind === 'outcome') return ['', detailOf(kind, body), '']
+  const subject = first('id', 'subject', 'key_id', 'name')
+  const who = first('by', 'source')
+  const what = [first('change', 'phase', 'event', 'detector'), who === '' ? '' : subject].filter(Boolean).join(' ')
+  return [who || subject, what, first('reason', 'outcome', 'detail', 'count')].map((cell) => cell.slice(0, CELL))
 }
 
 function outcomeOf(outcome: QueryHit['outcome']): string {
