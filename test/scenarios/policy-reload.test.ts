@@ -71,6 +71,31 @@ test('decisions and the change itself name version and digest, and who has asked
   match(String(change?.['by']), /^spiffe:\/\/test\.example\/operator\//)
 })
 
+test('a long call is told as denied when the policy that allowed it goes, in every session, and sessions go on', async () => {
+  const tool = 'trigger-long-running-operation'
+  await stage.rule(
+    'long.cedar',
+    `permit (principal in Role::"caller", action == Action::"tools/call", resource == Tool::"everything/${tool}");\n`,
+  )
+  await stage.reloaded('changed')
+  const begun = stage.peers.map(() => Promise.withResolvers<unknown>())
+  const calls = stage.peers.map((peer, i) =>
+    peer.call(tool, { duration: 120, steps: 240 }, { onprogress: (progress) => begun[i]?.resolve(progress) }),
+  )
+  await Promise.all(begun.map(({ promise }) => promise))
+  await stage.forget('long.cedar')
+  await stage.reloaded('changed')
+  for (const call of calls) {
+    const { isError, _meta } = (await call) as { readonly isError?: boolean; readonly _meta?: object }
+    equal(isError, true)
+    match(
+      JSON.stringify(_meta),
+      /"doorward\/code":"policy_denied","doorward\/decision":"test\.example\/gateway\/main#\d+"/,
+    )
+  }
+  deepEqual(await stage.sums(1), ['allowed', 'allowed'])
+})
+
 test('what a restart alone takes up is named and not applied; bindings count at once', async () => {
   const changed = (body: string) =>
     body
