@@ -11,11 +11,14 @@ export interface BatchLimits {
   readonly lingerMilliseconds: number
 }
 
+/** Others may run after so many: they share the thread with whoever decides about calls. */
+const IN_ONE_GO = 32
+
 /** Yields what `convert` makes of entries, never an empty batch; one event at most is held beside the batch. */
 export async function* inBatches<T extends { readonly json: string }>(
   entries: AsyncGenerator<LoggedEntry>,
   convert: (entry: LoggedEntry) => T,
-  limits: () => BatchLimits,
+  { entries: most, characters: room, lingerMilliseconds }: BatchLimits,
 ): AsyncGenerator<readonly T[]> {
   let coming = nextOf(entries)
   for (;;) {
@@ -24,7 +27,6 @@ export async function* inBatches<T extends { readonly json: string }>(
     const batch = [convert(first.value)]
     let characters = batch[0]?.json.length ?? 0
     coming = nextOf(entries)
-    const { entries: most, characters: room, lingerMilliseconds } = limits()
     const timer = new AbortController()
     const late = sleep(lingerMilliseconds, null, { signal: timer.signal }).catch(() => null)
     while (batch.length < most && characters < room) {
@@ -34,6 +36,7 @@ export async function* inBatches<T extends { readonly json: string }>(
       batch.push(event)
       characters += event.json.length
       coming = nextOf(entries)
+      if (batch.length % IN_ONE_GO === 0) await new Promise<void>((resolve) => void setImmediate(resolve))
     }
     timer.abort()
     yield batch

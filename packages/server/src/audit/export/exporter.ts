@@ -53,6 +53,8 @@ export class Exporter implements ExportNeeds {
   #looked = Number.NEGATIVE_INFINITY
   /** Halved when the receiver finds a batch too large, and doubled again. */
   #most: number
+  /** In a row. */
+  #failures = 0
 
   constructor(parts: ExporterParts) {
     this.#parts = parts
@@ -73,24 +75,19 @@ export class Exporter implements ExportNeeds {
 
   /** Delivers until the signal aborts, and tries again whatever fails. Never rejects; closes the sink. */
   async run(signal: AbortSignal): Promise<void> {
-    const { sink, sleep, chance } = this.#parts
-    for (let failures = 0; !signal.aborted;) {
+    while (!signal.aborted) {
       try {
-        await this.#follow(signal, () => (failures = 0))
+        await this.#follow(signal)
       } catch (error) {
-        if (signal.aborted) break
-        failures++
-        await this.#failed(error)
-        const asked = error instanceof DeliveryError ? error.retryAfterMilliseconds : null
-        await sleep(pauseAfter(failures, chance(), asked), signal)
+        await this.#pause(error, signal)
       }
     }
-    await sink.close()
+    await this.#parts.sink.close()
     if (this.#loaded) await this.#become({ state: 'stopped' }).catch(() => undefined)
   }
 
-  async #follow(signal: AbortSignal, onDelivered: () => void): Promise<void> {
-    const { log, eventOf, batch, sink } = this.#parts
+  async #follow(signal: AbortSignal): Promise<void> {
+    const { log, eventOf, batch } = this.#parts
     if (!this.#loaded) await this.#load()
     await this.#checkLog(signal)
     await this.#look()
@@ -98,16 +95,36 @@ export class Exporter implements ExportNeeds {
     const reading = AbortSignal.any([signal, ending.signal])
     const entries = followEntries(log.folder, { from: this.#state.next, signal: reading })
     try {
-      const limits = () => ({ ...batch, entries: this.#most })
-      for await (const events of inBatches(entries, eventOf, limits)) {
+      for await (const events of inBatches(entries, eventOf, batch)) {
+        await this.#handOver(events, signal)
         if (signal.aborted) return
-        const { rejected } = await sink.deliver(events, signal)
-        await this.#delivered((events.at(-1)?.index ?? 0) + 1, rejected)
-        onDelivered()
       }
     } finally {
       ending.abort()
     }
+  }
+
+  /** Until all of it is acknowledged: the reader waits meanwhile, for finding its place again costs more. */
+  async #handOver(events: readonly ExportEvent[], signal: AbortSignal): Promise<void> {
+    for (let rest = events; rest.length > 0 && !signal.aborted;) {
+      const piece = rest.slice(0, this.#most)
+      try {
+        const { rejected } = await this.#parts.sink.deliver(piece, signal)
+        await this.#delivered((piece.at(-1)?.index ?? 0) + 1, rejected)
+        rest = rest.slice(piece.length)
+      } catch (error) {
+        await this.#pause(error, signal)
+      }
+    }
+  }
+
+  async #pause(reason: unknown, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return
+    const { sleep, chance } = this.#parts
+    this.#failures++
+    await this.#failed(reason)
+    const asked = reason instanceof DeliveryError ? reason.retryAfterMilliseconds : null
+    await sleep(pauseAfter(this.#failures, chance(), asked), signal)
   }
 
   /** Where the last run stopped. Throws `export_other_log`. */
@@ -160,6 +177,7 @@ export class Exporter implements ExportNeeds {
     const { batch } = this.#parts
     this.#most = Math.min(batch.entries, this.#most * 2)
     await this.#become({ next, state: 'delivering', rejected: this.#state.rejected + rejected })
+    this.#failures = 0
     if (this.#parts.clock() - this.#looked >= LOOK_MILLISECONDS) await this.#look()
   }
 
