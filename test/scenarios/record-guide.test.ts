@@ -185,6 +185,8 @@ describe('docs/record.md', () => {
   })
 
   test('misuse is told as such, and what does not hold as another thing', async () => {
+    const kept = await readFile(join(system.folder, 'kept.checkpoint'), 'utf8')
+    await writeFile(join(system.folder, 'altered.checkpoint'), kept.replace(/\n\d+\n/, '\n1\n'))
     const exits: readonly (readonly [number, string, readonly string[]])[] = [
       [2, 'usage', ['audit', 'prove', 'acme.example/gateway/main']],
       [2, 'entry_unsigned', ['audit', 'prove', 'acme.example/gateway/main#99999999']],
@@ -194,6 +196,7 @@ describe('docs/record.md', () => {
       [2, 'file_unreadable', ['audit', 'verify', '--proof', 'nosuch', '--key', 'gateway.vkey']],
       [2, 'vkey_malformed', ['audit', 'verify', '--proof', 'entry.tlog-proof', '--key', 'entry.tlog-proof']],
       [1, 'note_malformed', ['audit', 'verify', '--consistency', 'gateway.vkey']],
+      [1, 'note_unverified', ['audit', 'verify', '--consistency', 'altered.checkpoint']],
       [2, 'usage', ['audit', 'query', '--since', 'yesterday']],
       [2, 'spiffe_pattern_invalid', ['audit', 'query', '--principal', 'spiffe://acme.example/agent*']],
     ]
