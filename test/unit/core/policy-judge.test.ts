@@ -385,3 +385,18 @@ test('a workload outside the path has an empty one', () => {
   const principal = caller('a', [], { presenter: root, subject: { kind: 'workload', id: root } })
   assert.equal(decided('principal.path == ""', call({}, principal)), 'allow')
 })
+
+test('what is called without arguments has none in lists either', () => {
+  const request = ask(
+    caller('a'),
+    { name: 'resources/read', group: 'read' },
+    { server: 'files', kind: 'resource', name: 'x' },
+  )
+  for (const [condition, outlook] of [
+    ['context has args', 'deny'],
+    ['!(context has args)', 'allow'],
+  ] as const) {
+    const one = judge({ texts: [permitWhen(condition)] })
+    assert.deepEqual([one.list(request), one.decide(request).effect], [outlook, outlook])
+  }
+})
