@@ -52,12 +52,15 @@ interface Wanted {
   /** What the leaf says; the payload's own time by default. */
   readonly leafTime?: number
   readonly payload?: Uint8Array
+  /** First byte of the leaf; 1 by default. */
+  readonly version?: number
 }
 
-async function prove({ size, index, leafTime = 1000 + index, payload: given }: Wanted): Promise<Made> {
+async function prove({ size, index, leafTime = 1000 + index, payload: given, version = 1 }: Wanted): Promise<Made> {
   const payload = given ?? encodePayload('decision', epochMillis(1000 + index), { n: index })
   const salt = randomBytes(16)
   const own = encodeLeaf(sha256, { time: epochMillis(leafTime), salt, payload })
+  own[0] = version
   const leaves = Array.from({ length: size }, (_, n) => (n === index ? own : utf8(`leaf ${n}`)))
   const hashes = leaves.map((leaf) => leafHash(sha256, leaf))
   const read = subtreesOver(hashes)
@@ -165,6 +168,12 @@ describe('a proof is refused', () => {
     }
   })
 
+  test('when a leaf of another version was signed: nobody knows what it says', async () => {
+    const { text, receipt } = await prove({ size: 4, index: 1, version: 2 })
+    for (const each of [text, receipt])
+      assert.throws(() => openLogProof(sha256, each, verifier), coded('proof_invalid'))
+  })
+
   test('without the leaf: nothing says which entry it is about', async () => {
     const { proof } = await prove({ size: 4, index: 1 })
     const bare = formatLogProof({ ...proof, extra: null })
@@ -188,6 +197,8 @@ describe('malformed', () => {
       text.replace(/extra .*/, 'extra AB=='),
       text.replace('index 1', 'index 01'),
       text.replace('index 1', 'index -1'),
+      text.replace('index 1', 'the index 1'),
+      text.replace('index 1', 'index 1 '),
       text.replace('index 1', 'index 1e0'),
       text.replace('index 1', 'index 9007199254740993'),
       text.replace('index 1', 'index 1\nindex 1'),
@@ -200,6 +211,16 @@ describe('malformed', () => {
     ]
     for (const each of wrong)
       assert.throws(() => parseLogProof(each), coded('proof_malformed'), JSON.stringify(each.slice(0, 200)))
+  })
+
+  test('texts are bounded, and everything up to the bounds is read', async () => {
+    const { proof } = await prove({ size: 4, index: 1 })
+    const hashes = Array.from({ length: 53 }, () => new Uint8Array(32))
+    assert.equal(parseLogProof(formatLogProof({ ...proof, hashes })).hashes.length, 53)
+    const room = MAX_PROOF_CHARS - formatLogProof({ ...proof, checkpoint: '' }).length
+    const longest = formatLogProof({ ...proof, checkpoint: 'x'.repeat(room) })
+    assert.equal(parseLogProof(longest).checkpoint.length, room)
+    assert.throws(() => parseLogProof(`${longest}x`), coded('proof_malformed'))
   })
 
   test('extra data is named as such', () => {
