@@ -152,7 +152,7 @@ test('a streaming answer that a new policy forbids ends with the decision; what 
   await stage.refuses({ caller, body: callOf('stream_open') }, 'policy_forbidden')
 
   // Its server would send the rest of it to whoever names one of its events.
-  const resumed: Attempt = { caller, method: 'GET', headers: { 'Last-Event-ID': 'any' } }
+  const resumed: Attempt = { caller, method: 'GET', headers: { 'Last-Event-ID': 'any' }, until: headOnly }
   await stage.refuses(resumed, 'stream_withheld')
   const again = await opened({ caller, method: 'GET' })
   await stage.passes({ caller: other, method: 'GET', headers: { 'Last-Event-ID': 'any' }, until: headOnly })
