@@ -14,7 +14,6 @@ test('a receiver with the definitions of OpenTelemetry decodes every record of a
   t.after(() => rm(folder, { recursive: true, force: true }))
   const pki = testPki()
   const receiver = await otlpReceiver(t, folder, pki)
-  if (receiver === null) return
   t.after(() => receiver.close())
   const url = `https://localhost:${receiver.port}/v1/logs`
   const sink = otlpSink({ url, tls: clientTls(pki), timeoutMilliseconds: 5000, authorization: null, version: '1.2.3' })
