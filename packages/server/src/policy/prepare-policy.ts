@@ -1,5 +1,7 @@
 /** Reads and checks policies in a throw-away thread, so that no text can harm the process. */
 
+import { getCompileCacheDir } from 'node:module'
+import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { DoorwardError } from '@doorward/core'
 import type { CompiledPolicy } from '@doorward/core'
@@ -17,8 +19,8 @@ const workerFile = new URL(
 )
 
 /** Nothing of ours but where compiled code is kept, if that was asked for. */
-const { NODE_COMPILE_CACHE } = process.env
-const env = NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE }
+const compiled = getCompileCacheDir()
+const env = compiled === undefined ? {} : { NODE_COMPILE_CACHE: dirname(compiled) }
 
 /** Limits of V8's heap and stack. */
 const resourceLimits = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16, stackSizeMb: 0.75 }
