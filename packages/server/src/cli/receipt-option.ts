@@ -1,6 +1,6 @@
 /** `--receipt FILE` of a call: the gateway's proof of it, checked with a key that was known before. */
 
-import { DoorwardError } from '@doorward/core'
+import { DoorwardError, isDoorwardError } from '@doorward/core'
 import type { Identity } from '@doorward/sdk'
 import { keyText, machineLogs, writeNew } from './audit-places.ts'
 import type { CliContext } from './context.ts'
@@ -36,11 +36,15 @@ export async function receiptKeeper(context: CliContext, { receipt, key }: Recei
 /** The key that the gateway on this machine keeps. */
 async function keptKey(context: CliContext): Promise<string> {
   const { readVerifierKey } = await import('../apps/log-places.ts')
-  const { places, copyDir } = await machineLogs(context, 'gateway')
-  const vkey = await readVerifierKey(copyDir, places[0]?.origin ?? '')
+  // Where no gateway has run there is no state, and no key in it.
+  const logs = await machineLogs(context, 'gateway').catch((error: unknown) => {
+    if (isDoorwardError(error, 'state_missing')) return null
+    throw error
+  })
+  const vkey = logs === null ? null : await readVerifierKey(logs.copyDir, logs.places[0]?.origin ?? '')
   if (vkey !== null) return vkey
   throw new DoorwardError('log_key_missing', "there is no key to believe the gateway's receipt with", {
-    where: copyDir,
+    ...(logs === null ? {} : { where: logs.copyDir }),
     next: "name it with --key; on the gateway's machine `doorward audit key --log gateway` shows it",
   })
 }
