@@ -387,11 +387,8 @@ test('a workload outside the path has an empty one', () => {
 })
 
 test('what is called without arguments has none in lists either', () => {
-  const request = ask(
-    caller('a'),
-    { name: 'resources/read', group: 'read' },
-    { server: 'files', kind: 'resource', name: 'x' },
-  )
+  const resource = { server: 'files', kind: 'resource', name: 'x' } as const
+  const request = ask(caller('a'), { name: 'resources/read', group: 'read' }, resource)
   for (const [condition, outlook] of [
     ['context has args', 'deny'],
     ['!(context has args)', 'allow'],
