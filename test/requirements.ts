@@ -165,6 +165,16 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
   ),
   'ADR11-CHK-1': partial(noCertificate, { file: apis, name: 'is closed to a caller without certificate' }),
   'ADR11-CHK-2': done('rotation.schedule', onTheirDays, replaced, noFailures, missedRotation),
+  'ADR11-CHK-4': partial(
+    {
+      file: 'test/scenarios/export-rsyslog.test.ts',
+      name: 'rsyslog receives every event over mutual TLS, whole, in order and once, and comes back after an outage',
+    },
+    {
+      file: 'test/scenarios/export-otlp.test.ts',
+      name: 'a receiver with the definitions of OpenTelemetry decodes every record of a batch',
+    },
+  ),
   'ADR11-CHK-5': partial(keysInCustody, openKeyFile, {
     file: 'test/scenarios/canary.test.ts',
     name: 'are in no file of the state: no log, no record, no store',
