@@ -19,6 +19,7 @@ import type { Clock, NoteVerifier, VerifierKey } from '@doorward/core'
 import { Witness, fileCheckpointStore, fileDisk, importEd25519 } from '@doorward/enforcement'
 import type { LogKey, WitnessAnswer } from '@doorward/enforcement'
 import { sha256 } from '@doorward/sdk'
+import { COSIGNED_FOLDER } from '../audit/log-folder.ts'
 import type { ShownCosignature, ShownLog } from '../transports/witness-routes.ts'
 import { keepVerifierKey } from './log-places.ts'
 
@@ -51,14 +52,13 @@ export interface LogWitness {
 }
 
 const FOLDER = 'witnessed'
-const COSIGNED = 'cosigned'
 /** Clocks of witnesses may be ahead of ours. */
 const LEEWAY_SECONDS = 300
 
 export async function openLogWitness(options: LogWitnessOptions): Promise<LogWitness> {
   const { dir, origin: own, logKey, clock, recordFolder } = options
   const folder = join(dir, FOLDER)
-  const cosigned = join(recordFolder, COSIGNED)
+  const cosigned = join(recordFolder, COSIGNED_FOLDER)
   for (const each of [folder, cosigned]) await mkdir(each, { recursive: true, mode: 0o700 })
   const key = witnessKey(sha256, `${own}/witness`, options.witnessKey.publicKey)
   const signer = { name: key.name, keyId: key.keyId, key: options.witnessKey.sign }

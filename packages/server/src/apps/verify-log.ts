@@ -3,6 +3,7 @@
 import { DoorwardError, toBase64 } from '@doorward/core'
 import { fileCheckpointStore, importEd25519 } from '@doorward/enforcement'
 import { sha256 } from '@doorward/sdk'
+import { cosignedNotesOf } from '../audit/log-folder.ts'
 import { verifyLog } from '../audit/verify.ts'
 import type { VerifyOptions } from '../audit/verify.ts'
 import { readVerifierKey } from './log-places.ts'
@@ -32,7 +33,9 @@ export async function verifyPlace(
     })
   }
   const secondCopy = await fileCheckpointStore(copyDir, place.origin).newest()
-  const report = await verifyLog({ ...options, folder: place.folder, vkey, secondCopy, sha256, importEd25519 })
+  const cosigned = await cosignedNotesOf(place.folder)
+  const { folder } = place
+  const report = await verifyLog({ ...options, folder, vkey, secondCopy, cosigned, sha256, importEd25519 })
   const { origin, entries, unsigned, checkpointSize, problems } = report
   return { origin, entries, unsigned, checkpointSize, root: toBase64(report.root), problems }
 }

@@ -15,6 +15,9 @@ import {
 } from '@doorward/core'
 import type { Checkpoint, SegmentHeader } from '@doorward/core'
 
+/** Where the notes of witnesses lie inside a log's folder. */
+export const COSIGNED_FOLDER = 'cosigned'
+
 export interface SegmentOnDisk {
   readonly path: string
   /** From its name; the header is only read when asked for. */
@@ -55,6 +58,23 @@ export async function readFrom(path: string, offset: number, limit = Number.MAX_
 /** The note in the log's checkpoint file; null when there is none. */
 export async function checkpointNoteOf(folder: string): Promise<string | null> {
   return whenThere(readFile(join(folder, CHECKPOINT_FILE), 'utf8'))
+}
+
+/** A checkpoint with the cosignature of a witness, as it lies beside the log. */
+export interface CosignedNote {
+  readonly note: string
+  readonly where: string
+}
+
+/** As many as there are witnesses; more are not read. */
+const MAX_COSIGNED = 1024
+
+/** The newest note of each witness; empty where nobody has cosigned. */
+export async function cosignedNotesOf(folder: string): Promise<readonly CosignedNote[]> {
+  const place = join(folder, COSIGNED_FOLDER)
+  const names = ((await whenThere(readdir(place))) ?? []).filter((name) => name.endsWith('.note')).toSorted()
+  const read = async (name: string) => ({ note: await readFile(join(place, name), 'utf8'), where: join(place, name) })
+  return Promise.all(names.slice(0, MAX_COSIGNED).map(read))
 }
 
 /** What the log's checkpoint file says, its signature NOT checked. Throws `note_malformed`, `checkpoint_malformed`. */

@@ -27,7 +27,7 @@ import type {
   VerifyKey,
 } from '@doorward/core'
 import { checkpointNoteOf, segmentsOf } from './log-folder.ts'
-import type { SegmentOnDisk } from './log-folder.ts'
+import type { CosignedNote, SegmentOnDisk } from './log-folder.ts'
 import type { Problem } from './problem.ts'
 import { checkBundle, checkTile } from './tile-check.ts'
 
@@ -37,6 +37,8 @@ export interface VerifyOptions {
   readonly vkey: string
   /** The note of the second copy; undefined when there is none to compare. Null: asked for, and it had none. */
   readonly secondCopy?: string | null
+  /** Notes that others have cosigned: the log must hold what each of them says. */
+  readonly cosigned?: readonly CosignedNote[]
   readonly sha256: Sha256
   readonly importEd25519: (publicKey: Uint8Array) => VerifyKey | null
   /** Called after each segment. */
@@ -116,6 +118,7 @@ class Verification {
     const { folder, secondCopy } = this.#options
     this.#checkpoint = this.#believe(await checkpointNoteOf(folder), `${folder}/checkpoint`)
     if (secondCopy !== undefined) this.#believe(secondCopy, 'second copy')
+    for (const { note, where } of this.#options.cosigned ?? []) this.#believe(note, where)
   }
 
   #believe(note: string | null, where: string): SignedCheckpoint | null {
