@@ -76,6 +76,7 @@ test('a role that is taken away bites on the open connection, with the token in 
     'the denial',
     EFFECTIVE,
   )
+  await stage.quiet()
   await stage.refuses({ ...write, status: 200 }, 'policy_denied')
   await stage.passes({ ...write, body: callOf('read_note') })
   on.destroy()

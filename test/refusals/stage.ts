@@ -65,6 +65,9 @@ export interface Attempt {
 
 export type Log = 'gateway' | 'authority'
 
+/** A quarter of a second. */
+const QUIET_LOOKS = 10
+
 const servers = (url: string, more: string) => `servers:
   files: { url: "${url}", insecure_upstream: true, effects: { read: [read_*, stream_*], admin: [drop_*] } }
   other: { url: "${url}", insecure_upstream: true, effects: { read: [read_*] } }
@@ -319,6 +322,16 @@ export class Stage {
     const entries = (await this.entries(log)).map(({ entry }) => entry)
     const counts = entries.filter(({ kind, body }) => kind === 'refusals' && body['reason'] === reason)
     return counts.reduce((sum, { body }) => sum + Number(body['count']), 0)
+  }
+
+  /** Waits until the server hears nothing any more: calls that were under way may be taken back there. */
+  async quiet(): Promise<void> {
+    let [heard, looks] = [-1, 0]
+    await this.poll(async () => {
+      looks = heard === this.tap.bytes ? looks + 1 : 0
+      heard = this.tap.bytes
+      return looks >= QUIET_LOOKS || undefined
+    }, 'silence')
   }
 
   /** Looks again and again, for ten seconds at most. */
