@@ -1,22 +1,17 @@
 /** Showing a log to a witness: its newest checkpoint, and the proof that it follows from the one that the witness knows. */
 
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import {
   DoorwardError,
-  TILE_WIDTH,
   buildConsistencyProof,
   formatAddCheckpoint,
   isDoorwardError,
   parseCheckpoint,
   parseNote,
-  parseTile,
   rangeRoot,
-  subtreesInTiles,
-  tilePath,
 } from '@doorward/core'
-import type { Checkpoint, ReadSubtree, Sha256, TileId } from '@doorward/core'
-import { checkpointNoteOf, whenThere } from './log-folder.ts'
+import type { Checkpoint, ReadSubtree, Sha256 } from '@doorward/core'
+import { checkpointNoteOf } from './log-folder.ts'
+import { subtreesIn } from './prove-tiles.ts'
 
 export interface Submission {
   /** The body of `add-checkpoint` (C2SP tlog-witness). */
@@ -63,21 +58,11 @@ async function withTiles<T>(sha256: Sha256, folder: string, work: (tiles: Tiles)
     const note = await checkpointNoteOf(folder)
     if (note === null) throw new DoorwardError('log_not_found', 'the log has no checkpoint yet', { where: folder })
     const checkpoint = parseCheckpoint(parseNote(note).text)
-    const read = subtreesInTiles(sha256, checkpoint.size, (tile) => readTile(folder, tile))
+    const read = subtreesIn(folder, checkpoint.size, sha256)
     try {
       return await work({ note, checkpoint, read })
     } catch (error) {
       if (attempt >= MAX_ATTEMPTS || !isDoorwardError(error, 'tile_missing')) throw error
     }
   }
-}
-
-/** A tile that was not full when the checkpoint was written may be full by now. */
-async function readTile(folder: string, tile: TileId): Promise<readonly Uint8Array[]> {
-  const widths = tile.width === TILE_WIDTH ? [TILE_WIDTH] : [tile.width, TILE_WIDTH]
-  for (const width of widths) {
-    const bytes = await whenThere(readFile(join(folder, tilePath({ ...tile, width }))))
-    if (bytes !== null) return parseTile(bytes)
-  }
-  throw new DoorwardError('tile_missing', 'a tile of the tree is missing', { where: join(folder, tilePath(tile)) })
 }
