@@ -66,6 +66,12 @@ async function alarms(detector: string): Promise<number> {
 const documentOf = (answer: RawAnswer) =>
   JSON.parse(Buffer.from(answer.body, 'latin1').toString('utf8')) as Readonly<Record<string, string>>
 
+test('a key that has signed nothing is not held against the next one', async () => {
+  const mistaken = smallLog(origin)
+  await refused(await show(mistaken, await log.submission(0, 5)), 'request_invalid')
+  await refused(await show(mistaken, 'x'), 'request_invalid')
+})
+
 test('a log is cosigned from its beginning on, and where it was before is told', async () => {
   const first = await show(log, await log.submission(0, 5))
   equal(first.status, 200, first.text)

@@ -2,7 +2,7 @@
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { once } from 'node:events'
-import { cp, mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import { get } from 'node:https'
 import { join } from 'node:path'
@@ -13,6 +13,7 @@ import { importEd25519 } from '@doorward/enforcement'
 import { sha256, systemClock } from '@doorward/sdk'
 import { poll } from '../fixtures/authority/pair.ts'
 import { TestDeployment, wideLimits } from '../fixtures/deployment.ts'
+import { smallLog } from '../fixtures/small-log.ts'
 
 const yaml = `servers:
   everything: { command: [mcp-server-everything] }
@@ -125,6 +126,22 @@ test('a gateway that was put back, second copy and all, permits nothing; with th
   await newest()
   await system.up()
   equal((await call('four')).code, 0)
+})
+
+test('a gateway that no authority has seen since its start permits nothing, although its trust is fresh', async () => {
+  await system.interrupt()
+  const kept = join(keys, 'witnessed', `${origin.gateway.replaceAll('/', '+')}.vkey`)
+  const right = await readFile(kept)
+  await writeFile(kept, `${smallLog(origin.gateway).logKey}\n`)
+  await system.up()
+  const refused = await call('five')
+  equal(refused.code, 1)
+  match(refused.stdout, /"record_unavailable"/)
+  equal(await readiness(), 503)
+  ok((await alarms('log_key_changed', origin.gateway)) > 0)
+  await writeFile(kept, right)
+  await until(async () => (await call('six')).code === 0, 'the gateway that is seen at last')
+  equal(await readiness(), 200)
 })
 
 test('an authority that was put back, second copy and all, signs nothing any more', async () => {

@@ -1,9 +1,11 @@
 /** Where logs lie, and their verifier keys, which are kept away from them: a log that comes with its own key proves nothing. */
 
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { link, mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DoorwardError } from '@doorward/core'
+import { DoorwardError, hex, utf8 } from '@doorward/core'
+import { fileDisk } from '@doorward/enforcement'
+import { randomBytes } from '@doorward/sdk'
 
 export interface LogPlace {
   readonly name: string
@@ -64,7 +66,22 @@ export async function keepVerifierKey(
     })
   }
   await mkdir(dir, { recursive: true, mode: 0o700 })
-  await writeFile(keyFile(dir, log.origin), `${log.verifierKey}\n`, { mode: 0o600, flag: 'wx' })
+  if (!(await writeOnce(keyFile(dir, log.origin), utf8(`${log.verifierKey}\n`)))) return keepVerifierKey(dir, log)
+}
+
+/** The whole content or nothing, and never over what is there: false when somebody else was first. */
+async function writeOnce(path: string, bytes: Uint8Array): Promise<boolean> {
+  const beside = `${path}.${hex(randomBytes(8))}.new`
+  await fileDisk.replace([{ path: beside, bytes }], 'durable')
+  try {
+    await link(beside, path)
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
+    throw error
+  } finally {
+    await rm(beside, { force: true })
+  }
 }
 
 /** The kept verifier key of a log; null when there is none. */

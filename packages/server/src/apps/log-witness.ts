@@ -7,7 +7,9 @@ import {
   cosignaturesIn,
   epochSeconds,
   formatVerifierKey,
+  isDoorwardError,
   openCheckpoint,
+  parseAddCheckpoint,
   parseNote,
   parseVerifierKey,
   toSeconds,
@@ -64,15 +66,15 @@ export async function openLogWitness(options: LogWitnessOptions): Promise<LogWit
   const signer = { name: key.name, keyId: key.keyId, key: options.witnessKey.sign }
   const witness = new Witness({ sha256, clock, signer, storeOf: (origin) => fileCheckpointStore(folder, origin) })
   const ownKey = verifierKey(sha256, own, logKey.publicKey)
-  const verifierOf = async (origin: string, text: string): Promise<NoteVerifier> => {
-    const verifier = namedVerifier(parseVerifierKey(sha256, text), origin)
-    await keepVerifierKey(folder, { origin, verifierKey: text })
-    return verifier
-  }
   return {
     logKey: formatVerifierKey(ownKey),
     verifier: { name: ownKey.name, keyId: ownKey.keyId, key: logKey.verify },
-    submit: async (origin, shown) => witness.submit(shown.submission, await verifierOf(origin, shown.logKey)),
+    submit: async (origin, { logKey: text, submission }) => {
+      const verifier = namedVerifier(parseVerifierKey(sha256, text), origin)
+      // A key is kept once it has signed: whoever shows it by mistake is not held to it.
+      if (isSigned(submission, verifier)) await keepVerifierKey(folder, { origin, verifierKey: text })
+      return witness.submit(submission, verifier)
+    },
     shown: ({ checkpoint, line }) => ({
       witnessKey: formatVerifierKey(key),
       cosignature: line,
@@ -90,6 +92,16 @@ export async function openLogWitness(options: LogWitnessOptions): Promise<LogWit
       await fileDisk.replace([{ path, bytes: utf8(`${note}${said.line}`) }], 'durable')
       return checkpoint.size
     },
+  }
+}
+
+function isSigned(submission: string, verifier: NoteVerifier): boolean {
+  try {
+    openCheckpoint(parseAddCheckpoint(submission).note, verifier)
+    return true
+  } catch (error) {
+    if (!isDoorwardError(error)) throw error
+    return false
   }
 }
 
