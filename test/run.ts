@@ -14,6 +14,8 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const concurrency = 2
 const fileTimeoutSeconds = 180
 const budgetSeconds = 1100
+/** Of a failure, at once; the whole of it follows at the end. */
+const shownDetailChars = 600
 const inCi = process.env['CI'] === 'true'
 
 const totals = { passed: 0, failed: 0, skipped: 0 }
@@ -82,6 +84,7 @@ function report(run: FileRun): void {
   for (const { name, detail } of skipped) console.log(`          skipped: ${name}: ${detail}`)
   for (const { name, detail } of of('note')) console.log(`          note: ${name}: ${detail}`)
   for (const { kind, name, detail } of failed) {
+    console.log(`          ${kind}: ${name}: ${detail.slice(0, shownDetailChars)}`)
     fail(`${run.path}: ${name}`, kind === 'skipped' ? `skipped, which CI does not accept: ${detail}` : detail)
   }
   if (failed.length > 0 && run.output.trim() !== '') failures.push(`output of ${run.path}\n${run.output.trimEnd()}`)
