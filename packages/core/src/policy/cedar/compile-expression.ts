@@ -1,5 +1,9 @@
-/** Expressions as closures: everything that the text decides is decided once, here. */
+/**
+ * Expressions as closures: everything that the text decides is decided once, here. Policies repeat each other, and what is
+ * written the same is one closure: a thousand of them are a few dozen, which stay in the processor's caches.
+ */
 
+import { expressionKey } from './expression-key.ts'
 import type { Expression, Variable } from './expression.ts'
 import {
   asBoolean,
@@ -24,6 +28,38 @@ import type { World } from './world.ts'
 export type Evaluate = (world: World) => Value
 
 export function compileExpression(expression: Expression): Evaluate {
+  return new ExpressionCompiler().compile(expression)
+}
+
+/** One closure for each expression that is written differently. */
+export class ExpressionCompiler {
+  readonly #numbers = new Map<string, number>()
+  readonly #closures: Evaluate[] = []
+  /** Of the expressions that were looked at, by identity. */
+  readonly #known = new WeakMap<Expression, number>()
+
+  compile(expression: Expression): Evaluate {
+    return this.#closures[this.number(expression)]!
+  }
+
+  /** The same for those that are written the same. */
+  number(expression: Expression): number {
+    const known = this.#known.get(expression)
+    if (known !== undefined) return known
+    const key = expressionKey(expression, (part) => this.number(part))
+    let number = this.#numbers.get(key)
+    if (number === undefined) {
+      number = this.#closures.push(closureOf(expression, (part) => this.compile(part))) - 1
+      this.#numbers.set(key, number)
+    }
+    this.#known.set(expression, number)
+    return number
+  }
+}
+
+type Compile = (part: Expression) => Evaluate
+
+function closureOf(expression: Expression, compile: Compile): Evaluate {
   switch (expression.kind) {
     case 'literal': {
       const { value } = expression
@@ -33,42 +69,42 @@ export function compileExpression(expression: Expression): Evaluate {
       return compileVariable(expression.name)
     case 'unary': {
       const { operator } = expression
-      const operand = compileExpression(expression.operand)
+      const operand = compile(expression.operand)
       return (world) => unary(operator, operand(world))
     }
     case 'binary':
-      return compileBinary(expression)
+      return compileBinary(expression, compile)
     case 'and': {
-      const [left, right] = [compileExpression(expression.left), compileExpression(expression.right)]
+      const [left, right] = [compile(expression.left), compile(expression.right)]
       return (world) => asBoolean(left(world)) && asBoolean(right(world))
     }
     case 'or': {
-      const [left, right] = [compileExpression(expression.left), compileExpression(expression.right)]
+      const [left, right] = [compile(expression.left), compile(expression.right)]
       return (world) => asBoolean(left(world)) || asBoolean(right(world))
     }
     case 'if':
-      return compileIf(expression)
+      return compileIf(expression, compile)
     case 'get':
-      return compileGet(expression)
+      return compileGet(expression, compile)
     case 'has': {
-      const of = compileExpression(expression.of)
+      const of = compile(expression.of)
       return compileHas(of, expression.path)
     }
     case 'like': {
       const { pattern } = expression
-      const of = compileExpression(expression.of)
+      const of = compile(expression.of)
       return (world) => matchesPattern(of(world), pattern)
     }
     case 'is':
-      return compileIs(expression)
+      return compileIs(expression, compile)
     case 'set':
-      return compileSet(expression.members.map(compileExpression), expression)
+      return compileSet(expression.members.map(compile), expression)
     case 'record': {
-      const members = [...expression.members].map(([name, member]) => [name, compileExpression(member)] as const)
+      const members = [...expression.members].map(([name, member]) => [name, compile(member)] as const)
       return (world) => new Map(members.map(([name, member]) => [name, member(world)]))
     }
     case 'call':
-      return compileCall(expression)
+      return compileCall(expression, compile)
   }
 }
 
@@ -86,24 +122,24 @@ function compileVariable(name: Variable): Evaluate {
   }
 }
 
-function compileIf(expression: Extract<Expression, { kind: 'if' }>): Evaluate {
-  const test = compileExpression(expression.test)
-  const [yes, no] = [compileExpression(expression.yes), compileExpression(expression.no)]
+function compileIf(expression: Extract<Expression, { kind: 'if' }>, compile: Compile): Evaluate {
+  const test = compile(expression.test)
+  const [yes, no] = [compile(expression.yes), compile(expression.no)]
   return (world) => (asBoolean(test(world)) ? yes(world) : no(world))
 }
 
 /** `a is T in b` is `a is T && a in b`. */
-function compileIs(expression: Extract<Expression, { kind: 'is' }>): Evaluate {
+function compileIs(expression: Extract<Expression, { kind: 'is' }>, compile: Compile): Evaluate {
   const { type } = expression
-  const of = compileExpression(expression.of)
+  const of = compile(expression.of)
   if (expression.within === null) return (world) => isOfType(of(world), type)
-  const within = compileExpression(expression.within)
+  const within = compile(expression.within)
   return (world) => isOfType(of(world), type) && binaries.in(of(world), within(world), world)
 }
 
-function compileBinary(expression: Extract<Expression, { kind: 'binary' }>): Evaluate {
+function compileBinary(expression: Extract<Expression, { kind: 'binary' }>, compile: Compile): Evaluate {
   const { operator } = expression
-  const [left, right] = [compileExpression(expression.left), compileExpression(expression.right)]
+  const [left, right] = [compile(expression.left), compile(expression.right)]
   const literal = expression.right.kind === 'literal' ? expression.right.value : null
   if (operator === '==') {
     // What is no object is equal to nothing but itself.
@@ -121,9 +157,9 @@ function compileBinary(expression: Extract<Expression, { kind: 'binary' }>): Eva
 }
 
 /** What is asked of a variable itself needs no step of its own. */
-function compileGet({ of: owner, name }: Extract<Expression, { kind: 'get' }>): Evaluate {
+function compileGet({ of: owner, name }: Extract<Expression, { kind: 'get' }>, compile: Compile): Evaluate {
   if (owner.kind !== 'variable') {
-    const of = compileExpression(owner)
+    const of = compile(owner)
     return (world) => attribute(of(world), name, world)
   }
   switch (owner.name) {
@@ -168,8 +204,8 @@ function compileSet(
 }
 
 /** An extension value of a literal is made once; an error in it is one each time. */
-function compileCall({ name, operands }: Extract<Expression, { kind: 'call' }>): Evaluate {
-  const compiled = operands.map(compileExpression)
+function compileCall({ name, operands }: Extract<Expression, { kind: 'call' }>, compile: Compile): Evaluate {
+  const compiled = operands.map(compile)
   const [first, second] = compiled
   const [only] = operands
   const apply = callOf(name, operands.length)

@@ -1,6 +1,6 @@
 /** Many policies, compiled and indexed by their scopes, and what they decide together (Cedar reference, authorization). */
 
-import { compileExpression } from './compile-expression.ts'
+import { ExpressionCompiler } from './compile-expression.ts'
 import type { Policy } from './expression.ts'
 import { asBoolean } from './operations.ts'
 import { mayBeFalse, mayBeTrue, mayFail, outcomesOfPolicy } from './possible.ts'
@@ -48,7 +48,8 @@ export class PolicySet {
   /** Every id once. `actions`: see `ScopeIndex`. */
   constructor(policies: readonly Policy[], actions: ReadonlySet<EntityUid> = new Set()) {
     this.policies = policies
-    const compiled = policies.map((policy, index) => [policy, compilePolicy(policy, index)] as const)
+    const conditions = new ConditionCompiler()
+    const compiled = policies.map((policy, index) => [policy, compilePolicy(policy, index, conditions)] as const)
     this.#index = new ScopeIndex(compiled, actions)
   }
 
@@ -102,7 +103,7 @@ export class PolicySet {
   }
 }
 
-function compilePolicy(policy: Policy, index: number): Compiled {
+function compilePolicy(policy: Policy, index: number, conditions: ConditionCompiler): Compiled {
   return {
     index,
     id: policy.id,
@@ -110,7 +111,7 @@ function compilePolicy(policy: Policy, index: number): Compiled {
     looksAtArguments: looksAt(policy, 'args'),
     policy,
     scope: remainderOf(policy),
-    condition: compileConditions(policy.conditions),
+    condition: conditions.compile(policy.conditions),
   }
 }
 
@@ -123,17 +124,30 @@ function outcomeNow(one: Compiled, world: World): number {
   }
 }
 
-/** One after the other: what a `when` before decides, the next ones are not asked. */
-function compileConditions(conditions: Policy['conditions']): Condition {
-  const compiled = conditions.map(({ kind, body }): Condition => {
-    const evaluate = compileExpression(body)
-    return kind === 'when' ? (world) => asBoolean(evaluate(world)) : (world) => !asBoolean(evaluate(world))
-  })
-  const [first, second, ...more] = compiled
-  if (first === undefined) return () => true
-  if (second === undefined) return first
-  if (more.length === 0) return (world) => first(world) && second(world)
-  return (world) => compiled.every((condition) => condition(world))
+/** One closure for all policies with the same conditions. */
+class ConditionCompiler {
+  readonly #expressions = new ExpressionCompiler()
+  readonly #known = new Map<string, Condition>()
+
+  compile(conditions: Policy['conditions']): Condition {
+    const key = conditions.map(({ kind, body }) => `${kind} ${this.#expressions.number(body)}`).join(' ')
+    const known = this.#known.get(key) ?? this.#inOrder(conditions)
+    this.#known.set(key, known)
+    return known
+  }
+
+  /** What a `when` before decides, the next ones are not asked. */
+  #inOrder(conditions: Policy['conditions']): Condition {
+    const compiled = conditions.map(({ kind, body }): Condition => {
+      const evaluate = this.#expressions.compile(body)
+      return kind === 'when' ? (world) => asBoolean(evaluate(world)) : (world) => !asBoolean(evaluate(world))
+    })
+    const [first, second, ...more] = compiled
+    if (first === undefined) return () => true
+    if (second === undefined) return first
+    if (more.length === 0) return (world) => first(world) && second(world)
+    return (world) => compiled.every((condition) => condition(world))
+  }
 }
 
 function inOrder<T extends { readonly index: number }>(some: readonly T[]): readonly T[] {
