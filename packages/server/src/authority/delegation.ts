@@ -4,6 +4,7 @@ import {
   DoorwardError,
   epochSeconds,
   hex,
+  isDoorwardError,
   jwkThumbprint,
   MAX_DELEGATED_KEYS,
   openDelegation,
@@ -92,19 +93,14 @@ export async function checkDelegation(context: AuthorityContext, signed: SignedD
 
 /** Which of our keys the delegation names; null for none. */
 async function ownKey({ custody }: AuthorityContext, { keys }: Pick<Delegation, 'keys'>): Promise<CustodyKey | null> {
-  for (const name of await trustKeyNames(custody)) {
-    const key = await custody.need(name)
-    if (keys.some((jwk) => sameKey(jwk, key.jwk))) return key
-  }
+  for (const key of (await trustKeys(custody)).values()) if (keys.some((jwk) => sameKey(jwk, key.jwk))) return key
   return null
 }
 
 /** The key that the next delegation should name for us: the newest that we have, made when there is none. */
 export async function candidateKey(context: AuthorityContext): Promise<CustodyKey> {
-  const { custody } = context
-  const names = await trustKeyNames(custody)
-  const newest = names.at(-1)
-  return newest === undefined ? newTrustKey(context) : custody.need(newest)
+  const newest = [...(await trustKeys(context.custody)).values()].at(-1)
+  return newest ?? newTrustKey(context)
 }
 
 /** Names sort by the time at which the keys were made. */
@@ -120,10 +116,9 @@ export async function forgetTrustKeys(context: AuthorityContext, { keys }: Pick<
   const { custody, instance } = context
   const contributed = (await openContributions(context)).filter(({ authority }) => authority === instance)
   const needed = [...keys, ...contributed.map(({ trustKey }) => trustKey)]
-  const held = new Map<string, P256Jwk>()
-  for (const name of await trustKeyNames(custody)) held.set(name, (await custody.need(name)).jwk)
-  if (![...held.values()].some((jwk) => keys.some((key) => sameKey(key, jwk)))) return
-  for (const [name, jwk] of held) if (!needed.some((key) => sameKey(key, jwk))) await custody.destroy(name)
+  const held = await trustKeys(custody)
+  if (![...held.values()].some(({ jwk }) => keys.some((key) => sameKey(key, jwk)))) return
+  for (const [name, { jwk }] of held) if (!needed.some((key) => sameKey(key, jwk))) await custody.destroy(name)
 }
 
 type Contributions = Awaited<ReturnType<AuthorityContext['store']['ceremonies']['contributions']>>
@@ -152,8 +147,18 @@ export async function namedAuthorities(
   return { instances, names: new Set(names) }
 }
 
-async function trustKeyNames(custody: AuthorityContext['custody']): Promise<readonly string[]> {
-  return (await custody.names()).filter((name) => name.startsWith(KEY_PREFIX)).toSorted()
+/** By name, the oldest first. One that is forgotten while it is looked for is not among them. */
+async function trustKeys(custody: AuthorityContext['custody']): Promise<ReadonlyMap<string, CustodyKey>> {
+  const names = (await custody.names()).filter((name) => name.startsWith(KEY_PREFIX)).toSorted()
+  const held = new Map<string, CustodyKey>()
+  for (const name of names) {
+    const key = await custody.need(name).catch((error: unknown) => {
+      if (isDoorwardError(error, 'key_missing')) return null
+      throw error
+    })
+    if (key !== null) held.set(name, key)
+  }
+  return held
 }
 
 export function sameKey(a: P256Jwk, b: P256Jwk): boolean {

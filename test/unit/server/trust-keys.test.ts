@@ -1,0 +1,56 @@
+/** A trust-state key that is forgotten while somebody else looks through the keys is simply not there. */
+
+import { deepEqual, equal, notEqual, rejects } from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { DoorwardError } from '@doorward/core'
+import type { AuthorityContext } from '../../../packages/server/src/authority/context.ts'
+import { candidateKey, forgetTrustKeys, holdDelegation } from '../../../packages/server/src/authority/delegation.ts'
+import { sharedGround } from '../../fixtures/authority/one-store.ts'
+import type { SharedAuthority, SharedGround } from '../../fixtures/authority/one-store.ts'
+
+let ground: SharedGround
+let a: SharedAuthority
+before(async () => {
+  ground = await sharedGround()
+  a = await ground.open('a')
+})
+after(() => ground.remove())
+
+/** As it is when another turn forgets a key between the names and the key. */
+function forgetting(gone: readonly string[], code = 'key_missing'): AuthorityContext {
+  const { context } = a
+  return {
+    ...context,
+    custody: {
+      ...context.custody,
+      names: async () => [...(await context.custody.names()), ...gone],
+      need: async (name) => {
+        if (gone.includes(name)) throw new DoorwardError(code, 'gone')
+        return context.custody.need(name)
+      },
+    },
+  }
+}
+
+const before1970 = 'trust-state-000000000000000-00000000'
+const newest = 'trust-state-999999999999999-00000000'
+
+test('the delegation in force is held with the key that is left', async () => {
+  const held = await holdDelegation(forgetting([before1970, newest]), null)
+  notEqual(held.key, null)
+  deepEqual(held.key?.jwk, (await holdDelegation(a.context, null)).key?.jwk)
+})
+
+test('the next delegation names the newest key that is left', async () => {
+  deepEqual((await candidateKey(forgetting([newest]))).jwk, (await candidateKey(a.context)).jwk)
+})
+
+test('the others are looked through all the same', async () => {
+  const held = await holdDelegation(a.context, null)
+  await forgetTrustKeys(forgetting([before1970, newest]), held.delegation)
+  equal(a.keys().filter((name) => name.startsWith('trust-state-')).length, 1)
+})
+
+test('what else keeps a key from being had is told', async () => {
+  await rejects(holdDelegation(forgetting([before1970], 'key_unreadable'), null), { code: 'key_unreadable' })
+})
