@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --seconds N --json --profile FOLDER]` (and `-- authority`, `-- policy`, in their folders): what a call costs, side by side, from one run. Exit 0 when
+ * `npm run bench [-- --seconds N --json --profile FOLDER]` (and `-- audit`, `-- authority`, `-- policy`, in their folders): what a call costs, side by side, from one run. Exit 0 when
  * everything was measured, 1 when something could not be (`NOT MEASURED`), 2 for unknown arguments.
  */
 
@@ -8,6 +8,7 @@ import { mkdirSync } from 'node:fs'
 import { availableParallelism, totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { benchAudit } from './audit/run.ts'
 import { benchAuthority } from './authority/run.ts'
 import { measureAll } from './measure.ts'
 import { benchPolicy } from './policy/run.ts'
@@ -20,6 +21,7 @@ const MAXIMUM_SECONDS = 600
 
 const [part, ...others] = process.argv.slice(2)
 const parts: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
+  audit: benchAudit,
   authority: benchAuthority,
   policy: benchPolicy,
 }
