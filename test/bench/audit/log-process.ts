@@ -4,11 +4,12 @@ import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileCheckpointStore, importEd25519 } from '@doorward/enforcement'
+import type { FileRecord } from '@doorward/enforcement'
 import { sha256 } from '@doorward/sdk'
 import { verifyLog } from '../../../packages/server/src/audit/verify.ts'
 import { appendsAt, appendsBy, plainFile, recordAppend } from './appends.ts'
 import { openLog, origin, verifierKeyIn } from './log.ts'
-import { rounds, steadyPerSecond, writerCounts } from './measures.ts'
+import { entriesAtWork, rounds, steadyPerSecond, writerCounts } from './measures.ts'
 import type { Grown, Opened, Steady, Verified, WriterRow } from './measures.ts'
 
 const [task = '', folder = '', number = '0'] = process.argv.slice(2)
@@ -50,25 +51,35 @@ async function measureSteady(seconds: number): Promise<Steady> {
   return steady
 }
 
-/** To a tenth of the entries, and to all of them; resident memory at rest after each. */
 async function grow(entries: number): Promise<Grown> {
   const log = await openLog(folder)
-  const append = recordAppend(log)
-  let written = 0
-  const upTo = async (count: number) => {
-    const write = async () => {
-      while (written < count) await append(written++)
-    }
-    await Promise.all(Array.from({ length: 1000 }, write))
-    await log.checkpoint()
-    return residentAtRest()
-  }
   const begun = performance.now()
-  const atTenth = await upTo(entries / 10)
-  const atAll = await upTo(entries)
+  await appendInAll(log, entries)
+  await log.checkpoint()
   const seconds = (performance.now() - begun) / 1000
   await log.close()
-  return { entries, seconds, residentAtTenth: atTenth, residentAtAll: atAll }
+  return { entries, seconds }
+}
+
+async function appendInAll(log: FileRecord, entries: number): Promise<void> {
+  const append = recordAppend(log)
+  let written = 0
+  const write = async () => {
+    while (written < entries) await append(written++)
+  }
+  await Promise.all(Array.from({ length: 1000 }, write))
+}
+
+/** Memory that a process keeps that has opened the log and written some more entries, however many it had. */
+async function measureOpen(): Promise<Opened> {
+  const begun = performance.now()
+  const log = await openLog(folder)
+  const milliseconds = performance.now() - begun
+  const { size } = log.stats()
+  await appendInAll(log, entriesAtWork)
+  const resident = await residentAtRest()
+  await log.close()
+  return { milliseconds, entries: size, resident }
 }
 
 /** Megabytes: the least of several looks, each after a collection. */
@@ -80,15 +91,6 @@ async function residentAtRest(): Promise<number> {
     least = Math.min(least, process.memoryUsage.rss() / 2 ** 20)
   }
   return least
-}
-
-async function measureOpen(): Promise<Opened> {
-  const begun = performance.now()
-  const log = await openLog(folder)
-  const milliseconds = performance.now() - begun
-  const { size } = log.stats()
-  await log.close()
-  return { milliseconds, entries: size }
 }
 
 async function measureVerify(): Promise<Verified> {

@@ -5,6 +5,8 @@ import type { Appended } from './appends.ts'
 export const writerCounts = [1, 100, 1000] as const
 export const rounds = 2
 export const steadyPerSecond = 1000
+/** Written after a log was opened, before its memory is looked at. */
+export const entriesAtWork = 100_000
 
 export interface WriterRow extends Appended {
   readonly variant: 'record' | 'plain'
@@ -16,14 +18,13 @@ export type Steady = Appended
 export interface Grown {
   readonly entries: number
   readonly seconds: number
-  /** Megabytes at rest. */
-  readonly residentAtTenth: number
-  readonly residentAtAll: number
 }
 
 export interface Opened {
   readonly milliseconds: number
   readonly entries: number
+  /** Megabytes at rest, after it has written some more. */
+  readonly resident: number
 }
 
 export interface Verified {
@@ -42,6 +43,8 @@ export interface AuditReport {
   readonly appends: readonly WriterRow[]
   readonly steady: Steady
   readonly grown: Grown
+  /** With a tenth of the entries, and with all. */
+  readonly small: Opened
   readonly opened: Opened
   readonly verified: Verified
 }

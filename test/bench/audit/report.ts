@@ -6,7 +6,7 @@ import type { AuditReport, WriterRow } from './measures.ts'
 const head = ['writers', 'entries/s', 'p50 ms', 'p99 ms', 'plain entries/s', 'p50 ms', 'p99 ms', 'times plain']
 
 export function textOf(report: AuditReport): string {
-  const { machine, load, appends, steady, grown, opened, verified } = report
+  const { machine, load, appends, steady, grown, small, opened, verified } = report
   const of = (variant: WriterRow['variant'], writers: number) =>
     appends.find((row) => row.variant === variant && row.writers === writers)
   const rows = writerCounts.map((writers) => {
@@ -14,17 +14,17 @@ export function textOf(report: AuditReport): string {
     const times = ((ours?.perSecond ?? Number.NaN) / (plain?.perSecond ?? Number.NaN)).toFixed(1)
     return [String(writers), ...cells(ours), ...cells(plain), times]
   })
-  const more = (grown.residentAtAll / grown.residentAtTenth - 1) * 100
+  const more = (opened.resident / small.resident - 1) * 100
   return [
     `machine: ${machine}; load ${load.toFixed(1)}`,
     '',
     ...[head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`),
     '',
     `at ${steadyPerSecond} entries a second: p50 ${steady.p50.toFixed(2)} ms, p99 ${steady.p99.toFixed(2)} ms`,
-    `${grown.entries} entries: written in ${grown.seconds.toFixed(0)} s; resident ${grown.residentAtTenth.toFixed(0)} MB at a tenth, ` +
-      `${grown.residentAtAll.toFixed(0)} MB at all (${more >= 0 ? '+' : ''}${more.toFixed(1)} %)`,
-    `opened in ${opened.milliseconds.toFixed(0)} ms; verified in ${verified.seconds.toFixed(1)} s ` +
-      `with ${verified.mostResident.toFixed(0)} MB at most, ${verified.problems} problems`,
+    `${grown.entries} entries: written in ${grown.seconds.toFixed(0)} s, opened in ${opened.milliseconds.toFixed(0)} ms, ` +
+      `verified in ${verified.seconds.toFixed(1)} s with ${verified.mostResident.toFixed(0)} MB at most, ${verified.problems} problems`,
+    `resident with ${small.entries} entries ${small.resident.toFixed(0)} MB, with ${opened.entries} ` +
+      `${opened.resident.toFixed(0)} MB (${more >= 0 ? '+' : ''}${more.toFixed(1)} %)`,
   ].join('\n')
 }
 

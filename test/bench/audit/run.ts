@@ -49,12 +49,16 @@ async function measure(folder: string, { seconds, entries, json }: Options): Pro
   const grownIn = await mkdtemp(join(folder, 'grown-'))
   say(`${entries} entries`)
   const grown = await inProcess<Grown>('grow', grownIn, entries)
-  const opened = await inProcess<Opened>('open', grownIn)
   say('verifying')
   const verified = await inProcess<Verified>('verify', grownIn)
+  say('memory')
+  const smallIn = await mkdtemp(join(folder, 'small-'))
+  await inProcess<Grown>('grow', smallIn, entries / 10)
+  const small = await inProcess<Opened>('open', smallIn)
+  const opened = await inProcess<Opened>('open', grownIn)
   say('')
   const machine = `${availableParallelism()} cores, ${cpus()[0]?.model.trim() ?? '?'}; Node ${process.versions.node}`
-  return { machine, load, appends, steady, grown, opened, verified }
+  return { machine, load, appends, steady, grown, small, opened, verified }
 }
 
 /** Of the rounds of each variant the one that the machine disturbed least. */
