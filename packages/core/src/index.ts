@@ -119,14 +119,22 @@ export {
   FRAME_HEADER_BYTES,
   MAX_SEGMENT_HEADER_BYTES,
   SEGMENTS_FOLDER,
+  encodeAbsentFrame,
   encodeFrames,
   encodeSegmentHeader,
+  leafOfFrame,
   parseSegmentHeader,
   parseSegmentName,
   readFrame,
   scanSegment,
   segmentName,
 } from './audit/journal.ts'
+export { MIN_ABSENT_FRAME_BYTES } from './audit/absent-frame.ts'
+export type { AbsentEntry, AbsentPayload, AbsentReason } from './audit/absent-frame.ts'
+export { ACCEPT_DAMAGE_CHANGE, REDACTABLE_KINDS, REDACT_CHANGE, absenceSaidBy, isRedactable } from './audit/absence.ts'
+export type { Absence } from './audit/absence.ts'
+export { EXPIRE_EVENT, EXPIRY_FILE, formatExpiry, parseExpiry, saysExpired } from './audit/expiry.ts'
+export type { ExpiryMarker } from './audit/expiry.ts'
 export type { Crc32, FrameRead, JournalFrame, SegmentFault, SegmentHeader, SegmentScan } from './audit/journal.ts'
 
 // policy

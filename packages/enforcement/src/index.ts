@@ -43,6 +43,8 @@ export { openRecord } from './record/open-record.ts'
 export type { OpenRecordOptions } from './record/open-record.ts'
 export type { Record, RecordEntry } from './record/record.ts'
 export { EntryReference } from './record/reference.ts'
+export { Retention } from './record/retention.ts'
+export type { Expired, RetentionParts, RetentionRules, RetentionStep } from './record/retention.ts'
 export { RefusalCounter } from './record/refusal-counter.ts'
 export type { RefusalCounterOptions } from './record/refusal-counter.ts'
 

@@ -7,8 +7,22 @@ import { join } from 'node:path'
 import { after } from 'node:test'
 import { epochMillis, formatVerifierKey, verifierKey } from '@doorward/core'
 import type { Sha256 } from '@doorward/core'
-import { ed25519LogKey, fileCheckpointStore, fileDisk, importEd25519, openRecord } from '@doorward/enforcement'
-import type { AppendFile, FileRecord, LogKey, OpenRecordOptions, RecordDisk } from '@doorward/enforcement'
+import {
+  Retention,
+  ed25519LogKey,
+  fileCheckpointStore,
+  fileDisk,
+  importEd25519,
+  openRecord,
+} from '@doorward/enforcement'
+import type {
+  AppendFile,
+  FileRecord,
+  LogKey,
+  OpenRecordOptions,
+  RecordDisk,
+  RetentionParts,
+} from '@doorward/enforcement'
 import { verifyLog } from '../../../packages/server/src/audit/verify.ts'
 import type { VerifyReport } from '../../../packages/server/src/audit/verify.ts'
 
@@ -74,6 +88,23 @@ export function logIn(root: string, key: LogKey, origin = ORIGIN): Log {
       }
     },
   }
+}
+
+/** Retention of a log of this fixture; no export needs anything by default. */
+export function retentionOf(
+  log: Log,
+  record: FileRecord,
+  parts: Pick<RetentionParts, 'rules'> & Partial<RetentionParts>,
+): Retention {
+  return new Retention({
+    folder: log.dir,
+    origin: ORIGIN,
+    record,
+    sha256,
+    clock: () => epochMillis(Date.now()),
+    oldestNeeded: async () => Number.MAX_SAFE_INTEGER,
+    ...parts,
+  })
 }
 
 export interface FaultyDisk extends RecordDisk {

@@ -74,7 +74,7 @@ test('a verifier key is given as it is or as a file', async () => {
 })
 
 test('an entry whose payload is absent is shown as such', () => {
-  const entry = { origin: 'a', index: 3, time: now, content: { state: 'absent' } } as const
+  const entry = { origin: 'a', index: 3, time: now, content: { state: 'absent', why: 'expired' } } as const
   assert.deepEqual(entryDocument(entry), {
     origin: 'a',
     index: 3,
@@ -82,6 +82,7 @@ test('an entry whose payload is absent is shown as such', () => {
     time: now,
     body: null,
     payload: 'absent',
+    why: 'expired',
   })
-  assert.match(entryLine(entry, false), /^12:00:00\.000 {2}absent {2}the payload has expired or was redacted {2}a#3$/)
+  assert.match(entryLine(entry, false), /^12:00:00\.000 {2}absent {2}what it says has expired {2}a#3$/)
 })

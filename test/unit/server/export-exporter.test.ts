@@ -6,7 +6,7 @@ import { timerSleep } from '@doorward/sdk'
 import { backlogOf, oldestKept } from '../../../packages/server/src/audit/export/backlog.ts'
 import { Exporter } from '../../../packages/server/src/audit/export/exporter.ts'
 import type { ExporterParts } from '../../../packages/server/src/audit/export/exporter.ts'
-import { exportEvent, gapEvent } from '../../../packages/server/src/audit/export/ocsf.ts'
+import { absentEvent, exportEvent, gapEvent } from '../../../packages/server/src/audit/export/ocsf.ts'
 import { DeliveryError } from '../../../packages/server/src/audit/export/sink.ts'
 import type { ExportEvent, ExportSink } from '../../../packages/server/src/audit/export/sink.ts'
 import { formatState, parseState } from '../../../packages/server/src/audit/export/state.ts'
@@ -60,6 +60,7 @@ function parts(log: Log, sink: ExportSink, more: Partial<ExporterParts> = {}): E
     sink,
     states: new MemoryStates(),
     eventOf: exportEvent,
+    absentOf: absentEvent,
     gapOf: gapEvent,
     batch: { entries: 10, characters: 1_000_000, lingerMilliseconds: 5 },
     spoolBytes: 1_000_000,

@@ -10,9 +10,10 @@ import { after, test } from 'node:test'
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import {
-  encodeFrames,
-  encodeSegmentHeader,
+  encodeAbsentFrame,
   epochMillis,
+  leafOfFrame,
+  parseLeaf,
   parseSpiffeIdPattern,
   parseVerifierKey,
   scanSegment,
@@ -327,18 +328,21 @@ test('what has expired is told as absent, found by its time alone, and leaves no
     assert.ok(!(await readFile(join(a.queried.indexFolder, name))).includes('agent/forgotten'), name)
 })
 
-test('a payload that was redacted is told as absent, and its neighbours are found where they are now', async () => {
+test('a payload that was redacted is told as absent, and its neighbours are found', async () => {
   const a = await newWriter('x.example/a')
   await a.write(...range(0, 10).map((n) => decision(n)))
   await find([a])
   const [segment] = await a.log.segments()
-  const { header, frames } = scanSegment(await readFile(segment!), crc32)
-  const without = frames.map((frame) => (frame.index === 4 ? { ...frame, payload: new Uint8Array(0) } : frame))
-  await writeFile(segment!, Buffer.concat([encodeSegmentHeader(header, crc32), encodeFrames(without, crc32)]))
+  const bytes = await readFile(segment!)
+  const { frames, offsets } = scanSegment(bytes, crc32)
+  const { digest } = parseLeaf(leafOfFrame(sha256, frames[4]!))
+  const length = offsets[5]! - offsets[4]!
+  bytes.set(encodeAbsentFrame({ ...frames[4]!, reason: 'redacted', digest }, length, crc32), offsets[4])
+  await writeFile(segment!, bytes)
   const hits = await find([a])
   assert.deepEqual(
-    hits.filter(({ content }) => content.state === 'absent').map(({ index }) => index),
-    [4],
+    hits.flatMap(({ index, content }) => (content.state === 'absent' ? [[index, content.why]] : [])),
+    [[4, 'redacted']],
   )
   assert.equal(hits.length, 10)
   assert.equal((await find([a], { server: 'files' })).length, 9)

@@ -114,15 +114,20 @@ export function encodeLeaf(
 ): Uint8Array<ArrayBuffer> {
   if (entry.salt.length !== SALT_BYTES)
     throw malformed('salt has the wrong length', `${SALT_BYTES}`, `${entry.salt.length}`)
+  return leafOf(entry.time, sha256(salted(entry.salt, entry.payload)))
+}
+
+/** The leaf by its parts; `digest` is SHA-256(salt ‖ payload). */
+export function leafOf(time: EpochMillis, digest: Uint8Array): Uint8Array<ArrayBuffer> {
   const leaf = new Uint8Array(LEAF_BYTES)
   leaf[0] = LEAF_VERSION
   // Bytes instead of a DataView: this runs for every entry, and a view makes the small array leave V8's heap.
-  let rest: number = entry.time
+  let rest: number = time
   for (let at = 8; at > 0; at--) {
     leaf[at] = rest % 256
     rest = Math.floor(rest / 256)
   }
-  leaf.set(sha256(salted(entry.salt, entry.payload)), 9)
+  leaf.set(digest, 9)
   return leaf
 }
 

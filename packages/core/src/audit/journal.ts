@@ -13,15 +13,18 @@
  *    32  salt     16 bytes
  *    48  payload
  *
- * A batch is written only after the one before it is durable. A damaged frame followed by a whole frame of a later
+ * An entry whose payload is gone has a frame of version 2 (`absent-frame.ts`). A batch is written only after the one before it is durable. A damaged frame followed by a whole frame of a later
  * batch was therefore acknowledged once, and is damage; without one it is the torn tail of the last write.
  */
 
 import { concat, fromUtf8, utf8 } from '../bytes.ts'
 import { DoorwardError } from '../error.ts'
+import type { Sha256 } from '../primitives.ts'
 import { epochMillis } from '../time.ts'
 import type { EpochMillis } from '../time.ts'
-import { MAX_PAYLOAD_BYTES, SALT_BYTES } from './entry.ts'
+import { ABSENT_FRAME_VERSION, MIN_ABSENT_FRAME_BYTES, readAbsentPayload, writeAbsentPayload } from './absent-frame.ts'
+import type { AbsentEntry, AbsentPayload } from './absent-frame.ts'
+import { MAX_PAYLOAD_BYTES, SALT_BYTES, encodeLeaf, leafOf } from './entry.ts'
 
 /** CRC-32 (ISO 3309, as in zlib). Finds bit rot and torn writes, not tampering: that is what the tree is for. */
 export type Crc32 = (data: Uint8Array) => number
@@ -41,12 +44,17 @@ export interface JournalFrame {
   readonly index: number
   readonly batch: number
   readonly time: EpochMillis
+  /** Empty, as the payload is, where that is absent. */
   readonly salt: Uint8Array
   readonly payload: Uint8Array
+  /** Set where the payload is gone. */
+  readonly absent?: AbsentPayload
 }
 
 export const FRAME_HEADER_BYTES = 48
 const FRAME_VERSION = 1
+const VERSIONS: ReadonlySet<number> = new Set([FRAME_VERSION, ABSENT_FRAME_VERSION])
+const NOTHING = new Uint8Array(0)
 const MAGIC = utf8('DWRECORD')
 const PREFIX_BYTES = 16
 /** More than any header of ours needs; a longer one is damage. */
@@ -131,6 +139,30 @@ export function encodeFrames(frames: readonly JournalFrame[], crc32: Crc32): Uin
   return out
 }
 
+/** The frame of an entry whose payload is gone, `length` bytes long as a whole: that of the frame in whose place it comes. */
+export function encodeAbsentFrame(entry: AbsentEntry, length: number, crc32: Crc32): Uint8Array<ArrayBuffer> {
+  const most = FRAME_HEADER_BYTES + MAX_PAYLOAD_BYTES
+  if (length < MIN_ABSENT_FRAME_BYTES || length > most)
+    throw new DoorwardError('entry_malformed', 'no frame has this length', {
+      expected: `${MIN_ABSENT_FRAME_BYTES} to ${most} bytes`,
+      got: `${length}`,
+    })
+  const out = new Uint8Array(length)
+  const view = new DataView(out.buffer)
+  view.setUint32(4, ABSENT_FRAME_VERSION * 0x1000000 + length - FRAME_HEADER_BYTES)
+  setIndex(view, 8, entry.index)
+  setIndex(view, 16, entry.batch)
+  setIndex(view, 24, entry.time)
+  writeAbsentPayload(out, entry)
+  view.setUint32(0, crc32(out.subarray(4)))
+  return out
+}
+
+/** The leaf of a frame's entry, whether its payload is there or gone. */
+export function leafOfFrame(sha256: Sha256, frame: JournalFrame): Uint8Array<ArrayBuffer> {
+  return frame.absent === undefined ? encodeLeaf(sha256, frame) : leafOf(frame.time, frame.absent.digest)
+}
+
 // Two halves instead of a BigInt: this runs for every entry.
 function setIndex(view: DataView, at: number, value: number): void {
   view.setUint32(at, Math.floor(value / 0x100000000))
@@ -153,13 +185,23 @@ export function readFrame(bytes: Uint8Array, offset: number, crc32: Crc32): Fram
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const word = view.getUint32(offset + 4)
   const length = word % 0x1000000
-  if (Math.floor(word / 0x1000000) !== FRAME_VERSION || length > MAX_PAYLOAD_BYTES) return { at: 'damaged' }
+  const version = Math.floor(word / 0x1000000)
+  if (!VERSIONS.has(version) || length > MAX_PAYLOAD_BYTES) return { at: 'damaged' }
   const start = offset + FRAME_HEADER_BYTES
   const end = start + length
   if (end > bytes.length) return { at: 'cut' }
   if (crc32(bytes.subarray(offset + 4, end)) !== view.getUint32(offset)) return { at: 'damaged' }
   const [index, batch, time] = [getIndex(view, offset + 8), getIndex(view, offset + 16), getIndex(view, offset + 24)]
   if (!isIndex(index) || !isIndex(batch) || !isIndex(time)) return { at: 'damaged' }
+  if (version === ABSENT_FRAME_VERSION) {
+    const absent = readAbsentPayload(bytes.subarray(offset, end))
+    if (absent === null) return { at: 'damaged' }
+    return {
+      at: 'frame',
+      frame: { index, batch, time: epochMillis(time), salt: NOTHING, payload: NOTHING, absent },
+      end,
+    }
+  }
   const salt = bytes.subarray(offset + 32, offset + 32 + SALT_BYTES)
   const payload = bytes.subarray(start, end)
   return { at: 'frame', frame: { index, batch, time: epochMillis(time), salt, payload }, end }
@@ -208,7 +250,7 @@ function laterBatchFollows(
 ): boolean {
   // Every position: a damaged length says nothing about where the next frame begins.
   for (let offset = at.offset; offset + FRAME_HEADER_BYTES <= bytes.length; offset++) {
-    if (bytes[offset + 4] !== FRAME_VERSION) continue
+    if (!VERSIONS.has(bytes[offset + 4]!)) continue
     const read = readFrame(bytes, offset, crc32)
     if (read.at === 'frame' && read.frame.batch > at.expected) return true
   }

@@ -18,6 +18,7 @@ import type { OwnCheckpoints } from './own-checkpoints.ts'
 import { recover } from './recovery.ts'
 import type { Recovered } from './recovery.ts'
 import { listSegments } from './segment-files.ts'
+import { readExpiry, removeExpired } from './expired-range.ts'
 import { lockLog } from './writer-lock.ts'
 
 export interface OpenRecordOptions {
@@ -52,6 +53,7 @@ export interface OpenRecordOptions {
  * - `record_missing`: there is no trace of a log where there has been one;
  * - `record_forked`: the entries are not those that were signed;
  * - `record_corrupt`, `record_gap`: damage, naming file and byte, or missing entries;
+ * - `record_expiry_unproven`: entries are said to have expired, and the log does not say so;
  * - `vkey_malformed`: the origin cannot name a key.
  */
 export async function openRecord(options: OpenRecordOptions): Promise<FileRecord> {
@@ -94,9 +96,14 @@ async function recoverOrBegin(
   disk: RecordDisk,
   { settings, checkpoints }: { readonly settings: JournalSettings; readonly checkpoints: OwnCheckpoints },
 ): Promise<Recovered> {
-  const segments = await listSegments(dir)
+  const expired = await readExpiry(dir, settings.origin)
+  const segments = await listSegments(dir, expired?.end)
   checkOwner(segments, settings)
-  const empty = segments.length === 0 && (checkpoints.local?.size ?? 0) === 0 && (checkpoints.copy?.size ?? 0) === 0
+  const empty =
+    segments.length === 0 &&
+    expired === null &&
+    (checkpoints.local?.size ?? 0) === 0 &&
+    (checkpoints.copy?.size ?? 0) === 0
   if (empty && !mayBegin) {
     throw new DoorwardError('record_missing', 'the log and its second copy are missing', {
       where: dir,
@@ -106,7 +113,7 @@ async function recoverOrBegin(
   }
   const recovered = empty
     ? freshLog(sha256, await JournalWriter.begin(disk, settings))
-    : await recover({ folder: dir, segments, checkpoints, sha256, disk })
+    : await recover({ folder: dir, expired, segments, checkpoints, sha256, disk })
   if (checkpoints.copy === null && !acceptMissingCopy && (recovered.tree.size > 0 || checkpoints.local !== null)) {
     throw new DoorwardError('record_copy_missing', 'the second copy of the checkpoint does not know this log', {
       where: dir,
@@ -114,6 +121,8 @@ async function recoverOrBegin(
       next: 'put the second copy back; without it nobody can tell whether the log was cut',
     })
   }
+  // What a crash has left of them.
+  if (expired !== null) await removeExpired(dir, expired.end)
   return recovered
 }
 

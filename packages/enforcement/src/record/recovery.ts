@@ -8,9 +8,26 @@
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DoorwardError, encodeLeaf, epochMillis, equalBytes, isDoorwardError, leafHash } from '@doorward/core'
-import type { Checkpoint, EpochMillis, SegmentScan, Sha256, SignedCheckpoint } from '@doorward/core'
+import {
+  DoorwardError,
+  epochMillis,
+  equalBytes,
+  isDoorwardError,
+  leafHash,
+  leafOfFrame,
+  parseLeaf,
+} from '@doorward/core'
+import type {
+  Checkpoint,
+  EpochMillis,
+  ExpiryMarker,
+  ReadSubtree,
+  SegmentScan,
+  Sha256,
+  SignedCheckpoint,
+} from '@doorward/core'
 import type { RecordDisk } from './disk.ts'
+import { expiredLeaves, proveExpiry } from './expired-range.ts'
 import type { JournalTail } from './journal-writer.ts'
 import { LogTree } from './log-tree.ts'
 import type { OwnCheckpoints } from './own-checkpoints.ts'
@@ -20,6 +37,8 @@ import { restoreTree } from './tile-files.ts'
 
 export interface RecoverySource {
   readonly folder: string
+  /** From where on the journal holds payloads, if it is not from its beginning. */
+  readonly expired: ExpiryMarker | null
   readonly segments: readonly SegmentFile[]
   readonly checkpoints: OwnCheckpoints
   readonly sha256: Sha256
@@ -32,44 +51,62 @@ export interface Recovered {
   readonly lastTime: EpochMillis
 }
 
+/** What wrong tiles look like, and the journal may answer. */
+const DOUBTS: readonly string[] = ['record_forked', 'tile_missing', 'tile_malformed']
 /** Full tiles held in memory before they are written out while deriving again. */
 const PENDING_TILES = 256
 
 /**
  * Throws `record_rollback` (entries that a checkpoint covers are gone), `record_forked` (they are others),
- * `record_corrupt` (damage before the tail), `record_gap`.
+ * `record_corrupt` (damage before the tail), `record_gap`, `record_expiry_unproven`.
  */
 export async function recover(source: RecoverySource): Promise<Recovered> {
   const anchors = [source.checkpoints.local, source.checkpoints.copy].filter((each) => each !== null)
-  const stored = anchors.length === 0 ? LogTree.empty(source.sha256) : await fromTiles(source, anchors)
+  const stored = anchors.length === 0 ? nothingStored(source) : await fromTiles(source, anchors)
   if (stored !== null) {
     try {
       return await settle(source, anchors, stored)
     } catch (error) {
       // Wrong tiles or wrong entries: only the journal from its beginning tells.
-      if (!isDoorwardError(error, 'record_forked')) throw error
+      if (!isDoorwardError(error) || !DOUBTS.includes(error.code)) throw error
     }
   }
   // Judged first, written after: a forged journal must not overwrite the tiles that would convict it.
   const judged = LogTree.empty(source.sha256)
   await replay(source, judged, { anchors, spill: async () => judged.discard() })
-  return settle(source, anchors, LogTree.empty(source.sha256))
+  return settle(source, anchors, nothingStored(source))
 }
 
-async function settle(source: RecoverySource, anchors: readonly SignedCheckpoint[], tree: LogTree): Promise<Recovered> {
+/** A tree to begin with, and what its tiles hold. */
+interface Stored {
+  readonly tree: LogTree
+  readonly read: ReadSubtree
+}
+
+function nothingStored({ sha256 }: RecoverySource): Stored {
+  return { tree: LogTree.empty(sha256), read: () => Promise.reject(new DoorwardError('tile_missing', 'no tile yet')) }
+}
+
+async function settle(
+  source: RecoverySource,
+  anchors: readonly SignedCheckpoint[],
+  { tree, read }: Stored,
+): Promise<Recovered> {
+  const [whole, root, covered] = [tree.size, tree.root(), coveredBy(anchors)]
   const { segment, scan } = await replay(source, tree, { anchors, spill: () => writeTiles(source, tree) })
-  const tail = await settleTail(source, segment, { scan, covered: coveredBy(anchors) })
+  if (source.expired !== null) await proveExpiry(source.expired, { ...source, covered, whole, root, read })
+  const tail = await settleTail(source, segment, { scan, covered })
   return { tree, tail, lastTime: scan.lastTime }
 }
 
 /** The full bundles under the newest checkpoint, if the tiles hold them and agree with older checkpoints; or null. */
-async function fromTiles(source: RecoverySource, anchors: readonly SignedCheckpoint[]): Promise<LogTree | null> {
+async function fromTiles(source: RecoverySource, anchors: readonly SignedCheckpoint[]): Promise<Stored | null> {
   try {
-    const { tree, rootAt } = await restoreTree(source.sha256, source.folder, coveredBy(anchors))
+    const { tree, read, rootAt } = await restoreTree(source.sha256, source.folder, coveredBy(anchors))
     for (const { size, root } of anchors) {
       if (size <= tree.size && !equalBytes(await rootAt(size), root)) return null
     }
-    return tree
+    return { tree, read }
   } catch (error) {
     // Tiles are derived: what is wrong with them is put right from the journal.
     if (isDoorwardError(error)) return null
@@ -83,7 +120,10 @@ interface Replay {
   readonly spill: () => Promise<void>
 }
 
-/** Appends to `tree` what the journal holds beyond it, and returns the last segment. Writes nothing itself. */
+/**
+ * Appends to `tree` what the journal holds beyond it, after the leaves of what has expired, and returns the last segment.
+ * Writes nothing itself.
+ */
 async function replay(
   source: RecoverySource,
   tree: LogTree,
@@ -92,8 +132,17 @@ async function replay(
   const { segments, sha256 } = source
   const covered = coveredBy(anchors)
   checkAnchors(tree, anchors)
-  const from = segments.findLastIndex(({ header }) => header.first <= Math.max(0, tree.size - 1))
   let lastTime = epochMillis(0)
+  const grow = async (leaf: Uint8Array): Promise<void> => {
+    tree.append(leaf, leafHash(sha256, leaf))
+    checkAnchors(tree, anchors)
+    if (tree.pending >= PENDING_TILES) await spill()
+  }
+  for await (const leaf of expiredLeaves(source.folder, tree.size, source.expired?.end ?? 0)) {
+    lastTime = parseLeaf(leaf).time
+    await grow(leaf)
+  }
+  const from = segments.findLastIndex(({ header }) => header.first <= Math.max(0, tree.size - 1))
   for (const [i, segment] of segments.entries()) {
     if (i < from) continue
     const scan = await readSegment(segment)
@@ -101,10 +150,7 @@ async function replay(
     for (const frame of scan.frames) {
       lastTime = frame.time
       if (frame.index < tree.size) continue
-      const leaf = encodeLeaf(sha256, frame)
-      tree.append(leaf, leafHash(sha256, leaf))
-      checkAnchors(tree, anchors)
-      if (tree.pending >= PENDING_TILES) await spill()
+      await grow(leafOfFrame(sha256, frame))
     }
     if (i === segments.length - 1) return { segment, scan: { ...scan, lastTime } }
   }

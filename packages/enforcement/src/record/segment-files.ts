@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import {
   DoorwardError,
+  FRAME_HEADER_BYTES,
   MAX_SEGMENT_HEADER_BYTES,
   SEGMENTS_FOLDER,
   isDoorwardError,
@@ -23,18 +24,20 @@ export interface SegmentFile {
 }
 
 /**
- * The segments of the log in `folder`, in order, by their headers alone. Throws `record_corrupt` for an unreadable
- * header or a length other than the next segment remembers, `record_gap` for a missing segment.
+ * The segments of the log in `folder`, in order, by their headers alone. Those of entries before `expired` are as good as
+ * gone, and left out. Throws `record_corrupt` for an unreadable header or a length other than the next segment remembers,
+ * `record_gap` for a missing segment.
  */
-export async function listSegments(folder: string): Promise<readonly SegmentFile[]> {
+export async function listSegments(folder: string, expired = 0): Promise<readonly SegmentFile[]> {
   const names = await namesIn(join(folder, SEGMENTS_FOLDER))
-  const firsts = names.map(parseSegmentName).filter((first) => first !== null)
   const segments: SegmentFile[] = []
-  for (const name of names.filter((each) => parseSegmentName(each) !== null).toSorted()) {
+  for (const name of names.toSorted()) {
+    const first = parseSegmentName(name)
+    if (first === null || first < expired) continue
     segments.push(await readHeader(join(folder, SEGMENTS_FOLDER, name)))
   }
-  for (const [i, segment] of segments.entries()) checkOrder(segments[i - 1] ?? null, segment)
-  return firsts.length === 0 ? [] : segments
+  for (const [i, segment] of segments.entries()) checkOrder(segments[i - 1] ?? null, segment, expired)
+  return segments
 }
 
 async function namesIn(folder: string): Promise<readonly string[]> {
@@ -66,15 +69,15 @@ async function readHeader(path: string): Promise<SegmentFile> {
   }
 }
 
-function checkOrder(before: SegmentFile | null, { path, header }: SegmentFile): void {
+function checkOrder(before: SegmentFile | null, { path, header }: SegmentFile, expired: number): void {
   if (parseSegmentName(path.slice(-24)) !== header.first) {
     throw corrupt(path, 0, `a segment that begins with entry ${parseSegmentName(path.slice(-24))}`)
   }
-  if (before === null && header.previous === null) return
+  if (before === null && (header.previous === null ? expired === 0 : header.first === expired)) return
   if (before === null || header.previous?.first !== before.header.first) {
     throw new DoorwardError('record_gap', 'a segment of the journal is missing', {
       where: path,
-      expected: `before it the segment of entry ${header.previous?.first ?? 'none'}`,
+      expected: `before it the segment of entry ${header.previous?.first ?? expired}`,
       got: `the segment of entry ${before?.header.first ?? 'none'}`,
       next: 'restore the missing file; entries cannot be replaced by others',
     })
@@ -82,6 +85,17 @@ function checkOrder(before: SegmentFile | null, { path, header }: SegmentFile): 
   if (header.previous.bytes !== before.bytes) {
     const at = Math.min(before.bytes, header.previous.bytes)
     throw corrupt(before.path, at, `${header.previous.bytes} bytes, as the next segment remembers`)
+  }
+}
+
+/** What the first frame gives as its time, unchecked; the end of time for a segment without one. */
+export async function firstTimeOf({ path, start }: SegmentFile): Promise<number> {
+  const file = await open(path, 'r')
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(FRAME_HEADER_BYTES), 0, FRAME_HEADER_BYTES, start)
+    return bytesRead === FRAME_HEADER_BYTES ? Number(buffer.readBigUInt64BE(24)) : Number.MAX_SAFE_INTEGER
+  } finally {
+    await file.close()
   }
 }
 

@@ -13,11 +13,13 @@ import {
   subtreesInTiles,
   tilePath,
 } from '@doorward/core'
-import type { Sha256, TileId } from '@doorward/core'
+import type { ReadSubtree, Sha256, TileId } from '@doorward/core'
 import { LogTree } from './log-tree.ts'
 
 export interface StoredTree {
   readonly tree: LogTree
+  /** Subtrees of the first entries, as many as the tree had when it was restored. Throws as `restoreTree`. */
+  readonly read: ReadSubtree
   /** The root that the tiles give for an older size, at most that of `tree`. Throws as `restoreTree`. */
   readonly rootAt: (size: number) => Promise<Uint8Array>
 }
@@ -45,6 +47,7 @@ export async function restoreTree(sha256: Sha256, folder: string, size: number):
   )
   return {
     tree: new LogTree(TreeEdge.restore(sha256, whole, levels)),
+    read,
     rootAt: (older) => rangeRoot(sha256, [0, older], read),
   }
 }

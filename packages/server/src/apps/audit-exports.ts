@@ -6,7 +6,7 @@ import type { FileRecord } from '@doorward/enforcement'
 import { systemRuntime, timerSleep } from '@doorward/sdk'
 import type { ExportNeeds } from '../audit/export/backlog.ts'
 import { Exporter } from '../audit/export/exporter.ts'
-import { exportEvent, gapEvent } from '../audit/export/ocsf.ts'
+import { absentEvent, exportEvent, gapEvent } from '../audit/export/ocsf.ts'
 import type { ExportState } from '../audit/export/state.ts'
 import type { ExportPlace } from '../config/audit-exports.ts'
 import { version } from '../config/version.ts'
@@ -81,6 +81,7 @@ function exporterOf(place: ExportPlace, parts: ExportsParts): Exporter {
     sink: sinkOf(place, { origin, clock, version, machine: hostname() }),
     states: fileExportStates(stateDir, place.name),
     eventOf: exportEvent,
+    absentOf: absentEvent,
     gapOf: gapEvent,
     batch: batchLimitsOf(place),
     spoolBytes: place.spoolBytes,

@@ -25,6 +25,9 @@ const MAX_BYTES = 512 * 1024 * 1024
 /** Entries that carry keys forward are written twice a day; without one, as far as keys may live. */
 const longestKeyMilliseconds = 9 * 86_400_000
 
+/** How far back `readOn` may read: what is younger must not expire from an authority's log. */
+export const memoryMilliseconds = Math.max(longestKeyMilliseconds, longestLifeSeconds * 1000)
+
 /** Throws the codes of reading the log. */
 export async function openMemory(recordFolder: string, clock: Clock): Promise<Memory> {
   const segments = readBack(recordFolder, factKinds)

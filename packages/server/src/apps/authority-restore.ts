@@ -1,7 +1,8 @@
 /** What an authority's own log says has happened since the copy of the store that was put back. */
 
-import { compareStates, epochMillis } from '@doorward/core'
+import { compareStates, DoorwardError, epochMillis } from '@doorward/core'
 import type { EntryEnvelope, EntryKind, EpochMillis } from '@doorward/core'
+import { segmentsOf } from '../audit/log-folder.ts'
 import { readBack } from '../audit/read-back.ts'
 import type { AuthorityContext } from '../authority/context.ts'
 import { restore, restoreMarginMilliseconds, restoreStep } from '../authority/restore.ts'
@@ -38,7 +39,10 @@ function listed(names: readonly string[]): string {
 
 const kinds: readonly EntryKind[] = ['trust', 'admin', 'issuance', 'detection']
 
-/** Reads back to the state that the store holds, and a little further. Throws the codes of reading the log. */
+/**
+ * Reads back to the state that the store holds, and a little further. Throws `restore_expired` when the log does not hold
+ * entries that old any more, and the codes of reading the log.
+ */
 async function readRestore(recordFolder: string, { held, newest }: OlderStore): Promise<RestoreSource> {
   const read: (readonly EntryEnvelope[])[] = []
   let since: EpochMillis | null = null
@@ -47,6 +51,7 @@ async function readRestore(recordFolder: string, { held, newest }: OlderStore): 
     since ??= timeOf(entries, held)
     if (since !== null && firstTime !== null && firstTime < since - restoreMarginMilliseconds) break
   }
+  if (since === null && ((await segmentsOf(recordFolder))[0]?.first ?? 0) > 0) throw expired(recordFolder)
   const from = since === null ? epochMillis(0) : epochMillis(since - restoreMarginMilliseconds)
   const steps: RestoreStep[] = []
   for (const entry of read.flat()) {
@@ -54,6 +59,13 @@ async function readRestore(recordFolder: string, { held, newest }: OlderStore): 
     if (step !== null) steps.push(step)
   }
   return { held, newest, steps }
+}
+
+function expired(where: string): DoorwardError {
+  return new DoorwardError('restore_expired', 'the store is older than what the log of this authority still holds', {
+    where,
+    next: 'put a newer copy of the store back: what has happened since cannot be done again from the log',
+  })
 }
 
 /** When the newest state that the store still knows was stored; null when it is not among the entries. */

@@ -11,6 +11,7 @@ import type { PolicyReading } from '../config/policy-reading.ts'
 import type { ListenAddress, ListenerName, ListenerSettings } from './authority-listeners.ts'
 import type { StatePlaces } from './authority-state.ts'
 import type { VoucherSettings } from './authority-vouchers.ts'
+import type { RetentionSettings } from './log-retention.ts'
 import type { PolicyOutcome } from './policy-reload-entries.ts'
 
 /** Plain values; the configuration maps to them. */
@@ -31,6 +32,8 @@ export interface AuthoritySettings extends StatePlaces {
   readonly staleness: StalenessLimits
   /** Where its log is exported to; nowhere by default. */
   readonly exports?: readonly ExportPlace[]
+  /** What of its log may expire; nothing by default. */
+  readonly retention?: RetentionSettings
   /** How long a revocation list for outsiders is good; 3600 by default. */
   readonly crlSeconds?: number
   /** Who may vouch for workloads that join, beside join tokens and registered keys; nobody by default. */

@@ -31,6 +31,7 @@ import { closingRefused, openListeners, updateListeners } from './authority-list
 import type { Listeners } from './authority-listeners.ts'
 import { followStore, maintain, settleKeys } from './authority-maintenance.ts'
 import type { Maintenance } from './authority-maintenance.ts'
+import { memoryMilliseconds } from './authority-memory.ts'
 import type { Memory, OlderStore } from './authority-memory.ts'
 import { ownNames, ownRegistration, placeOf } from './authority-place.ts'
 import { putRight } from './authority-restore.ts'
@@ -44,6 +45,7 @@ import { authorityWitness } from './authority-witness.ts'
 import { listenTo, openWatchers } from './authority-watchers.ts'
 import type { Listening, WatcherParts } from './authority-watchers.ts'
 import type { WitnessPort } from '../transports/witness-routes.ts'
+import { keepAll, RunningRetention } from './log-retention.ts'
 import { openPipeline } from './own-pipeline.ts'
 import { ActivePolicy, policyPort } from './policy-reload.ts'
 
@@ -86,15 +88,18 @@ export async function startAuthority(
   return { ...running, stopped: stopOn({ ...options, signal }, stack.move()).then(() => throwIfLost(state)) }
 }
 
-/** They end after whatever writes to the record, and before the record closes. */
+/** Exports and retention: they end after whatever writes to the record, and before the record closes. */
 function openExports(
   { settings, options, clock, state }: Pick<Starting, 'settings' | 'options' | 'clock' | 'state'>,
   stack: AsyncDisposableStack,
 ): void {
-  const { exports: places = [], stateDir } = settings
+  const { exports: places = [], stateDir, retention = keepAll } = settings
   const warn = (code: string, text: string) => options.report({ type: 'warning', code, text })
   const exports = new RunningExports({ ...state, exports: places, stateDir, clock, warn })
   stack.defer(() => exports.stop())
+  const keepMilliseconds = memoryMilliseconds
+  const expiring = new RunningRetention({ ...state, settings: retention, exports, keepMilliseconds, clock, warn })
+  stack.defer(() => expiring.stop())
 }
 
 /** Whoever has lost the lease has ended, and says so. */

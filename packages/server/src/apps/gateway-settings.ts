@@ -7,6 +7,7 @@ import type { SessionLimits } from '../transports/session.ts'
 import type { DeclaredEffects } from '../transports/tool-effects.ts'
 import type { UpstreamLimits } from '../transports/upstream.ts'
 import type { ExportPlace } from '../config/audit-exports.ts'
+import type { RetentionSettings } from './log-retention.ts'
 import type { PolicyReading } from '../config/policy-reading.ts'
 
 export type GatewayListenerName = 'main' | 'admin' | 'public'
@@ -70,6 +71,8 @@ export interface GatewaySettings {
   readonly staleness: StalenessLimits
   /** Where its log is exported to; nowhere by default. */
   readonly exports?: readonly ExportPlace[]
+  /** What of its log may expire; nothing by default. */
+  readonly retention?: RetentionSettings
   readonly security: {
     readonly cipherSuites: readonly string[]
     readonly headers: Readonly<Record<string, string>>

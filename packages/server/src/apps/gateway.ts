@@ -30,6 +30,7 @@ import { healthNow, statusNow, verifierKeyOf } from './gateway-status.ts'
 import { openPipeline } from './own-pipeline.ts'
 import { ActivePolicy, policyPort } from './policy-reload.ts'
 import type { PolicyOutcome } from './policy-reload-entries.ts'
+import { keepAll, RunningRetention } from './log-retention.ts'
 import { verifierOf } from './prove-log.ts'
 
 export type { GatewaySettings } from './gateway-settings.ts'
@@ -96,15 +97,17 @@ export async function startGateway(settings: GatewaySettings, options: GatewayOp
   return { ...running, stopped: stopOn(options.signal, kept, onProblem) }
 }
 
-/** They end after whatever writes to the record, and before the record closes. */
+/** Exports and retention: they end after whatever writes to the record, and before the record closes. */
 function openExports({ settings, options, clock, log, state }: Starting, stack: AsyncDisposableStack): void {
-  const { exports: places = [], stateDir } = settings
+  const { exports: places = [], stateDir, retention = keepAll } = settings
   const warn = (code: string, text: string) => {
     log.warning(code, { text })
     options.report({ type: 'warning', code, text })
   }
   const exports = new RunningExports({ ...state, exports: places, stateDir, clock, warn })
   stack.defer(() => exports.stop())
+  const expiring = new RunningRetention({ ...state, settings: retention, exports, clock, warn })
+  stack.defer(() => expiring.stop())
 }
 
 function nobodyToAsk(): Promise<string> {

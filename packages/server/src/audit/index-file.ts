@@ -10,7 +10,7 @@ import { DatabaseSync } from 'node:sqlite'
 import type { SQLInputValue, StatementSync } from 'node:sqlite'
 import { DoorwardError, epochMillis, isEntryKind } from '@doorward/core'
 import type { EpochMillis } from '@doorward/core'
-import { ACTOR, PRINCIPAL, indexSchema, selectionOf } from './index-selection.ts'
+import { ACTOR, PRINCIPAL, expireStatements, forgetNames, indexSchema, selectionOf } from './index-selection.ts'
 import type { Selection, SelectionParts } from './index-selection.ts'
 import type { JournalPlace } from './log-set-journal.ts'
 import { matchesId } from './query-filter.ts'
@@ -153,6 +153,22 @@ export class IndexFile {
         'UPDATE entry SET kind = NULL, decision = NULL, reason = NULL, server = NULL, tool = NULL, action = NULL, "of" = NULL WHERE idx = ?',
         index,
       )
+    })
+  }
+
+  /** Forgets what the entries before `first` said: they have expired. */
+  expire(first: number): void {
+    guarded(FILE, () => {
+      this.#database.exec('BEGIN IMMEDIATE')
+      try {
+        for (const sql of expireStatements) this.#run(sql, first)
+        this.#database.exec(forgetNames)
+        this.#run('UPDATE cursor SET first = ?', first)
+        this.#database.exec('COMMIT')
+      } catch (error) {
+        this.#database.exec('ROLLBACK')
+        throw error
+      }
     })
   }
 

@@ -22,6 +22,19 @@ CREATE INDEX IF NOT EXISTS entry_tool ON entry (tool) WHERE tool IS NOT NULL;
 CREATE INDEX IF NOT EXISTS entry_of ON entry ("of") WHERE "of" IS NOT NULL;
 `
 
+const nothingSaid =
+  'kind = NULL, decision = NULL, reason = NULL, server = NULL, tool = NULL, action = NULL, "of" = NULL, segment = NULL, offset = NULL'
+
+/** Each with one parameter, the first entry that is still held: what those before it said goes, their times stay. */
+export const expireStatements = [
+  'DELETE FROM party WHERE idx < ?',
+  `UPDATE entry SET ${nothingSaid} WHERE idx < ? AND segment IS NOT NULL`,
+] as const
+
+/** Texts that no entry says any more. */
+export const forgetNames = `DELETE FROM name WHERE id NOT IN (SELECT name FROM party
+  ${['kind', 'decision', 'reason', 'server', 'tool', 'action'].map((column) => `UNION SELECT ${column} FROM entry WHERE ${column} IS NOT NULL`).join(' ')})`
+
 export interface Selection {
   /** Ends in three parameters: the first entry, the end, and how many rows. */
   readonly sql: string

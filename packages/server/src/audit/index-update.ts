@@ -60,9 +60,12 @@ async function isOf(file: IndexFile, log: IndexedLog, { origin, size }: SignedCh
   const cursor = file.cursor()
   if (cursor === null) return true
   if (cursor.origin !== origin || cursor.vkey !== log.vkey || cursor.size > size) return false
+  const first = await firstOf(log)
+  // Whoever has put segments back has changed what the index says of them.
+  if (first < cursor.first || !equalBytes(cursor.root, await rootAt(log, cursor.size, size))) return false
   // What has expired since then must not be left in the index.
-  if (cursor.first !== (await firstOf(log))) return false
-  return equalBytes(cursor.root, await rootAt(log, cursor.size, size))
+  if (first > cursor.first) file.expire(first)
+  return true
 }
 
 async function firstOf({ folder }: IndexedLog): Promise<number> {

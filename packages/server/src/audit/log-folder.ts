@@ -6,14 +6,16 @@ import { crc32 } from 'node:zlib'
 import {
   CHECKPOINT_FILE,
   DoorwardError,
+  EXPIRY_FILE,
   MAX_SEGMENT_HEADER_BYTES,
   SEGMENTS_FOLDER,
   parseCheckpoint,
+  parseExpiry,
   parseNote,
   parseSegmentHeader,
   parseSegmentName,
 } from '@doorward/core'
-import type { Checkpoint, SegmentHeader } from '@doorward/core'
+import type { Checkpoint, ExpiryMarker, SegmentHeader } from '@doorward/core'
 
 /** Where the notes of witnesses lie inside a log's folder. */
 export const COSIGNED_FOLDER = 'cosigned'
@@ -91,6 +93,21 @@ export async function identityOf(folder: string): Promise<{ readonly origin: str
   }
   const { origin, vkey } = (await headerOf(first)).header
   return { origin, vkey }
+}
+
+/**
+ * The marker beside the segments of the log `origin`; null when nothing has expired. It is not believed here: the entry that
+ * it names is what counts. Throws `record_expiry_unproven` for what is no marker of this log.
+ */
+export async function expiryOf(folder: string, origin: string): Promise<ExpiryMarker | null> {
+  const bytes = await whenThere(readFile(join(folder, EXPIRY_FILE)))
+  if (bytes === null) return null
+  const marker = parseExpiry(origin, bytes.toString('latin1'))
+  if (marker !== null) return marker
+  throw new DoorwardError('record_expiry_unproven', 'the marker of expired entries cannot be read', {
+    where: join(folder, EXPIRY_FILE),
+    expected: `a marker of ${origin}`,
+  })
 }
 
 /** Null when the file or folder does not exist. */

@@ -8,15 +8,15 @@ import {
   MAX_PAYLOAD_BYTES,
   SEGMENTS_FOLDER,
   isDoorwardError,
-  parseLeaf,
   readFrame,
   segmentName,
 } from '@doorward/core'
 import type { EpochMillis, FrameRead, JournalFrame } from '@doorward/core'
+import { absentLeaves } from './absent.ts'
+import type { AbsentWhy } from './absent.ts'
 import { headerOf, readFrom, segmentsOf, whenThere } from './log-folder.ts'
 import type { SegmentOnDisk } from './log-folder.ts'
 import { SegmentMarks } from './log-set-marks.ts'
-import { bundleOf } from './prove-tiles.ts'
 
 /**
  * An entry as the journal has it. `frame` is null where the payload is no longer here, because it has expired or was
@@ -26,6 +26,8 @@ export interface JournalEntry {
   readonly index: number
   readonly time: EpochMillis
   readonly frame: JournalFrame | null
+  /** Null where the payload is here. */
+  readonly why: AbsentWhy | null
   /** Null where the journal no longer has a frame for it. */
   readonly place: JournalPlace | null
 }
@@ -69,15 +71,25 @@ export class JournalReader {
    */
   async *advance(to: number, size = to): AsyncGenerator<JournalEntry> {
     while (this.#index < to) {
-      const absent = Math.min(to, await this.#enter())
-      if (absent > this.#index) {
-        yield* this.#leavesUntil(absent, size)
-        continue
+      try {
+        yield* this.#step(to, size)
+      } catch (error) {
+        // The segment has expired meanwhile: where entries go on is looked for anew.
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || this.#segment === null) throw error
+        this.#segment = null
       }
-      const before = this.#at
-      yield* this.#readChunk(to)
-      if (this.#at === before) await this.#leave()
     }
+  }
+
+  async *#step(to: number, size: number): AsyncGenerator<JournalEntry> {
+    const absent = Math.min(to, await this.#enter())
+    if (absent > this.#index) {
+      yield* this.#leavesUntil(absent, size)
+      return
+    }
+    const before = this.#at
+    yield* this.#readChunk(to)
+    if (this.#at === before) await this.#leave()
   }
 
   /** Finds the segment of the next entry. Returns where entries are in the journal again: beyond the next one, they are not. */
@@ -156,28 +168,23 @@ export class JournalReader {
   }
 
   async *#leavesUntil(absent: number, size: number): AsyncGenerator<JournalEntry> {
-    while (this.#index < absent) {
-      const { first, leaves } = await bundleOf(this.#folder, { index: this.#index, size })
-      const wanted = leaves.slice(this.#index - first, absent - first)
-      if (wanted.length === 0) throw this.#unreadable()
-      for (const leaf of wanted) {
-        const index = this.#index++
-        yield { index, time: parseLeaf(leaf).time, frame: null, place: null }
-      }
+    for await (const { index, time, why } of absentLeaves(this.#folder, { from: this.#index, to: absent, size })) {
+      this.#index += 1
+      yield { index, time, frame: null, why, place: null }
     }
   }
 
   #unreadable(): DoorwardError {
     return new DoorwardError('record_corrupt', `entry ${this.#index} cannot be read`, {
       where: `${this.#segment?.path ?? this.#folder}:${this.#offset}`,
-      next: 'doorward audit verify',
+      next: 'doorward audit fsck',
     })
   }
 }
 
 function entryOf(frame: JournalFrame, place: JournalPlace): JournalEntry {
-  const { index, time, payload } = frame
-  return { index, time, frame: payload.length === 0 ? null : frame, place }
+  const { index, time, absent } = frame
+  return { index, time, frame: absent === undefined ? frame : null, why: absent?.reason ?? null, place }
 }
 
 function crcAt(bytes: Uint8Array, offset: number): number {

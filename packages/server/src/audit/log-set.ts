@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DoorwardError, parsePayload } from '@doorward/core'
 import type { EntryEnvelope, EpochMillis } from '@doorward/core'
+import type { AbsentWhy } from './absent.ts'
 import { claimedCheckpointOf, segmentsOf } from './log-folder.ts'
 import { JournalReader } from './log-set-journal.ts'
 import type { JournalEntry } from './log-set-journal.ts'
@@ -15,8 +16,10 @@ export interface LogFolder {
   readonly folder: string
 }
 
-/** `absent`: the payload has expired or was redacted. That the entry was written, and when, is proven all the same. */
-export type EntryContent = { readonly state: 'present'; readonly entry: EntryEnvelope } | { readonly state: 'absent' }
+/** `absent`: the payload is gone, `why` says how. That the entry was written, and when, is proven all the same. */
+export type EntryContent =
+  | { readonly state: 'present'; readonly entry: EntryEnvelope }
+  | { readonly state: 'absent'; readonly why: AbsentWhy }
 
 export interface SetEntry {
   readonly origin: string
@@ -44,8 +47,10 @@ export function compareEntries(a: Omit<SetEntry, 'content'>, b: Omit<SetEntry, '
 }
 
 /** Reads the content of an entry. Throws `entry_malformed`. */
-export function contentOf({ frame }: JournalEntry): EntryContent {
-  return frame === null ? { state: 'absent' } : { state: 'present', entry: parsePayload(frame.payload) }
+export function contentOf({ frame, why }: JournalEntry): EntryContent {
+  return frame === null
+    ? { state: 'absent', why: why ?? 'missing' }
+    : { state: 'present', entry: parsePayload(frame.payload) }
 }
 
 /**

@@ -56,10 +56,11 @@ export async function proveEntry(options: ProveOptions): Promise<string> {
 async function extraOf({ folder, index, show, lookup }: ProveOptions, size: number): Promise<ProofExtra> {
   const leaf = await leafOf(folder, { index, size })
   if (show === 'receipt') return { leaf, opening: null }
-  const { frame } = await (lookup ?? new EntryLookup(folder)).read(index, size)
+  const { frame, why } = await (lookup ?? new EntryLookup(folder)).read(index, size)
   if (frame !== null) return { leaf, opening: { salt: frame.salt, payload: frame.payload } }
-  throw new DoorwardError('payload_absent', 'what the entry says has expired or was redacted', {
+  throw new DoorwardError('payload_absent', 'what the entry says is gone', {
     where: `entry ${index}`,
+    got: why ?? 'missing',
     next: 'a receipt can still be made: it proves place, time and digest (--receipt)',
   })
 }

@@ -3,7 +3,7 @@
 import { crc32 } from 'node:zlib'
 import { parsePayload, readFrame, utf8 } from '@doorward/core'
 import type { EntryEnvelope, EntryKind, EpochMillis } from '@doorward/core'
-import { headerOf, readFrom, segmentsOf } from './log-folder.ts'
+import { headerOf, readFrom, segmentsOf, whenThere } from './log-folder.ts'
 import type { SegmentOnDisk } from './log-folder.ts'
 
 export interface ReadSegment {
@@ -18,10 +18,17 @@ export interface ReadSegment {
 /** Others may run after so many frames. */
 const FRAMES_IN_ONE_GO = 500
 
-/** Yields the segments from the newest to the oldest. Throws `segment_malformed`, `entry_malformed`. */
+/**
+ * Yields the segments from the newest to the oldest; ends early where the rest expires meanwhile. Throws `segment_malformed`,
+ * `entry_malformed`.
+ */
 export async function* readBack(folder: string, kinds: readonly EntryKind[]): AsyncGenerator<ReadSegment> {
   const heads = kinds.map((kind) => utf8(`{"v":1,"kind":"${kind}",`))
-  for (const segment of (await segmentsOf(folder)).toReversed()) yield await readOne(segment, heads)
+  for (const segment of (await segmentsOf(folder)).toReversed()) {
+    const read = await whenThere(readOne(segment, heads))
+    if (read === null) return
+    yield read
+  }
 }
 
 async function readOne(segment: SegmentOnDisk, heads: readonly Uint8Array[]): Promise<ReadSegment> {
@@ -36,6 +43,7 @@ async function readOne(segment: SegmentOnDisk, heads: readonly Uint8Array[]): Pr
     offset = read.end
     firstTime ??= read.frame.time
     lastTime = read.frame.time
+    // Empty where it is gone: then it is of no kind that is looked for.
     const { payload } = read.frame
     if (heads.some((head) => startsWith(payload, head))) entries.push(parsePayload(payload))
     if (frames % FRAMES_IN_ONE_GO === 0) await new Promise<void>((resolve) => void setImmediate(resolve))

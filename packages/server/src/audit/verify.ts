@@ -6,18 +6,23 @@ import {
   DoorwardError,
   TILE_WIDTH,
   TreeEdge,
-  encodeLeaf,
+  absenceSaidBy,
   epochMillis,
   equalBytes,
   isDoorwardError,
   leafHash,
+  leafOfFrame,
   openCheckpoint,
+  parseLeaf,
   parsePayload,
   parseVerifierKey,
+  saysExpired,
   scanSegment,
 } from '@doorward/core'
 import type {
+  EntryEnvelope,
   EpochMillis,
+  ExpiryMarker,
   JournalFrame,
   NoteVerifier,
   SegmentHeader,
@@ -26,9 +31,10 @@ import type {
   SignedCheckpoint,
   VerifyKey,
 } from '@doorward/core'
-import { checkpointNoteOf, segmentsOf } from './log-folder.ts'
+import { checkpointNoteOf, expiryOf, segmentsOf, whenThere } from './log-folder.ts'
 import type { CosignedNote, SegmentOnDisk } from './log-folder.ts'
 import type { Problem } from './problem.ts'
+import { bundleOf } from './prove-tiles.ts'
 import { checkBundle, checkTile } from './tile-check.ts'
 
 export interface VerifyOptions {
@@ -52,6 +58,8 @@ export interface VerifyReport {
   readonly entries: number
   /** Of these, the ones after the newest checkpoint: written, but not signed over yet. */
   readonly unsigned: number
+  /** Of these, the ones whose payloads are gone, and by which the log accounts for it: they were derived from their leaves. */
+  readonly absent: number
   /** RFC 6962 root over `entries`. */
   readonly root: Uint8Array
   readonly checkpointSize: number
@@ -77,6 +85,8 @@ export async function verifyLog(options: VerifyOptions): Promise<VerifyReport> {
   return verification.run()
 }
 
+type Before = { readonly header: SegmentHeader; readonly bytes: number } | null
+
 class Verification {
   readonly #options: VerifyOptions
   readonly #verifier: NoteVerifier
@@ -89,6 +99,11 @@ class Verification {
   #lastTime = epochMillis(0)
   // Once entries no longer follow from one another, the tree says nothing more; later segments are still read.
   #broken = false
+  #expired: ExpiryMarker | null = null
+  #expiryProven = false
+  #absent = 0
+  /** Entries whose payloads are gone, and of which no entry has said why yet; where they stand. */
+  readonly #unexplained = new Map<number, string>()
 
   constructor(options: VerifyOptions, verifier: NoteVerifier) {
     this.#options = options
@@ -99,19 +114,50 @@ class Verification {
   async run(): Promise<VerifyReport> {
     await this.#readCheckpoints()
     await this.#checkAnchors()
-    const segments = await segmentsOf(this.#options.folder)
-    let before: { readonly header: SegmentHeader; readonly bytes: number } | null = null
+    await this.#readExpiry()
+    const segments = (await segmentsOf(this.#options.folder)).filter(({ first }) => first >= this.#edge.size)
+    let before: Before = null
     for (const [i, segment] of segments.entries()) {
       this.#options.signal?.throwIfAborted()
-      const bytes = await readFile(segment.path)
-      const scan = this.#scan(segment, bytes)
-      if (scan === null) continue
+      const end = segments[i + 1]?.first ?? null
+      const bytes = await whenThere(readFile(segment.path))
+      // The writer may let a segment expire while we read.
+      if (bytes === null) await this.#readExpiry()
+      if (bytes === null && this.#edge.size === end) before = null
+      if (bytes === null && this.#edge.size !== end)
+        this.#add('record_gap', segment.path, 'the segment was taken away while the log was read')
+      const scan = bytes === null ? null : this.#scan(segment, bytes)
+      if (scan === null || bytes === null) continue
       this.#checkHeader(segment, scan.header, before)
-      await this.#checkFrames(segment, scan, i === segments.length - 1)
+      await this.#checkFrames(segment, scan, end === null)
       before = { header: scan.header, bytes: bytes.length }
       this.#options.onProgress?.({ entries: this.#edge.size, expected: this.#checkpoint?.size ?? 0 })
     }
     return this.#report()
+  }
+
+  /** Goes on over what has expired, by its leaves. */
+  async #readExpiry(): Promise<void> {
+    const { folder } = this.#options
+    try {
+      const marker = await expiryOf(folder, this.#verifier.name)
+      if (marker === null || marker.end <= this.#edge.size) return
+      this.#expired = marker
+      this.#expiryProven = false
+      const size = this.#checkpoint?.size ?? 0
+      while (this.#edge.size < marker.end) {
+        const { first, leaves } = await bundleOf(folder, { index: this.#edge.size, size })
+        for (const leaf of leaves.slice(this.#edge.size - first, marker.end - first)) {
+          const { time } = parseLeaf(leaf)
+          this.#absent += 1
+          await this.#grow(leaf, time)
+        }
+      }
+    } catch (error) {
+      if (!isDoorwardError(error)) throw error
+      this.#add(error.code, error.where ?? folder, error.message)
+      this.#broken = true
+    }
   }
 
   async #readCheckpoints(): Promise<void> {
@@ -148,18 +194,15 @@ class Verification {
     }
   }
 
-  #checkHeader(
-    { path, first }: SegmentOnDisk,
-    header: SegmentHeader,
-    before: { readonly header: SegmentHeader; readonly bytes: number } | null,
-  ): void {
+  #checkHeader({ path, first }: SegmentOnDisk, header: SegmentHeader, before: Before): void {
     if (header.origin !== this.#verifier.name) {
       this.#add('record_foreign', path, `segment of ${header.origin}, expected ${this.#verifier.name}`)
     }
     if (header.vkey !== this.#options.vkey) this.#add('record_foreign', path, 'segment was begun under another key')
     if (header.first !== first)
       this.#add('record_corrupt', `${path}:0`, `named for entry ${first}, begins with ${header.first}`)
-    if ((header.previous?.first ?? null) !== (before?.header.first ?? null)) {
+    const begins = before === null && this.#expired !== null && header.first === this.#expired.end
+    if (!begins && (header.previous?.first ?? null) !== (before?.header.first ?? null)) {
       this.#add('record_gap', path, `the segment of entry ${header.previous?.first ?? 0} is missing before it`)
       this.#broken = true
     } else if (before !== null && header.previous?.bytes !== before.bytes) {
@@ -178,7 +221,7 @@ class Verification {
     }
     for (const [i, frame] of scan.frames.entries()) {
       this.#checkPayload(frame, `${segment.path}:${scan.offsets[i]}`)
-      if (!this.#broken) await this.#grow(frame)
+      if (!this.#broken) await this.#grow(leafOfFrame(this.#options.sha256, frame), frame.time)
     }
     const { fault } = scan
     if (fault === null) return
@@ -196,8 +239,15 @@ class Verification {
     if (frame.time < this.#lastTime)
       this.#add('time_decreased', where, `entry ${frame.index} is older than the one before it`)
     this.#lastTime = frame.time
+    if (frame.absent !== undefined) {
+      this.#absent += 1
+      this.#unexplained.set(frame.index, where)
+      return
+    }
     try {
-      if (parsePayload(frame.payload).time === frame.time) return
+      const entry = parsePayload(frame.payload)
+      this.#account(frame.index, entry)
+      if (entry.time === frame.time) return
       this.#add('entry_malformed', where, `entry ${frame.index} has two different times`)
     } catch (error) {
       if (!isDoorwardError(error)) throw error
@@ -205,8 +255,17 @@ class Verification {
     }
   }
 
-  async #grow(frame: JournalFrame): Promise<void> {
-    const leaf = encodeLeaf(this.#options.sha256, frame)
+  /** What this entry says of others that are gone. */
+  #account(index: number, entry: EntryEnvelope): void {
+    const { entry: named, end } = this.#expired ?? { entry: -1, end: 0 }
+    if (index === named) this.#expiryProven = saysExpired(entry, end)
+    const absence = this.#unexplained.size === 0 ? null : absenceSaidBy(entry)
+    if (absence === null) return
+    for (const gone of this.#unexplained.keys())
+      if (gone >= absence.first && gone < absence.end) this.#unexplained.delete(gone)
+  }
+
+  async #grow(leaf: Uint8Array, time: EpochMillis): Promise<void> {
     const full = this.#edge.append(leafHash(this.#options.sha256, leaf))
     this.#leaves.push(leaf)
     const { folder } = this.#options
@@ -217,7 +276,7 @@ class Verification {
       if (needed) this.#note(await checkBundle(folder, this.#edge.size / TILE_WIDTH - 1, this.#leaves))
       this.#leaves = []
     }
-    await this.#checkAnchors(frame.time)
+    await this.#checkAnchors(time)
   }
 
   /** Compares the tree with every checkpoint of exactly this size. */
@@ -244,8 +303,16 @@ class Verification {
       if (this.#broken || checkpoint.size <= size) continue
       this.#add('record_rollback', where, `signed over ${checkpoint.size} entries, the log holds ${size}`)
     }
+    for (const [index, where] of this.#unexplained)
+      this.#add('payload_absent', where, `what entry ${index} says is gone, and no entry says why`)
+    if (this.#expired !== null && !this.#expiryProven) {
+      const { end, entry } = this.#expired
+      const message = `entry ${entry} does not say that all before entry ${end} have expired`
+      this.#add('record_expiry_unproven', `${this.#options.folder}/expired`, message)
+    }
     return {
       origin: this.#verifier.name,
+      absent: this.#absent,
       entries: size,
       unsigned: Math.max(0, size - checkpointSize),
       root: this.#edge.root(),

@@ -6,7 +6,8 @@ import { painter, printable } from './output.ts'
 
 /** What a program gets of an entry. `kind` and `body` are null where the payload is no longer there. */
 export function entryDocument({ origin, index, time, content }: SetEntry): JsonObject {
-  if (content.state === 'absent') return { origin, index, kind: null, time, body: null, payload: 'absent' }
+  if (content.state === 'absent')
+    return { origin, index, kind: null, time, body: null, payload: 'absent', why: content.why }
   return { origin, index, kind: content.entry.kind, time, body: content.entry.body as JsonObject }
 }
 
@@ -14,7 +15,7 @@ export function entryLine({ origin, index, time, content }: SetEntry, color: boo
   const paint = painter(color)
   const name = paint('dim', `${origin}#${index}`)
   const when = new Date(time).toISOString().slice(11, 23)
-  if (content.state === 'absent') return [when, paint('yellow', 'absent'), ABSENT, name].join('  ')
+  if (content.state === 'absent') return [when, paint('yellow', 'absent'), absentWords(content.why), name].join('  ')
   const { kind } = content.entry
   const body = content.entry.body as JsonObject
   const allowed = body['decision'] === 'allow'
@@ -22,7 +23,19 @@ export function entryLine({ origin, index, time, content }: SetEntry, color: boo
   return printableKeepingColour([when, word, ...detailsOf(kind, body), name].join('  '), color)
 }
 
-export const ABSENT = 'the payload has expired or was redacted'
+/** Why there is nothing to show. */
+export function absentWords(why: Extract<SetEntry['content'], { readonly state: 'absent' }>['why']): string {
+  switch (why) {
+    case 'expired':
+      return 'what it says has expired'
+    case 'redacted':
+      return 'what it says was redacted'
+    case 'damaged':
+      return 'what it says was lost to damage, which was accepted'
+    case 'missing':
+      return 'its segment is missing: doorward audit fsck'
+  }
+}
 
 /** Details come from callers in part: control characters are shown, our own colour codes stay. */
 function printableKeepingColour(text: string, color: boolean): string {

@@ -11,7 +11,7 @@ import {
 } from '@doorward/core'
 import type { EpochMillis, JsonObject } from '@doorward/core'
 import type { QueryFilter, QueryHit } from '../apps/query-log.ts'
-import { ABSENT, detailOf, entryDocument, shown, targetOf } from './audit-line.ts'
+import { absentWords, detailOf, entryDocument, shown, targetOf } from './audit-line.ts'
 import { logOption, machineLogs, readEntryName } from './audit-places.ts'
 import type { CliContext } from './context.ts'
 import { painter, table } from './output.ts'
@@ -137,7 +137,7 @@ function cellsOf({ outcome, ...entry }: QueryHit, color: boolean): readonly stri
   const { origin, index, time, content } = entry
   const paint = painter(color)
   const [when, name] = [new Date(time).toISOString(), paint('dim', `${origin}#${index}`)]
-  if (content.state === 'absent') return [when, paint('yellow', 'absent'), ABSENT, '', '', '', name]
+  if (content.state === 'absent') return [when, paint('yellow', 'absent'), absentWords(content.why), '', '', '', name]
   const { kind } = content.entry
   const body = content.entry.body as JsonObject
   if (kind !== 'decision') return [when, kind, ...otherCells(kind, body), '', name]

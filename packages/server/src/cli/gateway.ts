@@ -20,6 +20,7 @@ import {
   connectionLimits,
   gateSettings,
   gatewayNames,
+  retentionSettings,
   securityHeaders,
   stateFolders,
 } from '../config/settings.ts'
@@ -131,6 +132,7 @@ export async function gatewaySettings(
     policy,
     candidate,
     exports: exportPlaces(deployment),
+    retention: retentionSettings(configuration),
     staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },
     security: {
       cipherSuites: security.tls.cipher_suites,

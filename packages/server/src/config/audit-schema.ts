@@ -1,4 +1,4 @@
-/** The `audit` section: the second copy of checkpoints, and where entries are exported to. */
+/** The `audit` section: the second copy of checkpoints, how long payloads are kept, and where entries are exported to. */
 
 import { z } from 'zod'
 import { section } from './section.ts'
@@ -89,7 +89,19 @@ const one = z.unknown().transform((value, context): ExportSection => {
   return z.NEVER
 })
 
+/** What of a log may be deleted; without a key of it, nothing for that reason. */
+const retention = section({
+  max_days: z.int().min(1).max(36_500).optional(),
+  /** Of the journal. */
+  max_bytes: z
+    .int()
+    .min(64 * 1024 * 1024)
+    .max(2 ** 50)
+    .optional(),
+})
+
 export const audit = section({
   checkpoint_dir: path.optional(),
+  retention: retention.prefault({}),
   exports: z.array(one).max(16, { error: 'too many exports; expected at most 16' }).default([]),
 }).prefault({})

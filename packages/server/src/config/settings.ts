@@ -230,6 +230,11 @@ export function checkpointDir(deployment: Deployment, folder: { readonly keyDir:
   return own === undefined ? folder.keyDir : fromFolder(deployment.folder, own)
 }
 
+/** `audit.retention`; null: nothing expires for that reason. */
+export function retentionSettings({ audit: { retention } }: Configuration) {
+  return { maxDays: retention.max_days ?? null, maxBytes: retention.max_bytes ?? null }
+}
+
 /** Folders of the parts within the state folder. */
 export function stateFolders(stateDir: string) {
   return {

@@ -2,8 +2,8 @@
 
 import { deny } from '@doorward/enforcement'
 import type { Denial, Permit } from '@doorward/enforcement'
-import { followEntries, readEntries } from '../audit/read.ts'
-import type { LoggedEntry } from '../audit/read.ts'
+import { followAll, isAbsent, readAll } from '../audit/read.ts'
+import type { AbsentEntry, LoggedEntry } from '../audit/read.ts'
 import { requestOf } from './api-routes.ts'
 import type { ApiAnswer, ApiRequest, ApiRoute } from './api-routes.ts'
 
@@ -16,7 +16,8 @@ export interface RecordRouteOptions {
 
 /**
  * Each line has origin, index, kind, time (ms) and body. `from` is the first index, 0 by default; `follow=true` waits
- * for more. Only entries that a checkpoint covers are shown.
+ * for more. Only entries that a checkpoint covers are shown. One whose payload is gone has kind and body null, `payload`
+ * "absent", and `why`.
  */
 export function recordRoute(options: RecordRouteOptions): ApiRoute {
   return {
@@ -42,18 +43,25 @@ function recordOf(permit: Permit<ApiRequest>, { recordFolder, stopping }: Record
     lines: (gone) => {
       const signal = AbortSignal.any([gone, stopping])
       const entries =
-        follow === 'true'
-          ? followEntries(recordFolder, { from: first, signal })
-          : readEntries(recordFolder, { from: first })
+        follow === 'true' ? followAll(recordFolder, { from: first, signal }) : readAll(recordFolder, { from: first })
       return linesOf(entries, signal)
     },
   }
 }
 
-async function* linesOf(entries: AsyncIterable<LoggedEntry>, signal: AbortSignal): AsyncGenerator<string> {
-  for await (const { origin, index, entry } of entries) {
+async function* linesOf(
+  entries: AsyncIterable<LoggedEntry | AbsentEntry>,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  for await (const found of entries) {
     if (signal.aborted) return
-    const { kind, time, body } = entry
-    yield JSON.stringify({ origin, index, kind, time, body })
+    const { origin, index } = found
+    if (isAbsent(found)) {
+      const { time, why } = found
+      yield JSON.stringify({ origin, index, kind: null, time, body: null, payload: 'absent', why })
+    } else {
+      const { kind, time, body } = found.entry
+      yield JSON.stringify({ origin, index, kind, time, body })
+    }
   }
 }

@@ -1,7 +1,6 @@
 /** Entries as they come, put together to batches. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { LoggedEntry } from '../read.ts'
 
 export interface BatchLimits {
   readonly entries: number
@@ -15,9 +14,9 @@ export interface BatchLimits {
 const IN_ONE_GO = 32
 
 /** Yields what `convert` makes of entries, never an empty batch; one event at most is held beside the batch. */
-export async function* inBatches<T extends { readonly json: string }>(
-  entries: AsyncGenerator<LoggedEntry>,
-  convert: (entry: LoggedEntry) => T,
+export async function* inBatches<E, T extends { readonly json: string }>(
+  entries: AsyncGenerator<E>,
+  convert: (entry: E) => T,
   { entries: most, characters: room, lingerMilliseconds }: BatchLimits,
 ): AsyncGenerator<readonly T[]> {
   let coming = nextOf(entries)
@@ -44,7 +43,7 @@ export async function* inBatches<T extends { readonly json: string }>(
 }
 
 /** A failure waits until somebody asks. */
-function nextOf(entries: AsyncGenerator<LoggedEntry>): Promise<IteratorResult<LoggedEntry>> {
+function nextOf<E>(entries: AsyncGenerator<E>): Promise<IteratorResult<E>> {
   const coming = entries.next()
   coming.catch(() => undefined)
   return coming

@@ -3,8 +3,8 @@
 import { DoorwardError } from '@doorward/core'
 import type { Clock } from '@doorward/core'
 import { claimedCheckpointOf, identityOf, segmentsOf } from '../log-folder.ts'
-import { followEntries } from '../read.ts'
-import type { LoggedEntry } from '../read.ts'
+import { followAll, isAbsent } from '../read.ts'
+import type { AbsentEntry, LoggedEntry } from '../read.ts'
 import { pauseAfter } from './backoff.ts'
 import { backlogOf, oldestKept } from './backlog.ts'
 import type { ExportNeeds } from './backlog.ts'
@@ -21,6 +21,8 @@ export interface ExporterParts {
   readonly sink: ExportSink
   readonly states: ExportStates
   readonly eventOf: (entry: LoggedEntry) => ExportEvent
+  /** Stands for an entry whose payload is gone. */
+  readonly absentOf: (entry: AbsentEntry) => ExportEvent
   /** Stands for the entries from `from` up to `to`, exclusive, which are not there any more. */
   readonly gapOf: (gap: {
     readonly origin: string
@@ -87,15 +89,17 @@ export class Exporter implements ExportNeeds {
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
-    const { log, eventOf, batch } = this.#parts
+    const { log, eventOf, absentOf, batch } = this.#parts
+    const convert = (found: LoggedEntry | AbsentEntry) =>
+      isAbsent(found) ? absentOf(stillThere(found)) : eventOf(found)
     if (!this.#loaded) await this.#load()
     await this.#checkLog(signal)
     await this.#look()
     const ending = new AbortController()
     const reading = AbortSignal.any([signal, ending.signal])
-    const entries = followEntries(log.folder, { from: this.#state.next, signal: reading })
+    const entries = followAll(log.folder, { from: this.#state.next, signal: reading })
     try {
-      for await (const events of inBatches(entries, eventOf, batch)) {
+      for await (const events of inBatches(entries, convert, batch)) {
         await this.#handOver(events, signal)
         if (signal.aborted) return
       }
@@ -210,6 +214,12 @@ export class Exporter implements ExportNeeds {
     if (this.#loaded) await this.#parts.states.write(state)
     this.#state = state
   }
+}
+
+/** What has expired while it was read is a gap, which is told as such in the next round. */
+function stillThere(found: AbsentEntry): AbsentEntry {
+  if (found.why !== 'expired') return found
+  throw new DoorwardError('export_gap', `entry ${found.index} was deleted before it was delivered`)
 }
 
 function told(error: unknown): { readonly code: string; readonly message: string } {

@@ -6,7 +6,7 @@
 
 import { isIP } from 'node:net'
 import type { EntryKind, JsonObject, JsonValue } from '@doorward/core'
-import type { LoggedEntry } from '../read.ts'
+import type { AbsentEntry, LoggedEntry } from '../read.ts'
 import { asciiJson } from './ascii-json.ts'
 import { actorOf, endpointOf, given, object, requestOf, text, texts, userOf, whole } from './ocsf-objects.ts'
 import type { Body } from './ocsf-objects.ts'
@@ -351,6 +351,14 @@ export function exportEvent(logged: LoggedEntry): ExportEvent {
   const ocsf = ocsfOf(logged)
   const severity = ocsf['severity_id'] as number
   return { origin, index, kind: entry.kind, time: entry.time, severity, json: asciiJson(ocsf) }
+}
+
+/** Tells a receiver that an entry was written, and that what it says is gone. */
+export function absentEvent({ origin, index, time, why }: AbsentEntry): ExportEvent {
+  const message = `what entry ${index} of ${origin} says is absent: ${why}`
+  const mapped = { class: 'base', activity: 'Absent', severity: INFORMATIONAL, message, members: {} } as const
+  const ocsf = eventOf(mapped, { origin, index, time, kind: 'absent', correlation: undefined, unmapped: { why } })
+  return { origin, index, kind: 'absent', time, severity: INFORMATIONAL, json: asciiJson(ocsf) }
 }
 
 /** Tells a receiver that the entries from `from` up to `to`, exclusive, will not come any more. */

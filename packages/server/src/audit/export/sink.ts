@@ -7,8 +7,11 @@ import type { EntryKind, ErrorDetail } from '@doorward/core'
 export interface ExportEvent {
   readonly origin: string
   readonly index: number
-  /** `gap` stands for entries that were deleted before they were delivered, from `index` on. */
-  readonly kind: EntryKind | 'gap'
+  /**
+   * `gap` stands for entries that were deleted before they were delivered, from `index` on; `absent` for one whose payload
+   * is gone.
+   */
+  readonly kind: EntryKind | 'gap' | 'absent'
   /** Milliseconds since the epoch. */
   readonly time: number
   /** OCSF `severity_id`: 1 informational to 5 critical. */

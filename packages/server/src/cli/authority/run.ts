@@ -16,6 +16,7 @@ import {
   connectionLimits,
   gateSettings,
   gatewayNames,
+  retentionSettings,
   securityHeaders,
   stateFolders,
   voucherSettings,
@@ -99,6 +100,7 @@ export async function authoritySettings(deployment: Deployment, folder: Deployme
     operatorRoles,
     vouchers: voucherSettings(deployment),
     exports: exportPlaces(deployment),
+    retention: retentionSettings(configuration),
     staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },
     crlSeconds: configuration.authority.crl_seconds,
     detect: {

@@ -1,0 +1,252 @@
+/**
+ * Letting the payloads of old entries expire, whole segments at a time. Their leaves stay, so every proof does.
+ *
+ * The order is what a crash may interrupt anywhere: a note of what is intended; the entry that says so; a checkpoint over
+ * it; the marker, from which on these entries count as expired; the files. Whoever comes next finds the note, looks
+ * whether the entry is there, and either goes on from it or forgets the note: no second entry for the same files.
+ */
+
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { EXPIRE_EVENT, TILE_WIDTH, equalBytes, leafOfFrame, segmentName, utf8 } from '@doorward/core'
+import type { Clock, Sha256 } from '@doorward/core'
+import type { RecordDisk } from './disk.ts'
+import {
+  readExpiry,
+  readFullBundle,
+  removeExpired,
+  removeFile,
+  says,
+  syncFolder,
+  writeExpiry,
+} from './expired-range.ts'
+import { fileDisk } from './file-disk.ts'
+import type { FileRecord } from './file-record.ts'
+import { corrupt, firstTimeOf, listSegments, readSegment } from './segment-files.ts'
+import type { SegmentFile } from './segment-files.ts'
+
+export interface RetentionRules {
+  /** How old the newest entry of a segment has to be; null for any age. */
+  readonly maxMilliseconds: number | null
+  /** How long the journal may become, all segments together; null for any length. */
+  readonly maxBytes: number | null
+}
+
+/** Where a kill is of interest, each after what it names has been done. */
+export type RetentionStep = 'intended' | 'recorded' | 'covered' | 'marked' | 'deleting' | 'deleted'
+
+export interface RetentionParts {
+  readonly folder: string
+  readonly origin: string
+  readonly record: Pick<FileRecord, 'append' | 'checkpoint' | 'stats'>
+  readonly sha256: Sha256
+  readonly clock: Clock
+  readonly rules: RetentionRules
+  /** Entries from this index on are kept: what exports have not delivered yet. */
+  readonly oldestNeeded: () => Promise<number>
+  /** Entries that are younger are kept whatever the rules say: who writes the log needs them. 0 by default. */
+  readonly keepMilliseconds?: number
+  readonly disk?: RecordDisk
+  /** For tests. */
+  readonly onStep?: (step: RetentionStep) => void
+}
+
+export interface Expired {
+  /** Entries from `first` up to `end`, exclusive. */
+  readonly first: number
+  readonly end: number
+  readonly segments: readonly string[]
+  readonly bytes: number
+}
+
+interface Plan extends Expired {
+  readonly rules: readonly Rule[]
+}
+
+type Rule = 'max_days' | 'max_bytes'
+
+const INTENTION_FILE = 'expiring'
+/** In one turn; the names of more would make the entry long. */
+const MAX_SEGMENTS = 256
+
+/** One for each log, in the process that writes it; turns must not overlap. */
+export class Retention {
+  readonly #parts: RetentionParts
+  readonly #disk: RecordDisk
+  /** Segments that were found to be kept for their age, until that changes: their newest times, by first entry. */
+  #known: { readonly first: number; readonly lastTime: number } | null = null
+
+  constructor(parts: RetentionParts) {
+    this.#parts = parts
+    this.#disk = parts.disk ?? fileDisk
+  }
+
+  /**
+   * Finishes what a crash has interrupted, then lets expire what the rules say; null when that is nothing. Throws
+   * `record_corrupt` for a segment or bundle that is damaged (nothing of it is deleted), and the codes of `append`.
+   */
+  async turn(): Promise<Expired | null> {
+    await this.#resume()
+    const plan = await this.#plan()
+    if (plan === null) return null
+    const { folder, record } = this.#parts
+    const note = JSON.stringify({ v: 1, end: plan.end, after: record.stats().size })
+    await this.#disk.replace([{ path: join(folder, INTENTION_FILE), bytes: utf8(note) }], 'durable')
+    this.#step('intended')
+    const { index } = await record.append({ kind: 'lifecycle', body: this.#bodyOf(plan) })
+    this.#step('recorded')
+    await this.#finish(plan.end, index)
+    const { first, end, segments, bytes } = plan
+    return { first, end, segments, bytes }
+  }
+
+  #bodyOf({ rules, ...plan }: Plan): object {
+    const { maxMilliseconds, maxBytes } = this.#parts.rules
+    return {
+      event: EXPIRE_EVENT,
+      ...plan,
+      rules,
+      ...(maxMilliseconds === null ? {} : { max_days: maxMilliseconds / DAY_MILLISECONDS }),
+      ...(maxBytes === null ? {} : { max_bytes: maxBytes }),
+    }
+  }
+
+  async #finish(end: number, entry: number): Promise<void> {
+    const { folder, origin, record } = this.#parts
+    await record.checkpoint()
+    this.#step('covered')
+    await writeExpiry(this.#disk, folder, origin, { end, entry })
+    this.#step('marked')
+    await removeExpired(folder, end, () => this.#step('deleting'))
+    this.#step('deleted')
+    await this.#forget()
+  }
+
+  async #forget(): Promise<void> {
+    const { folder } = this.#parts
+    await removeFile(join(folder, INTENTION_FILE))
+    await syncFolder(folder)
+  }
+
+  #step(step: RetentionStep): void {
+    this.#parts.onStep?.(step)
+  }
+
+  async #resume(): Promise<void> {
+    const { folder, origin, record } = this.#parts
+    const intention = await readIntention(join(folder, INTENTION_FILE))
+    const marker = await readExpiry(folder, origin)
+    if (intention === null) return marker === null ? undefined : removeExpired(folder, marker.end)
+    await record.checkpoint()
+    const entry = await this.#findEntry(intention)
+    if (entry === null || (marker !== null && marker.end > intention.end)) await this.#forget()
+    else await this.#finish(intention.end, entry)
+  }
+
+  /** The entry that was written after the note; null when the crash came before it. */
+  async #findEntry({ end, after }: Intention): Promise<number | null> {
+    const { folder, origin, record } = this.#parts
+    const marker = await readExpiry(folder, origin)
+    const segments = await listSegments(folder, marker?.end)
+    for (const [i, segment] of segments.entries()) {
+      const next = segments[i + 1]?.header.first ?? Number.MAX_SAFE_INTEGER
+      if (next <= after) continue
+      const { frames } = await readSegment(segment)
+      const found = frames.find((frame) => frame.index >= after && says(frame, end))
+      if (found !== undefined && found.index < record.stats().checkpointSize) return found.index
+    }
+    return null
+  }
+
+  async #plan(): Promise<Plan | null> {
+    const { folder, origin, record, oldestNeeded, rules } = this.#parts
+    const marker = await readExpiry(folder, origin)
+    const segments = await listSegments(folder, marker?.end)
+    const whole = Math.floor(record.stats().checkpointSize / TILE_WIDTH) * TILE_WIDTH
+    // Leaves in bundles that are not full yet are not durable.
+    const limit = Math.min(whole, await oldestNeeded())
+    let excess = rules.maxBytes === null ? 0 : segments.reduce((sum, { bytes }) => sum + bytes, 0) - rules.maxBytes
+    const taken: SegmentFile[] = []
+    const reasons = new Set<Rule>()
+    for (const [i, segment] of segments.entries()) {
+      const end = segments[i + 1]?.header.first ?? Number.MAX_SAFE_INTEGER
+      const reason = end > limit || taken.length === MAX_SEGMENTS ? null : await this.#reasonFor(segment, end, excess)
+      if (reason === null) break
+      taken.push(segment)
+      reasons.add(reason)
+      excess -= segment.bytes
+    }
+    return planOf(taken, segments, [...reasons])
+  }
+
+  /** The rule by which a segment of entries up to `end` expires; null when it is kept. */
+  async #reasonFor(segment: SegmentFile, end: number, excess: number): Promise<Rule | null> {
+    const { clock, rules, keepMilliseconds = 0 } = this.#parts
+    const old = rules.maxMilliseconds === null ? null : clock() - rules.maxMilliseconds
+    const kept = clock() - keepMilliseconds
+    // Most segments are told by their first entry: reading them is for those that may really go.
+    const first = await firstTimeOf(segment)
+    if (first > kept || (excess <= 0 && (old === null || first >= old))) return null
+    const lastTime = await this.#lastTime(segment, end)
+    if (lastTime > kept) return null
+    if (old !== null && lastTime < old) return 'max_days'
+    return excess > 0 ? 'max_bytes' : null
+  }
+
+  async #lastTime(segment: SegmentFile, end: number): Promise<number> {
+    const { first } = segment.header
+    if (this.#known?.first === first) return this.#known.lastTime
+    const lastTime = await this.#checked(segment, end)
+    this.#known = { first, lastTime }
+    return lastTime
+  }
+
+  /** Reads a segment as a whole: what is damaged, or whose leaves are not in the bundles, is not deleted. */
+  async #checked(segment: SegmentFile, end: number): Promise<number> {
+    const { frames, offsets, fault } = await readSegment(segment)
+    const { first } = segment.header
+    if (fault !== null || frames.length !== end - first)
+      throw corrupt(segment.path, offsets.at(-1) ?? 0, `the entries up to ${end - 1}`)
+    for (let at = first; at < end;) {
+      const bundle = Math.floor(at / TILE_WIDTH)
+      const leaves = await readFullBundle(this.#parts.folder, bundle)
+      const until = Math.min(end, (bundle + 1) * TILE_WIDTH)
+      for (; at < until; at++) {
+        const leaf = leafOfFrame(this.#parts.sha256, frames[at - first]!)
+        if (!equalBytes(leaf, leaves[at - bundle * TILE_WIDTH]!))
+          throw corrupt(segment.path, offsets[at - first] ?? 0, `entry ${at} as its leaf is in bundle ${bundle}`)
+      }
+    }
+    return frames.at(-1)?.time ?? 0
+  }
+}
+
+const DAY_MILLISECONDS = 86_400_000
+
+function planOf(taken: readonly SegmentFile[], segments: readonly SegmentFile[], rules: readonly Rule[]): Plan | null {
+  const first = taken[0]?.header.first
+  const end = segments[taken.length]?.header.first
+  if (first === undefined || end === undefined) return null
+  const names = taken.map(({ header }) => segmentName(header.first))
+  return { first, end, segments: names, bytes: taken.reduce((sum, { bytes }) => sum + bytes, 0), rules }
+}
+
+interface Intention {
+  readonly end: number
+  /** Entries that the log held before. */
+  readonly after: number
+}
+
+/** Null when there is none, and for what a crash of the machine has left of one: then nothing has happened yet. */
+async function readIntention(path: string): Promise<Intention | null> {
+  try {
+    const { end, after } = JSON.parse(await readFile(path, 'utf8')) as {
+      readonly end?: unknown
+      readonly after?: unknown
+    }
+    return Number.isSafeInteger(end) && Number.isSafeInteger(after) ? { end: Number(end), after: Number(after) } : null
+  } catch (error) {
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
+  }
+}
