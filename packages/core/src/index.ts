@@ -95,6 +95,8 @@ export {
   tilePath,
 } from './audit/tile.ts'
 export type { TileId } from './audit/tile.ts'
+export { detectors, detectorSeverity, isAtLeast, isDetectorId, isSeverity, severities } from './audit/detector.ts'
+export type { DetectorId, Severity } from './audit/detector.ts'
 export { buildInclusionProof, verifyInclusion } from './audit/inclusion-proof.ts'
 export { buildConsistencyProof, verifyConsistency } from './audit/consistency-proof.ts'
 export { formatVerifierKey, openNote, parseNote, parseVerifierKey, signNote, verifierKey } from './audit/signed-note.ts'

@@ -44,6 +44,8 @@ export interface PipelineDependencies extends IdentifyDependencies {
 export interface PipelineWatch {
   readonly refused: (inbound: Inbound, denial: Denial) => void
   readonly identified: (identified: Identified) => void
+  /** A connection that did not come about: a reason of the handshake, or of the limits before it. */
+  readonly handshakeRefused?: (remoteAddress: string, reason: string) => void
 }
 
 /** Reads the complete body, within its limits, or says why not. */

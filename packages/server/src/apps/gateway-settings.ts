@@ -8,6 +8,7 @@ import type { DeclaredEffects } from '../transports/tool-effects.ts'
 import type { UpstreamLimits } from '../transports/upstream.ts'
 import type { ExportPlace } from '../config/audit-exports.ts'
 import type { RetentionSettings } from './log-retention.ts'
+import type { DetectionSettings } from '../config/detections.ts'
 import type { PolicyReading } from '../config/policy-reading.ts'
 
 export type GatewayListenerName = 'main' | 'admin' | 'public'
@@ -73,6 +74,8 @@ export interface GatewaySettings {
   readonly exports?: readonly ExportPlace[]
   /** What of its log may expire; nothing by default. */
   readonly retention?: RetentionSettings
+  /** From when on what is counted is a finding; as the configuration has it by default. */
+  readonly detections?: DetectionSettings
   readonly security: {
     readonly cipherSuites: readonly string[]
     readonly headers: Readonly<Record<string, string>>

@@ -16,7 +16,9 @@ import { defaultSessionLimits, SessionTable } from '../transports/session.ts'
 import { StreamableHttp } from '../transports/streamable-http.ts'
 import type { McpServer } from '../transports/streamable-http.ts'
 import { RunningExports } from './audit-exports.ts'
-import { GatewayDetections, notTaken } from './gateway-detections.ts'
+import { countCall, detectionSender, openGatewayCounts, openGatewayDesk } from './gateway-desk.ts'
+import type { GatewayCounts } from './gateway-desk.ts'
+import { GatewayDetections } from './gateway-detections.ts'
 import { housekeep } from './gateway-housekeeping.ts'
 import { GatewayWitness } from './gateway-witness.ts'
 import { openGatewayListeners } from './gateway-listeners.ts'
@@ -53,6 +55,8 @@ export interface GatewayOptions {
   readonly log?: Log
   /** The machine's clock by default. */
   readonly clock?: Clock
+  /** Pause between looks for findings; 1000 by default. */
+  readonly lookMilliseconds?: number
 }
 
 export interface RunningGateway {
@@ -91,23 +95,32 @@ export async function startGateway(settings: GatewaySettings, options: GatewayOp
     { clock, joinString: options.joinString ?? nobodyToAsk, onProblem },
     stack,
   )
-  openExports({ settings, options, clock, log, state, onProblem }, stack)
-  const running = await assemble({ settings, options, clock, log, state, onProblem }, stack)
+  const counts = openGatewayCounts(settings)
+  const starting = { settings, options, clock, log, state, counts, onProblem }
+  const exports = openExports(starting, stack)
+  const running = await assemble(starting, exports, stack)
   const kept = stack.move()
   return { ...running, stopped: stopOn(options.signal, kept, onProblem) }
 }
 
 /** Exports and retention: they end after whatever writes to the record, and before the record closes. */
-function openExports({ settings, options, clock, log, state }: Starting, stack: AsyncDisposableStack): void {
+function openExports(starting: Starting, stack: AsyncDisposableStack): RunningExports {
+  const { settings, clock, state } = starting
   const { exports: places = [], stateDir, retention = keepAll } = settings
-  const warn = (code: string, text: string) => {
-    log.warning(code, { text })
-    options.report({ type: 'warning', code, text })
-  }
+  const warn = warning(starting)
   const exports = new RunningExports({ ...state, exports: places, stateDir, clock, warn })
   stack.defer(() => exports.stop())
   const expiring = new RunningRetention({ ...state, settings: retention, exports, clock, warn })
   stack.defer(() => expiring.stop())
+  return exports
+}
+
+/** For the log, and loudly for the operator. */
+function warning({ log, options }: Starting): (code: string, text: string) => void {
+  return (code, text) => {
+    log.warning(code, { text })
+    options.report({ type: 'warning', code, text })
+  }
 }
 
 function nobodyToAsk(): Promise<string> {
@@ -138,10 +151,15 @@ interface Starting {
   readonly clock: Clock
   readonly log: Log
   readonly state: GatewayState
+  readonly counts: GatewayCounts
   readonly onProblem: (error: unknown) => void
 }
 
-async function assemble(starting: Starting, stack: AsyncDisposableStack): Promise<Omit<RunningGateway, 'stopped'>> {
+async function assemble(
+  starting: Starting,
+  exports: RunningExports,
+  stack: AsyncDisposableStack,
+): Promise<Omit<RunningGateway, 'stopped'>> {
   const { settings, options, log, state } = starting
   await state.record.append({ kind: 'lifecycle', body: { event: 'gateway.start', name: settings.name } })
   const loops = new AbortController()
@@ -170,6 +188,9 @@ async function assemble(starting: Starting, stack: AsyncDisposableStack): Promis
   const health = () => healthNow(starting, stopping.signal)
   const witness = openWitness(starting)
   await witness.begin(options.signal)
+  const { lookMilliseconds: pauseMilliseconds } = options
+  const deskParts = { ...starting, policy, exports: () => exports.states(), warn: warning(starting) }
+  const desk = await openGatewayDesk({ ...deskParts, pauseMilliseconds })
   const listeners = await listen(
     { ...starting, pipeline, endpoint, stopping, health, servers, sessions, policy },
     stack,
@@ -178,6 +199,7 @@ async function assemble(starting: Starting, stack: AsyncDisposableStack): Promis
     pipeline.dependencies.refusals.run(loops.signal),
     state.identity.run(loops.signal),
     detections.run(loops.signal),
+    desk.run(loops.signal),
     witness.run(loops.signal),
     housekeep({ ...starting, pipeline, sessions, listeners }, loops.signal),
   ]
@@ -194,23 +216,15 @@ async function assemble(starting: Starting, stack: AsyncDisposableStack): Promis
   return { ...runningOf(starting, listeners, health), reloadPolicy: (by) => policy.reload(by) }
 }
 
-function openDetections({ state, clock, options, onProblem }: Starting): GatewayDetections {
+function openDetections({ state, clock, counts, options, onProblem }: Starting): GatewayDetections {
   const { identity, record } = state
   const detections = new GatewayDetections({
     trust: identity.trust,
     importP256,
     record,
     clock,
-    send: async (body, signal) => {
-      const response = await identity.callAuthority('/v1/detections', {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body,
-        signal,
-      })
-      response.body.resume()
-      if (response.status !== 204) throw notTaken(response.status, String(response.headers['doorward-code']))
-    },
+    rates: counts.rates,
+    send: detectionSender(identity),
     warn: (code, text) => options.report({ type: 'warning', code, text }),
     onProblem,
   })
@@ -218,16 +232,14 @@ function openDetections({ state, clock, options, onProblem }: Starting): Gateway
   return detections
 }
 
-function openWitness({ settings, options, state, log, onProblem }: Starting): GatewayWitness {
+function openWitness(starting: Starting): GatewayWitness {
+  const { settings, state, onProblem } = starting
   const { trustDomain } = settings
   const named = new RegExp(`^${trustDomain.replaceAll('.', String.raw`\.`)}/authority(?:/[a-z0-9._-]{1,64})?$`)
   return new GatewayWitness({
     ...state,
     ofAuthority: (origin) => named.test(origin),
-    warn: (code, text) => {
-      log.warning(code, { text })
-      options.report({ type: 'warning', code, text })
-    },
+    warn: warning(starting),
     onProblem,
   })
 }
@@ -257,14 +269,17 @@ interface EndpointParts {
   readonly servers: ReadonlyMap<string, McpServer>
 }
 
-function openEndpoint({ settings, log, onProblem }: Starting, parts: EndpointParts): StreamableHttp {
+function openEndpoint({ settings, log, counts, onProblem }: Starting, parts: EndpointParts): StreamableHttp {
   return new StreamableHttp({
     ...parts,
     limits: upstreamLimits(settings),
     bodyBytes: settings.limits?.bodyBytes ?? 1024 * 1024,
     keepAliveMilliseconds: KEEP_ALIVE_MILLISECONDS,
     monotonic: () => performance.now(),
-    onCall: (call) => log.call(call),
+    onCall: (call) => {
+      log.call(call)
+      countCall(counts, call)
+    },
     onProblem,
   })
 }

@@ -38,8 +38,10 @@ export function ownListenerOptions(own: OwnListener): Omit<ListenerOptions, 'cli
     clock: () => pipeline.dependencies.trust.now(),
     ...(time === undefined ? {} : { time }),
     monotonic: () => performance.now(),
-    onRefusedHandshake: ({ remoteAddress, reason }) =>
-      pipeline.dependencies.refusals.count({ source: remoteAddress, reason }),
+    onRefusedHandshake: ({ remoteAddress, reason }) => {
+      pipeline.dependencies.refusals.count({ source: remoteAddress, reason })
+      pipeline.dependencies.watch?.handshakeRefused?.(remoteAddress, reason)
+    },
   }
 }
 

@@ -98,6 +98,11 @@ export class ActivePolicy {
     return next
   }
 
+  /** Why the newest reload, or the candidate to compare with, was refused; null when neither was. */
+  refusal(): Mistakes | null {
+    return this.#failed ?? this.#candidateRefused
+  }
+
   /** Values that JSON can hold. */
   standing(): object {
     const { policy, restart } = this.#reading

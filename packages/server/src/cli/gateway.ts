@@ -11,6 +11,7 @@ import { keepVerifierKey } from '../apps/log-places.ts'
 import { supervisorLink } from '../apps/supervision.ts'
 import type { SupervisorLink } from '../apps/supervision.ts'
 import { exportPlaces } from '../config/audit-exports.ts'
+import { detectionSettings } from '../config/detections.ts'
 import type { DeploymentFolder } from '../config/deployment-folder.ts'
 import type { Environment } from '../config/environment.ts'
 import { readPolicy, rereadPolicy } from '../config/policy-reading.ts'
@@ -133,6 +134,7 @@ export async function gatewaySettings(
     candidate,
     exports: exportPlaces(deployment),
     retention: retentionSettings(configuration),
+    detections: detectionSettings(configuration),
     staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },
     security: {
       cipherSuites: security.tls.cipher_suites,

@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { attestors } from './attestor-schema.ts'
 import { audit } from './audit-schema.ts'
+import { detections } from './detections-schema.ts'
 import { readNetwork } from './network.ts'
 import { binding, path, policy } from './policy-schema.ts'
 import { section } from './section.ts'
@@ -221,6 +222,7 @@ export const configuration = section({
   limits: limits.prefault({}),
   trust: section({ full_seconds: seconds(60), reduced_seconds: seconds(300) }).prefault({}),
   audit,
+  detections,
 })
 
 export type Configuration = z.output<typeof configuration>

@@ -5,7 +5,8 @@
  */
 
 import { isIP } from 'node:net'
-import type { EntryKind, JsonObject, JsonValue } from '@doorward/core'
+import { isSeverity } from '@doorward/core'
+import type { EntryKind, JsonObject, JsonValue, Severity } from '@doorward/core'
 import type { AbsentEntry, LoggedEntry } from '../read.ts'
 import { asciiJson } from './ascii-json.ts'
 import { actorOf, endpointOf, given, object, requestOf, text, texts, userOf, whole } from './ocsf-objects.ts'
@@ -34,6 +35,7 @@ const INFORMATIONAL = 1
 const LOW = 2
 const MEDIUM = 3
 const HIGH = 4
+const CRITICAL = 5
 
 interface Mapped {
   readonly class: OcsfClass
@@ -253,6 +255,13 @@ const trust: Mapping = (body) => {
   }
 }
 
+/** `severity_id` of what findings say; high where they do not. */
+const severityIds: Readonly<Record<Severity, number>> = { low: LOW, medium: MEDIUM, high: HIGH, critical: CRITICAL }
+
+export function severityIdOf(value: unknown): number {
+  return isSeverity(value) ? severityIds[value] : HIGH
+}
+
 const detection: Mapping = (body, { origin, index }) => {
   const detector = text(body['detector']) ?? 'unknown'
   const subject = text(body['subject'])
@@ -265,7 +274,7 @@ const detection: Mapping = (body, { origin, index }) => {
   return {
     class: 'detectionFinding',
     activity: ended ? 3 : 1,
-    severity: ended ? INFORMATIONAL : HIGH,
+    severity: ended ? INFORMATIONAL : severityIdOf(body['severity']),
     message,
     members,
   }

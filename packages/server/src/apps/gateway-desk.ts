@@ -1,0 +1,134 @@
+/** The detectors of a gateway put together: what is counted on the way of calls, what is looked at, and who hears of it. */
+
+import { toSeconds } from '@doorward/core'
+import type { Clock } from '@doorward/core'
+import { FailingServers, RefusalRates } from '@doorward/enforcement'
+import { randomBytes, systemElapsed } from '@doorward/sdk'
+import type { Identity } from '@doorward/sdk'
+import type { ExportState } from '../audit/export/state.ts'
+import { defaultDetections } from '../config/detections.ts'
+import type { DetectionSettings } from '../config/detections.ts'
+import { addressKey } from '../transports/remote-address.ts'
+import type { CallReport } from '../transports/streamable-http.ts'
+import { DetectionDesk } from './detection-desk.ts'
+import { keepFindings, readFindings } from './detection-file.ts'
+import {
+  clockLook,
+  policyLook,
+  recordLook,
+  renewalLook,
+  trustLook,
+  upstreamLook,
+  witnessLook,
+} from './detection-looks.ts'
+import type { GatewaySettings } from './gateway-settings.ts'
+import type { GatewayState } from './gateway-state.ts'
+import { notTaken } from './gateway-telling.ts'
+import type { ActivePolicy } from './policy-reload.ts'
+
+/** Counted while calls pass. */
+export interface GatewayCounts {
+  readonly thresholds: DetectionSettings
+  readonly rates: RefusalRates
+  readonly servers: FailingServers | null
+}
+
+const monotonic = () => performance.now()
+
+export function refusalRates(thresholds: DetectionSettings): RefusalRates {
+  const random = () => new DataView(randomBytes(4).buffer).getUint32(0)
+  return new RefusalRates({ ...thresholds.refusals, sourceKey: addressKey, random, monotonic })
+}
+
+export function openGatewayCounts({ detections, servers }: GatewaySettings): GatewayCounts {
+  const thresholds = detections ?? defaultDetections
+  const { upstream } = thresholds
+  return {
+    thresholds,
+    rates: refusalRates(thresholds),
+    servers: upstream === null ? null : new FailingServers(Object.keys(servers), upstream),
+  }
+}
+
+const upstreamFailures: ReadonlySet<string> = new Set(['upstream_unavailable', 'upstream_invalid', 'upstream_timeout'])
+
+/** A call that reached a server has ended. One that its caller has cancelled says nothing. */
+export function countCall({ servers }: GatewayCounts, { server, code, outcome }: CallReport): void {
+  if (servers === null || server === null || outcome === null || outcome.status === 'cancelled') return
+  servers.ended(server, upstreamFailures.has(code), monotonic())
+}
+
+export interface GatewayDeskParts {
+  readonly settings: GatewaySettings
+  readonly state: GatewayState
+  readonly counts: GatewayCounts
+  readonly policy: Pick<ActivePolicy, 'refusal'>
+  readonly exports: () => readonly ExportState[]
+  readonly clock: Clock
+  readonly warn: (code: string, text: string) => void
+  readonly onProblem: (error: unknown) => void
+  /** Between looks; a second by default. */
+  readonly pauseMilliseconds?: number | undefined
+}
+
+/** Says loudly which detectors are off. A file of findings that cannot be read is told, and begun anew. */
+export async function openGatewayDesk(parts: GatewayDeskParts): Promise<DetectionDesk> {
+  const { settings, state, counts, warn, onProblem, clock } = parts
+  const { origin } = state.record.stats()
+  warnOfOff(counts.thresholds, warn)
+  const before = await readFindings(settings.stateDir).catch((error: unknown) => {
+    onProblem(error)
+    return null
+  })
+  return new DetectionDesk({
+    looks: looksOf(parts),
+    before: before?.findings ?? [],
+    enter: async (body) => (await state.record.append({ kind: 'detection', body })).toString(),
+    onTold: () => undefined,
+    keep: (findings) => keepFindings(settings.stateDir, { origin, pid: process.pid, at: clock(), findings }),
+    warn,
+    onProblem,
+    clock,
+    monotonic,
+    pauseMilliseconds: parts.pauseMilliseconds ?? 1000,
+  })
+}
+
+export function warnOfOff({ off }: DetectionSettings, warn: (code: string, text: string) => void): void {
+  for (const name of off)
+    warn('detector_off', `the detector ${name} is switched off, as configured: nobody hears of it`)
+}
+
+function looksOf({ settings, state, counts, policy, exports, clock }: GatewayDeskParts) {
+  const { thresholds, rates, servers } = counts
+  const { identity, record, witnessed } = state
+  const { trust, credentials } = identity
+  const own = () => credentials.peek()?.certificate ?? null
+  return [
+    () => rates.look(),
+    upstreamLook(servers, monotonic),
+    renewalLook(identity.id.uri, thresholds.renewalPercent, own, () => toSeconds(trust.now())),
+    recordLook(thresholds.recordLagSeconds, { stats: () => record.stats(), exports, clock, monotonic }),
+    trustLook(thresholds.trustPercent, settings.staleness, {
+      isThere: () => trust.current() !== null,
+      ageSeconds: () => trust.ageSeconds(),
+    }),
+    clockLook(thresholds.clockSeconds, clock, systemElapsed),
+    policyLook(thresholds.policy, () => policy.refusal()),
+    witnessLook(thresholds.witness, witnessed, monotonic),
+  ]
+}
+
+/** Tells the authority of what was seen here. Rejects when it has not taken it. */
+export function detectionSender(identity: Pick<Identity, 'callAuthority'>) {
+  return async (body: string, signal: AbortSignal): Promise<void> => {
+    const response = await identity.callAuthority('/v1/detections', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+      signal,
+    })
+    response.body.resume()
+    if (response.status !== 204) throw notTaken(response.status, String(response.headers['doorward-code']))
+  }
+}
