@@ -38,6 +38,7 @@ const ownRoutes: readonly (readonly [RegExp, string])[] = [
   [/^POST authority\/v1\/join-strings$/, 'admin'],
   [/^GET (authority|gateway)\/v1\/(status|record|policy)$/, 'admin'],
   [/^POST (authority|gateway)\/v1\/policy$/, 'admin'],
+  [/^GET (authority|gateway)\/metrics$/, 'admin'],
 ]
 
 function known({ action, resource }: DecisionRequest, source: PolicySource): boolean {

@@ -16,14 +16,15 @@ const nobody = () => Promise.reject(new TypeError('only read here'))
 const witness = { submit: nobody, ownLog: nobody, takeCosignature: nobody, takeEvidence: nobody }
 const policy = { standing: () => ({}), reload: () => Promise.resolve(null) }
 
+const metrics = () => Promise.resolve({ type: '', text: '' })
 const verifier = { name: '', keyId: new Uint8Array(4), key: { verify: () => false } }
 const receipts = { recordFolder: '', verifier, sha256, sizes: () => ({ size: 0, checkpointSize: 0 }) }
 
 export const tables: Readonly<Record<ApiName, readonly ApiRoute[]>> = {
   'authority main': authorityRoutes({} as Authority, stopping, witness),
-  'authority admin': adminRoutes({} as Authority, { ...record, policy }),
+  'authority admin': adminRoutes({} as Authority, { ...record, policy, metrics }),
   'gateway main': gatewayCallerRoutes(receipts),
-  'gateway admin': gatewayRoutes({ ...record, status: () => ({}), policy }),
+  'gateway admin': gatewayRoutes({ ...record, status: () => ({}), policy, metrics }),
 }
 
 export const apiNames = Object.keys(tables) as ApiName[]

@@ -189,6 +189,7 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
   'authority admin GET /v1/record': () => ({}),
   'authority admin GET /v1/policy': () => ({}),
   'authority admin POST /v1/policy': () => ({}),
+  'authority admin GET /metrics': () => ({}),
   'gateway main GET /v1/receipt': async () => {
     const { headers } = await stage.passes({ caller: agent })
     return { query: `?entry=${encodeURIComponent(headers['doorward-decision'] ?? '')}` }
@@ -197,6 +198,7 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
   'gateway admin POST /v1/policy': () => ({}),
   'gateway admin GET /v1/status': () => ({}),
   'gateway admin GET /v1/record': () => ({}),
+  'gateway admin GET /metrics': () => ({}),
 }
 
 /** Routes that let the right caller in and then have nothing to do: nobody replaces keys while the others are looked at. */

@@ -21,6 +21,8 @@ export type { EnforceOptions, PipelineDependencies, PipelineWatch, ReadBody, Ref
 export type { DecisionPort, Rate, RateLimiter, Take, TakeResult, TrustSource, TrustView } from './ports.ts'
 export { record, recordOutcome, recordRefusal } from './record.ts'
 export type { Outcome, RefusalEntry } from './record.ts'
+export { StageTimes } from './stage-times.ts'
+export type { TimedStage } from './stage-times.ts'
 export { sightingReasons, Sightings } from './sightings.ts'
 export type { Sighting, SightingReason, SightingsDependencies } from './sightings.ts'
 export { TrustHolder, trustViewOf } from './trust-holder.ts'

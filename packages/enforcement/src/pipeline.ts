@@ -19,6 +19,7 @@ import { record, recordRefusal } from './record.ts'
 import type { RefusalEntry } from './record.ts'
 import type { Record } from './record/record.ts'
 import type { RefusalCounter } from './record/refusal-counter.ts'
+import type { StageTimes } from './stage-times.ts'
 import { StandingDecisions, rolesNow } from './standing-decisions.ts'
 import { withdrawal } from './withdrawal.ts'
 
@@ -55,6 +56,8 @@ export interface EnforceOptions<Detail> {
   readonly credential: RequiredCredential
   readonly readBody: ReadBody
   readonly classifier: Classifier<Detail>
+  /** Is told when stages end; nobody measures by default. */
+  readonly times?: StageTimes
 }
 
 export function isRefusal(value: object): value is Refusal {
@@ -81,7 +84,9 @@ export class Pipeline {
     } catch (error) {
       result = deny('internal', `a stage failed: ${String(error)}`, { caller: caller.identified?.principal ?? null })
     }
-    return isDenial(result) ? this.refuse(inbound, result) : result
+    if (isDenial(result)) return this.refuse(inbound, result)
+    options.times?.mark('decided')
+    return result
   }
 
   async #stages<Detail>(
@@ -90,21 +95,27 @@ export class Pipeline {
     caller: { identified: Identified | null },
   ): Promise<Permit<Detail> | Denial> {
     const { dependencies } = this
+    const { times } = options
     const over = await limitArrival(inbound, dependencies.limiter, dependencies.connectionLimits)
     if (over !== null) return over
     const identified = await identify(inbound, options.credential, dependencies)
     if (isDenial(identified)) return identified
+    times?.look('identified')
     caller.identified = identified
     dependencies.watch?.identified(identified)
     const body = await options.readBody()
     if (isDenial(body)) return { ...body, caller: identified.principal }
+    times?.look('read')
     // A body may come slowly: what was taken from the caller meanwhile it has no more.
     const classified = classify(rolesNow(identified, dependencies.trust.current()), body, options.classifier)
     if (isDenial(classified)) return classified
+    times?.look('classified')
     const authorized = await authorize(classified, dependencies.decisions, dependencies.trust.now())
     if (isDenial(authorized)) return authorized
+    times?.look('authorized')
     const admitted = await limit(authorized, dependencies.limiter, dependencies.quotas)
     if (isDenial(admitted)) return admitted
+    times?.mark('admitted')
     return this.overtaken(admitted) ?? record(admitted, dependencies.log)
   }
 

@@ -52,6 +52,8 @@ export interface RecordStats {
   readonly queued: number
   /** Syncs of the journal since it was opened. */
   readonly syncs: number
+  /** Group commits since it was opened, and what they took together, as far as they were timed. */
+  readonly commits: { readonly count: number; readonly milliseconds: number }
   readonly segment: string
 }
 
@@ -64,6 +66,7 @@ export interface RecordParts {
   readonly sha256: Sha256
   readonly random: RandomBytes
   readonly clock: Clock
+  readonly monotonic?: () => number
   readonly limits: RecordLimits
   /** Called last, whatever happened before. */
   readonly release: () => void
@@ -78,6 +81,7 @@ type State =
 interface Waiting {
   readonly time: EpochMillis
   readonly payload: Uint8Array
+  readonly entry: RecordEntry
   readonly resolve: (reference: EntryReference) => void
   readonly reject: (error: Error) => void
 }
@@ -107,10 +111,17 @@ export class FileRecord implements Record {
   #repairTimer: NodeJS.Timeout | null = null
   #repairing: Promise<void> | null = null
   #closing = false
+  readonly #commits = { count: 0, milliseconds: 0 }
+  #listener: (entry: RecordEntry) => void = () => undefined
 
   constructor(parts: RecordParts) {
     this.#parts = parts
     this.#lastTime = parts.lastTime
+  }
+
+  /** Tells one listener of every entry that has become durable, in their order; it must not throw. */
+  onDurable(listener: (entry: RecordEntry) => void): void {
+    this.#listener = listener
   }
 
   async append(entry: RecordEntry): Promise<EntryReference> {
@@ -122,7 +133,7 @@ export class FileRecord implements Record {
     this.#lastTime = time
     this.#queuedBytes += payload.length
     return new Promise((resolve, reject) => {
-      this.#queue.push({ time, payload, resolve, reject })
+      this.#queue.push({ time, payload, entry, resolve, reject })
       if (entry.patient === true) this.#commitSoon()
       else this.#commitNow()
     })
@@ -171,17 +182,21 @@ export class FileRecord implements Record {
   }
 
   async #commit(batch: readonly Waiting[]): Promise<void> {
-    const { journal, tree, sha256, origin } = this.#parts
+    const { journal, tree, sha256, origin, monotonic } = this.#parts
+    const began = monotonic?.() ?? 0
     const frames = this.#frames(batch)
     const durable = journal.commit(frames)
     // Hashed while the disk works, kept only if it succeeds.
     const leaves = frames.map((frame) => encodeLeaf(sha256, frame))
     const hashes = leaves.map((leaf) => leafHash(sha256, leaf))
     await durable
+    this.#commits.count++
+    this.#commits.milliseconds += (monotonic?.() ?? 0) - began
     for (const [i, waiting] of batch.entries()) {
       tree.append(leaves[i]!, hashes[i]!)
       this.#queuedBytes -= waiting.payload.length
       waiting.resolve(acknowledge(origin, frames[i]!.index))
+      this.#listener(waiting.entry)
     }
     this.#checkpointSoon()
   }
@@ -322,6 +337,7 @@ export class FileRecord implements Record {
       checkpointSize: this.#checkpoint?.size ?? 0,
       queued: this.#queue.length,
       syncs: journal.syncs,
+      commits: { ...this.#commits },
       segment: journal.segment,
     }
   }

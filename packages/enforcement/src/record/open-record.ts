@@ -30,6 +30,8 @@ export interface OpenRecordOptions {
   readonly sha256: Sha256
   readonly random: RandomBytes
   readonly clock: Clock
+  /** Milliseconds that never go back: by them commits are timed, which they are not without. */
+  readonly monotonic?: () => number
   /** The second copy; must not live in `dir`. */
   readonly checkpointStore: CheckpointStore
   /**

@@ -3,7 +3,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { DoorwardError, epochMillis, isDoorwardError, readCertificate, toMillis } from '@doorward/core'
-import type { Clock, EpochMillis } from '@doorward/core'
+import type { Clock, EpochMillis, EpochSeconds } from '@doorward/core'
 import { sha256 } from '@doorward/sdk'
 import type { Authority } from '../authority/authority.ts'
 import { nowSeconds } from '../authority/context.ts'
@@ -20,6 +20,7 @@ interface Held {
   readonly anchorKeyId: string | null
   readonly privateKey: KeyObject
   readonly renewAt: EpochMillis
+  readonly notAfter: EpochSeconds
 }
 
 export interface OwnIdentityOptions {
@@ -64,7 +65,12 @@ export class OwnIdentity {
     const renewAt = epochMillis(now + half * (1 - JITTER + 2 * JITTER * chance()))
     const read = readCertificate(issued.certificate, { sha256 })
     const anchorKeyId = 'problem' in read ? null : read.authorityKeyId
-    this.#held = { certificate: issued.certificate, anchorKeyId, privateKey, renewAt }
+    this.#held = { certificate: issued.certificate, anchorKeyId, privateKey, renewAt, notAfter: issued.notAfter }
+  }
+
+  /** When the certificate that is held ends; 0 before the first. */
+  notAfter(): number {
+    return this.#held?.notAfter ?? 0
   }
 
   /** For listeners, with the anchors of the newest trust state. */

@@ -18,6 +18,7 @@ import { servePublic } from '../transports/public-api.ts'
 import type { PublicBundle } from '../transports/public-api.ts'
 import type { WitnessPort } from '../transports/witness-routes.ts'
 import { ownListenerOptions } from './own-listener.ts'
+import type { OwnMetrics } from './own-metrics.ts'
 import { reachedAt } from './reached-at.ts'
 import type { Reached } from './reached-at.ts'
 
@@ -52,6 +53,7 @@ export interface ListenerParts {
   /** Aborts when the authority stops: streams end. */
   readonly stopping: AbortSignal
   readonly ready: () => boolean
+  readonly metrics: Pick<OwnMetrics, 'handshakeRefused' | 'apiAnswered' | 'enrolled' | 'port'>
   readonly onProblem: (error: unknown) => void
 }
 
@@ -83,7 +85,7 @@ export async function openListeners(
 }
 
 function listenerOptions(name: ListenerName, parts: ListenerParts): ListenerOptions {
-  const { settings, pipeline, material, clock } = parts
+  const { settings, pipeline, material, clock, metrics } = parts
   const { cipherSuites, headers, limits, publicUrl } = settings
   const address = settings.listeners[name]
   return {
@@ -97,6 +99,7 @@ function listenerOptions(name: ListenerName, parts: ListenerParts): ListenerOpti
       headers,
       limits: name === 'main' ? { idleMilliseconds: followerIdleMilliseconds, ...limits } : limits,
       pipeline,
+      onRefusedHandshake: metrics.handshakeRefused,
       time: clock,
     }),
     clientCertificate: clientCertificates[name],
@@ -106,18 +109,22 @@ function listenerOptions(name: ListenerName, parts: ListenerParts): ListenerOpti
 
 function exchangeFor(name: ListenerName, parts: ListenerParts): (exchange: Exchange) => Promise<void> {
   const { settings, authority, crls, pipeline, recordFolder, policy, witness, stopping, ready, onProblem } = parts
-  const api = { pipeline, audience: settings.publicUrl, server: 'authority', onProblem } as const
+  const { metrics } = parts
+  const own = { pipeline, audience: settings.publicUrl, server: 'authority', onProblem } as const
+  const api = { ...own, onAnswered: metrics.apiAnswered }
   switch (name) {
     case 'main': {
       const routes = authorityRoutes(authority, stopping, witness)
       return (exchange) => serveApi(exchange, { ...api, routes })
     }
     case 'admin': {
-      const routes = adminRoutes(authority, { recordFolder, stopping, policy })
+      const routes = adminRoutes(authority, { recordFolder, stopping, policy, metrics: metrics.port })
       return (exchange) => serveApi(exchange, { ...api, routes })
     }
-    case 'enrol':
-      return (exchange) => serveEnrol(exchange, { pipeline, authority, publicUrl: settings.publicUrl, onProblem })
+    case 'enrol': {
+      const enrol = { pipeline, authority, publicUrl: settings.publicUrl, onProblem, onAnswered: metrics.enrolled }
+      return (exchange) => serveEnrol(exchange, enrol)
+    }
     case 'public': {
       const documents = { bundle: bundleOf(parts), crls: () => crls.current() }
       return (exchange) => servePublic(exchange, { pipeline, ready, ...documents })

@@ -193,7 +193,9 @@ async function openLog(
   const dir = join(stateDir, 'record')
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const checkpointStore = fileCheckpointStore(checkpointDir, origin)
-  return { record: await openRecord({ ...tools, ...own, dir, origin, checkpointStore }), recordFolder: dir }
+  const monotonic = () => performance.now()
+  const record = await openRecord({ ...tools, ...own, dir, origin, checkpointStore, monotonic })
+  return { record, recordFolder: dir }
 }
 
 /** Every key of the authority but the log's is P-256. */

@@ -27,6 +27,7 @@ import type { AuthorityRefusal } from '../authority/refusal.ts'
 import { RunningExports } from './audit-exports.ts'
 import { openFitness } from './authority-fitness.ts'
 import { OwnIdentity, firstCertificate } from './authority-identity.ts'
+import { authorityFacts, collectAuthority, issuedCounter } from './authority-metrics.ts'
 import { closingRefused, openListeners, updateListeners } from './authority-listeners.ts'
 import type { Listeners } from './authority-listeners.ts'
 import { followStore, maintain, settleKeys } from './authority-maintenance.ts'
@@ -46,6 +47,8 @@ import { listenTo, openWatchers } from './authority-watchers.ts'
 import type { Listening, WatcherParts } from './authority-watchers.ts'
 import type { WitnessPort } from '../transports/witness-routes.ts'
 import { keepAll, RunningRetention } from './log-retention.ts'
+import { collectListeners, collectOwn, measureLag } from './own-gauges.ts'
+import { OwnMetrics } from './own-metrics.ts'
 import { openPipeline } from './own-pipeline.ts'
 import { ActivePolicy, policyPort } from './policy-reload.ts'
 
@@ -72,7 +75,9 @@ export async function startAuthority(
   await using stack = new AsyncDisposableStack()
   const clock = options.clock ?? systemClock
   const state = await openAuthorityState(settings, { clock, random: randomBytes, sha256 }, stack)
-  openExports({ settings, options, clock, state }, stack)
+  const metrics = new OwnMetrics('authority')
+  metrics.countEntries(state.record, issuedCounter(metrics.metrics))
+  const exports = openExports({ settings, options, clock, state }, stack)
   const opened = await openFitness({
     state,
     clock,
@@ -83,7 +88,7 @@ export async function startAuthority(
     onWaiting: (code, text) => options.report({ type: 'warning', code, text }),
   })
   const listening = listenTo(state.record, opened.memory, { clock, thresholds: settings.detect })
-  const running = await assemble({ settings, options, clock, state, ...opened, listening, stack })
+  const running = await assemble({ settings, options, clock, state, metrics, exports, ...opened, listening, stack })
   const signal = AbortSignal.any([options.signal, state.lease.lost])
   return { ...running, stopped: stopOn({ ...options, signal }, stack.move()).then(() => throwIfLost(state)) }
 }
@@ -92,7 +97,7 @@ export async function startAuthority(
 function openExports(
   { settings, options, clock, state }: Pick<Starting, 'settings' | 'options' | 'clock' | 'state'>,
   stack: AsyncDisposableStack,
-): void {
+): RunningExports {
   const { exports: places = [], stateDir, retention = keepAll } = settings
   const warn = (code: string, text: string) => options.report({ type: 'warning', code, text })
   const exports = new RunningExports({ ...state, exports: places, stateDir, clock, warn })
@@ -100,6 +105,7 @@ function openExports(
   const keepMilliseconds = memoryMilliseconds
   const expiring = new RunningRetention({ ...state, settings: retention, exports, keepMilliseconds, clock, warn })
   stack.defer(() => expiring.stop())
+  return exports
 }
 
 /** Whoever has lost the lease has ended, and says so. */
@@ -126,6 +132,8 @@ interface Starting {
   readonly options: AuthorityOptions
   readonly clock: Clock
   readonly state: AuthorityState
+  readonly metrics: OwnMetrics
+  readonly exports: RunningExports
   readonly fitness: Fitness
   readonly memory: Memory
   readonly older: OlderStore | null
@@ -159,7 +167,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   expectAllowed(await authority.ensureRegistration(ownRegistration(settings), 'authority'))
   await firstCertificate(own, context, trust)
   const watchers = watchersOf(starting, { context, trust, settleKeys: () => bound.settleKeys() })
-  const { policy, pipeline } = await openDecisions(starting, holder, watchers.detections)
+  const { policy, pipeline } = await openDecisions(starting, holder, starting.metrics.watching(watchers.detections))
   const loops = startedLoops(stack, state)
   const crls = new CrlPublisher({ context, lifetimeSeconds: settings.crlSeconds ?? defaultCrlSeconds })
   const { recordFolder } = state
@@ -183,6 +191,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   bound.settleKeys = () => settleKeys(maintenance)
   await goOn(maintenance, holder, stack)
   for (const loop of [maintain, followStore]) loops.start((signal) => loop(maintenance, signal))
+  loops.start((signal) => measureLag(starting.metrics.metrics, signal))
   for (const one of [watchers.watch, pipeline.dependencies.refusals]) loops.start((signal) => one.run(signal))
   return {
     ...described,
@@ -356,7 +365,8 @@ interface Serving {
   readonly witness: WitnessPort
 }
 
-async function listen({ settings, options, clock, state, stack }: Starting, serving: Serving): Promise<Listeners> {
+async function listen(starting: Starting, serving: Serving): Promise<Listeners> {
+  const { settings, options, clock, state, stack, metrics } = starting
   const { authority, holder, own, pipeline, crls, policy, witness } = serving
   const { cipherSuites, headers, listenerLimits: limits = {} } = settings.security
   const stopping = new AbortController()
@@ -373,9 +383,18 @@ async function listen({ settings, options, clock, state, stack }: Starting, serv
     witness,
     stopping: stopping.signal,
     ready: () => holder.ageSeconds() <= READY_SECONDS && state.record.stats().state === 'open',
+    metrics,
     onProblem: (error: unknown) => options.report({ type: 'problem', error }),
   }
   const listeners = await openListeners(parts, stack, GRACE_MILLISECONDS)
+  collectOwn(metrics.metrics, {
+    ...authorityFacts({ state, holder, own, clock, staleness: settings.staleness }),
+    exports: starting.exports,
+    policy,
+    ready: parts.ready,
+  })
+  collectListeners(metrics.metrics, listeners)
+  collectAuthority(metrics.metrics, authority, clock)
   const close = closingRefused(listeners, pipeline)
   const stop = holder.onApply((view) => {
     if (view.keyGeneration === view.generation) updateListeners(listeners, own.material())

@@ -6,9 +6,11 @@ import { serveApi } from '../transports/api-routes.ts'
 import type { ApiRoute } from '../transports/api-routes.ts'
 import type { Exchange } from '../transports/exchange.ts'
 import { openListener } from '../transports/listener.ts'
+import { metricsPath } from '../transports/metrics-route.ts'
 import type { Listener, ListenerOptions, TlsMaterial } from '../transports/listener.ts'
 import { servePublic } from '../transports/public-api.ts'
 import { ownListenerOptions } from './own-listener.ts'
+import type { OwnMetrics } from './own-metrics.ts'
 import type { McpSession } from '../transports/session.ts'
 import type { StreamableHttp } from '../transports/streamable-http.ts'
 import { audienceOfAdmin, audienceOfGateway } from './gateway-settings.ts'
@@ -24,13 +26,14 @@ export interface GatewayListenerParts {
   readonly callerRoutes: readonly ApiRoute[]
   readonly material: TlsMaterial
   readonly ready: () => boolean
+  readonly own: Pick<OwnMetrics, 'handshakeRefused' | 'apiAnswered'>
   readonly onProblem: (error: unknown) => void
 }
 
 export type GatewayListeners = Readonly<Record<GatewayListenerName, Listener>>
 
 /** Servers have their paths under `/mcp/`. */
-const API_PREFIX = '/v1/'
+const isOwnPath = (path: string) => path.startsWith('/v1/') || path === metricsPath
 
 const clientCertificates = { main: 'required', admin: 'required', public: 'none' } as const
 
@@ -49,7 +52,7 @@ export async function openGatewayListeners(
 }
 
 function listenerOptions(name: GatewayListenerName, parts: GatewayListenerParts): ListenerOptions {
-  const { settings, pipeline, material } = parts
+  const { settings, pipeline, material, own } = parts
   const { cipherSuites, headers, listenerLimits: limits = {}, origins = [] } = settings.security
   return {
     ...ownListenerOptions({
@@ -61,6 +64,7 @@ function listenerOptions(name: GatewayListenerName, parts: GatewayListenerParts)
       headers,
       limits,
       pipeline,
+      onRefusedHandshake: own.handshakeRefused,
     }),
     clientCertificate: clientCertificates[name],
     ...(name === 'main' ? { origins } : {}),
@@ -69,12 +73,12 @@ function listenerOptions(name: GatewayListenerName, parts: GatewayListenerParts)
 }
 
 function exchangeFor(name: GatewayListenerName, parts: GatewayListenerParts): (exchange: Exchange) => Promise<void> {
-  const { settings, pipeline, endpoint, routes, callerRoutes, ready, onProblem } = parts
-  const api = { pipeline, server: 'gateway', onProblem } as const
+  const { settings, pipeline, endpoint, routes, callerRoutes, ready, own, onProblem } = parts
+  const api = { pipeline, server: 'gateway', onProblem, onAnswered: own.apiAnswered } as const
   switch (name) {
     case 'main':
       return (exchange) =>
-        exchange.head.path.startsWith(API_PREFIX)
+        isOwnPath(exchange.head.path)
           ? serveApi(exchange, { ...api, routes: callerRoutes, audience: audienceOfGateway(settings) })
           : endpoint.serve(exchange)
     case 'admin':

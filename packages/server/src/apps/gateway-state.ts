@@ -87,6 +87,7 @@ async function openLog(
     random: randomBytes,
     clock,
     checkpointStore,
+    monotonic: () => performance.now(),
   })
   return { record, recordFolder }
 }

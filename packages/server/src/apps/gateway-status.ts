@@ -23,15 +23,31 @@ export function trustNow({ settings, state }: GatewayFacts): 'none' | Freshness 
 }
 
 export function healthNow(facts: GatewayFacts, stopping: AbortSignal): Health {
-  const { state, clock } = facts
-  const { credentials } = state.identity
-  const notAfter = state.identity.isUsable() ? (credentials.peek()?.certificate.notAfter ?? 0) : 0
   return healthOf({
     stopping: stopping.aborted,
     trust: trustNow(facts),
-    record: recordNow(state),
-    certificateSeconds: notAfter - toSeconds(clock()),
+    record: recordNow(facts.state),
+    certificateSeconds: certificateSeconds(facts),
   })
+}
+
+/** Below zero where there is no certificate that can be used. */
+function certificateSeconds({ state, clock }: GatewayFacts): number {
+  const { credentials } = state.identity
+  const notAfter = state.identity.isUsable() ? (credentials.peek()?.certificate.notAfter ?? 0) : 0
+  return notAfter - toSeconds(clock())
+}
+
+/** As the metrics read them. */
+export function gatewayFacts(facts: GatewayFacts) {
+  const { state } = facts
+  return {
+    record: state.record,
+    recordState: () => recordNow(state),
+    trust: state.identity.trust,
+    trustState: () => trustNow(facts),
+    certificateSeconds: () => certificateSeconds(facts),
+  }
 }
 
 /** `unseen` before a witness has seen the log since the start, `refused` when one remembers another. */

@@ -19,6 +19,7 @@ import { RunningExports } from './audit-exports.ts'
 import { countCall, detectionSender, openGatewayCounts, openGatewayDesk } from './gateway-desk.ts'
 import type { GatewayCounts } from './gateway-desk.ts'
 import { GatewayDetections } from './gateway-detections.ts'
+import { collectCalls, GatewayMetrics } from './gateway-metrics.ts'
 import { housekeep } from './gateway-housekeeping.ts'
 import { GatewayWitness } from './gateway-witness.ts'
 import { openGatewayListeners } from './gateway-listeners.ts'
@@ -28,7 +29,9 @@ import { openServers, upstreamLimits } from './gateway-servers.ts'
 import type { GatewayAddress, GatewayListenerName, GatewaySettings } from './gateway-settings.ts'
 import { openGatewayState } from './gateway-state.ts'
 import type { GatewayState } from './gateway-state.ts'
-import { healthNow, statusNow, verifierKeyOf } from './gateway-status.ts'
+import { gatewayFacts, healthNow, statusNow, verifierKeyOf } from './gateway-status.ts'
+import { collectListeners, collectOwn, measureLag } from './own-gauges.ts'
+import { OwnMetrics } from './own-metrics.ts'
 import { openPipeline } from './own-pipeline.ts'
 import { ActivePolicy, policyPort } from './policy-reload.ts'
 import type { PolicyOutcome } from './policy-reload-entries.ts'
@@ -96,7 +99,9 @@ export async function startGateway(settings: GatewaySettings, options: GatewayOp
     stack,
   )
   const counts = openGatewayCounts(settings)
-  const starting = { settings, options, clock, log, state, counts, onProblem }
+  const own = new OwnMetrics('gateway')
+  own.countEntries(state.record, () => undefined)
+  const starting = { settings, options, clock, log, state, counts, own, onProblem }
   const exports = openExports(starting, stack)
   const running = await assemble(starting, exports, stack)
   const kept = stack.move()
@@ -152,6 +157,7 @@ interface Starting {
   readonly log: Log
   readonly state: GatewayState
   readonly counts: GatewayCounts
+  readonly own: OwnMetrics
   readonly onProblem: (error: unknown) => void
 }
 
@@ -160,7 +166,7 @@ async function assemble(
   exports: RunningExports,
   stack: AsyncDisposableStack,
 ): Promise<Omit<RunningGateway, 'stopped'>> {
-  const { settings, options, log, state } = starting
+  const { settings, options, log, state, own } = starting
   await state.record.append({ kind: 'lifecycle', body: { event: 'gateway.start', name: settings.name } })
   const loops = new AbortController()
   await state.identity.prepare(options.signal)
@@ -176,7 +182,7 @@ async function assemble(
     decisions,
     log: state.witnessed,
     clock: starting.clock,
-    watch: detections,
+    watch: own.watching(detections),
   })
   policy.onChange((version) => void pipeline.policyChanged(version))
   const sessions = openSessions(settings)
@@ -192,7 +198,7 @@ async function assemble(
   const deskParts = { ...starting, policy, exports: () => exports.states(), warn: warning(starting) }
   const desk = await openGatewayDesk({ ...deskParts, pauseMilliseconds })
   const listeners = await listen(
-    { ...starting, pipeline, endpoint, stopping, health, servers, sessions, policy },
+    { ...starting, pipeline, endpoint, stopping, health, servers, sessions, policy, exports },
     stack,
   )
   const running = [
@@ -202,6 +208,7 @@ async function assemble(
     desk.run(loops.signal),
     witness.run(loops.signal),
     housekeep({ ...starting, pipeline, sessions, listeners }, loops.signal),
+    measureLag(own.metrics, loops.signal),
   ]
   stack.defer(async () => {
     // First of all that is closed: no new calls, streams end so that the rest can drain.
@@ -269,7 +276,8 @@ interface EndpointParts {
   readonly servers: ReadonlyMap<string, McpServer>
 }
 
-function openEndpoint({ settings, log, counts, onProblem }: Starting, parts: EndpointParts): StreamableHttp {
+function openEndpoint({ settings, log, counts, own, onProblem }: Starting, parts: EndpointParts): StreamableHttp {
+  const counted = new GatewayMetrics(own.metrics, [...parts.servers.keys()])
   return new StreamableHttp({
     ...parts,
     limits: upstreamLimits(settings),
@@ -279,6 +287,7 @@ function openEndpoint({ settings, log, counts, onProblem }: Starting, parts: End
     onCall: (call) => {
       log.call(call)
       countCall(counts, call)
+      counted.call(call)
     },
     onProblem,
   })
@@ -289,14 +298,16 @@ interface Listening extends Starting, EndpointParts {
   readonly stopping: AbortController
   readonly health: () => Health
   readonly policy: ActivePolicy
+  readonly exports: RunningExports
 }
 
-function listen(parts: Listening, stack: AsyncDisposableStack): Promise<GatewayListeners> {
-  const { settings, state, pipeline, endpoint, onProblem, stopping, health, policy } = parts
+async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<GatewayListeners> {
+  const { settings, state, pipeline, endpoint, onProblem, stopping, health, policy, own } = parts
   const routes = gatewayRoutes({
     recordFolder: state.recordFolder,
     status: () => statusNow(parts),
     policy: policyPort(policy),
+    metrics: own.port,
     stopping: stopping.signal,
   })
   const callerRoutes = gatewayCallerRoutes({
@@ -305,12 +316,16 @@ function listen(parts: Listening, stack: AsyncDisposableStack): Promise<GatewayL
     sha256,
     sizes: () => state.record.stats(),
   })
-  const listenerParts = { settings, pipeline, endpoint, routes, callerRoutes, onProblem }
-  return openGatewayListeners(
+  const listenerParts = { settings, pipeline, endpoint, routes, callerRoutes, own, onProblem }
+  const listeners = await openGatewayListeners(
     { ...listenerParts, material: state.identity.material(), ready: () => health().ready },
     stack,
     GRACE_MILLISECONDS,
   )
+  collectOwn(own.metrics, { ...gatewayFacts(parts), exports: parts.exports, policy, ready: () => health().ready })
+  collectListeners(own.metrics, listeners)
+  collectCalls(own.metrics, { open: pipeline.open, sessions: parts.sessions })
+  return listeners
 }
 
 function runningOf(

@@ -4,6 +4,7 @@ import { isIP } from 'node:net'
 import type { Clock } from '@doorward/core'
 import type { Pipeline } from '@doorward/enforcement'
 import { defaultListenerLimits } from '../transports/listener.ts'
+import type { HandshakeReason } from '../transports/handshake-refusal.ts'
 import type { ListenerLimits, ListenerOptions, TlsMaterial } from '../transports/listener.ts'
 
 export interface OwnListener {
@@ -21,11 +22,25 @@ export interface OwnListener {
   readonly pipeline: Pipeline
   /** Told in every answer; nothing is told by default. */
   readonly time?: Clock
+  /** Told of connections and handshakes that were refused; must not throw. */
+  readonly onRefusedHandshake: (listener: string, reason: HandshakeReason) => void
 }
 
 /** Options but for who may connect and what is served. Refused handshakes go to the record as strangers' refusals. */
 export function ownListenerOptions(own: OwnListener): Omit<ListenerOptions, 'clientCertificate' | 'onExchange'> {
-  const { name, address, publicUrl, hosts = [], material, cipherSuites, headers, limits, pipeline, time } = own
+  const {
+    name,
+    address,
+    publicUrl,
+    hosts = [],
+    material,
+    cipherSuites,
+    headers,
+    limits,
+    pipeline,
+    time,
+    onRefusedHandshake,
+  } = own
   return {
     name,
     ...address,
@@ -41,6 +56,7 @@ export function ownListenerOptions(own: OwnListener): Omit<ListenerOptions, 'cli
     onRefusedHandshake: ({ remoteAddress, reason }) => {
       pipeline.dependencies.refusals.count({ source: remoteAddress, reason })
       pipeline.dependencies.watch?.handshakeRefused?.(remoteAddress, reason)
+      onRefusedHandshake(name, reason)
     },
   }
 }

@@ -50,6 +50,7 @@ export class ActivePolicy {
   #turn: Promise<unknown> = Promise.resolve()
   #waiting = 0
   readonly #listeners = new Set<(version: PolicyVersion) => void>()
+  readonly #reloads = { changed: 0, unchanged: 0, refused: 0 }
 
   constructor(parts: ActivePolicyParts) {
     this.#parts = parts
@@ -90,9 +91,11 @@ export class ActivePolicy {
   async reload(by: string): Promise<PolicyOutcome | null> {
     if (this.#waiting > 0) return null
     this.#waiting++
-    const next = this.#turn.then(() => {
+    const next = this.#turn.then(async () => {
       this.#waiting--
-      return this.#reload(by)
+      const told = await this.#reload(by)
+      this.#reloads[told.outcome]++
+      return told
     })
     this.#turn = next
     return next
@@ -101,6 +104,11 @@ export class ActivePolicy {
   /** Why the newest reload, or the candidate to compare with, was refused; null when neither was. */
   refusal(): Mistakes | null {
     return this.#failed ?? this.#candidateRefused
+  }
+
+  /** For who counts: what decides, decisions that the candidate would have made otherwise, and readings by result. */
+  numbers() {
+    return { version: this.#engine.version(), differences: this.#shadow.differences, reloads: { ...this.#reloads } }
   }
 
   /** Values that JSON can hold. */

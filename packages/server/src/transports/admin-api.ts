@@ -8,6 +8,8 @@ import { revocationRoutes } from './admin-revocation.ts'
 import { statusRoutes } from './admin-status.ts'
 import { workloadRoutes } from './admin-workloads.ts'
 import type { ApiRoute } from './api-routes.ts'
+import { metricsRoute } from './metrics-route.ts'
+import type { MetricsPort } from './metrics-route.ts'
 import { policyRoutes } from './policy-routes.ts'
 import type { PolicyPort } from './policy-routes.ts'
 import { recordRoute } from './record-route.ts'
@@ -16,10 +18,14 @@ import { whileFit } from './while-fit.ts'
 
 export interface AdminApiOptions extends RecordRouteOptions {
   readonly policy: PolicyPort
+  readonly metrics: MetricsPort
 }
 
 /** A policy is no decision of the authority's: it changes whether or not the authority is fit for those. */
-export function adminRoutes(authority: Authority, { policy, ...record }: AdminApiOptions): readonly ApiRoute[] {
+export function adminRoutes(
+  authority: Authority,
+  { policy, metrics, ...record }: AdminApiOptions,
+): readonly ApiRoute[] {
   const routes = [
     ...workloadRoutes(authority),
     ...joinRoutes(authority),
@@ -28,6 +34,7 @@ export function adminRoutes(authority: Authority, { policy, ...record }: AdminAp
     ...revocationRoutes(authority.revocations),
     ...statusRoutes(authority),
     recordRoute(record),
+    metricsRoute(metrics),
   ]
   return [...whileFit(routes, () => authority.unfit()), ...policyRoutes(policy)]
 }

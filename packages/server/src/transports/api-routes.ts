@@ -11,6 +11,7 @@ import type {
   Outcome,
   Permit,
   Pipeline,
+  Refusal,
   RequiredCredential,
 } from '@doorward/enforcement'
 import { sendRefusal } from './denial-response.ts'
@@ -36,6 +37,7 @@ export type ApiAnswer =
       /** Beside those that every answer has. */
       readonly headers?: Readonly<Record<string, string>>
     }
+  | { readonly kind: 'text'; readonly type: string; readonly text: string }
   /** One JSON text per line; the iteration ends when the signal aborts, which it does when the caller has gone. */
   | { readonly kind: 'lines'; readonly lines: (signal: AbortSignal) => AsyncIterable<string> }
 
@@ -63,6 +65,17 @@ export interface ApiOptions {
   readonly server: 'authority' | 'gateway'
   /** Told of outcomes that could not be recorded, and of handlers that failed. */
   readonly onProblem?: (error: unknown) => void
+  /** Told how each request ended; nobody is by default. */
+  readonly onAnswered?: (answered: ApiAnswered) => void
+}
+
+export interface ApiAnswered {
+  /** Null for what is no route. */
+  readonly route: ApiRoute | null
+  /** `allowed`, or the code of the refusal or failure. */
+  readonly code: string
+  /** From the recorded decision on; null for refusals, and for streams, which last as long as they are wanted. */
+  readonly milliseconds: number | null
 }
 
 const MAX_BODY = 64 * 1024
@@ -76,14 +89,25 @@ export async function serveApi(exchange: Exchange, options: ApiOptions): Promise
   const route = findRoute(exchange, options)
   const form = refusalForm(route)
   if (exchange.problem !== null)
-    return sendRefusal(exchange, await pipeline.refuseHead(inbound, exchange.problem), form)
+    return refused(exchange, await pipeline.refuseHead(inbound, exchange.problem), { route, form, options })
   const permit = await pipeline.enforce<ApiRequest>(inbound, {
     credential: isDenial(route) ? 'token' : route.credential,
     readBody: () => exchange.readBody(!isDenial(route) && route.body !== 'none' ? MAX_BODY : 0),
     classifier: (body) => (isDenial(route) ? route : callOf(exchange, { route, body, server: options.server })),
   })
-  if (isRefusal(permit)) return sendRefusal(exchange, permit, form)
+  if (isRefusal(permit)) return refused(exchange, permit, { route, form, options })
   if (!isDenial(route)) await answer(exchange, { permit, route, options })
+}
+
+interface Refused {
+  readonly route: ApiRoute | Denial
+  readonly form: RefusalForm
+  readonly options: ApiOptions
+}
+
+function refused(exchange: Exchange, refusal: Refusal, { route, form, options }: Refused): void {
+  sendRefusal(exchange, refusal, form)
+  options.onAnswered?.({ route: isDenial(route) ? null : route, code: refusal.denial.code, milliseconds: null })
 }
 
 function refusalForm(route: ApiRoute | Denial): RefusalForm {
@@ -208,7 +232,10 @@ async function answer(exchange: Exchange, { permit, route, options }: Permitted)
   const sent = isDenial(result)
     ? sendDenied(exchange, { permit, route, options }, result)
     : await sendAnswer(exchange, { permit, route, options }, result)
-  const milliseconds = Math.round(performance.now() - started)
+  const took = performance.now() - started
+  const milliseconds = Math.round(took)
+  const streamed = !isDenial(result) && result.kind === 'lines'
+  options.onAnswered?.({ route, code: sent.code ?? 'allowed', milliseconds: streamed ? null : took })
   try {
     await recordOutcome(permit.entry, { ...sent, milliseconds }, options.pipeline.dependencies.log)
   } catch (error) {
@@ -249,6 +276,10 @@ async function sendAnswer(
 ): Promise<Omit<Outcome, 'milliseconds'>> {
   const headers = { 'Doorward-Decision': permitted.permit.entry.toString(), 'Doorward-Code': 'allowed' }
   if (result.kind === 'lines') return sendStream(exchange, permitted, { lines: result.lines, headers })
+  if (result.kind === 'text') {
+    send(exchange, 200, { 'Content-Type': result.type, 'Cache-Control': 'no-store', ...headers }, result.text)
+    return { status: 'completed', http: 200, bytes: Buffer.byteLength(result.text) }
+  }
   if (result.status === 204) send(exchange, 204, headers)
   else sendJson(exchange, result.status, result.value, { ...result.headers, ...headers })
   const length = Number(exchange.response.getHeader('content-length') ?? 0)

@@ -39,6 +39,8 @@ export interface EnrolOptions {
   /** Where the authority's main API is reached; told to who joins. */
   readonly publicUrl: string
   readonly onProblem: (error: unknown) => void
+  /** Told how each enrolment ended that was not refused before it was understood. */
+  readonly onAnswered: (code: string) => void
 }
 
 const PATH = '/v1/enrol'
@@ -157,6 +159,7 @@ async function complete(exchange: Exchange, permit: Permit<ExaminedEnrolment>, o
     const decision = { 'Doorward-Decision': permit.entry.toString(), 'Doorward-Code': 'allowed' }
     send(exchange, 200, { ...headers, ...decision }, answerOf(issued, options))
   }
+  options.onAnswered('denied' in issued ? issued.code : 'allowed')
   const http = exchange.response.statusCode
   const milliseconds = Math.round(performance.now() - started)
   const how =

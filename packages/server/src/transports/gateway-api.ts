@@ -1,6 +1,8 @@
 /** The gateway's own API: its record, its status and its policy for operators, and what every caller may ask. */
 
 import type { ApiRoute } from './api-routes.ts'
+import { metricsRoute } from './metrics-route.ts'
+import type { MetricsPort } from './metrics-route.ts'
 import { policyRoutes } from './policy-routes.ts'
 import type { PolicyPort } from './policy-routes.ts'
 import { recordRoute } from './record-route.ts'
@@ -12,6 +14,7 @@ export interface GatewayApiOptions extends RecordRouteOptions {
   /** Values that JSON can hold, without secrets. */
   readonly status: () => object
   readonly policy: PolicyPort
+  readonly metrics: MetricsPort
 }
 
 /** `GET /v1/receipt`: what every caller may ask, on the listener of the servers. */
@@ -21,7 +24,7 @@ export function gatewayCallerRoutes(options: ReceiptRouteOptions): readonly ApiR
 
 const token = { credential: 'token', group: 'admin', body: 'none' } as const
 
-/** `GET /v1/status`, `GET /v1/record`, and `GET` and `POST /v1/policy`. */
+/** `GET /v1/status`, `GET /v1/record`, `GET /metrics`, and `GET` and `POST /v1/policy`. */
 export function gatewayRoutes(options: GatewayApiOptions): readonly ApiRoute[] {
   return [
     {
@@ -32,5 +35,6 @@ export function gatewayRoutes(options: GatewayApiOptions): readonly ApiRoute[] {
     },
     ...policyRoutes(options.policy),
     recordRoute(options),
+    metricsRoute(options.metrics),
   ]
 }

@@ -92,6 +92,8 @@ export interface Listener {
   /** Closes the connections that match; how many. */
   closeConnections(which: (connection: Connection) => boolean): number
   readonly openConnections: number
+  /** Handshakes that were completed since it was opened. */
+  readonly handshakes: number
   /** Stops accepting, lets requests end for that long, then closes what is left. */
   close(graceMilliseconds: number): Promise<void>
 }
@@ -120,6 +122,7 @@ class TlsListener implements Listener {
   #rules: HeadRules
   #address = { host: '', port: 0 }
   #closing = false
+  #handshakes = 0
 
   constructor(options: ListenerOptions) {
     this.name = options.name
@@ -136,6 +139,10 @@ class TlsListener implements Listener {
 
   get openConnections(): number {
     return this.#connections.size
+  }
+
+  get handshakes(): number {
+    return this.#handshakes
   }
 
   async open(): Promise<void> {
@@ -230,6 +237,7 @@ class TlsListener implements Listener {
 
   #secured(socket: TLSSocket): void {
     this.#gate.handshakeEnded()
+    this.#handshakes++
     const connection = connectionOf(socket, this.#options.name)
     this.#connections.set(socket, connection)
     socket.on('error', () => socket.destroy())

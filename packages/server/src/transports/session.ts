@@ -203,6 +203,13 @@ export class SessionTable {
     return this.#sessions.size
   }
 
+  /** Streams of all sessions that are open. */
+  get streams(): number {
+    let open = 0
+    for (const { streams } of this.#sessions.values()) open += streams
+    return open
+  }
+
   /** The owner's session of that id on that server; null for every other id, for whatever reason. */
   find(id: string, server: string, owner: string): McpSession | null {
     const session = this.#sessions.get(id)

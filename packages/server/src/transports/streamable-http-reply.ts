@@ -1,7 +1,15 @@
 /** One HTTP answer of the MCP endpoint: JSON, an event stream or a status, and its outcome on the record. */
 
 import { deny } from '@doorward/enforcement'
-import type { Authorized, Denial, DenialCode, EntryReference, OpenCall, Outcome } from '@doorward/enforcement'
+import type {
+  Authorized,
+  Denial,
+  DenialCode,
+  EntryReference,
+  OpenCall,
+  Outcome,
+  StageTimes,
+} from '@doorward/enforcement'
 import type { RequestId } from '@doorward/core'
 import { refusalMessage, sendRefusal } from './denial-response.ts'
 import { send } from './exchange.ts'
@@ -19,7 +27,8 @@ export interface ReplyOptions {
   readonly sessionId: (streaming: boolean) => string | null
   readonly streamMilliseconds: number
   readonly keepAliveMilliseconds: number
-  readonly monotonic: () => number
+  /** Of the call; is told when the answer begins and ends. */
+  readonly times: StageTimes
   /** Called at once when the call is not allowed any more, before its answer ends. */
   readonly onForbidden: () => void
   /** Called once, at the end. */
@@ -31,6 +40,7 @@ const KEEP_ALIVE = Buffer.from(': keep-alive\n\n')
 export class StreamableReply implements Reply, OpenCall {
   readonly #options: ReplyOptions
   readonly #startedAt: number
+  #streamed = false
   readonly #listeners: (() => void)[] = []
   #bytes = 0
   #http = 0
@@ -41,7 +51,7 @@ export class StreamableReply implements Reply, OpenCall {
 
   constructor(options: ReplyOptions) {
     this.#options = options
-    this.#startedAt = options.monotonic()
+    this.#startedAt = options.times.decided
     const { response } = options.exchange
     response.once('close', () => this.#close(response.writableFinished))
     // Whoever went away before the decision was recorded has been announced already.
@@ -54,6 +64,11 @@ export class StreamableReply implements Reply, OpenCall {
 
   get closed(): boolean {
     return this.#finished || this.#options.exchange.response.writableEnded
+  }
+
+  /** The answer is, or was, an event stream. */
+  get streamed(): boolean {
+    return this.#streamed
   }
 
   get started(): boolean {
@@ -71,6 +86,8 @@ export class StreamableReply implements Reply, OpenCall {
   stream(): void {
     const { response } = this.#options.exchange
     if (this.closed || response.headersSent) return
+    this.#begins()
+    this.#streamed = true
     this.#http = 200
     response.writeHead(200, {
       'Content-Type': 'text/event-stream',
@@ -118,6 +135,7 @@ export class StreamableReply implements Reply, OpenCall {
     if (this.closed) return
     this.#code = code
     if (this.started) return this.end()
+    this.#begins()
     const denial = deny(code, explanation, { rpcId: this.#options.rpcId })
     sendRefusal(this.#options.exchange, { refused: true, denial, entry: this.#options.entry }, { rpc: true })
     this.#http = this.#options.exchange.response.statusCode
@@ -137,6 +155,7 @@ export class StreamableReply implements Reply, OpenCall {
     const form = { rpc: true, toolCall: denial.action?.name === 'tools/call' }
     const refusal = { refused: true, denial: { ...denial, rpcId }, entry } as const
     if (!this.started) {
+      this.#begins()
       sendRefusal(exchange, refusal, form)
       this.#http = exchange.response.statusCode
     } else if (exchange.response.writableNeedDrain) exchange.response.destroy()
@@ -158,9 +177,14 @@ export class StreamableReply implements Reply, OpenCall {
 
   #complete(status: number, headers: Readonly<Record<string, string>>, body: Uint8Array | string): void {
     if (this.closed || this.started) return
+    this.#begins()
     this.#http = status
     this.#bytes += body.length
     send(this.#options.exchange, status, { ...headers, ...this.#ownHeaders(false) }, body)
+  }
+
+  #begins(): void {
+    this.#options.times.mark('answered')
   }
 
   #ownHeaders(streaming: boolean): Readonly<Record<string, string>> {
@@ -175,13 +199,15 @@ export class StreamableReply implements Reply, OpenCall {
   #close(finished: boolean): void {
     if (this.#finished) return
     this.#finished = true
+    const { times } = this.#options
+    times.mark('closed')
     for (const timer of this.#timers) clearTimeout(timer)
     const status = this.#explanation !== undefined ? 'failed' : endOf(finished, this.#code)
     this.#options.onOutcome({
       status,
       http: this.#http,
       bytes: this.#bytes,
-      milliseconds: Math.round((this.#options.monotonic() - this.#startedAt) * 1000) / 1000,
+      milliseconds: Math.round((times.closed - this.#startedAt) * 1000) / 1000,
       ...(this.#code === undefined ? {} : { code: this.#code }),
       ...(this.#explanation === undefined ? {} : { explanation: this.#explanation }),
     })

@@ -1,8 +1,8 @@
 /** The MCP endpoint: one path per server, POST, GET and DELETE, each request decided and recorded on its own. */
 
-import { recordOutcome, isRefusal, deny } from '@doorward/enforcement'
+import { recordOutcome, isRefusal, deny, StageTimes } from '@doorward/enforcement'
 import type { Denial, EntryReference, Inbound, Outcome, Permit, Pipeline } from '@doorward/enforcement'
-import type { ClassifiedRequest, ToolEffect } from '@doorward/core'
+import type { ActionGroup, ClassifiedRequest, ToolEffect } from '@doorward/core'
 import { sendRefusal } from './denial-response.ts'
 import type { RefusalForm } from './denial-response.ts'
 import type { Exchange } from './exchange.ts'
@@ -42,6 +42,13 @@ export interface CallReport {
   readonly action: string | null
   readonly subject: string | null
   readonly outcome: Outcome | null
+  /** Of the action; null where the call was not understood. */
+  readonly group: ActionGroup | null
+  readonly times: StageTimes
+  /** `answer`: the answer was an event stream; `session`: what was asked for is the session's own, which lasts. */
+  readonly stream: 'none' | 'answer' | 'session'
+  /** Trace of the call; null where it has none. */
+  readonly trace: string | null
 }
 
 const PREFIX = '/mcp/'
@@ -85,10 +92,12 @@ export class StreamableHttp {
     inbound: Inbound,
     { name, server }: { name: string; server: McpServer },
   ): Promise<void> {
-    const { pipeline, sessions, bodyBytes } = this.#options
+    const { pipeline, sessions, bodyBytes, monotonic } = this.#options
+    const times = new StageTimes(monotonic)
     let opened: McpSession | null = null
     const result = await pipeline.enforce(inbound, {
       credential: 'token',
+      times,
       readBody: () => (exchange.head.method === 'POST' ? exchange.readBody(bodyBytes) : exchange.readBody(0)),
       classifier: mcpClassifier({
         server: name,
@@ -104,13 +113,18 @@ export class StreamableHttp {
     if (isRefusal(result)) {
       if (opened !== null) sessions.remove(opened)
       sendRefusal(exchange, result, formOf(result.denial))
-      this.#options.onCall(reportOf(result.denial, name, result.entry))
+      times.mark('closed')
+      this.#options.onCall(reportOf(result.denial, { server: name, entry: result.entry, times }))
       return
     }
-    this.#forward(exchange, result, server)
+    this.#forward(exchange, result, { server, times })
   }
 
-  #forward(exchange: Exchange, permit: Permit<McpCall>, server: McpServer): void {
+  #forward(
+    exchange: Exchange,
+    permit: Permit<McpCall>,
+    { server, times }: { readonly server: McpServer; readonly times: StageTimes },
+  ): void {
     const { authorized } = permit.admitted
     const { call } = authorized.classified
     const { session, message, opens } = call.detail
@@ -124,11 +138,11 @@ export class StreamableHttp {
       sessionId: (streaming) => (opens && (streaming || session.version !== null) ? session.id : null),
       streamMilliseconds: this.#options.limits.streamMilliseconds,
       keepAliveMilliseconds: this.#options.keepAliveMilliseconds,
-      monotonic: this.#options.monotonic,
+      times,
       onForbidden: () => this.#forbidden(session, request),
       onOutcome: (outcome) => {
         open.remove(reply)
-        this.#ended(permit, { session, request }, outcome)
+        this.#ended(permit, { session, request, times, streamed: reply.streamed }, outcome)
       },
     })
     session.open++
@@ -170,7 +184,7 @@ export class StreamableHttp {
     return upstream
   }
 
-  #ended(permit: Permit<McpCall>, { session, request }: Ended, sent: Outcome): void {
+  #ended(permit: Permit<McpCall>, { session, request, times, streamed }: Ended, sent: Outcome): void {
     const { sessions, pipeline } = this.#options
     const outcome = outcomeOf(request, sent)
     if (request !== null) session.leave(request)
@@ -190,6 +204,10 @@ export class StreamableHttp {
       action: call.action.name,
       subject: call.resource.name,
       outcome,
+      group: call.action.group,
+      times,
+      stream: !streamed ? 'none' : call.detail.message.kind === 'session-operation' ? 'session' : 'answer',
+      trace: null,
     })
   }
 }
@@ -197,6 +215,8 @@ export class StreamableHttp {
 interface Ended {
   readonly session: McpSession
   readonly request: PendingRequest | null
+  readonly times: StageTimes
+  readonly streamed: boolean
 }
 
 function pendingRequest({ id, method, progressToken }: ClassifiedRequest): PendingRequest {
@@ -219,7 +239,12 @@ function formOf(denial: Denial): RefusalForm {
   return { rpc: true, toolCall: denial.action?.name === 'tools/call' }
 }
 
-function reportOf(denial: Denial, server: string, entry: EntryReference | 'counted' | 'unrecorded'): CallReport {
+interface Refused extends Pick<CallReport, 'times'> {
+  readonly server: string
+  readonly entry: EntryReference | 'counted' | 'unrecorded'
+}
+
+function reportOf(denial: Denial, { server, entry, times }: Refused): CallReport {
   const { caller } = denial
   return {
     decision: typeof entry === 'string' ? null : entry.toString(),
@@ -229,5 +254,9 @@ function reportOf(denial: Denial, server: string, entry: EntryReference | 'count
     action: denial.action?.name ?? null,
     subject: denial.resource?.name ?? null,
     outcome: null,
+    group: denial.action?.group ?? null,
+    times,
+    stream: 'none',
+    trace: null,
   }
 }

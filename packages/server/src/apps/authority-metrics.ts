@@ -1,0 +1,64 @@
+/** What an authority counts beside its requests, and reads off itself and its store for each scrape. */
+
+import { freshness, toSeconds } from '@doorward/core'
+import type { Clock, StalenessLimits } from '@doorward/core'
+import type { TrustHolder } from '@doorward/enforcement'
+import type { Authority } from '../authority/authority.ts'
+import type { AuthorityStatus } from '../authority/status.ts'
+import { authorityRows } from '../observability/metric-rows.ts'
+import type { Metrics } from '../observability/metrics.ts'
+import type { AuthorityState } from './authority-state.ts'
+import type { OwnIdentity } from './authority-identity.ts'
+import type { OwnFacts } from './own-gauges.ts'
+
+/** Counts what was issued. */
+export function issuedCounter(metrics: Metrics): (kind: 'certificate' | 'token') => void {
+  const issued = metrics.numbers(authorityRows.issued)
+  const cells = { certificate: issued.cell('certificate'), token: issued.cell('token') }
+  return (kind) => cells[kind].add()
+}
+
+export interface AuthorityFacts {
+  readonly state: Pick<AuthorityState, 'record'>
+  readonly holder: TrustHolder
+  readonly own: Pick<OwnIdentity, 'notAfter'>
+  readonly clock: Clock
+  readonly staleness: StalenessLimits
+}
+
+/** As the metrics read them. */
+export function authorityFacts({ state, holder, own, clock, staleness }: AuthorityFacts) {
+  return {
+    record: state.record,
+    trust: holder,
+    trustState: () => (holder.current() === null ? 'none' : freshness(holder.ageSeconds(), staleness)),
+    certificateSeconds: () => own.notAfter() - toSeconds(clock()),
+  } satisfies Partial<OwnFacts>
+}
+
+/** Asks the store once for each scrape. One that does not answer leaves nothing but that. */
+export function collectAuthority(metrics: Metrics, authority: Pick<Authority, 'status' | 'unfit'>, clock: Clock): void {
+  metrics.onScrape(async () => {
+    metrics.set(authorityRows.serving, authority.unfit() === null ? 1 : 0)
+    const began = performance.now()
+    const status = await authority.status().catch(() => null)
+    metrics.set(authorityRows.storeUp, status === null ? 0 : 1)
+    metrics.set(authorityRows.storeSeconds, (performance.now() - began) / 1000)
+    if (status !== null) collectStatus(metrics, status, toSeconds(clock()))
+  })
+}
+
+function collectStatus(metrics: Metrics, status: AuthorityStatus, now: number): void {
+  metrics.set(authorityRows.delegationSeconds, status.delegation.expiresAt - now)
+  metrics.set(authorityRows.followers, status.followers)
+  metrics.set(authorityRows.behind, status.straggling)
+  metrics.set(authorityRows.workloads, status.workloads)
+  metrics.set(authorityRows.certificates, status.certificates)
+  metrics.set(authorityRows.alarms, status.alarms.length)
+  const authorities = metrics.numbers(authorityRows.authorities)
+  for (const live of [true, false])
+    authorities.cell(String(live)).value = status.authorities.filter((one) => one.live === live).length
+  const slots = metrics.numbers(authorityRows.slots)
+  slots.clear()
+  for (const { purpose, state, dead } of status.slots) slots.cell(purpose, dead ? 'dead' : state).add()
+}
