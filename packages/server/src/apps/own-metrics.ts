@@ -1,5 +1,6 @@
 /** What gateway and authority count alike while things happen: refusals, requests to our own API, entries of the record. */
 
+import { ENTRY_KINDS } from '@doorward/core'
 import type { Denial, FileRecord, Inbound, PipelineWatch } from '@doorward/enforcement'
 import { version } from '../config/version.ts'
 import { ownRows, rowsOf } from '../observability/metric-rows.ts'
@@ -19,7 +20,6 @@ const limitOf: Readonly<Record<string, string>> = {
   stream_limit: 'streams',
   trust_reduced: 'reduced',
 }
-const entryKinds = ['decision', 'outcome', 'refusals', 'admin', 'issuance', 'trust', 'lifecycle', 'detection'] as const
 
 export class OwnMetrics {
   readonly metrics: Metrics
@@ -92,7 +92,7 @@ export class OwnMetrics {
   countEntries(record: Pick<FileRecord, 'onDurable'>, issued: (kind: 'certificate' | 'token') => void): void {
     const appends = this.metrics.numbers(ownRows.recordAppends)
     const cells = new Map<string, Cell>()
-    for (const kind of entryKinds) cells.set(kind, appends.cell(kind))
+    for (const kind of ENTRY_KINDS) cells.set(kind, appends.cell(kind))
     const detections = this.metrics.numbers(ownRows.detections)
     record.onDurable(({ kind, body }) => {
       cells.get(kind)?.add()
