@@ -17,6 +17,8 @@ export interface KillOptions {
   readonly root: string
   readonly privateKey: ReturnType<typeof generateKeyPairSync>['privateKey']
   readonly chance: Chance
+  /** Folder of a second sink that is demanded; none by default. */
+  readonly secondSink?: string
   /** Asked before each kill. */
   readonly goOn: (kills: number) => boolean
 }
@@ -31,14 +33,14 @@ export interface KillReport {
 }
 
 /** Kills until `goOn` says no, then reads and verifies the whole log. */
-export async function killRepeatedly({ root, privateKey, chance, goOn }: KillOptions): Promise<KillReport> {
+export async function killRepeatedly({ root, privateKey, chance, goOn, secondSink }: KillOptions): Promise<KillReport> {
   const keyFile = join(root, 'key.pem')
   await writeFile(keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
   const acknowledged = new Map<number, number>()
   const findings: string[] = []
   let [kills, slowest] = [0, 0]
   while (findings.length === 0 && goOn(kills)) {
-    const args = [root, keyFile, String(kills * 1_000_000)]
+    const args = [root, keyFile, String(kills * 1_000_000), ...(secondSink === undefined ? [] : [secondSink])]
     const run = await runAndKill(args, 1 + chance.next() * 1500)
     if (run.failure !== null) findings.push(`writer ${kills}: ${run.failure}`)
     for (const [index, value] of run.lines) {

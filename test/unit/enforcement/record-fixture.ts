@@ -65,6 +65,7 @@ export function logIn(root: string, key: LogKey, origin = ORIGIN): Log {
         clock: () => epochMillis(Date.now()),
         checkpointStore: fileCheckpointStore(copy, origin),
         ...options,
+        limits: { reserveBytes: 0, ...options?.limits },
       }),
     verify: async () =>
       verifyLog({
@@ -117,19 +118,25 @@ export interface FaultyDisk extends RecordDisk {
   gate: Promise<void> | null
   /** A failing write leaves half of its bytes behind. */
   torn: boolean
+  /** What fails, fails only below this folder; everywhere when it is empty. */
+  only: string
+  /** Code of the failures. */
+  code: string
 }
 
 export function faultyDisk(): FaultyDisk {
   const broken: FaultyDisk['broken'] = new Set()
-  const fail = (operation: 'write' | 'sync' | 'replace' | 'truncate' | 'open'): void => {
-    if (broken.has(operation)) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+  const failing = (operation: 'write' | 'sync' | 'replace' | 'truncate' | 'open', path: string): boolean =>
+    broken.has(operation) && path.startsWith(disk.only)
+  const fail = (...where: Parameters<typeof failing>): void => {
+    if (failing(...where)) throw Object.assign(new Error(`the disk says ${disk.code}`), { code: disk.code })
   }
-  const watch = (file: AppendFile): AppendFile => {
+  const watch = (file: AppendFile, path: string): AppendFile => {
     let failed = false
     const step = async (operation: 'write' | 'sync', work: () => Promise<void>): Promise<void> => {
       if (failed) disk.reused += 1
       try {
-        fail(operation)
+        fail(operation, path)
         await work()
       } catch (error) {
         failed = true
@@ -138,7 +145,7 @@ export function faultyDisk(): FaultyDisk {
     }
     return {
       write: async (bytes) => {
-        if (broken.has('write') && disk.torn) await file.write(bytes.subarray(0, bytes.length >> 1))
+        if (failing('write', path) && disk.torn) await file.write(bytes.subarray(0, bytes.length >> 1))
         return step('write', () => file.write(bytes))
       },
       sync: () =>
@@ -156,16 +163,18 @@ export function faultyDisk(): FaultyDisk {
     syncs: 0,
     gate: null,
     torn: false,
+    only: '',
+    code: 'ENOSPC',
     openAppend: async (path, position) => {
-      fail('open')
-      return watch(await fileDisk.openAppend(path, position))
+      fail('open', path)
+      return watch(await fileDisk.openAppend(path, position), path)
     },
     replace: async (files, durability) => {
-      fail('replace')
+      for (const { path } of files) fail('replace', path)
       await fileDisk.replace(files, durability)
     },
     truncate: async (path, bytes) => {
-      fail('truncate')
+      fail('truncate', path)
       await fileDisk.truncate(path, bytes)
     },
     removeFolder: (path) => fileDisk.removeFolder(path),

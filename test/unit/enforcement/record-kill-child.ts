@@ -1,13 +1,13 @@
-/** Appends until killed; prints "index value" for every acknowledgement. Arguments: root folder, key file, first value. */
+/** Appends until killed; prints "index value" for every acknowledgement. Arguments: root folder, key file, first value, second sink. */
 
 import { createPrivateKey } from 'node:crypto'
 import { readFileSync, writeSync } from 'node:fs'
 import { ed25519LogKey } from '@doorward/enforcement'
 import { logIn } from './record-fixture.ts'
 
-const [root, keyFile, firstValue] = process.argv.slice(2) as [string, string, string]
+const [root, keyFile, firstValue, secondSink] = process.argv.slice(2) as [string, string, string, string?]
 const log = logIn(root, ed25519LogKey(createPrivateKey(readFileSync(keyFile))))
-const record = await log.open({ limits: { segmentBytes: 60_000 } })
+const record = await log.open({ limits: { segmentBytes: 60_000 }, ...(secondSink === undefined ? {} : { secondSink }) })
 let value = Number(firstValue)
 writeSync(1, 'ready\n')
 

@@ -17,6 +17,7 @@ import type { LogTree } from './log-tree.ts'
 import type { Record, RecordEntry } from './record.ts'
 import { acknowledge } from './reference.ts'
 import type { EntryReference } from './reference.ts'
+import type { Suspension } from './suspension.ts'
 
 export interface RecordLimits {
   /** Appends that may wait; one more is refused with `record_busy`. */
@@ -30,6 +31,8 @@ export interface RecordLimits {
   readonly segmentBytes: number
   /** Pause between attempts to recover. */
   readonly retryMilliseconds: number
+  /** Kept free for a full disk; 0 for none. */
+  readonly reserveBytes: number
 }
 
 export const RECORD_LIMITS: RecordLimits = {
@@ -39,11 +42,14 @@ export const RECORD_LIMITS: RecordLimits = {
   uncoveredEntries: 131_072,
   segmentBytes: 16_777_216,
   retryMilliseconds: 1000,
+  reserveBytes: 67_108_864,
 }
 
 export interface RecordStats {
   readonly origin: string
   readonly state: 'open' | 'failed' | 'forked' | 'closed'
+  /** The disk is full, and the log says so. */
+  readonly suspended: boolean
   /** Code of the last failure; null while all is well. */
   readonly failure: string | null
   /** Acknowledged entries, and how many of them the newest checkpoint covers. */
@@ -68,6 +74,7 @@ export interface RecordParts {
   readonly clock: Clock
   readonly monotonic?: () => number
   readonly limits: RecordLimits
+  readonly suspension: Suspension
   /** Called last, whatever happened before. */
   readonly release: () => void
 }
@@ -109,7 +116,9 @@ export class FileRecord implements Record {
   #publishFailures = 0
   #checkpointTimer: NodeJS.Timeout | null = null
   #repairTimer: NodeJS.Timeout | null = null
-  #repairing: Promise<void> | null = null
+  #repairing: Promise<void> = Promise.resolve()
+  /** The journal's last write failed. */
+  #torn = false
   #closing = false
   readonly #commits = { count: 0, milliseconds: 0 }
   #listener: (entry: RecordEntry) => void = () => undefined
@@ -117,6 +126,7 @@ export class FileRecord implements Record {
   constructor(parts: RecordParts) {
     this.#parts = parts
     this.#lastTime = parts.lastTime
+    parts.suspension.begin()
   }
 
   /** Tells one listener of every entry that has become durable, in their order; it must not throw. */
@@ -126,17 +136,24 @@ export class FileRecord implements Record {
 
   async append(entry: RecordEntry): Promise<EntryReference> {
     const refusal = this.#refusal()
-    if (refusal !== null) throw refusal
+    if (refusal !== null) {
+      this.#parts.suspension.refused(1)
+      throw refusal
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push(this.#stamp(entry, resolve, reject))
+      if (entry.patient === true) this.#commitSoon()
+      else this.#commitNow()
+    })
+  }
+
+  #stamp(entry: RecordEntry, resolve: Waiting['resolve'], reject: Waiting['reject']): Waiting {
     // Hybrid: the clock's time, but never before the entry before it.
     const time = epochMillis(Math.max(this.#parts.clock(), this.#lastTime))
     const payload = encodePayload(entry.kind, time, entry.body)
     this.#lastTime = time
     this.#queuedBytes += payload.length
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ time, payload, entry, resolve, reject })
-      if (entry.patient === true) this.#commitSoon()
-      else this.#commitNow()
-    })
+    return { time, payload, entry, resolve, reject }
   }
 
   #commitSoon(): void {
@@ -175,6 +192,7 @@ export class FileRecord implements Record {
       try {
         await this.#commit(batch)
       } catch (error) {
+        this.#torn = true
         this.#fail(unavailable('the journal could not be written', error), batch)
       }
     }
@@ -214,32 +232,55 @@ export class FileRecord implements Record {
   }
 
   #fail(error: DoorwardError, batch: readonly Waiting[]): void {
+    const { suspension, limits } = this.#parts
     const waiting = [...batch, ...this.#queue]
     this.#queue = []
-    this.#queuedBytes = 0
+    for (const { payload } of waiting) this.#queuedBytes -= payload.length
     this.#due = 0
     this.#state = { at: 'failed', error }
+    const suspended = suspension.starts(error)
+    suspension.refused(waiting.length)
     for (const each of waiting) each.reject(error)
-    this.#repairLater()
+    this.#repairIn(suspended ? 0 : limits.retryMilliseconds)
   }
 
-  #repairLater(): void {
+  #repairIn(milliseconds: number): void {
     const attempt = (): void => {
       this.#repairTimer = null
-      this.#repairing = this.#repair()
+      this.#repairing = this.#repairing.then(() => this.#repair())
     }
-    this.#repairTimer = setTimeout(attempt, this.#parts.limits.retryMilliseconds).unref()
+    this.#repairTimer ??= setTimeout(attempt, milliseconds).unref()
   }
 
   async #repair(): Promise<void> {
+    const { journal, suspension, limits } = this.#parts
+    await this.#committing
     if (this.#state.at !== 'failed') return
     try {
-      await this.#parts.journal.repair()
-      if (this.#state.at === 'failed') this.#state = { at: 'open' }
+      await suspension.giveBack()
+      if (this.#torn) await journal.repair()
+      this.#torn = false
+      const whole = await suspension.settle((entry) => this.#write(entry))
+      if (this.#state.at !== 'failed') return
+      if (whole) this.#state = { at: 'open' }
+      else this.#repairIn(limits.retryMilliseconds)
     } catch (error) {
       if (this.#state.at !== 'failed') return
       this.#state = { at: 'failed', error: unavailable('the journal could not be reopened', error) }
-      this.#repairLater()
+      this.#repairIn(limits.retryMilliseconds)
+    }
+  }
+
+  /** Writes one entry while appends are refused. */
+  async #write(entry: RecordEntry): Promise<void> {
+    const nobody = (): void => undefined
+    const stamped = this.#stamp(entry, nobody, nobody)
+    try {
+      await this.#commit([stamped])
+    } catch (error) {
+      this.#queuedBytes -= stamped.payload.length
+      this.#torn = true
+      throw error
     }
   }
 
@@ -294,7 +335,11 @@ export class FileRecord implements Record {
       return signed
     } catch (error) {
       this.#publishFailures += 1
-      if (!isDoorwardError(error, 'record_forked')) throw unavailable('the checkpoint could not be published', error)
+      if (!isDoorwardError(error, 'record_forked')) {
+        const failure = unavailable('the checkpoint could not be published', error)
+        if (this.#state.at === 'open' && this.#parts.suspension.starts(error)) this.#fail(failure, [])
+        throw failure
+      }
       if (this.#state.at !== 'closed') this.#state = { at: 'forked', error }
       throw error
     }
@@ -319,6 +364,7 @@ export class FileRecord implements Record {
     const wasForked = this.#state.at === 'forked'
     this.#state = { at: 'closed' }
     for (const timer of [this.#checkpointTimer, this.#repairTimer]) if (timer !== null) clearTimeout(timer)
+    this.#parts.suspension.close()
     try {
       if (!wasForked) await this.#cover()
     } finally {
@@ -332,6 +378,7 @@ export class FileRecord implements Record {
     return {
       origin,
       state: at,
+      suspended: this.#parts.suspension.active,
       failure: this.#failure(),
       size: tree.size,
       checkpointSize: this.#checkpoint?.size ?? 0,

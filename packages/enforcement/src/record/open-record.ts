@@ -1,5 +1,6 @@
 /** Opening a log for writing. */
 
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DoorwardError, epochMillis, formatVerifierKey, verifierKey } from '@doorward/core'
 import type { Clock, NoteSigner, NoteVerifier, RandomBytes, Sha256 } from '@doorward/core'
@@ -17,8 +18,11 @@ import { checkOwner, readOwnCheckpoints } from './own-checkpoints.ts'
 import type { OwnCheckpoints } from './own-checkpoints.ts'
 import { recover } from './recovery.ts'
 import type { Recovered } from './recovery.ts'
+import { RESERVE_FILE, Reserve } from './reserve.ts'
+import { SecondSink, sinkFolder } from './second-sink.ts'
 import { listSegments } from './segment-files.ts'
 import { readExpiry, removeExpired } from './expired-range.ts'
+import { Suspension } from './suspension.ts'
 import { lockLog } from './writer-lock.ts'
 
 export interface OpenRecordOptions {
@@ -43,6 +47,10 @@ export interface OpenRecordOptions {
   readonly mayBegin?: boolean
   readonly disk?: RecordDisk
   readonly limits?: Partial<RecordLimits>
+  /** Folder on another disk in which every entry has to be durable, too, before it is acknowledged; none by default. */
+  readonly secondSink?: string
+  /** Told of what an operator should know; nobody by default. Codes: `record_sink_same_disk`, `record_reserve_missing`. */
+  readonly warn?: (code: string, text: string) => void
 }
 
 /**
@@ -52,6 +60,7 @@ export interface OpenRecordOptions {
  * - `record_locked`: another writer is alive;
  * - `record_foreign`: the folder or the second copy belongs to another log or key;
  * - `record_rollback`, `record_copy_missing`: the log, or the second copy, is not as far as it once was;
+ * - `record_sink_missing`, and the others of a second sink (`second-sink.ts`);
  * - `record_missing`: there is no trace of a log where there has been one;
  * - `record_forked`: the entries are not those that were signed;
  * - `record_corrupt`, `record_gap`: damage, naming file and byte, or missing entries;
@@ -77,7 +86,13 @@ async function openLocked(options: OpenRecordOptions, release: () => void): Prom
   const settings = { folder: dir, origin, vkey: formatVerifierKey(vkey), segmentBytes: limits.segmentBytes }
 
   const checkpoints = await readOwnCheckpoints(dir, store, verifier)
+  const { secondSink } = options
+  const sink = secondSink === undefined ? null : new SecondSink({ ...settings, dir: secondSink, disk })
+  const covered = Math.max(checkpoints.local?.size ?? 0, checkpoints.copy?.size ?? 0)
+  await sink?.reconcile({ covered, expired: (await readExpiry(dir, origin))?.end ?? 0 })
   const recovered = await recoverOrBegin(options, disk, { settings, checkpoints })
+  await sink?.align(covered)
+  if (secondSink !== undefined) await warnOfSameDisk(options, secondSink)
   const copy = checkpoints.copy?.note ?? null
   const publisher = new CheckpointPublisher({ folder: dir, disk, store, signer, verifier }, copy)
   const record = new FileRecord({
@@ -85,7 +100,8 @@ async function openLocked(options: OpenRecordOptions, release: () => void): Prom
     ...recovered,
     limits,
     publisher,
-    journal: new JournalWriter(disk, settings, recovered.tail),
+    journal: new JournalWriter(sink?.mirror() ?? disk, settings, recovered.tail),
+    suspension: suspensionOf(options, limits),
     release,
   })
   // Always, even over nothing new: it also writes the partial tiles that a crash of the machine may have spoilt.
@@ -126,6 +142,25 @@ async function recoverOrBegin(
   // What a crash has left of them.
   if (expired !== null) await removeExpired(dir, expired.end)
   return recovered
+}
+
+function suspensionOf({ dir, origin, secondSink, warn }: OpenRecordOptions, limits: RecordLimits): Suspension {
+  const folders = secondSink === undefined ? [dir] : [dir, sinkFolder(secondSink, origin)]
+  const paths = folders.map((folder) => join(folder, RESERVE_FILE))
+  const text = `no space for the reserve of ${limits.reserveBytes} bytes in ${folders.join(' or ')}`
+  return new Suspension({
+    reserve: new Reserve(paths, limits.reserveBytes),
+    onMissing: () => warn?.('record_reserve_missing', text),
+  })
+}
+
+async function warnOfSameDisk({ dir, warn }: OpenRecordOptions, secondSink: string): Promise<void> {
+  const [ours, theirs] = await Promise.all([stat(dir), stat(secondSink)])
+  if (ours.dev !== theirs.dev) return
+  warn?.(
+    'record_sink_same_disk',
+    `the second sink ${secondSink} is on the same disk as the log: both are lost together`,
+  )
 }
 
 function freshLog(sha256: Sha256, tail: JournalTail): Recovered {

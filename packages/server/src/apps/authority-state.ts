@@ -22,6 +22,7 @@ import type { StateFolder } from '../secrets/state-folder.ts'
 import { openAuthorityStore } from '../storage/sqlite/authority-store.ts'
 import type { PostgresOptions } from '../storage/postgres/options.ts'
 import { openLogKey, openWitnessKey } from './log-key.ts'
+import { recordPlaces } from './record-places.ts'
 import { openLogWitness } from './log-witness.ts'
 import type { LogWitness } from './log-witness.ts'
 import { authorityOrigin } from './log-places.ts'
@@ -40,6 +41,10 @@ export interface StatePlaces {
   readonly keyFile?: string
   /** Folder of the second copy of checkpoints; `keyDir` by default. */
   readonly checkpointDir?: string
+  /** Folder of a second sink that is demanded; none by default. */
+  readonly secondSink?: string
+  /** Kept free for a full disk; 64 MiB by default. */
+  readonly reserveBytes?: number
   /** Further folders in which no key may lie, such as the deployment's state folder. */
   readonly keyOutsideOf?: readonly string[]
 }
@@ -54,6 +59,8 @@ export interface StateTools {
   readonly clock: Clock
   readonly random: RandomBytes
   readonly sha256: Sha256
+  /** Told of what an operator should know; nobody by default. */
+  readonly warn?: (code: string, text: string) => void
 }
 
 export interface AuthorityState {
@@ -185,7 +192,7 @@ async function foundDomain(
 }
 
 async function openLog(
-  { stateDir, keyDir, checkpointDir = keyDir, trustDomain, name = defaultName }: StatePlaces,
+  { stateDir, keyDir, checkpointDir = keyDir, trustDomain, name = defaultName, ...places }: StatePlaces,
   tools: StateTools,
   own: { readonly signKey: LogKey; readonly mayBegin: boolean },
 ): Promise<Pick<AuthorityState, 'record' | 'recordFolder'>> {
@@ -194,7 +201,8 @@ async function openLog(
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const checkpointStore = fileCheckpointStore(checkpointDir, origin)
   const monotonic = () => performance.now()
-  const record = await openRecord({ ...tools, ...own, dir, origin, checkpointStore, monotonic })
+  const more = { ...recordPlaces(places), dir, origin, checkpointStore, monotonic }
+  const record = await openRecord({ ...tools, ...own, ...more })
   return { record, recordFolder: dir }
 }
 

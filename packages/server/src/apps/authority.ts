@@ -74,7 +74,8 @@ export async function startAuthority(
 ): Promise<RunningAuthority> {
   await using stack = new AsyncDisposableStack()
   const clock = options.clock ?? systemClock
-  const state = await openAuthorityState(settings, { clock, random: randomBytes, sha256 }, stack)
+  const warn = (code: string, text: string) => options.report({ type: 'warning', code, text })
+  const state = await openAuthorityState(settings, { clock, random: randomBytes, sha256, warn }, stack)
   const metrics = new OwnMetrics('authority')
   metrics.countEntries(state.record, issuedCounter(metrics.metrics))
   const exports = openExports({ settings, options, clock, state }, stack)
@@ -85,7 +86,7 @@ export async function startAuthority(
     storeVouches: settings.database !== undefined,
     afterRestore: options.afterRestore === true,
     signal: options.signal,
-    onWaiting: (code, text) => options.report({ type: 'warning', code, text }),
+    onWaiting: warn,
   })
   const listening = listenTo(state.record, opened.memory, { clock, thresholds: settings.detect })
   const running = await assemble({ settings, options, clock, state, metrics, exports, ...opened, listening, stack })

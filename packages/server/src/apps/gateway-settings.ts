@@ -54,6 +54,10 @@ export interface GatewaySettings {
   readonly keyFile?: string
   /** Folder of the second copy of checkpoints; `keyDir` by default. */
   readonly checkpointDir?: string
+  /** Folder of a second sink that is demanded; none by default. */
+  readonly secondSink?: string
+  /** Kept free for a full disk; 64 MiB by default. */
+  readonly reserveBytes?: number
   /** Further folders in which no key may lie, and which no server process may see. */
   readonly keyOutsideOf?: readonly string[]
   /** https URL without trailing slash: `<publicUrl>/mcp/<server>`, `<publicUrl>/admin` and itself are the audiences. */

@@ -14,6 +14,7 @@ import { openStateFolder } from '../secrets/state-folder.ts'
 import type { StateFolder } from '../secrets/state-folder.ts'
 import type { GatewaySettings } from './gateway-settings.ts'
 import { openLogKey, openWitnessKey } from './log-key.ts'
+import { recordPlaces } from './record-places.ts'
 import { openLogWitness } from './log-witness.ts'
 import type { LogWitness } from './log-witness.ts'
 
@@ -33,6 +34,8 @@ export interface GatewayStateTools {
   /** Asked once, and only when the gateway has no identity yet. */
   readonly joinString: () => Promise<string>
   readonly onProblem: (error: unknown) => void
+  /** Told of what an operator should know. */
+  readonly warn: (code: string, text: string) => void
 }
 
 /** What was opened is given to `stack`. Throws the codes of state folder, key file, custody, record, join and identity. */
@@ -71,8 +74,8 @@ export async function openGatewayState(
 }
 
 async function openLog(
-  { stateDir, keyDir, checkpointDir = keyDir, trustDomain, name }: GatewaySettings,
-  { clock }: GatewayStateTools,
+  { stateDir, keyDir, checkpointDir = keyDir, trustDomain, name, ...places }: GatewaySettings,
+  { clock, warn }: GatewayStateTools,
   own: { readonly signKey: LogKey; readonly mayBegin: boolean },
 ) {
   const origin = `${trustDomain}/gateway/${name}`
@@ -80,9 +83,11 @@ async function openLog(
   await mkdir(recordFolder, { recursive: true, mode: 0o700 })
   const checkpointStore = fileCheckpointStore(checkpointDir, origin)
   const record = await openRecord({
+    ...own,
+    ...recordPlaces(places),
     dir: recordFolder,
     origin,
-    ...own,
+    warn,
     sha256,
     random: randomBytes,
     clock,

@@ -95,7 +95,7 @@ export async function startGateway(settings: GatewaySettings, options: GatewayOp
   }
   const state = await openGatewayState(
     settings,
-    { clock, joinString: options.joinString ?? nobodyToAsk, onProblem },
+    { clock, joinString: options.joinString ?? nobodyToAsk, onProblem, warn: warning({ log, options }) },
     stack,
   )
   const counts = openGatewayCounts(settings)
@@ -121,7 +121,7 @@ function openExports(starting: Starting, stack: AsyncDisposableStack): RunningEx
 }
 
 /** For the log, and loudly for the operator. */
-function warning({ log, options }: Starting): (code: string, text: string) => void {
+function warning({ log, options }: Pick<Starting, 'log' | 'options'>): (code: string, text: string) => void {
   return (code, text) => {
     log.warning(code, { text })
     options.report({ type: 'warning', code, text })

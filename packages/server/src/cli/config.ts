@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import type { JudgedPolicy } from '../apps/policy-preparation.ts'
 import { problemLine } from '../config/problem.ts'
+import { secondSink } from '../config/second-sink.ts'
 import { allowedAudiences, connectionLimits, securityHeaders } from '../config/settings.ts'
 import type { Deployment } from '../config/settings.ts'
 import type { CliContext } from './context.ts'
@@ -19,6 +20,7 @@ export function register(program: Command, context: CliContext): void {
     .addHelpText('after', '\nExample:\n  doorward config check --config doorward.yaml')
     .action(async () => {
       const deployment = await context.deployment()
+      await secondSink(deployment)
       const { judgePolicy } = await import('../apps/policy-preparation.ts')
       const policy = await judgePolicy(deployment)
       if (context.json) context.out(JSON.stringify({ ...meaning(deployment), policy }))

@@ -16,6 +16,7 @@ import type { DeploymentFolder } from '../config/deployment-folder.ts'
 import type { Environment } from '../config/environment.ts'
 import { readPolicy, rereadPolicy } from '../config/policy-reading.ts'
 import type { ServerSection } from '../config/schema.ts'
+import { secondSink } from '../config/second-sink.ts'
 import {
   checkpointDir,
   connectionLimits,
@@ -113,12 +114,14 @@ export async function gatewaySettings(
   const { configuration, trustDomain, gateway } = deployment
   const { security, limits, trust } = configuration
   const { policy, candidate } = await readPolicy(deployment)
+  const sink = await secondSink(deployment)
   return {
     name: gateway.name,
     trustDomain,
     stateDir: stateFolders(deployment.stateDir).gateway,
     keyDir: folder.keyDir,
     checkpointDir: checkpointDir(deployment, folder),
+    ...(sink === null ? {} : { secondSink: sink }),
     keyOutsideOf: [deployment.stateDir],
     publicUrl: gateway.publicUrl,
     issuer: deployment.authority.publicUrl,

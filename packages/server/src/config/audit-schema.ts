@@ -1,4 +1,4 @@
-/** The `audit` section: the second copy of checkpoints, how long payloads are kept, and where entries are exported to. */
+/** The `audit` section: second copy and second sink, how long payloads are kept, and where entries are exported to. */
 
 import { z } from 'zod'
 import { section } from './section.ts'
@@ -103,5 +103,7 @@ const retention = section({
 export const audit = section({
   checkpoint_dir: path.optional(),
   retention: retention.prefault({}),
+  /** Every entry has to be durable there, too. */
+  second_sink: section({ dir: path }).optional(),
   exports: z.array(one).max(16, { error: 'too many exports; expected at most 16' }).default([]),
 }).prefault({})

@@ -10,6 +10,7 @@ import { exportPlaces } from '../../config/audit-exports.ts'
 import { databasePlace } from '../../config/database.ts'
 import type { DeploymentFolder } from '../../config/deployment-folder.ts'
 import { readPolicy, rereadPolicy } from '../../config/policy-reading.ts'
+import { secondSink } from '../../config/second-sink.ts'
 import {
   allowedAudiences,
   checkpointDir,
@@ -82,6 +83,7 @@ export async function authoritySettings(deployment: Deployment, folder: Deployme
   const database = await databasePlace(deployment)
   const { policy, candidate, operatorRoles } = await readPolicy(deployment)
   const audiences = allowedAudiences(deployment)
+  const sink = await secondSink(deployment)
   const { name, advertise } = configuration.authority
   return {
     trustDomain,
@@ -92,6 +94,7 @@ export async function authoritySettings(deployment: Deployment, folder: Deployme
     keyDir: folder.keyDir,
     keyOutsideOf: [deployment.stateDir],
     checkpointDir: checkpointDir(deployment, folder),
+    ...(sink === null ? {} : { secondSink: sink }),
     publicUrl: authority.publicUrl,
     listeners: authority.listeners,
     allowedAudience: (audience) => audiences.has(audience),
