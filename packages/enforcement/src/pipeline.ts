@@ -154,6 +154,11 @@ export class Pipeline {
     return this.#standing.policyChanged(version)
   }
 
+  /** As `policyChanged`, with the same policy at a later time. */
+  timePassed(): Promise<void> {
+    return this.#standing.timePassed()
+  }
+
   #withdrawn(identified: Identified): Denial | null {
     const view = this.dependencies.trust.current()
     return view === null || view.generation === identified.generation ? null : withdrawal(identified, view)

@@ -1,4 +1,4 @@
-/** Decisions about answers that are still under way, made again when the policy or the roles of their callers change. */
+/** Decisions about answers that are still under way, made again when the policy or the roles of their callers change, or with time. */
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PolicyVersion, Principal } from '@doorward/core'
@@ -38,6 +38,11 @@ export class StandingDecisions {
   /** Another policy decides from now on. Resolves when no answer is open that it does not allow; never rejects. */
   policyChanged(version: PolicyVersion): Promise<void> {
     this.#version = version
+    return this.timePassed()
+  }
+
+  /** As `policyChanged`, because it is later: for a policy that looks at the time. */
+  timePassed(): Promise<void> {
     for (const call of this.#parts.open) this.#waiting.add(call)
     return this.#work()
   }

@@ -56,6 +56,16 @@ test('the same request is decided, at its time of now, and what is forbidden end
   )
 })
 
+test('with time all of it is decided again, by the policy that there is', async () => {
+  const made = newPipeline()
+  const one = await tracked(made)
+  await made.pipeline.timePassed()
+  assert.deepEqual(one.codes(), [])
+  made.answers.decide = async () => ({ ...forbidden, version })
+  await made.pipeline.timePassed()
+  assert.deepEqual([one.codes(), one.ended[0]?.policyVersion], [['policy_forbidden'], version])
+})
+
 test('what is still allowed goes on, whatever else ends', async () => {
   const made = newPipeline()
   const calls = await Promise.all([1, 2, 3].map(() => tracked(made)))

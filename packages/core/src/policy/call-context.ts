@@ -37,6 +37,11 @@ export class CallContexts {
     }
   }
 
+  /** Whether the moment of a call may decide about it. */
+  get looksAtTime(): boolean {
+    return this.#wanted.time
+  }
+
   of(request: DecisionRequest): CedarRecord {
     const { principal, action, context } = request
     const { effect, strength, time, address, delegation, args } = this.#wanted

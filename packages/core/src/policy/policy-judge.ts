@@ -53,6 +53,11 @@ export class PolicyJudge {
     this.#contexts = new CallContexts(policy, policies)
   }
 
+  /** Whether the same request may be decided differently at another time. */
+  get looksAtTime(): boolean {
+    return this.#contexts.looksAtTime
+  }
+
   /** Arguments that are not given are none. */
   decide(request: DecisionRequest): Verdict {
     const judged = { request, version: this.version }

@@ -50,6 +50,7 @@ import { keepAll, RunningRetention } from './log-retention.ts'
 import { collectListeners, collectOwn, measureLag } from './own-gauges.ts'
 import { OwnMetrics } from './own-metrics.ts'
 import { openPipeline } from './own-pipeline.ts'
+import { decideWithTime } from './policy-clock.ts'
 import { ActivePolicy, policyPort } from './policy-reload.ts'
 
 export type {
@@ -193,6 +194,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   await goOn(maintenance, holder, stack)
   for (const loop of [maintain, followStore]) loops.start((signal) => loop(maintenance, signal))
   loops.start((signal) => measureLag(starting.metrics.metrics, signal))
+  loops.start((signal) => decideWithTime({ policy, pipeline, clock }, signal))
   for (const one of [watchers.watch, pipeline.dependencies.refusals]) loops.start((signal) => one.run(signal))
   return {
     ...described,

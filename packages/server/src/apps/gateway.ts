@@ -5,7 +5,7 @@
 
 import { DoorwardError } from '@doorward/core'
 import type { Clock } from '@doorward/core'
-import type { Pipeline } from '@doorward/enforcement'
+import type { Pipeline, PipelineWatch } from '@doorward/enforcement'
 import { importP256, randomBytes, sha256, systemClock } from '@doorward/sdk'
 import type { Health } from '../observability/health.ts'
 import { openLog } from '../observability/log.ts'
@@ -33,6 +33,7 @@ import { gatewayFacts, healthNow, statusNow, verifierKeyOf } from './gateway-sta
 import { collectListeners, collectOwn, measureLag } from './own-gauges.ts'
 import { OwnMetrics } from './own-metrics.ts'
 import { openPipeline } from './own-pipeline.ts'
+import { decideWithTime } from './policy-clock.ts'
 import { ActivePolicy, policyPort } from './policy-reload.ts'
 import type { PolicyOutcome } from './policy-reload-entries.ts'
 import { keepAll, RunningRetention } from './log-retention.ts'
@@ -172,19 +173,7 @@ async function assemble(
   await state.identity.prepare(options.signal)
   await takeUpNames(state.identity, settings.names, { signal: options.signal, onProblem: starting.onProblem })
   const detections = openDetections(starting)
-  const policy = activePolicy(starting)
-  await policy.start()
-  const { trust } = state.identity
-  const { decisions } = policy
-  const pipeline = openPipeline({
-    ...settings,
-    trust,
-    decisions,
-    log: state.witnessed,
-    clock: starting.clock,
-    watch: own.watching(detections),
-  })
-  policy.onChange((version) => void pipeline.policyChanged(version))
+  const { policy, pipeline } = await openDecisions(starting, own.watching(detections))
   const sessions = openSessions(settings)
   const warn = (code: string, text: string) => options.report({ type: 'warning', code, text })
   const servers = await openServers({ settings, pipeline, identity: state.identity, log, warn }, stack)
@@ -208,6 +197,7 @@ async function assemble(
     desk.run(loops.signal),
     witness.run(loops.signal),
     housekeep({ ...starting, pipeline, sessions, listeners }, loops.signal),
+    decideWithTime({ ...starting, policy, pipeline }, loops.signal),
     measureLag(own.metrics, loops.signal),
   ]
   stack.defer(async () => {
@@ -249,6 +239,18 @@ function openWitness(starting: Starting): GatewayWitness {
     warn: warning(starting),
     onProblem,
   })
+}
+
+/** The policy is on record before anything is decided by it. */
+async function openDecisions(starting: Starting, watch: PipelineWatch) {
+  const { settings, state, clock } = starting
+  const policy = activePolicy(starting)
+  await policy.start()
+  const { decisions } = policy
+  const { trust } = state.identity
+  const pipeline = openPipeline({ ...settings, trust, decisions, log: state.witnessed, clock, watch })
+  policy.onChange((version) => void pipeline.policyChanged(version))
+  return { policy, pipeline }
 }
 
 function activePolicy({ settings, options, state, clock, onProblem }: Starting): ActivePolicy {

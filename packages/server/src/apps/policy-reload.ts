@@ -62,6 +62,11 @@ export class ActivePolicy {
     return this.#shadow
   }
 
+  /** Whether what decides now may decide the same request differently at another time. */
+  looksAtTime(): boolean {
+    return this.#engine.looksAtTime()
+  }
+
   /** Calls back whenever another policy decides from now on. */
   onChange(listener: (version: PolicyVersion) => void): void {
     this.#listeners.add(listener)

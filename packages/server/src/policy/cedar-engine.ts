@@ -39,6 +39,11 @@ export class CedarEngine implements DecisionPort {
     return this.#judge?.version ?? noVersion
   }
 
+  /** Whether the active policy may decide the same request differently at another time. */
+  looksAtTime(): boolean {
+    return this.#judge?.looksAtTime ?? false
+  }
+
   /** How many policies are active. */
   size(): number {
     return this.#facts.policies.size

@@ -1,0 +1,25 @@
+/** Answers that are under way end when a policy that looks at the time no longer allows them. */
+
+import type { Clock } from '@doorward/core'
+import { timerSleep } from '@doorward/sdk'
+import type { ActivePolicy } from './policy-reload.ts'
+
+export interface PolicyClockParts {
+  readonly policy: Pick<ActivePolicy, 'looksAtTime'>
+  readonly pipeline: { readonly timePassed: () => Promise<void> }
+  readonly clock: Clock
+}
+
+/** Hours and minutes are what policies are written in; `context.time.now` counts from one full minute to the next. */
+const MINUTE = 60_000
+
+/** Has everything decided again that is under way, at every full minute by the clock. Runs until the signal aborts; never rejects. */
+export async function decideWithTime(
+  { policy, pipeline, clock }: PolicyClockParts,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await timerSleep(MINUTE - (clock() % MINUTE), signal)
+    if (!signal.aborted && policy.looksAtTime()) await pipeline.timePassed()
+  }
+}
