@@ -37,7 +37,7 @@ const ownRoutes: readonly (readonly [RegExp, string])[] = [
   [/^DELETE authority\/v1\/(instances|authorities|ceremonies\/newest)$/, 'admin'],
   [/^POST authority\/v1\/join-strings$/, 'admin'],
   [/^GET (authority|gateway)\/v1\/(status|record|policy)$/, 'admin'],
-  [/^POST (authority|gateway)\/v1\/policy$/, 'admin'],
+  [/^POST (authority|gateway)\/v1\/(policy|redactions)$/, 'admin'],
   [/^GET (authority|gateway)\/metrics$/, 'admin'],
 ]
 

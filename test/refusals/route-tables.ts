@@ -14,6 +14,7 @@ const { signal: stopping } = new AbortController()
 const record = { recordFolder: '', stopping }
 const nobody = () => Promise.reject(new TypeError('only read here'))
 const witness = { submit: nobody, ownLog: nobody, takeCosignature: nobody, takeEvidence: nobody }
+const redactions = { origin: '', redact: nobody }
 const policy = { standing: () => ({}), reload: () => Promise.resolve(null) }
 
 const metrics = () => Promise.resolve({ type: '', text: '' })
@@ -22,9 +23,9 @@ const receipts = { recordFolder: '', verifier, sha256, sizes: () => ({ size: 0, 
 
 export const tables: Readonly<Record<ApiName, readonly ApiRoute[]>> = {
   'authority main': authorityRoutes({} as Authority, stopping, witness),
-  'authority admin': adminRoutes({} as Authority, { ...record, policy, metrics }),
+  'authority admin': adminRoutes({} as Authority, { ...record, policy, redactions, metrics }),
   'gateway main': gatewayCallerRoutes(receipts),
-  'gateway admin': gatewayRoutes({ ...record, status: () => ({}), policy, metrics }),
+  'gateway admin': gatewayRoutes({ ...record, status: () => ({}), policy, redactions, metrics }),
 }
 
 export const apiNames = Object.keys(tables) as ApiName[]

@@ -187,6 +187,7 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
   'authority admin GET /v1/receivers': () => ({ query: '?delegation=1&full=1&callers=1' }),
   'authority admin GET /v1/status': () => ({}),
   'authority admin GET /v1/record': () => ({}),
+  'authority admin POST /v1/redactions': () => noEntry,
   'authority admin GET /v1/policy': () => ({}),
   'authority admin POST /v1/policy': () => ({}),
   'authority admin GET /metrics': () => ({}),
@@ -194,6 +195,7 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
     const { headers } = await stage.passes({ caller: agent })
     return { query: `?entry=${encodeURIComponent(headers['doorward-decision'] ?? '')}` }
   },
+  'gateway admin POST /v1/redactions': () => noEntry,
   'gateway admin GET /v1/policy': () => ({}),
   'gateway admin POST /v1/policy': () => ({}),
   'gateway admin GET /v1/status': () => ({}),
@@ -201,10 +203,15 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
   'gateway admin GET /metrics': () => ({}),
 }
 
+/** Nothing is taken away here. */
+const noEntry = { body: JSON.stringify({ entry: 'acme.example/nothing#0', reason: 'none' }) }
+
 /** Routes that let the right caller in and then have nothing to do: nobody replaces keys while the others are looked at. */
 const idle: Readonly<Record<string, DenialCode>> = {
   'authority admin DELETE /v1/authorities': 'resource_unknown',
   'authority admin POST /v1/delegation': 'delegation_refused',
+  'authority admin POST /v1/redactions': 'resource_unknown',
+  'gateway admin POST /v1/redactions': 'resource_unknown',
   'authority admin POST /v1/ceremonies': 'resource_unknown',
   'authority admin GET /v1/ceremonies/newest': 'resource_unknown',
   'authority admin DELETE /v1/ceremonies/newest': 'resource_unknown',

@@ -92,8 +92,8 @@ describe('docs/record.md', () => {
     let done = 0
     for (const { text } of parts) {
       const { commands } = readGuide(`\`\`\`\n${text}\`\`\`\n`)
-      // What is copied is used by the next; all else stands beside each other.
-      const groups = text.includes('$ cp ') ? commands.map((command) => [command]) : [commands]
+      // What is copied or redacted concerns the next; all else stands beside each other.
+      const groups = /\$ cp |audit redact/.test(text) ? commands.map((command) => [command]) : [commands]
       for (const group of groups) await Promise.all(group.map(doesWhatItSays))
       done += commands.length
     }

@@ -185,6 +185,14 @@ export class AdminClient {
     return this.#json('POST', '/v1/policy')
   }
 
+  /**
+   * Takes away what an entry of the log there says; its place, time and digest stay. Throws `resource_unknown`, and
+   * `conflict` with a `reason` in its details.
+   */
+  redact(entry: string, reason: string): Promise<JsonObject> {
+    return this.#json('POST', '/v1/redactions', { entry, reason })
+  }
+
   /** An authority that does not run any more: what it has issued is refused from then on. Throws `resource_unknown`, `conflict`. */
   async forgetAuthority(name: string): Promise<void> {
     await this.#json('DELETE', `/v1/authorities?${search({ name })}`)

@@ -8,6 +8,7 @@ import { after } from 'node:test'
 import { epochMillis, formatVerifierKey, verifierKey } from '@doorward/core'
 import type { Sha256 } from '@doorward/core'
 import {
+  Redaction,
   Retention,
   ed25519LogKey,
   fileCheckpointStore,
@@ -21,6 +22,7 @@ import type {
   LogKey,
   OpenRecordOptions,
   RecordDisk,
+  RedactionParts,
   RetentionParts,
 } from '@doorward/enforcement'
 import { verifyLog } from '../../../packages/server/src/audit/verify.ts'
@@ -108,6 +110,11 @@ export function retentionOf(
   })
 }
 
+/** Redactions of a log of this fixture; nothing is derived from it by default. */
+export function redactionOf(log: Log, record: FileRecord, parts: Partial<RedactionParts> = {}): Redaction {
+  return new Redaction({ folder: log.dir, origin: ORIGIN, record, sha256, forget: () => undefined, ...parts })
+}
+
 export interface FaultyDisk extends RecordDisk {
   /** The operations that fail from now on. */
   readonly broken: Set<'write' | 'sync' | 'replace' | 'truncate' | 'open'>
@@ -177,6 +184,8 @@ export function faultyDisk(): FaultyDisk {
       fail('truncate', path)
       await fileDisk.truncate(path, bytes)
     },
+    overwrite: (path, position, bytes) => fileDisk.overwrite(path, position, bytes),
+    remove: (paths) => fileDisk.remove(paths),
     removeFolder: (path) => fileDisk.removeFolder(path),
   }
   return disk

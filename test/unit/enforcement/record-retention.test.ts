@@ -236,7 +236,14 @@ test('an old copy of the folder is refused, also where entries have expired sinc
   await assert.rejects(log.open(), coded('record_rollback'))
 })
 
-const STEPS: readonly RetentionStep[] = ['intended', 'recorded', 'covered', 'marked', 'deleting', 'deleted']
+const STEPS: readonly (RetentionStep | 'deleting')[] = [
+  'intended',
+  'recorded',
+  'covered',
+  'marked',
+  'deleting',
+  'deleted',
+]
 
 test('killed after any step, the next start finishes it or leaves it, with one entry and nothing lost', async () => {
   const root = await mkdtemp(join(tmpdir(), 'doorward-retention-'))

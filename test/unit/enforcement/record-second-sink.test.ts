@@ -4,13 +4,14 @@ import { cp, mkdir, mkdtemp, readFile, readdir, rename, rm, stat, truncate, writ
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { isDoorwardError } from '@doorward/core'
+import { crc32 } from 'node:zlib'
+import { isDoorwardError, scanSegment } from '@doorward/core'
 import { ed25519LogKey } from '@doorward/enforcement'
 import type { FileRecord, OpenRecordOptions } from '@doorward/enforcement'
 import { readEntries } from '../../../packages/server/src/audit/read.ts'
 import { seeded } from '../../fuzz/chance.ts'
 import { killRepeatedly } from '../../fuzz/record-kills.ts'
-import { ORIGIN, faultyDisk, logIn, newLog, retentionOf } from './record-fixture.ts'
+import { ORIGIN, faultyDisk, logIn, newLog, redactionOf, retentionOf } from './record-fixture.ts'
 import type { Log } from './record-fixture.ts'
 
 const coded = (code: string) => (error: unknown) => isDoorwardError(error, code)
@@ -325,4 +326,35 @@ test(`after ${KILLS} kills with a second sink no acknowledged entry is lost, no 
   await (await log.open({ secondSink })).close()
   const segments = join(secondSink, ORIGIN.replaceAll('/', '+'), 'segments')
   assert.deepEqual(await content(segments), await content(join(log.dir, 'segments')))
+})
+
+test('a redaction reaches both, also when a crash came between them', async () => {
+  const sunk = await newSunk()
+  const record = await sunk.open()
+  await appended(record, 0, 20)
+  await record.checkpoint()
+  const redaction = redactionOf(sunk.log, record)
+  await redaction.redact({ index: 4, reason: 'a test', by: 'me' })
+  await sameInBoth(sunk)
+  const restore = await sunk.save()
+  await redaction.redact({ index: 5, reason: 'a test', by: 'me' })
+  await record.close()
+  await sameInBoth(sunk)
+  // The log has been overwritten, the sink and the note have not been heard of again.
+  const frames = scanSegment(await readFile((await sunk.log.segments())[0]!), crc32)
+  const [offset, end] = [frames.offsets[5]!, frames.offsets[6]!]
+  const { batch, time, absent } = frames.frames[5]!
+  const digest = Buffer.from(absent!.digest).toString('base64')
+  const note = { v: 1, after: 20, index: 5, segment: 0, offset, length: end - offset, batch, time, digest }
+  await writeFile(join(sunk.log.dir, 'redacting'), JSON.stringify(note))
+  const whole = await readFile(join(sunk.segments, '0000000000000000.journal'))
+  await restore('sink')
+  const older = await readFile(join(sunk.segments, '0000000000000000.journal'))
+  whole.set(older.subarray(offset, end), offset)
+  await writeFile(join(sunk.segments, '0000000000000000.journal'), whole)
+  const again = await sunk.open()
+  await redactionOf(sunk.log, again).resume()
+  await again.close()
+  await sameInBoth(sunk)
+  assert.deepEqual([(await sunk.log.verify()).problems, (await sunk.log.verify()).absent], [[], 2])
 })

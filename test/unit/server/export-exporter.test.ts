@@ -60,6 +60,7 @@ function parts(log: Log, sink: ExportSink, more: Partial<ExporterParts> = {}): E
     sink,
     states: new MemoryStates(),
     eventOf: exportEvent,
+    isGone: () => false,
     absentOf: absentEvent,
     gapOf: gapEvent,
     batch: { entries: 10, characters: 1_000_000, lingerMilliseconds: 5 },

@@ -30,6 +30,7 @@ const entry = (n: number) => ({ kind: 'outcome', body: { of: n, status: 'complet
 function run(log: { readonly dir: string }, record: FileRecord, exports: readonly ExportPlace[]) {
   const told: string[] = []
   const running = new RunningExports({
+    redaction: { isGone: () => false },
     exports,
     stateDir: join(log.dir, '..'),
     record,

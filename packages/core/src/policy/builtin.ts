@@ -66,12 +66,14 @@ export const ownRoutes: readonly OwnRoute[] = [
   ...admin('authority', '/v1/receivers', 'GET'),
   ...admin('authority', '/v1/status', 'GET'),
   ...admin('authority', '/v1/record', 'GET'),
+  ...admin('authority', '/v1/redactions', 'POST'),
   ...admin('authority', '/v1/policy', 'GET', 'POST'),
   ...admin('authority', '/metrics', 'GET'),
   ...admin('gateway', '/metrics', 'GET'),
   ...admin('gateway', '/v1/policy', 'GET', 'POST'),
   ...admin('gateway', '/v1/status', 'GET'),
   ...admin('gateway', '/v1/record', 'GET'),
+  ...admin('gateway', '/v1/redactions', 'POST'),
 ]
 
 function matchesPath(pattern: string, path: string): boolean {

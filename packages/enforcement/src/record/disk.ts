@@ -28,6 +28,10 @@ export interface RecordDisk {
   replace(files: readonly FileContent[], durability: Durability): Promise<void>
   /** Cuts a file, durably, through a descriptor of its own. */
   truncate(path: string, bytes: number): Promise<void>
+  /** Replaces bytes inside a file, durably, through a descriptor of its own. A crash may leave some of them replaced. */
+  overwrite(path: string, position: number, bytes: Uint8Array): Promise<void>
+  /** Removes files, durably and in this order; missing ones are fine. */
+  remove(paths: readonly string[]): Promise<void>
   /** Removes a folder with its files; missing is fine. Need not be durable. */
   removeFolder(path: string): Promise<void>
 }

@@ -4,7 +4,7 @@
  * names, under a checkpoint.
  */
 
-import { open, readFile, readdir, unlink } from 'node:fs/promises'
+import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   DoorwardError,
@@ -19,7 +19,6 @@ import {
   leafOfFrame,
   parseEntryBundle,
   parseExpiry,
-  parsePayload,
   parseSegmentName,
   saysExpired,
   tilePath,
@@ -28,6 +27,7 @@ import {
 } from '@doorward/core'
 import type { ExpiryMarker, JournalFrame, ReadSubtree, Sha256 } from '@doorward/core'
 import type { RecordDisk } from './disk.ts'
+import { isSaid } from './intention.ts'
 import { corrupt, readSegment } from './segment-files.ts'
 import type { SegmentFile } from './segment-files.ts'
 
@@ -95,7 +95,7 @@ export interface ExpiryProof {
 export async function proveExpiry({ end, entry }: ExpiryMarker, proof: ExpiryProof): Promise<void> {
   const { folder, segments, sha256, covered, whole, root, read } = proof
   const frame = entry < covered ? await frameOf(segments, entry) : null
-  if (frame === null || !says(frame, end)) {
+  if (frame === null || !isSaid(frame, (said) => saysExpired(said, end))) {
     throw unproven(folder, `that entry ${entry} is signed and says that all before entry ${end} have expired`)
   }
   if (entry >= whole) return
@@ -111,49 +111,12 @@ async function frameOf(segments: readonly SegmentFile[], index: number): Promise
   return (await readSegment(segment)).frames[index - segment.header.first] ?? null
 }
 
-/** True for the entry that must be named by a marker of expired entries up to `end`. */
-export function says({ payload }: JournalFrame, end: number): boolean {
-  try {
-    return saysExpired(parsePayload(payload), end)
-  } catch (error) {
-    if (isDoorwardError(error)) return false
-    throw error
-  }
-}
-
-/** Removes the segments of expired entries, durably; `onFile` after each. What is gone already is fine. */
-export async function removeExpired(folder: string, end: number, onFile: () => void = () => undefined): Promise<void> {
+/** Removes the segments of expired entries, durably. What is gone already is fine. */
+export async function removeExpired(disk: RecordDisk, folder: string, end: number): Promise<void> {
   const place = join(folder, SEGMENTS_FOLDER)
-  const names = (await readdir(place)).filter((name) => {
-    const first = parseSegmentName(name)
-    return first !== null && first < end
-  })
-  if (names.length === 0) return
-  for (const name of names.toSorted()) {
-    await removeFile(join(place, name))
-    onFile()
-  }
-  await syncFolder(place)
-}
-
-/** Missing is fine. */
-export async function removeFile(path: string): Promise<void> {
-  try {
-    await unlink(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-  }
-}
-
-export async function syncFolder(path: string): Promise<void> {
-  // Windows cannot open a folder; there the file system's own journal makes names durable.
-  if (process.platform === 'win32') return
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
+  const there = end === 0 ? [] : await readdir(place)
+  const names = there.filter((name) => (parseSegmentName(name) ?? end) < end)
+  if (names.length > 0) await disk.remove(names.toSorted().map((name) => join(place, name)))
 }
 
 function unproven(folder: string, expected: string): DoorwardError {

@@ -36,6 +36,22 @@ export const fileDisk: RecordDisk = {
     }
   },
 
+  async overwrite(path, position, bytes) {
+    const file = await open(path, 'r+')
+    try {
+      for (let done = 0; done < bytes.length;)
+        done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+  },
+
+  async remove(paths) {
+    for (const path of paths) await rm(path, { force: true })
+    await Promise.all([...new Set(paths.map(dirname))].map(syncFolder))
+  },
+
   async removeFolder(path) {
     await rm(path, { recursive: true, force: true })
   },

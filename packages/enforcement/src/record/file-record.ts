@@ -11,6 +11,7 @@ import {
 } from '@doorward/core'
 import type { Clock, EpochMillis, JournalFrame, RandomBytes, Sha256, SignedCheckpoint } from '@doorward/core'
 import type { CheckpointPublisher } from './checkpoint-publisher.ts'
+import type { RecordDisk } from './disk.ts'
 import { unavailable } from './journal-writer.ts'
 import type { JournalWriter } from './journal-writer.ts'
 import type { LogTree } from './log-tree.ts'
@@ -65,6 +66,7 @@ export interface RecordStats {
 
 export interface RecordParts {
   readonly origin: string
+  readonly disk: RecordDisk
   readonly journal: JournalWriter
   readonly tree: LogTree
   readonly publisher: CheckpointPublisher
@@ -370,6 +372,11 @@ export class FileRecord implements Record {
     } finally {
       await this.#parts.journal.close().finally(this.#parts.release)
     }
+  }
+
+  /** For what the writer does to its log beside appending: deletions and redactions. */
+  get disk(): RecordDisk {
+    return this.#parts.disk
   }
 
   stats(): RecordStats {

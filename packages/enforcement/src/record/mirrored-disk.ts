@@ -39,6 +39,15 @@ export function mirroredDisk(disk: RecordDisk, { from, to, align }: MirrorPlaces
       if (mirrored(path) !== null) await align()
     },
 
+    async overwrite(path, position, bytes) {
+      const second = mirrored(path)
+      const first = disk.overwrite(path, position, bytes)
+      await (second === null ? first : both(first, disk.overwrite(second, position, bytes)))
+    },
+
+    // What expires from the log is the owner's to delete in the sink.
+    remove: (paths) => disk.remove(paths),
+
     removeFolder: (path) => disk.removeFolder(path),
   }
 }

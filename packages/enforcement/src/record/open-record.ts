@@ -17,6 +17,7 @@ import { LogTree } from './log-tree.ts'
 import { checkOwner, readOwnCheckpoints } from './own-checkpoints.ts'
 import type { OwnCheckpoints } from './own-checkpoints.ts'
 import { recover } from './recovery.ts'
+import { finishOverwriting } from './redaction.ts'
 import type { Recovered } from './recovery.ts'
 import { RESERVE_FILE, Reserve } from './reserve.ts'
 import { SecondSink, sinkFolder } from './second-sink.ts'
@@ -88,19 +89,26 @@ async function openLocked(options: OpenRecordOptions, release: () => void): Prom
   const checkpoints = await readOwnCheckpoints(dir, store, verifier)
   const { secondSink } = options
   const sink = secondSink === undefined ? null : new SecondSink({ ...settings, dir: secondSink, disk })
+  await finishOverwriting(disk, dir, dir)
+  if (secondSink !== undefined) await finishOverwriting(disk, dir, sinkFolder(secondSink, origin))
   const covered = Math.max(checkpoints.local?.size ?? 0, checkpoints.copy?.size ?? 0)
-  await sink?.reconcile({ covered, expired: (await readExpiry(dir, origin))?.end ?? 0 })
+  const expired = (await readExpiry(dir, origin))?.end ?? 0
+  await sink?.reconcile({ covered, expired })
   const recovered = await recoverOrBegin(options, disk, { settings, checkpoints })
+  // What a crash has left of them; before the sink is made what the log is.
+  await removeExpired(disk, dir, expired)
   await sink?.align(covered)
   if (secondSink !== undefined) await warnOfSameDisk(options, secondSink)
   const copy = checkpoints.copy?.note ?? null
+  const journalDisk = sink?.mirror() ?? disk
   const publisher = new CheckpointPublisher({ folder: dir, disk, store, signer, verifier }, copy)
   const record = new FileRecord({
     ...options,
     ...recovered,
+    disk: journalDisk,
     limits,
     publisher,
-    journal: new JournalWriter(sink?.mirror() ?? disk, settings, recovered.tail),
+    journal: new JournalWriter(journalDisk, settings, recovered.tail),
     suspension: suspensionOf(options, limits),
     release,
   })
@@ -139,8 +147,6 @@ async function recoverOrBegin(
       next: 'put the second copy back; without it nobody can tell whether the log was cut',
     })
   }
-  // What a crash has left of them.
-  if (expired !== null) await removeExpired(dir, expired.end)
   return recovered
 }
 

@@ -6,22 +6,11 @@
  * whether the entry is there, and either goes on from it or forgets the note: no second entry for the same files.
  */
 
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { EXPIRE_EVENT, TILE_WIDTH, equalBytes, leafOfFrame, segmentName, utf8 } from '@doorward/core'
+import { EXPIRE_EVENT, TILE_WIDTH, equalBytes, leafOfFrame, saysExpired, segmentName } from '@doorward/core'
 import type { Clock, Sha256 } from '@doorward/core'
-import type { RecordDisk } from './disk.ts'
-import {
-  readExpiry,
-  readFullBundle,
-  removeExpired,
-  removeFile,
-  says,
-  syncFolder,
-  writeExpiry,
-} from './expired-range.ts'
-import { fileDisk } from './file-disk.ts'
+import { readExpiry, readFullBundle, removeExpired, writeExpiry } from './expired-range.ts'
 import type { FileRecord } from './file-record.ts'
+import { findEntry, intend, intentionPath, readIntention } from './intention.ts'
 import { corrupt, firstTimeOf, listSegments, readSegment } from './segment-files.ts'
 import type { SegmentFile } from './segment-files.ts'
 
@@ -33,12 +22,12 @@ export interface RetentionRules {
 }
 
 /** Where a kill is of interest, each after what it names has been done. */
-export type RetentionStep = 'intended' | 'recorded' | 'covered' | 'marked' | 'deleting' | 'deleted'
+export type RetentionStep = 'intended' | 'recorded' | 'covered' | 'marked' | 'deleted'
 
 export interface RetentionParts {
   readonly folder: string
   readonly origin: string
-  readonly record: Pick<FileRecord, 'append' | 'checkpoint' | 'stats'>
+  readonly record: Pick<FileRecord, 'append' | 'checkpoint' | 'stats' | 'disk'>
   readonly sha256: Sha256
   readonly clock: Clock
   readonly rules: RetentionRules
@@ -46,7 +35,6 @@ export interface RetentionParts {
   readonly oldestNeeded: () => Promise<number>
   /** Entries that are younger are kept whatever the rules say: who writes the log needs them. 0 by default. */
   readonly keepMilliseconds?: number
-  readonly disk?: RecordDisk
   /** For tests. */
   readonly onStep?: (step: RetentionStep) => void
 }
@@ -65,20 +53,17 @@ interface Plan extends Expired {
 
 type Rule = 'max_days' | 'max_bytes'
 
-const INTENTION_FILE = 'expiring'
 /** In one turn; the names of more would make the entry long. */
 const MAX_SEGMENTS = 256
 
 /** One for each log, in the process that writes it; turns must not overlap. */
 export class Retention {
   readonly #parts: RetentionParts
-  readonly #disk: RecordDisk
   /** Segments that were found to be kept for their age, until that changes: their newest times, by first entry. */
   #known: { readonly first: number; readonly lastTime: number } | null = null
 
   constructor(parts: RetentionParts) {
     this.#parts = parts
-    this.#disk = parts.disk ?? fileDisk
   }
 
   /**
@@ -90,8 +75,8 @@ export class Retention {
     const plan = await this.#plan()
     if (plan === null) return null
     const { folder, record } = this.#parts
-    const note = JSON.stringify({ v: 1, end: plan.end, after: record.stats().size })
-    await this.#disk.replace([{ path: join(folder, INTENTION_FILE), bytes: utf8(note) }], 'durable')
+    const path = intentionPath(folder, 'expiring')
+    await intend(record.disk, path, { after: record.stats().size, end: plan.end })
     this.#step('intended')
     const { index } = await record.append({ kind: 'lifecycle', body: this.#bodyOf(plan) })
     this.#step('recorded')
@@ -115,17 +100,11 @@ export class Retention {
     const { folder, origin, record } = this.#parts
     await record.checkpoint()
     this.#step('covered')
-    await writeExpiry(this.#disk, folder, origin, { end, entry })
+    await writeExpiry(record.disk, folder, origin, { end, entry })
     this.#step('marked')
-    await removeExpired(folder, end, () => this.#step('deleting'))
+    await removeExpired(record.disk, folder, end)
     this.#step('deleted')
-    await this.#forget()
-  }
-
-  async #forget(): Promise<void> {
-    const { folder } = this.#parts
-    await removeFile(join(folder, INTENTION_FILE))
-    await syncFolder(folder)
+    await record.disk.remove([intentionPath(folder, 'expiring')])
   }
 
   #step(step: RetentionStep): void {
@@ -134,28 +113,16 @@ export class Retention {
 
   async #resume(): Promise<void> {
     const { folder, origin, record } = this.#parts
-    const intention = await readIntention(join(folder, INTENTION_FILE))
-    const marker = await readExpiry(folder, origin)
-    if (intention === null) return marker === null ? undefined : removeExpired(folder, marker.end)
+    const path = intentionPath(folder, 'expiring')
+    const intention = await readIntention(path)
+    const expired = (await readExpiry(folder, origin))?.end ?? 0
+    if (intention === null) return removeExpired(record.disk, folder, expired)
+    const end = Number(intention['end'])
     await record.checkpoint()
-    const entry = await this.#findEntry(intention)
-    if (entry === null || (marker !== null && marker.end > intention.end)) await this.#forget()
-    else await this.#finish(intention.end, entry)
-  }
-
-  /** The entry that was written after the note; null when the crash came before it. */
-  async #findEntry({ end, after }: Intention): Promise<number | null> {
-    const { folder, origin, record } = this.#parts
-    const marker = await readExpiry(folder, origin)
-    const segments = await listSegments(folder, marker?.end)
-    for (const [i, segment] of segments.entries()) {
-      const next = segments[i + 1]?.header.first ?? Number.MAX_SAFE_INTEGER
-      if (next <= after) continue
-      const { frames } = await readSegment(segment)
-      const found = frames.find((frame) => frame.index >= after && says(frame, end))
-      if (found !== undefined && found.index < record.stats().checkpointSize) return found.index
-    }
-    return null
+    const search = { folder, expired, after: intention.after, end: record.stats().checkpointSize }
+    const entry = await findEntry({ ...search, says: (said) => saysExpired(said, end) })
+    if (entry === null || expired > end) await record.disk.remove([path])
+    else await this.#finish(end, entry)
   }
 
   async #plan(): Promise<Plan | null> {
@@ -229,24 +196,4 @@ function planOf(taken: readonly SegmentFile[], segments: readonly SegmentFile[],
   if (first === undefined || end === undefined) return null
   const names = taken.map(({ header }) => segmentName(header.first))
   return { first, end, segments: names, bytes: taken.reduce((sum, { bytes }) => sum + bytes, 0), rules }
-}
-
-interface Intention {
-  readonly end: number
-  /** Entries that the log held before. */
-  readonly after: number
-}
-
-/** Null when there is none, and for what a crash of the machine has left of one: then nothing has happened yet. */
-async function readIntention(path: string): Promise<Intention | null> {
-  try {
-    const { end, after } = JSON.parse(await readFile(path, 'utf8')) as {
-      readonly end?: unknown
-      readonly after?: unknown
-    }
-    return Number.isSafeInteger(end) && Number.isSafeInteger(after) ? { end: Number(end), after: Number(after) } : null
-  } catch (error) {
-    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return null
-    throw error
-  }
 }

@@ -2,7 +2,7 @@
 
 import { hostname } from 'node:os'
 import type { Clock } from '@doorward/core'
-import type { FileRecord } from '@doorward/enforcement'
+import type { FileRecord, Redaction } from '@doorward/enforcement'
 import { systemRuntime, timerSleep } from '@doorward/sdk'
 import type { ExportNeeds } from '../audit/export/backlog.ts'
 import { Exporter } from '../audit/export/exporter.ts'
@@ -19,6 +19,8 @@ export interface ExportsParts {
   readonly stateDir: string
   readonly record: Pick<FileRecord, 'stats' | 'checkpoint'>
   readonly recordFolder: string
+  /** Says which entries must not go out any more. */
+  readonly redaction: Pick<Redaction, 'isGone'>
   readonly clock: Clock
   /** For the process log, and loudly for the operator. */
   readonly warn: (code: string, text: string) => void
@@ -72,7 +74,7 @@ export class RunningExports implements ExportNeeds {
 }
 
 function exporterOf(place: ExportPlace, parts: ExportsParts): Exporter {
-  const { stateDir, record, recordFolder, clock, warn } = parts
+  const { stateDir, record, recordFolder, redaction, clock, warn } = parts
   const { origin } = record.stats()
   return new Exporter({
     name: place.name,
@@ -81,6 +83,7 @@ function exporterOf(place: ExportPlace, parts: ExportsParts): Exporter {
     sink: sinkOf(place, { origin, clock, version, machine: hostname() }),
     states: fileExportStates(stateDir, place.name),
     eventOf: exportEvent,
+    isGone: (index) => redaction.isGone(index),
     absentOf: absentEvent,
     gapOf: gapEvent,
     batch: batchLimitsOf(place),

@@ -14,6 +14,7 @@ import type { Exchange } from '../transports/exchange.ts'
 import { openListener } from '../transports/listener.ts'
 import type { Listener, ListenerOptions, TlsMaterial } from '../transports/listener.ts'
 import type { PolicyPort } from '../transports/policy-routes.ts'
+import type { RedactionPort } from '../transports/redaction-route.ts'
 import { servePublic } from '../transports/public-api.ts'
 import type { PublicBundle } from '../transports/public-api.ts'
 import type { WitnessPort } from '../transports/witness-routes.ts'
@@ -49,6 +50,7 @@ export interface ListenerParts {
   /** Folder of the authority's log. */
   readonly recordFolder: string
   readonly policy: PolicyPort
+  readonly redactions: RedactionPort
   readonly witness: WitnessPort
   /** Aborts when the authority stops: streams end. */
   readonly stopping: AbortSignal
@@ -108,7 +110,8 @@ function listenerOptions(name: ListenerName, parts: ListenerParts): ListenerOpti
 }
 
 function exchangeFor(name: ListenerName, parts: ListenerParts): (exchange: Exchange) => Promise<void> {
-  const { settings, authority, crls, pipeline, recordFolder, policy, witness, stopping, ready, onProblem } = parts
+  const { settings, authority, crls, pipeline, recordFolder, policy, redactions, witness, stopping, ready, onProblem } =
+    parts
   const { metrics } = parts
   const own = { pipeline, audience: settings.publicUrl, server: 'authority', onProblem } as const
   const api = { ...own, onAnswered: metrics.apiAnswered }
@@ -118,7 +121,7 @@ function exchangeFor(name: ListenerName, parts: ListenerParts): (exchange: Excha
       return (exchange) => serveApi(exchange, { ...api, routes })
     }
     case 'admin': {
-      const routes = adminRoutes(authority, { recordFolder, stopping, policy, metrics: metrics.port })
+      const routes = adminRoutes(authority, { recordFolder, stopping, policy, redactions, metrics: metrics.port })
       return (exchange) => serveApi(exchange, { ...api, routes })
     }
     case 'enrol': {

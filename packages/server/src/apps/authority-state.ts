@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { DoorwardError, hex, jwkThumbprint, toBase64url, utf8 } from '@doorward/core'
 import type { Clock, RandomBytes, Sha256, TrustDomain } from '@doorward/core'
 import { fileCheckpointStore, openRecord } from '@doorward/enforcement'
-import type { FileRecord, LogKey } from '@doorward/enforcement'
+import type { FileRecord, LogKey, Redaction } from '@doorward/enforcement'
 import { systemElapsed } from '@doorward/sdk'
 import { nowSeconds } from '../authority/context.ts'
 import { Lease } from '../authority/lease.ts'
@@ -23,6 +23,7 @@ import { openAuthorityStore } from '../storage/sqlite/authority-store.ts'
 import type { PostgresOptions } from '../storage/postgres/options.ts'
 import { openLogKey, openWitnessKey } from './log-key.ts'
 import { recordPlaces } from './record-places.ts'
+import { openRedaction } from './log-redaction.ts'
 import { openLogWitness } from './log-witness.ts'
 import type { LogWitness } from './log-witness.ts'
 import { authorityOrigin } from './log-places.ts'
@@ -71,6 +72,7 @@ export interface AuthorityState {
   readonly custody: Custody
   readonly record: FileRecord
   readonly recordFolder: string
+  readonly redaction: Redaction
   readonly logKey: LogKey
   readonly witness: LogWitness
   /** Null when the root has left this machine, as it should. */
@@ -104,6 +106,7 @@ export async function openAuthorityState(
   const logKey = await openLogKey(keys, folder.founded)
   const { record, recordFolder } = await openLog(places, tools, { signKey: logKey, mayBegin: !folder.founded })
   stack.defer(() => record.close())
+  const redaction = await openRedaction(record, recordFolder)
   const { keyDir, checkpointDir: dir = keyDir } = places
   const witness = await openLogWitness({
     dir,
@@ -121,6 +124,7 @@ export async function openAuthorityState(
     custody: p256Custody(keys),
     record,
     recordFolder,
+    redaction,
     logKey,
     witness,
     ...founded,

@@ -49,6 +49,7 @@ import type { WitnessPort } from '../transports/witness-routes.ts'
 import { keepAll, RunningRetention } from './log-retention.ts'
 import { collectListeners, collectOwn, measureLag } from './own-gauges.ts'
 import { OwnMetrics } from './own-metrics.ts'
+import { redactionPort } from './log-redaction.ts'
 import { openPipeline } from './own-pipeline.ts'
 import { decideWithTime } from './policy-clock.ts'
 import { ActivePolicy, policyPort } from './policy-reload.ts'
@@ -383,6 +384,7 @@ async function listen(starting: Starting, serving: Serving): Promise<Listeners> 
     sha256,
     recordFolder: state.recordFolder,
     policy: policyPort(policy),
+    redactions: redactionPort(state.redaction, state.record),
     witness,
     stopping: stopping.signal,
     ready: () => holder.ageSeconds() <= READY_SECONDS && state.record.stats().state === 'open',

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { DoorwardError, isDoorwardError } from '@doorward/core'
 import type { Clock } from '@doorward/core'
 import { WitnessedRecord, fileCheckpointStore, openRecord } from '@doorward/enforcement'
-import type { FileRecord, LogKey } from '@doorward/enforcement'
+import type { FileRecord, LogKey, Redaction } from '@doorward/enforcement'
 import { join as joinAuthority, openIdentity, randomBytes, sha256, systemRuntime } from '@doorward/sdk'
 import type { Identity, Sealer } from '@doorward/sdk'
 import { KeyCustody } from '../secrets/key-custody.ts'
@@ -15,6 +15,7 @@ import type { StateFolder } from '../secrets/state-folder.ts'
 import type { GatewaySettings } from './gateway-settings.ts'
 import { openLogKey, openWitnessKey } from './log-key.ts'
 import { recordPlaces } from './record-places.ts'
+import { openRedaction } from './log-redaction.ts'
 import { openLogWitness } from './log-witness.ts'
 import type { LogWitness } from './log-witness.ts'
 
@@ -23,6 +24,7 @@ export interface GatewayState {
   readonly identity: Identity
   readonly record: FileRecord
   readonly recordFolder: string
+  readonly redaction: Redaction
   readonly logKey: LogKey
   readonly witness: LogWitness
   /** The record, as far as something is permitted by it. */
@@ -59,6 +61,7 @@ export async function openGatewayState(
   const logKey = await openLogKey(keys, folder.founded)
   const { record, recordFolder } = await openLog(settings, tools, { signKey: logKey, mayBegin: !folder.founded })
   stack.defer(() => record.close())
+  const redaction = await openRedaction(record, recordFolder)
   const identity = await openOwnIdentity(settings, tools, sealer)
   stack.defer(() => identity.close())
   await folder.complete()
@@ -70,7 +73,7 @@ export async function openGatewayState(
     recordFolder,
     clock: tools.clock,
   })
-  return { folder, identity, record, recordFolder, logKey, witness, witnessed: new WitnessedRecord(record) }
+  return { folder, identity, record, recordFolder, redaction, logKey, witness, witnessed: new WitnessedRecord(record) }
 }
 
 async function openLog(

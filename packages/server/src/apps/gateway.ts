@@ -37,6 +37,7 @@ import { decideWithTime } from './policy-clock.ts'
 import { ActivePolicy, policyPort } from './policy-reload.ts'
 import type { PolicyOutcome } from './policy-reload-entries.ts'
 import { keepAll, RunningRetention } from './log-retention.ts'
+import { redactionPort } from './log-redaction.ts'
 import { verifierOf } from './prove-log.ts'
 
 export type { GatewaySettings } from './gateway-settings.ts'
@@ -310,6 +311,7 @@ async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<Ga
     status: () => statusNow(parts),
     policy: policyPort(policy),
     metrics: own.port,
+    redactions: redactionPort(state.redaction, state.record),
     stopping: stopping.signal,
   })
   const callerRoutes = gatewayCallerRoutes({

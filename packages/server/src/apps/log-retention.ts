@@ -19,7 +19,7 @@ export const keepAll: RetentionSettings = { maxDays: null, maxBytes: null }
 
 export interface RetentionLoopParts {
   readonly settings: RetentionSettings
-  readonly record: Pick<FileRecord, 'append' | 'checkpoint' | 'stats'>
+  readonly record: Pick<FileRecord, 'append' | 'checkpoint' | 'stats' | 'disk'>
   readonly recordFolder: string
   readonly exports: ExportNeeds
   /** Entries that are younger are kept, whatever configuration says; none by default. */

@@ -1,11 +1,11 @@
 /** Looking for entries in the logs of this machine. Each log has an index of its own beside it, in its writer's state. */
 
 import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
 import { DoorwardError } from '@doorward/core'
 import { sha256 } from '@doorward/sdk'
 import { queryLogs } from '../audit/query.ts'
 import type { QueryHit, QueryOptions } from '../audit/query.ts'
+import { indexFolderOf } from './log-redaction.ts'
 import type { LogPlace } from './log-places.ts'
 import { readVerifierKey } from './log-places.ts'
 import { verifierOf } from './prove-log.ts'
@@ -37,7 +37,7 @@ export async function* queryPlaces(
   const logs = there.map(async ({ origin, folder }) => {
     const vkey = await keptKey(copyDir, origin)
     const progress = (made: { readonly entries: number; readonly expected: number }) => onProgress({ origin, ...made })
-    const indexFolder = join(dirname(folder), 'record-index')
+    const indexFolder = indexFolderOf(folder)
     return { origin, folder, indexFolder, vkey, verifier: verifierOf(vkey), sha256, onProgress: progress }
   })
   yield* queryLogs(await Promise.all(logs), options)

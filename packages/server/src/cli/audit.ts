@@ -5,6 +5,7 @@ import { registerExports } from './audit-exports.ts'
 import { registerKey } from './audit-key.ts'
 import { registerProve } from './audit-prove.ts'
 import { registerQuery } from './audit-query.ts'
+import { registerRedact } from './audit-redact.ts'
 import { registerTail } from './audit-tail.ts'
 import { registerVerify } from './audit-verify.ts'
 import type { CliContext } from './context.ts'
@@ -16,6 +17,7 @@ const parts: readonly ((audit: Command, context: CliContext) => void)[] = [
   registerVerify,
   registerKey,
   registerExports,
+  registerRedact,
 ]
 
 export function register(program: Command, context: CliContext): void {

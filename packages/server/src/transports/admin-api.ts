@@ -14,17 +14,20 @@ import { policyRoutes } from './policy-routes.ts'
 import type { PolicyPort } from './policy-routes.ts'
 import { recordRoute } from './record-route.ts'
 import type { RecordRouteOptions } from './record-route.ts'
+import { redactionRoute } from './redaction-route.ts'
+import type { RedactionPort } from './redaction-route.ts'
 import { whileFit } from './while-fit.ts'
 
 export interface AdminApiOptions extends RecordRouteOptions {
   readonly policy: PolicyPort
   readonly metrics: MetricsPort
+  readonly redactions: RedactionPort
 }
 
 /** A policy is no decision of the authority's: it changes whether or not the authority is fit for those. */
 export function adminRoutes(
   authority: Authority,
-  { policy, metrics, ...record }: AdminApiOptions,
+  { policy, metrics, redactions, ...record }: AdminApiOptions,
 ): readonly ApiRoute[] {
   const routes = [
     ...workloadRoutes(authority),
@@ -35,6 +38,7 @@ export function adminRoutes(
     ...statusRoutes(authority),
     recordRoute(record),
     metricsRoute(metrics),
+    redactionRoute(redactions),
   ]
   return [...whileFit(routes, () => authority.unfit()), ...policyRoutes(policy)]
 }

@@ -7,6 +7,8 @@ import { policyRoutes } from './policy-routes.ts'
 import type { PolicyPort } from './policy-routes.ts'
 import { recordRoute } from './record-route.ts'
 import type { RecordRouteOptions } from './record-route.ts'
+import { redactionRoute } from './redaction-route.ts'
+import type { RedactionPort } from './redaction-route.ts'
 import { receiptRoute } from './receipt-route.ts'
 import type { ReceiptRouteOptions } from './receipt-route.ts'
 
@@ -15,6 +17,7 @@ export interface GatewayApiOptions extends RecordRouteOptions {
   readonly status: () => object
   readonly policy: PolicyPort
   readonly metrics: MetricsPort
+  readonly redactions: RedactionPort
 }
 
 /** `GET /v1/receipt`: what every caller may ask, on the listener of the servers. */
@@ -24,7 +27,7 @@ export function gatewayCallerRoutes(options: ReceiptRouteOptions): readonly ApiR
 
 const token = { credential: 'token', group: 'admin', body: 'none' } as const
 
-/** `GET /v1/status`, `GET /v1/record`, `GET /metrics`, and `GET` and `POST /v1/policy`. */
+/** `GET /v1/status`, `GET /v1/record`, `POST /v1/redactions`, `GET /metrics`, and `GET` and `POST /v1/policy`. */
 export function gatewayRoutes(options: GatewayApiOptions): readonly ApiRoute[] {
   return [
     {
@@ -36,5 +39,6 @@ export function gatewayRoutes(options: GatewayApiOptions): readonly ApiRoute[] {
     ...policyRoutes(options.policy),
     recordRoute(options),
     metricsRoute(options.metrics),
+    redactionRoute(options.redactions),
   ]
 }

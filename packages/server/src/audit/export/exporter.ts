@@ -1,6 +1,6 @@
 /** One export of one log: reads on from where it stopped, hands over, and remembers what was acknowledged. */
 
-import { DoorwardError } from '@doorward/core'
+import { DoorwardError, epochMillis } from '@doorward/core'
 import type { Clock } from '@doorward/core'
 import { claimedCheckpointOf, identityOf, segmentsOf } from '../log-folder.ts'
 import { followAll, isAbsent } from '../read.ts'
@@ -21,6 +21,8 @@ export interface ExporterParts {
   readonly sink: ExportSink
   readonly states: ExportStates
   readonly eventOf: (entry: LoggedEntry) => ExportEvent
+  /** Whether what an entry says was taken away after it was read. */
+  readonly isGone: (index: number) => boolean
   /** Stands for an entry whose payload is gone. */
   readonly absentOf: (entry: AbsentEntry) => ExportEvent
   /** Stands for the entries from `from` up to `to`, exclusive, which are not there any more. */
@@ -111,7 +113,7 @@ export class Exporter implements ExportNeeds {
   /** Until all of it is acknowledged: the reader waits meanwhile, for finding its place again costs more. */
   async #handOver(events: readonly ExportEvent[], signal: AbortSignal): Promise<void> {
     for (let rest = events; rest.length > 0 && !signal.aborted;) {
-      const piece = rest.slice(0, this.#most)
+      const piece = rest.slice(0, this.#most).map((event) => this.#withoutRedacted(event))
       try {
         const { rejected } = await this.#parts.sink.deliver(piece, signal)
         await this.#delivered((piece.at(-1)?.index ?? 0) + 1, rejected)
@@ -120,6 +122,14 @@ export class Exporter implements ExportNeeds {
         await this.#pause(error, signal)
       }
     }
+  }
+
+  /** Between two attempts an entry may be redacted. */
+  #withoutRedacted(event: ExportEvent): ExportEvent {
+    const { isGone, absentOf } = this.#parts
+    const { origin, index, time, kind } = event
+    if (kind === 'absent' || !isGone(index)) return event
+    return absentOf({ origin, index, time: epochMillis(time), why: 'redacted' })
   }
 
   async #pause(reason: unknown, signal: AbortSignal): Promise<void> {
