@@ -12,6 +12,8 @@ export interface PolicyClockParts {
 
 /** Hours and minutes are what policies are written in; `context.time.now` counts from one full minute to the next. */
 const MINUTE = 60_000
+/** Timers are a little early now and then, and in the minute before everything is still as it was. */
+const MARGIN = 20
 
 /** Has everything decided again that is under way, at every full minute by the clock. Runs until the signal aborts; never rejects. */
 export async function decideWithTime(
@@ -19,7 +21,7 @@ export async function decideWithTime(
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    await timerSleep(MINUTE - (clock() % MINUTE), signal)
+    await timerSleep(MINUTE - (clock() % MINUTE) + MARGIN, signal)
     if (!signal.aborted && policy.looksAtTime()) await pipeline.timePassed()
   }
 }
