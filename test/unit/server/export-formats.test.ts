@@ -103,7 +103,7 @@ test('severities of OCSF are those of OTLP, and others are not specified', () =>
 
 test('an OTLP answer says how many records were rejected, or is none', () => {
   assert.deepEqual(
-    ['', ' \n', '{}', '{"partialSuccess":{}}', '{"partialSuccess":null}'].map(rejectedOf),
+    ['', ' \n', '{}', '{"partialSuccess":{}}', '{"partialSuccess":null}'].map((answer) => rejectedOf(answer)),
     [0, 0, 0, 0, 0],
   )
   assert.equal(rejectedOf('{"partialSuccess":{"rejectedLogRecords":"3","errorMessage":"no"}}'), 3)

@@ -23,9 +23,9 @@ async function shown(format: 'prometheus' | 'openmetrics'): Promise<string> {
   const doors = metrics.numbers(rows.doors).cell('a"b\\c\nd')
   doors.add()
   doors.add(2)
-  doors.exemplar = { decision: 'test.example/gateway/main#7', trace: 'f'.repeat(32) }
+  doors.exemplar = { decision: 'test.example/gateway/main#7', traceId: 'f'.repeat(32) }
   const open = metrics.histogram(rows.open).cell()
-  for (const seconds of [0.25, 0.5, 1.5]) open.observe(seconds, { decision: `x#${seconds}`, trace: null })
+  for (const seconds of [0.25, 0.5, 1.5]) open.observe(seconds, { decision: `x#${seconds}`, traceId: null })
   metrics.onScrape(() => void Object.assign(metrics.summary(rows.sum).cell(), { sum: 1.5, count: 3 }))
   metrics.numbers(rows.about).cell('1').value = 1
   return metricsText(await metrics.collect(), format)
@@ -84,7 +84,7 @@ about_info{version="1"} 1
 
 test('an exemplar that is longer than OpenMetrics allows is left out', async () => {
   const metrics = new Metrics([rows.doors])
-  metrics.numbers(rows.doors).cell('a').exemplar = { decision: 'x'.repeat(129), trace: null }
+  metrics.numbers(rows.doors).cell('a').exemplar = { decision: 'x'.repeat(129), traceId: null }
   ok(!metricsText(await metrics.collect(), 'openmetrics').includes('decision_id'))
 })
 
@@ -171,7 +171,10 @@ function report(more: Partial<CallReport>, at: Partial<StageTimes> = {}): CallRe
     group: 'read',
     times,
     stream: 'none',
+    method: 'POST',
+    http: 200,
     trace: null,
+    traceId: null,
     ...more,
   }
 }

@@ -7,6 +7,7 @@ import type { SessionLimits } from '../transports/session.ts'
 import type { DeclaredEffects } from '../transports/tool-effects.ts'
 import type { UpstreamLimits } from '../transports/upstream.ts'
 import type { ExportPlace } from '../config/audit-exports.ts'
+import type { TracingSettings } from '../config/tracing.ts'
 import type { RetentionSettings } from './log-retention.ts'
 import type { DetectionSettings } from '../config/detections.ts'
 import type { PolicyReading } from '../config/policy-reading.ts'
@@ -74,6 +75,8 @@ export interface GatewaySettings {
   /** To compare with, as `PolicyReading` has it; none by default. */
   readonly candidate?: PolicyReading['candidate']
   readonly staleness: StalenessLimits
+  /** Where the spans of its calls go; nowhere by default. */
+  readonly tracing?: TracingSettings | null
   /** Where its log is exported to; nowhere by default. */
   readonly exports?: readonly ExportPlace[]
   /** What of its log may expire; nothing by default. */

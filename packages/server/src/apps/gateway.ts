@@ -21,6 +21,8 @@ import type { GatewayCounts } from './gateway-desk.ts'
 import { GatewayDetections } from './gateway-detections.ts'
 import { collectCalls, GatewayMetrics } from './gateway-metrics.ts'
 import { housekeep } from './gateway-housekeeping.ts'
+import { openTracing } from './gateway-tracing.ts'
+import type { GatewayTracing } from './gateway-tracing.ts'
 import { GatewayWitness } from './gateway-witness.ts'
 import { openGatewayListeners } from './gateway-listeners.ts'
 import type { GatewayListeners } from './gateway-listeners.ts'
@@ -179,7 +181,8 @@ async function assemble(
   const warn = (code: string, text: string) => options.report({ type: 'warning', code, text })
   const servers = await openServers({ settings, pipeline, identity: state.identity, log, warn }, stack)
   stack.defer(() => void sessions.endWhere(() => true))
-  const endpoint = openEndpoint(starting, { pipeline, sessions, servers })
+  const tracing = openTraces(starting)
+  const endpoint = openEndpoint(starting, { pipeline, sessions, servers }, tracing)
   const stopping = new AbortController()
   const health = () => healthNow(starting, stopping.signal)
   const witness = openWitness(starting)
@@ -200,6 +203,7 @@ async function assemble(
     housekeep({ ...starting, pipeline, sessions, listeners }, loops.signal),
     decideWithTime({ ...starting, policy, pipeline }, loops.signal),
     measureLag(own.metrics, loops.signal),
+    tracing.run(loops.signal),
   ]
   stack.defer(async () => {
     // First of all that is closed: no new calls, streams end so that the rest can drain.
@@ -212,6 +216,17 @@ async function assemble(
     await state.record.append({ kind: 'lifecycle', body: { event: 'gateway.stop', name: settings.name } })
   })
   return { ...runningOf(starting, listeners, health), reloadPolicy: (by) => policy.reload(by) }
+}
+
+function openTraces(starting: Starting): GatewayTracing {
+  const { settings, state, clock, own } = starting
+  return openTracing({
+    tracing: settings.tracing ?? null,
+    instance: state.identity.id.uri,
+    clock,
+    metrics: own.metrics,
+    warn: warning(starting),
+  })
 }
 
 function openDetections({ state, clock, counts, options, onProblem }: Starting): GatewayDetections {
@@ -279,7 +294,11 @@ interface EndpointParts {
   readonly servers: ReadonlyMap<string, McpServer>
 }
 
-function openEndpoint({ settings, log, counts, own, onProblem }: Starting, parts: EndpointParts): StreamableHttp {
+function openEndpoint(
+  { settings, log, counts, own, onProblem }: Starting,
+  parts: EndpointParts,
+  tracing: GatewayTracing,
+): StreamableHttp {
   const counted = new GatewayMetrics(own.metrics, [...parts.servers.keys()])
   return new StreamableHttp({
     ...parts,
@@ -287,10 +306,12 @@ function openEndpoint({ settings, log, counts, own, onProblem }: Starting, parts
     bodyBytes: settings.limits?.bodyBytes ?? 1024 * 1024,
     keepAliveMilliseconds: KEEP_ALIVE_MILLISECONDS,
     monotonic: () => performance.now(),
+    beginTrace: tracing.beginTrace,
     onCall: (call) => {
       log.call(call)
       countCall(counts, call)
       counted.call(call)
+      tracing.ended(call)
     },
     onProblem,
   })

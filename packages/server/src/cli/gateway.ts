@@ -17,6 +17,7 @@ import type { Environment } from '../config/environment.ts'
 import { readPolicy, rereadPolicy } from '../config/policy-reading.ts'
 import type { ServerSection } from '../config/schema.ts'
 import { secondSink } from '../config/second-sink.ts'
+import { tracingSettings } from '../config/tracing.ts'
 import {
   checkpointDir,
   connectionLimits,
@@ -136,6 +137,7 @@ export async function gatewaySettings(
     policy,
     candidate,
     exports: exportPlaces(deployment),
+    tracing: tracingSettings(deployment),
     retention: retentionSettings(configuration),
     detections: detectionSettings(configuration),
     staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },

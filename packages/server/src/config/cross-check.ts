@@ -5,6 +5,7 @@ import type { BindingSource, PolicySource, TrustDomain } from '@doorward/core'
 import { exportProblems } from './export-check.ts'
 import type { BindingSection } from './policy-schema.ts'
 import type { Configuration } from './schema.ts'
+import { tracingProblems } from './tracing-schema.ts'
 
 export interface CrossProblem {
   readonly keys: readonly (string | number)[]
@@ -41,6 +42,7 @@ export function crossProblems(configuration: Configuration): readonly CrossProbl
     ...serverProblems(configuration),
     ...limitProblems(configuration),
     ...exportProblems(configuration.audit.exports),
+    ...tracingProblems(configuration.tracing),
   ]
 }
 

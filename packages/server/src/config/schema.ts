@@ -8,6 +8,7 @@ import { readNetwork } from './network.ts'
 import { binding, path, policy } from './policy-schema.ts'
 import { section } from './section.ts'
 import { rate, security } from './security-schema.ts'
+import { tracing } from './tracing-schema.ts'
 
 const address = z
   .string()
@@ -222,6 +223,7 @@ export const configuration = section({
   limits: limits.prefault({}),
   trust: section({ full_seconds: seconds(60), reduced_seconds: seconds(300) }).prefault({}),
   audit,
+  tracing,
   detections,
 })
 

@@ -13,6 +13,8 @@ export interface CallLine {
   readonly server: string | null
   readonly action: string | null
   readonly subject: string | null
+  /** Where its trace is kept. */
+  readonly traceId: string | null
   readonly outcome: {
     readonly status: string
     readonly http: number
@@ -71,7 +73,7 @@ export const silentLog: Log = {
 }
 
 /** Written out, for it is made for every call. */
-function callFields({ decision, code, caller, server, action, subject, outcome }: CallLine): object {
+function callFields({ decision, code, caller, server, action, subject, traceId, outcome }: CallLine): object {
   return {
     event: 'call',
     decision: shortText(decision),
@@ -80,6 +82,7 @@ function callFields({ decision, code, caller, server, action, subject, outcome }
     server: shortText(server),
     action: shortText(action),
     subject: shortText(subject),
+    ...(traceId === null ? undefined : { trace: traceId }),
     ...outcome,
   }
 }

@@ -137,6 +137,7 @@ export const gatewayRows = {
   callsOpen: row('gauge', 'doorward_calls_open', 'Answers that are under way.'),
   sessions: row('gauge', 'doorward_sessions', 'MCP sessions.'),
   streams: row('gauge', 'doorward_streams', 'Open streams of sessions.'),
+  spans: row('counter', 'doorward_trace_spans', 'Spans of traced calls by what became of them.', 'result'),
 } as const satisfies Readonly<Record<string, MetricRow>>
 
 export const authorityRows = {

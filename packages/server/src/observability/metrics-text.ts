@@ -96,8 +96,8 @@ const MAX_EXEMPLAR = 128
 
 function exemplarText(exemplar: Exemplar | null, value: number, format: MetricsFormat): string {
   if (exemplar === null || format !== 'openmetrics') return ''
-  const { decision, trace } = exemplar
-  const told = { trace_id: trace, decision_id: decision }
+  const { decision, traceId } = exemplar
+  const told = { trace_id: traceId, decision_id: decision }
   const labels = Object.entries(told).filter((one): one is [string, string] => one[1] !== null)
   const length = labels.flat().reduce((sum, text) => sum + text.length, 0)
   if (length === 0 || length > MAX_EXEMPLAR) return ''

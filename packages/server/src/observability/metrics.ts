@@ -20,7 +20,7 @@ export interface MetricRow {
 /** What the value was measured on: the decision id, and the trace where there is one. */
 export interface Exemplar {
   readonly decision: string | null
-  readonly trace: string | null
+  readonly traceId: string | null
 }
 
 /** Of a counter or gauge. */

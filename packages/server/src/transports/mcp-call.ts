@@ -4,6 +4,7 @@ import { classifyMcp, DEFAULT_JSON_LIMITS, mcpAction, refuseJson, scanJson, SUPP
 import type { Classified, ClassifiedRequest, JsonValue, McpRefusal, McpRefusalCode, ToolEffect } from '@doorward/core'
 import { deny } from '@doorward/enforcement'
 import type { Call, Classifier, Denial, DenialCode, Identified, RequestHead } from '@doorward/enforcement'
+import type { CallTrace } from './call-trace.ts'
 import { idKey, ownerOf } from './session.ts'
 import type { McpSession, SessionTable } from './session.ts'
 
@@ -14,6 +15,7 @@ export interface McpCall {
   /** True when the session begins with this message. */
   readonly opens: boolean
   readonly head: RequestHead
+  readonly trace: CallTrace | null
 }
 
 export interface McpCallOptions {
@@ -21,6 +23,8 @@ export interface McpCallOptions {
   readonly effectOf: (tool: string) => ToolEffect
   readonly sessions: SessionTable
   readonly head: RequestHead
+  /** None by default. */
+  readonly trace?: CallTrace | null
   readonly bodyBytes: number
   /** Called with a session that was opened before the decision, so that a refusal can take it back. */
   readonly onOpened: (session: McpSession) => void
@@ -82,13 +86,13 @@ function callOf(understood: Understood, options: McpCallOptions): Call<McpCall> 
   const problem = pendingProblem(message, session) ?? resumptionProblem(options.head, session)
   if (problem !== null) return problem
   session.identified = identified
-  const { head, server, effectOf } = options
+  const { head, server, effectOf, trace = null } = options
   return {
     action: mcpAction(message, server, (_server, tool) => effectOf(tool)),
     resource: { server, kind: message.subject.kind, name: message.subject.name },
     args: message.kind === 'request' ? message.args : undefined,
     rpcId: message.kind === 'request' ? message.id : undefined,
-    detail: { session, message, opens: session.version === null, head },
+    detail: { session, message, opens: session.version === null, head, trace },
   }
 }
 

@@ -1,8 +1,9 @@
 /** The MCP endpoint: one path per server, POST, GET and DELETE, each request decided and recorded on its own. */
 
 import { recordOutcome, isRefusal, deny, StageTimes } from '@doorward/enforcement'
-import type { Denial, EntryReference, Inbound, Outcome, Permit, Pipeline } from '@doorward/enforcement'
+import type { Denial, Inbound, Outcome, Permit, Pipeline, Refusal } from '@doorward/enforcement'
 import type { ActionGroup, ClassifiedRequest, ToolEffect } from '@doorward/core'
+import type { BeginTrace, CallTrace } from './call-trace.ts'
 import { sendRefusal } from './denial-response.ts'
 import type { RefusalForm } from './denial-response.ts'
 import type { Exchange } from './exchange.ts'
@@ -29,6 +30,8 @@ export interface StreamableHttpOptions {
   readonly keepAliveMilliseconds: number
   readonly monotonic: () => number
   readonly onCall: (call: CallReport) => void
+  /** No call has a trace by default. */
+  readonly beginTrace?: BeginTrace | undefined
   /** Told of outcomes that could not be recorded. */
   readonly onProblem: (error: unknown) => void
 }
@@ -47,8 +50,12 @@ export interface CallReport {
   readonly times: StageTimes
   /** `answer`: the answer was an event stream; `session`: what was asked for is the session's own, which lasts. */
   readonly stream: 'none' | 'answer' | 'session'
-  /** Trace of the call; null where it has none. */
-  readonly trace: string | null
+  /** HTTP method of the request, and status of the answer. */
+  readonly method: string
+  readonly http: number
+  readonly trace: CallTrace | null
+  /** Of a trace that is kept; null for every other call. */
+  readonly traceId: string | null
 }
 
 const PREFIX = '/mcp/'
@@ -93,7 +100,8 @@ export class StreamableHttp {
     { name, server }: { name: string; server: McpServer },
   ): Promise<void> {
     const { pipeline, sessions, bodyBytes, monotonic } = this.#options
-    const times = new StageTimes(monotonic)
+    const trace = this.#traceOf(exchange)
+    const times = new StageTimes(monotonic, trace?.sampled === true)
     let opened: McpSession | null = null
     const result = await pipeline.enforce(inbound, {
       credential: 'token',
@@ -105,6 +113,7 @@ export class StreamableHttp {
         sessions,
         bodyBytes,
         head: exchange.head,
+        trace,
         onOpened: (session) => {
           opened = session
         },
@@ -114,17 +123,18 @@ export class StreamableHttp {
       if (opened !== null) sessions.remove(opened)
       sendRefusal(exchange, result, formOf(result.denial))
       times.mark('closed')
-      this.#options.onCall(reportOf(result.denial, { server: name, entry: result.entry, times }))
+      this.#options.onCall(reportOf(exchange, result, { server: name, times, trace }))
       return
     }
-    this.#forward(exchange, result, { server, times })
+    this.#forward(exchange, result, { server, times, trace })
   }
 
-  #forward(
-    exchange: Exchange,
-    permit: Permit<McpCall>,
-    { server, times }: { readonly server: McpServer; readonly times: StageTimes },
-  ): void {
+  /** The session's own stream lasts as long as it is wanted: it is no call of a trace. */
+  #traceOf({ head }: Exchange): CallTrace | null {
+    return head.method === 'GET' ? null : (this.#options.beginTrace?.(head) ?? null)
+  }
+
+  #forward(exchange: Exchange, permit: Permit<McpCall>, { server, times, trace }: Forwarding): void {
     const { authorized } = permit.admitted
     const { call } = authorized.classified
     const { session, message, opens } = call.detail
@@ -142,7 +152,11 @@ export class StreamableHttp {
       onForbidden: () => this.#forbidden(session, request),
       onOutcome: (outcome) => {
         open.remove(reply)
-        this.#ended(permit, { session, request, times, streamed: reply.streamed }, outcome)
+        this.#ended(
+          permit,
+          { session, request, times, trace, method: exchange.head.method, streamed: reply.streamed },
+          outcome,
+        )
       },
     })
     session.open++
@@ -184,7 +198,8 @@ export class StreamableHttp {
     return upstream
   }
 
-  #ended(permit: Permit<McpCall>, { session, request, times, streamed }: Ended, sent: Outcome): void {
+  #ended(permit: Permit<McpCall>, ended: Ended, sent: Outcome): void {
+    const { session, request, times, trace, method, streamed } = ended
     const { sessions, pipeline } = this.#options
     const outcome = outcomeOf(request, sent)
     if (request !== null) session.leave(request)
@@ -207,7 +222,10 @@ export class StreamableHttp {
       group: call.action.group,
       times,
       stream: !streamed ? 'none' : call.detail.message.kind === 'session-operation' ? 'session' : 'answer',
-      trace: null,
+      method,
+      http: outcome.http,
+      trace,
+      traceId: keptId(trace),
     })
   }
 }
@@ -216,7 +234,19 @@ interface Ended {
   readonly session: McpSession
   readonly request: PendingRequest | null
   readonly times: StageTimes
+  readonly trace: CallTrace | null
+  readonly method: string
   readonly streamed: boolean
+}
+
+interface Forwarding {
+  readonly server: McpServer
+  readonly times: StageTimes
+  readonly trace: CallTrace | null
+}
+
+function keptId(trace: CallTrace | null): string | null {
+  return trace?.sampled === true ? trace.traceId : null
 }
 
 function pendingRequest({ id, method, progressToken }: ClassifiedRequest): PendingRequest {
@@ -239,12 +269,12 @@ function formOf(denial: Denial): RefusalForm {
   return { rpc: true, toolCall: denial.action?.name === 'tools/call' }
 }
 
-interface Refused extends Pick<CallReport, 'times'> {
+interface Refused extends Pick<CallReport, 'times' | 'trace'> {
   readonly server: string
-  readonly entry: EntryReference | 'counted' | 'unrecorded'
 }
 
-function reportOf(denial: Denial, { server, entry, times }: Refused): CallReport {
+function reportOf({ head, response }: Exchange, { denial, entry }: Refusal, refused: Refused): CallReport {
+  const { server, times, trace } = refused
   const { caller } = denial
   return {
     decision: typeof entry === 'string' ? null : entry.toString(),
@@ -257,6 +287,9 @@ function reportOf(denial: Denial, { server, entry, times }: Refused): CallReport
     group: denial.action?.group ?? null,
     times,
     stream: 'none',
-    trace: null,
+    method: head.method,
+    http: response.statusCode,
+    trace,
+    traceId: keptId(trace),
   }
 }

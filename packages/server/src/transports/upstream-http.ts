@@ -184,14 +184,19 @@ class HttpSession implements UpstreamSession {
     }
   }
 
-  /** Nothing of the caller's but what the protocol needs: no credentials, cookies, origins or addresses. */
-  #headers({ head }: McpCall): Record<string, string> {
+  /**
+   * Nothing of the caller's but what the protocol needs: no credentials, cookies, origins or addresses. Where there is a
+   * trace, the server hears of our span and of the caller's vendors, never of the caller's own header.
+   */
+  #headers({ head, trace }: McpCall): Record<string, string> {
     const headers: Record<string, string> = { 'user-agent': 'doorward' }
     for (const name of ['accept', 'content-type', 'last-event-id', 'mcp-protocol-version']) {
       const value = head.headers[name]
       if (value !== undefined && (name !== 'content-type' || head.method === 'POST')) headers[name] = value
     }
     if (this.#upstreamId !== null) headers['mcp-session-id'] = this.#upstreamId
+    if (trace !== null) headers['traceparent'] = trace.traceparent
+    if (trace !== null && trace.tracestate !== null) headers['tracestate'] = trace.tracestate
     return headers
   }
 }

@@ -42,14 +42,17 @@ function text(key: string, stringValue: string): JsonObject {
   return { key, value: { stringValue } }
 }
 
-/** How many records an `ExportLogsServiceResponse` has rejected; null for what is none. An empty one has taken everything. */
-export function rejectedOf(answer: string): number | null {
+/** How many records or spans an answer of OTLP has rejected; null for what is no answer. An empty one has taken everything. */
+export function rejectedOf(
+  answer: string,
+  member: 'rejectedLogRecords' | 'rejectedSpans' = 'rejectedLogRecords',
+): number | null {
   if (answer.trim() === '') return 0
   try {
     const value: unknown = JSON.parse(answer)
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return null
-    const { partialSuccess } = value as { partialSuccess?: { rejectedLogRecords?: unknown } | null }
-    const rejected = Number(partialSuccess?.rejectedLogRecords ?? 0)
+    const { partialSuccess } = value as { partialSuccess?: Partial<Record<typeof member, unknown>> | null }
+    const rejected = Number(partialSuccess?.[member] ?? 0)
     return Number.isSafeInteger(rejected) && rejected >= 0 ? rejected : null
   } catch {
     return null
