@@ -14,15 +14,15 @@ async function over(minutes: number, looksAtTime: boolean): Promise<number> {
   const stopping = new AbortController()
   let times = 0
   let looks = 0
-  const clock = () => epochMillis((looks + 1) * minute - 5)
   const policy = {
     looksAtTime: () => {
       if (++looks >= minutes) setImmediate(() => stopping.abort())
       return looksAtTime
     },
   }
-  const pipeline = { timePassed: async () => void times++ }
-  await decideWithTime({ policy, pipeline, clock }, stopping.signal)
+  const now = () => epochMillis((looks + 1) * minute - 5)
+  const pipeline = { timePassed: async () => void times++, dependencies: { trust: { now } } }
+  await decideWithTime({ policy, pipeline }, stopping.signal)
   return times
 }
 
@@ -37,8 +37,9 @@ test('nothing is where the policy does not look at the time', async () => {
 test('it ends at once when it is told to', async () => {
   const stopping = new AbortController()
   const policy = { looksAtTime: () => true }
-  const pipeline = { timePassed: () => assert.fail('nothing is due') }
-  const running = decideWithTime({ policy, pipeline, clock: () => epochMillis(1) }, stopping.signal)
+  const dependencies = { trust: { now: () => epochMillis(1) } }
+  const pipeline = { timePassed: () => assert.fail('nothing is due'), dependencies }
+  const running = decideWithTime({ policy, pipeline }, stopping.signal)
   stopping.abort()
   await running
 })

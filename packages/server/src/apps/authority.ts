@@ -195,7 +195,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   await goOn(maintenance, holder, stack)
   for (const loop of [maintain, followStore]) loops.start((signal) => loop(maintenance, signal))
   loops.start((signal) => measureLag(starting.metrics.metrics, signal))
-  loops.start((signal) => decideWithTime({ policy, pipeline, clock }, signal))
+  loops.start((signal) => decideWithTime({ policy, pipeline }, signal))
   for (const one of [watchers.watch, pipeline.dependencies.refusals]) loops.start((signal) => one.run(signal))
   return {
     ...described,

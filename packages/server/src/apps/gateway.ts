@@ -201,7 +201,7 @@ async function assemble(
     desk.run(loops.signal),
     witness.run(loops.signal),
     housekeep({ ...starting, pipeline, sessions, listeners }, loops.signal),
-    decideWithTime({ ...starting, policy, pipeline }, loops.signal),
+    decideWithTime({ policy, pipeline }, loops.signal),
     measureLag(own.metrics, loops.signal),
     tracing.run(loops.signal),
   ]
