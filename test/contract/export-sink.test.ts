@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { Secret, epochMillis, isDoorwardError } from '@doorward/core'
+import { alertSink } from '../../packages/server/src/audit/alert/alert-sink.ts'
 import { fileSink } from '../../packages/server/src/audit/export/file-sink.ts'
 import { otlpSink } from '../../packages/server/src/audit/export/otlp-sink.ts'
 import { DeliveryError } from '../../packages/server/src/audit/export/sink.ts'
@@ -100,6 +101,13 @@ async function webhookStage(): Promise<Stage<HttpReceiver>> {
   return new Stage(receiver, sink, open(''), ({ receipts }) => receipts.flatMap(eventsOf))
 }
 
+async function alertStage(): Promise<Stage<HttpReceiver>> {
+  const receiver = await open('')(0, pki.server)
+  const url = `https://localhost:${receiver.port}/hook`
+  const sink = alertSink({ url, tls, timeoutMilliseconds: TIMEOUT, secret: async () => secret, clock })
+  return new Stage(receiver, sink, open(''), ({ receipts }) => receipts.map(({ body }) => body))
+}
+
 async function otlpStage(): Promise<Stage<HttpReceiver>> {
   const answer = '{"partialSuccess":{}}'
   const receiver = await open(answer)(0, pki.server)
@@ -151,12 +159,41 @@ const http = {
 // Side by side: most of the time they wait.
 describe('export sinks', { concurrency: true }, () => {
   describeExportSink({ name: 'webhook', open: webhookStage, faults: http })
+  describeExportSink({ name: 'alerts', open: alertStage, faults: http })
   describeExportSink({ name: 'otlp', open: otlpStage, faults: http })
   describeExportSink({ name: 'syslog', open: syslogStage, faults: http })
   describeExportSink({ name: 'file', open: fileStage, faults: { gone: ['export_file'] } })
 })
 
 const coded = (code: string) => (error: unknown) => isDoorwardError(error, code)
+
+describe('alerts, one by one', () => {
+  test('each is signed over its time and its bytes, redirects are not followed, and what is no finding is not sent', async () => {
+    const stage = await alertStage()
+    const [first, second, third] = someEvents(0, 3)
+    assert.ok(first !== undefined && second !== undefined && third !== undefined)
+    await stage.sink.deliver([first, { ...second, json: '' }], never)
+    const { receipts, answers } = stage.receiver
+    assert.equal(receipts.length, 1)
+    const [receipt] = receipts
+    assert.equal(receipt?.headers['doorward-signature'], signatureOf(first.json, secret, 1_700_000_000))
+    answers.push({ status: 302, headers: { location: `https://localhost:${stage.receiver.port}/other` } })
+    await assert.rejects(stage.sink.deliver([third], never), coded('export_redirected'))
+  })
+
+  test('when the second of a batch is not taken, the first does not come twice', async () => {
+    const stage = await alertStage()
+    const { receipts, answers } = stage.receiver
+    const batch = someEvents(0, 3)
+    answers.push({ status: 200 }, { status: 500 })
+    await assert.rejects(stage.sink.deliver(batch, never), coded('export_refused'))
+    await stage.sink.deliver(batch, never)
+    assert.deepEqual(
+      receipts.map(({ body }) => body),
+      batch.map(({ json }) => json),
+    )
+  })
+})
 
 describe('webhook, its answers', () => {
   test('a batch is signed over its time and its bytes', async () => {

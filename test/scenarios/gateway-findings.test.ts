@@ -7,16 +7,21 @@ import type { AddressInfo, Server, Socket } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { connect as connectTls } from 'node:tls'
-import { epochMillis } from '@doorward/core'
+import { epochMillis, Secret } from '@doorward/core'
 import { openMcpClient, systemRuntime } from '@doorward/sdk'
 import type { Identity, McpClient } from '@doorward/sdk'
-import { startTestAuthority } from '../fixtures/authority/running.ts'
+import { startTestAuthority, testSecurity } from '../fixtures/authority/running.ts'
 import type { TestAuthority } from '../fixtures/authority/running.ts'
-import { over, raised, thresholds, until } from '../fixtures/findings.ts'
+import { clientTls, httpsReceiver, testPki } from '../fixtures/export-receivers.ts'
+import type { HttpReceiver } from '../fixtures/export-receivers.ts'
+import { over, raised, recordedFindings, thresholds, until } from '../fixtures/findings.ts'
+import type { Wanted } from '../fixtures/findings.ts'
 import { startSystem } from '../fixtures/running-system.ts'
 import type { RunningSystem } from '../fixtures/running-system.ts'
 import { openTap } from '../fixtures/tap.ts'
 import type { Tap } from '../fixtures/tap.ts'
+import type { Alert } from '../../packages/server/src/audit/alert/alert.ts'
+import { signatureOf } from '../../packages/server/src/audit/export/webhook-sink.ts'
 import { noEffects } from '../../packages/server/src/transports/tool-effects.ts'
 
 const source = { detector: 'authentication_failures', subject: '127.0.0.1' }
@@ -32,6 +37,38 @@ let client: McpClient
 const offset = { gateway: 0 }
 const told: string[] = []
 let policyIsWrong = false
+let receiver: HttpReceiver
+const pki = testPki()
+const canary = 'canary-of-the-webhook-secret'
+
+/** What the webhook received, signed as it should be. */
+function received(): readonly Alert[] {
+  return receiver.receipts.map(({ body, headers }) => {
+    const signature = String(headers['doorward-signature'])
+    assert.equal(signature, signatureOf(body, new Secret(canary), Number(/^t=(\d+),/.exec(signature)?.[1])))
+    return JSON.parse(body) as Alert
+  })
+}
+
+/** Raised and over, both on record and at the webhook. */
+async function toldAll(wanted: readonly Wanted[]): Promise<void> {
+  for (const one of wanted) {
+    const { body, entry } = await over(stateDir, one)
+    const about =
+      (phase: string) =>
+      ({ detector, subject, phase: heard }: Alert) =>
+        heard === phase && detector === one.detector && subject === one.subject
+    const ended = await until(
+      () => received().find((alert) => about('ended')(alert) && alert.entry === entry),
+      'the end',
+    )
+    assert.equal(ended.started, body['since'])
+    assert.ok(
+      received().some((alert) => about('begun')(alert) && alert.id === ended.id),
+      JSON.stringify(one),
+    )
+  }
+}
 
 /** The way to the server behind the gateway, which can be cut. */
 interface Wire {
@@ -72,18 +109,32 @@ async function wireTo(tap: Tap): Promise<Wire> {
 before(async () => {
   upstream = await openTap()
   wire = await wireTo(upstream)
+  receiver = await httpsReceiver({ pki }, '')
   system = await startSystem({
     gatewayClock: () => epochMillis(Date.now() + offset.gateway),
     gateway: {
       servers: {
         files: { kind: 'http', url: wire.url, insecureUpstream: true, effects: { ...noEffects, read: ['read_*'] } },
       },
-      staleness: { fullSeconds: 9, reducedSeconds: 10 },
+      staleness: { fullSeconds: 7, reducedSeconds: 8 },
       security: {
-        ...(await import('../fixtures/authority/running.ts')).testSecurity,
+        ...testSecurity,
         cipherSuites: ['TLS_AES_256_GCM_SHA384'],
         quotas: [{ action: 'tools/call', rate: { count: 3, periodSeconds: 1 } }],
       },
+      alerts: [
+        {
+          name: 'ops',
+          kind: 'webhook',
+          spoolBytes: 2 ** 28,
+          minimum: 'low',
+          kinds: null,
+          url: `https://localhost:${receiver.port}/alerts`,
+          tls: clientTls(pki),
+          timeoutMilliseconds: 2000,
+          secret: async () => new Secret(canary),
+        },
+      ],
       detections: thresholds({
         authentication_failures: rate,
         limit_exhausted: rate,
@@ -91,7 +142,7 @@ before(async () => {
         denied_rate_all: { enabled: false },
         renewal_late: { percent: 17 },
         record_lag: { seconds: 1 },
-        trust_state_stale: { percent: 80 },
+        trust_state_stale: { percent: 85 },
         clock_step: { seconds: 5 },
         upstream_failing: { seconds: 2 },
       }),
@@ -116,6 +167,7 @@ after(async () => {
   await system.stop()
   await wire.close()
   await upstream.close()
+  await receiver.close()
 })
 
 const call = (name: string) => client.request('tools/call', { name, arguments: {} })
@@ -144,8 +196,6 @@ test('authentication_failures: handshakes without a certificate, of one address'
   assert.match(detail, /^[6-9] failed to say who they are within 1 s$/)
   assert.match(entry ?? '', /^test\.example\/gateway\/main#\d+$/)
   assert.ok(told.some((one) => one.startsWith('detection authentication_failures: 127.0.0.1')))
-  await over(stateDir, source)
-  assert.ok(told.some((one) => one.startsWith('detection_ended authentication_failures: 127.0.0.1')))
 })
 
 test('authentication_failures and denied_rate: tokens that are none, of one identity', async () => {
@@ -165,8 +215,6 @@ test('authentication_failures and denied_rate: tokens that are none, of one iden
   await raised(stateDir, who)
   const denied = await raised(stateDir, { detector: 'denied_rate', subject: agent.id.uri })
   assert.deepEqual([denied.severity, /^\d+ refusals within 1 s$/.test(denied.detail)], ['high', true])
-  await over(stateDir, who)
-  await over(stateDir, { detector: 'denied_rate', subject: agent.id.uri })
 })
 
 test('limit_exhausted: calls on and on beyond a quota', async () => {
@@ -178,7 +226,13 @@ test('limit_exhausted: calls on and on beyond a quota', async () => {
   assert.ok(codes.length >= rate.count && codes.every((code) => code === 'limit_user'), codes.join(' '))
   const who = { detector: 'limit_exhausted', subject: agent.id.uri }
   assert.equal((await raised(stateDir, who)).severity, 'medium')
-  await over(stateDir, who)
+})
+
+test('whatever was counted is over as soon as it stops, and the webhook hears of beginning and end', async () => {
+  const { uri } = agent.id
+  const detectors = ['authentication_failures', 'denied_rate', 'limit_exhausted']
+  await toldAll([source, ...detectors.map((detector) => ({ detector, subject: uri }))])
+  assert.ok(told.some((one) => one.startsWith('detection_ended authentication_failures: 127.0.0.1')))
 })
 
 test('upstream_failing: a server that nobody reaches, until it answers', async () => {
@@ -191,7 +245,7 @@ test('upstream_failing: a server that nobody reaches, until it answers', async (
   assert.match((await raised(stateDir, server)).detail, /^5 calls in a row have failed/)
   wire.cut = false
   await until(async () => (await call('read_note')).ok || undefined, 'an answer')
-  await over(stateDir, server)
+  await toldAll([server])
 })
 
 test('policy_refused: a policy that cannot be read', async () => {
@@ -206,7 +260,7 @@ test('clock_step: the clock is set by more than five seconds, and set back', asy
   offset.gateway = 20_000
   assert.match((await raised(stateDir, clock)).detail, /^it was set by 20 s/)
   offset.gateway = 0
-  await over(stateDir, clock)
+  await toldAll([clock])
 })
 
 test('renewal_late: a certificate that should have been replaced, until it is', async () => {
@@ -215,7 +269,7 @@ test('renewal_late: a certificate that should have been replaced, until it is', 
   const own = { detector: 'renewal_late', subject: gatewayId }
   assert.equal((await raised(stateDir, own)).severity, 'medium')
   await system.gateway.renew()
-  await over(stateDir, own)
+  await toldAll([own])
 })
 
 test('record_lag: a record that takes nothing is told at once, and is on record as soon as it takes entries again', async () => {
@@ -227,11 +281,15 @@ test('record_lag: a record that takes nothing is told at once, and is on record 
   const isTold = () => told.some((one) => one.startsWith('detection record_lag: record: ')) || undefined
   await call('read_note').catch(() => undefined)
   await until(isTold, 'a word about the record')
+  const urgent = await until(() => received().find(({ entry }) => entry === null), 'what has no entry yet')
+  assert.deepEqual([urgent.detector, urgent.subject, urgent.severity], ['record_lag', 'record', 'critical'])
   await rm(copy, { recursive: true })
   await rename(`${copy}.aside`, copy)
   const { body } = await over(stateDir, record)
   assert.equal(body['severity'], 'critical')
   assert.ok(Number(body['since']) >= began && Number(body['since']) <= Number(body['ended_at']))
+  await toldAll([record])
+  assert.equal(received().filter(({ id }) => id === urgent.id).length, 3)
 })
 
 test('trust_state_stale: an authority that is gone, until it is back', async () => {
@@ -254,4 +312,10 @@ test('trust_state_stale: an authority that is gone, until it is back', async () 
   after(() => again.stop())
   const { body } = await over(stateDir, stale)
   assert.equal(body['severity'], 'critical')
+})
+
+test('the secret of a webhook is nowhere', async () => {
+  const seen = [...told, JSON.stringify(await recordedFindings(stateDir)), ...receiver.receipts.map(({ body }) => body)]
+  assert.ok(seen.length > 20)
+  assert.ok(!seen.join('\n').includes(canary))
 })

@@ -1,4 +1,4 @@
-/** How the exports of the logs on this machine stand, as their files tell. Needs no running part. */
+/** How the exports of the logs on this machine stand, and the webhooks of alerts, as their files tell. Needs no running part. */
 
 import { join } from 'node:path'
 import { isDoorwardError } from '@doorward/core'
@@ -29,18 +29,20 @@ export interface ExportReport {
 export async function reportExports(
   places: readonly LogPlace[],
   exports: readonly { readonly name: string; readonly kind: string }[],
+  what: 'exports' | 'alerts' = 'exports',
 ): Promise<readonly ExportReport[]> {
-  const all = places.flatMap((place) => exports.map((one) => reportOne(place, one)))
+  const all = places.flatMap((place) => exports.map((one) => reportOne(place, one, what)))
   return Promise.all(all)
 }
 
 async function reportOne(
   { origin, folder }: LogPlace,
   { name, kind }: { readonly name: string; readonly kind: string },
+  what: 'exports' | 'alerts',
 ): Promise<ExportReport> {
   const unread = { log: origin, name, kind, lagging: false, delivered: null, rejected: 0, since: null }
   try {
-    const kept = await fileExportStates(join(folder, '..'), name).read()
+    const kept = await fileExportStates(join(folder, '..'), name, what).read()
     const waiting = await backlogOf(folder, kept?.next ?? 0)
     const counted = { waitingEntries: waiting.entries, waitingBytes: waiting.bytes }
     if (kept === null) return { ...unread, ...counted, state: 'new', error: null }
@@ -56,7 +58,7 @@ async function reportOne(
 }
 
 /** A process of that number; another one may have it since. */
-function isRunning(pid: number): boolean {
+export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true

@@ -1,4 +1,4 @@
-/** The state of exports as files beside the log: `<state folder of the part>/exports/<name>.json`. */
+/** The state of exports, and of the webhooks of alerts, as files beside the log: `<state folder of the part>/exports/<name>.json`. */
 
 import { join } from 'node:path'
 import { DoorwardError, fromUtf8, utf8 } from '@doorward/core'
@@ -9,8 +9,8 @@ import { makePrivateFolder, readIfPresent, writeDurably } from '../secrets/durab
 const MAX_BYTES = 16 * 1024
 
 /** Throws `export_state` when what is kept cannot be read: it is not guessed what was delivered. */
-export function fileExportStates(stateDir: string, name: string): ExportStates {
-  const folder = join(stateDir, 'exports')
+export function fileExportStates(stateDir: string, name: string, kind: 'exports' | 'alerts' = 'exports'): ExportStates {
+  const folder = join(stateDir, kind)
   const path = join(folder, `${name}.json`)
   return {
     read: () => readState(path),

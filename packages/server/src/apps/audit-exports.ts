@@ -1,4 +1,4 @@
-/** The exports of one log while its writer runs: each a loop of its own, so that no receiver delays another. */
+/** The exports of one log, and the webhooks that hear of its findings, while its writer runs: each a loop of its own, so that no receiver delays another. */
 
 import { hostname } from 'node:os'
 import type { Clock } from '@doorward/core'
@@ -8,13 +8,16 @@ import type { ExportNeeds } from '../audit/export/backlog.ts'
 import { Exporter } from '../audit/export/exporter.ts'
 import { absentEvent, exportEvent, gapEvent } from '../audit/export/ocsf.ts'
 import type { ExportState } from '../audit/export/state.ts'
-import type { ExportPlace } from '../config/audit-exports.ts'
+import type { AlertPlace, ExportPlace } from '../config/audit-exports.ts'
 import { version } from '../config/version.ts'
+import { alertExporterOf, alertKind } from './alert-webhooks.ts'
 import { batchLimitsOf, sinkOf } from './audit-exports-sinks.ts'
 import { fileExportStates } from './audit-exports-states.ts'
 
 export interface ExportsParts {
   readonly exports: readonly ExportPlace[]
+  /** Nobody by default. */
+  readonly alerts?: readonly AlertPlace[]
   /** State folder of the part whose log it is. */
   readonly stateDir: string
   readonly record: Pick<FileRecord, 'stats' | 'checkpoint'>
@@ -39,7 +42,11 @@ export class RunningExports implements ExportNeeds {
 
   constructor(parts: ExportsParts) {
     this.#parts = parts
-    this.#exporters = parts.exports.map((place) => exporterOf(place, parts))
+    const tellChange = (now: ExportState, before: ExportState) => tell(now, before, parts.warn)
+    this.#exporters = [
+      ...parts.exports.map((place) => exporterOf(place, parts)),
+      ...(parts.alerts ?? []).map((place) => alertExporterOf(place, { ...parts, onChange: tellChange })),
+    ]
     this.#running = this.#exporters.map((one) => one.run(this.#ending.signal))
   }
 
@@ -98,7 +105,7 @@ function exporterOf(place: ExportPlace, parts: ExportsParts): Exporter {
 
 function tell(now: ExportState, before: ExportState, warn: ExportsParts['warn']): void {
   const { name, kind, origin, error, next } = now
-  const what = `export ${name} (${kind}) of ${origin}`
+  const what = kind === alertKind ? `webhook ${name} of ${origin}` : `export ${name} (${kind}) of ${origin}`
   const why = error === null ? '' : `: ${error.code}: ${error.message}`
   if (now.state === 'failing' && before.state !== 'failing')
     warn('export_failing', `${what} fails at entry ${next}${why}; it is tried again, and nothing is skipped`)

@@ -6,7 +6,7 @@ import type { RateThresholds } from '../authority/detect/issuance-rate.ts'
 import type { Detection } from '../authority/detection-port.ts'
 import type { Operators } from '../authority/operators.ts'
 import type { NewRegistration } from '../authority/registrations.ts'
-import type { ExportPlace } from '../config/audit-exports.ts'
+import type { AlertPlace, ExportPlace } from '../config/audit-exports.ts'
 import type { PolicyReading } from '../config/policy-reading.ts'
 import type { ListenAddress, ListenerName, ListenerSettings } from './authority-listeners.ts'
 import type { StatePlaces } from './authority-state.ts'
@@ -32,6 +32,8 @@ export interface AuthoritySettings extends StatePlaces {
   readonly staleness: StalenessLimits
   /** Where its log is exported to; nowhere by default. */
   readonly exports?: readonly ExportPlace[]
+  /** Who hears of findings; nobody by default. */
+  readonly alerts?: readonly AlertPlace[]
   /** What of its log may expire; nothing by default. */
   readonly retention?: RetentionSettings
   /** How long a revocation list for outsiders is good; 3600 by default. */

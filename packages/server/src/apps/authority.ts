@@ -101,9 +101,9 @@ function openExports(
   { settings, options, clock, state }: Pick<Starting, 'settings' | 'options' | 'clock' | 'state'>,
   stack: AsyncDisposableStack,
 ): RunningExports {
-  const { exports: places = [], stateDir, retention = keepAll } = settings
+  const { exports: places = [], alerts = [], stateDir, retention = keepAll } = settings
   const warn = (code: string, text: string) => options.report({ type: 'warning', code, text })
-  const exports = new RunningExports({ ...state, exports: places, stateDir, clock, warn })
+  const exports = new RunningExports({ ...state, exports: places, alerts, stateDir, clock, warn })
   stack.defer(() => exports.stop())
   const keepMilliseconds = memoryMilliseconds
   const expiring = new RunningRetention({ ...state, settings: retention, exports, keepMilliseconds, clock, warn })

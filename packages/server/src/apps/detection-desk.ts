@@ -5,7 +5,7 @@
 
 import type { Clock, EpochMillis } from '@doorward/core'
 import { findingKey, StandingFindings } from '@doorward/enforcement'
-import type { Found, StandingFinding } from '@doorward/enforcement'
+import type { EntryReference, Found, StandingFinding } from '@doorward/enforcement'
 import { timerSleep } from '@doorward/sdk'
 import type { KeptFinding } from './detection-file.ts'
 
@@ -15,8 +15,10 @@ export interface DeskParts {
   readonly looks: readonly Look[]
   /** What stood when the process before ended. */
   readonly before: readonly KeptFinding[]
-  /** Enters the body of a `detection`; its name. Rejects when it is not on record. */
-  readonly enter: (body: object) => Promise<string>
+  /** Enters the body of a `detection`. Rejects when it is not on record. */
+  readonly enter: (body: object) => Promise<EntryReference>
+  /** How many entries are under a checkpoint, so that those who follow the log may read them. */
+  readonly covered: () => number
   /** A finding that has begun, lasts (once a minute), or is over; on record by now. Never throws. */
   readonly onTold: (finding: StandingFinding, phase: 'begun' | 'lasting' | 'ended') => void
   /** Keeps what stands for the next start. */
@@ -31,6 +33,13 @@ export interface DeskParts {
   readonly pauseMilliseconds: number
 }
 
+interface Entered {
+  readonly name: string
+  readonly index: number
+  /** When it was found. */
+  readonly at: EpochMillis
+}
+
 interface Waiting {
   readonly finding: StandingFinding
   readonly ended: boolean
@@ -40,11 +49,13 @@ interface Waiting {
 /** What waits for a record that does not take it. */
 const MAX_WAITING = 1024
 const REFRESH_MILLISECONDS = 60_000
+/** So long a record may take without a word beside it. */
+const UNRECORDED_MILLISECONDS = 2000
 
 export class DetectionDesk {
   readonly #parts: DeskParts
   readonly #standing: StandingFindings
-  readonly #entries = new Map<string, string>()
+  readonly #entries = new Map<string, Entered>()
   readonly #waiting: Waiting[] = []
   #refreshedAt: number
   #unkept = true
@@ -54,17 +65,27 @@ export class DetectionDesk {
     this.#parts = parts
     this.#standing = new StandingFindings(parts.before)
     this.#refreshedAt = parts.monotonic()
-    for (const one of parts.before) if (one.entry !== null) this.#entries.set(findingKey(one), one.entry)
+    // What the process before has entered has been covered since by the checkpoint of the start.
+    for (const one of parts.before)
+      if (one.entry !== null) this.#entries.set(findingKey(one), { name: one.entry, index: -1, at: one.since })
   }
 
   /** What stands now. */
   current(): readonly KeptFinding[] {
-    return this.#standing.current().map((one) => ({ ...one, entry: this.#entries.get(findingKey(one)) ?? null }))
+    return this.#standing.current().map((one) => ({ ...one, entry: this.#entries.get(findingKey(one))?.name ?? null }))
   }
 
-  /** Findings that have begun and that the record has not taken yet. */
+  /** Findings that nobody can read in the record some seconds after they were found. */
   unrecorded(): readonly StandingFinding[] {
-    return this.#waiting.filter(({ ended }) => !ended).map(({ finding }) => finding)
+    const { clock, covered } = this.#parts
+    const old = clock() - UNRECORDED_MILLISECONDS
+    const size = covered()
+    const entered = this.#standing.current().filter((finding) => {
+      const entry = this.#entries.get(findingKey(finding))
+      return entry !== undefined && entry.index >= size && entry.at <= old
+    })
+    const waiting = this.#waiting.filter(({ ended, at }) => !ended && at <= old)
+    return [...waiting.map(({ finding }) => finding), ...entered]
   }
 
   /** Looks until the signal aborts. Never rejects. */
@@ -128,11 +149,11 @@ export class DetectionDesk {
     }
   }
 
-  #entered({ finding, ended }: Waiting, entry: string): void {
+  #entered({ finding, ended, at }: Waiting, entry: EntryReference): void {
     const key = findingKey(finding)
     this.#unkept = true
     if (ended) this.#entries.delete(key)
-    else this.#entries.set(key, entry)
+    else this.#entries.set(key, { name: entry.toString(), index: entry.index, at })
     this.#parts.onTold(finding, ended ? 'ended' : 'begun')
   }
 

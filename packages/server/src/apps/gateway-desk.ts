@@ -83,7 +83,8 @@ export async function openGatewayDesk(parts: GatewayDeskParts): Promise<Detectio
   return new DetectionDesk({
     looks: looksOf(parts),
     before: before?.findings ?? [],
-    enter: async (body) => (await state.record.append({ kind: 'detection', body })).toString(),
+    enter: (body) => state.record.append({ kind: 'detection', body }),
+    covered: () => state.record.stats().checkpointSize,
     onTold: () => undefined,
     keep: (findings) => keepFindings(settings.stateDir, { origin, pid: process.pid, at: clock(), findings }),
     warn,

@@ -6,7 +6,7 @@ import type { ListenerOptions } from '../transports/listener.ts'
 import type { SessionLimits } from '../transports/session.ts'
 import type { DeclaredEffects } from '../transports/tool-effects.ts'
 import type { UpstreamLimits } from '../transports/upstream.ts'
-import type { ExportPlace } from '../config/audit-exports.ts'
+import type { AlertPlace, ExportPlace } from '../config/audit-exports.ts'
 import type { TracingSettings } from '../config/tracing.ts'
 import type { RetentionSettings } from './log-retention.ts'
 import type { DetectionSettings } from '../config/detections.ts'
@@ -81,6 +81,8 @@ export interface GatewaySettings {
   readonly exports?: readonly ExportPlace[]
   /** What of its log may expire; nothing by default. */
   readonly retention?: RetentionSettings
+  /** Who hears of findings; nobody by default. */
+  readonly alerts?: readonly AlertPlace[]
   /** From when on what is counted is a finding; as the configuration has it by default. */
   readonly detections?: DetectionSettings
   readonly security: {

@@ -15,9 +15,12 @@ import { gatewayCallerRoutes, gatewayRoutes } from '../transports/gateway-api.ts
 import { defaultSessionLimits, SessionTable } from '../transports/session.ts'
 import { StreamableHttp } from '../transports/streamable-http.ts'
 import type { McpServer } from '../transports/streamable-http.ts'
+import { runUrgentAlerts } from './alert-webhooks.ts'
+import type { UrgentAlertsParts } from './alert-webhooks.ts'
 import { RunningExports } from './audit-exports.ts'
+import type { DetectionDesk } from './detection-desk.ts'
 import { countCall, detectionSender, openGatewayCounts, openGatewayDesk } from './gateway-desk.ts'
-import type { GatewayCounts } from './gateway-desk.ts'
+import type { GatewayCounts, GatewayDeskParts } from './gateway-desk.ts'
 import { GatewayDetections } from './gateway-detections.ts'
 import { collectCalls, GatewayMetrics } from './gateway-metrics.ts'
 import { housekeep } from './gateway-housekeeping.ts'
@@ -115,13 +118,23 @@ export async function startGateway(settings: GatewaySettings, options: GatewayOp
 /** Exports and retention: they end after whatever writes to the record, and before the record closes. */
 function openExports(starting: Starting, stack: AsyncDisposableStack): RunningExports {
   const { settings, clock, state } = starting
-  const { exports: places = [], stateDir, retention = keepAll } = settings
+  const { exports: places = [], alerts = [], stateDir, retention = keepAll } = settings
   const warn = warning(starting)
-  const exports = new RunningExports({ ...state, exports: places, stateDir, clock, warn })
+  const exports = new RunningExports({ ...state, exports: places, alerts, stateDir, clock, warn })
   stack.defer(() => exports.stop())
   const expiring = new RunningRetention({ ...state, settings: retention, exports, clock, warn })
   stack.defer(() => expiring.stop())
   return exports
+}
+
+function deskParts(starting: Starting, exports: RunningExports, policy: ActivePolicy): GatewayDeskParts {
+  const { lookMilliseconds: pauseMilliseconds } = starting.options
+  return { ...starting, policy, exports: () => exports.states(), warn: warning(starting), pauseMilliseconds }
+}
+
+function urgentParts({ settings, state, clock }: Starting, desk: DetectionDesk): UrgentAlertsParts {
+  const { origin } = state.record.stats()
+  return { places: settings.alerts ?? [], origin, unrecorded: () => desk.unrecorded(), clock }
 }
 
 /** For the log, and loudly for the operator. */
@@ -187,9 +200,7 @@ async function assemble(
   const health = () => healthNow(starting, stopping.signal)
   const witness = openWitness(starting)
   await witness.begin(options.signal)
-  const { lookMilliseconds: pauseMilliseconds } = options
-  const deskParts = { ...starting, policy, exports: () => exports.states(), warn: warning(starting) }
-  const desk = await openGatewayDesk({ ...deskParts, pauseMilliseconds })
+  const desk = await openGatewayDesk(deskParts(starting, exports, policy))
   const listeners = await listen(
     { ...starting, pipeline, endpoint, stopping, health, servers, sessions, policy, exports },
     stack,
@@ -199,6 +210,7 @@ async function assemble(
     state.identity.run(loops.signal),
     detections.run(loops.signal),
     desk.run(loops.signal),
+    runUrgentAlerts(urgentParts(starting, desk), loops.signal),
     witness.run(loops.signal),
     housekeep({ ...starting, pipeline, sessions, listeners }, loops.signal),
     decideWithTime({ policy, pipeline }, loops.signal),

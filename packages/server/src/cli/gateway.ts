@@ -10,7 +10,7 @@ import type { GatewaySettings, ServerSettings } from '../apps/gateway-settings.t
 import { keepVerifierKey } from '../apps/log-places.ts'
 import { supervisorLink } from '../apps/supervision.ts'
 import type { SupervisorLink } from '../apps/supervision.ts'
-import { exportPlaces } from '../config/audit-exports.ts'
+import { alertPlaces, exportPlaces } from '../config/audit-exports.ts'
 import { detectionSettings } from '../config/detections.ts'
 import type { DeploymentFolder } from '../config/deployment-folder.ts'
 import type { Environment } from '../config/environment.ts'
@@ -138,6 +138,7 @@ export async function gatewaySettings(
     candidate,
     exports: exportPlaces(deployment),
     tracing: tracingSettings(deployment),
+    alerts: alertPlaces(deployment),
     retention: retentionSettings(configuration),
     detections: detectionSettings(configuration),
     staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },

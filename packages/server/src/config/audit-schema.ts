@@ -1,6 +1,7 @@
-/** The `audit` section: second copy and second sink, how long payloads are kept, and where entries are exported to. */
+/** The sections `audit` and `alerts`: second copy and second sink, how long payloads are kept, where entries are exported to, and who hears of findings. */
 
 import { z } from 'zod'
+import { isDetectorId, severities } from '@doorward/core'
 import { section } from './section.ts'
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, {
@@ -48,7 +49,9 @@ const otlp = section({
 })
 
 /** The secret signs each batch; mode 0600. */
-const webhook = section({ ...remote, kind: z.literal('webhook'), url, secret_file: path })
+const signed = { ...remote, url, secret_file: path }
+
+const webhook = section({ ...signed, kind: z.literal('webhook') })
 
 const file = section({
   ...general,
@@ -99,6 +102,23 @@ const retention = section({
     .max(2 ** 50)
     .optional(),
 })
+
+/** Findings as they come, one by one. */
+const alertWebhook = section({
+  ...signed,
+  minimum: z.enum(severities).default('medium'),
+  /** Detectors; all of them by default. */
+  kinds: z
+    .array(z.string().refine(isDetectorId, { error: 'no such detector; expected one of docs/detectors.md' }))
+    .min(1)
+    .optional(),
+})
+
+export type AlertWebhookSection = z.output<typeof alertWebhook>
+
+export const alerts = section({
+  webhooks: z.array(alertWebhook).max(16, { error: 'too many webhooks; expected at most 16' }).default([]),
+}).prefault({})
 
 export const audit = section({
   checkpoint_dir: path.optional(),

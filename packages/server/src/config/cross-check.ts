@@ -2,7 +2,7 @@
 
 import { compilePolicy, DoorwardError, parseTrustDomain } from '@doorward/core'
 import type { BindingSource, PolicySource, TrustDomain } from '@doorward/core'
-import { exportProblems } from './export-check.ts'
+import { alertProblems, exportProblems } from './export-check.ts'
 import type { BindingSection } from './policy-schema.ts'
 import type { Configuration } from './schema.ts'
 import { tracingProblems } from './tracing-schema.ts'
@@ -43,6 +43,7 @@ export function crossProblems(configuration: Configuration): readonly CrossProbl
     ...limitProblems(configuration),
     ...exportProblems(configuration.audit.exports),
     ...tracingProblems(configuration.tracing),
+    ...alertProblems(configuration.alerts.webhooks),
   ]
 }
 

@@ -1,6 +1,6 @@
-/** Mistakes in exports that only show when several keys are read together. */
+/** Mistakes in exports and webhooks that only show when several keys are read together. */
 
-import type { ExportSection } from './audit-schema.ts'
+import type { AlertWebhookSection, ExportSection } from './audit-schema.ts'
 
 interface ExportProblem {
   readonly keys: readonly (string | number)[]
@@ -25,6 +25,20 @@ export function exportProblems(exports: readonly ExportSection[]): readonly Expo
       if (dirs.has(one.dir)) say('dir', 'another export writes there', 'a folder of its own', one.dir)
       dirs.add(one.dir)
     } else remoteProblems(one, say)
+    return found
+  })
+}
+
+/** The same of the webhooks of alerts. */
+export function alertProblems(webhooks: readonly AlertWebhookSection[]): readonly ExportProblem[] {
+  const names = new Set<string>()
+  return webhooks.flatMap((one, index) => {
+    const found: ExportProblem[] = []
+    const say = (key: string, message: string, expected: string, got: string | null = null) =>
+      void found.push({ keys: ['alerts', 'webhooks', index, key], message, expected, got })
+    if (names.has(one.name)) say('name', 'another webhook has this name', 'a name of its own', one.name)
+    names.add(one.name)
+    remoteProblems({ ...one, kind: 'webhook' }, say)
     return found
   })
 }

@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import { attestors } from './attestor-schema.ts'
-import { audit } from './audit-schema.ts'
+import { alerts, audit } from './audit-schema.ts'
 import { detections } from './detections-schema.ts'
 import { readNetwork } from './network.ts'
 import { binding, path, policy } from './policy-schema.ts'
@@ -225,6 +225,7 @@ export const configuration = section({
   audit,
   tracing,
   detections,
+  alerts,
 })
 
 export type Configuration = z.output<typeof configuration>

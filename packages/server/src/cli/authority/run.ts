@@ -6,7 +6,7 @@ import type { AuthorityEvent, AuthoritySettings, RunningAuthority } from '../../
 import { keepVerifierKey } from '../../apps/log-places.ts'
 import { supervisorLink } from '../../apps/supervision.ts'
 import type { SupervisorLink } from '../../apps/supervision.ts'
-import { exportPlaces } from '../../config/audit-exports.ts'
+import { alertPlaces, exportPlaces } from '../../config/audit-exports.ts'
 import { databasePlace } from '../../config/database.ts'
 import type { DeploymentFolder } from '../../config/deployment-folder.ts'
 import { readPolicy, rereadPolicy } from '../../config/policy-reading.ts'
@@ -103,6 +103,7 @@ export async function authoritySettings(deployment: Deployment, folder: Deployme
     operatorRoles,
     vouchers: voucherSettings(deployment),
     exports: exportPlaces(deployment),
+    alerts: alertPlaces(deployment),
     retention: retentionSettings(configuration),
     staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },
     crlSeconds: configuration.authority.crl_seconds,
