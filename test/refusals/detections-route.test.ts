@@ -93,3 +93,65 @@ test('DT-1: what a gateway tells is an alarm that names it, on record', async ()
     await sleep(25)
   }
 })
+
+const finding = {
+  detector: 'denied_rate',
+  subject: id('agent/victim'),
+  severity: 'medium',
+  detail: '80 refusals within 60 s',
+  since: 1_700_000_000_000,
+  ended: false,
+}
+
+const found = async () =>
+  (await recordOf(authority.folders)).filter(
+    ({ kind, body }) => kind === 'detection' && body['detector'] === 'denied_rate',
+  )
+
+test('findings about identities: nobody but a gateway may tell, and what is malformed is refused whole', async () => {
+  assert.deepEqual(await tell(agent, { v: 2, findings: [finding] }), [403, 'policy_denied'])
+  const wrong: readonly object[] = [
+    { v: 1, findings: [finding] },
+    { v: 3, findings: [finding] },
+    { v: 2, findings: 'all' },
+    { v: 2, findings: [finding], more: 1 },
+    { v: 2, findings: Array.from({ length: 17 }, () => finding) },
+    ...[
+      { detector: 'DT-1' },
+      { detector: 'trust_state_stale' },
+      { subject: '192.0.2.1' },
+      { subject: 'spiffe://other.example/agent/victim' },
+      { severity: 'huge' },
+      { detail: '' },
+      { detail: 'x'.repeat(401) },
+      { since: -1 },
+      { since: 1.5 },
+      { ended: 'no' },
+      { more: 1 },
+    ].map((change) => ({ v: 2, findings: [finding, { ...finding, ...change }] })),
+  ]
+  for (const body of wrong)
+    assert.deepEqual(await tell(gateway, body), [400, 'request_invalid'], JSON.stringify(body).slice(0, 120))
+  assert.deepEqual(await found(), [])
+})
+
+test('a finding is on record as told by that gateway, an alarm, and over once, however often that is told', async () => {
+  const told = { v: 2, findings: [finding] }
+  const over = { v: 2, findings: [{ ...finding, ended: true }] }
+  for (const body of [told, told, over, over]) assert.deepEqual(await tell(gateway, body), [204, 'allowed'])
+  const expected = {
+    detector: 'denied_rate',
+    subject: finding.subject,
+    source: gateway.id,
+    severity: 'medium',
+    since: finding.since,
+  }
+  for (let looks = 0; (await found()).length < 2 && looks < 100; looks++) await sleep(20)
+  assert.deepEqual(
+    (await found()).map(({ body }) => body),
+    [
+      { ...expected, detail: `seen by ${gateway.id}: 80 refusals within 60 s` },
+      { ...expected, ended: true },
+    ],
+  )
+})

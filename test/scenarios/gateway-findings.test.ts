@@ -235,6 +235,22 @@ test('whatever was counted is over as soon as it stops, and the webhook hears of
   assert.ok(told.some((one) => one.startsWith('detection_ended authentication_failures: 127.0.0.1')))
 })
 
+test('the authority hears of what was found about an identity, and of nothing else', async () => {
+  const about = async () => {
+    const found = await recordedFindings(system.folders.stateDir)
+    return found.map(({ body }) => body).filter(({ source: from }) => from === gatewayId)
+  }
+  await until(
+    async () => ((await about()).filter(({ ended }) => ended === true).length >= 3 ? true : undefined),
+    'the ends',
+  )
+  const heard = await about()
+  assert.ok(heard.every(({ subject }) => subject === agent.id.uri))
+  const begun = heard.find(({ detector, ended }) => detector === 'authentication_failures' && ended !== true)
+  assert.equal(begun?.['severity'], 'high')
+  assert.match(String(begun?.['detail']), /^seen by spiffe:.* failed to say who they are within 1 s$/)
+})
+
 test('upstream_failing: a server that nobody reaches, until it answers', async () => {
   const server = { detector: 'upstream_failing', subject: 'server files' }
   wire.cut = true

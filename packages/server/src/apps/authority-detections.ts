@@ -1,13 +1,21 @@
-/** What an authority notices about those who call it: forged credentials (DT-1) and canary identities in use (DT-5). */
+/** What an authority notices about those who call it: forged credentials (DT-1), canary identities in use (DT-5), and how often it refuses. */
 
 import type { Clock } from '@doorward/core'
 import { Sightings } from '@doorward/enforcement'
-import type { Denial, Identified, Inbound, PipelineWatch, SightingsDependencies } from '@doorward/enforcement'
+import type {
+  Denial,
+  Identified,
+  Inbound,
+  PipelineWatch,
+  RefusalRates,
+  SightingsDependencies,
+} from '@doorward/enforcement'
 import { EntryRate } from '../authority/entry-rate.ts'
 import type { SeenCredential } from '../authority/detect/forged-credential.ts'
 
 export interface AuthorityDetectionsParts extends SightingsDependencies {
   readonly clock: Clock
+  readonly rates: RefusalRates
   /** Raises the alarm about a forged credential. */
   readonly sighted: (seen: SeenCredential) => Promise<void>
   readonly isCanary: (id: string) => boolean
@@ -29,6 +37,7 @@ export class AuthorityDetections implements PipelineWatch {
   }
 
   refused(inbound: Inbound, denial: Denial): void {
+    this.#parts.rates.refused(inbound.connection.remoteAddress, denial)
     const sighting = this.sightings.judge(inbound, denial)
     if (sighting === null || !this.#takes(`${sighting.keyId} ${sighting.credential}`)) return
     this.#parts.sighted(sighting).catch(this.#parts.onProblem)
@@ -40,6 +49,10 @@ export class AuthorityDetections implements PipelineWatch {
     const { connection, head } = inbound
     const how = `${head.method} ${head.path} from ${connection.remoteAddress}, with certificate ${principal.certificateSerial}`
     this.#parts.canaryUsed(id, how).catch(this.#parts.onProblem)
+  }
+
+  handshakeRefused(remoteAddress: string, reason: string): void {
+    this.#parts.rates.handshakeRefused(remoteAddress, reason)
   }
 
   #takes(key: string): boolean {

@@ -2,7 +2,7 @@
 
 import { generateKeyPairSync } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { DoorwardError, epochMillis, isDoorwardError, readCertificate, toMillis } from '@doorward/core'
+import { DoorwardError, epochMillis, isDoorwardError, readCertificate, toMillis, toSeconds } from '@doorward/core'
 import type { Clock, EpochMillis, EpochSeconds } from '@doorward/core'
 import { sha256 } from '@doorward/sdk'
 import type { Authority } from '../authority/authority.ts'
@@ -20,6 +20,7 @@ interface Held {
   readonly anchorKeyId: string | null
   readonly privateKey: KeyObject
   readonly renewAt: EpochMillis
+  readonly notBefore: EpochSeconds
   readonly notAfter: EpochSeconds
 }
 
@@ -65,12 +66,19 @@ export class OwnIdentity {
     const renewAt = epochMillis(now + half * (1 - JITTER + 2 * JITTER * chance()))
     const read = readCertificate(issued.certificate, { sha256 })
     const anchorKeyId = 'problem' in read ? null : read.authorityKeyId
-    this.#held = { certificate: issued.certificate, anchorKeyId, privateKey, renewAt, notAfter: issued.notAfter }
+    const { certificate, notAfter } = issued
+    const notBefore = 'problem' in read ? toSeconds(now) : read.notBefore
+    this.#held = { certificate, anchorKeyId, privateKey, renewAt, notBefore, notAfter }
   }
 
   /** When the certificate that is held ends; 0 before the first. */
   notAfter(): number {
     return this.#held?.notAfter ?? 0
+  }
+
+  /** Of the certificate that is held; null before the first. */
+  validity(): Pick<Held, 'notBefore' | 'notAfter'> | null {
+    return this.#held
   }
 
   /** For listeners, with the anchors of the newest trust state. */

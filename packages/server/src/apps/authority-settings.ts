@@ -7,6 +7,7 @@ import type { Detection } from '../authority/detection-port.ts'
 import type { Operators } from '../authority/operators.ts'
 import type { NewRegistration } from '../authority/registrations.ts'
 import type { AlertPlace, ExportPlace } from '../config/audit-exports.ts'
+import type { DetectionSettings } from '../config/detections.ts'
 import type { PolicyReading } from '../config/policy-reading.ts'
 import type { ListenAddress, ListenerName, ListenerSettings } from './authority-listeners.ts'
 import type { StatePlaces } from './authority-state.ts'
@@ -32,6 +33,8 @@ export interface AuthoritySettings extends StatePlaces {
   readonly staleness: StalenessLimits
   /** Where its log is exported to; nowhere by default. */
   readonly exports?: readonly ExportPlace[]
+  /** From when on what is counted is a finding; as the configuration has it by default. */
+  readonly detections?: DetectionSettings
   /** Who hears of findings; nobody by default. */
   readonly alerts?: readonly AlertPlace[]
   /** What of its log may expire; nothing by default. */
@@ -74,6 +77,8 @@ export interface AuthorityOptions {
   readonly afterRestore?: boolean
   /** Pause between looks for what cannot be right; 10,000 by default. */
   readonly lookMilliseconds?: number
+  /** Pause between looks for findings by rate and state; 1000 by default. */
+  readonly findMilliseconds?: number
 }
 
 export interface JoinInvitation {

@@ -1,6 +1,7 @@
 /** Everything by which an authority notices misuse and misconfiguration, put together. */
 
 import { isDoorwardError } from '@doorward/core'
+import type { RefusalRates } from '@doorward/enforcement'
 import { importP256 } from '@doorward/sdk'
 import type { AuthorityContext } from '../authority/context.ts'
 import { Canaries, reportCanaryUsed } from '../authority/detect/canary.ts'
@@ -10,10 +11,13 @@ import { raiseDetection } from '../authority/detection.ts'
 import type { Fitness } from '../authority/fitness.ts'
 import { tappedLog } from '../authority/ledger.ts'
 import type { AuthorityRecord } from '../authority/ports.ts'
+import { defaultDetections } from '../config/detections.ts'
+import type { DetectionSettings } from '../config/detections.ts'
 import { AuthorityDetections } from './authority-detections.ts'
 import type { WatchedFiles } from './authority-files.ts'
 import type { Memory } from './authority-memory.ts'
 import type { OpenedTrust } from './authority-trust.ts'
+import { refusalRates } from './detection-thresholds.ts'
 import { AuthorityWatch, defaultPauseMilliseconds, holdWhenStoreWentBack } from './authority-watch.ts'
 
 /** What hears of every entry of the authority's log. */
@@ -45,6 +49,8 @@ export interface WatcherParts {
   /** Between looks; ten seconds by default. */
   readonly pauseMilliseconds: number | undefined
   readonly settleKeys: () => Promise<unknown>
+  /** As the configuration has them by default. */
+  readonly thresholds: DetectionSettings | undefined
   readonly report: (error: unknown) => void
 }
 
@@ -52,6 +58,7 @@ export interface Watchers {
   /** Looks over the pipeline's shoulder. */
   readonly detections: AuthorityDetections
   readonly watch: AuthorityWatch
+  readonly rates: RefusalRates
   /** Tells what failed, and stops everything where it must. */
   readonly onProblem: (error: unknown) => void
 }
@@ -61,7 +68,9 @@ export function openWatchers(parts: WatcherParts): Watchers {
   const { authority, holder } = trust
   const canaries = new Canaries(context)
   const onProblem = (error: unknown) => problem(parts, error)
+  const rates = refusalRates(parts.thresholds ?? defaultDetections)
   const detections = new AuthorityDetections({
+    rates,
     trust: holder,
     importP256,
     clock: context.clock,
@@ -73,7 +82,7 @@ export function openWatchers(parts: WatcherParts): Watchers {
   holder.onApply((view) => detections.sightings.remember(view))
   const { pauseMilliseconds = defaultPauseMilliseconds } = parts
   const watch = new AuthorityWatch({ ...parts, ...trust, canaries, pauseMilliseconds, onProblem })
-  return { detections, watch, onProblem }
+  return { detections, watch, rates, onProblem }
 }
 
 /** A store that went back is told once: it is looked at twice a second. */

@@ -25,6 +25,7 @@ import type { OperatorRules } from '../authority/operators.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
 import type { AuthorityRefusal } from '../authority/refusal.ts'
 import { RunningExports } from './audit-exports.ts'
+import { startAuthorityDesk } from './authority-desk.ts'
 import { openFitness } from './authority-fitness.ts'
 import { OwnIdentity, firstCertificate } from './authority-identity.ts'
 import { authorityFacts, collectAuthority, issuedCounter } from './authority-metrics.ts'
@@ -197,6 +198,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   loops.start((signal) => measureLag(starting.metrics.metrics, signal))
   loops.start((signal) => decideWithTime({ policy, pipeline }, signal))
   for (const one of [watchers.watch, pipeline.dependencies.refusals]) loops.start((signal) => one.run(signal))
+  await startAuthorityDesk({ ...starting, ...watchers, context, own, policy }, loops)
   return {
     ...described,
     operators: new Operators({ context, authority, rules: operatorRules(policy) }),
@@ -216,6 +218,7 @@ function watchersOf(
     rate: listening.rate,
     files: { ...settings, keyFile: settings.keyFile ?? defaultKeyFile(settings), rootFile: state.rootFile },
     pauseMilliseconds: options.lookMilliseconds,
+    thresholds: settings.detections,
     report: (error) => options.report({ type: 'problem', error }),
   })
 }

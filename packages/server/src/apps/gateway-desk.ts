@@ -2,16 +2,18 @@
 
 import { toSeconds } from '@doorward/core'
 import type { Clock } from '@doorward/core'
-import { FailingServers, RefusalRates } from '@doorward/enforcement'
-import { randomBytes, systemElapsed } from '@doorward/sdk'
+import { FailingServers, findingKey } from '@doorward/enforcement'
+import type { RefusalRates } from '@doorward/enforcement'
+import { systemElapsed } from '@doorward/sdk'
 import type { Identity } from '@doorward/sdk'
 import type { ExportState } from '../audit/export/state.ts'
 import { defaultDetections } from '../config/detections.ts'
 import type { DetectionSettings } from '../config/detections.ts'
-import { addressKey } from '../transports/remote-address.ts'
+import { findingDocument, identityDetectors, maxDetections } from '../transports/detections-route.ts'
 import type { CallReport } from '../transports/streamable-http.ts'
 import { DetectionDesk } from './detection-desk.ts'
 import { keepFindings, readFindings } from './detection-file.ts'
+import { refusalRates, warnOfOff } from './detection-thresholds.ts'
 import {
   clockLook,
   policyLook,
@@ -23,7 +25,7 @@ import {
 } from './detection-looks.ts'
 import type { GatewaySettings } from './gateway-settings.ts'
 import type { GatewayState } from './gateway-state.ts'
-import { notTaken } from './gateway-telling.ts'
+import { GatewayTelling, notTaken } from './gateway-telling.ts'
 import type { ActivePolicy } from './policy-reload.ts'
 
 /** Counted while calls pass. */
@@ -34,11 +36,6 @@ export interface GatewayCounts {
 }
 
 const monotonic = () => performance.now()
-
-export function refusalRates(thresholds: DetectionSettings): RefusalRates {
-  const random = () => new DataView(randomBytes(4).buffer).getUint32(0)
-  return new RefusalRates({ ...thresholds.refusals, sourceKey: addressKey, random, monotonic })
-}
 
 export function openGatewayCounts({ detections, servers }: GatewaySettings): GatewayCounts {
   const thresholds = detections ?? defaultDetections
@@ -71,8 +68,14 @@ export interface GatewayDeskParts {
   readonly pauseMilliseconds?: number | undefined
 }
 
+export interface GatewayDesk {
+  readonly desk: DetectionDesk
+  /** Tells the authority of findings about identities. */
+  readonly telling: GatewayTelling
+}
+
 /** Says loudly which detectors are off. A file of findings that cannot be read is told, and begun anew. */
-export async function openGatewayDesk(parts: GatewayDeskParts): Promise<DetectionDesk> {
+export async function openGatewayDesk(parts: GatewayDeskParts): Promise<GatewayDesk> {
   const { settings, state, counts, warn, onProblem, clock } = parts
   const { origin } = state.record.stats()
   warnOfOff(counts.thresholds, warn)
@@ -80,12 +83,23 @@ export async function openGatewayDesk(parts: GatewayDeskParts): Promise<Detectio
     onProblem(error)
     return null
   })
-  return new DetectionDesk({
+  const bodyOf = (findings: readonly object[]) => ({ v: 2, findings })
+  const telling = new GatewayTelling({
+    send: detectionSender(state.identity),
+    bodyOf,
+    most: maxDetections,
+    onProblem,
+  })
+  const desk = new DetectionDesk({
     looks: looksOf(parts),
     before: before?.findings ?? [],
     enter: (body) => state.record.append({ kind: 'detection', body }),
     covered: () => state.record.stats().checkpointSize,
-    onTold: () => undefined,
+    onTold: (finding, phase) => {
+      const isAboutIdentity = identityDetectors.some((name) => name === finding.detector)
+      if (!isAboutIdentity || !finding.subject.startsWith('spiffe://') || phase === 'lasting') return
+      telling.tell(`${findingKey(finding)} ${phase}`, findingDocument(finding, phase === 'ended'))
+    },
     keep: (findings) => keepFindings(settings.stateDir, { origin, pid: process.pid, at: clock(), findings }),
     warn,
     onProblem,
@@ -93,11 +107,7 @@ export async function openGatewayDesk(parts: GatewayDeskParts): Promise<Detectio
     monotonic,
     pauseMilliseconds: parts.pauseMilliseconds ?? 1000,
   })
-}
-
-export function warnOfOff({ off }: DetectionSettings, warn: (code: string, text: string) => void): void {
-  for (const name of off)
-    warn('detector_off', `the detector ${name} is switched off, as configured: nobody hears of it`)
+  return { desk, telling }
 }
 
 function looksOf({ settings, state, counts, policy, exports, clock }: GatewayDeskParts) {

@@ -1,6 +1,6 @@
 /** What a gateway has to tell the authority: kept, the newest of each, until an authority has taken it. Bounded. */
 
-import { DoorwardError } from '@doorward/core'
+import { DoorwardError, isDoorwardError } from '@doorward/core'
 import { timerSleep } from '@doorward/sdk'
 
 export interface TellingParts {
@@ -49,14 +49,26 @@ export class GatewayTelling {
   async #send(signal: AbortSignal): Promise<true> {
     const { send, bodyOf, most } = this.#parts
     const batch = [...this.#waiting].slice(0, most)
-    await send(JSON.stringify(bodyOf(batch.map(([, document]) => document))), signal)
+    try {
+      await send(JSON.stringify(bodyOf(batch.map(([, document]) => document))), signal)
+    } catch (error) {
+      // An authority of another version would not understand it any better later.
+      if (!isDoorwardError(error, notUnderstood)) throw error
+      this.#parts.onProblem(error)
+    }
     // What has come meanwhile under the same name waits on.
     for (const [name, document] of batch) if (this.#waiting.get(name) === document) this.#waiting.delete(name)
     return true
   }
 }
 
+const notUnderstood = 'detection_not_understood'
+
 /** The refusal of an authority that was told, as an error. */
 export function notTaken(status: number, code: string): DoorwardError {
-  return new DoorwardError('detection_refused', 'the authority did not take a detection', { got: `${status} ${code}` })
+  return new DoorwardError(
+    status === 400 ? notUnderstood : 'detection_refused',
+    'the authority did not take a detection',
+    { got: `${status} ${code}` },
+  )
 }

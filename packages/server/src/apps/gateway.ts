@@ -200,7 +200,7 @@ async function assemble(
   const health = () => healthNow(starting, stopping.signal)
   const witness = openWitness(starting)
   await witness.begin(options.signal)
-  const desk = await openGatewayDesk(deskParts(starting, exports, policy))
+  const { desk, telling } = await openGatewayDesk(deskParts(starting, exports, policy))
   const listeners = await listen(
     { ...starting, pipeline, endpoint, stopping, health, servers, sessions, policy, exports },
     stack,
@@ -209,7 +209,7 @@ async function assemble(
     pipeline.dependencies.refusals.run(loops.signal),
     state.identity.run(loops.signal),
     detections.run(loops.signal),
-    desk.run(loops.signal),
+    ...[desk, telling].map((one) => one.run(loops.signal)),
     runUrgentAlerts(urgentParts(starting, desk), loops.signal),
     witness.run(loops.signal),
     housekeep({ ...starting, pipeline, sessions, listeners }, loops.signal),

@@ -9,6 +9,8 @@ import { acceptDelegation, delegationRequest } from './delegation-request.ts'
 import type { DelegationRequest } from './delegation-request.ts'
 import { raiseForgedCredential } from './detect/forged-credential.ts'
 import type { SeenCredential } from './detect/forged-credential.ts'
+import { takeToldFinding } from './detect/told-finding.ts'
+import type { ToldFinding } from './detect/told-finding.ts'
 import { exchangeToken } from './exchange-token.ts'
 import type { MintedToken, TokenRequest } from './exchange-token.ts'
 import { issueCertificate } from './issue.ts'
@@ -169,6 +171,11 @@ export class Authority {
   /** Somebody has shown a credential that nobody has issued; `source` has seen it, null for this authority. */
   sighted(seen: SeenCredential, source: string | null): Promise<void> {
     return raiseForgedCredential(this.#parts.context, seen, source)
+  }
+
+  /** A gateway has found something about an identity, or that it is over. */
+  found(told: ToldFinding, source: string): Promise<void> {
+    return takeToldFinding(this.#parts.context, told, source)
   }
 
   /** Which copy of a workload has the certificate of this fingerprint; empty where that is not known. */

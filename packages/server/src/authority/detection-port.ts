@@ -1,9 +1,10 @@
 /** Detections as they are told, and where they go beside record and store. */
 
+import type { EpochMillis, Severity } from '@doorward/core'
 import type { EntryRate } from './entry-rate.ts'
 
 export interface Detection {
-  /** `DT-1` … `DT-8`, or the code of a misconfiguration. */
+  /** `DT-1` … `DT-8`, the code of a misconfiguration, or a detector by rate. */
   readonly detector: string
   /** A SPIFFE ID, `<SPIFFE ID>#<instance>`, serial, key id or setting. */
   readonly subject: string
@@ -11,6 +12,10 @@ export interface Detection {
   readonly detail: string
   /** Who has seen it: a gateway's id; this authority by default. */
   readonly source?: string
+  /** That of the detector by default. */
+  readonly severity?: Severity
+  /** When it was found; with its entry by default. */
+  readonly since?: EpochMillis
 }
 
 export interface DetectionPort {

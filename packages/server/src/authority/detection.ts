@@ -20,13 +20,13 @@ export async function raiseDetection(context: AuthorityContext, detection: Detec
   const { detections, store, clock, name } = context
   const { detector, subject, source } = detection
   const by = source === undefined ? {} : { source }
-  const told = { detector, subject, detail: detection.detail.slice(0, MAX_DETAIL), ...by }
+  const told = { detector, subject, detail: detection.detail.slice(0, MAX_DETAIL), ...by, ...weightOf(detection) }
   const key = `${told.detector} ${told.subject}`
   if (detections.rate.take(key, clock())) {
     await enter(context, told, key)
     detections.tell(told)
   }
-  const alarm = { source: name, ...told, lastAt: clock() }
+  const alarm = { source: name, detector, subject, detail: told.detail, ...by, lastAt: clock() }
   await store.alarms.raise(alarm, MAX_ALARMS).catch(ignoreStore)
 }
 
@@ -38,15 +38,20 @@ export async function refreshAlarm({ store, clock, name }: AuthorityContext, det
 }
 
 /** What stood is over. The alarm stays as it was, with its time. Throws `record_*`. */
-export async function endDetection({ log }: AuthorityContext, { detector, subject }: Detection): Promise<void> {
-  await log.append({ kind: 'detection', body: { detector, subject, ended: true } })
+export async function endDetection({ log }: AuthorityContext, detection: Detection): Promise<void> {
+  const { detector, subject, source } = detection
+  const by = source === undefined ? {} : { source }
+  await log.append({ kind: 'detection', body: { detector, subject, ...by, ...weightOf(detection), ended: true } })
+}
+
+/** Where the one who has found it says more than the detector. */
+function weightOf({ severity, since }: Detection): Pick<Detection, 'severity' | 'since'> {
+  return { ...(severity === undefined ? {} : { severity }), ...(since === undefined ? {} : { since }) }
 }
 
 async function enter({ log, detections }: AuthorityContext, detection: Detection, key: string): Promise<void> {
-  const { detector, subject, detail, source } = detection
-  const by = source === undefined ? {} : { source }
   try {
-    await log.append({ kind: 'detection', body: { detector, subject, detail, ...by } })
+    await log.append({ kind: 'detection', body: detection })
   } catch (error) {
     detections.rate.giveBack(key)
     throw error

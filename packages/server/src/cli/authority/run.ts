@@ -7,6 +7,7 @@ import { keepVerifierKey } from '../../apps/log-places.ts'
 import { supervisorLink } from '../../apps/supervision.ts'
 import type { SupervisorLink } from '../../apps/supervision.ts'
 import { alertPlaces, exportPlaces } from '../../config/audit-exports.ts'
+import { detectionSettings } from '../../config/detections.ts'
 import { databasePlace } from '../../config/database.ts'
 import type { DeploymentFolder } from '../../config/deployment-folder.ts'
 import { readPolicy, rereadPolicy } from '../../config/policy-reading.ts'
@@ -104,6 +105,7 @@ export async function authoritySettings(deployment: Deployment, folder: Deployme
     vouchers: voucherSettings(deployment),
     exports: exportPlaces(deployment),
     alerts: alertPlaces(deployment),
+    detections: detectionSettings(configuration),
     retention: retentionSettings(configuration),
     staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },
     crlSeconds: configuration.authority.crl_seconds,
