@@ -135,6 +135,7 @@ test('findings reach each receiver that wants them, from the first start on, ove
       record: writer,
       recordFolder: log.dir,
       clock,
+      redaction: { isGone: () => false },
       warn: (code, text) => void told.push(`${code} ${text}`),
     })
   const first = run(record)

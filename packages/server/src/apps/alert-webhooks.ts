@@ -2,7 +2,7 @@
 
 import { toSeconds } from '@doorward/core'
 import type { Clock } from '@doorward/core'
-import type { FileRecord, StandingFinding } from '@doorward/enforcement'
+import type { FileRecord, Redaction, StandingFinding } from '@doorward/enforcement'
 import { systemRuntime, timerSleep } from '@doorward/sdk'
 import { alertEvent, alertGap, alertId, alertJson, docsOf, isWanted } from '../audit/alert/alert.ts'
 import type { Alert } from '../audit/alert/alert.ts'
@@ -23,6 +23,8 @@ export interface AlertExporterParts extends Pick<ExporterParts, 'clock' | 'onCha
   readonly stateDir: string
   readonly record: Pick<FileRecord, 'stats'>
   readonly recordFolder: string
+  /** Says which entries must not go out any more. */
+  readonly redaction: Pick<Redaction, 'isGone'>
 }
 
 /** Entries are many and findings few: large batches, which wait a moment. */
@@ -31,7 +33,7 @@ const monotonic = () => performance.now()
 
 /** One that has never run begins at the end of the log as it is now. */
 export function alertExporterOf(place: AlertPlace, parts: AlertExporterParts): Exporter {
-  const { stateDir, record, recordFolder, clock, onChange } = parts
+  const { stateDir, record, recordFolder, redaction, clock, onChange } = parts
   const { origin, size } = record.stats()
   const { name, spoolBytes } = place
   const sink = alertSink({ ...place, clock })
@@ -45,8 +47,9 @@ export function alertExporterOf(place: AlertPlace, parts: AlertExporterParts): E
     sink,
     states: sparingStates(states, { beginning, delivered: () => sink.delivered(), monotonic }),
     eventOf: (entry) => alertEvent(entry, place),
+    isGone: (index) => redaction.isGone(index),
     // That more waits than may be kept is told as a finding of its own.
-    absentOf: ({ index, time }) => ({ origin, index, kind: 'gap', time, severity: 1, json: '' }),
+    absentOf: ({ index, time }) => ({ origin, index, kind: 'absent', time, severity: 1, json: '' }),
     gapOf: alertGap,
     batch,
     spoolBytes,

@@ -7,7 +7,7 @@
 
 import { DoorwardError, formatVerifierKey, verifierKey, workloadId } from '@doorward/core'
 import type { Clock } from '@doorward/core'
-import type { Pipeline, PipelineWatch, TrustHolder, TrustView } from '@doorward/enforcement'
+import type { Pipeline, PipelineWatch, TrustHolder } from '@doorward/enforcement'
 import { importP256, randomBytes, sha256, systemClock, systemElapsed, systemRuntime } from '@doorward/sdk'
 import { noVouchers } from '../authority/attest/vouchers.ts'
 import type { Authority } from '../authority/authority.ts'
@@ -41,6 +41,7 @@ import type { AuthorityOptions, AuthoritySettings, RunningAuthority } from './au
 import { defaultKeyFile, openAuthorityState } from './authority-state.ts'
 import type { AuthorityState } from './authority-state.ts'
 import { openTrust } from './authority-trust.ts'
+import { listed, onOther } from './authority-trust-changes.ts'
 import type { OpenedTrust } from './authority-trust.ts'
 import { openVouchers } from './authority-vouchers.ts'
 import { authorityWitness } from './authority-witness.ts'
@@ -243,21 +244,6 @@ async function goOn(maintenance: Maintenance, holder: TrustHolder, stack: AsyncD
   await crls.refresh()
   // A list follows what it lists at once.
   stack.defer(holder.onApply(onOther(listed, () => void crls.refresh().catch(onProblem))))
-}
-
-/** What revocation lists are made from, as far as trust states show it. */
-function listed({ keyGeneration, state: { denied } }: TrustView): string {
-  return JSON.stringify([keyGeneration, denied.identities, denied.serials])
-}
-
-/** Runs where `what` says something else than the time before: most states only show new certificates. */
-function onOther(what: (view: TrustView) => string, run: () => void): (view: TrustView) => void {
-  let last: string | null = null
-  return (view) => {
-    const now = what(view)
-    if (now !== last) run()
-    last = now
-  }
 }
 
 interface Kept extends Pick<Maintenance, 'context' | 'crls' | 'own' | 'onOwnCertificate' | 'onProblem'> {
