@@ -1,6 +1,6 @@
 /** docs/monitoring.md on a running system: its configuration, its commands, and Prometheus with its files. */
 
-import { deepEqual, equal, match, ok } from 'node:assert/strict'
+import { deepEqual, equal, match, notEqual, ok, rejects } from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
@@ -140,6 +140,10 @@ describe('docs/monitoring.md', () => {
         [body['decision'], body['code'], body['caller'], (body['resource'] as { name?: string }).name],
         ['deny', 'policy_denied', 'spiffe://acme.example/agent/planner', '/metrics'],
       )
+      await rejects(ask({ part, tls: { cert: '', key: '' } }))
+      const { text } = await ask({ part })
+      match(text, /^doorward_refusals_total\{listener="admin",code="policy_denied"\} [1-9]/m)
+      match(text, /^doorward_handshakes_refused_total\{listener="admin",reason="certificate_missing"\} 1$/m)
     }
     planner.close()
   })
@@ -157,13 +161,39 @@ describe('docs/monitoring.md', () => {
       deepEqual([status, stdout, stderr], [0, '', ''])
     }
     const config = join(system.folder, 'prometheus.yml')
-    await writeFile(config, (await readFile(config, 'utf8')).replace('scrape_interval: 15s', 'scrape_interval: 1s'))
+    await writeFile(config, (await readFile(config, 'utf8')).replace('scrape_interval: 15s', 'scrape_interval: 250ms'))
     const checked = spawnSync('promtool', ['check', 'config', config], { encoding: 'utf8' })
     equal(checked.status, 0, `${checked.stdout}${checked.stderr}`)
     const prometheus = await runPrometheus(system.folder, config, (await freePorts(1))[0] ?? 0)
     t.after(() => prometheus.stop())
     await showsItAll(prometheus)
+    await outlivesRotation(prometheus)
   })
+
+  /** A token is bound to the certificate beside it, and Prometheus keeps its connections. */
+  async function outlivesRotation(prometheus: Prometheus): Promise<void> {
+    const identity = await system.identity('service/prometheus')
+    const { serial } = identity.credentials.current().certificate
+    await identity.renew()
+    identity.close()
+    const agent = guide.commands.find(({ words }) => words[1] === 'agent')
+    await done(...(agent?.words.slice(1).map(here) ?? []))
+    const { serial: newer } = JSON.parse(await credential('status.json')) as { readonly serial: string }
+    notEqual(newer, serial)
+    const allowed = async (part: 'gateway' | 'authority') =>
+      (await system.record(part)).some(({ entry: { kind, body } }) => {
+        const { decision, certificate } = body as {
+          readonly decision?: string
+          readonly certificate?: { serial?: string }
+        }
+        return kind === 'decision' && decision === 'allow' && certificate?.serial === newer
+      })
+    for (const part of ['gateway', 'authority'] as const) await until(() => allowed(part), `${part} with the new files`)
+    await until(
+      async () => [...(await prometheus.query('min_over_time(up[1s])')).values()].every((one) => one === 1),
+      'up',
+    )
+  }
 
   async function showsItAll(prometheus: Prometheus): Promise<void> {
     const up = () => prometheus.query('up')

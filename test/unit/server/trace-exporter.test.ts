@@ -38,6 +38,7 @@ async function stage(t: TestContext) {
     resource: { serviceName: 'doorward-gateway', instance: 'here', version: '1' },
     metrics,
     chance: () => 1,
+    lingerMilliseconds: 20,
     warn: (code) => void told.push(code),
   })
   const ending = new AbortController()

@@ -3,6 +3,7 @@
 import { freshness, toSeconds } from '@doorward/core'
 import type { Clock, StalenessLimits } from '@doorward/core'
 import type { TrustHolder } from '@doorward/enforcement'
+import { timerSleep } from '@doorward/sdk'
 import type { Authority } from '../authority/authority.ts'
 import type { AuthorityStatus } from '../authority/status.ts'
 import { authorityRows } from '../observability/metric-rows.ts'
@@ -36,16 +37,41 @@ export function authorityFacts({ state, holder, own, clock, staleness }: Authori
   } satisfies Partial<OwnFacts>
 }
 
-/** Asks the store once for each scrape. One that does not answer leaves nothing but that. */
-export function collectAuthority(metrics: Metrics, authority: Pick<Authority, 'status' | 'unfit'>, clock: Clock): void {
+/** A scrape waits no longer for the store: Prometheus gives up after ten seconds by itself, and would then learn nothing. */
+const PATIENCE_MILLISECONDS = 3000
+
+/**
+ * Asks the store once for each scrape, and never twice at a time. One that does not answer within `patience` milliseconds, 3000 by
+ * default, leaves nothing but that.
+ */
+export function collectAuthority(
+  metrics: Metrics,
+  authority: Pick<Authority, 'status' | 'unfit'>,
+  { clock, patience = PATIENCE_MILLISECONDS }: { readonly clock: Clock; readonly patience?: number },
+): void {
+  let asking: Promise<AuthorityStatus | null> | null = null
   metrics.onScrape(async () => {
     metrics.set(authorityRows.serving, authority.unfit() === null ? 1 : 0)
     const began = performance.now()
-    const status = await authority.status().catch(() => null)
+    asking ??= authority
+      .status()
+      .catch(() => null)
+      .finally(() => (asking = null))
+    const status = await within(asking, patience)
     metrics.set(authorityRows.storeUp, status === null ? 0 : 1)
     metrics.set(authorityRows.storeSeconds, (performance.now() - began) / 1000)
     if (status !== null) collectStatus(metrics, status, toSeconds(clock()))
   })
+}
+
+async function within<T>(asked: Promise<T>, milliseconds: number): Promise<T | null> {
+  const answered = new AbortController()
+  const late = timerSleep(milliseconds, answered.signal).then(() => null)
+  try {
+    return await Promise.race([asked, late])
+  } finally {
+    answered.abort()
+  }
 }
 
 function collectStatus(metrics: Metrics, status: AuthorityStatus, now: number): void {

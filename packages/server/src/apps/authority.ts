@@ -388,7 +388,7 @@ async function listen(starting: Starting, serving: Serving): Promise<Listeners> 
     ready: parts.ready,
   })
   collectListeners(metrics.metrics, listeners)
-  collectAuthority(metrics.metrics, authority, clock)
+  collectAuthority(metrics.metrics, authority, { clock })
   const close = closingRefused(listeners, pipeline)
   const stop = holder.onApply((view) => {
     if (view.keyGeneration === view.generation) updateListeners(listeners, own.material())

@@ -19,6 +19,8 @@ export interface TraceExporterParts {
   readonly resource: TraceResource
   readonly metrics: Metrics
   readonly chance: () => number
+  /** How long a batch waits for more; 500 by default. */
+  readonly lingerMilliseconds?: number
   /** For the process log, and loudly for the operator: when the collector begins to fail, and when it is back. */
   readonly warn: (code: string, text: string) => void
 }
@@ -29,8 +31,7 @@ export type PendingSpans = () => readonly Span[]
 /** Calls whose spans wait. */
 const MAX_WAITING = 2048
 const BATCH_CALLS = 128
-/** A batch waits so long for more. */
-const LINGER_MILLISECONDS = 1000
+const LINGER_MILLISECONDS = 500
 /** What is left when the process stops gets one attempt of this length. */
 const LAST_MILLISECONDS = 1000
 /** Statuses after which OTLP has the same batch sent again. */
@@ -59,7 +60,7 @@ export class TraceExporter {
   /** Sends until the signal aborts, and what is left then once. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await timerSleep(LINGER_MILLISECONDS, signal)
+      await timerSleep(this.#parts.lingerMilliseconds ?? LINGER_MILLISECONDS, signal)
       while (this.#waiting.length > 0 && !signal.aborted) await this.#sendNext(signal)
     }
     const last = AbortSignal.timeout(LAST_MILLISECONDS)
