@@ -129,9 +129,12 @@ test('a process that has lost its lease to another writes nothing more, however 
     assert.equal(outcomes.filter((outcome) => 'value' in outcome).length, known)
     assert.ok(outcomes.every((outcome) => 'value' in outcome || outcome.error === 'lease_lost'))
     assert.deepEqual(await first.call('registrations', 'add', registration(a), 1000), { error: 'lease_lost' })
-    assert.deepEqual(await first.call('leases', 'renew', 0, { place: null, trustKey: null, log: null }), {
-      value: null,
-    })
+    assert.deepEqual(
+      await first.call('leases', 'renew', 0, { place: null, trustKey: null, trustKeys: [], log: null }),
+      {
+        value: null,
+      },
+    )
     assert.equal((await store.registrations.list()).length, known)
   }))
 

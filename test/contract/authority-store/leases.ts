@@ -6,7 +6,12 @@ import type { AuthorityStore, LeaseRequest } from '../../../packages/server/src/
 import { a, at, domain, jwkOf, registration } from './values.ts'
 import type { Rule, StoreUnderTest } from './values.ts'
 
-const entry = { place: { name: 'main', main: 'main:1', enrol: 'enrol:1' }, trustKey: jwkOf('T'), log: null }
+const entry = {
+  place: { name: 'main', main: 'main:1', enrol: 'enrol:1' },
+  trustKey: jwkOf('T'),
+  trustKeys: [jwkOf('T'), jwkOf('U')],
+  log: null,
+}
 
 function request(under: StoreUnderTest, more: Partial<LeaseRequest> = {}): LeaseRequest {
   return { instance: 'i', name: 'main', home: 'here', holder: 'one', program: '1.0', now: under.now(), ...more }
@@ -105,7 +110,7 @@ export function leaseRules(rule: Rule): void {
   rule('an authority that does not say where it is has no place', async (store, under) => {
     await store.domain.found(domain)
     await store.leases.take(request(under))
-    await store.leases.renew(under.now(), { place: null, trustKey: null, log: null })
+    await store.leases.renew(under.now(), { place: null, trustKey: null, trustKeys: [], log: null })
     assert.deepEqual((await store.trust.material(at(under.now() / 1000))).authorities, [])
     const [listed] = await store.leases.list(under.now())
     assert.deepEqual([listed?.place, listed?.trustKey, listed?.log], [null, null, null])

@@ -92,7 +92,7 @@ export function trustRules(rule: Rule): void {
     const place = { name: 'main', main: 'main:1', enrol: 'enrol:1' }
     const now = under.now()
     await store.leases.take({ instance: 'i', name: 'main', home: 'h', holder: 'p', program: '1', now })
-    await store.leases.renew(now, { place, trustKey: jwkOf('T'), log: null })
+    await store.leases.renew(now, { place, trustKey: jwkOf('T'), trustKeys: [jwkOf('T')], log: null })
     const seconds = at(now / 1000)
     await store.denials.deny(identityDenial('spiffe://t/y', seconds))
     const material = await store.trust.material(seconds)

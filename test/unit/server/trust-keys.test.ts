@@ -1,10 +1,16 @@
 /** A trust-state key that is forgotten while somebody else looks through the keys is simply not there. */
 
-import { deepEqual, equal, notEqual, rejects } from 'node:assert/strict'
+import { deepEqual, equal, notEqual, ok, rejects } from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { DoorwardError } from '@doorward/core'
 import type { AuthorityContext } from '../../../packages/server/src/authority/context.ts'
-import { candidateKey, forgetTrustKeys, holdDelegation } from '../../../packages/server/src/authority/delegation.ts'
+import {
+  candidateKey,
+  forgetTrustKeys,
+  holdDelegation,
+  namedAuthorities,
+  newTrustKey,
+} from '../../../packages/server/src/authority/delegation.ts'
 import { sharedGround } from '../../fixtures/authority/one-store.ts'
 import type { SharedAuthority, SharedGround } from '../../fixtures/authority/one-store.ts'
 
@@ -49,6 +55,37 @@ test('the others are looked through all the same', async () => {
   const held = await holdDelegation(a.context, null)
   await forgetTrustKeys(forgetting([before1970, newest]), held.delegation)
   equal(a.keys().filter((name) => name.startsWith('trust-state-')).length, 1)
+})
+
+test('OP-6: whoever holds a key that a delegation names is named, whichever of its keys it uses', async () => {
+  const b = await ground.open('b')
+  const next = await newTrustKey(b.context)
+  const named = async () => [...(await namedAuthorities(a.context, { keys: [next.jwk] })).names]
+  deepEqual(await named(), ['a'])
+  await b.turn()
+  deepEqual(await named(), ['a', 'b'])
+  await newTrustKey(b.context)
+  await b.turn()
+  deepEqual(await named(), ['a', 'b'])
+})
+
+test('OP-6: before an authority that starts signs anything, the others know of its keys', async () => {
+  const later: string[][] = []
+  const known = async () => {
+    const entry = (await ground.store.leases.list(ground.now())).find(({ name }) => name === 'c')
+    return (entry?.trustKeys ?? []).map(({ x }) => x)
+  }
+  const first = await ground.open('c')
+  const made = await newTrustKey(first.context)
+  first.close()
+  const again = await ground.open('c', {
+    at: async (moment) => {
+      if (moment === 'before trust.append') later.push(await known())
+    },
+  })
+  ok(later.length > 0)
+  for (const keys of later) ok(keys.includes(made.jwk.x), JSON.stringify(later))
+  again.close()
 })
 
 test('what else keeps a key from being had is told', async () => {

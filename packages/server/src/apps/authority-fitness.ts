@@ -63,7 +63,7 @@ async function untilRight({ state, signal, onWaiting }: FitnessParts, guard: Clo
     told = problem.code
     await timerSleep(waitMilliseconds, signal)
     if (signal.aborted) throw new DoorwardError('stopped', 'stopped before the clock was right', { got: problem.text })
-    await state.lease.renew({ place: null, log: null, trustKey: null })
+    await state.lease.renew({ place: null, log: null, trustKey: null, trustKeys: [] })
     guard.heardStore(state.lease.storeAhead)
   }
 }

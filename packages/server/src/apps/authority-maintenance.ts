@@ -125,9 +125,12 @@ export async function followStore(maintenance: Maintenance, signal: AbortSignal)
  * acknowledged, and moves an open ceremony on; true while one is open. Never rejects. One failure keeps nothing else back.
  */
 export async function followTurn(maintenance: Following, before = false): Promise<boolean> {
-  const { context, ceremonies, onProblem } = maintenance
+  const { context, ceremonies, lease, entry, onProblem } = maintenance
   if (context.unfit() !== null) return before
-  const effects = { renewCertificate: () => renewOwn(maintenance) }
+  const effects = {
+    renewCertificate: () => renewOwn(maintenance),
+    tellKeys: async () => lease.renew(await entry()),
+  }
   await adopt(maintenance).catch(onProblem)
   await followDelegation(maintenance).catch(onProblem)
   await tellAcks(maintenance).catch(onProblem)

@@ -10,9 +10,10 @@ import { CeremonyDriver } from '../authority/ceremony-driver.ts'
 import { ceremonyTimes } from '../authority/ceremony-stages.ts'
 import { nowSeconds } from '../authority/context.ts'
 import type { AuthorityContext } from '../authority/context.ts'
-import { candidateKey, holdDelegation } from '../authority/delegation.ts'
+import { holdDelegation, toldKeys } from '../authority/delegation.ts'
 import type { HeldDelegation } from '../authority/delegation.ts'
 import { KeySlots } from '../authority/key-slots.ts'
+import type { CustodyKey } from '../authority/ports.ts'
 import { Revocations } from '../authority/revocations.ts'
 import { TrustAudience } from '../authority/trust-audience.ts'
 import { TrustPublisher } from '../authority/trust-publisher.ts'
@@ -63,6 +64,8 @@ export async function openTrust(parts: TrustParts): Promise<OpenedTrust> {
   await slots.advance(nowSeconds(context))
   const delegateAgain = () => delegation(context, state)
   const delegated = await untilDelegated(parts, delegateAgain)
+  // Before anything is signed: what nobody knows to be ours, the others would take back.
+  await tellKeys(parts, delegated.key)
   const holder = new TrustHolder({ sha256, importP256, monotonic: systemElapsed, wall: clock })
   const audience = new TrustAudience()
   const publisher = new TrustPublisher({
@@ -111,12 +114,20 @@ async function untilDelegated(
   for (let told = false; ; told = true) {
     const held = await hold()
     if (held.key !== null) return held
-    const { jwk } = await candidateKey(context)
-    await state.lease.renew({ place: null, log: null, trustKey: jwk })
-    if (!told) onWaiting(jwkThumbprint(jwk, sha256))
+    const { trustKey } = await tellKeys({ context, state }, null)
+    if (!told && trustKey !== null) onWaiting(jwkThumbprint(trustKey, sha256))
     await timerSleep(waitMilliseconds, signal)
     if (signal.aborted) throw new DoorwardError('stopped', 'stopped before the recovery root had named its key')
   }
+}
+
+/** Where we are reached is as it was, until there are listeners. */
+async function tellKeys({ context, state }: Pick<TrustParts, 'context' | 'state'>, inUse: CustodyKey | null) {
+  const { store, clock, instance } = context
+  const told = await toldKeys(context, inUse)
+  const before = (await store.leases.list(clock())).find((entry) => entry.instance === instance)
+  await state.lease.renew({ place: before?.place ?? null, log: before?.log ?? null, ...told })
+  return told
 }
 
 async function retried<T>(work: () => Promise<T>, wait: () => Promise<unknown>): Promise<T> {

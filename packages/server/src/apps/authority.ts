@@ -13,7 +13,7 @@ import { noVouchers } from '../authority/attest/vouchers.ts'
 import type { Authority } from '../authority/authority.ts'
 import type { AuthorityContext } from '../authority/context.ts'
 import { CrlPublisher, defaultCrlSeconds } from '../authority/crl-publisher.ts'
-import { candidateKey } from '../authority/delegation.ts'
+import { toldKeys } from '../authority/delegation.ts'
 import { detectionRate, raiseDetection } from '../authority/detection.ts'
 import type { Detection } from '../authority/detection-port.ts'
 import { EntryRate } from '../authority/entry-rate.ts'
@@ -255,13 +255,12 @@ interface Kept extends Pick<Maintenance, 'context' | 'crls' | 'own' | 'onOwnCert
 function maintenanceOf(starting: Starting, { trust, place, log, ...kept }: Kept): Maintenance {
   const { settings, state, fitness } = starting
   const { context } = kept
-  const trustKey = async () => trust.publisher.delegation.key ?? candidateKey(context)
   return {
     ...trust,
     ...kept,
     lease: state.lease,
     fitness,
-    entry: async () => ({ place, log, trustKey: (await trustKey()).jwk }),
+    entry: async () => ({ place, log, ...(await toldKeys(context, trust.publisher.delegation.key)) }),
     staleness: settings.staleness,
     onDelegationDue: () => warnOfDelegation(starting),
     onUnnamed: (thumbprint) => warnOfWaiting(starting, thumbprint),

@@ -32,6 +32,8 @@ export interface CeremonyParts extends SightParts {
 export interface CeremonyEffects {
   /** A certificate of its own by the anchor that signs now, in use at once. */
   readonly renewCertificate: () => Promise<void>
+  /** The other authorities know of every key for trust state that this one holds. */
+  readonly tellKeys: () => Promise<void>
 }
 
 /** What is seen of an open ceremony, for whoever watches. */
@@ -96,7 +98,7 @@ export class CeremonyDriver {
     if (!this.#isPart(ceremony)) return
     if (ceremony.stage === 'prepare') {
       await slots.prepareFor(ceremony, now)
-      if (ceremony.kind === 'recover') await this.#contribute(ceremony)
+      if (ceremony.kind === 'recover') await this.#contribute(ceremony, effects)
       return
     }
     if (!hasReached(ceremony, 'publish')) return
@@ -115,8 +117,11 @@ export class CeremonyDriver {
     return authorities.some((one) => one.instance === instance)
   }
 
-  /** The key first: a crash leaves one too many, which goes when the next delegation is in force. */
-  async #contribute({ id }: Ceremony): Promise<void> {
+  /**
+   * The key first: a crash leaves one too many, which goes when the next delegation is in force. Whose it is is known before
+   * the root can name it, for it may be named while we are away.
+   */
+  async #contribute({ id }: Ceremony, { tellKeys }: CeremonyEffects): Promise<void> {
     const { context } = this.#parts
     const { store, instance, log, sha256 } = context
     const contributions = await store.ceremonies.contributions(id)
@@ -124,6 +129,7 @@ export class CeremonyDriver {
     const { jwk } = await newTrustKey(context)
     const body = { change: 'trust-key.prepare', key_id: jwkThumbprint(jwk, sha256), ceremony: id }
     await log.append({ kind: 'trust', body })
+    await tellKeys()
     await store.ceremonies.contribute(id, instance, jwk)
   }
 

@@ -14,7 +14,7 @@ import type { Delegation, OpenedDelegation, P256Jwk, SignedDelegation, SignKey }
 import { isOpen } from './ceremony.ts'
 import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
-import type { CustodyKey, StoredDelegation } from './ports.ts'
+import type { AuthorityEntry, CustodyKey, StoredDelegation } from './ports.ts'
 
 export const delegationSeconds = 30 * 86_400
 /** Renewed when less than a third is left. */
@@ -129,7 +129,7 @@ async function openContributions({ store }: AuthorityContext): Promise<Contribut
 }
 
 /**
- * Which authorities a delegation names: those that use one of its keys, or will as soon as they have taken it up. The
+ * Which authorities a delegation names: those that hold one of its keys, and have said so before anybody could name it. The
  * names are of the same authorities.
  */
 export async function namedAuthorities(
@@ -137,14 +137,29 @@ export async function namedAuthorities(
   { keys }: Pick<Delegation, 'keys'>,
 ): Promise<{ readonly instances: ReadonlySet<string>; readonly names: ReadonlySet<string> }> {
   const { store, clock, instance } = context
-  const isNamed = (jwk: P256Jwk | null) => jwk !== null && keys.some((key) => sameKey(key, jwk))
+  const isNamed = (jwk: P256Jwk) => keys.some((key) => sameKey(key, jwk))
   const entries = await store.leases.list(clock())
-  const using = entries.filter((entry) => entry.instance === instance || isNamed(entry.trustKey))
+  const using = entries.filter((entry) => entry.instance === instance || keysOf(entry).some(isNamed))
   const coming =
     using.length === entries.length ? [] : (await openContributions(context)).filter((one) => isNamed(one.trustKey))
   const instances = new Set([instance, ...using.map((one) => one.instance), ...coming.map((one) => one.authority)])
   const names = entries.filter((entry) => instances.has(entry.instance)).map(({ name }) => name)
   return { instances, names: new Set(names) }
+}
+
+/** Those that others know of; what it uses may be all that an earlier release has said. */
+function keysOf({ trustKey, trustKeys: all }: Pick<AuthorityEntry, 'trustKey' | 'trustKeys'>): readonly P256Jwk[] {
+  return trustKey === null ? all : [trustKey, ...all]
+}
+
+/** What the others are told of our keys: the one in use, or the one that the next delegation should name, and all of them. */
+export async function toldKeys(
+  context: AuthorityContext,
+  inUse: CustodyKey | null,
+): Promise<Pick<AuthorityEntry, 'trustKey' | 'trustKeys'>> {
+  const { jwk: trustKey } = inUse ?? (await candidateKey(context))
+  const all = await trustKeys(context.custody)
+  return { trustKey, trustKeys: Array.from(all.values(), ({ jwk }) => jwk) }
 }
 
 /** By name, the oldest first. One that is forgotten while it is looked for is not among them. */
@@ -193,9 +208,7 @@ async function keysOfOthers(
   before: Delegation | null,
 ): Promise<readonly P256Jwk[]> {
   const others = (await store.leases.list(clock())).filter((entry) => entry.instance !== instance)
-  return (before?.keys ?? []).filter((jwk) =>
-    others.some(({ trustKey }) => trustKey !== null && sameKey(trustKey, jwk)),
-  )
+  return (before?.keys ?? []).filter((jwk) => others.some((entry) => keysOf(entry).some((key) => sameKey(key, jwk))))
 }
 
 /** Puts a delegation that the root has signed into force. Throws `delegation_invalid`, `delegation_raced`. */

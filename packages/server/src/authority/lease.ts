@@ -16,7 +16,7 @@ export interface LeaseParts {
   readonly monotonic: () => number
 }
 
-export type LeaseEntry = Pick<AuthorityEntry, 'place' | 'trustKey' | 'log'>
+export type LeaseEntry = Pick<AuthorityEntry, 'place' | 'trustKey' | 'trustKeys' | 'log'>
 
 /** Renewing takes a moment: signing stops this long before somebody else may take over. */
 const marginMilliseconds = 2000

@@ -472,6 +472,8 @@ export interface AuthorityEntry {
   readonly place: AuthorityPlace | null
   /** Its key for trust state: what the recovery root is asked to delegate to. */
   readonly trustKey: P256Jwk | null
+  /** Every one that it holds: a delegation that names any of them names this authority. */
+  readonly trustKeys: readonly P256Jwk[]
   readonly log: { readonly origin: string; readonly verifierKey: string } | null
   /** Release of the program. */
   readonly program: string
@@ -509,7 +511,7 @@ export interface LeaseStore {
   /** Says that this process lives, and where; null when the lease is lost. The store's time with it. */
   renew(
     now: EpochMillis,
-    entry: Pick<AuthorityEntry, 'place' | 'trustKey' | 'log'>,
+    entry: Pick<AuthorityEntry, 'place' | 'trustKey' | 'trustKeys' | 'log'>,
   ): Promise<{ readonly storeTime: EpochMillis } | null>
   /** Gives the lease up, so that a next start need not wait. */
   release(): Promise<void>

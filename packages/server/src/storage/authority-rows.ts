@@ -167,6 +167,7 @@ export function authorityOf(row: Row): Omit<AuthorityEntry, 'live'> {
     fence: whole(row, 'fence'),
     place: documentOrNull(row, 'place') as AuthorityEntry['place'],
     trustKey: documentOrNull(row, 'trust_key') as AuthorityEntry['trustKey'],
+    trustKeys: (documentOrNull(row, 'trust_keys') ?? []) as AuthorityEntry['trustKeys'],
     log: documentOrNull(row, 'log') as AuthorityEntry['log'],
     program: text(row, 'program'),
     startedAt: millis(row, 'started_at'),

@@ -68,7 +68,9 @@ async function impostorsOf({ context, trustKey }: ForeignKeyParts): Promise<Read
   if (trustKey === null) return new Set()
   const entries = await context.store.leases.list(context.clock())
   const claiming = entries.filter(
-    (entry) => entry.instance !== context.instance && entry.trustKey !== null && sameKey(entry.trustKey, trustKey),
+    ({ instance, trustKey: used, trustKeys }) =>
+      instance !== context.instance &&
+      [...trustKeys, ...(used === null ? [] : [used])].some((key) => sameKey(key, trustKey)),
   )
   return new Set(claiming.map(({ instance }) => instance))
 }

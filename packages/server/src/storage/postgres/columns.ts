@@ -12,4 +12,5 @@ export const issuanceColumns =
 export const slotColumns =
   'key_id, key_name, purpose, authority, state, jwk, certificate, not_after, prepared_at, published_at, activated_at, retired_at, epoch, ceremony, reissue'
 export const denialColumns = 'kind, value, issued_before, lapses_at, reason'
-export const authorityColumns = 'instance, name, fence, holder, program, place, trust_key, log, started_at, seen_at'
+export const authorityColumns =
+  'instance, name, fence, holder, program, place, trust_key, trust_keys, log, started_at, seen_at'

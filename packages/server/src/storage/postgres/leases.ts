@@ -105,18 +105,19 @@ async function take(
 async function renew(
   database: PostgresDatabase,
   { instance, holder, fence }: Held,
-  { place, trustKey, log }: Parameters<LeaseStore['renew']>[1],
+  { place, trustKey, trustKeys, log }: Parameters<LeaseStore['renew']>[1],
 ): Promise<{ readonly storeTime: EpochMillis } | null> {
   try {
     const row = await database.writeBeside((tx) =>
       tx.one(
-        `UPDATE authorities SET seen_at = greatest(seen_at, ${storeTime}), place = $4, trust_key = $5, log = $6
+        `UPDATE authorities SET seen_at = greatest(seen_at, ${storeTime}), place = $4, trust_key = $5, trust_keys = $6, log = $7
          WHERE ${ours} RETURNING ${storeTime} AS store_time`,
         instance,
         holder,
         fence,
         documentText(place),
         documentText(trustKey),
+        documentText(trustKeys),
         documentText(log),
       ),
     )

@@ -4,6 +4,7 @@ import type { AuthorityStore } from '../../authority/ports.ts'
 import { authoritySchema } from '../migrations/sqlite-001-authority.ts'
 import { manyAuthoritiesSchema } from '../migrations/sqlite-002-many-authorities.ts'
 import { receiptsSchema } from '../migrations/sqlite-003-receipts.ts'
+import { trustKeysSchema } from '../migrations/sqlite-004-trust-keys.ts'
 import { sqliteAcks } from './acks.ts'
 import { sqliteAlarms } from './alarms.ts'
 import { sqliteCeremonies } from './ceremonies.ts'
@@ -30,6 +31,7 @@ const migrations = [
   { version: 1, sql: authoritySchema },
   { version: 2, sql: manyAuthoritiesSchema },
   { version: 3, sql: receiptsSchema },
+  { version: 4, sql: trustKeysSchema },
 ]
 
 /** Opens or, with `create`, makes the store. Codes as at `openSqlite`. */

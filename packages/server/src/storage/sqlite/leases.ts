@@ -123,10 +123,11 @@ function renew(
   { now, entry }: { readonly now: EpochMillis; readonly entry: Parameters<LeaseStore['renew']>[1] },
 ): boolean {
   const changed = database.run(
-    'UPDATE authorities SET seen_at = max(seen_at, ?), place = ?, trust_key = ?, log = ? WHERE instance = ? AND holder = ? AND fence = ?',
+    'UPDATE authorities SET seen_at = max(seen_at, ?), place = ?, trust_key = ?, trust_keys = ?, log = ? WHERE instance = ? AND holder = ? AND fence = ?',
     now,
     documentText(entry.place),
     documentText(entry.trustKey),
+    documentText(entry.trustKeys),
     documentText(entry.log),
     instance,
     holder,
