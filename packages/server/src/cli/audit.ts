@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander'
 import { registerExports } from './audit-exports.ts'
+import { registerFsck } from './audit-fsck.ts'
 import { registerKey } from './audit-key.ts'
 import { registerProve } from './audit-prove.ts'
 import { registerQuery } from './audit-query.ts'
@@ -18,6 +19,7 @@ const parts: readonly ((audit: Command, context: CliContext) => void)[] = [
   registerKey,
   registerExports,
   registerRedact,
+  registerFsck,
 ]
 
 export function register(program: Command, context: CliContext): void {
