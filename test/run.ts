@@ -14,6 +14,19 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const concurrency = 2
 const fileTimeoutSeconds = 180
 const budgetSeconds = 1100
+/** They wait for most of their time, for clocks and for each other: one of them at a time runs beside the others. */
+const waiting: ReadonlySet<string> = new Set(
+  [
+    'authority-kills-postgres',
+    'authority-kills',
+    'authority-partition',
+    'authority-recover',
+    'authority-rotate',
+    'authority-silent',
+    'clock-authority',
+    'dark',
+  ].map((name) => `test/scenarios/${name}.test.ts`),
+)
 /** Of a failure, at once; the whole of it follows at the end. */
 const shownDetailChars = 600
 const inCi = process.env['CI'] === 'true'
@@ -62,13 +75,14 @@ function fail(name: string, detail: string): void {
 
 async function runAll(paths: readonly string[]): Promise<void> {
   const budget = AbortSignal.timeout(budgetSeconds * 1000)
-  const queue = [...paths]
-  const worker = async (): Promise<void> => {
+  const worker = async (queue: string[]): Promise<void> => {
     for (let path = queue.shift(); path !== undefined; path = queue.shift()) {
       report(await runFile(path, { cwd: root, timeoutSeconds: fileTimeoutSeconds, signal: budget }))
     }
   }
-  await Promise.all(Array.from({ length: concurrency }, worker))
+  const queue = paths.filter((path) => !waiting.has(path))
+  const beside = paths.filter((path) => waiting.has(path))
+  await Promise.all([worker(beside), ...Array.from({ length: concurrency }, () => worker(queue))])
 }
 
 function report(run: FileRun): void {
