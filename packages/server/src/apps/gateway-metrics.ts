@@ -1,7 +1,7 @@
 /** What a gateway counts of its calls, and reads off itself. */
 
 import { gatewayRows } from '../observability/metric-rows.ts'
-import type { Cell, HistogramCell, Metrics } from '../observability/metrics.ts'
+import type { Cell, Exemplar, HistogramCell, Metrics } from '../observability/metrics.ts'
 import type { SessionTable } from '../transports/session.ts'
 import type { CallReport } from '../transports/streamable-http.ts'
 
@@ -38,26 +38,27 @@ export class GatewayMetrics {
     const { server, code, outcome } = report
     const cells = this.#servers.get(server ?? '')
     if (cells === undefined) return
+    // The report itself would hold whatever the caller has named, for as long as no newer call comes.
+    const exemplar = { decision: report.decision, traceId: report.traceId }
     const cell = this.#callCell(cells, report)
     cell.add()
-    cell.exemplar = report
+    cell.exemplar = exemplar
     if (outcome === null) return
     cells.upstreamCalls.add()
     cells.upstreamFailures.get(code)?.add()
-    this.#observe(cells, report)
+    this.#observe(cells, report, exemplar)
   }
 
-  #observe({ upstream, own, whole }: ServerCells, report: CallReport): void {
-    const { times, stream } = report
+  #observe({ upstream, own, whole }: ServerCells, { times, stream }: CallReport, exemplar: Exemplar): void {
     const { started, admitted, decided, answered, closed } = times
-    this.#recordWait.observe((decided - admitted) / 1000, report)
+    this.#recordWait.observe((decided - admitted) / 1000, exemplar)
     // It begins when the server has something to say, and lasts: that says nothing about anybody.
     if (stream === 'session') return
     const waited = (answered === 0 ? closed : answered) - decided
-    upstream.observe(waited / 1000, report)
+    upstream.observe(waited / 1000, exemplar)
     // Between the parts of a stream it is the server that we wait for.
-    own.observe((stream === 'none' ? closed - started - waited : decided - started) / 1000, report)
-    whole.observe((closed - started) / 1000, report)
+    own.observe((stream === 'none' ? closed - started - waited : decided - started) / 1000, exemplar)
+    whole.observe((closed - started) / 1000, exemplar)
   }
 
   #callCell({ name, calls }: ServerCells, { group, code, outcome }: CallReport): Cell {

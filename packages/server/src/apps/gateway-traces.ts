@@ -64,6 +64,14 @@ const targetOf: Readonly<Record<string, string>> = {
   'resources/unsubscribe': 'mcp.resource.uri',
 }
 const MAX_TEXT = 512
+
+/** A report that may wait: what the caller has named is cut, and copied so that nothing longer stays behind it. */
+export function bounded(report: CallReport): CallReport {
+  const { subject } = report
+  if (subject === null || subject.length <= MAX_TEXT) return report
+  return { ...report, subject: Buffer.from(subject.slice(0, MAX_TEXT)).toString() }
+}
+
 const stages = [
   ['identify', 'started', 'identified'],
   ['classify', 'read', 'classified'],
@@ -137,9 +145,9 @@ function callAttributes(report: CallReport): Span['attributes'] {
     'url.path': `/mcp/${server ?? ''}`,
     'network.protocol.version': '1.1',
     'mcp.method.name': action,
-    ...(target === undefined ? {} : { [target]: subject?.slice(0, MAX_TEXT) ?? null }),
+    ...(target === undefined ? {} : { [target]: subject }),
     'doorward.server': server,
-    'doorward.caller': caller?.slice(0, MAX_TEXT) ?? null,
+    'doorward.caller': caller,
     'doorward.decision': outcome === null ? 'deny' : 'allow',
     'doorward.decision_id': decision,
     'doorward.code': code,

@@ -7,7 +7,7 @@ import { version } from '../config/version.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { BeginTrace } from '../transports/call-trace.ts'
 import type { CallReport } from '../transports/streamable-http.ts'
-import { GatewayTrace, spansOf, traceBeginner } from './gateway-traces.ts'
+import { bounded, GatewayTrace, spansOf, traceBeginner } from './gateway-traces.ts'
 import { TraceExporter } from './trace-exporter.ts'
 
 export interface GatewayTracing {
@@ -50,7 +50,8 @@ export function openTracing({ tracing, instance, clock, metrics, warn }: Tracing
       const { trace } = call
       if (!(trace instanceof GatewayTrace) || !trace.sampled) return
       const origin = clock() - performance.now()
-      exporter.add(() => spansOf(call, trace, { origin, random: randomBytes }))
+      const kept = bounded(call)
+      exporter.add(() => spansOf(kept, trace, { origin, random: randomBytes }))
     },
     run: (signal) => exporter.run(signal),
   }
