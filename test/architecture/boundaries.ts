@@ -23,9 +23,10 @@ export const importTable: readonly ZoneRow[] = [
   { zone: 'core/policy', values: ['core/vocabulary', 'core/identity'], types: [] },
   { zone: 'core/mcp', values: ['core/vocabulary'], types: [] },
   { zone: 'core/audit', values: ['core/vocabulary'], types: [] },
+  { zone: 'core/kept', values: ['core/vocabulary', 'core/policy'], types: [] },
   {
     zone: 'core/index',
-    values: ['core/vocabulary', 'core/identity', 'core/token', 'core/policy', 'core/mcp', 'core/audit'],
+    values: ['core/vocabulary', 'core/identity', 'core/token', 'core/policy', 'core/mcp', 'core/audit', 'core/kept'],
     types: [],
   },
   { zone: 'enforcement', values: ['core/index'], types: [] },

@@ -25,6 +25,7 @@ const paths = [
   '/v1/receipt',
   '/v1/policy',
   '/v1/redactions',
+  '/v1/audit/hmac',
 ]
 const roleNames = ['r0', 'r1', 'r2']
 const ids = ['spiffe://acme.example/agent/a', 'spiffe://acme.example/agent/b', 'spiffe://acme.example/agent/a/c'].map(

@@ -25,7 +25,7 @@ export const tables: Readonly<Record<ApiName, readonly ApiRoute[]>> = {
   'authority main': authorityRoutes({} as Authority, stopping, witness),
   'authority admin': adminRoutes({} as Authority, { ...record, policy, redactions, metrics }),
   'gateway main': gatewayCallerRoutes(receipts),
-  'gateway admin': gatewayRoutes({ ...record, status: () => ({}), policy, redactions, metrics }),
+  'gateway admin': gatewayRoutes({ ...record, status: () => ({}), policy, redactions, metrics, hmac: nobody }),
 }
 
 export const apiNames = Object.keys(tables) as ApiName[]

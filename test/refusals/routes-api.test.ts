@@ -200,6 +200,7 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
   'gateway admin POST /v1/policy': () => ({}),
   'gateway admin GET /v1/status': () => ({}),
   'gateway admin GET /v1/record': () => ({}),
+  'gateway admin POST /v1/audit/hmac': () => ({ body: '{"value":"/srv/notes.md"}' }),
   'gateway admin GET /metrics': () => ({}),
 }
 
@@ -217,6 +218,7 @@ const idle: Readonly<Record<string, DenialCode>> = {
   'authority admin DELETE /v1/ceremonies/newest': 'resource_unknown',
   'authority admin POST /v1/ceremonies/newest/canary': 'conflict',
   'authority admin POST /v1/ceremonies/newest/report': 'conflict',
+  'gateway admin POST /v1/audit/hmac': 'conflict',
 }
 
 function attemptOf({ log, address, caller }: Api, route: ApiRoute, { query = '', body = '' }: Content = {}): Attempt {

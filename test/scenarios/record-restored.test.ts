@@ -14,7 +14,9 @@ roles:
   caller: ["tools/call:everything/echo"]
 bindings:
   - { role: caller, workloads: ["spiffe://acme.example/agent/*"] }
-audit: { second_sink: { dir: sink } }
+audit:
+  second_sink: { dir: sink }
+  keep: [{ calls: ["tools/call:everything/echo"], arguments: { hmac: [message] } }]
 ${wideLimits}`
 
 let system: TestDeployment | null = null
@@ -51,5 +53,10 @@ test('a lost log is put back from the second sink, entry by entry, and verifies'
   const put = await deployment.record('gateway')
   deepEqual(put.slice(0, before.length), before)
   await run('call', 'everything', 'echo', 'message=three', '--as', 'agent/a')
+  const { code, stdout } = await deployment.run(['audit', 'hmac', '--log', 'gateway', '--json'], 'three\n')
+  equal(code, 0)
+  const kept = (await deployment.record('gateway')).flatMap(({ entry: { body } }) => body['kept'] ?? [])
+  deepEqual(kept.at(-1), { arguments: { hmac: { message: (JSON.parse(stdout) as { hmac: string }).hmac } } })
+  equal((await deployment.run(['audit', 'hmac', '--log', 'authority'], 'three')).code, 2)
   await run('audit', 'verify')
 })

@@ -8,6 +8,7 @@ import { deny, isDenial } from './denial.ts'
 import type { Denial } from './denial.ts'
 import { identify } from './identify.ts'
 import type { Identified, IdentifyDependencies, RequiredCredential } from './identify.ts'
+import type { KeptContent } from './kept-content.ts'
 import type { Inbound } from './inbound.ts'
 import { limit, limitArrival } from './limit.ts'
 import type { Admitted, ConnectionLimits, Quota } from './limit.ts'
@@ -39,6 +40,8 @@ export interface PipelineDependencies extends IdentifyDependencies {
   readonly connectionLimits: ConnectionLimits
   readonly quotas: readonly Quota[]
   readonly watch?: PipelineWatch
+  /** What goes into entries of arguments and results; nothing by default. */
+  readonly kept?: KeptContent
 }
 
 /** Told of what passes the pipeline; decides nothing and never throws. */
@@ -116,7 +119,7 @@ export class Pipeline {
     const admitted = await limit(authorized, dependencies.limiter, dependencies.quotas)
     if (isDenial(admitted)) return admitted
     times?.mark('admitted')
-    return this.overtaken(admitted) ?? record(admitted, dependencies.log)
+    return this.overtaken(admitted) ?? record(admitted, dependencies.log, dependencies.kept)
   }
 
   /**

@@ -5,14 +5,19 @@ import type { JsonObject, PolicyVersion, Principal, ShadowVerdict } from '@doorw
 import { deny, denialRow } from './denial.ts'
 import type { Denial, PartialCaller } from './denial.ts'
 import type { Inbound } from './inbound.ts'
+import type { KeptContent } from './kept-content.ts'
 import type { Admitted } from './limit.ts'
 import { Permit } from './permit.ts'
 import type { Record } from './record/record.ts'
 import type { EntryReference } from './record/reference.ts'
 import type { RefusalCounter } from './record/refusal-counter.ts'
 
-/** Writes an allow and makes the permit; a denial when it cannot be written. */
-export async function record<Detail>(admitted: Admitted<Detail>, log: Record): Promise<Permit<Detail> | Denial> {
+/** Writes an allow, with what rules keep of its arguments, and makes the permit; a denial when it cannot be written. */
+export async function record<Detail>(
+  admitted: Admitted<Detail>,
+  log: Record,
+  kept?: KeptContent,
+): Promise<Permit<Detail> | Denial> {
   const { authorized } = admitted
   const { call, identified } = authorized.classified
   try {
@@ -29,6 +34,7 @@ export async function record<Detail>(admitted: Admitted<Detail>, log: Record): P
         policies: [...authorized.policies],
         policy: versionFields(authorized.policyVersion),
         ...shadowFields(authorized.shadow),
+        ...kept?.decision(call),
       },
     })
     return Permit.afterRecord(admitted, entry)
@@ -95,6 +101,8 @@ export interface Outcome {
   readonly code?: string
   /** For the operator: why it failed. */
   readonly explanation?: string
+  /** What a rule keeps of the result. */
+  readonly kept?: { readonly result: JsonObject }
 }
 
 /** The second entry of a call, which its answer does not wait for. Rejects when it cannot be written; the call has happened all the same. */

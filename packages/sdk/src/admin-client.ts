@@ -1,7 +1,15 @@
 /** The admin APIs of authority and gateway, called as an operator. */
 
 import { Secret } from '@doorward/core'
-import type { JsonObject, P256Jwk, SignedDelegation, SpiffeId, TrustDomain, WorkloadDocument } from '@doorward/core'
+import type {
+  JsonObject,
+  JsonValue,
+  P256Jwk,
+  SignedDelegation,
+  SpiffeId,
+  TrustDomain,
+  WorkloadDocument,
+} from '@doorward/core'
 import { AdminRoute } from './admin-client-route.ts'
 import { probeDocument, readCeremony, readDelegationView } from './admin-ceremony.ts'
 import type { CeremonyView, DelegationView, NewCeremony, Probe } from './admin-ceremony.ts'
@@ -191,6 +199,13 @@ export class AdminClient {
    */
   redact(entry: string, reason: string): Promise<JsonObject> {
     return this.#json('POST', '/v1/redactions', { entry, reason })
+  }
+
+  /** The HMAC of a value as the rules of `audit.keep` keep it there, on record as asked for. Throws `conflict` without a rule. */
+  async hmac(value: JsonValue): Promise<string> {
+    const { hmac } = await this.#json('POST', '/v1/audit/hmac', { value })
+    if (typeof hmac !== 'string' || !/^[0-9a-f]{64}$/.test(hmac)) throw invalidAnswer('hmac')
+    return hmac
   }
 
   /** An authority that does not run any more: what it has issued is refused from then on. Throws `resource_unknown`, `conflict`. */

@@ -74,6 +74,7 @@ export const ownRoutes: readonly OwnRoute[] = [
   ...admin('gateway', '/v1/status', 'GET'),
   ...admin('gateway', '/v1/record', 'GET'),
   ...admin('gateway', '/v1/redactions', 'POST'),
+  ...admin('gateway', '/v1/audit/hmac', 'POST'),
 ]
 
 function matchesPath(pattern: string, path: string): boolean {

@@ -1,6 +1,6 @@
 /** What a gateway needs to know: plain values, to which the configuration maps. */
 
-import type { CompiledPolicy, StalenessLimits, TrustDomain } from '@doorward/core'
+import type { CompiledPolicy, KeepRules, StalenessLimits, TrustDomain } from '@doorward/core'
 import type { ConnectionLimits, Quota, Rate } from '@doorward/enforcement'
 import type { ListenerOptions } from '../transports/listener.ts'
 import type { SessionLimits } from '../transports/session.ts'
@@ -79,6 +79,8 @@ export interface GatewaySettings {
   readonly tracing?: TracingSettings | null
   /** Where its log is exported to; nowhere by default. */
   readonly exports?: readonly ExportPlace[]
+  /** What of arguments and results goes into its log; nothing by default. */
+  readonly keep?: KeepRules | null
   /** What of its log may expire; nothing by default. */
   readonly retention?: RetentionSettings
   /** Who hears of findings; nobody by default. */

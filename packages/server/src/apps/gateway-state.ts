@@ -4,11 +4,12 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DoorwardError, isDoorwardError } from '@doorward/core'
 import type { Clock } from '@doorward/core'
-import { WitnessedRecord, fileCheckpointStore, openRecord } from '@doorward/enforcement'
+import { KeptContent, WitnessedRecord, fileCheckpointStore, openRecord } from '@doorward/enforcement'
 import type { FileRecord, LogKey, Redaction } from '@doorward/enforcement'
 import { join as joinAuthority, openIdentity, randomBytes, sha256, systemRuntime } from '@doorward/sdk'
 import type { Identity, Sealer } from '@doorward/sdk'
 import { KeyCustody } from '../secrets/key-custody.ts'
+import { openSealedSecret } from '../secrets/sealed-secret.ts'
 import { aesGcmSealer } from '../secrets/sealer.ts'
 import { openStateFolder } from '../secrets/state-folder.ts'
 import type { StateFolder } from '../secrets/state-folder.ts'
@@ -27,6 +28,8 @@ export interface GatewayState {
   readonly redaction: Redaction
   readonly logKey: LogKey
   readonly witness: LogWitness
+  /** What goes into entries of arguments and results; null where no rule keeps anything. */
+  readonly kept: KeptContent | null
   /** The record, as far as something is permitted by it. */
   readonly witnessed: WitnessedRecord
 }
@@ -73,7 +76,17 @@ export async function openGatewayState(
     recordFolder,
     clock: tools.clock,
   })
-  return { folder, identity, record, recordFolder, redaction, logKey, witness, witnessed: new WitnessedRecord(record) }
+  const kept = await openKept(settings, sealer)
+  const witnessed = new WitnessedRecord(record)
+  return { folder, identity, record, recordFolder, redaction, logKey, witness, kept, witnessed }
+}
+
+/** The key of the HMACs is made with the first rule, and lies beside the log's. */
+async function openKept({ stateDir, keep = null }: GatewaySettings, sealer: Sealer): Promise<KeptContent | null> {
+  if (keep === null) return null
+  const path = join(stateDir, 'keys', 'kept-hmac.secret')
+  const purpose = 'record/kept-hmac'
+  return new KeptContent(keep, await openSealedSecret({ path, sealer, random: randomBytes, purpose }))
 }
 
 async function openLog(

@@ -4,7 +4,7 @@
  */
 
 import { DoorwardError } from '@doorward/core'
-import type { Clock } from '@doorward/core'
+import type { Clock, JsonValue } from '@doorward/core'
 import type { Pipeline, PipelineWatch } from '@doorward/enforcement'
 import { importP256, randomBytes, sha256, systemClock } from '@doorward/sdk'
 import type { Health } from '../observability/health.ts'
@@ -276,7 +276,8 @@ async function openDecisions(starting: Starting, watch: PipelineWatch) {
   await policy.start()
   const { decisions } = policy
   const { trust } = state.identity
-  const pipeline = openPipeline({ ...settings, trust, decisions, log: state.witnessed, clock, watch })
+  const { witnessed: log, kept } = state
+  const pipeline = openPipeline({ ...settings, trust, decisions, log, kept, clock, watch })
   policy.onChange((version) => void pipeline.policyChanged(version))
   return { policy, pipeline }
 }
@@ -345,6 +346,7 @@ async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<Ga
     policy: policyPort(policy),
     metrics: own.port,
     redactions: redactionPort(state.redaction, state.record),
+    hmac: (value, by) => hmacOnRecord(state, value, by),
     stopping: stopping.signal,
   })
   const callerRoutes = gatewayCallerRoutes({
@@ -363,6 +365,13 @@ async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<Ga
   collectListeners(own.metrics, listeners)
   collectCalls(own.metrics, { open: pipeline.open, sessions: parts.sessions })
   return listeners
+}
+
+/** On record before it is told: whoever can ask often can guess what stands there. */
+async function hmacOnRecord({ kept, record }: GatewayState, value: JsonValue, by: string): Promise<string | null> {
+  if (kept === null) return null
+  await record.append({ kind: 'admin', body: { change: 'audit.hmac', by } })
+  return kept.hmacOf(value)
 }
 
 function runningOf(

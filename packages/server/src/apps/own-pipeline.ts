@@ -5,6 +5,7 @@ import { KnownIdentities, Pipeline, RefusalCounter } from '@doorward/enforcement
 import type {
   ConnectionLimits,
   DecisionPort,
+  KeptContent,
   PipelineWatch,
   Quota,
   Rate,
@@ -28,12 +29,14 @@ export interface OwnPipeline {
   readonly log: AuditRecord
   readonly clock: Clock
   readonly watch: PipelineWatch
+  /** What goes into entries of arguments and results; nothing by default. */
+  readonly kept?: KeptContent | null
 }
 
 const MIRROR_WAIT_MILLISECONDS = 1000
 
 export function openPipeline(own: OwnPipeline): Pipeline {
-  const { issuer, staleness, security, trust, decisions, log, clock, watch } = own
+  const { issuer, staleness, security, trust, decisions, log, clock, watch, kept = null } = own
   const { perUser, connectionLimits, quotas } = security
   return new Pipeline({
     trust,
@@ -47,5 +50,6 @@ export function openPipeline(own: OwnPipeline): Pipeline {
     connectionLimits,
     quotas,
     watch,
+    ...(kept === null ? {} : { kept }),
   })
 }

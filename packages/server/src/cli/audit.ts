@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import { registerExports } from './audit-exports.ts'
 import { registerFsck } from './audit-fsck.ts'
+import { registerHmac } from './audit-hmac.ts'
 import { registerKey } from './audit-key.ts'
 import { registerProve } from './audit-prove.ts'
 import { registerQuery } from './audit-query.ts'
@@ -20,6 +21,7 @@ const parts: readonly ((audit: Command, context: CliContext) => void)[] = [
   registerExports,
   registerRedact,
   registerFsck,
+  registerHmac,
 ]
 
 export function register(program: Command, context: CliContext): void {

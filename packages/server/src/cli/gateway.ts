@@ -11,6 +11,7 @@ import { keepVerifierKey } from '../apps/log-places.ts'
 import { supervisorLink } from '../apps/supervision.ts'
 import type { SupervisorLink } from '../apps/supervision.ts'
 import { alertPlaces, exportPlaces } from '../config/audit-exports.ts'
+import { keepRules } from '../config/audit-keep.ts'
 import { detectionSettings } from '../config/detections.ts'
 import type { DeploymentFolder } from '../config/deployment-folder.ts'
 import type { Environment } from '../config/environment.ts'
@@ -139,6 +140,7 @@ export async function gatewaySettings(
     exports: exportPlaces(deployment),
     tracing: tracingSettings(deployment),
     alerts: alertPlaces(deployment),
+    keep: keepRules(configuration.audit.keep, Object.keys(configuration.servers)),
     retention: retentionSettings(configuration),
     detections: detectionSettings(configuration),
     staleness: { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds },

@@ -1,4 +1,7 @@
-/** The sections `audit` and `alerts`: second copy and second sink, how long payloads are kept, where entries are exported to, and who hears of findings. */
+/**
+ * The sections `audit` and `alerts`: second copy and second sink, what of a call is kept, how long payloads are kept, where
+ * entries are exported to, and who hears of findings.
+ */
 
 import { z } from 'zod'
 import { isDetectorId, severities } from '@doorward/core'
@@ -119,8 +122,21 @@ export type AlertWebhookSection = z.output<typeof alertWebhook>
 export const alerts = section({
   webhooks: z.array(alertWebhook).max(16, { error: 'too many webhooks; expected at most 16' }).default([]),
 }).prefault({})
+const paths = z.array(z.string().min(1).max(1024)).max(64).default([])
+
+/** What is kept of arguments and results of which calls; nothing by default. */
+const keep = section({
+  calls: z.array(z.string().min(1).max(1200)).min(1).max(64),
+  arguments: section({ store: paths, hmac: paths, redact: paths }).optional(),
+  result: section({ store: z.boolean().default(false), hmac: z.boolean().default(false) }).optional(),
+  /** Of one entry. */
+  max_bytes: z.int().min(256).max(65_536).default(4096),
+})
+
+export type KeepSection = z.output<typeof keep>
 
 export const audit = section({
+  keep: z.array(keep).max(64, { error: 'too many rules; expected at most 64' }).default([]),
   checkpoint_dir: path.optional(),
   retention: retention.prefault({}),
   /** Every entry has to be durable there, too. */

@@ -2,6 +2,7 @@
 
 import { compilePolicy, DoorwardError, parseTrustDomain } from '@doorward/core'
 import type { BindingSource, PolicySource, TrustDomain } from '@doorward/core'
+import { keepProblems } from './audit-keep.ts'
 import { alertProblems, exportProblems } from './export-check.ts'
 import type { BindingSection } from './policy-schema.ts'
 import type { Configuration } from './schema.ts'
@@ -44,6 +45,7 @@ export function crossProblems(configuration: Configuration): readonly CrossProbl
     ...exportProblems(configuration.audit.exports),
     ...tracingProblems(configuration.tracing),
     ...alertProblems(configuration.alerts.webhooks),
+    ...keepProblems(configuration.audit.keep, Object.keys(configuration.servers)),
   ]
 }
 

@@ -1,6 +1,8 @@
 /** The gateway's own API: its record, its status and its policy for operators, and what every caller may ask. */
 
 import type { ApiRoute } from './api-routes.ts'
+import { hmacRoute } from './hmac-route.ts'
+import type { HmacPort } from './hmac-route.ts'
 import { metricsRoute } from './metrics-route.ts'
 import type { MetricsPort } from './metrics-route.ts'
 import { policyRoutes } from './policy-routes.ts'
@@ -18,6 +20,7 @@ export interface GatewayApiOptions extends RecordRouteOptions {
   readonly policy: PolicyPort
   readonly metrics: MetricsPort
   readonly redactions: RedactionPort
+  readonly hmac: HmacPort
 }
 
 /** `GET /v1/receipt`: what every caller may ask, on the listener of the servers. */
@@ -27,7 +30,7 @@ export function gatewayCallerRoutes(options: ReceiptRouteOptions): readonly ApiR
 
 const token = { credential: 'token', group: 'admin', body: 'none' } as const
 
-/** `GET /v1/status`, `GET /v1/record`, `POST /v1/redactions`, `GET /metrics`, and `GET` and `POST /v1/policy`. */
+/** `GET /v1/status`, `GET /v1/record`, `POST /v1/redactions`, `POST /v1/audit/hmac`, `GET /metrics`, `GET` and `POST /v1/policy`. */
 export function gatewayRoutes(options: GatewayApiOptions): readonly ApiRoute[] {
   return [
     {
@@ -38,6 +41,7 @@ export function gatewayRoutes(options: GatewayApiOptions): readonly ApiRoute[] {
     },
     ...policyRoutes(options.policy),
     recordRoute(options),
+    hmacRoute(options.hmac),
     metricsRoute(options.metrics),
     redactionRoute(options.redactions),
   ]

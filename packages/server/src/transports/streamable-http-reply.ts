@@ -8,6 +8,7 @@ import type {
   EntryReference,
   OpenCall,
   Outcome,
+  ResultKeeper,
   StageTimes,
 } from '@doorward/enforcement'
 import type { RequestId } from '@doorward/core'
@@ -33,6 +34,8 @@ export interface ReplyOptions {
   readonly onForbidden: () => void
   /** Called once, at the end. */
   readonly onOutcome: (outcome: Outcome) => void
+  /** Shown what the server answers, where a rule keeps something of it. */
+  readonly keeper: ResultKeeper | null
 }
 
 const KEEP_ALIVE = Buffer.from(': keep-alive\n\n')
@@ -76,6 +79,7 @@ export class StreamableReply implements Reply, OpenCall {
   }
 
   json(status: number, body: Uint8Array, headers: Readonly<Record<string, string>> = {}): void {
+    if (!this.closed && !this.started) this.#options.keeper?.whole(body)
     this.#complete(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', ...headers }, body)
   }
 
@@ -112,6 +116,7 @@ export class StreamableReply implements Reply, OpenCall {
   write(bytes: Uint8Array): boolean {
     if (this.closed) return true
     this.#bytes += bytes.length
+    if (bytes !== KEEP_ALIVE) this.#options.keeper?.part(bytes)
     return this.#options.exchange.response.write(bytes)
   }
 
@@ -203,6 +208,7 @@ export class StreamableReply implements Reply, OpenCall {
     times.mark('closed')
     for (const timer of this.#timers) clearTimeout(timer)
     const status = this.#explanation !== undefined ? 'failed' : endOf(finished, this.#code)
+    const result = this.#options.keeper?.taken() ?? null
     this.#options.onOutcome({
       status,
       http: this.#http,
@@ -210,6 +216,7 @@ export class StreamableReply implements Reply, OpenCall {
       milliseconds: Math.round((times.closed - this.#startedAt) * 1000) / 1000,
       ...(this.#code === undefined ? {} : { code: this.#code }),
       ...(this.#explanation === undefined ? {} : { explanation: this.#explanation }),
+      ...(result === null ? {} : { kept: { result } }),
     })
     for (const listener of this.#listeners) listener()
   }

@@ -141,6 +141,7 @@ export class StreamableHttp {
     const { open } = this.#options.pipeline
     const request = message.kind === 'request' ? pendingRequest(message) : null
     const reply = new StreamableReply({
+      keeper: this.#options.pipeline.dependencies.kept?.result(call) ?? null,
       exchange,
       authorized,
       entry: permit.entry,
