@@ -187,7 +187,10 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
     recoveredWhole,
   ),
   'ADR11-POS-3': partial(everyDecision),
-  'ADR11-POS-5': partial(forgedCertificate, forgedToken, deniedSerial, recoveredWhole),
+  'ADR11-POS-5': partial(forgedCertificate, forgedToken, deniedSerial, recoveredWhole, {
+    file: 'test/scenarios/gateway-findings.test.ts',
+    name: 'whatever was counted is over as soon as it stops, and the webhook hears of beginning and end',
+  }),
   'ADR11-NEG-3': partial(onTheirDays, noFailures, {
     file: 'test/scenarios/authority-failover.test.ts',
     name: 'OP-12, OP-3: when an authority goes, no renewal and no token fails, and what the other publishes reaches everybody',

@@ -4,6 +4,7 @@
  */
 
 import { ceremonyControls } from './ceremony-controls.ts'
+import { detectionControls } from './detection-controls.ts'
 import type { Edit } from './disabled-build.ts'
 import { joinControls } from './join-controls.ts'
 import { limitControls } from './limit-controls.ts'
@@ -329,6 +330,7 @@ export type RefusalEntry =`,
   ),
   ...policyControls,
   ...witnessControls,
+  ...detectionControls,
   ...limitControls,
   ...trustControls,
   ...joinControls,
