@@ -51,6 +51,8 @@ test('entries count when they are durable: detections that begin, and what was i
   const entries: readonly RecordEntry[] = [
     { kind: 'detection', body: { detector: 'DT-1', subject: 'a' } },
     { kind: 'detection', body: { detector: 'DT-1', subject: 'a', ended: true } },
+    { kind: 'detection', body: { detector: 'denied_rate', subject: 'a', severity: 'high' } },
+    { kind: 'detection', body: { detector: 'of nobody', severity: 'of nobody' } },
     { kind: 'issuance', body: { phase: 'intent', serial: '1' } },
     { kind: 'issuance', body: { phase: 'outcome', serial: '1', outcome: 'issued' } },
     { kind: 'issuance', body: { phase: 'outcome', serial: '2', outcome: 'void' } },
@@ -58,9 +60,9 @@ test('entries count when they are durable: detections that begin, and what was i
     { kind: 'decision', body: {} },
   ]
   for (const entry of entries) tell(entry)
-  deepEqual(counted(own, ownRows.detections), { 'DT-1': 1 })
+  deepEqual(counted(own, ownRows.detections), { 'DT-1 critical': 1, 'denied_rate high': 1, 'other high': 1 })
   deepEqual(counted(own, authorityRows.issued), { certificate: 1, token: 1 })
-  deepEqual(counted(own, ownRows.recordAppends), { decision: 1, issuance: 4, detection: 2 })
+  deepEqual(counted(own, ownRows.recordAppends), { decision: 1, issuance: 4, detection: 4 })
 })
 
 test('requests to routes count by result; what is no route is other', () => {

@@ -1,6 +1,6 @@
 /** What gateway and authority count alike while things happen: refusals, requests to our own API, entries of the record. */
 
-import { ENTRY_KINDS } from '@doorward/core'
+import { detectorSeverity, ENTRY_KINDS, isDetectorId, isSeverity } from '@doorward/core'
 import type { Denial, FileRecord, Inbound, PipelineWatch } from '@doorward/enforcement'
 import { version } from '../config/version.ts'
 import { ownRows, rowsOf } from '../observability/metric-rows.ts'
@@ -97,8 +97,10 @@ export class OwnMetrics {
     record.onDurable(({ kind, body }) => {
       cells.get(kind)?.add()
       if (kind === 'detection') {
-        const { detector, ended } = body as { readonly detector?: unknown; readonly ended?: unknown }
-        if (ended !== true) detections.cell(typeof detector === 'string' ? detector : 'other').add()
+        const { detector, severity, ended } = body as Readonly<Record<'detector' | 'severity' | 'ended', unknown>>
+        const name = typeof detector === 'string' && isDetectorId(detector) ? detector : 'other'
+        const weight = isSeverity(severity) ? severity : detectorSeverity(name)
+        if (ended !== true) detections.cell(name, weight).add()
       } else if (kind === 'issuance') {
         const { phase, outcome } = body as { readonly phase?: unknown; readonly outcome?: unknown }
         if (phase === 'token') issued('token')
