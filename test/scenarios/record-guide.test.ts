@@ -185,6 +185,7 @@ describe('docs/record.md', () => {
   })
 
   test('misuse is told as such, and what does not hold as another thing', async () => {
+    const accepting = (file: string) => `audit fsck --log gateway --accept ${file} --reason because --yes`.split(' ')
     const kept = await readFile(join(system.folder, 'kept.checkpoint'), 'utf8')
     await writeFile(join(system.folder, 'altered.checkpoint'), kept.replace(/\n\d+\n/, '\n1\n'))
     const exits: readonly (readonly [number, string, readonly string[]])[] = [
@@ -198,6 +199,9 @@ describe('docs/record.md', () => {
       [1, 'note_malformed', ['audit', 'verify', '--consistency', 'gateway.vkey']],
       [1, 'note_unverified', ['audit', 'verify', '--consistency', 'altered.checkpoint']],
       [2, 'usage', ['audit', 'query', '--since', 'yesterday']],
+      [2, 'usage', ['audit', 'fsck', '--log', 'gateway', '--accept', '0000000000000000.journal', '--yes']],
+      [1, 'record_locked', accepting('0000000000000000.journal')],
+      [2, 'log_unknown', accepting('tile/0/000')],
       [2, 'spiffe_pattern_invalid', ['audit', 'query', '--principal', 'spiffe://acme.example/agent*']],
     ]
     await Promise.all(

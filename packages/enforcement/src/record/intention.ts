@@ -65,4 +65,5 @@ export function isSaid({ payload }: JournalFrame, says: (entry: EntryEnvelope) =
 }
 
 /** Where the notes lie inside the log's folder. */
-export const intentionPath = (folder: string, name: 'expiring' | 'redacting'): string => join(folder, name)
+export const intentionPath = (folder: string, name: 'expiring' | 'redacting' | 'accepting'): string =>
+  join(folder, name)

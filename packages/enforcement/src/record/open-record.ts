@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DoorwardError, epochMillis, formatVerifierKey, verifierKey } from '@doorward/core'
 import type { Clock, NoteSigner, NoteVerifier, RandomBytes, Sha256 } from '@doorward/core'
+import { isDamageAccepted, recordAcceptedDamage } from './accepted-damage.ts'
 import { CheckpointPublisher } from './checkpoint-publisher.ts'
 import type { CheckpointStore } from './checkpoint-store.ts'
 import type { RecordDisk } from './disk.ts'
@@ -102,18 +103,22 @@ async function openLocked(options: OpenRecordOptions, release: () => void): Prom
   const copy = checkpoints.copy?.note ?? null
   const journalDisk = sink?.mirror() ?? disk
   const publisher = new CheckpointPublisher({ folder: dir, disk, store, signer, verifier }, copy)
+  const journal = new JournalWriter(journalDisk, settings, recovered.tail)
+  // What comes after damage stands apart from it.
+  if (await isDamageAccepted(dir)) await journal.repair()
   const record = new FileRecord({
     ...options,
     ...recovered,
     disk: journalDisk,
     limits,
     publisher,
-    journal: new JournalWriter(journalDisk, settings, recovered.tail),
+    journal,
     suspension: suspensionOf(options, limits),
     release,
   })
   // Always, even over nothing new: it also writes the partial tiles that a crash of the machine may have spoilt.
   await record.checkpoint()
+  await recordAcceptedDamage(record, dir, origin)
   return record
 }
 

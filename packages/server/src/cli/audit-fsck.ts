@@ -1,15 +1,27 @@
 /** `doorward audit fsck`: every byte of the logs, and what is damaged: where, and which entries. */
 
+import { resolve, sep } from 'node:path'
 import type { Command } from 'commander'
+import { DoorwardError, isDoorwardError } from '@doorward/core'
 import type { Damage, FsckReport } from '../apps/fsck-log.ts'
 import { keyText, logOption, machineLogs } from './audit-places.ts'
+import { confirmed } from './confirmation.ts'
 import type { CliContext } from './context.ts'
 import { CheckFailed } from './failure.ts'
 import { painter, printable } from './output.ts'
 
+const EXAMPLES = `
+Examples:
+  doorward audit fsck
+  doorward audit fsck --log gateway --json
+  doorward audit fsck --log gateway --accept 0000000000000000.journal --reason "disk of June, no copy"`
+
 interface FsckOptions {
   readonly log?: string
   readonly key?: string
+  readonly accept?: string
+  readonly reason?: string
+  readonly yes: boolean
 }
 
 export function registerFsck(audit: Command, context: CliContext): void {
@@ -21,8 +33,51 @@ export function registerFsck(audit: Command, context: CliContext): void {
       '--key <vkey>',
       'verifier key of the log or a file with it, instead of the one that is kept beside the keys',
     )
-    .addHelpText('after', '\nExamples:\n  doorward audit fsck\n  doorward audit fsck --log gateway --json')
-    .action((options: FsckOptions) => fsck(options, context))
+    .option('--accept <file>', 'go on without what is damaged in this segment; its writer must not run')
+    .option('--reason <text>', 'with --accept: why, for the record')
+    .option('-y, --yes', 'with --accept: without asking', false)
+    .addHelpText('after', EXAMPLES)
+    .action((options: FsckOptions) =>
+      options.accept === undefined ? fsck(options, context) : accept(options, context),
+    )
+}
+
+const MAX_REASON = 200
+
+/** The segment is put aside under another name, what is whole of it stays, and the log says so when its writer starts. */
+async function accept({ accept: file = '', reason = '', yes, log }: FsckOptions, context: CliContext): Promise<void> {
+  if (reason === '' || reason.length > MAX_REASON)
+    throw new DoorwardError('usage', 'damage is accepted for a reason', {
+      expected: `--reason, at most ${MAX_REASON} characters`,
+    })
+  const { acceptDamage } = await import('../apps/accept-damage.ts')
+  const { places, copyDir } = await machineLogs(context, log)
+  const inIt = places.filter(({ folder }) => resolve(file).startsWith(`${resolve(folder)}${sep}`))
+  const [place, ...others] = inIt.length > 0 ? inIt : places
+  if (place === undefined || others.length > 0)
+    throw new DoorwardError('usage', 'not clear which log is meant', { expected: 'the file as it was told, or --log' })
+  const question = `Go on without what is damaged in ${printable(file)}?`
+  if (!yes && !(await confirmed(context, question, 'say that it is meant with --yes')))
+    throw new CheckFailed('not_confirmed', 'nothing was changed')
+  const accepted = await acceptDamage(place, copyDir, { file, reason }).catch((error: unknown) => {
+    throw refusalOf(error)
+  })
+  if (context.json) return context.out(JSON.stringify(accepted))
+  const ranges = accepted.ranges.map((range) => `${range.first} to ${range.end - 1}`).join(', ')
+  const paint = painter(context.color)
+  context.out(`${paint('green', '✓')} ${accepted.origin} goes on without what its entries ${ranges} say`)
+  context.out(`    the damaged file is kept: ${accepted.aside}`)
+  context.out('    its writer says so with the first entry of its next start')
+}
+
+const refusals: readonly string[] = ['damage_none', 'damage_lost', 'damage_unfit', 'damage_pending', 'record_locked']
+
+/** What was asked for is understood, and the answer is no. */
+function refusalOf(error: unknown): unknown {
+  if (!isDoorwardError(error) || !refusals.includes(error.code)) return error
+  const { code, message, where, expected, got, next } = error
+  const detail = Object.entries({ where, expected, got, next }).filter(([, text]) => text !== undefined)
+  return new CheckFailed(code, message, { ...Object.fromEntries(detail), cause: error })
 }
 
 async function fsck({ log, key }: FsckOptions, context: CliContext): Promise<void> {

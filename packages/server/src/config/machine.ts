@@ -1,7 +1,7 @@
 /** Which machine this is, as far as it says so. */
 
 import { readFileSync } from 'node:fs'
-import { hostname } from 'node:os'
+import { hostname, userInfo } from 'node:os'
 
 const MACHINE_ID = '/etc/machine-id'
 
@@ -11,5 +11,14 @@ export function machineName(): string {
     return `${readFileSync(MACHINE_ID, 'utf8').trim()} ${hostname()}`
   } catch {
     return hostname()
+  }
+}
+
+/** Who runs this program, as the operating system names him; for the record, where nobody had to prove anything. */
+export function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return 'unknown'
   }
 }

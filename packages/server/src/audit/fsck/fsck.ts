@@ -113,7 +113,7 @@ class Fsck {
       found: (damage) => this.#found(damage),
       note: (text) => this.#notes.push(text),
     })
-    this.#settle()
+    await this.#settle()
     return {
       origin: verifier.name,
       entries: this.#covered,
@@ -348,7 +348,13 @@ class Fsck {
     }
   }
 
-  #settle(): void {
+  async #settle(): Promise<void> {
+    const accepted = await acceptedIn(this.#options.folder)
+    if (accepted !== null) {
+      const { first, end } = accepted
+      this.#notes.push(`damage of entries ${first} to ${end - 1} was accepted; the next start of the writer says so`)
+      for (const index of this.#unexplained.keys()) if (index >= first && index < end) this.#unexplained.delete(index)
+    }
     for (const [index, { file, offset }] of this.#unexplained) {
       const entries = { first: index, end: index + 1 }
       const message = 'what the entry says is gone, and no entry says why'
@@ -379,6 +385,17 @@ class Fsck {
 }
 
 const MORE = `more than ${MAX_DAMAGES} damages: only the first are told`
+
+/** What an operator has accepted, and the log has not said yet. */
+async function acceptedIn(folder: string): Promise<{ readonly first: number; readonly end: number } | null> {
+  const bytes = await whenThere(readFile(join(folder, 'accepting')))
+  try {
+    const { first, end } = JSON.parse(bytes?.toString() ?? '{}') as { readonly first?: unknown; readonly end?: unknown }
+    return typeof first === 'number' && typeof end === 'number' ? { first, end } : null
+  } catch {
+    return null
+  }
+}
 
 function notText(error: unknown): string {
   if (isDoorwardError(error)) return ''
