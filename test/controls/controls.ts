@@ -7,6 +7,7 @@ import { ceremonyControls } from './ceremony-controls.ts'
 import { detectionControls } from './detection-controls.ts'
 import type { Edit } from './disabled-build.ts'
 import { joinControls } from './join-controls.ts'
+import { monitoringControls } from './monitoring-controls.ts'
 import { limitControls } from './limit-controls.ts'
 import { policyControls } from './policy-controls.ts'
 import { trustControls } from './trust-controls.ts'
@@ -331,6 +332,7 @@ export type RefusalEntry =`,
   ...policyControls,
   ...witnessControls,
   ...detectionControls,
+  ...monitoringControls,
   ...limitControls,
   ...trustControls,
   ...joinControls,
