@@ -10,6 +10,7 @@ import { joinControls } from './join-controls.ts'
 import { monitoringControls } from './monitoring-controls.ts'
 import { limitControls } from './limit-controls.ts'
 import { policyControls } from './policy-controls.ts'
+import { recordControls } from './record-controls.ts'
 import { trustControls } from './trust-controls.ts'
 import { witnessControls } from './witness-controls.ts'
 
@@ -330,6 +331,7 @@ export type RefusalEntry =`,
     ),
   ),
   ...policyControls,
+  ...recordControls,
   ...witnessControls,
   ...detectionControls,
   ...monitoringControls,

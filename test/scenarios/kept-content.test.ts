@@ -225,6 +225,8 @@ test('names that objects have by themselves change nothing, and those that could
 })
 
 test('what no rule stores is in no file', async () => {
+  const args = { repo: 'acme/x', path: canary, body: canary, left: canary, answer: { left: token } }
+  await keptOf('read_issue', args)
   const found: string[] = []
   let stored = 0
   const look = async (folder: string): Promise<void> => {
