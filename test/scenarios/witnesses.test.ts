@@ -12,6 +12,8 @@ import type { NoteVerifier } from '@doorward/core'
 import { importEd25519 } from '@doorward/enforcement'
 import { sha256, systemClock } from '@doorward/sdk'
 import { poll } from '../fixtures/authority/pair.ts'
+import { readFindings } from '../../packages/server/src/apps/detection-file.ts'
+import type { KeptFinding } from '../../packages/server/src/apps/detection-file.ts'
 import { TestDeployment, wideLimits } from '../fixtures/deployment.ts'
 import { smallLog } from '../fixtures/small-log.ts'
 
@@ -122,6 +124,9 @@ test('a gateway that was put back, second copy and all, permits nothing; with th
   // What it shows at its start may be shorter than what was shown before, or only other.
   equal((await alarms('log_went_back', origin.gateway)) + (await alarms('log_contradicted', origin.gateway)), 1)
   equal(await readiness(), 503)
+  const found = async () => (await readFindings(join(await system.recordFolder('gateway'), '..')))?.findings ?? []
+  const isRefused = ({ detector, severity }: KeptFinding) => detector === 'witness_refused' && severity === 'critical'
+  await until(async () => (await found()).some(isRefused), 'the finding')
   await system.interrupt()
   await newest()
   await system.up()
