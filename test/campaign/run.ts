@@ -14,6 +14,7 @@ import type { Part } from './part.ts'
 import { policy } from './policy.ts'
 import { policyRoles } from './policy-roles.ts'
 import { recordKills } from './record-kills.ts'
+import { recordPointKills } from './record-points.ts'
 import { reportText } from './report.ts'
 import type { FinishedPart } from './report.ts'
 import { requestHeads } from './request-heads.ts'
@@ -21,6 +22,7 @@ import { tokens } from './tokens.ts'
 
 const parts: readonly Part[] = [
   recordKills,
+  recordPointKills,
   authorityKills,
   authorityKillsPostgres,
   jsonScanner,

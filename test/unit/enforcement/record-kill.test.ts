@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { seeded } from '../../fuzz/chance.ts'
 import { killRepeatedly } from '../../fuzz/record-kills.ts'
+import { killAtPoints } from '../../fuzz/record-point-kills.ts'
 
 const KILLS = 8
 
@@ -16,5 +17,16 @@ test(`after ${KILLS} kills no acknowledged entry is lost, no index was given twi
   assert.deepEqual(report.findings, [])
   assert.equal(report.kills, KILLS)
   assert.ok(report.acknowledged > KILLS)
+  await rm(root, { recursive: true })
+})
+
+test('after kills at named points, retention among them, no acknowledged entry is lost and the log verifies', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'doorward-points-'))
+  const { privateKey } = generateKeyPairSync('ed25519')
+  const goOn = (kills: number) => kills < KILLS
+  const chance = seeded(20261123)
+  const report = await killAtPoints({ root, privateKey, chance, entries: 3000, goOn, deathMilliseconds: 10_000 })
+  assert.deepEqual(report.findings, [])
+  assert.equal(report.points.size, KILLS)
   await rm(root, { recursive: true })
 })

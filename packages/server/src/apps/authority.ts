@@ -194,7 +194,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
     onProblem: watchers.onProblem,
   })
   bound.settleKeys = () => settleKeys(maintenance)
-  await goOn(maintenance, holder, stack)
+  await goOn(maintenance, trust, stack)
   for (const loop of [maintain, followStore]) loops.start((signal) => loop(maintenance, signal))
   loops.start((signal) => measureLag(starting.metrics.metrics, signal))
   loops.start((signal) => decideWithTime({ policy, pipeline }, signal))
@@ -236,11 +236,18 @@ function operatorRules(policy: ActivePolicy): OperatorRules {
   }
 }
 
-/** The others hear where we are, and lists of what is refused are there before the loops. */
-async function goOn(maintenance: Maintenance, holder: TrustHolder, stack: AsyncDisposableStack): Promise<void> {
+/**
+ * The others hear where we are, and lists of what is refused are there before the loops. A recovery may have left this
+ * authority out since it began to start.
+ */
+async function goOn(
+  maintenance: Maintenance,
+  { holder, onceDelegated }: Pick<OpenedTrust, 'holder' | 'onceDelegated'>,
+  stack: AsyncDisposableStack,
+): Promise<void> {
   const { lease, entry, publisher, crls, onProblem } = maintenance
   await lease.renew(await entry())
-  await publisher.publish()
+  await onceDelegated(() => publisher.publish())
   await crls.refresh()
   // A list follows what it lists at once.
   stack.defer(holder.onApply(onOther(listed, () => void crls.refresh().catch(onProblem))))
