@@ -162,11 +162,11 @@ test('a full disk under the record or its second sink: refused, on record, and s
   })
 })
 
-for (const [place, code] of [
-  ['log', 'EROFS'],
-  ['sink', 'EIO'],
+for (const [place, code, name] of [
+  ['log', 'EROFS', 'EROFS that stays, from the disk of the log: nothing is served, and all is again when it ends'],
+  ['sink', 'EIO', 'EIO that stays, from the disk of the sink: nothing is served, and all is again when it ends'],
 ] as const) {
-  test(`${code} that stays, from the disk of the ${place}: nothing is served, and all is again when it ends`, async () => {
+  test(name, async () => {
     const [folder, tap, disk] = [await mkdtemp(join(root, 'faulty-')), await openTap(), faultyDisk()]
     await mkdir(join(folder, 'sink'))
     const log = logIn(folder, ed25519LogKey(generateKeyPairSync('ed25519').privateKey))
