@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test'
 import { connect } from 'node:tls'
 import { removeFolders, startTestAuthority } from '../fixtures/authority/running.ts'
 import type { TestAuthority } from '../fixtures/authority/running.ts'
-import { over, raised, thresholds, until } from '../fixtures/findings.ts'
+import { over, raisedBy, thresholds, until } from '../fixtures/findings.ts'
 
 let authority: TestAuthority
 before(async () => {
@@ -37,15 +37,16 @@ test('a detector that is switched off is told loudly at the start', () => {
 
 test('authentication_failures: strangers at the authority are on record, an alarm, and over', async () => {
   const { host, port } = authority.running.addresses.main
-  for (let i = 0; i < 6; i++)
-    await new Promise<void>((resolve) => {
+  const stranger = () =>
+    new Promise<void>((resolve) => {
       const socket = connect({ host, port, rejectUnauthorized: false })
       socket.on('error', () => resolve()).on('close', () => resolve())
       socket.resume()
     })
+  const strangers = () => Promise.all(Array.from({ length: 6 }, stranger))
   const { stateDir } = authority.folders
   const source = { detector: 'authentication_failures', subject: '127.0.0.1' }
-  assert.equal((await raised(stateDir, source)).severity, 'high')
+  assert.equal((await raisedBy(stateDir, source, strangers)).severity, 'high')
   const database = new DatabaseSync(join(stateDir, 'authority.db'), { readOnly: true, timeout: 5000 })
   const alarms = () => database.prepare('SELECT detector, subject FROM alarms').all()
   await until(() => (alarms().length > 0 ? true : undefined), 'the alarm')

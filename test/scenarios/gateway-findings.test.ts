@@ -14,7 +14,7 @@ import { startTestAuthority, testSecurity } from '../fixtures/authority/running.
 import type { TestAuthority } from '../fixtures/authority/running.ts'
 import { clientTls, httpsReceiver, testPki } from '../fixtures/export-receivers.ts'
 import type { HttpReceiver } from '../fixtures/export-receivers.ts'
-import { over, raised, recordedFindings, thresholds, until } from '../fixtures/findings.ts'
+import { over, raised, raisedBy, recordedFindings, thresholds, until } from '../fixtures/findings.ts'
 import type { Wanted } from '../fixtures/findings.ts'
 import { startSystem } from '../fixtures/running-system.ts'
 import type { RunningSystem } from '../fixtures/running-system.ts'
@@ -190,42 +190,42 @@ function stranger(): Promise<void> {
 }
 
 test('authentication_failures: handshakes without a certificate, of one address', async () => {
-  for (let i = 0; i < rate.count; i++) await stranger()
-  const { severity, detail, entry } = await raised(stateDir, source)
+  const strangers = () => Promise.all(Array.from({ length: rate.count }, stranger))
+  const { severity, detail, entry } = await raisedBy(stateDir, source, strangers)
   assert.equal(severity, 'high')
-  assert.match(detail, /^[6-9] failed to say who they are within 1 s$/)
+  assert.match(detail, /^\d+ failed to say who they are within 1 s$/)
   assert.match(entry ?? '', /^test\.example\/gateway\/main#\d+$/)
   assert.ok(told.some((one) => one.startsWith('detection authentication_failures: 127.0.0.1')))
 })
 
 test('authentication_failures and denied_rate: tokens that are none, of one identity', async () => {
   const { endpoint } = system
-  for (let i = 0; i < 9; i++) {
+  const forge = async () => {
     const answer = await agent.call(new URL(endpoint.url), {
       audience: null,
       expectedId: endpoint.expectedId,
       method: 'POST',
-      headers: { authorization: `Bearer forged.${i}.token`, 'content-type': 'application/json' },
+      headers: { authorization: 'Bearer forged.by.somebody', 'content-type': 'application/json' },
       body: '{}',
     })
     answer.body.resume()
     assert.equal(answer.status, 401)
   }
-  const who = { detector: 'authentication_failures', subject: agent.id.uri }
-  await raised(stateDir, who)
+  const nine = () => Promise.all(Array.from({ length: 9 }, forge))
+  await raisedBy(stateDir, { detector: 'denied_rate', subject: agent.id.uri }, nine)
+  await raised(stateDir, { detector: 'authentication_failures', subject: agent.id.uri })
   const denied = await raised(stateDir, { detector: 'denied_rate', subject: agent.id.uri })
   assert.deepEqual([denied.severity, /^\d+ refusals within 1 s$/.test(denied.detail)], ['high', true])
 })
 
 test('limit_exhausted: calls on and on beyond a quota', async () => {
-  const codes: unknown[] = []
-  for (let i = 0; i < 14; i++) {
-    const answer = await call('read_note')
-    if (!answer.ok) codes.push(answer.decision?.code)
+  const codes = new Set<unknown>()
+  const calls = async () => {
+    const answers = await Promise.all(Array.from({ length: 12 }, () => call('read_note')))
+    for (const answer of answers) if (!answer.ok) codes.add(answer.decision?.code)
   }
-  assert.ok(codes.length >= rate.count && codes.every((code) => code === 'limit_user'), codes.join(' '))
-  const who = { detector: 'limit_exhausted', subject: agent.id.uri }
-  assert.equal((await raised(stateDir, who)).severity, 'medium')
+  const { severity } = await raisedBy(stateDir, { detector: 'limit_exhausted', subject: agent.id.uri }, calls)
+  assert.deepEqual([severity, [...codes]], ['medium', ['limit_user']])
 })
 
 test('whatever was counted is over as soon as it stops, and the webhook hears of beginning and end', async () => {
@@ -284,7 +284,11 @@ test('renewal_late: a certificate that should have been replaced, until it is', 
   await system.gateway.renew()
   const own = { detector: 'renewal_late', subject: gatewayId }
   assert.equal((await raised(stateDir, own)).severity, 'medium')
-  await system.gateway.renew()
+  await until(async () => {
+    await system.gateway.renew()
+    const ended = await recordedFindings(stateDir)
+    return ended.some(({ body }) => body['detector'] === own.detector && body['ended'] === true) || undefined
+  }, 'the renewal')
   await toldAll([own])
 })
 
@@ -297,15 +301,18 @@ test('record_lag: a record that takes nothing is told at once, and is on record 
   const isTold = () => told.some((one) => one.startsWith('detection record_lag: record: ')) || undefined
   await call('read_note').catch(() => undefined)
   await until(isTold, 'a word about the record')
-  const urgent = await until(() => received().find(({ entry }) => entry === null), 'what has no entry yet')
-  assert.deepEqual([urgent.detector, urgent.subject, urgent.severity], ['record_lag', 'record', 'critical'])
+  const urgent = await until(
+    () => received().find(({ entry, detector }) => entry === null && detector === 'record_lag'),
+    'no entry yet',
+  )
+  assert.deepEqual([urgent.subject, urgent.severity], ['record', 'critical'])
   await rm(copy, { recursive: true })
   await rename(`${copy}.aside`, copy)
   const { body } = await over(stateDir, record)
   assert.equal(body['severity'], 'critical')
   assert.ok(Number(body['since']) >= began && Number(body['since']) <= Number(body['ended_at']))
   await toldAll([record])
-  assert.equal(received().filter(({ id }) => id === urgent.id).length, 3)
+  assert.ok(received().filter(({ id }) => id === urgent.id).length >= 3)
 })
 
 test('trust_state_stale: an authority that is gone, until it is back', async () => {
