@@ -2,9 +2,11 @@
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { DoorwardError, epochMillis } from '@doorward/core'
+import { DoorwardError, epochMillis, toBase64, toBase64url } from '@doorward/core'
+import { sha256 } from '@doorward/sdk'
 import type { AuthorityContext } from '../../../packages/server/src/authority/context.ts'
 import { detectionRate, raiseDetection } from '../../../packages/server/src/authority/detection.ts'
+import { raiseForgedCredential } from '../../../packages/server/src/authority/detect/forged-credential.ts'
 import type { Detection } from '../../../packages/server/src/authority/detection-port.ts'
 import { EntryRate } from '../../../packages/server/src/authority/entry-rate.ts'
 import { sharedGround } from '../../fixtures/authority/one-store.ts'
@@ -104,4 +106,23 @@ test('entries are bounded by key and window, and one that was given back may be 
   assert.deepEqual([rate.take('a', at(1000)), rate.take('a', at(1001))], [true, false])
   rate.giveBack('a')
   assert.equal(rate.take('a', at(1002)), true)
+})
+
+test('DT-1: what a recovery has an old key sign is no alarm where it is seen too early; another certificate of that name is', async () => {
+  const certificate = new Uint8Array([1, 2, 3])
+  const canary = { signed: [{ kind: 'certificate', certificate: toBase64(certificate) }] }
+  const { ceremonies } = context.store
+  const newest = async () => ({ canary }) as never
+  const { watched, entered } = stage({ store: { ...context.store, ceremonies: { ...ceremonies, newest } } })
+  const seenWith = (bytes: Uint8Array) => {
+    const fingerprint = toBase64url(sha256(bytes))
+    const claimed = 'spiffe://test.example/doorward/canary/1'
+    const where = { remoteAddress: '127.0.0.1', listener: 'main' }
+    const seen = { kind: 'certificate', keyId: 'k', credential: fingerprint, unissued: fingerprint } as const
+    return raiseForgedCredential(watched, { ...seen, claimed, reason: 'not_issued', ...where }, null)
+  }
+  await seenWith(certificate)
+  assert.equal(entered.length, 0)
+  await seenWith(new Uint8Array([1, 2, 4]))
+  assert.deepEqual([entered.length, entered[0]?.detector], [1, 'DT-1'])
 })

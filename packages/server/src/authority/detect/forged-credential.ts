@@ -1,5 +1,6 @@
 /** DT-1: a credential that one of our keys has signed, and that no authority has issued, was shown somewhere and refused. */
 
+import { fromBase64, toBase64url } from '@doorward/core'
 import type { AuthorityContext } from '../context.ts'
 import { raiseDetection } from '../detection.ts'
 
@@ -22,7 +23,8 @@ export interface SeenCredential {
 
 /**
  * Raises the alarm about the key, one for however many credentials. A certificate that the store knows as released was
- * shown where the mirror was behind: that is none. `source` is a gateway's id; null for ourselves. Throws as
+ * shown where the mirror was behind: that is none, nor is what a recovery has its old keys sign to show that it is refused.
+ * `source` is a gateway's id; null for ourselves. Throws as
  * `raiseDetection`, and `store_unavailable`.
  */
 export async function raiseForgedCredential(
@@ -31,13 +33,22 @@ export async function raiseForgedCredential(
   source: string | null,
 ): Promise<void> {
   const { kind, keyId, credential, claimed, reason, unissued, remoteAddress, listener } = seen
-  if (unissued !== null && (await isReleased(context, unissued))) return
+  if (unissued !== null && ((await isReleased(context, unissued)) || (await isCanary(context, unissued)))) return
   const what = `a ${kind} ${credential} that was not issued (${reason}) and claims ${claimed || 'nobody'}`
   await raiseDetection(context, {
     detector: 'DT-1',
     subject: keyId,
     detail: `this key has signed ${what}; shown by ${remoteAddress} to ${listener} of ${source ?? 'this authority'}, and refused: the key is in other hands`,
     ...(source === null ? {} : { source }),
+  })
+}
+
+/** Exactly what was signed for it: whoever else claims that name has the key. */
+async function isCanary({ store, sha256 }: AuthorityContext, fingerprint: string): Promise<boolean> {
+  const signed = (await store.ceremonies.newest())?.canary?.signed ?? []
+  return signed.some((one) => {
+    const certificate = one.kind === 'certificate' ? fromBase64(one.certificate) : null
+    return certificate !== null && toBase64url(sha256(certificate)) === fingerprint
   })
 }
 
