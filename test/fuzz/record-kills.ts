@@ -6,8 +6,8 @@ import type { generateKeyPairSync } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ed25519LogKey } from '@doorward/enforcement'
-import { readEntries } from '../../packages/server/src/audit/read.ts'
-import { logIn } from '../unit/enforcement/record-fixture.ts'
+import { isAbsent, readAll } from '../../packages/server/src/audit/read.ts'
+import { logIn, redactionOf } from '../unit/enforcement/record-fixture.ts'
 import type { Chance } from './chance.ts'
 
 const child = join(import.meta.dirname, '../unit/enforcement/record-kill-child.ts')
@@ -61,14 +61,20 @@ async function lost(
 ): Promise<readonly string[]> {
   const log = logIn(root, ed25519LogKey(privateKey))
   const record = await log.open()
+  await redactionOf(log, record).resume()
   const { size } = record.stats()
   await record.close()
   const found = new Map<number, unknown>()
-  for await (const { index, entry } of readEntries(log.dir)) found.set(index, entry.body['n'])
+  const gone = new Map<number, string>()
+  for await (const each of readAll(log.dir))
+    if (isAbsent(each)) gone.set(each.index, each.why)
+    else found.set(each.index, each.entry.body['n'])
   const findings = [...acknowledged]
-    .filter(([index, value]) => found.get(index) !== value)
+    .filter(([index, value]) => !gone.has(index) && found.get(index) !== value)
     .map(([index]) => `acknowledged entry ${index} is not in the log`)
-  if (found.size !== size) findings.push(`${size} entries, ${found.size} readable`)
+  for (const [index, why] of gone)
+    if (why !== 'expired' && why !== 'redacted') findings.push(`entry ${index} is ${why}`)
+  if (found.size + gone.size !== size) findings.push(`${size} entries, ${found.size} readable, ${gone.size} absent`)
   return [...findings, ...(await log.verify()).problems.map((problem) => JSON.stringify(problem))]
 }
 

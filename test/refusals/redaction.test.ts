@@ -10,6 +10,7 @@ import { AdminClient, ServerRefused, openMcpClient, systemRuntime } from '@doorw
 import type { Identity } from '@doorward/sdk'
 import { queryPlaces, everyEntry } from '../../packages/server/src/apps/query-log.ts'
 import { keepVerifierKey } from '../../packages/server/src/apps/log-places.ts'
+import { whenThere } from '../../packages/server/src/audit/log-folder.ts'
 import { readAll, isAbsent } from '../../packages/server/src/audit/read.ts'
 import { trustDomain } from '../fixtures/authority/running.ts'
 import { startSystem } from '../fixtures/running-system.ts'
@@ -62,10 +63,11 @@ async function leaked(): Promise<string> {
   return decision?.decision ?? ''
 }
 
+/** What is replaced meanwhile holds nothing. */
 async function heldBy(folder: string): Promise<readonly string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
-  const held = await Promise.all(paths.map(async (path) => (await readFile(path)).includes(CANARY)))
+  const held = await Promise.all(paths.map(async (path) => (await whenThere(readFile(path)))?.includes(CANARY)))
   return paths.filter((_, i) => held[i])
 }
 

@@ -12,6 +12,7 @@ import type { EntryKind } from '@doorward/core'
 import { ed25519LogKey } from '@doorward/enforcement'
 import type { FileRecord, RedactionStep } from '@doorward/enforcement'
 import { verifierOf } from '../../../packages/server/src/apps/prove-log.ts'
+import { whenThere } from '../../../packages/server/src/audit/log-folder.ts'
 import { readSet } from '../../../packages/server/src/audit/log-set.ts'
 import { proveEntry } from '../../../packages/server/src/audit/prove.ts'
 import { ORIGIN, logIn, newLog, redactionOf, retentionOf, sha256 } from './record-fixture.ts'
@@ -30,10 +31,11 @@ async function fill(record: FileRecord, secret: number, count: number): Promise<
   await record.checkpoint()
 }
 
+/** The writer replaces files meanwhile: one that is gone holds nothing. */
 async function filesWith(folder: string, text: string): Promise<readonly string[]> {
   const names = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
   const paths = names.map((entry) => join(entry.parentPath, entry.name))
-  const held = await Promise.all(paths.map(async (path) => (await readFile(path)).includes(text)))
+  const held = await Promise.all(paths.map(async (path) => (await whenThere(readFile(path)))?.includes(text)))
   return paths.filter((_, i) => held[i])
 }
 
