@@ -6,12 +6,14 @@
  * whether the entry is there, and either goes on from it or forgets the note: no second entry for the same files.
  */
 
-import { EXPIRE_EVENT, TILE_WIDTH, equalBytes, leafOfFrame, saysExpired, segmentName } from '@doorward/core'
+import { readFile } from 'node:fs/promises'
+import { crc32 } from 'node:zlib'
+import { EXPIRE_EVENT, TILE_WIDTH, equalBytes, leafOfFrame, readFrame, saysExpired, segmentName } from '@doorward/core'
 import type { Clock, Sha256 } from '@doorward/core'
 import { readExpiry, readFullBundle, removeExpired, writeExpiry } from './expired-range.ts'
 import type { FileRecord } from './file-record.ts'
 import { findEntry, intend, intentionPath, readIntention } from './intention.ts'
-import { corrupt, firstTimeOf, listSegments, readSegment } from './segment-files.ts'
+import { corrupt, firstTimeOf, listSegments } from './segment-files.ts'
 import type { SegmentFile } from './segment-files.ts'
 
 export interface RetentionRules {
@@ -168,23 +170,30 @@ export class Retention {
     return lastTime
   }
 
-  /** Reads a segment as a whole: what is damaged, or whose leaves are not in the bundles, is not deleted. */
+  /**
+   * Reads a segment as a whole: what is damaged, or whose leaves are not in the bundles, is not deleted. Between two bundles
+   * others may run: this is beside calls that wait.
+   */
   async #checked(segment: SegmentFile, end: number): Promise<number> {
-    const { frames, offsets, fault } = await readSegment(segment)
-    const { first } = segment.header
-    if (fault !== null || frames.length !== end - first)
-      throw corrupt(segment.path, offsets.at(-1) ?? 0, `the entries up to ${end - 1}`)
-    for (let at = first; at < end;) {
+    const { folder, sha256 } = this.#parts
+    const { path, header, start } = segment
+    const bytes = await readFile(path)
+    let offset = start
+    let lastTime = 0
+    for (let at = header.first; at < end;) {
       const bundle = Math.floor(at / TILE_WIDTH)
-      const leaves = await readFullBundle(this.#parts.folder, bundle)
-      const until = Math.min(end, (bundle + 1) * TILE_WIDTH)
-      for (; at < until; at++) {
-        const leaf = leafOfFrame(this.#parts.sha256, frames[at - first]!)
-        if (!equalBytes(leaf, leaves[at - bundle * TILE_WIDTH]!))
-          throw corrupt(segment.path, offsets[at - first] ?? 0, `entry ${at} as its leaf is in bundle ${bundle}`)
+      const leaves = await readFullBundle(folder, bundle)
+      for (const until = Math.min(end, (bundle + 1) * TILE_WIDTH); at < until; at++) {
+        const read = readFrame(bytes, offset, crc32)
+        if (read.at !== 'frame' || read.frame.index !== at) throw corrupt(path, offset, `the whole entry ${at}`)
+        if (!equalBytes(leafOfFrame(sha256, read.frame), leaves[at - bundle * TILE_WIDTH]!))
+          throw corrupt(path, offset, `entry ${at} as its leaf is in bundle ${bundle}`)
+        offset = read.end
+        lastTime = read.frame.time
       }
     }
-    return frames.at(-1)?.time ?? 0
+    if (offset !== bytes.length) throw corrupt(path, offset, `its end after entry ${end - 1}`)
+    return lastTime
   }
 }
 
