@@ -18,7 +18,7 @@ export interface KillOptions {
   readonly privateKey: ReturnType<typeof generateKeyPairSync>['privateKey']
   readonly chance: Chance
   /** Folder of a second sink that is demanded; none by default. */
-  readonly secondSink?: string
+  readonly secondSink?: string | undefined
   /** Asked before each kill. */
   readonly goOn: (kills: number) => boolean
 }
@@ -50,17 +50,17 @@ export async function killRepeatedly({ root, privateKey, chance, goOn, secondSin
     slowest = Math.max(slowest, run.startMilliseconds)
     kills++
   }
-  findings.push(...(await lost(root, privateKey, acknowledged)))
+  findings.push(...(await lost({ root, privateKey, secondSink }, acknowledged)))
   return { kills, acknowledged: acknowledged.size, slowestStartMilliseconds: slowest, findings: findings.slice(0, 20) }
 }
 
 async function lost(
-  root: string,
-  privateKey: KillOptions['privateKey'],
+  { root, privateKey, secondSink }: Pick<KillOptions, 'root' | 'privateKey' | 'secondSink'>,
   acknowledged: ReadonlyMap<number, number>,
 ): Promise<readonly string[]> {
   const log = logIn(root, ed25519LogKey(privateKey))
-  const record = await log.open()
+  // What a redaction has left undone concerns the sink, too.
+  const record = await log.open(secondSink === undefined ? {} : { secondSink })
   await redactionOf(log, record).resume()
   const { size } = record.stats()
   await record.close()
