@@ -26,7 +26,7 @@ export function registerHmac(audit: Command, context: CliContext): void {
     .option(...logOption)
     .option(...asOption)
     .option('--value-json', 'the value is JSON: a number, an object; a text by default, without a final line end')
-    .addHelpText('after', '\nExample:\n  printf %s /srv/notes.md | doorward audit hmac --log gateway')
+    .addHelpText('after', '\nExample:\n  doorward audit hmac --log gateway < value.txt')
     .action((options: HmacOptions) => hmac(options, context))
 }
 
