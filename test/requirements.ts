@@ -170,8 +170,12 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
   'ADR11-CHK-2': done('rotation.schedule', onTheirDays, replaced, noFailures, missedRotation),
   'ADR11-CHK-4': partial(
     {
-      file: 'test/scenarios/export-rsyslog.test.ts',
-      name: 'rsyslog receives every event over mutual TLS, whole, in order and once, and comes back after an outage',
+      file: 'test/scenarios/export-syslog.test.ts',
+      name: 'a log arrives whole and in order, however the receiver stops and starts meanwhile',
+    },
+    {
+      file: 'test/scenarios/export-syslog.test.ts',
+      name: 'a client without the certificate that it asks for delivers nothing, and the export says why',
     },
     {
       file: 'test/scenarios/export-otlp.test.ts',

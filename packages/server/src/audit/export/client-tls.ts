@@ -23,8 +23,9 @@ export function tlsOptions({ ca, own }: ClientTls) {
   } as const
 }
 
+/** Alerts of the oldest kind are `SSL/TLS` since OpenSSL 3.2, and were `SSLV3` before. */
 const untrusted =
-  /^(CERT_|ERR_TLS_CERT|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERR_SSL_TLSV\d+_ALERT|ERR_SSL_SSLV3_ALERT|INVALID_CA|HOSTNAME_MISMATCH)/
+  /^(CERT_|ERR_TLS_CERT|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERR_SSL_(TLSV\d+|SSLV3|SSL\/TLS)_ALERT|INVALID_CA|HOSTNAME_MISMATCH)/
 
 /** An error of socket or TLS as a DeliveryError; one stays as it is. */
 export function connectionFailure(error: unknown, where: string): DeliveryError {
