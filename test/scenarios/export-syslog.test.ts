@@ -56,7 +56,8 @@ interface Exported {
 
 /** A gateway's export as configuration names it. */
 async function startExport(t: TestContext, { log, record, place, name, client }: Exported): Promise<RunningExports> {
-  const folder = join(place.folder, '..', name)
+  // Beside the log, which is removed when every export has stopped.
+  const folder = join(log.dir, '..', name)
   await mkdir(folder)
   await writeFile(join(folder, 'ca.pem'), place.pki.ca)
   await writeFile(join(folder, 'client.pem'), client.certificate)
