@@ -78,7 +78,10 @@ test('no proof leaves a log whose journal, leaves, tiles or signature do not agr
   const flip = async (path: string, at: number): Promise<() => Promise<void>> => {
     const bytes = await readFile(path)
     const changed = Buffer.from(bytes)
-    changed[at < 0 ? bytes.length + at : at]! ^= 1
+    const place = at < 0 ? bytes.length + at : at
+    // Of a note another letter, so that it is still one.
+    if (path.endsWith('checkpoint')) changed[place] = changed[place] === 0x41 ? 0x42 : 0x41
+    else changed[place]! ^= 1
     await writeFile(path, changed)
     return () => writeFile(path, bytes)
   }
