@@ -54,20 +54,20 @@ async function measureSteady(seconds: number): Promise<Steady> {
 async function grow(entries: number): Promise<Grown> {
   const log = await openLog(folder)
   const begun = performance.now()
-  await appendInAll(log, entries)
+  await appendInAll(log, entries, 1000)
   await log.checkpoint()
   const seconds = (performance.now() - begun) / 1000
   await log.close()
   return { entries, seconds }
 }
 
-async function appendInAll(log: FileRecord, entries: number): Promise<void> {
+async function appendInAll(log: FileRecord, entries: number, writers: number): Promise<void> {
   const append = recordAppend(log)
   let written = 0
   const write = async () => {
     while (written < entries) await append(written++)
   }
-  await Promise.all(Array.from({ length: 1000 }, write))
+  await Promise.all(Array.from({ length: writers }, write))
 }
 
 /** Memory that a process keeps that has opened the log and written some more entries, however many it had. */
@@ -76,7 +76,7 @@ async function measureOpen(): Promise<Opened> {
   const log = await openLog(folder)
   const milliseconds = performance.now() - begun
   const { size } = log.stats()
-  await appendInAll(log, entriesAtWork)
+  await appendInAll(log, entriesAtWork, 16)
   const resident = await residentAtRest()
   await log.close()
   return { milliseconds, entries: size, resident }

@@ -6,7 +6,7 @@ export const writerCounts = [1, 100, 1000] as const
 export const rounds = 2
 export const steadyPerSecond = 1000
 /** Written after a log was opened, before its memory is looked at. */
-export const entriesAtWork = 100_000
+export const entriesAtWork = 40_000
 
 export interface WriterRow extends Appended {
   readonly variant: 'record' | 'plain'
