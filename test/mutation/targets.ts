@@ -24,9 +24,9 @@ export const targets: readonly Target[] = [
   },
   {
     name: 'decision',
-    sources: cedar('policy-set', 'scope-index', 'compile-expression', 'world'),
+    sources: cedar('policy-set', 'scope-index', 'compile-expression', 'expression-key', 'world'),
     tests: [
-      ...unit('cedar-possible', 'cedar-reads', 'cedar-scopes', 'cedar-compile'),
+      ...unit('cedar-possible', 'cedar-reads', 'cedar-scopes', 'cedar-compile', 'cedar-expression-key'),
       closures,
       'test/mutation/cedar-sample.ts',
     ],
