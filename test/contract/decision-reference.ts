@@ -30,6 +30,7 @@ const ownRoutes: readonly (readonly [RegExp, string])[] = [
   [/^GET authority\/v1\/trust-state\/full$/, 'read'],
   [/^POST authority\/v1\/(detections|witness|witness\/cosignature)$/, 'write'],
   [/^GET authority\/v1\/witness\/log$/, 'read'],
+  [/^GET gateway\/v1\/receipt$/, 'read'],
   [/^(GET|POST|PUT|DELETE) authority\/v1\/workloads$/, 'admin'],
   [/^GET authority\/v1\/(workload|receivers|ceremonies\/newest|delegation|revocations)$/, 'admin'],
   [/^POST authority\/v1\/(gateways|instances\/lock|delegation|ceremonies|revocations)$/, 'admin'],
