@@ -71,3 +71,25 @@ test('expressions that are written differently are not', () => {
   assert.equal(new Set(closures).size, different.length)
   assert.equal(new Set(different.map((make) => compiler.number(make()))).size, different.length)
 })
+
+test('parts stay apart in lists of any length, whatever their numbers', () => {
+  const compiler = new ExpressionCompiler()
+  const parts = Array.from({ length: 24 }, (_, n) => literal(n))
+  for (const part of parts) compiler.number(part)
+  const lists = parts.flatMap((one, i) => [
+    [one],
+    ...parts.slice(0, i).flatMap((other) => [
+      [one, other],
+      [other, one],
+    ]),
+  ])
+  const set = (members: readonly Expression[]): Expression => ({ kind: 'set', members })
+  const record = (members: readonly Expression[]): Expression => ({
+    kind: 'record',
+    members: new Map(members.map((member, n) => [`${n}`, member])),
+  })
+  const call = (operands: readonly Expression[]): Expression => ({ kind: 'call', name: 'ip', operands })
+  for (const make of [set, record, call]) {
+    assert.equal(new Set(lists.map((list) => compiler.number(make(list)))).size, lists.length)
+  }
+})
