@@ -39,7 +39,7 @@ const limits = { segmentBytes: SEGMENT_BYTES, reserveBytes: 0 }
 const record = await log.open({ disk: pointedDisk(at), checkpointStore, limits })
 tell(`${performance.now() - begun}\n`)
 let value = Number(firstValue)
-await Promise.all([expire(), ...Array.from({ length: 8 }, write)])
+await Promise.all([expire(), ...Array.from({ length: 2 }, write)])
 
 async function write(): Promise<never> {
   for (;;) {
