@@ -1,4 +1,4 @@
-/** CPU time of another process, as the kernel counts it. */
+/** CPU time and memory of another process, as the kernel counts them. */
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 
@@ -38,6 +38,13 @@ export function treeCpuMicroseconds(root: number): number {
   }
   const ticks = processes.filter(({ pid }) => tree.has(pid)).reduce((sum, one) => sum + one.ticks, 0)
   return (ticks / TICKS_PER_SECOND) * 1e6
+}
+
+/** Bytes of memory that a process has now; NaN where the system does not tell. */
+export function residentBytes(pid: number): number {
+  if (!cpuIsKnown) return Number.NaN
+  const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  return Number(kibibytes) * 1024
 }
 
 /** The fields of `/proc/PID/stat` after the name, which stands in parentheses and may hold spaces. */

@@ -1,4 +1,4 @@
-/** HTTP/1.1 messages with Content-Length on one connection, for both ends of the measurement: no more than they need. */
+/** HTTP/1.1 messages on one connection, for both ends of the measurement: no more than they need. */
 
 export interface Message {
   /** Start line and headers. */
@@ -8,6 +8,7 @@ export interface Message {
 
 const headEnd = Buffer.from('\r\n\r\n')
 const lengthHeader = /\r\ncontent-length: *(\d+)/i
+const chunkedHeader = /\r\ntransfer-encoding: *chunked/i
 
 /** Cuts a stream of bytes into messages. */
 export class MessageReader {
@@ -21,13 +22,41 @@ export class MessageReader {
       const end = bytes.indexOf(headEnd)
       if (end < 0) break
       const head = bytes.toString('latin1', 0, end)
-      const total = end + headEnd.length + Number(lengthHeader.exec(head)?.[1] ?? 0)
-      if (bytes.length < total) break
-      messages.push({ head, body: bytes.subarray(end + headEnd.length, total) })
-      bytes = bytes.subarray(total)
+      const body = bodyAt(bytes, end + headEnd.length, head)
+      if (body === null) break
+      messages.push({ head, body: body.bytes })
+      bytes = bytes.subarray(body.end)
     }
     this.#pending = bytes.length === 0 ? null : bytes
     return messages
+  }
+}
+
+interface Body {
+  readonly bytes: Buffer
+  /** Where the message ends. */
+  readonly end: number
+}
+
+/** Null while it is not complete. */
+function bodyAt(bytes: Buffer, start: number, head: string): Body | null {
+  if (chunkedHeader.test(head)) return chunksAt(bytes, start)
+  const end = start + Number(lengthHeader.exec(head)?.[1] ?? 0)
+  return bytes.length < end ? null : { bytes: bytes.subarray(start, end), end }
+}
+
+/** Without trailers. */
+function chunksAt(bytes: Buffer, start: number): Body | null {
+  const chunks: Buffer[] = []
+  for (let at = start; ;) {
+    const line = bytes.indexOf('\r\n', at)
+    if (line < 0) return null
+    const size = Number.parseInt(bytes.toString('latin1', at, line), 16)
+    const end = line + 2 + size + 2
+    if (bytes.length < end) return null
+    if (size === 0) return { bytes: Buffer.concat(chunks), end }
+    chunks.push(bytes.subarray(line + 2, line + 2 + size))
+    at = end
   }
 }
 

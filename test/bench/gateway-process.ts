@@ -14,6 +14,14 @@ const environment = readEnvironment(process.env)
 const keyDir = join(start.folder, 'keys')
 const folder = { dir: deployment.stateDir, stateId: 'bench', keyDir, created: false }
 const settings = await gatewaySettings(deployment, folder, environment)
+const effects = { read: ['*'], write: [], admin: [] }
+const stdioServer = {
+  kind: 'stdio',
+  command: [process.execPath, join(import.meta.dirname, 'stdio-server.ts')],
+  cwd: import.meta.dirname,
+  env: {},
+  effects,
+} as const
 const anyPort = { host: '127.0.0.1', port: 0 }
 const running = await startGateway(
   {
@@ -29,8 +37,9 @@ const running = await startGateway(
         url: `https://127.0.0.1:${start.upstreamPort}/mcp`,
         insecureUpstream: false,
         identity: start.upstreamId,
-        effects: { read: ['*'], write: [], admin: [] },
+        effects,
       },
+      stdio: stdioServer,
     },
   },
   {

@@ -1,7 +1,6 @@
 /** The run: every variant in every round, so that whatever the machine does hits all of them alike. */
 
 import { cpuIsKnown, cpuMicroseconds } from './cpu.ts'
-import { callPath } from './messages.ts'
 import type { LoadRequest, LoadResult } from './messages.ts'
 import { median, summed } from './statistics.ts'
 import type { Measured, RoundSample } from './statistics.ts'
@@ -26,7 +25,7 @@ export interface Measurement {
   readonly stages: Readonly<Record<string, number>>
 }
 
-type Load = Pick<LoadRequest, 'connections' | 'milliseconds' | 'maximumCalls' | 'warmupCalls'>
+export type Load = Pick<LoadRequest, 'connections' | 'milliseconds' | 'maximumCalls' | 'warmupCalls' | 'perSecond'>
 
 const ROUND_MILLISECONDS = 2000
 const MAXIMUM_CALLS = 200_000
@@ -36,7 +35,7 @@ const loads = {
   one: { connections: 1, milliseconds: ROUND_MILLISECONDS / 2, maximumCalls: MAXIMUM_CALLS, warmupCalls: 300 },
 } as const satisfies Readonly<Record<string, Load>>
 /** Until the compilers of every process have settled; not measured. */
-const warming: Load = { connections: 16, milliseconds: 20_000, maximumCalls: 15_000, warmupCalls: 0 }
+export const warming: Load = { connections: 16, milliseconds: 20_000, maximumCalls: 15_000, warmupCalls: 0 }
 
 export async function measureAll(system: BenchSystem, { seconds, onRound }: MeasureOptions): Promise<Measurement> {
   const rounds = Math.max(1, Math.round((seconds * 1000) / ROUND_MILLISECONDS))
@@ -66,9 +65,12 @@ function turned<Item>(items: readonly Item[], by: number): readonly Item[] {
   return [...items.slice(at), ...items.slice(0, at)]
 }
 
-async function measureOne(system: BenchSystem, { port, pid }: Variant, load: Load): Promise<RoundSample> {
+/** One variant under one load. */
+export async function measureOne(system: BenchSystem, variant: Variant, load: Load): Promise<RoundSample> {
+  const { port, pid, path, plain } = variant
+  const token = plain ? '' : await system.token(path)
   const process = system.load
-  process.send({ ...load, port, path: callPath, token: await system.token() } satisfies LoadRequest)
+  process.send({ ...load, port, path, plain, token } satisfies LoadRequest)
   await process.next<{ event: 'measuring' }>()
   const before = cpuMicroseconds(pid)
   process.send({ event: 'go' })

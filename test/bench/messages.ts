@@ -36,6 +36,8 @@ export interface Ready {
 /** One measurement by the load process. */
 export interface LoadRequest {
   readonly port: number
+  /** Plain HTTP instead of mutual TLS. */
+  readonly plain: boolean
   readonly path: string
   readonly token: string
   readonly connections: number
@@ -43,6 +45,8 @@ export interface LoadRequest {
   /** The measurement ends here at the latest. */
   readonly maximumCalls: number
   readonly warmupCalls: number
+  /** Calls in a second, by the clock and not by the answers; as many as there are by default. */
+  readonly perSecond?: number
 }
 
 export interface LoadResult {
@@ -54,6 +58,8 @@ export interface LoadResult {
 
 export const callBytes = 200
 export const callPath = '/mcp/bench'
+/** The server that the gateway starts itself. */
+export const stdioPath = '/mcp/stdio'
 const padding = 'x'.repeat(callBytes)
 
 /** A `tools/call` of exactly `callBytes` bytes; the id has seven digits. */

@@ -28,7 +28,12 @@ const labels: Readonly<Record<VariantName, string>> = {
   blind: 'gateway forwarding blindly',
   full: 'gateway, every control, durable record',
   haproxy: 'HAProxy',
+  stdio: 'gateway, every control, stdio server',
+  'mcp-proxy': 'mcp-proxy, plain HTTP, stdio server',
+  supergateway: 'supergateway, plain HTTP, stdio server',
 }
+
+const shown = Object.keys(labels) as VariantName[]
 
 const inProcess = 'in process, fixed work'
 
@@ -46,6 +51,8 @@ export function reportOf(machine: Machine, measurement: Measurement): BenchRepor
       'CPU, every control / forwarding blindly': ratio(cpu('full'), cpu('blind')),
       'CPU, every control / HAProxy': ratio(cpu('full'), cpu('haproxy')),
       'CPU, forwarding blindly / HAProxy': ratio(cpu('blind'), cpu('haproxy')),
+      'CPU, every control with a stdio server / mcp-proxy': ratio(cpu('stdio'), cpu('mcp-proxy')),
+      'CPU, every control with a stdio server / supergateway': ratio(cpu('stdio'), cpu('supergateway')),
       'calls/s, every control / forwarding blindly': ratio(rate(many.full), rate(many.blind)),
       'calls/s, every control / direct': ratio(rate(many.full), rate(many.direct)),
       'added p50 over forwarding blindly, one connection, ms': added(one, 'p50Microseconds'),
@@ -118,7 +125,7 @@ function tableLines(title: string, table: VariantTable): readonly string[] {
       spread.padStart(12)
     )
   }
-  return [head, ...(['direct', 'listener', 'blind', 'full', 'haproxy'] as const).map(row)]
+  return [head, ...shown.map(row)]
 }
 
 function cell(value: number | null, digits: number): string {

@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --seconds N --json --profile FOLDER]` (and `-- audit`, `-- authority`, `-- policy`, in their folders): what a call costs, side by side, from one run. Exit 0 when
+ * `npm run bench [-- --seconds N --json --profile FOLDER]` (and `-- audit`, `-- authority`, `-- policy`, `-- steady`, in their folders): what a call costs, side by side, from one run. Exit 0 when
  * everything was measured, 1 when something could not be (`NOT MEASURED`), 2 for unknown arguments.
  */
 
@@ -12,6 +12,7 @@ import { benchAudit } from './audit/run.ts'
 import { benchAuthority } from './authority/run.ts'
 import { measureAll } from './measure.ts'
 import { benchPolicy } from './policy/run.ts'
+import { benchSteady } from './steady/run.ts'
 import { reportOf, textOf } from './report.ts'
 import type { BenchReport, Machine } from './report.ts'
 import { startSystem } from './system.ts'
@@ -24,6 +25,7 @@ const parts: Readonly<Record<string, (args: readonly string[]) => Promise<number
   audit: benchAudit,
   authority: benchAuthority,
   policy: benchPolicy,
+  steady: benchSteady,
 }
 process.exitCode = await (parts[part ?? '']?.(others) ?? main(process.argv.slice(2)))
 
@@ -42,7 +44,10 @@ async function main(args: readonly string[]): Promise<number> {
   const report = await run(options)
   console.log(options.json ? JSON.stringify(report, null, 2) : textOf(report))
   const complete = Object.values(report.ratios).every((value) => value !== null)
-  if (!complete) console.error('NOT MEASURED: HAProxy is not installed, or this system does not tell CPU time')
+  if (!complete)
+    console.error(
+      'NOT MEASURED: HAProxy is not installed, the proxies from npm are not, or this system tells no CPU time',
+    )
   return complete ? 0 : 1
 }
 

@@ -13,6 +13,8 @@ import {
   recordOutcome,
 } from '@doorward/enforcement'
 import type { Classified, Denial, Identified, Inbound, PipelineDependencies } from '@doorward/enforcement'
+import { systemClock } from '@doorward/sdk'
+import { Handles } from '../../packages/server/src/transports/handles.ts'
 import { mcpClassifier } from '../../packages/server/src/transports/mcp-call.ts'
 import type { McpCall } from '../../packages/server/src/transports/mcp-call.ts'
 import { judgeTraffic } from '../../packages/server/src/transports/server-traffic.ts'
@@ -49,7 +51,7 @@ export async function stagesOf(parts: StageParts): Promise<readonly Stage[]> {
   const judge = () => classifyOnce(parts, identified, { session, body })
   const classified = must(judge())
   const authorized = must(await authorize(classified, decisions, trust.now()))
-  const admitted = must(await limit(authorized, limiter, quotas))
+  const admitted = must(await limit(authorized, { limiter, quotas }))
   const permit = must(await record(admitted, log))
   const outcome = { status: 'completed', http: 200, bytes: 256, milliseconds: 1.234 } as const
   const answer = utf8(
@@ -64,7 +66,7 @@ export async function stagesOf(parts: StageParts): Promise<readonly Stage[]> {
     one('authorize', () => authorize(classified, decisions, trust.now())),
     one('limit', async () => {
       await limitArrival(inbound, limiter, connectionLimits)
-      await limit(authorized, limiter, quotas)
+      await limit(authorized, { limiter, quotas })
     }),
     { name: 'record', concurrency: CALLERS, run: () => record(admitted, log), settle },
     {
@@ -78,7 +80,14 @@ export async function stagesOf(parts: StageParts): Promise<readonly Stage[]> {
       settle: () => outcomes,
     },
     one('judge answer', () => {
-      session.expect({ id: 1_000_000, method: 'tools/call', progressToken: undefined, state: 'waiting', left: false })
+      session.expect({
+        id: 1_000_000,
+        method: 'tools/call',
+        subject: '',
+        progressToken: undefined,
+        state: 'waiting',
+        left: false,
+      })
       return judgeTraffic(answer, session, parts.traffic)
     }),
     one('first use of a token', () => identify(unseen(inbound), 'token', dependencies)),
@@ -101,6 +110,8 @@ function sessionOf({ sessions }: StageParts, identified: Identified): McpSession
   return session
 }
 
+const handles = new Handles({ key: new Uint8Array(32), now: systemClock })
+
 function classifyOnce(
   { inbound, sessions }: StageParts,
   identified: Identified,
@@ -111,6 +122,9 @@ function classifyOnce(
     server: 'bench',
     effectOf: () => 'read',
     sessions,
+    handles,
+    versions: () => [],
+    taskless: () => false,
     bodyBytes: 1024 * 1024,
     head,
     onOpened: () => undefined,

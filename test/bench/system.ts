@@ -8,35 +8,44 @@ import { freePorts, TestDeployment } from '../fixtures/deployment.ts'
 import { startProcess } from './child.ts'
 import type { BenchProcess } from './child.ts'
 import { startHaproxy } from './haproxy.ts'
-import { callPath } from './messages.ts'
+import { callPath, stdioPath } from './messages.ts'
 import type { Pem } from './messages.ts'
+import { installOthers, otherPath, startOther } from './others.ts'
+import type { OtherName } from './others.ts'
 
-export type VariantName = 'direct' | 'listener' | 'blind' | 'full' | 'haproxy'
+export type VariantName = 'direct' | 'listener' | 'blind' | 'full' | 'haproxy' | 'stdio' | OtherName
 
 export interface Variant {
   readonly name: VariantName
   readonly port: number
+  readonly path: string
+  /** Plain HTTP instead of mutual TLS. */
+  readonly plain: boolean
   /** The process whose CPU time counts. */
   readonly pid: number
 }
 
 export interface BenchSystem {
-  /** HAProxy is missing where it is not installed. */
+  /** HAProxy is missing where it is not installed, the proxies from npm where they cannot be. */
   readonly variants: readonly Variant[]
   readonly load: BenchProcess
   readonly stages: BenchProcess
-  token(): Promise<string>
+  /** For a path of the gateway. */
+  token(path: string): Promise<string>
 }
 
 export interface SystemOptions {
   /** Folder that gets a CPU profile of the gateway; none by default. */
   readonly profileFolder?: string
+  /** False leaves out what is not ours. */
+  readonly others?: boolean
 }
 
 const yaml = `servers:
   bench: { url: "http://127.0.0.1:1/mcp", insecure_upstream: true, effects: { read: ["*"] } }
+  stdio: { command: ["node"], effects: { read: ["*"] } }
 roles:
-  caller: ["read:bench/*"]
+  caller: ["read:bench/*", "read:stdio/*"]
 security:
   rate_limiting: { global: 10000000/min, per_ip: 10000000/min, per_user: 10000000/min }
 limits:
@@ -70,23 +79,43 @@ export async function startSystem(stack: AsyncDisposableStack, options: SystemOp
   )
   const load = await start({ process: 'load', pem: pemOf(caller) })
   const stages = await start({ process: 'stages', folder: deployment.folder })
-  const audience = `https://127.0.0.1:${(await deployment.deployment()).gateway.listeners.main.port}${callPath}`
+  const withOthers = options.others !== false && (await installOthers())
+  const others = withOthers ? await openOthers(stack) : []
+  const origin = `https://127.0.0.1:${(await deployment.deployment()).gateway.listeners.main.port}`
   return {
     variants: [
       { name: 'direct', ...placeOf(upstream) },
       { name: 'listener', ...placeOf(listener) },
       { name: 'blind', ...placeOf(blind) },
       { name: 'full', ...placeOf(gateway) },
-      ...(haproxy === null ? [] : [{ name: 'haproxy' as const, ...haproxy }]),
+      ...(haproxy === null ? [] : [{ name: 'haproxy' as const, ...behindTls(haproxy) }]),
+      { name: 'stdio', ...placeOf(gateway), path: stdioPath },
+      ...others,
     ],
     load,
     stages,
-    token: async () => (await caller.token(audience)).reveal(),
+    token: async (path) => (await caller.token(`${origin}${path}`)).reveal(),
   }
 }
 
-function placeOf({ pid, port }: BenchProcess): { readonly pid: number; readonly port: number } {
-  return { pid, port }
+type Place = Omit<Variant, 'name'>
+
+function behindTls({ pid, port }: Pick<Place, 'pid' | 'port'>): Place {
+  return { pid, port, path: callPath, plain: false }
+}
+
+function placeOf({ pid, port }: BenchProcess): Place {
+  return behindTls({ pid, port })
+}
+
+async function openOthers(stack: AsyncDisposableStack): Promise<readonly Variant[]> {
+  const variants: Variant[] = []
+  for (const name of ['mcp-proxy', 'supergateway'] as const) {
+    const other = await startOther(name)
+    stack.defer(() => other.close())
+    variants.push({ name, port: other.port, pid: other.pid, path: otherPath, plain: true })
+  }
+  return variants
 }
 
 function profiling(folder: string | undefined): readonly string[] {

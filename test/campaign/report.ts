@@ -8,6 +8,8 @@ export interface FinishedPart {
   readonly seed: number
   readonly wanted: number
   readonly seconds: number
+  /** That it may take. */
+  readonly limitSeconds: number
   readonly report: PartReport
 }
 
@@ -33,8 +35,8 @@ function rowOf({ part, seed, wanted, seconds, report }: FinishedPart): string {
   return `| ${[...cells, Math.round(seconds), seed].join(' | ')} |`
 }
 
-function detailsOf({ part, wanted, report }: FinishedPart): readonly string[] {
-  const short = report.done < wanted ? [`- ended by its time limit of ${part.maximumSeconds} s`] : []
+function detailsOf({ part, wanted, limitSeconds, report }: FinishedPart): readonly string[] {
+  const short = report.done < wanted ? [`- ended by its time limit of ${limitSeconds} s`] : []
   return [
     `## ${part.name}`,
     '',

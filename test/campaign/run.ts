@@ -1,5 +1,6 @@
 /**
- * `npm run campaign [-- --only NAME] [--seed N] [--count N] [--report FILE]`: the full counts. Exit 0 when nothing was
+ * `npm run campaign [-- --only NAME] [--seed N] [--count N] [--seconds N] [--report FILE]`: the full counts, or what
+ * fits into so many seconds for each part. `--only load` runs all parts of which the name begins so. Exit 0 when nothing was
  * found, 1 on any finding, 2 for unknown arguments. Without --only the report goes to docs/reports/campaign.md.
  */
 
@@ -10,6 +11,7 @@ import { authorityKills, authorityKillsPostgres } from './authority-kills.ts'
 import { certificates } from './certificates.ts'
 import { disabledControls } from './controls.ts'
 import { jsonScanner } from './json-scanner.ts'
+import { loadParts } from './load.ts'
 import type { Part } from './part.ts'
 import { policy } from './policy.ts'
 import { policyRoles } from './policy-roles.ts'
@@ -31,6 +33,7 @@ const parts: readonly Part[] = [
   policy,
   policyRoles,
   requestHeads,
+  ...loadParts,
   disabledControls,
 ]
 const usualReport = join(import.meta.dirname, '../../docs/reports/campaign.md')
@@ -43,6 +46,8 @@ interface Arguments {
   readonly chosen: readonly Part[]
   readonly seed: number
   readonly count: number | null
+  /** For each part; its own by default. */
+  readonly seconds: number | null
   readonly report: string | null
 }
 
@@ -50,7 +55,9 @@ async function main(args: readonly string[]): Promise<number> {
   const parsed = readArguments(args)
   if (typeof parsed === 'string') {
     const names = parts.map(({ name }) => name).join('|')
-    console.error(`${parsed}\nusage: npm run campaign [-- --only ${names}] [--seed N] [--count N] [--report FILE]`)
+    console.error(
+      `${parsed}\nusage: npm run campaign [-- --only ${names}] [--seed N] [--count N] [--seconds N] [--report FILE]`,
+    )
     return 2
   }
   const finished: FinishedPart[] = []
@@ -72,22 +79,28 @@ async function main(args: readonly string[]): Promise<number> {
 function readArguments(args: readonly string[]): Arguments | string {
   try {
     const text = { type: 'string' } as const
-    const { values } = parseArgs({ args: [...args], options: { only: text, seed: text, count: text, report: text } })
+    const { values } = parseArgs({
+      args: [...args],
+      options: { only: text, seed: text, count: text, seconds: text, report: text },
+    })
     const { only, report } = values
-    const chosen = parts.filter(({ name }) => only === undefined || name === only)
+    const chosen = parts.filter(({ name }) => only === undefined || name === only || name.startsWith(`${only}-`))
     if (chosen.length === 0) return `no part is called ${only}`
     const seed = Number(values.seed ?? usualSeed)
     const count = values.count === undefined ? null : Number(values.count)
-    if (!Number.isSafeInteger(seed) || (count !== null && !(count > 0))) return '--seed and --count: expected numbers'
-    const usual = only === undefined && count === null ? usualReport : null
-    return { chosen, seed, count, report: report === undefined ? usual : resolve(report) }
+    const seconds = values.seconds === undefined ? null : Number(values.seconds)
+    const wrong = [count, seconds].some((value) => value !== null && !(value > 0))
+    if (!Number.isSafeInteger(seed) || wrong) return '--seed, --count and --seconds: expected numbers'
+    const usual = only === undefined && count === null && seconds === null ? usualReport : null
+    return { chosen, seed, count, seconds, report: report === undefined ? usual : resolve(report) }
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
   }
 }
 
-async function runPart(part: Part, { seed, count }: Arguments): Promise<FinishedPart> {
+async function runPart(part: Part, { seed, count, seconds: most }: Arguments): Promise<FinishedPart> {
   const wanted = count ?? part.count
+  const limitSeconds = most ?? part.maximumSeconds
   const begun = performance.now()
   const seconds = () => (performance.now() - begun) / 1000
   let shownAt = 0
@@ -96,11 +109,11 @@ async function runPart(part: Part, { seed, count }: Arguments): Promise<Finished
       shownAt = performance.now()
       process.stderr.write(`\r\u001b[K${part.name}: ${done.toLocaleString('en')} of ${wanted.toLocaleString('en')}`)
     }
-    return done < wanted && seconds() < part.maximumSeconds
+    return done < wanted && seconds() < limitSeconds
   }
   const report = await part.run({ seed, count: wanted, goOn })
   if (process.stderr.isTTY) process.stderr.write('\r\u001b[K')
-  return { part, seed, wanted, seconds: seconds(), report }
+  return { part, seed, wanted, seconds: seconds(), limitSeconds, report }
 }
 
 function lineOf({ part, seed, wanted, seconds, report }: FinishedPart): string {

@@ -24,8 +24,12 @@ const paths = [
   '/v1/record',
   '/v1/receipt',
   '/v1/policy',
+  '/v1/configuration',
   '/v1/redactions',
   '/v1/audit/hmac',
+  '/v1/servers',
+  '/v1/servers/definitions',
+  '/v1/servers/approve',
 ]
 const roleNames = ['r0', 'r1', 'r2']
 const ids = ['spiffe://acme.example/agent/a', 'spiffe://acme.example/agent/b', 'spiffe://acme.example/agent/a/c'].map(

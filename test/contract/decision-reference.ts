@@ -39,6 +39,7 @@ const ownRoutes: readonly (readonly [RegExp, string])[] = [
   [/^POST authority\/v1\/join-strings$/, 'admin'],
   [/^GET (authority|gateway)\/v1\/(status|record|policy)$/, 'admin'],
   [/^POST (authority|gateway)\/v1\/(policy|redactions)$/, 'admin'],
+  [/^(GET|POST) gateway\/v1\/configuration$/, 'admin'],
   [/^POST gateway\/v1\/audit\/hmac$/, 'admin'],
   [/^GET (authority|gateway)\/metrics$/, 'admin'],
 ]

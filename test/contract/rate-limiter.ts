@@ -22,7 +22,7 @@ export function rateLimiterContract(name: string, make: () => Promise<LimiterUnd
 
   rule('a rate admits its count and then refuses with the time to wait', async ({ limiter }) => {
     for (let i = 0; i < 3; i++) equal((await limiter.take([user('a')])).ok, true)
-    deepEqual(await limiter.take([user('a')]), { ok: false, scope: 'user', retryAfterSeconds: 20 })
+    deepEqual(await limiter.take([user('a')]), { ok: false, scope: 'user', index: 0, retryAfterSeconds: 20 })
   })
 
   rule('what was used comes back evenly', async ({ limiter, pass }) => {
@@ -58,6 +58,39 @@ export function rateLimiterContract(name: string, make: () => Promise<LimiterUnd
     equal((await limiter.take([user('a'), user('a')])).ok, true)
     equal((await limiter.take([user('a'), user('a')])).ok, false)
     equal((await limiter.take([user('a')])).ok, true)
+  })
+
+  const bytes = (weight: number): Take => ({
+    scope: 'bytes',
+    key: 'a',
+    rate: { count: 600, periodSeconds: 60 },
+    weight,
+  })
+
+  rule('a take weighs what it says, and one that is too heavy consumes nothing', async ({ limiter }) => {
+    equal((await limiter.take([bytes(500)])).ok, true)
+    deepEqual(await limiter.take([user('a'), bytes(101)]), {
+      ok: false,
+      scope: 'bytes',
+      index: 1,
+      retryAfterSeconds: 1,
+    })
+    equal((await limiter.take([bytes(100)])).ok, true)
+    equal((await limiter.take([bytes(1)])).ok, false)
+    for (let i = 0; i < 3; i++) equal((await limiter.take([user('a')])).ok, true)
+  })
+
+  rule('what is charged is owed: nothing is taken before it has come back', async ({ limiter, pass }) => {
+    equal(await limiter.charge([bytes(400)]), true)
+    equal(await limiter.charge([bytes(200)]), true)
+    equal(await limiter.charge([bytes(300)]), false)
+    deepEqual(await limiter.take([bytes(0)]), { ok: false, scope: 'bytes', index: 0, retryAfterSeconds: 30 })
+    await pass(29_000)
+    equal((await limiter.take([bytes(0)])).ok, false)
+    await pass(2000)
+    equal((await limiter.take([bytes(0)])).ok, true)
+    equal((await limiter.take([bytes(11)])).ok, false)
+    equal((await limiter.take([bytes(10)])).ok, true)
   })
 
   rule('concurrent takes never admit more than the count', async ({ limiter }) => {

@@ -4,6 +4,7 @@
  */
 
 import { ceremonyControls } from './ceremony-controls.ts'
+import { definitionControls } from './definition-controls.ts'
 import { detectionControls } from './detection-controls.ts'
 import type { Edit } from './disabled-build.ts'
 import { joinControls } from './join-controls.ts'
@@ -12,6 +13,9 @@ import { limitControls } from './limit-controls.ts'
 import { policyControls } from './policy-controls.ts'
 import { recordControls } from './record-controls.ts'
 import { trustControls } from './trust-controls.ts'
+import { operationControls } from './operation-controls.ts'
+import { modernControls } from './modern-controls.ts'
+import { upstreamControls } from './upstream-controls.ts'
 import { witnessControls } from './witness-controls.ts'
 
 export interface Control {
@@ -336,6 +340,10 @@ export type RefusalEntry =`,
   ...detectionControls,
   ...monitoringControls,
   ...limitControls,
+  ...operationControls,
+  ...upstreamControls,
+  ...definitionControls,
+  ...modernControls,
   ...trustControls,
   ...joinControls,
   ...ceremonyControls,

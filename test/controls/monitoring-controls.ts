@@ -48,7 +48,7 @@ export const monitoringControls: readonly Control[] = [
     'traces.own_header',
     running('traces', 'a traceparent that is not valid is as if it were not there, and neither goes on'),
     {
-      file: 'packages/server/src/transports/upstream-http.ts',
+      file: 'packages/server/src/transports/upstream-http-wire.ts',
       from: "headers['traceparent'] = trace.traceparent",
       to: "headers['traceparent'] = head.headers['traceparent'] ?? trace.traceparent",
     },

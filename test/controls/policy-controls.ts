@@ -58,7 +58,7 @@ export const policyControls: readonly Control[] = [
     unit('policy-reload', 'without a record the policy does not change, and goes on when the record is back'),
     {
       file: reload,
-      from: "await record.append({ kind: 'admin', body: activationEntry(next, by) })",
+      from: "record.append({ kind: 'admin', body: activationEntry(next, by) })",
       to: "record.append({ kind: 'admin', body: activationEntry(next, by) }).catch(() => undefined)",
     },
   ),

@@ -128,6 +128,7 @@ test('a caller that goes away while its request is judged leaves nothing open', 
   let gate: Promise<unknown> | null = null
   let waiting = 0
   const limiter: RateLimiter = {
+    charge: async () => true,
     take: async () => {
       waiting++
       await gate

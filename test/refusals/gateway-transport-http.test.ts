@@ -2,6 +2,7 @@
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { DISCOVER_REQUEST, LEGACY_VERSIONS } from '@doorward/core'
 import { denialTable } from '@doorward/enforcement'
 import type { DenialCode } from '@doorward/enforcement'
 import { GatewayFixture, messagesOf } from '../fixtures/gateway-fixture.ts'
@@ -242,19 +243,30 @@ test('a body that is not UTF-8 is refused', async () => {
   await refused(gateway.raw(agent, Buffer.concat([Buffer.from(head), body])), 'json_not_utf8')
 })
 
-test('a message of the next protocol era is refused with the versions that are spoken', async () => {
+test('a message of an era that the server does not speak is refused with the versions that it does', async () => {
   const _meta = {
     'io.modelcontextprotocol/protocolVersion': '2026-07-28',
     'io.modelcontextprotocol/clientCapabilities': {},
   }
   const body = JSON.stringify({ jsonrpc: '2.0', id: 5, method: 'tools/list', params: { _meta } })
   const headers = { 'MCP-Protocol-Version': '2026-07-28', 'Mcp-Method': 'tools/list' }
-  const answer = await refused(gateway.rpc(agent, 'files', { body, headers }), 'protocol_version')
-  equal(answer.status, 400)
-  const [message] = messagesOf(answer)
-  equal(message?.error?.code, -32022)
-  deepEqual(message?.error?.data?.['requested'], '2026-07-28')
-  equal(message?.id, 5)
+  for (const first of [true, false]) {
+    const reached = server.reached.length
+    const answer = await gateway.rpc(agent, 'files', { body, headers })
+    // The gateway has asked in words of its own, once; nothing of the caller's has arrived.
+    deepEqual(
+      server.reached.slice(reached).map((one) => one.body),
+      first ? [new TextDecoder().decode(DISCOVER_REQUEST)] : [],
+    )
+    equal(answer.headers['doorward-code'], 'protocol_version')
+    equal(answer.status, 400)
+    const [message] = messagesOf(answer)
+    equal(message?.error?.code, -32022)
+    deepEqual(message?.error?.data, { supported: LEGACY_VERSIONS, requested: '2026-07-28' })
+    equal(message?.id, 5)
+    const told = await gateway.entries(first ? 'outcome' : 'decision')
+    equal(told.at(-1)?.body['code'], 'protocol_version')
+  }
 })
 
 test('a body over the limit is refused before it is read, declared or not', async () => {
@@ -400,9 +412,17 @@ test('forwarded requests carry nothing of the caller but what the protocol needs
 })
 
 test('every request that reached the server has one decision, and every decision one outcome', async () => {
-  const mine = server.reached.length
-  const decisions = await gateway.entries()
-  equal(decisions.filter(({ body }) => body['decision'] === 'allow').length, mine)
+  const own = server.having('server/discover')
+  const acts = await gateway.entries('lifecycle')
+  equal(acts.filter(({ body }) => body['event'] === 'server.discover').length, own.length)
+  const mine = server.reached.length - own.length
   const outcomes = await gateway.entries('outcome')
-  equal(new Set(outcomes.map(({ body }) => body['of'])).size, mine)
+  // Before it was known what its server speaks it was allowed, and came no further.
+  const unspoken = new Set(
+    outcomes.filter(({ body }) => body['code'] === 'protocol_version').map(({ body }) => body['of']),
+  )
+  equal(unspoken.size, 1)
+  const decisions = await gateway.entries()
+  equal(decisions.filter(({ body }) => body['decision'] === 'allow').length, mine + unspoken.size)
+  equal(new Set(outcomes.map(({ body }) => body['of'])).size, mine + unspoken.size)
 })

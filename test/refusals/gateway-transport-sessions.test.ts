@@ -21,6 +21,8 @@ before(async () => {
     servers: { files: { url: server.url, effects: { read: ['read_*'] } }, twin: { url: server.url } },
     roles: { all: ['*'], reader: ['read:files/read_*', 'read:files/file:///public/*'] },
     sessions: { perOwner: 4 },
+    // Servers fail here more often than a circuit would let them.
+    circuit: { inARow: 1000, least: 1000 },
   })
   agent = await gateway.trust.issue('agent/planner', { roles: ['all'] })
   reader = await gateway.trust.issue('agent/reader', { roles: ['reader'] })

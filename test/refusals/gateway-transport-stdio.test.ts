@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test'
 import { audienceOf, GatewayFixture, messagesOf } from '../fixtures/gateway-fixture.ts'
 import { officialClient } from '../fixtures/official-client.ts'
 import type { OfficialClient } from '../fixtures/official-client.ts'
+import type { RawAnswer } from '../fixtures/raw-http.ts'
 import type { TestSvid } from '../fixtures/trust-fixture.ts'
 
 const everything = [
@@ -39,25 +40,37 @@ createInterface({ input: process.stdin }).on('line', (line) => {
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'doorward-stdio-'))
+  const echoing = await scripted(
+    'echoes',
+    "({ id }, say, line) => say(JSON.stringify({ jsonrpc: '2.0', id, result: { line } }))",
+  )
   gateway = await GatewayFixture.open({
     servers: {
       everything: { command: everything, effects: { read: ['echo', 'get-*'] }, env: { CONFIGURED: 'yes' } },
       missing: { command: ['/no/such/program'] },
       dies: { command: await scripted('dies', '() => process.exit(3)') },
+      crashes: { command: await scripted('crashes', '() => process.exit(3)') },
+      dead: { command: [process.execPath, '-e', 'process.exit(1)'] },
       stillborn: { command: [process.execPath, '-e', 'process.exit(1)'] },
       floods: { command: await scripted('floods', "(_message, say) => say('x'.repeat(5_000_000))") },
+      capped: { command: echoing, processes: 2 },
+      idle: { command: echoing, idleMilliseconds: 200 },
+      chatters: {
+        command: await scripted(
+          'chatters',
+          `({ id }, say) => {
+            for (let i = 0; i < 5000; i++) say('{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}')
+            say(JSON.stringify({ jsonrpc: '2.0', id, result: {} }))
+          }`,
+        ),
+      },
       slow: {
         command: await scripted(
           'slow',
-          "({ id }, say) => setTimeout(() => say(JSON.stringify({ jsonrpc: '2.0', id, result: {} })), 400)",
+          "({ id }, say) => setTimeout(() => say(JSON.stringify({ jsonrpc: '2.0', id, result: {} })), 800)",
         ),
       },
-      echoes: {
-        command: await scripted(
-          'echoes',
-          "({ id }, say, line) => say(JSON.stringify({ jsonrpc: '2.0', id, result: { line } }))",
-        ),
-      },
+      echoes: { command: echoing },
       exact: {
         command: await scripted(
           'exact',
@@ -78,7 +91,7 @@ before(async () => {
       },
     },
     roles: { all: ['*'], reader: ['read:everything/*'] },
-    patienceMilliseconds: 100,
+    patienceMilliseconds: 400,
   })
   agent = await gateway.trust.issue('agent/planner', { roles: ['all'] })
   reader = await gateway.trust.issue('agent/reader', { roles: ['reader'] })
@@ -255,4 +268,75 @@ test('each session has a process of its own, and it ends with the session', asyn
   const after = await client.call<Called>('callTool', { name: 'echo', arguments: { message: 'x' } })
   equal(after.isError, undefined)
   await client.close()
+})
+
+/** The code by which the call failed, as an answer or at the end of a stream. */
+const failureOf = (answer: RawAnswer) => messagesOf(answer).at(-1)?.error?.data?.['code']
+
+test('a server has so many processes at once; one that ends makes room', async () => {
+  const owner = await gateway.trust.issue('agent/capped', { roles: ['all'] })
+  const sessions = [await gateway.initialize(owner, 'capped'), await gateway.initialize(owner, 'capped')]
+  const open = gateway.sessions.size
+  const over = await gateway.rpc(reader, 'capped', { body: init })
+  equal(over.headers['doorward-code'], 'policy_denied')
+  const refused = await gateway.rpc(agent, 'capped', { body: init })
+  equal(refused.status, 503)
+  equal(refused.headers['doorward-code'], 'upstream_busy')
+  equal(refused.headers['retry-after'], '5')
+  equal(refused.headers['mcp-session-id'], undefined)
+  equal(gateway.sessions.size, open)
+  equal((await gateway.rpc(owner, 'capped', { session: sessions[1] ?? '', body: ping })).status, 200)
+  await gateway.rpc(owner, 'capped', { session: sessions[0] ?? '', method: 'DELETE' })
+  for (;;) {
+    const answer = await gateway.rpc(agent, 'capped', { body: init })
+    if (answer.status === 200) break
+    equal(answer.headers['doorward-code'], 'upstream_busy')
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+})
+
+test('a process that nobody uses ends, and its session with it', async () => {
+  const session = await gateway.initialize(agent, 'idle')
+  equal((await gateway.rpc(agent, 'idle', { session, body: ping })).status, 200)
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  equal((await gateway.rpc(agent, 'idle', { session, body: ping })).headers['doorward-code'], 'session_unknown')
+  equal((await gateway.rpc(agent, 'idle', { body: init })).status, 200)
+})
+
+test('whose processes crash waits longer and longer, and nobody else does', async () => {
+  const other = await gateway.trust.issue('agent/other', { roles: ['all'] })
+  for (let i = 0; i < 3; i++) {
+    const session = await gateway.initialize(agent, 'crashes')
+    equal(failureOf(await gateway.rpc(agent, 'crashes', { session, body: ping })), 'upstream_unavailable')
+  }
+  const refused = await gateway.rpc(agent, 'crashes', { body: init })
+  equal(refused.status, 503)
+  equal(refused.headers['doorward-code'], 'upstream_circuit_open')
+  equal(refused.headers['retry-after'], '1')
+  ok((await gateway.entries('outcome')).some(({ body }) => body['code'] === 'upstream_circuit_open'))
+  equal((await gateway.rpc(other, 'crashes', { body: init })).status, 200)
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  const session = await gateway.initialize(agent, 'crashes')
+  equal(failureOf(await gateway.rpc(agent, 'crashes', { session, body: ping })), 'upstream_unavailable')
+  equal((await gateway.rpc(agent, 'crashes', { body: init })).headers['retry-after'], '2')
+})
+
+test('a server that dies at every start is not started again and again', async () => {
+  const reasons = gateway.dropped.length
+  const codes = []
+  for (let i = 0; i < 8; i++) {
+    const svid = await gateway.trust.issue(`agent/start-${i}`, { roles: ['all'] })
+    codes.push(failureOf(await gateway.rpc(svid, 'dead', { body: init })))
+  }
+  deepEqual(codes, [
+    ...Array.from({ length: 5 }, () => 'upstream_unavailable'),
+    ...Array.from({ length: 3 }, () => 'upstream_circuit_open'),
+  ])
+  equal(gateway.dropped.slice(reasons).filter((text) => text.includes('exit code 1')).length, 5)
+})
+
+test('a process that says far more than it is asked ends', async () => {
+  const session = await gateway.initialize(agent, 'chatters')
+  equal(failureOf(await gateway.rpc(agent, 'chatters', { session, body: ping })), 'upstream_invalid')
+  ok(gateway.dropped.some((text) => text.includes('more messages than anybody')))
 })

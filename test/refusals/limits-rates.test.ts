@@ -4,8 +4,10 @@
  */
 
 import { equal, ok } from 'node:assert/strict'
+import { connect as connectTcp } from 'node:net'
 import { after, before, test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { proxyHeader } from '../fixtures/proxy-header.ts'
 import { dial } from '../fixtures/raw-http.ts'
 import { canBind } from '../fixtures/loopback.ts'
 import { headOnly, initializeMessage, messageOf, Stage } from './stage.ts'
@@ -24,6 +26,7 @@ limits:
     - { action: prompts/get, per_user: ${rates.quota}/min }
   body_bytes: 4096
   sessions_per_user: ${rates.sessions}
+  streams_per_user: ${rates.sessions}
   handshakes_per_ip: ${rates.handshakes}/min
 `
 
@@ -32,7 +35,7 @@ let stage: Stage
 let addresses = true
 
 before(async () => {
-  stage = await Stage.open({ yaml })
+  stage = await Stage.open({ yaml, listeners: ', proxies: { main: [127.0.9.0/24] }' })
   addresses = await canBind('127.0.0.2')
 })
 after(() => stage.close())
@@ -144,6 +147,7 @@ test('limits.sessions_per_user: a caller whose sessions are all in use opens no 
     const stream: Attempt = { caller, on, method: 'GET', headers: { 'Mcp-Session-Id': session }, until: headOnly }
     equal((await stage.send(stream))?.status, 200)
   }
+  await stage.refuses({ caller, method: 'GET', until: headOnly }, 'stream_limit')
   const begin: Attempt = { caller, headers: { 'Mcp-Session-Id': null }, body: () => initializeMessage }
   await stage.refuses(begin, 'session_limit')
   for (const on of streams) on.destroy()
@@ -151,6 +155,19 @@ test('limits.sessions_per_user: a caller whose sessions are all in use opens no 
   await stage.poll(async () => ((await stage.initialize(caller)) === '' ? undefined : true), 'a session')
   const refused = (await stage.entries('gateway')).filter(({ entry }) => entry.body['code'] === 'session_limit')
   ok(refused.every(({ entry }) => entry.body['caller'] === caller.id))
+})
+
+test('listeners.proxies: a connection of a named address is from whom its header says, and without one it is closed', async (context) => {
+  if (!needsAddresses(context)) return
+  const caller = await stage.caller('agent/proxied')
+  const place = { ...stage.deployment.gateway.listeners.main, localAddress: '127.0.9.1' }
+  await stage.refuses({ caller, ...from('127.0.9.1') }, 'proxy_header')
+  const below = connectTcp(place)
+  below.write(proxyHeader({ source: '127.0.1.77' }))
+  const on = await dial({ ...caller.tls, socket: below })
+  const answer = await stage.passes({ caller, on })
+  equal((await stage.decision('gateway', answer)).body['remote'], '127.0.1.77')
+  on.destroy()
 })
 
 test('limits.handshakes_per_ip: an address is refused before the handshake, and others go on', async (context) => {

@@ -13,10 +13,6 @@ before(async () => {
 })
 after(() => stage.close())
 
-async function lastChange() {
-  return (await stage.changes('gateway')).at(-1) ?? { index: -1, body: {} }
-}
-
 const bad: readonly (readonly [what: string, text: string, expected: RegExp])[] = [
   ['does not parse', 'permit (principal, action,\n  resource', /^rules\/bad\.cedar:2:\d+: /],
   [
@@ -125,7 +121,7 @@ test('a configuration that is wrong, or of another trust domain, changes nothing
     ],
     [
       (head: string, body: string) => (head + body).replaceAll('test.example', 'other.example'),
-      /doorward\.yaml:\d+ trust_domain: a trust domain is never renamed; expected test\.example/,
+      /doorward\.yaml:\d+ trust_domain: a trust domain is never renamed; expected "test\.example"/,
     ],
     [
       (head: string, body: string) => head + body.replace('[rules]', '[rules, nowhere.cedar]'),
@@ -133,14 +129,16 @@ test('a configuration that is wrong, or of another trust domain, changes nothing
     ],
   ] as const) {
     await stage.configure(change)
-    // The command reads the same file, so the parts are asked by signal.
-    const { index } = await lastChange()
+    // The command reads the same file, so the parts are asked by signal: the gateway then reads all of its configuration.
+    const refusals = async () =>
+      (await stage.record('gateway')).filter(({ entry }) => entry.body['change'] === 'gateway.reload.refuse')
+    const before = (await refusals()).length
     process.kill(stage.system.pid, 'SIGHUP')
-    const entry = await stage.seen(async () => {
-      const now = await lastChange()
-      return now.index > index ? now.body : undefined
-    }, 'the refusal of the configuration')
-    deepEqual([entry['change'], entry['by']], ['policy.refuse', 'supervisor'])
+    const entry = await stage.seen(
+      async () => (await refusals())[before]?.entry.body,
+      'the refusal of the configuration',
+    )
+    deepEqual([entry['change'], entry['by']], ['gateway.reload.refuse', 'supervisor'])
     match((entry['problems'] as { named: string[] }).named[0] ?? '', expected)
     deepEqual(await stage.sums(1001), ['policy_forbidden', 'policy_forbidden'])
   }

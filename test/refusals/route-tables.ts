@@ -16,7 +16,9 @@ const nobody = () => Promise.reject(new TypeError('only read here'))
 const witness = { submit: nobody, ownLog: nobody, takeCosignature: nobody, takeEvidence: nobody }
 const redactions = { origin: '', redact: nobody }
 const policy = { standing: () => ({}), reload: () => Promise.resolve(null) }
+const configuration = policy
 
+const definitions = { standing: () => [], find: () => null, others: () => [] }
 const metrics = () => Promise.resolve({ type: '', text: '' })
 const verifier = { name: '', keyId: new Uint8Array(4), key: { verify: () => false } }
 const receipts = { recordFolder: '', verifier, sha256, sizes: () => ({ size: 0, checkpointSize: 0 }) }
@@ -25,7 +27,16 @@ export const tables: Readonly<Record<ApiName, readonly ApiRoute[]>> = {
   'authority main': authorityRoutes({} as Authority, stopping, witness),
   'authority admin': adminRoutes({} as Authority, { ...record, policy, redactions, metrics }),
   'gateway main': gatewayCallerRoutes(receipts),
-  'gateway admin': gatewayRoutes({ ...record, status: () => ({}), policy, redactions, metrics, hmac: nobody }),
+  'gateway admin': gatewayRoutes({
+    ...record,
+    status: () => ({}),
+    policy,
+    definitions,
+    configuration,
+    redactions,
+    metrics,
+    hmac: nobody,
+  }),
 }
 
 export const apiNames = Object.keys(tables) as ApiName[]

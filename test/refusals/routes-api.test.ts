@@ -198,10 +198,17 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
   'gateway admin POST /v1/redactions': () => noEntry,
   'gateway admin GET /v1/policy': () => ({}),
   'gateway admin POST /v1/policy': () => ({}),
+  'gateway admin GET /v1/configuration': () => ({}),
+  'gateway admin POST /v1/configuration': () => ({}),
   'gateway admin GET /v1/status': () => ({}),
   'gateway admin GET /v1/record': () => ({}),
   'gateway admin POST /v1/audit/hmac': () => ({ body: '{"value":"/srv/notes.md"}' }),
   'gateway admin GET /metrics': () => ({}),
+  'gateway admin GET /v1/servers': () => ({}),
+  'gateway admin GET /v1/servers/definitions': () => ({ query: '?server=nothing' }),
+  'gateway admin POST /v1/servers/approve': () => ({
+    body: JSON.stringify({ server: 'nothing', digest: '0'.repeat(64) }),
+  }),
 }
 
 /** Nothing is taken away here. */
@@ -219,6 +226,8 @@ const idle: Readonly<Record<string, DenialCode>> = {
   'authority admin POST /v1/ceremonies/newest/canary': 'conflict',
   'authority admin POST /v1/ceremonies/newest/report': 'conflict',
   'gateway admin POST /v1/audit/hmac': 'conflict',
+  'gateway admin GET /v1/servers/definitions': 'resource_unknown',
+  'gateway admin POST /v1/servers/approve': 'resource_unknown',
 }
 
 function attemptOf({ log, address, caller }: Api, route: ApiRoute, { query = '', body = '' }: Content = {}): Attempt {

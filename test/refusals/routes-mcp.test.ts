@@ -5,6 +5,7 @@
 
 import { equal } from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { modern } from '../fixtures/modern-server.ts'
 import { stealKeys } from '../fixtures/stolen-keys.ts'
 import type { StolenKeys } from '../fixtures/stolen-keys.ts'
 import { apiPaths } from './route-tables.ts'
@@ -26,9 +27,53 @@ before(async () => {
 })
 after(() => stage.close())
 
+describe('a path of a plain HTTP service, by every method of it', () => {
+  const right = async (method: string): Promise<Attempt> => ({
+    caller: agent,
+    method,
+    target: '/http/orders/v1/notes',
+    token: await stage.token(agent, stage.backendAudience()),
+    ...(method === 'GET' ? { until: headOnly } : {}),
+  })
+  for (const method of ['GET', 'POST']) {
+    const contrast = (what: string, code: string, wrong: () => Partial<Attempt> | Promise<Partial<Attempt>>): void => {
+      void test(`${method} is closed to ${what}`, async () => {
+        await stage.contrast(await right(method), await wrong(), code)
+      })
+    }
+    contrast('a caller without certificate', 'certificate_missing', () => ({ connect: { cert: '', key: '' } }))
+    contrast('a certificate of the stolen anchor', 'certificate_not_issued', async () => ({
+      connect: (await keys.leaf(agent.id)).pem,
+    }))
+    contrast('a request without token', 'token_missing', () => ({ token: null }))
+    contrast('a token for an MCP server', 'token_audience', async () => ({ token: await stage.token(agent) }))
+    contrast('a token bound to another certificate', 'token_binding', async () => ({
+      token: await stage.token(other, stage.backendAudience()),
+    }))
+    contrast('a path that no permission covers', 'policy_denied', () => ({
+      target: '/http/orders/v2/notes',
+      status: 403,
+    }))
+    contrast('a path in another spelling', 'path_ambiguous', () => ({ target: '/http/orders/v1/x/%2e%2e/notes' }))
+    contrast('a service that is not there', 'path_unknown', () => ({ target: '/http/other/v1/notes' }))
+    contrast('a method that the service does not have', 'http_method', () => ({ method: 'PUT' }))
+  }
+})
+
+const modernCall = {
+  headers: {
+    'MCP-Protocol-Version': '2026-07-28',
+    'Mcp-Method': 'tools/call',
+    'Mcp-Name': 'read_note',
+    'Mcp-Session-Id': null,
+  },
+  body: (mark: string) => modern('tools/call', { params: { name: 'read_note', arguments: { mark } } }).body,
+} as const
+
 describe('an MCP path, by every method of it', () => {
   const methods: readonly (readonly [string, () => Promise<Attempt>])[] = [
     ['POST', async () => ({ caller: agent })],
+    ['POST of the modern era', async () => ({ caller: agent, ...modernCall })],
     ['GET', async () => ({ caller: agent, method: 'GET', until: headOnly })],
     // A DELETE ends its session, so each has one of its own.
     [
@@ -62,8 +107,17 @@ describe('an MCP path, by every method of it', () => {
     contrast('an expired token', 'token_expired', async () => ({ token: await keys.aged(await stage.token(agent)) }))
     contrast('another Host', 'host_unknown', () => ({ headers: { Host: 'evil.example' } }))
     contrast('any Origin', 'origin_unknown', () => ({ headers: { Origin: 'https://evil.example' } }))
+    if (method.endsWith('era')) continue
     contrast('a session of somebody else', 'session_unknown', () => ({ headers: { 'Mcp-Session-Id': other.session } }))
   }
+
+  test('a request of the modern era has no session, whatever it names', async () => {
+    for (const session of [agent.session, other.session, 'AAAAAAAAAAAAAAAAAAAAAA']) {
+      const headers = { ...modernCall.headers, 'Mcp-Session-Id': session, 'Last-Event-ID': '1' }
+      const { headers: got } = await stage.passes({ caller: agent, ...modernCall, headers })
+      equal(got['mcp-session-id'], undefined)
+    }
+  })
 
   test('no method but these three is answered', async () => {
     for (const method of ['PUT', 'PATCH', 'OPTIONS', 'HEAD', 'TRACE', 'LINK', 'QUERY'])
@@ -96,7 +150,15 @@ describe('the public listeners', () => {
         for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS'])
           await stage.refuses({ ...base, method, target }, 'http_method')
       }
-      const closed = ['/', '/metrics', '/mcp/files', '/v1/enrol', '/.well-known/openid-configuration']
+      const closed = [
+        '/',
+        '/metrics',
+        '/mcp/files',
+        '/sse/files',
+        '/http/files/x',
+        '/v1/enrol',
+        '/.well-known/openid-configuration',
+      ]
       for (const target of [...closed, ...apiPaths.filter((path) => !new Set<string>(open).has(path))])
         await stage.refuses({ ...base, method: 'GET', target }, 'path_unknown')
       const headers = { ...base.headers, Host: 'evil.example' }

@@ -16,7 +16,7 @@ import type { ClientPlace } from '../../packages/server/src/apps/local-identitie
 import { readEntries } from '../../packages/server/src/audit/read.ts'
 import type { LoggedEntry } from '../../packages/server/src/audit/read.ts'
 import { readEnvironment } from '../../packages/server/src/config/environment.ts'
-import { serverAudience } from '../../packages/server/src/config/settings.ts'
+import { backendAudience, serverAudience } from '../../packages/server/src/config/settings.ts'
 import type { Address, Deployment } from '../../packages/server/src/config/settings.ts'
 import { TestDeployment, wideLimits } from '../fixtures/deployment.ts'
 import { complete, dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
@@ -71,11 +71,15 @@ const QUIET_LOOKS = 10
 const servers = (url: string, more: string) => `servers:
   files: { url: "${url}", insecure_upstream: true, effects: { read: [read_*, stream_*], admin: [drop_*] } }
   other: { url: "${url}", insecure_upstream: true, effects: { read: [read_*] } }
-${more}roles:
+${more}services:
+  orders: { url: "${url}", insecure_upstream: true, methods: [GET, POST] }
+roles:
   reader: ["read:files/*"]
+  ordering: ["GET:orders/v1/*", "POST:orders/v1/notes"]
   writer: ["tools/call:files/write_note"]
 bindings:
   - { role: reader, workloads: ["spiffe://test.example/agent/*"] }
+  - { role: ordering, workloads: ["spiffe://test.example/agent/planner"] }
 `
 
 export class Stage {
@@ -109,13 +113,14 @@ export class Stage {
     this.#identities.push(parts.operator)
   }
 
-  /** `yaml` holds the blocks `security` and `limits`; `more` further servers. */
+  /** `yaml` holds the blocks `security` and `limits`; `more` further servers; `listeners` further entries of that section. */
   static async open({
     yaml = wideLimits,
     more = '',
-  }: { readonly yaml?: string; readonly more?: string } = {}): Promise<Stage> {
+    listeners = '',
+  }: { readonly yaml?: string; readonly more?: string; readonly listeners?: string } = {}): Promise<Stage> {
     const tap = await openTap()
-    const system = await TestDeployment.prepare({ yaml: `${servers(tap.url, more)}${yaml}` })
+    const system = await TestDeployment.prepare({ yaml: `${servers(tap.url, more)}${yaml}`, listeners })
     try {
       await system.up()
       const place = { deployment: await system.deployment(), environment: readEnvironment({ ...system.env }) }
@@ -161,6 +166,11 @@ export class Stage {
       cert: chain.map(pemOf).join(''),
       key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
     }
+  }
+
+  /** What tokens for the plain HTTP service `orders` are for. */
+  backendAudience(): string {
+    return backendAudience(this.deployment, 'orders')
   }
 
   audience(server = 'files'): string {

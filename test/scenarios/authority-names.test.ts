@@ -1,8 +1,9 @@
 /** Two authorities with one SPIFFE ID and one registration: each certificate says the names of the authority that has it. */
 
 import assert from 'node:assert/strict'
-import { connect } from 'node:tls'
+import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
+import { connect } from 'node:tls'
 import { after, before, test } from 'node:test'
 import { readCertificate } from '@doorward/core'
 import type { PeerCertificate } from '@doorward/core'
@@ -10,6 +11,7 @@ import { sha256 } from '@doorward/sdk'
 import { AuthorityPair, pairNames } from '../fixtures/authority/pair.ts'
 import type { PairName } from '../fixtures/authority/pair.ts'
 import { trustDomain } from '../fixtures/authority/running.ts'
+import { dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
 
 const own = { main: 'main.authority.example', west: 'west.authority.example' }
 const authority = `spiffe://${trustDomain}/doorward/authority`
@@ -17,12 +19,14 @@ let pair: AuthorityPair
 
 before(async () => {
   const advertise = (name: PairName) => (ports: readonly number[]) => ({
-    // Nobody dials it in this test: workloads reach the enrolment listener where it listens.
-    advertise: { main: `${own[name]}:${ports[0]}` },
+    // Nobody dials these in this test: workloads reach the enrolment listener where it listens.
+    advertise: { main: `${own[name]}:${ports[0]}`, ...(name === 'west' ? { admin: `${own.west}:${ports[1]}` } : {}) },
   })
   pair = await AuthorityPair.start({ main: advertise('main'), west: advertise('west') })
+  foundedBy = pairNames.map((name) => pair.at(name).running.recoveryRoot.created)
 })
 after(() => pair.remove())
+let foundedBy: readonly boolean[] = []
 
 /** What its listener presents now. */
 async function presented(name: PairName): Promise<PeerCertificate> {
@@ -58,6 +62,29 @@ test('OP-12: after restarts in any order the next certificate of each still has 
     for (const one of pairNames) await pair.at(one).running.renew()
     await eachHasItsOwn()
   }
+})
+
+test('OP-12: the admin listener answers to the address that is advertised, and to no other', async () => {
+  const { host, port } = pair.at('west').running.addresses.admin
+  const { chain, privateKey } = pair.operator.material()
+  const cert = chain.map((der) => new X509Certificate(der).toString()).join('')
+  const key = privateKey.export({ type: 'pkcs8', format: 'pem' })
+  const statusFor = async (authority: string): Promise<number> => {
+    const socket = await dial({ host, port, rejectUnauthorized: false, cert, key })
+    const answer = await talk(socket, `GET /v1/workloads HTTP/1.1\r\nHost: ${authority}\r\n\r\n`)
+    socket.destroy()
+    return parseAnswer(answer).status
+  }
+  assert.equal(await statusFor(`${own.west}:${port}`), 401)
+  assert.equal(await statusFor(`127.0.0.1:${port}`), 401)
+  for (const other of [`${own.main}:${port}`, `${own.west}:1`, 'ops.example'])
+    assert.equal(await statusFor(other), 421, other)
+})
+
+test('only the authority that founded the domain says that it made a root', () => {
+  const made = pairNames.map((name) => pair.at(name).running.recoveryRoot.created)
+  assert.deepEqual(made, [false, false], 'both have been started anew')
+  assert.deepEqual(foundedBy, [true, false])
 })
 
 test('the DNS names of all authorities are kept from other workloads, whichever has started last', async () => {

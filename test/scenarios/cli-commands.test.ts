@@ -40,6 +40,24 @@ ${wideLimits}`,
     equal((await stat(join(system.folder, 'a.join'))).mode & 0o777, 0o600)
   })
 
+  test('what a server says is listed, shown, approved as shown, and on record', async () => {
+    const [listed, before] = await told('servers list')
+    const [shown, answer] = await told('servers show files')
+    deepEqual([listed, shown], [0, 0])
+    const { digest, defined } = answer as { readonly digest: string; readonly defined: readonly object[] }
+    ok(JSON.stringify(before).includes('on-first-use'))
+    const [stale, { error }] = await told(`servers approve files --yes --digest ${'0'.repeat(64)}`)
+    deepEqual([stale, error?.code], [1, 'definitions_changed'])
+    const [code, approval] = await told(`servers approve files --yes --digest ${digest}`)
+    const { entry, items } = approval as { readonly entry: string; readonly items: number }
+    deepEqual([code, items], [0, defined.length])
+    const record = (await system.run(['audit', 'query', '--log', 'gateway', '--kind', 'admin', '--json'])).stdout
+    ok(record.includes('servers.approve') && record.includes(digest), record)
+    match(entry, /gateway\/main#\d+$/)
+    match((await system.run(['servers', 'show', 'files'])).stdout, /no difference/)
+    equal((await told('servers show nothing'))[0], 1)
+  })
+
   test('a file that is there is not overwritten, and then nothing is registered', async () => {
     await writeFile(join(system.folder, 'mine.txt'), 'mine')
     const [code, { error }] = await told('workload add agent/b --out mine.txt')

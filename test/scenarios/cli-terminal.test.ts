@@ -47,7 +47,8 @@ describe('a terminal', () => {
       json(response, JSON.stringify({ jsonrpc: '2.0', id, result: resultOf(method, params) }))
     })
     system = await TestDeployment.start({
-      yaml: `servers: { evil: { url: "${server.url}", insecure_upstream: true } }
+      // Such names would not be shown at all otherwise.
+      yaml: `servers: { evil: { url: "${server.url}", insecure_upstream: true, approval: off } }
 ${wideLimits}`,
     })
   })

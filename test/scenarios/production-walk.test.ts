@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { parseTrustDomain, workloadId } from '@doorward/core'
-import { freePorts, repository } from '../fixtures/deployment.ts'
+import { compileCache, freePorts, repository } from '../fixtures/deployment.ts'
 import { readGuide } from '../fixtures/guide.ts'
 import type { GuideCommand } from '../fixtures/guide.ts'
 import { PostgresServer } from '../fixtures/postgres.ts'
@@ -105,6 +105,7 @@ function start(machine: string, words: readonly string[]): ChildProcess {
     PATH: `${join(repository, 'node_modules', '.bin')}:${process.env['PATH']}`,
     HOME: folder,
     NO_COLOR: '1',
+    ...compileCache,
   }
   return spawn(process.execPath, [shim, ...words], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
 }

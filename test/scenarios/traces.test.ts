@@ -53,6 +53,29 @@ class Caller {
     return this.send({ id: 1, method: 'tools/call', params: { name, arguments: { secret: 'argument' } } }, headers)
   }
 
+  /** Opens the stream of the session, and leaves it; the decision. */
+  stream(headers: Readonly<Record<string, string>>): Promise<string> {
+    const { url, audience } = this.#system.endpoint
+    const own = { accept: 'text/event-stream', 'mcp-session-id': this.#session, ...headers }
+    return this.#get(url, audience, own)
+  }
+
+  /** Asks for the receipt of a decision; the decision about that. */
+  receipt(decision: string, headers: Readonly<Record<string, string>>): Promise<string> {
+    const { origin } = new URL(this.#system.endpoint.url)
+    return this.#get(`${origin}/v1/receipt?entry=${encodeURIComponent(decision)}`, origin, headers)
+  }
+
+  async #get(url: string, audience: string, headers: Readonly<Record<string, string>>): Promise<string> {
+    const answer = await this.#identity.call(url, {
+      audience,
+      expectedId: this.#system.endpoint.expectedId,
+      headers,
+    })
+    answer.body.on('error', () => undefined).destroy()
+    return String(answer.headers['doorward-decision'])
+  }
+
   async send(message: object, headers: Readonly<Record<string, string>> = {}): Promise<Called> {
     const { endpoint, tap } = this.#system
     const { chain, privateKey } = this.#identity.credentials.current()
@@ -213,6 +236,36 @@ describe('traces', () => {
       ['identify', 'classify'],
     )
     equal(called.upstream, '')
+  })
+
+  test('what a caller says of its trace in the message passes as it is, beside our own header', async () => {
+    const _meta = { traceparent: `00-${traceId}-${parentId}-01`, tracestate: 'a=b' }
+    const called = await caller.send({
+      id: 9,
+      method: 'tools/call',
+      params: { name: 'read_note', arguments: {}, _meta },
+    })
+    const [root] = await spansOf(called.decision, 6)
+    ok(called.upstream.includes(`"_meta":${JSON.stringify(_meta)}`))
+    match(called.upstream, new RegExp(`\\ntraceparent: 00-${root?.traceId}-`, 'i'))
+  })
+
+  test('the stream of a session has a span when it ends, and so has a request to our own API', async () => {
+    const stream = await caller.stream(marked)
+    const [root, ...below] = await spansOf(stream, 5)
+    deepEqual([root?.traceId, root?.parentId, root?.name], [traceId, parentId, 'GET'])
+    equal(root?.attributes['url.path'], '/mcp/files')
+    equal(root?.attributes['mcp.method.name'], undefined)
+    ok(below.some(({ kind }) => kind === 3))
+    const { decision } = await caller.tool('read_note')
+    const receipt = await caller.receipt(decision, marked)
+    const spans = await spansOf(receipt, 5)
+    deepEqual([spans[0]?.name, spans[0]?.traceId], ['GET /v1/receipt', traceId])
+    equal(spans[0]?.attributes['url.path'], '/v1/receipt')
+    deepEqual(
+      spans.map(({ kind }) => kind).filter((kind) => kind === 3),
+      [],
+    )
   })
 
   test('no span holds a token, an argument or a session', async () => {

@@ -13,9 +13,11 @@ type RunSuite = (options: VectorOptions) => Promise<VectorReport> | VectorReport
 const suites: Readonly<Record<string, () => Promise<{ readonly run: RunSuite }>>> = {
   cedar: () => import('./cedar.ts'),
   ecdsa: () => import('./ecdsa.ts'),
+  heads: () => import('./heads.ts'),
   json: () => import('./json.ts'),
   jws: () => import('./jws.ts'),
   limbo: () => import('./limbo.ts'),
+  te: () => import('./te.ts'),
 }
 
 process.exitCode = await main(process.argv.slice(2))

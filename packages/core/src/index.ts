@@ -157,7 +157,7 @@ export { compilePolicy } from './policy/compile.ts'
 export type { CompileResult, CompiledPolicy } from './policy/compile.ts'
 export { matchesName, readNamePattern } from './policy/name-pattern.ts'
 export type { NamePattern } from './policy/name-pattern.ts'
-export { isServerName, parsePermission, permissionFor } from './policy/permission.ts'
+export { isServerName, parsePermission, permissionCovers, permissionFor } from './policy/permission.ts'
 export type { Permission, PermissionVerb } from './policy/permission.ts'
 export { PolicyJudge } from './policy/policy-judge.ts'
 export { argumentSchema, policySchema } from './policy/schema.ts'
@@ -292,8 +292,8 @@ export type { PlatformAlgorithm, PlatformExpectation, PlatformToken } from './to
 export type { TokenExpectation } from './token/judge-claims.ts'
 
 // json
-export { itemSpans, spliceItems } from './json/item-spans.ts'
-export type { ArraySpans, ByteSpan } from './json/item-spans.ts'
+export { itemSpans, memberSpan, spliceItems, spliceSpans } from './json/item-spans.ts'
+export type { ArraySpans, ByteSpan, SpanEdit } from './json/item-spans.ts'
 export { DEFAULT_JSON_LIMITS } from './json/limits.ts'
 export type { JsonLimits } from './json/limits.ts'
 export { isJsonObject, member } from './json/object.ts'
@@ -318,8 +318,10 @@ export type {
   ClassifiedResponse,
   ClassifiedSessionOperation,
 } from './mcp/classified.ts'
-export { classifyMcp } from './mcp/classify.ts'
+export { classifyMcp, namesModernVersion } from './mcp/classify.ts'
 export type { McpExchange } from './mcp/classify.ts'
+export { DISCOVER_HEADERS, DISCOVER_REQUEST, knownVersions, readDiscovery } from './mcp/discovery.ts'
+export type { Discovered } from './mcp/discovery.ts'
 export { errorBody, refusalBody, toolDenialResult } from './mcp/denial-body.ts'
 export { LIST_LIMITS, filterListResult } from './mcp/list-filter.ts'
 export type { FilteredList } from './mcp/list-filter.ts'
@@ -335,11 +337,15 @@ export type {
   ServerMethod,
   SubjectRule,
 } from './mcp/method.ts'
+export { decodeMirrored, encodeMirrored, trimHeader } from './mcp/mirrored-headers.ts'
 export type { McpHeaders } from './mcp/mirrored-headers.ts'
+export { modernResultProblem } from './mcp/modern-result.ts'
 export { refuseJson } from './mcp/refusal.ts'
 export type { McpRefusal, McpRefusalCode } from './mcp/refusal.ts'
 export {
   DEFAULT_VERSION,
+  LEGACY_VERSIONS,
+  MODERN_VERSIONS,
   REVISIONS,
   SUPPORTED_VERSIONS,
   isModernVersion,
@@ -350,8 +356,30 @@ export { classifyServerMessage, isCapable } from './mcp/server-message.ts'
 export type { ElicitationMode, ServerMessage, ServerMessageRefusal } from './mcp/server-message.ts'
 
 // rate
-export { takeCell } from './rate.ts'
+export { chargeCell, takeCell } from './rate.ts'
 export type { CellRate, CellVerdict } from './rate.ts'
 
 // strict reading of scanned JSON
 export { distinct, exactObject, isCount, isSeconds, isText, readList } from './identity/strict-members.ts'
+
+// integrity
+export {
+  definitionDigest,
+  definitionKey,
+  definitionsDigest,
+  isDefinitionKind,
+  listedDefinitions,
+  serverDefinitions,
+} from './integrity/definition.ts'
+export type { Definition, DefinitionKind } from './integrity/definition.ts'
+export { definitionChanges } from './integrity/definition-change.ts'
+export type { DefinitionChange, MemberChange } from './integrity/definition-change.ts'
+export { definitionFlags, flaggedDefinitions, isGrave, proposedEffect } from './integrity/definition-flags.ts'
+export type { Flag, FlagCode, FlaggedDefinition, OtherServer } from './integrity/definition-flags.ts'
+export { spelledOut } from './integrity/text-flags.ts'
+
+// output
+export { checkSchema } from './output/schema-check.ts'
+export type { SchemaVerdict } from './output/schema-check.ts'
+export { withoutSecretTexts } from './output/secret-texts.ts'
+export type { FilteredTexts } from './output/secret-texts.ts'

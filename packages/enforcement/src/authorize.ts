@@ -11,7 +11,7 @@ import type {
   Verdict,
 } from '@doorward/core'
 import type { Classified } from './classify.ts'
-import { deny } from './denial.ts'
+import { deny, isDenial } from './denial.ts'
 import type { Denial } from './denial.ts'
 import type { Identified } from './identify.ts'
 import type { DecisionPort } from './ports.ts'
@@ -27,21 +27,47 @@ export interface Authorized<Detail> {
   readonly shadow: ShadowVerdict | null
 }
 
-export async function authorize<Detail>(
+/** The call as a whole, and then each of its parts: all of them must be allowed. */
+export function authorize<Detail>(
   classified: Classified<Detail>,
+  decisions: DecisionPort,
+  now: EpochMillis,
+): Promise<Authorized<Detail> | Denial> {
+  const { call } = classified
+  const { parts } = call
+  const authorizing = (asked: Asked) => authorizeOne(classified, asked, decisions, now)
+  return parts === undefined ? authorizing(call) : authorizeAll([call, ...parts], authorizing)
+}
+
+async function authorizeAll<Detail>(
+  [whole, ...parts]: readonly [Asked, ...Asked[]],
+  authorizing: (asked: Asked) => Promise<Authorized<Detail> | Denial>,
+): Promise<Authorized<Detail> | Denial> {
+  const authorized = await authorizing(whole)
+  if (isDenial(authorized)) return authorized
+  for (const part of parts) {
+    const one = await authorizing(part)
+    if (isDenial(one)) return one
+  }
+  return authorized
+}
+
+async function authorizeOne<Detail>(
+  classified: Classified<Detail>,
+  asked: Asked,
   decisions: DecisionPort,
   now: EpochMillis,
 ): Promise<Authorized<Detail> | Denial> {
   const { identified, call } = classified
   const subject = {
     caller: identified.principal,
-    action: call.action,
-    resource: call.resource,
+    action: asked.action,
+    resource: asked.resource,
     rpcId: call.rpcId,
   }
   let verdict: Verdict
   try {
-    verdict = await decisions.decide(decisionRequest(classified, now))
+    verdict = await decisions.decide(decisionRequest(classified, asked, now))
   } catch (error) {
     return deny('policy_unavailable', `the decision engine failed: ${String(error)}`, subject)
   }
@@ -58,14 +84,19 @@ export async function authorize<Detail>(
   })
 }
 
+type Asked = Pick<DecisionRequest, 'action' | 'resource'>
+
 const denialCodes = { none: 'policy_denied', forbid: 'policy_forbidden', error: 'policy_error' } as const
 
-function decisionRequest<Detail>(classified: Classified<Detail>, now: EpochMillis): DecisionRequest {
-  const { identified, call } = classified
+function decisionRequest<Detail>(
+  { identified, call }: Classified<Detail>,
+  { action, resource }: Asked,
+  now: EpochMillis,
+): DecisionRequest {
   return {
     principal: identified.principal,
-    action: call.action,
-    resource: call.resource,
+    action,
+    resource,
     context: {
       args: call.args,
       timeSeconds: toSeconds(now),

@@ -31,6 +31,8 @@ export interface AcceptedToken {
 const MAX_TOKENS = 8
 
 export class CertificateStanding {
+  /** Somebody has been identified by a request of this connection. */
+  identified = false
   #generation = -1
   #judged: VerifiedLeaf | Denial | null = null
   readonly #tokens = new Map<string, AcceptedToken>()

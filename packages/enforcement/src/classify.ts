@@ -11,12 +11,16 @@ declare const classified: unique symbol
 export interface Call<Detail> {
   readonly action: Action
   readonly resource: Resource
+  /** What has to be allowed as well, each by itself; nothing by default. */
+  readonly parts?: readonly { readonly action: Action; readonly resource: Resource }[]
   /** Arguments of the call; undefined when it has none. */
   readonly args: unknown
   /** JSON-RPC id to answer a later refusal with. */
   readonly rpcId: string | number | undefined
   /** What the protocol's forwarder needs later. */
   readonly detail: Detail
+  /** What may stand against the call beside policy, asked once policy allows it; nothing by default. */
+  readonly objection?: (() => Promise<Denial | null>) | null
 }
 
 /** Pure: judges the complete body. */

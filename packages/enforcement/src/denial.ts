@@ -103,6 +103,7 @@ export const denialTable = {
   subject_missing: row(200, -32602, 'the message names no subject'),
   notification_unknown: row(400, -32600, 'the notification is not accepted'),
   response_unexpected: row(400, -32600, 'no request is waiting for this response'),
+  handle_unknown: row(200, -32602, 'there is no such task or request state'),
   session_missing: row(400, -32600, 'the Mcp-Session-Id header is required'),
   session_unknown: row(404, -32001, 'session not found'),
   session_limit: row(429, -31429, 'this caller has too many sessions', { retryable: true }),
@@ -113,6 +114,7 @@ export const denialTable = {
   policy_denied: row(200, -31403, 'denied by policy'),
   policy_forbidden: row(200, -31403, 'denied by policy'),
   policy_error: row(200, -31403, 'denied: a policy that applies could not be evaluated'),
+  definition_unapproved: row(200, -31403, 'refused: an operator has not approved what the server says of this'),
   request_invalid: row(400, -32602, 'the request is not valid'),
   resource_unknown: row(404, -32602, 'there is no such thing'),
   conflict: row(409, -32602, 'the request conflicts with what is there'),
@@ -130,6 +132,9 @@ export const denialTable = {
   limit_global: row(429, -31429, 'the service is at its request limit', busy),
   limit_ip: row(429, -31429, 'this address is at its request limit', busy),
   limit_user: row(429, -31429, 'this caller is at its request limit', busy),
+  limit_concurrency: row(429, -31429, 'this caller has too many calls under way', busy),
+  limit_bytes: row(429, -31429, 'this caller is at its limit of bytes', busy),
+  overloaded: row(503, -31503, 'the service is overloaded', busy),
   trust_reduced: row(503, -31503, 'the service runs at a reduced rate', busy),
   trust_stale: row(503, -31503, 'the service has no current trust state', busy),
   policy_unavailable: row(503, -31503, 'no policy decision can be made', busy),
@@ -140,7 +145,18 @@ export const denialTable = {
   lifetime_unfit: row(403, -31403, 'certificates of this workload are registered to live too long'),
   upstream_unavailable: row(502, -31502, 'the server behind the gateway cannot be reached', { retryable: true }),
   upstream_invalid: row(502, -31502, 'the server behind the gateway gave an answer that is not accepted'),
+  output_too_large: row(502, -31502, 'the answer of the server is larger than an operator lets through'),
+  output_invalid: row(502, -31502, 'the answer of the server does not have the structure that was approved'),
   upstream_timeout: row(504, -31504, 'the server behind the gateway did not answer in time', { retryable: true }),
+  upstream_circuit_open: row(503, -31503, 'the server behind the gateway has failed too often and is given a pause', {
+    retryable: true,
+  }),
+  upstream_busy: row(503, -31503, 'the server behind the gateway has as many requests under way as it may', {
+    retryable: true,
+  }),
+  server_changed: row(404, -31502, 'the server behind the gateway was changed or taken away: begin again', {
+    retryable: true,
+  }),
   internal: row(500, -32603, 'internal error'),
 } as const satisfies Readonly<Record<string, DenialRow>>
 
@@ -163,6 +179,16 @@ export interface PartialCaller {
   readonly certificateSerial: string
 }
 
+/** What `RateLimit` and `RateLimit-Policy` tell (draft-ietf-httpapi-ratelimit-headers-11). */
+export interface ExhaustedLimit {
+  /** Visible ASCII. */
+  readonly name: string
+  readonly unit: 'requests' | 'content-bytes' | 'concurrent-requests'
+  readonly quota: number
+  /** Null: of what is under way. */
+  readonly windowSeconds: number | null
+}
+
 export interface Denial {
   readonly denied: true
   readonly code: DenialCode
@@ -179,6 +205,8 @@ export interface Denial {
   /** What a candidate policy would have said otherwise. */
   readonly shadow: ShadowVerdict | null
   readonly retryAfterSeconds: number | null
+  /** The limit that was exhausted, as the caller may know it. */
+  readonly limit: ExhaustedLimit | null
   /** What a caller of our own API is told as well, because it may know it. */
   readonly details: JsonObject | null
   /** JSON-RPC id to answer with; undefined when there is none to answer. */
@@ -200,6 +228,7 @@ const blank = {
   policyVersion: null,
   shadow: null,
   retryAfterSeconds: null,
+  limit: null,
   details: null,
   rpcId: undefined,
   rpcData: undefined,

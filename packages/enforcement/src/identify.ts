@@ -15,6 +15,7 @@ import type { AcceptedToken, VerifiedLeaf } from './certificate-standing.ts'
 import { deny, isDenial } from './denial.ts'
 import type { Denial, PartialCaller } from './denial.ts'
 import type { Inbound } from './inbound.ts'
+import { exhausted } from './exhausted.ts'
 import type { KnownIdentities } from './known-identities.ts'
 import type { Rate, RateLimiter, Take, TrustSource, TrustView } from './ports.ts'
 import type { PresentedToken } from './withdrawal.ts'
@@ -83,6 +84,7 @@ export async function identify(
       : presentedToken(inbound, leaf, current, dependencies)
   if ('denied' in presented) return presented
   if (dependencies.trust.ageSeconds() <= dependencies.settings.staleness.fullSeconds) dependencies.known.add(caller.id)
+  inbound.connection.standing.identified = true
   const { principal, token } = presented
   return { inbound, principal, token, generation: current.generation } as Identified
 }
@@ -168,7 +170,7 @@ async function takeUser(caller: PartialCaller, dependencies: IdentifyDependencie
     const result = await limiter.take(takes)
     if (result.ok) return null
     const code = result.scope === 'reduced' ? 'trust_reduced' : 'limit_user'
-    return deny(code, `limit ${result.scope} of ${caller.id}`, { caller, retryAfterSeconds: result.retryAfterSeconds })
+    return deny(code, `limit ${result.scope} of ${caller.id}`, { caller, ...exhausted(result, takes) })
   } catch (error) {
     return deny('limits_unavailable', `the limiter failed: ${String(error)}`, { caller })
   }

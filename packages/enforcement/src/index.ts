@@ -8,18 +8,30 @@ export type { AcceptedToken, VerifiedLeaf } from './certificate-standing.ts'
 export { classify } from './classify.ts'
 export type { Call, Classified, Classifier } from './classify.ts'
 export { denialRow, denialTable, deny, isDenial, isDenialCode } from './denial.ts'
-export type { Denial, DenialCode, PartialCaller } from './denial.ts'
+export type { Denial, DenialCode, ExhaustedLimit, PartialCaller } from './denial.ts'
 export { identify, identifyEnrolment } from './identify.ts'
 export type { Identified, IdentifyDependencies, IdentifySettings, RequiredCredential } from './identify.ts'
 export type { Connection, Inbound, RequestHead } from './inbound.ts'
 export { KeptContent } from './kept-content.ts'
 export type { KeptCall, ResultKeeper } from './kept-content.ts'
 export { KnownIdentities } from './known-identities.ts'
+export { CallHold, CallPlaces } from './call-hold.ts'
+export type { CallHoldParts } from './call-hold.ts'
 export { limit, limitArrival } from './limit.ts'
-export type { Admitted, ConnectionLimits, Quota } from './limit.ts'
+export type { Admitted, ConnectionLimits, QuotaParts } from './limit.ts'
+export type { Quota } from './quota.ts'
+export { defaultLoadLimits, LoadShedding } from './load-shedding.ts'
+export type { LoadLevel, LoadLimits, LoadRefusal } from './load-shedding.ts'
 export { Permit } from './permit.ts'
 export { isRefusal, Pipeline } from './pipeline.ts'
-export type { EnforceOptions, PipelineDependencies, PipelineWatch, ReadBody, Refusal } from './pipeline.ts'
+export type {
+  EnforceOptions,
+  PipelineDependencies,
+  PipelineTuning,
+  PipelineWatch,
+  ReadBody,
+  Refusal,
+} from './pipeline.ts'
 export type { DecisionPort, Rate, RateLimiter, Take, TakeResult, TrustSource, TrustView } from './ports.ts'
 export { record, recordOutcome, recordRefusal } from './record.ts'
 export type { Outcome, RefusalEntry } from './record.ts'
@@ -78,3 +90,9 @@ export type { RefusalRatesOptions, RefusalThresholds } from './detect/refusal-ra
 export { findingKey, StandingFindings } from './detect/standing-findings.ts'
 export type { StandingChange, StandingFinding } from './detect/standing-findings.ts'
 export type { RateThreshold } from './detect/subject-rate.ts'
+
+// definitions
+export { DefinitionGate } from './definitions/definition-gate.ts'
+export type { DefinitionGateParts } from './definitions/definition-gate.ts'
+export { KnownDefinitions, maxDefinitions } from './definitions/known-definitions.ts'
+export type { ApprovalMode, DefinitionStanding, KnownDefinitionsParts } from './definitions/known-definitions.ts'

@@ -1,16 +1,25 @@
 /** Limits: per address and global before anything is parsed, quotas per principal and action after the decision. */
 
+import type { Action } from '@doorward/core'
 import type { Authorized } from './authorize.ts'
+import { CallHold } from './call-hold.ts'
+import type { CallPlaces } from './call-hold.ts'
 import { deny } from './denial.ts'
 import type { Denial } from './denial.ts'
+import { exhausted } from './exhausted.ts'
 import type { Inbound } from './inbound.ts'
+import type { LoadShedding } from './load-shedding.ts'
 import type { Rate, RateLimiter, Take } from './ports.ts'
+import { quotaCovers } from './quota.ts'
+import type { Quota } from './quota.ts'
 
 declare const admitted: unique symbol
 
 export interface Admitted<Detail> {
   readonly [admitted]: true
   readonly authorized: Authorized<Detail>
+  /** Whoever carries the call out releases it when the answer has ended; absent where nothing is held. */
+  readonly hold?: CallHold
 }
 
 export interface ConnectionLimits {
@@ -19,14 +28,11 @@ export interface ConnectionLimits {
   readonly perIp: (address: string) => Rate
   /** The key of an address: the address itself, or the /64 of an IPv6 address. */
   readonly ipKey: (address: string) => string
+  /** Who is not served for now; everybody is by default. */
+  readonly load?: Pick<LoadShedding, 'shedsRequest'>
 }
 
-/** A quota on calls of one action by one principal. */
-export interface Quota {
-  /** Action name such as `tools/call`. */
-  readonly action: string
-  readonly rate: Rate
-}
+const OVERLOAD_SECONDS = 1
 
 /** Stage 0: after header parsing, before token and body. Null when the request may go on. */
 export async function limitArrival(
@@ -35,54 +41,118 @@ export async function limitArrival(
   limits: ConnectionLimits,
 ): Promise<Denial | null> {
   const address = inbound.connection.remoteAddress
+  if (limits.load?.shedsRequest(inbound) === true)
+    return deny('overloaded', 'strangers are not served now', { retryAfterSeconds: OVERLOAD_SECONDS })
   try {
-    const result = await limiter.take([
+    const takes: readonly Take[] = [
       { scope: 'ip', key: limits.ipKey(address), rate: limits.perIp(address) },
       { scope: 'global', key: 'all', rate: limits.global },
-    ])
+    ]
+    const result = await limiter.take(takes)
     if (result.ok) return null
-    return deny(result.scope === 'global' ? 'limit_global' : 'limit_ip', `limit ${result.scope} for ${address}`, {
-      retryAfterSeconds: result.retryAfterSeconds,
-    })
+    const code = result.scope === 'global' ? 'limit_global' : 'limit_ip'
+    return deny(code, `limit ${result.scope} for ${address}`, exhausted(result, takes))
   } catch (error) {
     return deny('limits_unavailable', `the limiter failed: ${String(error)}`)
   }
 }
 
-/** Stage 4: quotas per principal and action. */
-export async function limit<Detail>(
-  authorized: Authorized<Detail>,
-  limiter: RateLimiter,
-  quotas: readonly Quota[],
-): Promise<Admitted<Detail> | Denial> {
-  const { call, identified } = authorized.classified
-  if (quotas.length > 0) {
-    const takes: Take[] = []
-    for (const quota of quotas) {
-      if (quota.action === call.action.name) {
-        takes.push({ scope: 'user', key: `${identified.principal.presenter.uri} ${quota.action}`, rate: quota.rate })
-      }
-    }
-    const refusal = takes.length > 0 ? await takeQuotas(authorized, limiter, takes) : null
-    if (refusal !== null) return refusal
-  }
-  return { authorized } as Admitted<Detail>
+export interface QuotaParts {
+  readonly limiter: RateLimiter
+  readonly quotas: readonly Quota[]
+  /** Of this process; without it nothing is counted that is under way. */
+  readonly places?: CallPlaces
 }
 
+/** Stage 4: quotas per principal and action. What it admits with a hold must be released. */
+export async function limit<Detail>(
+  authorized: Authorized<Detail>,
+  parts: QuotaParts,
+): Promise<Admitted<Detail> | Denial> {
+  if (parts.quotas.length === 0) return { authorized } as Admitted<Detail>
+  const { call, identified } = authorized.classified
+  const caller = identified.principal.presenter
+  const quotas = parts.quotas.filter((quota) => quotaCovers(quota, caller, call.action, call.resource))
+  if (quotas.length === 0) return { authorized } as Admitted<Detail>
+  const hold = await takeQuotas(authorized, { ...parts, quotas })
+  if (hold === null) return { authorized } as Admitted<Detail>
+  return 'denied' in hold ? hold : ({ authorized, hold } as Admitted<Detail>)
+}
+
+/** Places first, which nobody else can take while the counters are asked: they are given back when one refuses. */
 async function takeQuotas<Detail>(
   authorized: Authorized<Detail>,
-  limiter: RateLimiter,
-  takes: readonly Take[],
-): Promise<Denial | null> {
-  const { call, identified } = authorized.classified
+  { limiter, quotas, places }: QuotaParts,
+): Promise<CallHold | Denial | null> {
+  const { call, identified, body } = authorized.classified
+  const caller = identified.principal.presenter.uri
   const detail = { caller: identified.principal, action: call.action, resource: call.resource, rpcId: call.rpcId }
+  const keyOf = (quota: Quota) => `${caller} ${quota.action}`
+  const keys = new Set<string>()
+  for (const quota of quotas) {
+    const { concurrent, concurrentCode = 'limit_concurrency', action } = quota
+    if (places === undefined || concurrent === undefined) continue
+    const key = `${keyOf(quota)} ${concurrent}`
+    keys.add(key)
+    if (places.under(key) < concurrent) continue
+    const exceeded = { name: action, unit: 'concurrent-requests', quota: concurrent, windowSeconds: null } as const
+    return deny(concurrentCode, `${concurrent} of ${action} under way`, {
+      ...detail,
+      retryAfterSeconds: 1,
+      limit: exceeded,
+    })
+  }
+  const { takes, names, bytes } = takesOf(quotas, keyOf, body.length)
+  const hold =
+    places === undefined || (keys.size === 0 && bytes.length === 0)
+      ? null
+      : new CallHold({ places, keys: [...keys], limiter, bytes })
+  if (takes.length === 0) return hold
+  const refusal = await asked(limiter, { takes, names, detail })
+  if (refusal === null) return hold
+  hold?.release()
+  return refusal
+}
+
+interface QuotaTakes {
+  readonly takes: readonly Take[]
+  /** Of the quotas that the takes are of. */
+  readonly names: readonly string[]
+  /** Quotas of bytes, as the answer counts against them. */
+  readonly bytes: readonly Take[]
+}
+
+function takesOf(quotas: readonly Quota[], keyOf: (quota: Quota) => string, requestBytes: number): QuotaTakes {
+  const takes: Take[] = []
+  const names: string[] = []
+  const bytes: Take[] = []
+  for (const quota of quotas) {
+    const key = keyOf(quota)
+    if (quota.rate !== undefined) {
+      takes.push({ scope: 'user', key, rate: quota.rate })
+      names.push(quota.action)
+    }
+    if (quota.bytes !== undefined) {
+      const take: Take = { scope: 'bytes', key, rate: quota.bytes }
+      bytes.push(take)
+      takes.push({ ...take, weight: requestBytes })
+      names.push(quota.action)
+    }
+  }
+  return { takes, names, bytes }
+}
+
+interface Asked extends Pick<QuotaTakes, 'takes' | 'names'> {
+  readonly detail: Pick<Denial, 'caller' | 'action' | 'resource' | 'rpcId'> & { readonly action: Action }
+}
+
+async function asked(limiter: RateLimiter, { takes, names, detail }: Asked): Promise<Denial | null> {
   try {
     const result = await limiter.take(takes)
     if (result.ok) return null
-    return deny('limit_user', `quota of ${call.action.name}`, {
-      ...detail,
-      retryAfterSeconds: result.retryAfterSeconds,
-    })
+    const code = result.scope === 'bytes' ? 'limit_bytes' : 'limit_user'
+    const told = { ...detail, ...exhausted(result, takes, names[result.index]) }
+    return deny(code, `quota of ${names[result.index] ?? detail.action.name}`, told)
   } catch (error) {
     return deny('limits_unavailable', `the limiter failed: ${String(error)}`, detail)
   }

@@ -2,6 +2,7 @@
 
 import type { PolicyVersion } from '@doorward/core'
 import { authorize } from './authorize.ts'
+import type { CallPlaces } from './call-hold.ts'
 import { classify } from './classify.ts'
 import type { Classifier } from './classify.ts'
 import { deny, isDenial } from './denial.ts'
@@ -11,11 +12,13 @@ import type { Identified, IdentifyDependencies, RequiredCredential } from './ide
 import type { KeptContent } from './kept-content.ts'
 import type { Inbound } from './inbound.ts'
 import { limit, limitArrival } from './limit.ts'
-import type { Admitted, ConnectionLimits, Quota } from './limit.ts'
+import type { Admitted, ConnectionLimits } from './limit.ts'
+import type { LoadShedding } from './load-shedding.ts'
 import { OpenCalls } from './open-calls.ts'
 import type { OpenCall } from './open-calls.ts'
 import type { Permit } from './permit.ts'
-import type { DecisionPort, RateLimiter, TrustSource } from './ports.ts'
+import type { DecisionPort, Rate, RateLimiter, TrustSource } from './ports.ts'
+import type { Quota } from './quota.ts'
 import { record, recordRefusal } from './record.ts'
 import type { RefusalEntry } from './record.ts'
 import type { Record } from './record/record.ts'
@@ -39,9 +42,20 @@ export interface PipelineDependencies extends IdentifyDependencies {
   readonly refusals: RefusalCounter
   readonly connectionLimits: ConnectionLimits
   readonly quotas: readonly Quota[]
+  /** Of what is under way; without it no quota counts that. */
+  readonly places?: CallPlaces
+  /** Who is turned away when there is too much to do; nobody by default. */
+  readonly load?: LoadShedding
   readonly watch?: PipelineWatch
   /** What goes into entries of arguments and results; nothing by default. */
   readonly kept?: KeptContent
+}
+
+/** What may be replaced while requests pass. */
+export interface PipelineTuning extends Pick<PipelineDependencies, 'connectionLimits' | 'quotas'> {
+  readonly perUser: Rate
+  /** Null keeps nothing. */
+  readonly kept: KeptContent | null
 }
 
 /** Told of what passes the pipeline; decides nothing and never throws. */
@@ -68,14 +82,25 @@ export function isRefusal(value: object): value is Refusal {
 }
 
 export class Pipeline {
-  readonly dependencies: PipelineDependencies
   /** Answers under way: whoever applies trust or a policy has them looked at again, by `review` and `policyChanged`. */
   readonly open = new OpenCalls()
   readonly #standing: StandingDecisions
+  #dependencies: PipelineDependencies
 
   constructor(dependencies: PipelineDependencies) {
-    this.dependencies = dependencies
+    this.#dependencies = dependencies
     this.#standing = new StandingDecisions({ ...dependencies, open: this.open })
+  }
+
+  get dependencies(): PipelineDependencies {
+    return this.#dependencies
+  }
+
+  /** Limits the next requests, and keeps of them, by these; those on their way go on with what they began with. */
+  retune({ perUser, connectionLimits, quotas, kept }: PipelineTuning): void {
+    const { kept: _before, settings, ...rest } = this.#dependencies
+    const tuned = { ...rest, connectionLimits, quotas, settings: { ...settings, perUser } }
+    this.#dependencies = kept === null ? tuned : { ...tuned, kept }
   }
 
   /** All stages in order: a permit, or a recorded refusal. Never rejects: what fails unexpectedly is refused. */
@@ -116,10 +141,45 @@ export class Pipeline {
     const authorized = await authorize(classified, dependencies.decisions, dependencies.trust.now())
     if (isDenial(authorized)) return authorized
     times?.look('authorized')
-    const admitted = await limit(authorized, dependencies.limiter, dependencies.quotas)
+    const admitted = await limit(authorized, dependencies)
     if (isDenial(admitted)) return admitted
+    const { hold } = admitted
+    try {
+      const result = await this.#recorded(admitted, times)
+      // What was taken for a call that does not come about is given back.
+      if (isDenial(result)) hold?.release()
+      return result
+    } catch (error) {
+      hold?.release()
+      throw error
+    }
+  }
+
+  async #recorded<Detail>(admitted: Admitted<Detail>, times: StageTimes | undefined): Promise<Permit<Detail> | Denial> {
+    const { log, kept } = this.#dependencies
+    const { objection = null } = admitted.authorized.classified.call
+    const cleared = objection === null ? admitted : await this.#cleared(admitted, objection)
+    if (isDenial(cleared)) return cleared
     times?.mark('admitted')
-    return this.overtaken(admitted) ?? record(admitted, dependencies.log, dependencies.kept)
+    return this.overtaken(cleared) ?? record(cleared, log, kept)
+  }
+
+  /** A server may have been asked, which takes its time: what was decided before is decided again. */
+  async #cleared<Detail>(
+    admitted: Admitted<Detail>,
+    objection: () => Promise<Denial | null>,
+  ): Promise<Admitted<Detail> | Denial> {
+    const { classified } = admitted.authorized
+    const { identified, call } = classified
+    const objected = await objection()
+    if (objected !== null) {
+      const { action, resource, rpcId } = call
+      return { ...objected, caller: identified.principal, action, resource, rpcId }
+    }
+    const { decisions, trust } = this.#dependencies
+    const now = { ...classified, identified: rolesNow(identified, trust.current()) }
+    const authorized = await authorize(now, decisions, trust.now())
+    return isDenial(authorized) ? authorized : { ...admitted, authorized }
   }
 
   /**

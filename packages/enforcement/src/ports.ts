@@ -29,22 +29,33 @@ export interface Rate {
 }
 
 export interface Take {
-  readonly scope: 'global' | 'ip' | 'user' | 'reduced'
+  readonly scope: 'global' | 'ip' | 'user' | 'reduced' | 'bytes'
   readonly key: string
+  /** Requests per period; with the scope `bytes`, bytes. */
   readonly rate: Rate
+  /** 1 by default. */
+  readonly weight?: number
 }
 
 export type TakeResult =
   | { readonly ok: true }
-  | { readonly ok: false; readonly scope: Take['scope']; readonly retryAfterSeconds: number }
+  /** `index` is the place of the exhausted one among the takes. */
+  | {
+      readonly ok: false
+      readonly scope: Take['scope']
+      readonly index: number
+      readonly retryAfterSeconds: number
+    }
 
 /**
- * Shared counters. `take` consumes one request from every rate or from none, atomically, and names the first
- * that is exhausted. Bounded memory: when no more keys can be held, unknown keys are refused. A rejection means
- * that nothing can be counted, which callers treat as deny.
+ * Shared counters. `take` consumes the weight of each take from every rate or from none, atomically, and names the first
+ * that is exhausted. `charge` consumes what has been used already, whether it is there or not, and says whether nothing
+ * is owed: who owes is refused by `take` until it has come back. Bounded memory: when no more keys can be held, unknown
+ * keys are refused. A rejection means that nothing can be counted, which callers treat as deny.
  */
 export interface RateLimiter {
   take(takes: readonly Take[]): Promise<TakeResult>
+  charge(takes: readonly Take[]): Promise<boolean>
 }
 
 /** One verified trust state, indexed for the request path. Immutable. */

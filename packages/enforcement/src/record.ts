@@ -31,6 +31,7 @@ export async function record<Detail>(
         action: call.action.name,
         group: call.action.group,
         resource: { ...call.resource },
+        ...(call.parts === undefined ? {} : { parts: call.parts.map(({ resource }) => ({ ...resource })) }),
         policies: [...authorized.policies],
         policy: versionFields(authorized.policyVersion),
         ...shadowFields(authorized.shadow),
@@ -97,10 +98,14 @@ export interface Outcome {
   /** Bytes sent towards the caller. */
   readonly bytes: number
   readonly milliseconds: number
+  /** How often it was sent or tried to be; once where nothing is said. */
+  readonly attempts?: number
   /** Code of the failure, when there was one. */
   readonly code?: string
   /** For the operator: why it failed. */
   readonly explanation?: string
+  /** Texts of which known secrets were taken before they were sent; absent for none. */
+  readonly redacted?: number
   /** What a rule keeps of the result. */
   readonly kept?: { readonly result: JsonObject }
 }

@@ -21,6 +21,8 @@ import type {
   RevocationRow,
   RevocationSubject,
 } from './admin-revocation.ts'
+import { readDefinitionsApproval, readDefinitionsBody, readServers } from './definitions-answer.ts'
+import type { DefinitionsAnswer, DefinitionsApproval } from './definitions-answer.ts'
 import { invalidAnswer, listOf, readCounts, readWorkload, readWorkloadDetail } from './admin-workload.ts'
 import type { EndedCounts, Workload, WorkloadDetail, WorkloadQuery } from './admin-workload.ts'
 import { readJsonBody } from './https-exchange.ts'
@@ -193,6 +195,16 @@ export class AdminClient {
     return this.#json('POST', '/v1/policy')
   }
 
+  /** What a gateway goes by: digest, since when, and the newest reload if that failed. */
+  configuration(): Promise<JsonObject> {
+    return this.#json('GET', '/v1/configuration')
+  }
+
+  /** A gateway reads everything anew; `outcome` as of `reloadPolicy`. Throws `conflict`. */
+  reloadConfiguration(): Promise<JsonObject> {
+    return this.#json('POST', '/v1/configuration')
+  }
+
   /**
    * Takes away what an entry of the log there says; its place, time and digest stay. Throws `resource_unknown`, and
    * `conflict` with a `reason` in its details.
@@ -206,6 +218,22 @@ export class AdminClient {
     const { hmac } = await this.#json('POST', '/v1/audit/hmac', { value })
     if (typeof hmac !== 'string' || !/^[0-9a-f]{64}$/.test(hmac)) throw invalidAnswer('hmac')
     return hmac
+  }
+
+  /** How much is approved of each server of the gateway, and what is refused now. */
+  async servers(): Promise<readonly JsonObject[]> {
+    return readServers(await this.#json('GET', '/v1/servers'))
+  }
+
+  /** What a server says now, beside what is approved. Throws `resource_unknown`, `upstream_unavailable`. */
+  async definitions(server: string): Promise<DefinitionsAnswer> {
+    const path = `/v1/servers/definitions?${search({ server })}`
+    return readDefinitionsBody(await this.#route.through('GET', (url) => this.#callAt(url, { method: 'GET', path })))
+  }
+
+  /** Approves what the digest names. Throws `conflict` when the server says something else by now. */
+  async approveDefinitions(server: string, digest: string): Promise<DefinitionsApproval> {
+    return readDefinitionsApproval(await this.#json('POST', '/v1/servers/approve', { server, digest }))
   }
 
   /** An authority that does not run any more: what it has issued is refused from then on. Throws `resource_unknown`, `conflict`. */

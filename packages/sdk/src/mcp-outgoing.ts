@@ -1,10 +1,17 @@
 /** What the bridge must know of a client's message to send it: its kind, its id, and the headers that repeat it. The gateway judges it. */
 
-import { isJsonObject, isRequestId, scanJson, toBase64, utf8 } from '@doorward/core'
+import { encodeMirrored, isJsonObject, isRequestId, scanJson, utf8 } from '@doorward/core'
 import type { JsonObject, JsonValue, RequestId } from '@doorward/core'
 
 export type Outgoing =
-  | { readonly kind: 'request'; readonly id: RequestId; readonly method: string; readonly modern: ModernHeaders | null }
+  | {
+      readonly kind: 'request'
+      readonly id: RequestId
+      readonly method: string
+      readonly modern: ModernHeaders | null
+      /** The tool that is called and with what; null for every other method. */
+      readonly tool: ToolCall | null
+    }
   | {
       readonly kind: 'notification'
       readonly method: string
@@ -19,6 +26,11 @@ export type Outgoing =
       readonly rpcCode: -32700 | -32600
       readonly problem: string
     }
+
+export interface ToolCall {
+  readonly name: string
+  readonly args: JsonObject
+}
 
 /** Headers in which 2026-07-28 repeats the body (SEP-2243). */
 export type ModernHeaders = Readonly<Record<string, string>>
@@ -49,7 +61,7 @@ export function readOutgoing(line: string): Outgoing {
   const modern = modernHeaders(method, params)
   if (id === undefined) return { kind: 'notification', method, cancels: cancelled(method, params), modern }
   return isRequestId(id)
-    ? { kind: 'request', id, method, modern }
+    ? { kind: 'request', id, method, modern, tool: calledTool(method, params) }
     : malformed(null, 'expected an id that is a string or an integer')
 }
 
@@ -62,22 +74,22 @@ function cancelled(method: string, params: JsonValue | undefined): RequestId | n
   return isRequestId(id) ? id : null
 }
 
+function calledTool(method: string, params: JsonValue | undefined): ToolCall | null {
+  if (method !== 'tools/call' || !isJsonObject(params)) return null
+  const { name, arguments: args } = params
+  return typeof name === 'string' ? { name, args: isJsonObject(args) ? args : {} } : null
+}
+
 function modernHeaders(method: string, params: JsonValue | undefined): ModernHeaders | null {
   const version = isJsonObject(params) && isJsonObject(params['_meta']) ? params['_meta'][VERSION_KEY] : undefined
   if (typeof version !== 'string') return null
   const field = NAMED.get(method)
   const name = field === undefined ? undefined : (params as JsonObject)[field]
   return {
-    'mcp-protocol-version': mirrored(version),
-    'mcp-method': mirrored(method),
-    ...(typeof name === 'string' ? { 'mcp-name': mirrored(name) } : {}),
+    'mcp-protocol-version': encodeMirrored(version),
+    'mcp-method': encodeMirrored(method),
+    ...(typeof name === 'string' ? { 'mcp-name': encodeMirrored(name) } : {}),
   }
-}
-
-/** A header value as it is, or in base64 where a header could not carry it. */
-function mirrored(value: string): string {
-  const plain = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value) && !value.startsWith('=?base64?')
-  return plain ? value : `=?base64?${toBase64(utf8(value))}?=`
 }
 
 /** A JSON-RPC error as one line. */

@@ -1,6 +1,7 @@
 /**
  * The client side of one streamable HTTP session of MCP (2025-11-25 and earlier), message by message and byte for byte: it
- * moves JSON texts and understands only what the transport needs.
+ * moves JSON texts and understands only what the transport needs. Requests of 2026-07-28 need no session and each stand
+ * alone: to cancel one is to close its exchange.
  *
  * A session that the server has ended is not opened again behind the client's back: its state is gone, and only the host can
  * initialize anew. The client is told so.
@@ -19,6 +20,7 @@ import type { ServerRefusal } from './refusal.ts'
 import { backoffMilliseconds } from './runtime.ts'
 import type { Runtime } from './runtime.ts'
 import type { SignedFetch } from './signed-fetch.ts'
+import { ToolHeaders } from './tool-headers.ts'
 
 export interface McpEndpoint {
   /** `<gateway>/mcp/<server>` */
@@ -56,12 +58,14 @@ type Request = Extract<Outgoing, { kind: 'request' }>
 interface OpenRequest {
   readonly release: AbortController
   cancelled: boolean
+  readonly modern: boolean
 }
 
 export class McpSession {
   readonly #options: McpSessionOptions
   /** Requests under way, so that a cancelled one can be let go of. */
   readonly #open = new Map<RequestId, OpenRequest>()
+  readonly #toolHeaders = new ToolHeaders()
   #sessionId: string | null = null
   #version: string | null = null
 
@@ -81,11 +85,16 @@ export class McpSession {
       await this.#options.deliver(rpcErrorLine(message.id, { code: message.rpcCode, message: message.problem }))
       return
     }
-    const own: OpenRequest = { release: new AbortController(), cancelled: false }
+    const modern = message.kind !== 'response' && message.modern !== null
+    const own: OpenRequest = { release: new AbortController(), cancelled: false, modern }
     if (message.kind === 'request') this.#open.set(message.id, own)
     const cancels =
       message.kind === 'notification' && message.cancels !== null ? this.#open.get(message.cancels) : undefined
     if (cancels !== undefined) cancels.cancelled = true
+    if (cancels?.modern === true || (message.kind === 'notification' && message.cancels !== null && modern)) {
+      cancels?.release.abort()
+      return
+    }
     const either = signal === undefined ? own.release.signal : AbortSignal.any([signal, own.release.signal])
     try {
       await this.#receive(message, await this.#post(line, message, either), either)
@@ -141,8 +150,18 @@ export class McpSession {
     signal: AbortSignal | undefined,
   ): Promise<CallResponse> {
     const modern = message.kind === 'response' ? null : message.modern
-    const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...modern }
+    const headers = {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      ...modern,
+      ...this.#parametersOf(message),
+    }
     return this.#call('POST', headers, signal, { line, sessionless: modern !== null })
+  }
+
+  #parametersOf(message: Exclude<Outgoing, { kind: 'malformed' }>): Readonly<Record<string, string>> {
+    if (message.kind !== 'request' || message.modern === null || message.tool === null) return {}
+    return this.#toolHeaders.of(message.tool.name, message.tool.args)
   }
 
   #get(lastEventId: string | null, signal: AbortSignal | undefined): Promise<CallResponse> {
@@ -237,6 +256,7 @@ export class McpSession {
     const answer = answerTo(text, message.id)
     if (answer === null) return false
     const result = answer['result']
+    if (message.method === 'tools/list' && message.modern !== null) this.#toolHeaders.learn(result)
     if (message.method === 'initialize' && isJsonObject(result) && typeof result['protocolVersion'] === 'string') {
       this.#version = result['protocolVersion']
     }

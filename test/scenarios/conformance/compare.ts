@@ -41,31 +41,28 @@ export interface Comparison {
   readonly differences: readonly CheckDifference[]
 }
 
-export interface CompareOptions {
-  /** The revision whose frozen requirement set is run. Default `2025-11-25`. */
-  readonly requirements?: string
-}
+/** The frozen requirement set of a revision, or every scenario of the suite that there is for it. */
+export type ConformanceRequest = { readonly requirements: string } | { readonly suite: string }
 
-/**
- * Runs the suite against both URLs, one after the other so that neither slows the other down.
- * URLs must be plain http on localhost, as the suite demands.
- */
+const newestLegacy: ConformanceRequest = { requirements: '2025-11-25' }
+
+/** Runs the suite against both URLs at the same time. URLs must be plain http on localhost, as the suite demands. */
 export async function compareConformance(
   firstUrl: string,
   secondUrl: string,
-  options: CompareOptions = {},
+  request: ConformanceRequest = newestLegacy,
 ): Promise<Comparison> {
-  const first = await runConformance(firstUrl, options)
-  const second = await runConformance(secondUrl, options)
+  const [first, second] = await Promise.all([runConformance(firstUrl, request), runConformance(secondUrl, request)])
   return { first, second, differences: differences(first.checks, second.checks) }
 }
 
 /** One run of the suite. The suite's exit code covers scored scenarios only and is therefore not looked at. */
-export async function runConformance(url: string, options: CompareOptions = {}): Promise<ConformanceRun> {
-  const requirements = options.requirements ?? '2025-11-25'
+export async function runConformance(url: string, request: ConformanceRequest = newestLegacy): Promise<ConformanceRun> {
+  const asked =
+    'suite' in request ? ['--suite', 'all', '--spec-version', request.suite] : ['--requirements', request.requirements]
   const out = await mkdtemp(join(tmpdir(), 'doorward-conformance-'))
   try {
-    const args = [suite, 'server', '--url', url, '--requirements', requirements, '-o', out]
+    const args = [suite, 'server', '--url', url, ...asked, '-o', out]
     await run(process.execPath, args, { timeout: suiteTimeoutMs, maxBuffer: 64 * 1024 * 1024 }).catch(exitedOnly)
     return summary(await readChecks(out))
   } finally {

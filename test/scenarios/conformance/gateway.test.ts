@@ -6,12 +6,15 @@ import type { EntryEnvelope } from '@doorward/core'
 import { TestDeployment, wideLimits } from '../../fixtures/deployment.ts'
 import { listeningBridge } from '../../fixtures/listening-bridge.ts'
 import type { ListeningBridge } from '../../fixtures/listening-bridge.ts'
-import { compareConformance } from './compare.ts'
+import { compareConformance, differences, runConformance } from './compare.ts'
+import type { ConformanceChecks } from './compare.ts'
+import { narrowDifferences } from './narrow-differences.ts'
 import { startEverythingServer } from './everything-server.ts'
 import { seenRequest, startGuardedServer } from './guarded-server.ts'
 import type { GuardedServer, SeenRequest } from './guarded-server.ts'
 
 const caller = 'spiffe://test.example/agent/conformance'
+const narrowCaller = 'spiffe://test.example/agent/narrow'
 const initialize = JSON.stringify({
   jsonrpc: '2.0',
   id: 1,
@@ -19,11 +22,13 @@ const initialize = JSON.stringify({
   params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } },
 })
 
-describe('the conformance suite, 2025-11-25, through bridge and gateway', () => {
+describe('the conformance suite through bridge and gateway', () => {
   const opened = new AsyncDisposableStack()
   let server: GuardedServer
   let system: TestDeployment
   let bridge: ListeningBridge
+  /** Of the newest run. */
+  let direct: ConformanceChecks
   before(async () => {
     server = await startGuardedServer()
     opened.defer(() => server.close())
@@ -47,8 +52,8 @@ describe('the conformance suite, 2025-11-25, through bridge and gateway', () => 
   test('finds check by check what it finds directly: 84 passed, 0 failed', async () => {
     const open = await startEverythingServer({ port: 0 })
     try {
-      const { first, second, differences } = await compareConformance(open.url, bridge.url)
-      assert.deepEqual(differences, [])
+      const { first, second, differences: found } = await compareConformance(open.url, bridge.url)
+      assert.deepEqual(found, [])
       assert.deepEqual([first.scenarios, first.passed, first.failed], [33, 84, 0])
       assert.deepEqual([second.scenarios, second.passed, second.failed], [33, 84, 0])
     } finally {
@@ -56,17 +61,56 @@ describe('the conformance suite, 2025-11-25, through bridge and gateway', () => 
     }
   })
 
+  const others = [
+    [{ suite: '2025-06-18' }, 27, 56, 0],
+    // What the fixture does not have are tasks.
+    [{ requirements: '2026-07-28' }, 50, 164, 30],
+  ] as const
+  for (const [request, scenarios, passed, failed] of others) {
+    const [[kind, revision]] = Object.entries(request) as [[string, string]]
+    test(`finds check by check what it finds directly: ${kind} ${revision}, ${passed} passed, ${failed} failed`, async () => {
+      const open = await startEverythingServer({ port: 0 })
+      try {
+        const { first, second, differences: found } = await compareConformance(open.url, bridge.url, request)
+        direct = first.checks
+        assert.deepEqual(found, [])
+        assert.deepEqual([first.scenarios, first.passed, first.failed], [scenarios, passed, failed])
+        assert.deepEqual([second.scenarios, second.passed, second.failed], [scenarios, passed, failed])
+      } finally {
+        await open.close()
+      }
+    })
+  }
+
+  test('a caller who may do little finds what it may do, and differs in what is listed here alone', async () => {
+    ;(await system.identity('agent/narrow')).close()
+    const own = await listeningBridge(system, 'everything', 'agent/narrow')
+    try {
+      const narrow = await runConformance(own.url, { requirements: '2026-07-28' })
+      const found = differences(direct, narrow.checks).map(
+        ({ scenario, check, status, first, second }) => `${scenario} ${check} ${status} ${first} ${second}`,
+      )
+      assert.deepEqual(found, narrowDifferences)
+    } finally {
+      await own.close()
+    }
+  })
+
   test('the record holds exactly one decision for every request that the server saw, and its outcome', async () => {
-    const { allowed, outcomes } = await settledRecord(system, server.seen.length)
+    const { allowed, outcomes, asked } = await settledRecord(system, server.seen.length)
     assert.ok(server.seen.length > 150)
-    assert.deepEqual(countsOf(allowed.map(asSeen)), countsOf(server.seen))
-    assert.deepEqual(new Set(allowed.map(({ entry }) => entry.body['caller'])), new Set([caller]))
+    // What the gateway itself has asked the server for is on the record as that.
+    assert.equal(asked, 1)
+    const own = Array.from({ length: asked }, () => seenRequest('POST', 'server/discover', ''))
+    assert.deepEqual(countsOf([...allowed.map(asSeen), ...own]), countsOf(server.seen))
+    assert.deepEqual(new Set(allowed.map(({ entry }) => entry.body['caller'])), new Set([caller, narrowCaller]))
     assert.deepEqual(
       outcomes.map(({ body }) => body['of']).toSorted(byNumber),
       allowed.map(({ index }) => index),
     )
-    // Whether client or server is first to end the stream of a session is a race between them.
-    const messages = new Set(allowed.filter((one) => asSeen(one).startsWith('POST ')).map(({ index }) => index))
+    // Whether client or server is first to end a stream that lasts is a race between them.
+    const lasting = /^(?:GET|DELETE) |subscriptions\/listen/
+    const messages = new Set(allowed.filter((one) => !lasting.test(asSeen(one))).map(({ index }) => index))
     const unfinished = outcomes.filter(({ body }) => body['status'] !== 'completed')
     assert.deepEqual(
       unfinished.filter(({ body }) => messages.has(Number(body['of']))),
@@ -77,7 +121,8 @@ describe('the conformance suite, 2025-11-25, through bridge and gateway', () => 
   test('nothing of the caller reaches the server but what the protocol needs', () => {
     const fromUs = ['connection', 'content-length', 'host', 'user-agent']
     const ofProtocol = ['accept', 'content-type', 'last-event-id', 'mcp-protocol-version', 'mcp-session-id']
-    assert.deepEqual([...server.headerNames].toSorted(), [...fromUs, ...ofProtocol].toSorted())
+    const ofModernEra = ['mcp-method', 'mcp-name', 'mcp-param-region']
+    assert.deepEqual([...server.headerNames].toSorted(), [...fromUs, ...ofProtocol, ...ofModernEra].toSorted())
   })
 
   test("the bridge's own host and origin are served, foreign ones meet the gateway's refusal and reach no server", async () => {
@@ -106,8 +151,10 @@ function configuration(url: string): string {
   everything: { url: "${url}", insecure_upstream: true }
 roles:
   everybody: ["*:everything/*"]
+  few: ["tools/call:everything/test_simple_text", "read:everything/test://static-text", "read:everything/test_simple_prompt"]
 bindings:
   - { role: everybody, workloads: [${caller}] }
+  - { role: few, workloads: [${narrowCaller}] }
 ${wideLimits}`
 }
 
@@ -133,12 +180,13 @@ interface Allowed {
 async function settledRecord(
   system: TestDeployment,
   calls: number,
-): Promise<{ allowed: Allowed[]; outcomes: EntryEnvelope[] }> {
+): Promise<{ allowed: Allowed[]; outcomes: EntryEnvelope[]; asked: number }> {
   for (let attempt = 0; ; attempt++) {
     const record = await system.record()
     const allowed = record.filter(({ entry }) => entry.kind === 'decision' && entry.body['decision'] === 'allow')
     const outcomes = record.map(({ entry }) => entry).filter(({ kind }) => kind === 'outcome')
-    if (outcomes.length >= calls || attempt === 50) return { allowed, outcomes }
+    const asked = record.filter(({ entry }) => entry.body['event'] === 'server.discover').length
+    if (outcomes.length + asked >= calls || attempt === 50) return { allowed, outcomes, asked }
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { fromUtf8, itemSpans, spliceItems, utf8 } from '@doorward/core'
+import { fromUtf8, itemSpans, memberSpan, spliceItems, spliceSpans, utf8 } from '@doorward/core'
 
 function itemsOf(text: string, path: readonly string[]): readonly string[] | null {
   const bytes = utf8(text)
@@ -74,5 +74,46 @@ describe('item spans', () => {
     const spans = itemSpans(bytes, ['t'])
     assert.ok(spans !== null)
     assert.equal(fromUtf8(spliceItems(bytes, spans, [true, false, true])), '{"t":[{"n":9007199254740993},{"n":1e400}]}')
+  })
+})
+
+describe('the span of a member', () => {
+  const keys = fc.constantFrom('a', 'b', 'requestState', '"', '\\', 'é')
+  const document = fc.dictionary(
+    keys,
+    fc.oneof(
+      fc.json({ maxDepth: 2 }),
+      fc.string().map((text) => JSON.stringify(text)),
+    ),
+  )
+
+  test('is exactly the text of its value, wherever it stands', () => {
+    fc.assert(
+      fc.property(document, fc.constantFrom('', ' ', '\n\t'), (members, space) => {
+        const text = Object.entries(members).map(
+          ([key, value]) => `${space}${JSON.stringify(key)}${space}:${space}${value}`,
+        )
+        const bytes = utf8(`${space}{"r":${space}{${text.join(`${space},`)}${space}}}`)
+        for (const [key, value] of Object.entries(members)) {
+          const span = memberSpan(bytes, ['r', key])
+          assert.ok(span !== null)
+          assert.equal(fromUtf8(bytes.subarray(span.start, span.end)), value.trim())
+        }
+        assert.equal(memberSpan(bytes, ['r', 'missing']), null)
+        assert.equal(memberSpan(bytes, ['missing']), null)
+      }),
+    )
+  })
+
+  test('takes insertions and replacements in any order; every other byte stays', () => {
+    const bytes = utf8('{ "s" : "a\\u0062" , "n":1e400,"t":"x" }')
+    const [s, t] = [memberSpan(bytes, ['s']), memberSpan(bytes, ['t'])]
+    assert.ok(s !== null && t !== null)
+    const edits = [
+      { ...t, bytes: utf8('"y"') },
+      { start: s.start + 1, end: s.start + 1, bytes: utf8('dw1.') },
+    ]
+    assert.equal(fromUtf8(spliceSpans(bytes, edits)), '{ "s" : "dw1.a\\u0062" , "n":1e400,"t":"y" }')
+    assert.deepEqual(spliceSpans(bytes, []), bytes)
   })
 })

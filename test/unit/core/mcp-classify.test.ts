@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { SUPPORTED_VERSIONS } from '@doorward/core'
+import { LEGACY_VERSIONS } from '@doorward/core'
 import type { Classified, JsonObject, JsonValue, McpRefusal } from '@doorward/core'
 import { BOTH, MODERN, TABLE, classify, envelope, notification, refusal, request } from './mcp-exchange.ts'
 
@@ -11,7 +11,7 @@ describe('the order of the eras', () => {
     const outcome = classify(list({ _meta: envelope() }), { version: MODERN, mcpMethod: 'tools/list' })
     assert.deepEqual(refusal(outcome), ['mcp_version_unsupported', 400, -32022, 7])
     assert.ok(outcome.kind === 'refusal')
-    assert.deepEqual(outcome.data, { supported: SUPPORTED_VERSIONS, requested: MODERN })
+    assert.deepEqual(outcome.data, { supported: LEGACY_VERSIONS, requested: MODERN })
   })
 
   test('so is server/discover, from which clients learn the era', () => {

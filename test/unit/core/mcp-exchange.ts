@@ -1,12 +1,12 @@
 /** MCP exchanges and the table of methods, for the tests of classification. */
 
 import assert from 'node:assert/strict'
-import { SUPPORTED_VERSIONS, classifyMcp } from '@doorward/core'
+import { LEGACY_VERSIONS, SUPPORTED_VERSIONS, classifyMcp } from '@doorward/core'
 import type { Classified, JsonObject, JsonValue, McpExchange, McpRefusal, McpSubject } from '@doorward/core'
 
 export const MODERN = '2026-07-28'
 export const LEGACY = ['2024-11-05', '2025-03-26', '2025-06-18', '2025-11-25']
-export const BOTH = [MODERN, ...SUPPORTED_VERSIONS]
+export const BOTH = SUPPORTED_VERSIONS
 
 export interface Setting {
   readonly httpMethod?: string
@@ -23,7 +23,7 @@ export function classify(body: JsonValue | undefined, setting: Setting = {}): Cl
     headers: { protocolVersion: setting.version, method: setting.mcpMethod, name: setting.mcpName },
     body,
     session: setting.session === undefined ? null : { version: setting.session },
-    supported: setting.supported ?? SUPPORTED_VERSIONS,
+    supported: setting.supported ?? LEGACY_VERSIONS,
   }
   return classifyMcp(exchange)
 }

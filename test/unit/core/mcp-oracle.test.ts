@@ -11,8 +11,7 @@ import fc from 'fast-check'
 import { REVISIONS, SUPPORTED_VERSIONS, classifyMcp } from '@doorward/core'
 import type { JsonValue } from '@doorward/core'
 
-const MODERN = '2026-07-28'
-const VERSIONS = [...SUPPORTED_VERSIONS, MODERN]
+const VERSIONS = SUPPORTED_VERSIONS
 const METHODS = [...new Set(Array.from(REVISIONS.values()).flatMap((revision) => [...revision.client.keys()]))]
 
 const version = fc.constantFrom(...VERSIONS, '2026-07-29', 'x', '')

@@ -135,6 +135,7 @@ function fakeLimiter(): FakeLimiter {
       if (answer instanceof Error) throw answer
       return answer
     },
+    charge: async () => false,
   }
   return limiter
 }

@@ -223,7 +223,7 @@ test('who is over a limit learns which, and after how long to come again', async
     const stage = newStage()
     stage.known.add(id.uri)
     stage.trust.age = age
-    stage.limiter.answer = () => ({ ok: false, scope, retryAfterSeconds: 4 })
+    stage.limiter.answer = () => ({ ok: false, scope, index: 0, retryAfterSeconds: 4 })
     const denial = await at(stage, inboundOf(null))
     assert(isDenial(denial))
     assert.deepEqual([denial.code, denial.caller, denial.retryAfterSeconds], [code, partial, 4])
@@ -276,7 +276,7 @@ test('who enrols without being registered yet has no roles; without a certificat
   const without = identifyEnrolment(inboundOf(null, connectionOf(null)), id, stage.dependencies)
   assert.deepEqual(await refused(without), ['certificate_missing', null])
   assert.equal(stage.limiter.taken.length, 1)
-  stage.limiter.answer = () => ({ ok: false, scope: 'user', retryAfterSeconds: 9 })
+  stage.limiter.answer = () => ({ ok: false, scope: 'user', index: 0, retryAfterSeconds: 9 })
   const over = identifyEnrolment(inboundOf(null), id, stage.dependencies)
   assert.deepEqual(await refused(over), ['limit_user', partial])
 })

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { epochMillis, toMillis } from '@doorward/core'
 import type { DecisionRequest, Verdict } from '@doorward/core'
-import { deny, EntryReference, isRefusal, Permit, Pipeline } from '@doorward/enforcement'
-import type { TakeResult } from '@doorward/enforcement'
+import { CallPlaces, deny, EntryReference, isRefusal, Permit, Pipeline } from '@doorward/enforcement'
+import type { Denial, TakeResult } from '@doorward/enforcement'
 import { denials, id, inboundOf, leaf, now, partial, viewOf } from './call-fixture.ts'
 import { allow, body, call, header, newPipeline, permitOf, refusalOf, STAGES, version } from './pipeline-fixture.ts'
 import type { Answers, PipelineStage } from './pipeline-fixture.ts'
@@ -19,7 +19,7 @@ const verdictAgainst: Verdict = {
   wouldAllow: 'read on files',
   version,
 }
-const over = (scope: 'global' | 'ip' | 'user'): TakeResult => ({ ok: false, scope, retryAfterSeconds: 4 })
+const over = (scope: 'global' | 'ip' | 'user'): TakeResult => ({ ok: false, scope, index: 0, retryAfterSeconds: 4 })
 
 test('a call that every stage accepts is recorded, and then permitted', async () => {
   const made = newPipeline()
@@ -196,6 +196,36 @@ test('RV-4: what overtakes a call while its entry is written is found by asking 
     [denial?.code, denial?.action, denial?.resource, denial?.rpcId],
     ['identity_unregistered', action, resource, rpcId],
   )
+})
+
+test('what is held for a call that an objection, a change meanwhile or a failure keeps back is given back', async () => {
+  const made = newPipeline()
+  const places = new CallPlaces()
+  const quotas = [{ action: 'tools/call', concurrent: 1 }]
+  const pipeline = new Pipeline({ ...made.pipeline.dependencies, places, quotas })
+  const objections: (() => Promise<Denial | null>)[] = [
+    async () => deny('definition_unapproved', 'changed'),
+    async () => {
+      made.answers.decide = async () => verdictAgainst
+      return null
+    },
+    async () => {
+      throw new Error('broken')
+    },
+  ]
+  const codes: string[] = []
+  for (const objection of objections) {
+    made.answers.decide = async () => allow
+    const options = { credential: 'token', readBody: async () => body } as const
+    const refused = pipeline.enforce(inboundOf(header), {
+      ...options,
+      classifier: () => ({ ...call, objection }),
+    })
+    codes.push((await refusalOf(refused)).denial.code)
+    assert.equal(places.size, 0)
+  }
+  assert.deepEqual(codes, ['definition_unapproved', 'policy_denied', 'internal'])
+  assert.ok(made.recorded().every((entry) => entry['decision'] === 'deny'))
 })
 
 test('a fault in the head of a request counts against its address, and is refused as that or as the limit', async () => {

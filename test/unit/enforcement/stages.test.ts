@@ -169,7 +169,7 @@ function limiter(answer: TakeResult | Error): RateLimiter & { readonly taken: (r
     if (answer instanceof Error) throw answer
     return answer
   }
-  return { taken, take }
+  return { taken, take, charge: async () => assert.fail('not asked for') }
 }
 
 test('arrivals are counted by address and altogether, at once', async () => {
@@ -184,7 +184,7 @@ test('arrivals are counted by address and altogether, at once', async () => {
     ['global', 'limit_global'],
     ['ip', 'limit_ip'],
   ] as const) {
-    const denial = await limitArrival(inbound, limiter({ ok: false, scope, retryAfterSeconds: 4 }), limits)
+    const denial = await limitArrival(inbound, limiter({ ok: false, scope, index: 0, retryAfterSeconds: 4 }), limits)
     assert.deepEqual([denial?.code, denial?.retryAfterSeconds], [code, 4])
   }
   const denial = await limitArrival(inbound, limiter(new Error('gone')), limits)
@@ -199,20 +199,23 @@ test('quotas count the calls of one action by one presenter', async () => {
     { action: 'tools/list', rate: rate(2) },
     { action: 'tools/call', rate: rate(3) },
   ]
-  assert.deepEqual(await limit(given, free, quotas), { authorized: given })
+  assert.deepEqual(await limit(given, { limiter: free, quotas }), { authorized: given })
   const key = `${principal.presenter.uri} tools/call`
   assert.deepEqual(free.taken, [[rate(1), rate(3)].map((one) => ({ scope: 'user', key, rate: one }))])
   const unasked = limiter(new Error('not asked for'))
   for (const none of [[], quotas.slice(1, 2)])
-    assert.deepEqual(await limit(given, unasked, none), { authorized: given })
+    assert.deepEqual(await limit(given, { limiter: unasked, quotas: none }), { authorized: given })
   assert.deepEqual(unasked.taken, [])
 })
 
 test('a quota that is used up, or cannot be counted, refuses the call', async () => {
   const given = await authorized()
   const quotas = [{ action: 'tools/call', rate: rate(1) }]
-  const over = await limit(given, limiter({ ok: false, scope: 'user', retryAfterSeconds: 4 }), quotas)
-  const broken = await limit(given, limiter(new Error('gone')), quotas)
+  const over = await limit(given, {
+    limiter: limiter({ ok: false, scope: 'user', index: 0, retryAfterSeconds: 4 }),
+    quotas,
+  })
+  const broken = await limit(given, { limiter: limiter(new Error('gone')), quotas })
   assert(isDenial(over) && isDenial(broken))
   assert.deepEqual([over.code, over.retryAfterSeconds, broken.code], ['limit_user', 4, 'limits_unavailable'])
   for (const denial of [over, broken])
@@ -220,7 +223,7 @@ test('a quota that is used up, or cannot be counted, refuses the call', async ()
 })
 
 test('a permit is used once', async () => {
-  const admitted = await limit(await authorized(), limiter({ ok: true }), [])
+  const admitted = await limit(await authorized(), { limiter: limiter({ ok: true }), quotas: [] })
   assert(!isDenial(admitted))
   const entry = { text: 'e' } as never
   const permit = Permit.afterRecord(admitted, entry)

@@ -20,6 +20,11 @@ test('OP-12: operators elsewhere are told of an admin listener that they can rea
   assert.equal(adminOf('127.0.0.1', '127.0.0.1'), '127.0.0.1:8447')
 })
 
+test('OP-12: what is advertised to operators is told as it is', () => {
+  for (const admin of ['127.0.0.1', '0.0.0.0', '10.0.0.7'])
+    assert.equal(adminOf('0.0.0.0', admin, { admin: 'ops.acme.example:9447' }), 'ops.acme.example:9447')
+})
+
 test('nobody elsewhere is sent to their own machine, nor to all addresses', () => {
   for (const loopback of ['127.0.0.1', '127.0.0.2', '::1', 'localhost'])
     assert.equal(adminOf('0.0.0.0', loopback), undefined, loopback)

@@ -211,6 +211,30 @@ test('CA-6: custody gives back the key that it made, once per name and kind, and
     assert.equal(await again.open('log', 'ed25519'), null)
   }))
 
+test('CA-6: a key that is destroyed while it is opened is there or not, and never kept', () =>
+  withFolder(async (root) => {
+    const sealer = aesGcmSealer(new Secret(randomBytes(32)), randomBytes)
+    const folder = join(root, 'keys')
+    const custody = new KeyCustody(folder, sealer)
+    for (let round = 0; round < 100; round++) {
+      const name = `key-${round}`
+      await new KeyCustody(folder, sealer).create(name, 'ed25519')
+      const looks = Array.from({ length: 8 }, () => new KeyCustody(folder, sealer).open(name, 'ed25519'))
+      await Promise.all([...looks, custody.open(name, 'ed25519'), custody.destroy(name)])
+      assert.equal(await custody.open(name, 'ed25519'), null)
+    }
+    const slow = new KeyCustody(folder, {
+      ...sealer,
+      open: async (...sealed) => {
+        await slow.destroy('late')
+        return sealer.open(...sealed)
+      },
+    })
+    await custody.create('late', 'ed25519')
+    await slow.open('late', 'ed25519')
+    assert.equal(await slow.open('late', 'ed25519'), null)
+  }))
+
 test('the recovery root is made once, read back, missed without an error and refused when open to others', () =>
   withFolder(async (root) => {
     const path = join(root, 'away', 'recovery-root.pem')

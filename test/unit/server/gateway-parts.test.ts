@@ -29,6 +29,7 @@ test('a gateway is ready when nothing keeps it from serving, and says what does'
     'certificate_expired',
   ])
   deepEqual(healthOf({ ...well, trust: 'none' }).reasons, ['trust_none'])
+  deepEqual(healthOf({ ...well, serversAway: true }), { ready: false, reasons: ['servers_away'] })
 })
 
 test('no run of requests gets more than burst and rate together', () => {

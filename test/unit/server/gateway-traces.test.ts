@@ -7,6 +7,7 @@ import type { RequestHead } from '@doorward/enforcement'
 import { randomBytes } from '@doorward/sdk'
 import { bounded, GatewayTrace, spansOf, traceBeginner } from '../../../packages/server/src/apps/gateway-traces.ts'
 import type { CallReport } from '../../../packages/server/src/transports/streamable-http.ts'
+import { callReport } from '../../fixtures/call-report.ts'
 
 const traceId = '0af7651916cd43dd8448eb211c80319c'
 const head = (headers: RequestHead['headers']): RequestHead => ({
@@ -17,26 +18,8 @@ const head = (headers: RequestHead['headers']): RequestHead => ({
 })
 const beginner = (ratio: number) => traceBeginner({ ratio, random: randomBytes, chance: () => 0.5 })
 
-function report(more: Partial<CallReport>): CallReport {
-  const times = Object.assign(new StageTimes(() => 1, true), { closed: 9 })
-  return {
-    decision: 'test.example/gateway/main#1',
-    code: 'allowed',
-    caller: 'spiffe://test.example/agent/a',
-    server: 'files',
-    action: 'tools/call',
-    subject: 'read_note',
-    outcome: { status: 'completed', http: 200, bytes: 10, milliseconds: 12 },
-    group: 'read',
-    times,
-    stream: 'none',
-    method: 'POST',
-    http: 200,
-    trace: null,
-    traceId: null,
-    ...more,
-  }
-}
+const report = (more: Partial<CallReport>): CallReport =>
+  callReport(Object.assign(new StageTimes(() => 1, true), { closed: 9 }), more)
 
 const tools = { origin: 1000, random: randomBytes }
 const trace = () => new GatewayTrace(null, true, randomBytes)

@@ -10,6 +10,7 @@ import { metricsFormat, metricsText } from '../../../packages/server/src/observa
 import { Metrics } from '../../../packages/server/src/observability/metrics.ts'
 import type { MetricRow } from '../../../packages/server/src/observability/metrics.ts'
 import type { CallReport } from '../../../packages/server/src/transports/streamable-http.ts'
+import { callReport } from '../../fixtures/call-report.ts'
 
 const rows = {
   doors: { name: 'doors', kind: 'counter', help: 'Doors \\ that\n"opened".', labels: ['name'] },
@@ -160,23 +161,7 @@ test('docs/monitoring.md lists every metric with its kind, its labels and what i
 /** A call whose stages end after so many milliseconds. */
 function report(more: Partial<CallReport>, at: Partial<StageTimes> = {}): CallReport {
   const times = Object.assign(new StageTimes(() => 0), { admitted: 1, decided: 3, answered: 13, closed: 15, ...at })
-  return {
-    decision: 'test.example/gateway/main#1',
-    code: 'allowed',
-    caller: 'spiffe://test.example/agent/a',
-    server: 'files',
-    action: 'tools/call',
-    subject: 'read_note',
-    outcome: { status: 'completed', http: 200, bytes: 10, milliseconds: 12 },
-    group: 'read',
-    times,
-    stream: 'none',
-    method: 'POST',
-    http: 200,
-    trace: null,
-    traceId: null,
-    ...more,
-  }
+  return callReport(times, more)
 }
 
 test('a call is counted by server, group, decision and code, and its time split between us and the server', async () => {

@@ -2,7 +2,7 @@
 
 import { deepEqual, equal, notEqual, ok, rejects } from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { DoorwardError } from '@doorward/core'
+import { DoorwardError, signDelegation } from '@doorward/core'
 import type { AuthorityContext } from '../../../packages/server/src/authority/context.ts'
 import {
   candidateKey,
@@ -10,7 +10,10 @@ import {
   holdDelegation,
   namedAuthorities,
   newTrustKey,
+  storeDelegation,
 } from '../../../packages/server/src/authority/delegation.ts'
+import { delegationRequest } from '../../../packages/server/src/authority/delegation-request.ts'
+import type { AuthorityEntry } from '../../../packages/server/src/authority/ports.ts'
 import { sharedGround } from '../../fixtures/authority/one-store.ts'
 import type { SharedAuthority, SharedGround } from '../../fixtures/authority/one-store.ts'
 
@@ -86,6 +89,50 @@ test('OP-6: before an authority that starts signs anything, the others know of i
   ok(later.length > 0)
   for (const keys of later) ok(keys.includes(made.jwk.x), JSON.stringify(later))
   again.close()
+})
+
+test('OP-6: of the keys that an authority holds, the one that is delegated to stays named', async () => {
+  const { context } = a
+  const own = (await holdDelegation(context, null)).key?.jwk
+  ok(own !== undefined)
+  const [older, newer] = [await newTrustKey(context), await newTrustKey(context)]
+  const asked = async (entry: Partial<AuthorityEntry>) => {
+    const entries = await context.store.leases.list(ground.now())
+    const list = async () => entries.map((one) => (one.name === 'a' ? { ...one, ...entry } : one))
+    const request = await delegationRequest({
+      ...context,
+      store: { ...context.store, leases: { ...context.store.leases, list } },
+    })
+    return 'statement' in request
+      ? request.candidates.filter(({ name }) => name === 'a').map(({ key }) => key)
+      : request
+  }
+  deepEqual(await asked({ trustKey: older.jwk, trustKeys: [own, newer.jwk] }), [own])
+  deepEqual(await asked({ trustKey: older.jwk, trustKeys: [own], live: false }), [own])
+  deepEqual(await asked({ trustKey: older.jwk, trustKeys: [newer.jwk] }), [older.jwk])
+  deepEqual(await asked({ trustKey: older.jwk, trustKeys: [newer.jwk], live: false }), [])
+})
+
+test('OP-6: a key that an authority makes under the root is known to the others before anything names it', async () => {
+  const d = await ground.open('d')
+  const { store } = d.context
+  const { key, jwk } = ground.root
+  const left = await holdDelegation(a.context, null)
+  // A recovery has left it out.
+  const statement = { ...left.delegation, version: left.delegation.version + 1 }
+  const ours = (await d.trust.delegateAgain()).key?.jwk
+  const others = statement.keys.filter((one) => one.x !== ours?.x)
+  await storeDelegation(a.context, await signDelegation({ ...statement, keys: others }, key, jwk))
+  const told: { readonly named: boolean; readonly keys: number }[] = []
+  const tellKeys = async () => {
+    const newest = await store.trust.newestDelegation()
+    const names = d.keys().filter((name) => name.startsWith('trust-state-'))
+    told.push({ named: newest?.version !== statement.version, keys: names.length })
+  }
+  const held = await holdDelegation(d.context, { jwk, key, tellKeys })
+  notEqual(held.key, null)
+  deepEqual(told, [{ named: false, keys: 2 }])
+  d.close()
 })
 
 test('what else keeps a key from being had is told', async () => {

@@ -41,6 +41,7 @@ export const detectors = {
   upstream_failing: 'high',
   policy_refused: 'medium',
   witness_refused: 'critical',
+  definition_changed: 'high',
 } as const satisfies Readonly<Record<string, Severity>>
 
 export type DetectorId = keyof typeof detectors

@@ -1,6 +1,6 @@
 /** Where the items of an array lie in the bytes, so that some can be cut out and the rest stay as they are. */
 
-import { fromUtf8 } from '../bytes.ts'
+import { concat, fromUtf8 } from '../bytes.ts'
 
 /** Half-open byte range. */
 export interface ByteSpan {
@@ -43,6 +43,33 @@ export function itemSpans(bytes: Uint8Array, path: readonly string[]): ArraySpan
     if (bytes[at] === 0x2c) at = skipSpace(bytes, at + 1)
   }
   return at < bytes.length ? { open, close: at, items } : null
+}
+
+/** The span of the value that `path` leads to through nested objects; null when it leads nowhere. `bytes` as for `itemSpans`. */
+export function memberSpan(bytes: Uint8Array, path: readonly string[]): ByteSpan | null {
+  let at = skipSpace(bytes, 0)
+  for (const key of path) {
+    at = findMember(bytes, at, key)
+    if (at < 0) return null
+  }
+  return { start: at, end: skipValue(bytes, at) }
+}
+
+/** Other bytes in the place of a span; an empty span is an insertion. */
+export interface SpanEdit extends ByteSpan {
+  readonly bytes: Uint8Array
+}
+
+/** The bytes with each edit made; everything else is unchanged. Spans must not overlap; their order does not matter. */
+export function spliceSpans(bytes: Uint8Array, edits: readonly SpanEdit[]): Uint8Array {
+  const parts: Uint8Array[] = []
+  let at = 0
+  for (const edit of edits.toSorted((one, other) => one.start - other.start)) {
+    parts.push(bytes.subarray(at, edit.start), edit.bytes)
+    at = edit.end
+  }
+  parts.push(bytes.subarray(at))
+  return concat(...parts)
 }
 
 /**

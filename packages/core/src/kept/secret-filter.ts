@@ -31,13 +31,18 @@ const SECRET_NAME =
 
 /** The value without what is known to be a secret; `name` is the member that it stands under, empty for none. */
 export function withoutSecrets(value: JsonValue, name = ''): JsonValue {
-  if (typeof value === 'string') return namesSecret(name) && looksRandom(value) ? REDACTED : withoutFormats(value)
+  if (typeof value === 'string') return textWithoutSecrets(value, name)
   if (Array.isArray(value)) return value.map((each: JsonValue) => withoutSecrets(each, name))
   if (!isJsonObject(value)) return value
   // Own members whatever they are called, `__proto__` too.
   return Object.fromEntries(
     Object.entries(value).map(([member, each]) => [withoutFormats(member), withoutSecrets(each, member)]),
   )
+}
+
+/** As `withoutSecrets`, of one text. */
+export function textWithoutSecrets(text: string, name = ''): string {
+  return namesSecret(name) && looksRandom(text) ? REDACTED : withoutFormats(text)
 }
 
 function withoutFormats(text: string): string {

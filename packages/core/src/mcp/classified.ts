@@ -26,6 +26,8 @@ export interface ClassifiedRequest extends Judged {
   readonly listOf: McpSubject['kind'] | undefined
   /** The request asks to be run as a task (2025-11-25 `params.task`). */
   readonly asTask: boolean
+  /** What the client declares with this very request (modern era); undefined in the legacy era. */
+  readonly capabilities: JsonObject | undefined
 }
 
 export interface ClassifiedNotification extends Judged {

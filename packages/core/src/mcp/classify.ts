@@ -1,6 +1,6 @@
 /** Which action on which resource a message asks for. Judged by the body; headers can only contradict it. */
 
-import type { JsonValue } from '../json-value.ts'
+import type { JsonObject, JsonValue } from '../json-value.ts'
 import { isJsonObject } from '../json/object.ts'
 import { readEnvelope, type Envelope } from './envelope.ts'
 import type { Classified, ClassifiedRequest } from './classified.ts'
@@ -72,8 +72,12 @@ function versionHeader({ headers }: McpExchange): string | undefined {
 }
 
 function namesModern(exchange: McpExchange): boolean {
-  const header = versionHeader(exchange)
-  return header !== undefined && isModernVersion(header)
+  return namesModernVersion(exchange.headers.protocolVersion)
+}
+
+/** True when the header `MCP-Protocol-Version` names a version of the modern era, known or not. */
+export function namesModernVersion(header: string | undefined): boolean {
+  return header !== undefined && isModernVersion(trimHeader(header))
 }
 
 /** The revision that governs a message of the legacy era, or why there is none. */
@@ -206,7 +210,7 @@ function classifyModern(
   const { headers } = exchange
   if (headers.method === undefined || trimHeader(headers.method) !== message.method)
     return mismatch(id, 'expected Mcp-Method to be the method of the body')
-  const classified = classifyListed(revision, message)
+  const classified = classifyListed(revision, message, envelope.capabilities)
   if (classified.kind === 'request' && !mirrorsName(headers.name, classified.row.subject, classified.subject)) {
     return mismatch(id, 'expected Mcp-Name to be the name in the body')
   }
@@ -214,7 +218,11 @@ function classifyModern(
 }
 
 /** Looks the method up and takes from the params what policy needs. */
-function classifyListed(revision: Revision, message: Request): ClassifiedRequest | McpRefusal {
+function classifyListed(
+  revision: Revision,
+  message: Request,
+  capabilities?: JsonObject,
+): ClassifiedRequest | McpRefusal {
   const { id, method, params } = message
   const row = revision.client.get(method)
   if (row?.kind !== 'request') return unlisted(id, revision.era)
@@ -252,6 +260,7 @@ function classifyListed(revision: Revision, message: Request): ClassifiedRequest
     progressToken,
     listOf: row.list?.kind,
     asTask: params?.['task'] !== undefined,
+    capabilities,
   }
 }
 

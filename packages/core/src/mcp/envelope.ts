@@ -18,7 +18,7 @@ const LOG_LEVELS: readonly unknown[] = ['debug', 'info', 'notice', 'warning', 'e
 export type Envelope =
   | { readonly kind: 'absent' }
   | { readonly kind: 'malformed'; readonly key: string }
-  | { readonly kind: 'present'; readonly version: string }
+  | { readonly kind: 'present'; readonly version: string; readonly capabilities: JsonObject }
 
 const ABSENT: Envelope = { kind: 'absent' }
 
@@ -28,12 +28,13 @@ export function readEnvelope(params: JsonObject | undefined): Envelope {
   const version = meta[VERSION_KEY]
   if (version === undefined) return ABSENT
   if (typeof version !== 'string') return { kind: 'malformed', key: VERSION_KEY }
+  const capabilities = meta[CAPABILITIES_KEY]
+  if (!isCapabilities(capabilities)) return { kind: 'malformed', key: CAPABILITIES_KEY }
   const key = firstFault(meta)
-  return key === null ? { kind: 'present', version } : { kind: 'malformed', key }
+  return key === null ? { kind: 'present', version, capabilities } : { kind: 'malformed', key }
 }
 
 function firstFault(meta: JsonObject): string | null {
-  if (!isCapabilities(meta[CAPABILITIES_KEY])) return CAPABILITIES_KEY
   if (meta[CLIENT_INFO_KEY] !== undefined && !isImplementation(meta[CLIENT_INFO_KEY])) return CLIENT_INFO_KEY
   if (meta[LOG_LEVEL_KEY] !== undefined && !LOG_LEVELS.includes(meta[LOG_LEVEL_KEY])) return LOG_LEVEL_KEY
   if (meta['progressToken'] !== undefined && !isRequestId(meta['progressToken'])) return 'progressToken'
@@ -41,7 +42,7 @@ function firstFault(meta: JsonObject): string | null {
 }
 
 /** An object of objects. */
-function isCapabilities(value: JsonValue | undefined): boolean {
+function isCapabilities(value: JsonValue | undefined): value is JsonObject {
   return isJsonObject(value) && Object.values(value).every(isJsonObject)
 }
 

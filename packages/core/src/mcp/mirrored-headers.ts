@@ -1,6 +1,6 @@
 /** Headers in which a modern client repeats the body (SEP-2243). They never authorize: they must only not disagree. */
 
-import { fromBase64, fromUtf8 } from '../bytes.ts'
+import { fromBase64, fromUtf8, toBase64, utf8 } from '../bytes.ts'
 import type { McpSubject, SubjectRule } from './method.ts'
 
 /** The request headers that classification reads; single-valued, undefined when absent. */
@@ -44,6 +44,12 @@ export function decodeMirrored(value: string): string | null {
   } catch {
     return null
   }
+}
+
+/** The value as a header may carry it: as it is, or in base64. */
+export function encodeMirrored(value: string): string {
+  const plain = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value) && !value.startsWith(PREFIX)
+  return plain ? value : `${PREFIX}${toBase64(utf8(value))}${SUFFIX}`
 }
 
 function isSpace(code: number): boolean {

@@ -44,5 +44,6 @@ export const REVISION_2026_07_28 = defineRevision('2026-07-28', 'modern', {
     serverNotification('notifications/prompts/list_changed', ON_SERVER),
     serverNotification('notifications/resources/list_changed', ON_SERVER),
     serverNotification('notifications/resources/updated', ON_RESOURCE),
+    serverNotification('notifications/tasks', ON_TASK),
   ],
 })

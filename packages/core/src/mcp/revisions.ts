@@ -16,8 +16,12 @@ export const REVISIONS: ReadonlyMap<string, Revision> = new Map(
   ),
 )
 
-/** What this release serves, newest first: the legacy era. */
-export const SUPPORTED_VERSIONS: readonly string[] = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05']
+/** What is served of each era, newest first. */
+export const LEGACY_VERSIONS: readonly string[] = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05']
+export const MODERN_VERSIONS: readonly string[] = ['2026-07-28']
+
+/** What this release serves, newest first. */
+export const SUPPORTED_VERSIONS: readonly string[] = [...MODERN_VERSIONS, ...LEGACY_VERSIONS]
 
 /** The version of a session whose client sends no `MCP-Protocol-Version` (2025-06-18, basic/transports). */
 export const DEFAULT_VERSION = '2025-03-26'

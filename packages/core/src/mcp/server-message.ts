@@ -90,7 +90,8 @@ function classifyServerCall(
   return { kind: 'notification', method, row, subject: found.subject, refersTo: refersTo as RequestId | undefined }
 }
 
-function elicitationMode(mode: JsonValue | undefined): ElicitationMode | null {
+/** `params.mode` of an `elicitation/create`; null for a mode that does not exist. */
+export function elicitationMode(mode: JsonValue | undefined): ElicitationMode | null {
   if (mode === undefined) return 'form'
   return mode === 'form' || mode === 'url' ? mode : null
 }
@@ -101,7 +102,7 @@ function elicitationMode(mode: JsonValue | undefined): ElicitationMode | null {
  */
 export function isCapable(
   capabilities: JsonValue | undefined,
-  request: Extract<ServerMessage, { kind: 'request' }>,
+  request: { readonly row: ServerMethod; readonly mode: ElicitationMode | undefined },
 ): boolean {
   const { capability } = request.row
   if (capability === undefined) return true

@@ -7,6 +7,9 @@ import { SERVER_SUBJECT, type McpSubject, type SubjectRule } from './method.ts'
 /** Longest name or URI that a subject may have, in UTF-16 units. */
 const MAX_SUBJECT_LENGTH = 4096
 
+/** Most URIs and task ids that one request may name. */
+const MAX_PARTS = 64
+
 export interface FoundSubject {
   readonly subject: McpSubject
   /** More subjects that must be allowed as well (`subscriptions/listen`). */
@@ -66,7 +69,7 @@ const LIST_CHANGES: readonly string[] = ['toolsListChanged', 'promptsListChanged
 function collect(parts: McpSubject[], kind: McpSubject['kind'], names: JsonValue | undefined): boolean {
   if (!Array.isArray(names)) return false
   for (const name of names as readonly JsonValue[]) {
-    if (!isSubjectName(name)) return false
+    if (!isSubjectName(name) || parts.length === MAX_PARTS) return false
     parts.push({ kind, name })
   }
   return true

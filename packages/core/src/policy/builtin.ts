@@ -71,10 +71,14 @@ export const ownRoutes: readonly OwnRoute[] = [
   ...admin('authority', '/metrics', 'GET'),
   ...admin('gateway', '/metrics', 'GET'),
   ...admin('gateway', '/v1/policy', 'GET', 'POST'),
+  ...admin('gateway', '/v1/configuration', 'GET', 'POST'),
   ...admin('gateway', '/v1/status', 'GET'),
   ...admin('gateway', '/v1/record', 'GET'),
   ...admin('gateway', '/v1/redactions', 'POST'),
   ...admin('gateway', '/v1/audit/hmac', 'POST'),
+  ...admin('gateway', '/v1/servers', 'GET'),
+  ...admin('gateway', '/v1/servers/definitions', 'GET'),
+  ...admin('gateway', '/v1/servers/approve', 'POST'),
 ]
 
 function matchesPath(pattern: string, path: string): boolean {

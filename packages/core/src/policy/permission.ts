@@ -3,7 +3,7 @@
 import { DoorwardError } from '../error.ts'
 import { actionTable } from './action.ts'
 import type { Action, Resource } from './decision.ts'
-import { nameProblem, readNamePattern } from './name-pattern.ts'
+import { matchesName, nameProblem, readNamePattern } from './name-pattern.ts'
 import type { NamePattern } from './name-pattern.ts'
 
 /** `any` is written `*`: every group. A group never includes another: `write` alone does not read. */
@@ -66,6 +66,13 @@ export function parsePermission(text: string, where = 'permission'): Permission 
 /** The name by which permissions and policies know the resource: as given, a route path without its first slash. */
 export function resourceName(resource: Resource): string {
   return resource.kind === 'route' && resource.name.startsWith('/') ? resource.name.slice(1) : resource.name
+}
+
+/** Whether the call is one of those that the permission names. */
+export function permissionCovers({ verb, scope }: Permission, action: Action, resource: Resource): boolean {
+  if (verb.kind === 'group' && verb.group !== action.group) return false
+  if (verb.kind === 'action' && verb.action !== action.name) return false
+  return scope === null || (scope.server === resource.server && matchesName(scope.name, resourceName(resource)))
 }
 
 /**

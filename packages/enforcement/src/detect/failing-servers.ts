@@ -33,12 +33,18 @@ interface Calls {
 export class FailingServers {
   readonly #threshold: FailingThreshold
   readonly #slotMilliseconds: number
-  readonly #servers: ReadonlyMap<string, Calls>
+  readonly #servers: Map<string, Calls>
 
   constructor(servers: Iterable<string>, threshold: FailingThreshold) {
     this.#threshold = threshold
     this.#slotMilliseconds = (threshold.seconds * 1000) / SLOTS
     this.#servers = new Map(Array.from(servers, (name) => [name, blank()]))
+  }
+
+  /** From now on these are the servers; what was counted of those that stay goes on. */
+  follow(servers: readonly string[]): void {
+    for (const name of this.#servers.keys()) if (!servers.includes(name)) this.#servers.delete(name)
+    for (const name of servers) if (!this.#servers.has(name)) this.#servers.set(name, blank())
   }
 
   /** A call has ended. `now`: milliseconds that never go back. */

@@ -14,6 +14,7 @@ export const detectorNames = [
   'upstream_failing',
   'policy_refused',
   'witness_refused',
+  'definition_changed',
 ] as const
 export type DetectorName = (typeof detectorNames)[number]
 

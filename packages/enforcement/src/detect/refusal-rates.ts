@@ -46,6 +46,8 @@ const ownCodes: ReadonlySet<DenialCode> = new Set<DenialCode>([
 const limitCodes: ReadonlySet<DenialCode> = new Set<DenialCode>([
   'limit_ip',
   'limit_user',
+  'limit_concurrency',
+  'limit_bytes',
   'session_limit',
   'stream_limit',
 ])
@@ -61,7 +63,13 @@ function classOf(code: DenialCode): RefusalClass {
 const classes = new Map((Object.keys(denialTable) as DenialCode[]).map((code) => [code, classOf(code)] as const))
 
 const handshakeLimits: ReadonlySet<string> = new Set(['handshake_rate', 'connection_limit_address'])
-const handshakeLimitsOfAll: ReadonlySet<string> = new Set(['connection_limit', 'handshake_limit'])
+const handshakeLimitsOfAll: ReadonlySet<string> = new Set([
+  'connection_limit',
+  'connection_idle',
+  'handshake_limit',
+  'overloaded',
+  'memory_limit',
+])
 const handshakeFailure = /^certificate_|^tls_resumed$/
 
 /** Strangers choose addresses; identities are registered. */

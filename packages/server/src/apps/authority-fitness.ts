@@ -54,7 +54,7 @@ function notRestored(): DoorwardError {
   })
 }
 
-async function untilRight({ state, signal, onWaiting }: FitnessParts, guard: ClockGuard): Promise<void> {
+async function untilRight({ state, clock, signal, onWaiting }: FitnessParts, guard: ClockGuard): Promise<void> {
   let told = ''
   for (;;) {
     const [problem] = guard.problems()
@@ -63,9 +63,15 @@ async function untilRight({ state, signal, onWaiting }: FitnessParts, guard: Clo
     told = problem.code
     await timerSleep(waitMilliseconds, signal)
     if (signal.aborted) throw new DoorwardError('stopped', 'stopped before the clock was right', { got: problem.text })
-    await state.lease.renew({ place: null, log: null, trustKey: null, trustKeys: [] })
+    await stayAsTold(state, clock)
     guard.heardStore(state.lease.storeAhead)
   }
+}
+
+/** What the others know of us stays: whoever has told no key of its own has its anchors taken out of the trust state. */
+async function stayAsTold({ store, lease, folder }: FitnessParts['state'], clock: Clock): Promise<void> {
+  const before = (await store.leases.list(clock())).find(({ instance }) => instance === folder.stateId)
+  await lease.renew(before ?? { place: null, log: null, trustKey: null, trustKeys: [] })
 }
 
 /** When the newest trust state was signed, as it says; who may rely on it judges it elsewhere. */

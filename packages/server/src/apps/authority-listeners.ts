@@ -95,7 +95,7 @@ function listenerOptions(name: ListenerName, parts: ListenerParts): ListenerOpti
       name,
       address,
       publicUrl: name === 'main' ? publicUrl : null,
-      hosts: name === 'main' || name === 'enrol' ? [reachedAt(name, settings, address)] : [],
+      hosts: name === 'public' ? [] : [reachedAt(name, settings, address)],
       material,
       cipherSuites,
       headers,

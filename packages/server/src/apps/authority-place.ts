@@ -19,11 +19,12 @@ export function placeOf(name: string, reached: Reached, { main, enrol, admin }: 
     main: reachedAt('main', reached, main.address),
     enrol: reachedAt('enrol', reached, enrol.address),
   }
-  return { name, ...places, ...adminPlace(admin.address, places.main) }
+  const told = reached.advertise?.admin
+  return { name, ...places, ...(told === undefined ? adminPlace(admin.address, places.main) : { admin: told }) }
 }
 
 /**
- * The admin listener answers to the address at which it listens. On loopback it is told only where everything is on one
+ * Where nothing is advertised, operators reach the admin listener at the address at which it listens. On loopback it is told only where everything is on one
  * machine, and never where it listens on all addresses: by that name nobody reaches it.
  */
 function adminPlace(admin: ListenAddress, main: string): Pick<AuthorityPlace, 'admin'> {

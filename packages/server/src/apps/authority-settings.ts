@@ -1,5 +1,6 @@
 /** What an authority needs to know, what it tells, and how it is reached: plain values. */
 
+import type { Advertised } from './reached-at.ts'
 import type { Clock, CompiledPolicy, EpochSeconds, Secret, StalenessLimits, TrustDomain } from '@doorward/core'
 import type { ConnectionLimits, Quota, Rate } from '@doorward/enforcement'
 import type { RateThresholds } from '../authority/detect/issuance-rate.ts'
@@ -22,7 +23,7 @@ export interface AuthoritySettings extends StatePlaces {
   readonly publicUrl: string
   readonly listeners: Readonly<Record<ListenerName, ListenAddress>>
   /** `host:port` at which workloads reach this authority; the listeners' own addresses by default. */
-  readonly advertise?: { readonly main?: string | undefined; readonly enrol?: string | undefined }
+  readonly advertise?: Advertised
   /** Audiences for which tokens are given, beside `publicUrl`. */
   readonly allowedAudience: (audience: string) => boolean
   readonly policy: CompiledPolicy

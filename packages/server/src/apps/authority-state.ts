@@ -79,6 +79,8 @@ export interface AuthorityState {
   readonly root: RecoveryRoot | null
   readonly rootFile: string
   readonly rootFingerprint: string
+  /** This start has founded the trust domain, and its root with it. */
+  readonly founds: boolean
 }
 
 /** Opens or founds the state; what was opened is given to `stack`. Throws the codes of state folder, key file, custody, store and record. */
@@ -162,13 +164,10 @@ function takeLease({ places, tools, store, folder }: Founding): Promise<Lease> {
   )
 }
 
+type OpenedDomain = Pick<AuthorityState, 'root' | 'rootFile' | 'rootFingerprint' | 'founds'>
+
 /** Root first, then the domain that pins it; a crash in between leaves a root that the next start takes up. */
-async function openDomain({
-  places,
-  tools,
-  store,
-  folder,
-}: Founding): Promise<Pick<AuthorityState, 'root' | 'rootFile' | 'rootFingerprint'>> {
+async function openDomain({ places, tools, store, folder }: Founding): Promise<OpenedDomain> {
   const { keyDir, trustDomain } = places
   const rootFile = join(keyDir, 'recovery-root.pem')
   const root = await readRecoveryRoot(rootFile, tools.sha256)
@@ -176,20 +175,16 @@ async function openDomain({
   if (held === null && folder.founded) throw damaged(places, 'the store does not know its trust domain')
   if (held === null) return foundDomain({ places, tools, store, folder }, root, rootFile)
   if (held.trustDomain !== trustDomain) throw damaged(places, `the store is of ${held.trustDomain}`)
-  return { root, rootFile, rootFingerprint: jwkThumbprint(held.root, tools.sha256) }
+  return { root, rootFile, rootFingerprint: jwkThumbprint(held.root, tools.sha256), founds: false }
 }
 
-async function foundDomain(
-  founding: Founding,
-  kept: RecoveryRoot | null,
-  rootFile: string,
-): Promise<Pick<AuthorityState, 'root' | 'rootFile' | 'rootFingerprint'>> {
+async function foundDomain(founding: Founding, kept: RecoveryRoot | null, rootFile: string): Promise<OpenedDomain> {
   const { places, tools, store } = founding
   const root = kept ?? (await createRecoveryRoot(rootFile, tools.sha256))
   const { trustDomain } = places
   const foundedAt = nowSeconds(tools)
   if (await store.domain.found({ trustDomain, root: root.key.jwk, epoch: 1, foundedAt }))
-    return { root, rootFile, rootFingerprint: root.fingerprint }
+    return { root, rootFile, rootFingerprint: root.fingerprint, founds: true }
   // Another authority has founded the domain in the same moment: a root that nobody pins is of no use.
   if (kept === null) await rm(rootFile, { force: true })
   return openDomain(founding)

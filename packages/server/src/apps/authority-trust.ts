@@ -12,6 +12,7 @@ import { nowSeconds } from '../authority/context.ts'
 import type { AuthorityContext } from '../authority/context.ts'
 import { holdDelegation, toldKeys } from '../authority/delegation.ts'
 import type { HeldDelegation } from '../authority/delegation.ts'
+import type { LeaseEntry } from '../authority/lease.ts'
 import { KeySlots } from '../authority/key-slots.ts'
 import type { CustodyKey } from '../authority/ports.ts'
 import { Revocations } from '../authority/revocations.ts'
@@ -121,13 +122,26 @@ async function untilDelegated(
   }
 }
 
+type Telling = Pick<TrustParts, 'context' | 'state'>
+
 /** Where we are reached is as it was, until there are listeners. */
-async function tellKeys({ context, state }: Pick<TrustParts, 'context' | 'state'>, inUse: CustodyKey | null) {
-  const { store, clock, instance } = context
+async function tellKeys({ context, state }: Telling, inUse: CustodyKey | null) {
   const told = await toldKeys(context, inUse)
-  const before = (await store.leases.list(clock())).find((entry) => entry.instance === instance)
-  await state.lease.renew({ place: before?.place ?? null, log: before?.log ?? null, ...told })
+  const { place, log } = await toldBefore(context)
+  await state.lease.renew({ place, log, ...told })
   return told
+}
+
+/** All that we have, and as in use what was. */
+async function tellAllKeys({ context, state }: Telling): Promise<void> {
+  const { trustKeys } = await toldKeys(context, null)
+  const { place, log, trustKey } = await toldBefore(context)
+  await state.lease.renew({ place, log, trustKey, trustKeys })
+}
+
+async function toldBefore({ store, clock, instance }: TrustParts['context']): Promise<LeaseEntry> {
+  const before = (await store.leases.list(clock())).find((entry) => entry.instance === instance)
+  return before ?? { place: null, log: null, trustKey: null, trustKeys: [] }
 }
 
 async function retried<T>(work: () => Promise<T>, wait: () => Promise<unknown>): Promise<T> {
@@ -142,7 +156,9 @@ async function retried<T>(work: () => Promise<T>, wait: () => Promise<unknown>):
 }
 
 /** The root is looked for each time: it comes back for a delegation and leaves again. */
-async function delegation(context: AuthorityContext, { rootFile }: TrustBasis): Promise<HeldDelegation> {
-  const root = await readRecoveryRoot(rootFile, sha256)
-  return holdDelegation(context, root === null ? null : { jwk: root.key.jwk, key: root.key })
+async function delegation(context: AuthorityContext, state: TrustBasis): Promise<HeldDelegation> {
+  const root = await readRecoveryRoot(state.rootFile, sha256)
+  if (root === null) return holdDelegation(context, null)
+  const { key } = root
+  return holdDelegation(context, { jwk: key.jwk, key, tellKeys: () => tellAllKeys({ context, state }) })
 }

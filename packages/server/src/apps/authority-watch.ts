@@ -85,7 +85,7 @@ export class AuthorityWatch {
     ])
     await canaries.refresh().catch(onProblem)
     await this.#carryKeys().catch(onProblem)
-    memory.ledger.prune(nowSeconds(context))
+    memory.ledger.prune(nowSeconds(context), (fingerprint) => this.#certificates.lists(fingerprint))
     await this.#tell(found)
     this.#looks += 1
   }

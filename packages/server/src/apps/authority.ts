@@ -49,7 +49,8 @@ import { listenTo, openWatchers } from './authority-watchers.ts'
 import type { Listening, WatcherParts } from './authority-watchers.ts'
 import type { WitnessPort } from '../transports/witness-routes.ts'
 import { keepAll, RunningRetention } from './log-retention.ts'
-import { collectListeners, collectOwn, measureLag } from './own-gauges.ts'
+import { collectListeners, collectOwn } from './own-gauges.ts'
+import { watchLoad } from './own-load.ts'
 import { OwnMetrics } from './own-metrics.ts'
 import { redactionPort } from './log-redaction.ts'
 import { openPipeline } from './own-pipeline.ts'
@@ -151,9 +152,9 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   const { settings, options, clock, state, stack } = starting
   const context = await contextOf(starting)
   const floor = await beginRun(starting, context)
-  const bound = { enrolAddress: '', settleKeys: () => Promise.resolve(false) }
-  const { publicUrl: issuer } = settings
-  const allowedAudience = (audience: string) => audience === issuer || settings.allowedAudience(audience)
+  const bound = { enrolAddress: '', settleKeys: () => Promise.resolve(false), allows: settings.allowedAudience }
+  const issuer = settings.publicUrl
+  const allowedAudience = (audience: string) => audience === issuer || bound.allows(audience)
   const trust = await openTrust({
     context,
     state,
@@ -173,11 +174,11 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   await firstCertificate(own, context, trust)
   const watchers = watchersOf(starting, { context, trust, settleKeys: () => bound.settleKeys() })
   const { policy, pipeline } = await openDecisions(starting, holder, starting.metrics.watching(watchers.detections))
+  bound.allows = audiencesBy(policy, settings)
   const loops = startedLoops(stack, state)
   const crls = new CrlPublisher({ context, lifetimeSeconds: settings.crlSeconds ?? defaultCrlSeconds })
-  const { recordFolder } = state
   const raise = (detection: Detection) => raiseDetection(context, detection)
-  const witness = authorityWitness({ witness: state.witness, recordFolder, fitness: starting.fitness, raise })
+  const witness = authorityWitness({ ...state, fitness: starting.fitness, raise })
   const listeners = await listen(starting, { authority, holder, own, pipeline, crls, policy, witness })
   const place = placeOf(state.name, settings, listeners)
   bound.enrolAddress = place.enrol
@@ -196,7 +197,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   bound.settleKeys = () => settleKeys(maintenance)
   await goOn(maintenance, trust, stack)
   for (const loop of [maintain, followStore]) loops.start((signal) => loop(maintenance, signal))
-  loops.start((signal) => measureLag(starting.metrics.metrics, signal))
+  loops.start((signal) => watchLoad(starting.metrics.metrics, pipeline, signal))
   loops.start((signal) => decideWithTime({ policy, pipeline }, signal))
   for (const one of [watchers.watch, pipeline.dependencies.refusals]) loops.start((signal) => one.run(signal))
   await startAuthorityDesk({ ...starting, ...watchers, context, own, policy }, loops)
@@ -222,6 +223,11 @@ function watchersOf(
     thresholds: settings.detections,
     report: (error) => options.report({ type: 'problem', error }),
   })
+}
+
+/** As the configuration says that was read with the policy that is active. */
+function audiencesBy(policy: ActivePolicy, { allowedAudience }: AuthoritySettings): (audience: string) => boolean {
+  return (audience) => policy.current().audiences?.has(audience) ?? allowedAudience(audience)
 }
 
 /** As the policy that is active says. */
@@ -413,7 +419,7 @@ function describe(
   authority: Authority,
   listeners: Listeners,
 ): Omit<RunningAuthority, 'stopped' | 'renew' | 'operators' | 'reloadPolicy'> {
-  const { rootFile, rootFingerprint, root, record, logKey, folder } = state
+  const { rootFile, rootFingerprint, root, record, logKey, founds } = state
   const { origin } = record.stats()
   return {
     addresses: {
@@ -423,7 +429,7 @@ function describe(
       public: listeners.public.address,
     },
     rootFingerprint,
-    recoveryRoot: { path: rootFile, present: root !== null, created: !folder.founded },
+    recoveryRoot: { path: rootFile, present: root !== null, created: founds },
     record: { origin, verifierKey: formatVerifierKey(verifierKey(sha256, origin, logKey.publicKey)) },
     async registerWorkload(registration, by) {
       expectAllowed(await authority.ensureRegistration(registration, by))

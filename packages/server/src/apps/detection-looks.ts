@@ -136,6 +136,16 @@ export function policyLook(watched: boolean, refusal: () => Mistakes | null): Lo
   }
 }
 
+/** The configuration as a whole: what it was before goes on. */
+export function configurationLook(watched: boolean, refusal: () => Mistakes | null): Look {
+  return () => {
+    const mistakes = watched ? refusal() : null
+    if (mistakes === null) return []
+    const detail = `${mistakes.code}, ${mistakes.problems.length} mistakes: nothing of what was read last counts`
+    return [{ detector: 'policy_refused', subject: 'configuration', severity: 'medium', detail }]
+  }
+}
+
 /** Before a witness has seen the log, which takes a moment after each start. */
 const UNSEEN_MILLISECONDS = 10_000
 

@@ -3,19 +3,22 @@
 import { toSeconds } from '@doorward/core'
 import type { Clock } from '@doorward/core'
 import { FailingServers, findingKey } from '@doorward/enforcement'
-import type { RefusalRates } from '@doorward/enforcement'
+import type { Found, RefusalRates } from '@doorward/enforcement'
 import { systemElapsed } from '@doorward/sdk'
 import type { Identity } from '@doorward/sdk'
 import type { ExportState } from '../audit/export/state.ts'
 import { defaultDetections } from '../config/detections.ts'
 import type { DetectionSettings } from '../config/detections.ts'
 import { findingDocument, identityDetectors, maxDetections } from '../transports/detections-route.ts'
+import { notSentCodes } from './gateway-metrics.ts'
 import type { CallReport } from '../transports/streamable-http.ts'
 import { DetectionDesk } from './detection-desk.ts'
+import type { Look } from './detection-desk.ts'
 import { keepFindings, readFindings } from './detection-file.ts'
 import { refusalRates, warnOfOff } from './detection-thresholds.ts'
 import {
   clockLook,
+  configurationLook,
   policyLook,
   recordLook,
   renewalLook,
@@ -26,32 +29,68 @@ import {
 import type { GatewaySettings } from './gateway-settings.ts'
 import type { GatewayState } from './gateway-state.ts'
 import { GatewayTelling, notTaken } from './gateway-telling.ts'
+import type { Mistakes } from './policy-reload-entries.ts'
 import type { ActivePolicy } from './policy-reload.ts'
 
+type Counted = Pick<GatewaySettings, 'detections' | 'servers' | 'backends'>
+
 /** Counted while calls pass. */
-export interface GatewayCounts {
-  readonly thresholds: DetectionSettings
-  readonly rates: RefusalRates
-  readonly servers: FailingServers | null
+export class GatewayCounts {
+  #thresholds: DetectionSettings
+  #rates: RefusalRates
+  #servers: FailingServers | null
+
+  constructor(settings: Counted) {
+    this.#thresholds = settings.detections ?? defaultDetections
+    this.#rates = refusalRates(this.#thresholds)
+    this.#servers = failingServers(this.#thresholds, calledNames(settings))
+  }
+
+  get thresholds(): DetectionSettings {
+    return this.#thresholds
+  }
+
+  get rates(): RefusalRates {
+    return this.#rates
+  }
+
+  get servers(): FailingServers | null {
+    return this.#servers
+  }
+
+  /** Under other thresholds counting begins anew. */
+  take(settings: Counted): void {
+    const { detections = defaultDetections } = settings
+    if (JSON.stringify(detections) === JSON.stringify(this.#thresholds)) {
+      this.#servers?.follow(calledNames(settings))
+      return
+    }
+    this.#thresholds = detections
+    this.#rates = refusalRates(detections)
+    this.#servers = failingServers(detections, calledNames(settings))
+  }
+}
+
+/** Names of servers and services. */
+export function calledNames({
+  servers,
+  backends = {},
+}: Pick<GatewaySettings, 'servers' | 'backends'>): readonly string[] {
+  return [...Object.keys(servers), ...Object.keys(backends)]
+}
+
+function failingServers({ upstream }: DetectionSettings, names: readonly string[]): FailingServers | null {
+  return upstream === null ? null : new FailingServers(names, upstream)
 }
 
 const monotonic = () => performance.now()
 
-export function openGatewayCounts({ detections, servers }: GatewaySettings): GatewayCounts {
-  const thresholds = detections ?? defaultDetections
-  const { upstream } = thresholds
-  return {
-    thresholds,
-    rates: refusalRates(thresholds),
-    servers: upstream === null ? null : new FailingServers(Object.keys(servers), upstream),
-  }
-}
-
 const upstreamFailures: ReadonlySet<string> = new Set(['upstream_unavailable', 'upstream_invalid', 'upstream_timeout'])
 
 /** A call that reached a server has ended. One that its caller has cancelled says nothing. */
-export function countCall({ servers }: GatewayCounts, { server, code, outcome }: CallReport): void {
+export function countCall({ servers }: Pick<GatewayCounts, 'servers'>, { server, code, outcome }: CallReport): void {
   if (servers === null || server === null || outcome === null || outcome.status === 'cancelled') return
+  if (notSentCodes.has(code)) return
   servers.ended(server, upstreamFailures.has(code), monotonic())
 }
 
@@ -60,6 +99,10 @@ export interface GatewayDeskParts {
   readonly state: GatewayState
   readonly counts: GatewayCounts
   readonly policy: Pick<ActivePolicy, 'refusal'>
+  /** What servers show otherwise than approved. */
+  readonly definitions: { look(): readonly Found[] }
+  /** Why the newest reload of the configuration was refused; null when it was not. */
+  readonly refusedReload: () => Mistakes | null
   readonly exports: () => readonly ExportState[]
   readonly clock: Clock
   readonly warn: (code: string, text: string) => void
@@ -78,6 +121,7 @@ export interface GatewayDesk {
 export async function openGatewayDesk(parts: GatewayDeskParts): Promise<GatewayDesk> {
   const { settings, state, counts, warn, onProblem, clock } = parts
   const { origin } = state.record.stats()
+  const looks = looksBy(counts, () => looksOf(parts))
   warnOfOff(counts.thresholds, warn)
   const before = await readFindings(settings.stateDir).catch((error: unknown) => {
     onProblem(error)
@@ -91,7 +135,9 @@ export async function openGatewayDesk(parts: GatewayDeskParts): Promise<GatewayD
     onProblem,
   })
   const desk = new DetectionDesk({
-    looks: looksOf(parts),
+    get looks() {
+      return looks()
+    },
     before: before?.findings ?? [],
     enter: (body) => state.record.append({ kind: 'detection', body }),
     covered: () => state.record.stats().checkpointSize,
@@ -110,7 +156,20 @@ export async function openGatewayDesk(parts: GatewayDeskParts): Promise<GatewayD
   return { desk, telling }
 }
 
-function looksOf({ settings, state, counts, policy, exports, clock }: GatewayDeskParts) {
+/** Made anew where thresholds are others than before. */
+function looksBy(counts: Pick<GatewayCounts, 'thresholds'>, make: () => readonly Look[]): () => readonly Look[] {
+  let by = counts.thresholds
+  let made = make()
+  return () => {
+    if (by !== counts.thresholds) {
+      by = counts.thresholds
+      made = make()
+    }
+    return made
+  }
+}
+
+function looksOf({ settings, state, counts, policy, definitions, refusedReload, exports, clock }: GatewayDeskParts) {
   const { thresholds, rates, servers } = counts
   const { identity, record, witnessed } = state
   const { trust, credentials } = identity
@@ -126,7 +185,9 @@ function looksOf({ settings, state, counts, policy, exports, clock }: GatewayDes
     }),
     clockLook(thresholds.clockSeconds, clock, systemElapsed),
     policyLook(thresholds.policy, () => policy.refusal()),
+    configurationLook(thresholds.policy, refusedReload),
     witnessLook(thresholds.witness, witnessed, monotonic),
+    () => (thresholds.definitions ? definitions.look() : []),
   ]
 }
 

@@ -14,7 +14,7 @@ import { GatewayTelling } from './gateway-telling.ts'
 export interface GatewayDetectionsParts extends SightingsDependencies {
   readonly record: Record
   readonly clock: Clock
-  readonly rates: RefusalRates
+  readonly rates: Pick<RefusalRates, 'refused' | 'handshakeRefused'>
   /** Sends `{detections}` to an authority; rejects when it has not arrived. */
   readonly send: (body: string, signal: AbortSignal) => Promise<void>
   readonly warn: (code: string, text: string) => void

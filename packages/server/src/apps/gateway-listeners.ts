@@ -2,12 +2,16 @@
 
 import { isDenial, standingProblem, personalWithdrawal } from '@doorward/enforcement'
 import type { Connection, Denial, Pipeline, TrustView } from '@doorward/enforcement'
+import { isBackendPath } from '../transports/backend-call.ts'
 import { serveApi } from '../transports/api-routes.ts'
-import type { ApiRoute } from '../transports/api-routes.ts'
+import type { ApiRoute, ApiTraces } from '../transports/api-routes.ts'
 import type { Exchange } from '../transports/exchange.ts'
+import type { HttpBackends } from '../transports/http-backends.ts'
 import { openListener } from '../transports/listener.ts'
 import { metricsPath } from '../transports/metrics-route.ts'
 import type { Listener, ListenerOptions, TlsMaterial } from '../transports/listener.ts'
+import { legacyPrefix } from '../transports/legacy-sse.ts'
+import type { LegacySse } from '../transports/legacy-sse.ts'
 import { servePublic } from '../transports/public-api.ts'
 import { ownListenerOptions } from './own-listener.ts'
 import type { OwnMetrics } from './own-metrics.ts'
@@ -18,8 +22,14 @@ import type { GatewayListenerName, GatewaySettings } from './gateway-settings.ts
 
 export interface GatewayListenerParts {
   readonly settings: GatewaySettings
+  /** In place of those of the settings. */
+  readonly limits: Partial<ListenerOptions['limits']>
   readonly pipeline: Pipeline
   readonly endpoint: StreamableHttp
+  readonly httpBackends: HttpBackends
+  readonly legacySse: LegacySse
+  /** Of requests to our own API. */
+  readonly traces: ApiTraces
   /** Of the admin API. */
   readonly routes: readonly ApiRoute[]
   /** For every caller, beside the servers. */
@@ -32,7 +42,7 @@ export interface GatewayListenerParts {
 
 export type GatewayListeners = Readonly<Record<GatewayListenerName, Listener>>
 
-/** Servers have their paths under `/mcp/`. */
+/** Servers have their paths under `/mcp/`, services under `/http/`. */
 const isOwnPath = (path: string) => path.startsWith('/v1/') || path === metricsPath
 
 const clientCertificates = { main: 'required', admin: 'required', public: 'none' } as const
@@ -52,8 +62,8 @@ export async function openGatewayListeners(
 }
 
 function listenerOptions(name: GatewayListenerName, parts: GatewayListenerParts): ListenerOptions {
-  const { settings, pipeline, material, own } = parts
-  const { cipherSuites, headers, listenerLimits: limits = {}, origins = [] } = settings.security
+  const { settings, limits, pipeline, material, own } = parts
+  const { cipherSuites, headers, origins = [], proxies } = settings.security
   return {
     ...ownListenerOptions({
       name,
@@ -63,6 +73,7 @@ function listenerOptions(name: GatewayListenerName, parts: GatewayListenerParts)
       cipherSuites,
       headers,
       limits,
+      ...(proxies === undefined ? {} : { isProxy: proxies[name] }),
       pipeline,
       onRefusedHandshake: own.handshakeRefused,
     }),
@@ -73,14 +84,18 @@ function listenerOptions(name: GatewayListenerName, parts: GatewayListenerParts)
 }
 
 function exchangeFor(name: GatewayListenerName, parts: GatewayListenerParts): (exchange: Exchange) => Promise<void> {
-  const { settings, pipeline, endpoint, routes, callerRoutes, ready, own, onProblem } = parts
-  const api = { pipeline, server: 'gateway', onProblem, onAnswered: own.apiAnswered } as const
+  const { settings, pipeline, endpoint, legacySse, httpBackends, routes, callerRoutes, ready, own, traces, onProblem } =
+    parts
+  const api = { pipeline, server: 'gateway', traces, onProblem, onAnswered: own.apiAnswered } as const
   switch (name) {
     case 'main':
-      return (exchange) =>
-        isOwnPath(exchange.head.path)
-          ? serveApi(exchange, { ...api, routes: callerRoutes, audience: audienceOfGateway(settings) })
-          : endpoint.serve(exchange)
+      return (exchange) => {
+        const { path } = exchange.head
+        if (isOwnPath(path))
+          return serveApi(exchange, { ...api, routes: callerRoutes, audience: audienceOfGateway(settings) })
+        if (path.startsWith(legacyPrefix)) return legacySse.serve(exchange)
+        return isBackendPath(path) ? httpBackends.serve(exchange) : endpoint.serve(exchange)
+      }
     case 'admin':
       return (exchange) => serveApi(exchange, { ...api, routes, audience: audienceOfAdmin(settings) })
     case 'public':

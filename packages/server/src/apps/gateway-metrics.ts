@@ -2,6 +2,7 @@
 
 import { gatewayRows } from '../observability/metric-rows.ts'
 import type { Cell, Exemplar, HistogramCell, Metrics } from '../observability/metrics.ts'
+import type { Circuit, CircuitState } from '../transports/circuit.ts'
 import type { SessionTable } from '../transports/session.ts'
 import type { CallReport } from '../transports/streamable-http.ts'
 
@@ -21,16 +22,24 @@ interface ServerCells {
 /** Codes by which a call fails though it was allowed: the server's doing. */
 const upstreamCodes: readonly string[] = ['upstream_unavailable', 'upstream_invalid', 'upstream_timeout']
 
+/** Codes of calls that were allowed and have not been sent. */
+export const notSentCodes: ReadonlySet<string> = new Set(['upstream_circuit_open', 'upstream_busy'])
+
 export class GatewayMetrics {
   readonly #metrics: Metrics
-  readonly #servers: ReadonlyMap<string, ServerCells>
+  readonly #servers = new Map<string, ServerCells>()
   readonly #recordWait: HistogramCell
 
   /** `servers`: the configured names. */
   constructor(metrics: Metrics, servers: readonly string[]) {
     this.#metrics = metrics
-    this.#servers = new Map(servers.map((name) => [name, cellsOf(metrics, name)]))
+    this.follow(servers)
     this.#recordWait = metrics.histogram(gatewayRows.recordWait).cell()
+  }
+
+  /** Counts calls of these as well; what was counted of others stays. */
+  follow(servers: readonly string[]): void {
+    for (const name of servers) if (!this.#servers.has(name)) this.#servers.set(name, cellsOf(this.#metrics, name))
   }
 
   /** Counts a call that has ended, and shows the newest as an example. */
@@ -43,7 +52,7 @@ export class GatewayMetrics {
     const cell = this.#callCell(cells, report)
     cell.add()
     cell.exemplar = exemplar
-    if (outcome === null) return
+    if (outcome === null || notSentCodes.has(code)) return
     cells.upstreamCalls.add()
     cells.upstreamFailures.get(code)?.add()
     this.#observe(cells, report, exemplar)
@@ -88,6 +97,17 @@ function cellsOf(metrics: Metrics, name: string): ServerCells {
   }
 }
 
+/** Readings of the whole configuration by their result. */
+export function collectReloads(
+  metrics: Metrics,
+  reload: { numbers(): Readonly<Record<'changed' | 'unchanged' | 'refused', number>> },
+): void {
+  metrics.onScrape(() => {
+    for (const [outcome, count] of Object.entries(reload.numbers()))
+      metrics.numbers(gatewayRows.reloads).cell(outcome).value = count
+  })
+}
+
 export function collectCalls(
   metrics: Metrics,
   { open, sessions }: { readonly open: { readonly size: number }; readonly sessions: SessionTable },
@@ -96,5 +116,22 @@ export function collectCalls(
     metrics.set(gatewayRows.callsOpen, open.size)
     metrics.set(gatewayRows.sessions, sessions.size)
     metrics.set(gatewayRows.streams, sessions.streams)
+  })
+}
+
+const circuitStates: readonly CircuitState[] = ['closed', 'open', 'half-open']
+
+type WithCircuits = ReadonlyMap<string, { readonly circuit: Circuit }>
+
+/** Servers come and go: those are told of that there are. */
+export function collectCircuits(metrics: Metrics, ...all: readonly WithCircuits[]): void {
+  const family = metrics.numbers(gatewayRows.circuit)
+  metrics.onScrape(() => {
+    const now = performance.now()
+    family.clear()
+    for (const [name, { circuit }] of all.flatMap((servers) => [...servers])) {
+      const state = circuit.state(now)
+      for (const one of circuitStates) family.cell(name, one).value = one === state ? 1 : 0
+    }
   })
 }

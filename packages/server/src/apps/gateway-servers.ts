@@ -1,50 +1,116 @@
-/** The configured servers of a gateway, each with its way to it. */
+/** The way of a gateway to a configured server. */
 
 import { parseSpiffeId } from '@doorward/core'
+import type { JsonObject } from '@doorward/core'
 import type { Pipeline } from '@doorward/enforcement'
+import { systemRuntime } from '@doorward/sdk'
 import type { Identity } from '@doorward/sdk'
 import type { Log } from '../observability/log.ts'
+import { Circuit, defaultCircuitThreshold } from '../transports/circuit.ts'
+import type { CircuitState } from '../transports/circuit.ts'
+import { guardUpstream } from '../transports/guarded-upstream.ts'
 import type { McpServer } from '../transports/streamable-http.ts'
 import type { TrafficOptions } from '../transports/server-traffic.ts'
 import { toolEffects } from '../transports/tool-effects.ts'
 import { openHttpUpstream } from '../transports/upstream-http.ts'
 import type { UpstreamTls } from '../transports/upstream-http.ts'
+import { openSseUpstream } from '../transports/upstream-sse.ts'
 import { openStdioUpstream } from '../transports/upstream-stdio.ts'
 import { defaultUpstreamLimits } from '../transports/upstream.ts'
 import type { UpstreamLimits } from '../transports/upstream.ts'
+import type { GatewayDefinitions } from './gateway-definitions.ts'
 import { audienceOfServer } from './gateway-settings.ts'
-import type { GatewaySettings, HttpServerSettings, StdioServerSettings } from './gateway-settings.ts'
+import type { GatewaySettings, HttpServerSettings, ServerSettings, StdioServerSettings } from './gateway-settings.ts'
+import { inspectHttpServer } from './inspect-http-server.ts'
+import { inspectServer } from './inspect-server.ts'
+import { inspectSseServer } from './inspect-sse-server.ts'
+import { Asking } from './inspection.ts'
 import { ownUpstream } from './own-upstream.ts'
 import { planSandbox } from './server-sandbox.ts'
+import type { ServerDefinitions } from './server-definitions.ts'
+
+/** One configured server as the gateway holds it. */
+export interface GatewayServer extends McpServer {
+  readonly circuit: Circuit
+  /** What is approved of it; null where `approval` is off. */
+  readonly approved: ServerDefinitions | null
+}
 
 export interface ServerParts {
   readonly settings: GatewaySettings
   readonly pipeline: Pipeline
   readonly identity: Identity
+  readonly definitions: GatewayDefinitions
   readonly log: Log
   readonly warn: (code: string, text: string) => void
 }
 
 /** After this a stdio server's answer becomes a stream, so that nobody takes silence for death. */
 const PATIENCE_MILLISECONDS = 10_000
+/** Callers may wait for it. */
+const INSPECTION_MILLISECONDS = 15_000
 
-/** Opens the way to every server; connects to nothing and starts nothing yet. Throws `upstream_url_invalid`. */
-export async function openServers(
+/** Opens the way to one server, closed by `stack`; connects to nothing and starts nothing yet. Throws `upstream_url_invalid`. */
+export async function openServer(
   parts: ServerParts,
+  { name, server }: { readonly name: string; readonly server: ServerSettings },
   stack: AsyncDisposableStack,
-): Promise<ReadonlyMap<string, McpServer>> {
-  const servers = new Map<string, McpServer>()
-  for (const [name, server] of Object.entries(parts.settings.servers)) {
-    const effectOf = toolEffects(server.effects)
-    const traffic = trafficOptions(parts, name, effectOf)
-    const upstream =
-      server.kind === 'stdio'
-        ? await openStdio(parts, { name, server, traffic }, stack)
-        : openHttp(parts, { name, server, traffic }, stack)
-    stack.defer(() => upstream.close())
-    servers.set(name, { upstream, effectOf, audience: audienceOfServer(parts.settings, name) })
+): Promise<GatewayServer> {
+  const effectOf = toolEffects(server.effects)
+  const asking = new Asking()
+  stack.defer(() => asking.close())
+  const opened = await parts.definitions.open(name, server, () => asking.definitions())
+  stack.defer(async () => opened?.close())
+  const definitions = opened?.gate ?? null
+  const { output = null } = server
+  const traffic = { ...trafficOptions(parts, name, effectOf), definitions, output }
+  const circuit = new Circuit(defaultCircuitThreshold, systemRuntime.chance)
+  const bare =
+    server.kind === 'stdio'
+      ? await openStdio(parts, { name, server, traffic, asking }, stack)
+      : openHttp(parts, { name, server, traffic, asking }, stack)
+  stack.defer(() => bare.close())
+  const upstream = guardUpstream(bare, { circuit, monotonic, onChange: tellOfCircuit(parts, name, circuit) })
+  return {
+    upstream,
+    circuit,
+    effectOf,
+    definitions,
+    approved: opened,
+    audience: audienceOfServer(parts.settings, name),
+    legacySse: server.legacySse === true,
   }
-  return servers
+}
+
+const monotonic = () => performance.now()
+
+/** Tells log and operator when the circuit of a server opens and closes. */
+export function tellOfCircuit(
+  { log, warn }: Pick<ServerParts, 'log' | 'warn'>,
+  server: string,
+  circuit: Circuit,
+): () => void {
+  let told: CircuitState = 'closed'
+  return () => {
+    const state = circuit.state(monotonic())
+    log.notice('server_circuit', { server, state, failures: circuit.inARow })
+    // A trial that fails says nothing new.
+    if (state !== told) warn('server_circuit', `server ${server}: ${circuitWords[state]}`)
+    told = state
+  }
+}
+
+const circuitWords: Readonly<Record<CircuitState, string>> = {
+  closed: 'it answers again, and calls go there as before',
+  open: 'it has failed too often; for a while nothing is sent there, then one call at a time',
+  'half-open': 'the next call shows whether it is back',
+}
+
+interface Opening<Settings> {
+  readonly name: string
+  readonly server: Settings
+  readonly traffic: TrafficOptions
+  readonly asking: Asking
 }
 
 export function upstreamLimits({ limits }: GatewaySettings): UpstreamLimits {
@@ -67,21 +133,27 @@ function trafficOptions(
 }
 
 async function openStdio(
-  { settings, log, warn }: ServerParts,
-  { name, server, traffic }: { name: string; server: StdioServerSettings; traffic: TrafficOptions },
+  { settings, pipeline, log, warn }: ServerParts,
+  { name, server, traffic, asking }: Opening<StdioServerSettings>,
   stack: AsyncDisposableStack,
 ) {
   const hidden = [settings.stateDir, settings.keyDir, ...(settings.keyOutsideOf ?? [])]
   const plan = await planSandbox({ name, server, path: settings.path, hidden })
   stack.defer(plan.release)
   if (plan.warning !== null) warn('server_not_isolated', plan.warning)
+  asking.inspect = (signal) => inspectServer(plan.command, signal, INSPECTION_MILLISECONDS)
   return openStdioUpstream({
     name,
     command: plan.command,
     limits: upstreamLimits(settings),
     traffic,
     patienceMilliseconds: PATIENCE_MILLISECONDS,
-    onLog: (text) => log.notice('server_stderr', { server: name, text }),
+    recordAct: actsOf({ pipeline }),
+    ...(server.processes === undefined ? {} : { processes: server.processes }),
+    ...(server.idleMilliseconds === undefined ? {} : { idleMilliseconds: server.idleMilliseconds }),
+    monotonic,
+    chance: systemRuntime.chance,
+    onLog: (text) => log.notice('server_stderr', { server: name, text: withoutValues(text, server.env) }),
     onFailure: (reason) => {
       log.warning('server_ended', { server: name, reason })
       warn('server_ended', `server ${name}: ${reason}`)
@@ -91,25 +163,56 @@ async function openStdio(
 
 function openHttp(
   parts: ServerParts,
-  { name, server, traffic }: { name: string; server: HttpServerSettings; traffic: TrafficOptions },
+  { name, server, traffic, asking }: Opening<HttpServerSettings>,
   stack: AsyncDisposableStack,
 ) {
   const { settings, log, warn } = parts
   if (server.insecureUpstream) warn('server_insecure', `server ${name} is reached without TLS, as configured`)
-  return openHttpUpstream({
+  const tls = tlsOf(parts, server, stack)
+  const place = { url: server.url, tls, limits: upstreamLimits(settings) }
+  const inspectIt = server.transport === 'sse' ? inspectSseServer : inspectHttpServer
+  asking.inspect = (signal) => inspectIt(place, signal, INSPECTION_MILLISECONDS)
+  const options = {
     name,
     url: server.url,
-    tls: tlsOf(parts, server, stack),
+    tls,
     limits: upstreamLimits(settings),
     traffic,
-    onFailure: (reason) => log.warning('server_unreachable', { server: name, reason }),
+    onFailure: (reason: string) => log.warning('server_unreachable', { server: name, reason }),
+  }
+  if (server.transport === 'sse')
+    return openSseUpstream({ ...options, monotonic, patienceMilliseconds: PATIENCE_MILLISECONDS })
+  return openHttpUpstream({
+    ...options,
+    recordAct: actsOf(parts),
+    monotonic,
   })
 }
 
-function tlsOf(parts: ServerParts, server: HttpServerSettings, stack: AsyncDisposableStack): UpstreamTls {
+export function tlsOf(
+  parts: Pick<ServerParts, 'identity'>,
+  server: Pick<HttpServerSettings, 'insecureUpstream' | 'identity'>,
+  stack: AsyncDisposableStack,
+): UpstreamTls {
   if (server.insecureUpstream) return { kind: 'none' }
   if (server.identity === undefined) return { kind: 'system' }
   const { tls, close } = ownUpstream(parts.identity, parseSpiffeId(server.identity))
   stack.defer(close)
   return tls
+}
+
+/** Shorter values are words that stand in any text. */
+const SECRET_CHARACTERS = 8
+
+/** What a server says about itself, without what it was given in its environment. */
+function withoutValues(text: string, env: Readonly<Record<string, string>>): string {
+  let kept = text
+  for (const [name, value] of Object.entries(env))
+    if (value.length >= SECRET_CHARACTERS) kept = kept.replaceAll(value, `[${name}]`)
+  return kept
+}
+
+/** Entries about what the gateway asks servers for itself. */
+function actsOf({ pipeline }: Pick<ServerParts, 'pipeline'>): (body: JsonObject) => Promise<void> {
+  return async (body) => void (await pipeline.dependencies.log.append({ kind: 'lifecycle', body }))
 }

@@ -1,8 +1,9 @@
 /** What a gateway needs to know: plain values, to which the configuration maps. */
 
-import type { CompiledPolicy, KeepRules, StalenessLimits, TrustDomain } from '@doorward/core'
+import type { CompiledPolicy, Definition, KeepRules, StalenessLimits, TrustDomain } from '@doorward/core'
 import type { ConnectionLimits, Quota, Rate } from '@doorward/enforcement'
 import type { ListenerOptions } from '../transports/listener.ts'
+import type { OutputObligations } from '../transports/output-obligations.ts'
 import type { SessionLimits } from '../transports/session.ts'
 import type { DeclaredEffects } from '../transports/tool-effects.ts'
 import type { UpstreamLimits } from '../transports/upstream.ts'
@@ -20,7 +21,19 @@ export interface GatewayAddress {
   readonly port: number
 }
 
-export interface StdioServerSettings {
+/** How a server is shown to callers, however it is reached. */
+export interface ServedSettings {
+  /** `on-first-use` by default. */
+  readonly approval?: 'required' | 'on-first-use' | 'off'
+  /** Taken as approved where approval is required and nothing was approved before; nothing by default. */
+  readonly listed?: readonly Definition[]
+  /** What is demanded of its answers; nothing by default. */
+  readonly output?: OutputObligations
+  /** Over HTTP+SSE of 2024-11-05 as well; not by default. */
+  readonly legacySse?: boolean
+}
+
+export interface StdioServerSettings extends ServedSettings {
   readonly kind: 'stdio'
   /** Program and arguments; never a shell line. */
   readonly command: readonly string[]
@@ -28,17 +41,39 @@ export interface StdioServerSettings {
   readonly cwd: string
   /** Configured variables, beside PATH, HOME, TMPDIR and LANG. */
   readonly env: Readonly<Record<string, string>>
+  /** Processes at once; 64 by default. */
+  readonly processes?: number
+  /** A session of which nothing is under way for so long ends with its process; 30 minutes by default. */
+  readonly idleMilliseconds?: number
+  /** Whom its processes belong to; the user that owns nothing where that is possible. */
+  readonly user?: { readonly uid: number; readonly gid: number }
   readonly effects: DeclaredEffects
 }
 
-export interface HttpServerSettings {
+export interface HttpServerSettings extends ServedSettings {
   readonly kind: 'http'
   readonly url: string
+  /** Streamable HTTP by default; `sse` is the HTTP+SSE of 2024-11-05. */
+  readonly transport?: 'http' | 'sse'
   /** Plain HTTP to a loopback address, as the operator insisted. */
   readonly insecureUpstream: boolean
   /** SPIFFE ID of a server in our own domain: mutual TLS with the gateway's identity. The system's roots otherwise. */
   readonly identity?: string
   readonly effects: DeclaredEffects
+}
+
+/** A plain HTTP service. */
+export interface BackendSettings {
+  /** Of its root. */
+  readonly url: string
+  readonly insecureUpstream: boolean
+  /** SPIFFE ID of a service in our own domain: mutual TLS with the gateway's identity. The system's roots otherwise. */
+  readonly identity?: string
+  readonly methods: readonly string[]
+  /** Names of headers that pass beside the usual ones. */
+  readonly requestHeaders: readonly string[]
+  readonly answerHeaders: readonly string[]
+  readonly answerBytes: number
 }
 
 export type ServerSettings = StdioServerSettings | HttpServerSettings
@@ -69,12 +104,16 @@ export interface GatewaySettings {
   readonly issuer: string
   readonly listeners: Readonly<Record<GatewayListenerName, GatewayAddress>>
   readonly servers: Readonly<Record<string, ServerSettings>>
+  /** Plain HTTP services; none by default. No name is that of a server. */
+  readonly backends?: Readonly<Record<string, BackendSettings>>
   /** PATH of server processes. */
   readonly path: string
   readonly policy: CompiledPolicy
   /** To compare with, as `PolicyReading` has it; none by default. */
   readonly candidate?: PolicyReading['candidate']
   readonly staleness: StalenessLimits
+  /** Not ready while no server is asked, because all have failed too often; false by default. */
+  readonly needsServer?: boolean
   /** Where the spans of its calls go; nowhere by default. */
   readonly tracing?: TracingSettings | null
   /** Where its log is exported to; nowhere by default. */
@@ -96,6 +135,8 @@ export interface GatewaySettings {
     readonly perUser: Rate
     readonly quotas: readonly Quota[]
     readonly listenerLimits?: Partial<ListenerOptions['limits']>
+    /** Addresses that say whom their connections are from, by listener; none by default. */
+    readonly proxies?: Readonly<Record<GatewayListenerName, (address: string) => boolean>>
   }
   readonly limits?: {
     /** Of a request; 1 MiB by default. */
@@ -114,6 +155,11 @@ export interface GatewayNames {
 /** Resource identifier of a server's path, hence the audience of tokens for it. */
 export function audienceOfServer(settings: Pick<GatewaySettings, 'publicUrl'>, server: string): string {
   return `${settings.publicUrl}/mcp/${server}`
+}
+
+/** Resource identifier of a plain HTTP service's paths, hence the audience of tokens for it. */
+export function audienceOfBackend(settings: Pick<GatewaySettings, 'publicUrl'>, backend: string): string {
+  return `${settings.publicUrl}/http/${backend}`
 }
 
 /** Resource identifier of what every caller may ask the gateway itself. */

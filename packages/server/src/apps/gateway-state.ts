@@ -3,7 +3,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DoorwardError, isDoorwardError } from '@doorward/core'
-import type { Clock } from '@doorward/core'
+import type { Clock, KeepRules } from '@doorward/core'
 import { KeptContent, WitnessedRecord, fileCheckpointStore, openRecord } from '@doorward/enforcement'
 import type { FileRecord, LogKey, Redaction } from '@doorward/enforcement'
 import { join as joinAuthority, openIdentity, randomBytes, sha256, systemRuntime } from '@doorward/sdk'
@@ -29,7 +29,9 @@ export interface GatewayState {
   readonly logKey: LogKey
   readonly witness: LogWitness
   /** What goes into entries of arguments and results; null where no rule keeps anything. */
-  readonly kept: KeptContent | null
+  readonly keptUnder: (keep: KeepRules | null) => Promise<KeptContent | null>
+  /** Of the proofs by which request states and task ids are their callers' own. */
+  readonly handleKey: Uint8Array
   /** The record, as far as something is permitted by it. */
   readonly witnessed: WitnessedRecord
 }
@@ -76,13 +78,19 @@ export async function openGatewayState(
     recordFolder,
     clock: tools.clock,
   })
-  const kept = await openKept(settings, sealer)
+  const keptUnder = (keep: KeepRules | null) => openKept(stateDir, keep, sealer)
+  const handleKey = await openSealedSecret({
+    path: join(stateDir, 'keys', 'handles.secret'),
+    sealer,
+    random: randomBytes,
+    purpose: 'gateway/handles',
+  })
   const witnessed = new WitnessedRecord(record)
-  return { folder, identity, record, recordFolder, redaction, logKey, witness, kept, witnessed }
+  return { folder, identity, record, recordFolder, redaction, logKey, witness, keptUnder, handleKey, witnessed }
 }
 
 /** The key of the HMACs is made with the first rule, and lies beside the log's. */
-async function openKept({ stateDir, keep = null }: GatewaySettings, sealer: Sealer): Promise<KeptContent | null> {
+async function openKept(stateDir: string, keep: KeepRules | null, sealer: Sealer): Promise<KeptContent | null> {
   if (keep === null) return null
   const path = join(stateDir, 'keys', 'kept-hmac.secret')
   const purpose = 'record/kept-hmac'

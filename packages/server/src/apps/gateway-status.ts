@@ -5,8 +5,9 @@ import type { Clock, Freshness } from '@doorward/core'
 import { sha256 } from '@doorward/sdk'
 import { healthOf } from '../observability/health.ts'
 import type { Health } from '../observability/health.ts'
+import type { HttpBackend } from '../transports/http-backends.ts'
 import type { SessionTable } from '../transports/session.ts'
-import type { McpServer } from '../transports/streamable-http.ts'
+import type { GatewayServer } from './gateway-servers.ts'
 import type { GatewaySettings } from './gateway-settings.ts'
 import type { GatewayState } from './gateway-state.ts'
 
@@ -22,13 +23,24 @@ export function trustNow({ settings, state }: GatewayFacts): 'none' | Freshness 
   return trust.current() === null ? 'none' : freshness(trust.ageSeconds(), settings.staleness)
 }
 
-export function healthNow(facts: GatewayFacts, stopping: AbortSignal): Health {
+export interface HealthParts extends GatewayFacts {
+  readonly servers: ReadonlyMap<string, Pick<GatewayServer, 'circuit'>>
+}
+
+export function healthNow(facts: HealthParts, stopping: AbortSignal): Health {
   return healthOf({
     stopping: stopping.aborted,
     trust: trustNow(facts),
     record: recordNow(facts.state),
     certificateSeconds: certificateSeconds(facts),
+    serversAway: facts.settings.needsServer === true && areAway(facts.servers),
   })
+}
+
+/** Every server is given a pause. After that one has to be asked to know, so nobody may be kept from asking. */
+function areAway(servers: HealthParts['servers']): boolean {
+  const now = performance.now()
+  return servers.size > 0 && [...servers.values()].every(({ circuit }) => circuit.state(now) === 'open')
 }
 
 /** Below zero where there is no certificate that can be used. */
@@ -57,7 +69,8 @@ function recordNow({ record, witnessed }: GatewayState): string {
 }
 
 export interface StatusParts extends GatewayFacts {
-  readonly servers: ReadonlyMap<string, McpServer>
+  readonly servers: ReadonlyMap<string, GatewayServer>
+  readonly backends: ReadonlyMap<string, HttpBackend>
   readonly sessions: SessionTable
   readonly health: () => Health
 }
@@ -79,7 +92,19 @@ export function statusNow(parts: StatusParts): object {
     },
     certificate: svid === null ? null : { serial: svid.certificate.serial, not_after: svid.certificate.notAfter },
     record: { ...state.record.stats(), verifier_key: verifierKeyOf(state) },
-    servers: [...servers].map(([name, { upstream, audience }]) => ({ name, transport: upstream.transport, audience })),
+    servers: [...servers].map(([name, { upstream, audience, circuit }]) => ({
+      name,
+      transport: upstream.transport,
+      audience,
+      circuit: circuit.state(performance.now()),
+      failures_in_a_row: circuit.inARow,
+    })),
+    services: [...parts.backends].map(([name, { audience, circuit }]) => ({
+      name,
+      audience,
+      circuit: circuit.state(performance.now()),
+      failures_in_a_row: circuit.inARow,
+    })),
     sessions: sessions.size,
   }
 }

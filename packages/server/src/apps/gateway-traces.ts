@@ -97,7 +97,10 @@ export function spansOf(report: CallReport, trace: GatewayTrace, { origin, rando
       traceId,
       spanId,
       parentId: trace.parentId,
-      name: report.action ?? report.method,
+      name:
+        isOwn(report) && report.subject !== null
+          ? `${report.method} ${report.subject}`
+          : (report.action ?? report.method),
       kind: 'server',
       start: origin + times.started,
       end: origin + times.closed,
@@ -114,7 +117,7 @@ export function spansOf(report: CallReport, trace: GatewayTrace, { origin, rando
 
 function upstreamSpan(report: CallReport, trace: GatewayTrace, origin: number): readonly Span[] {
   const { times, action, server, outcome, code } = report
-  if (outcome === null || times.decided === 0) return []
+  if (outcome === null || times.decided === 0 || isOwn(report)) return []
   const failed = code !== 'allowed'
   return [
     {
@@ -142,9 +145,9 @@ function callAttributes(report: CallReport): Span['attributes'] {
     'http.request.method': method,
     'http.response.status_code': http,
     'url.scheme': 'https',
-    'url.path': `/mcp/${server ?? ''}`,
+    'url.path': pathOf(report),
     'network.protocol.version': '1.1',
-    'mcp.method.name': action,
+    ...(action === method ? {} : { 'mcp.method.name': action }),
     ...(target === undefined ? {} : { [target]: subject }),
     'doorward.server': server,
     'doorward.caller': caller,
@@ -153,4 +156,17 @@ function callAttributes(report: CallReport): Span['attributes'] {
     'doorward.code': code,
     'error.type': code === 'allowed' ? null : code,
   }
+}
+
+/** Of our own API: no server has this name. */
+function isOwn({ server }: CallReport): boolean {
+  return server === 'gateway'
+}
+
+/** The subject of a plain HTTP service and of our own API is a path, and their action the method. */
+function pathOf(report: CallReport): string {
+  const { action, method, server, subject } = report
+  if (isOwn(report)) return subject ?? ''
+  const isPath = action === method && subject !== null && subject.startsWith('/')
+  return isPath ? `/http/${server ?? ''}${subject}` : `/mcp/${server ?? ''}`
 }

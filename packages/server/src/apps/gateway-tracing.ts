@@ -5,8 +5,10 @@ import { randomBytes, systemRuntime } from '@doorward/sdk'
 import type { TracingSettings } from '../config/tracing.ts'
 import { version } from '../config/version.ts'
 import type { Metrics } from '../observability/metrics.ts'
+import type { ApiTraces } from '../transports/api-routes.ts'
 import type { BeginTrace } from '../transports/call-trace.ts'
 import type { CallReport } from '../transports/streamable-http.ts'
+import { ReplaceableLoop } from './replaceable-loop.ts'
 import { bounded, GatewayTrace, spansOf, traceBeginner } from './gateway-traces.ts'
 import { TraceExporter } from './trace-exporter.ts'
 
@@ -54,5 +56,38 @@ export function openTracing({ tracing, instance, clock, metrics, warn }: Tracing
       exporter.add(() => spansOf(kept, trace, { origin, random: randomBytes }))
     },
     run: (signal) => exporter.run(signal),
+  }
+}
+
+/** Traces that another configuration may change: calls that have begun end where they can still be sent. */
+export class LiveTracing implements GatewayTracing {
+  readonly #loop: ReplaceableLoop
+  #current: GatewayTracing
+
+  constructor(first: GatewayTracing) {
+    this.#current = first
+    this.#loop = new ReplaceableLoop((signal) => first.run(signal))
+  }
+
+  readonly beginTrace: BeginTrace = (head) => this.#current.beginTrace?.(head) ?? null
+
+  ended(call: CallReport): void {
+    this.#current.ended(call)
+  }
+
+  /** For requests to our own API. */
+  readonly ofApi: ApiTraces = {
+    begin: (head) => this.beginTrace(head),
+    monotonic: () => performance.now(),
+    ended: (report) => this.ended(report),
+  }
+
+  replace(next: GatewayTracing): void {
+    this.#current = next
+    this.#loop.replace((signal) => next.run(signal))
+  }
+
+  run(signal: AbortSignal): Promise<void> {
+    return this.#loop.run(signal)
   }
 }

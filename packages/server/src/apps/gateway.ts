@@ -5,37 +5,41 @@
 
 import { DoorwardError } from '@doorward/core'
 import type { Clock, JsonValue } from '@doorward/core'
-import type { Pipeline, PipelineWatch } from '@doorward/enforcement'
-import { importP256, randomBytes, sha256, systemClock } from '@doorward/sdk'
+import type { PipelineWatch } from '@doorward/enforcement'
+import { importP256, sha256, systemClock } from '@doorward/sdk'
 import type { Health } from '../observability/health.ts'
 import { openLog } from '../observability/log.ts'
 import type { Log } from '../observability/log.ts'
 import type { PolicyReading } from '../config/policy-reading.ts'
 import { gatewayCallerRoutes, gatewayRoutes } from '../transports/gateway-api.ts'
-import { defaultSessionLimits, SessionTable } from '../transports/session.ts'
-import { StreamableHttp } from '../transports/streamable-http.ts'
-import type { McpServer } from '../transports/streamable-http.ts'
-import { runUrgentAlerts } from './alert-webhooks.ts'
-import type { UrgentAlertsParts } from './alert-webhooks.ts'
-import { RunningExports } from './audit-exports.ts'
-import type { DetectionDesk } from './detection-desk.ts'
-import { countCall, detectionSender, openGatewayCounts, openGatewayDesk } from './gateway-desk.ts'
-import type { GatewayCounts, GatewayDeskParts } from './gateway-desk.ts'
+import { configurationPort, GatewayReload } from './gateway-reload.ts'
+import type { GatewayReading } from './gateway-reload.ts'
+import type { ReloadOutcome } from './gateway-reload-entries.ts'
+import { prepareChange } from './gateway-change.ts'
+import type { ChangingParts } from './gateway-change.ts'
+import { openChanging } from './gateway-changing.ts'
+import { detectionSender, GatewayCounts, openGatewayDesk } from './gateway-desk.ts'
+import type { GatewayDeskParts } from './gateway-desk.ts'
+import { GatewayDefinitions } from './gateway-definitions.ts'
 import { GatewayDetections } from './gateway-detections.ts'
-import { collectCalls, GatewayMetrics } from './gateway-metrics.ts'
+import { collectCalls, collectCircuits, collectReloads } from './gateway-metrics.ts'
 import { housekeep } from './gateway-housekeeping.ts'
-import { openTracing } from './gateway-tracing.ts'
-import type { GatewayTracing } from './gateway-tracing.ts'
+import type { LiveTracing } from './gateway-tracing.ts'
+import { LiveExports } from './live-exports.ts'
+import { listenerLimits, LiveSettings } from './live-settings.ts'
 import { GatewayWitness } from './gateway-witness.ts'
+import { openBackends } from './gateway-backends.ts'
+import { openEndpoints } from './gateway-endpoints.ts'
+import type { EndpointParts, Endpoints } from './gateway-endpoints.ts'
 import { openGatewayListeners } from './gateway-listeners.ts'
 import type { GatewayListeners } from './gateway-listeners.ts'
 import { takeUpNames } from './gateway-names.ts'
-import { openServers, upstreamLimits } from './gateway-servers.ts'
 import type { GatewayAddress, GatewayListenerName, GatewaySettings } from './gateway-settings.ts'
 import { openGatewayState } from './gateway-state.ts'
 import type { GatewayState } from './gateway-state.ts'
 import { gatewayFacts, healthNow, statusNow, verifierKeyOf } from './gateway-status.ts'
-import { collectListeners, collectOwn, measureLag } from './own-gauges.ts'
+import { collectListeners, collectOwn } from './own-gauges.ts'
+import { watchLoad } from './own-load.ts'
 import { OwnMetrics } from './own-metrics.ts'
 import { openPipeline } from './own-pipeline.ts'
 import { decideWithTime } from './policy-clock.ts'
@@ -61,6 +65,10 @@ export interface GatewayOptions {
   readonly joinString?: () => Promise<string>
   /** Reads the policy anew; without it the policy of the start stays. */
   readonly rereadPolicy?: () => Promise<PolicyReading>
+  /** Reads the whole configuration anew; without it that of the start stays. */
+  readonly reread?: () => Promise<GatewayReading>
+  /** Digest of the configuration of the start; empty by default. */
+  readonly digest?: string
   /** Standard output by default. */
   readonly log?: Log
   /** The machine's clock by default. */
@@ -79,12 +87,16 @@ export interface RunningGateway {
   renew(): Promise<void>
   /** Reads the policy anew and decides by it, on record as `by`; null when another reading waits already. */
   reloadPolicy(by: string): Promise<PolicyOutcome | null>
+  /** Reads the whole configuration anew and goes by it, on record as `by`; null when another reading waits already. */
+  reload(by: string): Promise<ReloadOutcome | null>
   /** Resolves when everything is closed. */
   readonly stopped: Promise<void>
 }
 
+/** For answers under way. */
 const GRACE_MILLISECONDS = 8000
-const KEEP_ALIVE_MILLISECONDS = 15_000
+/** For what is asked of our readiness while we close. */
+const LAST_MILLISECONDS = 250
 
 /**
  * Starts a gateway. Throws the codes of the state folder (`state_*`), key file (`key_*`), record (`record_*`), joining
@@ -105,10 +117,11 @@ export async function startGateway(settings: GatewaySettings, options: GatewayOp
     { clock, joinString: options.joinString ?? nobodyToAsk, onProblem, warn: warning({ log, options }) },
     stack,
   )
-  const counts = openGatewayCounts(settings)
+  const counts = new GatewayCounts(settings)
+  const live = new LiveSettings(settings)
   const own = new OwnMetrics('gateway')
   own.countEntries(state.record, () => undefined)
-  const starting = { settings, options, clock, log, state, counts, own, onProblem }
+  const starting = { settings, live, options, clock, log, state, counts, own, onProblem }
   const exports = openExports(starting, stack)
   const running = await assemble(starting, exports, stack)
   const kept = stack.move()
@@ -116,25 +129,30 @@ export async function startGateway(settings: GatewaySettings, options: GatewayOp
 }
 
 /** Exports and retention: they end after whatever writes to the record, and before the record closes. */
-function openExports(starting: Starting, stack: AsyncDisposableStack): RunningExports {
+function openExports(starting: Starting, stack: AsyncDisposableStack): LiveExports {
   const { settings, clock, state } = starting
   const { exports: places = [], alerts = [], stateDir, retention = keepAll } = settings
   const warn = warning(starting)
-  const exports = new RunningExports({ ...state, exports: places, alerts, stateDir, clock, warn })
+  const exports = new LiveExports({ exports: places, alerts }, { ...state, stateDir, clock, warn })
   stack.defer(() => exports.stop())
   const expiring = new RunningRetention({ ...state, settings: retention, exports, clock, warn })
   stack.defer(() => expiring.stop())
   return exports
 }
 
-function deskParts(starting: Starting, exports: RunningExports, policy: ActivePolicy): GatewayDeskParts {
-  const { lookMilliseconds: pauseMilliseconds } = starting.options
-  return { ...starting, policy, exports: () => exports.states(), warn: warning(starting), pauseMilliseconds }
+interface Watched {
+  readonly exports: LiveExports
+  readonly policy: ActivePolicy
+  readonly reload: GatewayReload
+  readonly definitions: GatewayDefinitions
 }
 
-function urgentParts({ settings, state, clock }: Starting, desk: DetectionDesk): UrgentAlertsParts {
-  const { origin } = state.record.stats()
-  return { places: settings.alerts ?? [], origin, unrecorded: () => desk.unrecorded(), clock }
+function deskParts(starting: Starting, { exports, policy, reload, definitions }: Watched): GatewayDeskParts {
+  const { lookMilliseconds: pauseMilliseconds } = starting.options
+  const refusedReload = () => reload.refusal()
+  const warn = warning(starting)
+  const watched = { policy, definitions, refusedReload, exports: () => exports.states() }
+  return { ...starting, ...watched, warn, pauseMilliseconds }
 }
 
 /** For the log, and loudly for the operator. */
@@ -168,7 +186,9 @@ async function stopOn(
 }
 
 interface Starting {
+  /** Of the start. */
   readonly settings: GatewaySettings
+  readonly live: LiveSettings
   readonly options: GatewayOptions
   readonly clock: Clock
   readonly log: Log
@@ -180,29 +200,42 @@ interface Starting {
 
 async function assemble(
   starting: Starting,
-  exports: RunningExports,
+  exports: LiveExports,
   stack: AsyncDisposableStack,
 ): Promise<Omit<RunningGateway, 'stopped'>> {
-  const { settings, options, log, state, own } = starting
+  const { settings, options, state, own } = starting
   await state.record.append({ kind: 'lifecycle', body: { event: 'gateway.start', name: settings.name } })
   const loops = new AbortController()
   await state.identity.prepare(options.signal)
   await takeUpNames(state.identity, settings.names, { signal: options.signal, onProblem: starting.onProblem })
   const detections = openDetections(starting)
   const { policy, pipeline } = await openDecisions(starting, own.watching(detections))
-  const sessions = openSessions(settings)
-  const warn = (code: string, text: string) => options.report({ type: 'warning', code, text })
-  const servers = await openServers({ settings, pipeline, identity: state.identity, log, warn }, stack)
-  stack.defer(() => void sessions.endWhere(() => true))
-  const tracing = openTraces(starting)
-  const endpoint = openEndpoint(starting, { pipeline, sessions, servers }, tracing)
+  const tell = (code: string, text: string) => options.report({ type: 'warning', code, text })
+  const definitions = new GatewayDefinitions({ ...starting, warn: tell })
+  const needs = { ...starting, pipeline, exports, definitions, warn: warning(starting), tell }
+  const changing = await openChanging(needs, stack)
+  const backends = openBackends({ settings, identity: state.identity, log: starting.log, warn: tell }, stack)
+  const endpoints = openEndpoints(starting, changing, backends)
+  const reload = openReload(starting, policy, changing)
   const stopping = new AbortController()
-  const health = () => healthNow(starting, stopping.signal)
+  const health = () => healthNow({ ...starting, servers: changing.servers.servers }, stopping.signal)
   const witness = openWitness(starting)
   await witness.begin(options.signal)
-  const { desk, telling } = await openGatewayDesk(deskParts(starting, exports, policy))
+  const { desk, telling } = await openGatewayDesk(deskParts(starting, { exports, policy, reload, definitions }))
+  changing.toDesk(desk)
   const listeners = await listen(
-    { ...starting, pipeline, endpoint, stopping, health, servers, sessions, policy, exports },
+    {
+      ...needs,
+      sessions: changing.sessions,
+      servers: changing.servers.servers,
+      backends,
+      ...endpoints,
+      tracing: changing.tracing,
+      stopping,
+      health,
+      policy,
+      reload,
+    },
     stack,
   )
   const running = [
@@ -210,34 +243,55 @@ async function assemble(
     state.identity.run(loops.signal),
     detections.run(loops.signal),
     ...[desk, telling].map((one) => one.run(loops.signal)),
-    runUrgentAlerts(urgentParts(starting, desk), loops.signal),
+    changing.urgent.run(loops.signal),
     witness.run(loops.signal),
-    housekeep({ ...starting, pipeline, sessions, listeners }, loops.signal),
+    housekeep({ ...needs, sessions: changing.sessions, listeners }, loops.signal),
     decideWithTime({ policy, pipeline }, loops.signal),
-    measureLag(own.metrics, loops.signal),
-    tracing.run(loops.signal),
+    watchLoad(own.metrics, pipeline, loops.signal),
+    changing.tracing.run(loops.signal),
   ]
-  stack.defer(async () => {
-    // First of all that is closed: no new calls, streams end so that the rest can drain.
-    stopping.abort()
-    policy.close()
-    endpoint.endStreams()
-    await Promise.all(Object.values(listeners).map((listener) => listener.close(GRACE_MILLISECONDS)))
-    loops.abort()
-    await Promise.all(running)
-    await state.record.append({ kind: 'lifecycle', body: { event: 'gateway.stop', name: settings.name } })
-  })
-  return { ...runningOf(starting, listeners, health), reloadPolicy: (by) => policy.reload(by) }
+  stack.defer(() => stopServing(starting, { ...endpoints, stopping, policy, reload, listeners, loops, running }))
+  return {
+    ...runningOf(starting, listeners, health),
+    reloadPolicy: (by) => policy.reload(by),
+    reload: (by) => reload.reload(by),
+  }
 }
 
-function openTraces(starting: Starting): GatewayTracing {
-  const { settings, state, clock, own } = starting
-  return openTracing({
-    tracing: settings.tracing ?? null,
-    instance: state.identity.id.uri,
+interface Stopping extends Pick<Listening, 'stopping' | 'policy' | 'reload' | 'endpoint' | 'legacySse'> {
+  readonly listeners: GatewayListeners
+  readonly loops: AbortController
+  readonly running: readonly Promise<unknown>[]
+}
+
+/**
+ * First of all that is closed: no new calls, and streams end so that the rest can drain. Whoever asks whether we are ready is
+ * told that we are not for as long as that takes.
+ */
+async function stopServing({ settings, state }: Starting, parts: Stopping): Promise<void> {
+  parts.stopping.abort()
+  parts.policy.close()
+  const reloaded = parts.reload.close()
+  parts.endpoint.endStreams()
+  parts.legacySse.endStreams()
+  const { main, admin, public: open } = parts.listeners
+  await Promise.all([main, admin].map((listener) => listener.close(GRACE_MILLISECONDS)))
+  await open.close(LAST_MILLISECONDS)
+  parts.loops.abort()
+  await Promise.all([...parts.running, reloaded])
+  await state.record.append({ kind: 'lifecycle', body: { event: 'gateway.stop', name: settings.name } })
+}
+
+function openReload(starting: Starting, policy: ActivePolicy, changing: ChangingParts): GatewayReload {
+  const { options, state, clock, onProblem } = starting
+  return new GatewayReload({
+    record: state.record,
     clock,
-    metrics: own.metrics,
-    warn: warning(starting),
+    policy,
+    digest: options.digest ?? '',
+    reread: options.reread ?? null,
+    prepare: (reading) => prepareChange(changing, reading),
+    onProblem,
   })
 }
 
@@ -248,7 +302,9 @@ function openDetections({ state, clock, counts, options, onProblem }: Starting):
     importP256,
     record,
     clock,
-    rates: counts.rates,
+    get rates() {
+      return counts.rates
+    },
     send: detectionSender(identity),
     warn: (code, text) => options.report({ type: 'warning', code, text }),
     onProblem,
@@ -276,7 +332,8 @@ async function openDecisions(starting: Starting, watch: PipelineWatch) {
   await policy.start()
   const { decisions } = policy
   const { trust } = state.identity
-  const { witnessed: log, kept } = state
+  const { witnessed: log } = state
+  const kept = await state.keptUnder(settings.keep ?? null)
   const pipeline = openPipeline({ ...settings, trust, decisions, log, kept, clock, watch })
   policy.onChange((version) => void pipeline.policyChanged(version))
   return { policy, pipeline }
@@ -293,60 +350,28 @@ function activePolicy({ settings, options, state, clock, onProblem }: Starting):
   })
 }
 
-function openSessions({ limits }: GatewaySettings): SessionTable {
-  return new SessionTable({
-    limits: { ...defaultSessionLimits, ...limits?.sessions },
-    random: randomBytes,
-    monotonic: () => performance.now(),
-  })
-}
-
-interface EndpointParts {
-  readonly pipeline: Pipeline
-  readonly sessions: SessionTable
-  readonly servers: ReadonlyMap<string, McpServer>
-}
-
-function openEndpoint(
-  { settings, log, counts, own, onProblem }: Starting,
-  parts: EndpointParts,
-  tracing: GatewayTracing,
-): StreamableHttp {
-  const counted = new GatewayMetrics(own.metrics, [...parts.servers.keys()])
-  return new StreamableHttp({
-    ...parts,
-    limits: upstreamLimits(settings),
-    bodyBytes: settings.limits?.bodyBytes ?? 1024 * 1024,
-    keepAliveMilliseconds: KEEP_ALIVE_MILLISECONDS,
-    monotonic: () => performance.now(),
-    beginTrace: tracing.beginTrace,
-    onCall: (call) => {
-      log.call(call)
-      countCall(counts, call)
-      counted.call(call)
-      tracing.ended(call)
-    },
-    onProblem,
-  })
-}
-
-interface Listening extends Starting, EndpointParts {
-  readonly endpoint: StreamableHttp
+interface Listening extends Starting, EndpointParts, Endpoints {
   readonly stopping: AbortController
   readonly health: () => Health
   readonly policy: ActivePolicy
-  readonly exports: RunningExports
+  readonly reload: GatewayReload
+  readonly exports: LiveExports
+  readonly definitions: GatewayDefinitions
+  readonly tracing: LiveTracing
 }
 
 async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<GatewayListeners> {
-  const { settings, state, pipeline, endpoint, onProblem, stopping, health, policy, own } = parts
+  const { settings, state, pipeline, endpoint, legacySse, httpBackends, onProblem, stopping, health, policy, own } =
+    parts
   const routes = gatewayRoutes({
     recordFolder: state.recordFolder,
     status: () => statusNow(parts),
     policy: policyPort(policy),
+    definitions: parts.definitions.port(),
+    configuration: configurationPort(parts.reload),
     metrics: own.port,
     redactions: redactionPort(state.redaction, state.record),
-    hmac: (value, by) => hmacOnRecord(state, value, by),
+    hmac: (value, by) => hmacOnRecord(parts, value, by),
     stopping: stopping.signal,
   })
   const callerRoutes = gatewayCallerRoutes({
@@ -355,7 +380,19 @@ async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<Ga
     sha256,
     sizes: () => state.record.stats(),
   })
-  const listenerParts = { settings, pipeline, endpoint, routes, callerRoutes, own, onProblem }
+  const listenerParts = {
+    settings,
+    limits: listenerLimits(parts.live),
+    pipeline,
+    endpoint,
+    legacySse,
+    httpBackends,
+    routes,
+    callerRoutes,
+    traces: parts.tracing.ofApi,
+    own,
+    onProblem,
+  }
   const listeners = await openGatewayListeners(
     { ...listenerParts, material: state.identity.material(), ready: () => health().ready },
     stack,
@@ -363,13 +400,17 @@ async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<Ga
   )
   collectOwn(own.metrics, { ...gatewayFacts(parts), exports: parts.exports, policy, ready: () => health().ready })
   collectListeners(own.metrics, listeners)
+  collectReloads(own.metrics, parts.reload)
   collectCalls(own.metrics, { open: pipeline.open, sessions: parts.sessions })
+  collectCircuits(own.metrics, parts.servers, parts.backends)
   return listeners
 }
 
 /** On record before it is told: whoever can ask often can guess what stands there. */
-async function hmacOnRecord({ kept, record }: GatewayState, value: JsonValue, by: string): Promise<string | null> {
-  if (kept === null) return null
+async function hmacOnRecord({ pipeline, state }: Listening, value: JsonValue, by: string): Promise<string | null> {
+  const { kept } = pipeline.dependencies
+  if (kept === undefined) return null
+  const { record } = state
   await record.append({ kind: 'admin', body: { change: 'audit.hmac', by } })
   return kept.hmacOf(value)
 }
@@ -378,7 +419,7 @@ function runningOf(
   { state }: Starting,
   listeners: GatewayListeners,
   health: () => Health,
-): Omit<RunningGateway, 'stopped' | 'reloadPolicy'> {
+): Omit<RunningGateway, 'stopped' | 'reload' | 'reloadPolicy'> {
   const { main, admin, public: open } = listeners
   return {
     addresses: { main: main.address, admin: admin.address, public: open.address },

@@ -3,7 +3,6 @@
 import { readdir } from 'node:fs/promises'
 import type { Freshness } from '@doorward/core'
 import type { FileRecord, TrustSource } from '@doorward/enforcement'
-import { timerSleep } from '@doorward/sdk'
 import type { ExportState } from '../audit/export/state.ts'
 import { ownRows } from '../observability/metric-rows.ts'
 import type { Metrics } from '../observability/metrics.ts'
@@ -100,16 +99,4 @@ async function collectProcess(metrics: Metrics): Promise<void> {
   // Elsewhere than on Linux nothing tells, and the number stays 0.
   const files = await readdir('/proc/self/fd').catch(() => [])
   metrics.set(ownRows.files, files.length)
-}
-
-const LAG_MILLISECONDS = 250
-
-/** Measures the lag of the event loop until the signal aborts. Never rejects. */
-export async function measureLag(metrics: Metrics, signal: AbortSignal): Promise<void> {
-  const cell = metrics.histogram(ownRows.loopLag).cell()
-  while (!signal.aborted) {
-    const due = performance.now() + LAG_MILLISECONDS
-    await timerSleep(LAG_MILLISECONDS, signal)
-    if (!signal.aborted) cell.observe(Math.max(0, performance.now() - due) / 1000)
-  }
 }

@@ -2,7 +2,8 @@
 
 import { isIP } from 'node:net'
 import type { Clock } from '@doorward/core'
-import type { Pipeline } from '@doorward/enforcement'
+import type { LoadShedding, Pipeline } from '@doorward/enforcement'
+import { descriptorLimit } from '../config/machine.ts'
 import { defaultListenerLimits } from '../transports/listener.ts'
 import type { HandshakeReason } from '../transports/handshake-refusal.ts'
 import type { ListenerLimits, ListenerOptions, TlsMaterial } from '../transports/listener.ts'
@@ -19,6 +20,8 @@ export interface OwnListener {
   readonly headers: Readonly<Record<string, string>>
   /** Replaces single values of the default limits. */
   readonly limits: Partial<ListenerLimits>
+  /** Addresses that say whom their connections are from; none by default. */
+  readonly isProxy?: (address: string) => boolean
   readonly pipeline: Pipeline
   /** Told in every answer; nothing is told by default. */
   readonly time?: Clock
@@ -37,6 +40,7 @@ export function ownListenerOptions(own: OwnListener): Omit<ListenerOptions, 'cli
     cipherSuites,
     headers,
     limits,
+    isProxy,
     pipeline,
     time,
     onRefusedHandshake,
@@ -48,10 +52,11 @@ export function ownListenerOptions(own: OwnListener): Omit<ListenerOptions, 'cli
     authorities: [...new Set([...acceptedHosts(address, publicUrl), ...hosts])],
     cipherSuites,
     securityHeaders: headers,
-    limits: { ...defaultListenerLimits, ...limits },
+    limits: ownLimits(name, limits, pipeline.dependencies.load),
     // A clock that is set ends no connection, and keeps none: the authority's time goes on.
     clock: () => pipeline.dependencies.trust.now(),
     ...(time === undefined ? {} : { time }),
+    ...(isProxy === undefined ? {} : { isProxy }),
     monotonic: () => performance.now(),
     onRefusedHandshake: ({ remoteAddress, reason }) => {
       pipeline.dependencies.refusals.count({ source: remoteAddress, reason })
@@ -60,6 +65,39 @@ export function ownListenerOptions(own: OwnListener): Omit<ListenerOptions, 'cli
     },
   }
 }
+
+/** Our own limits; those given replace single ones. */
+export function ownLimits(
+  name: string,
+  limits: Partial<ListenerLimits>,
+  load: LoadShedding | undefined,
+): ListenerLimits {
+  return {
+    ...defaultListenerLimits,
+    ...descriptorShare(name, descriptorLimit()),
+    sheds: () => load?.connectionRefusal() ?? null,
+    ...limits,
+  }
+}
+
+/**
+ * What a listener may have open, so that all of a process take at most 60 % of its file descriptors: half for the callers,
+ * and little for each of the three others.
+ */
+export function descriptorShare(
+  name: string,
+  descriptors: number | null,
+): Partial<Pick<ListenerLimits, 'connections' | 'pendingHandshakes'>> {
+  if (descriptors === null) return {}
+  const [connections, pending] = name === 'main' ? [0.5, 0.0256] : [0.015, 0.0098]
+  const share = (part: number, most: number) => Math.max(LEAST_SHARE, Math.min(most, Math.floor(part * descriptors)))
+  return {
+    connections: share(connections, defaultListenerLimits.connections),
+    pendingHandshakes: share(pending, defaultListenerLimits.pendingHandshakes),
+  }
+}
+
+const LEAST_SHARE = 8
 
 /** Values of `Host`: the address itself, its loopback name, and the host of the public URL. */
 function acceptedHosts({ host, port }: OwnListener['address'], publicUrl: string | null): readonly string[] {

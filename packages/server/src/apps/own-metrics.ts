@@ -15,6 +15,8 @@ const limitOf: Readonly<Record<string, string>> = {
   limit_global: 'global',
   limit_ip: 'ip',
   limit_user: 'user',
+  limit_concurrency: 'concurrency',
+  limit_bytes: 'bytes',
   limits_unavailable: 'unavailable',
   session_limit: 'sessions',
   stream_limit: 'streams',

@@ -1,7 +1,7 @@
 /** The decision path as authority and gateway have it. */
 
 import type { Clock, StalenessLimits } from '@doorward/core'
-import { KnownIdentities, Pipeline, RefusalCounter } from '@doorward/enforcement'
+import { CallPlaces, KnownIdentities, LoadShedding, Pipeline, RefusalCounter } from '@doorward/enforcement'
 import type {
   ConnectionLimits,
   DecisionPort,
@@ -38,6 +38,7 @@ const MIRROR_WAIT_MILLISECONDS = 1000
 export function openPipeline(own: OwnPipeline): Pipeline {
   const { issuer, staleness, security, trust, decisions, log, clock, watch, kept = null } = own
   const { perUser, connectionLimits, quotas } = security
+  const load = new LoadShedding()
   return new Pipeline({
     trust,
     limiter: new MemoryRateLimiter({ monotonic: () => performance.now() }),
@@ -47,8 +48,10 @@ export function openPipeline(own: OwnPipeline): Pipeline {
     decisions,
     log,
     refusals: new RefusalCounter({ record: log, clock }),
-    connectionLimits,
+    connectionLimits: { ...connectionLimits, load },
+    load,
     quotas,
+    places: new CallPlaces(),
     watch,
     ...(kept === null ? {} : { kept }),
   })

@@ -35,7 +35,8 @@ interface Named {
   readonly named: readonly string[]
 }
 
-function named(texts: readonly string[]): Named {
+/** The first of them, each cut. */
+export function named(texts: readonly string[]): Named {
   return { count: texts.length, named: texts.slice(0, MAX_NAMED).map((text) => cut(text, MAX_LENGTH)) }
 }
 

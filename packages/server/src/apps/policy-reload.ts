@@ -29,6 +29,14 @@ export interface ActivePolicyParts {
   readonly onProblem: (error: unknown) => void
 }
 
+/** What changes together with a policy. */
+export interface LargerChange {
+  /** Resolves when the rest is on record: with the policy's own entry, and before either counts. */
+  readonly commit: () => Promise<unknown>
+  /** Lets the rest count, in the moment in which the policy does. Must not throw. */
+  readonly apply: () => void
+}
+
 interface Failed extends Mistakes {
   readonly at: EpochSeconds
   readonly by: string
@@ -106,6 +114,16 @@ export class ActivePolicy {
     return next
   }
 
+  /**
+   * Takes a policy that was read with a larger change, which counts from the same moment on. Throws what is wrong with it, or
+   * the record's codes; then nothing has changed. It waits for readings of the policy alone, and they for it.
+   */
+  adopt(reading: PolicyReading, by: string, change: LargerChange): Promise<PolicyOutcome> {
+    const next = this.#turn.then(() => this.#adopt(reading, by, change))
+    this.#turn = next.catch(() => undefined)
+    return next
+  }
+
   /** Why the newest reload, or the candidate to compare with, was refused; null when neither was. */
   refusal(): Mistakes | null {
     return this.#failed ?? this.#candidateRefused
@@ -159,11 +177,28 @@ export class ActivePolicy {
     }
   }
 
-  async #activate(reading: PolicyReading, by: string): Promise<PolicyChange> {
+  async #adopt(reading: PolicyReading, by: string, larger: LargerChange): Promise<PolicyOutcome> {
+    const { restart } = reading
+    const version = this.#engine.version()
+    const same = policyDigest(reading.policy) === version.digest
+    if (same) {
+      await larger.commit()
+      larger.apply()
+      this.#reading = reading
+    }
+    const change = same ? null : await this.#activate(reading, by, larger)
+    this.#failed = null
+    await this.#compare(reading, by)
+    return change === null ? { outcome: 'unchanged', version, restart } : { outcome: 'changed', change, restart }
+  }
+
+  async #activate(reading: PolicyReading, by: string, larger: LargerChange | null = null): Promise<PolicyChange> {
     const { record, clock } = this.#parts
     const change = await this.#engine.change(reading.policy, async (next) => {
-      await record.append({ kind: 'admin', body: activationEntry(next, by) })
+      const rest = larger?.commit()
+      await Promise.all([rest, record.append({ kind: 'admin', body: activationEntry(next, by) })])
     })
+    larger?.apply()
     this.#reading = reading
     this.#since = toSeconds(clock())
     this.#warnings = shownWarnings(change)

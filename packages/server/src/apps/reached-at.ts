@@ -2,15 +2,18 @@
 
 import { isIP } from 'node:net'
 
+/** Where a listener is reached when that is not where it listens. */
+export type Advertised = Readonly<Partial<Record<'main' | 'enrol' | 'admin', string | undefined>>>
+
 export interface Reached {
   /** `host:port`, where that is not where the listeners listen. */
-  readonly advertise?: { readonly main?: string | undefined; readonly enrol?: string | undefined }
+  readonly advertise?: Advertised
   readonly publicUrl: string
 }
 
 /** What is advertised, or where it listens; who listens everywhere is reached by the host of the public URL. */
 export function reachedAt(
-  name: 'main' | 'enrol',
+  name: keyof Advertised,
   { advertise, publicUrl }: Reached,
   { host, port }: { readonly host: string; readonly port: number },
 ): string {

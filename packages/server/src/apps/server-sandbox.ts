@@ -7,6 +7,7 @@ import { spawn } from 'node:child_process'
 import { access, chown, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
+import { DoorwardError } from '@doorward/core'
 import type { StdioCommand } from '../transports/stdio.ts'
 import type { StdioServerSettings } from './gateway-settings.ts'
 
@@ -16,6 +17,8 @@ export interface SandboxOptions {
   readonly path: string
   /** Folders that server processes must not see. */
   readonly hidden: readonly string[]
+  /** User id of the gateway; that of this process by default. */
+  readonly uid?: number
 }
 
 export interface SandboxPlan {
@@ -34,28 +37,57 @@ type User = NonNullable<StdioCommand['user']>
 const NOBODY: User = { uid: 65_534, gid: 65_534 }
 const PROBE_MILLISECONDS = 10_000
 
-/** Makes the home folder of a server's processes and finds out how to keep them apart. */
+/**
+ * Makes the home folder of a server's processes and finds out how to keep them apart. Throws `server_user_impossible` and
+ * `server_user_unfit`: a user that is asked for is never replaced by another one.
+ */
 export async function planSandbox(options: SandboxOptions): Promise<SandboxPlan> {
   const home = await mkdtemp(join(tmpdir(), `doorward-${options.name}-`))
   const release = () => rm(home, { recursive: true, force: true })
   const env = { PATH: options.path, HOME: home, TMPDIR: home, LANG: 'C.UTF-8', ...options.server.env }
   const plain: StdioCommand = { command: options.server.command, cwd: options.server.cwd, env, user: null, wrapper: [] }
+  const user = options.server.user ?? NOBODY
+  const isRoot = (options.uid ?? process.getuid?.()) === 0
+  if (options.server.user !== undefined && !isRoot) {
+    await release()
+    throw userImpossible(options.name)
+  }
   const missing = (await isProgram(plain))
     ? null
     : `server ${options.name}: its program ${JSON.stringify(plain.command[0])} is not there`
-  if (missing !== null && process.getuid?.() === 0) {
+  if (missing !== null && isRoot) {
     // Nothing to try; should it come later, it runs as another user or not at all.
-    await chown(home, NOBODY.uid, NOBODY.gid)
-    return { command: { ...plain, user: NOBODY }, kind: 'user', warning: missing, release }
+    await chown(home, user.uid, user.gid)
+    return { command: { ...plain, user }, kind: 'user', warning: missing, release }
   }
-  const userProblem = await tryUser(plain, home)
-  if (userProblem === null) return { command: { ...plain, user: NOBODY }, kind: 'user', warning: null, release }
-  if (process.getuid?.() === 0) await chown(home, 0, 0)
+  const userProblem = await tryUser(plain, home, user)
+  if (userProblem === null) return { command: { ...plain, user }, kind: 'user', warning: null, release }
+  if (options.server.user !== undefined) {
+    await release()
+    throw userUnfit(options.name, userProblem)
+  }
+  if (isRoot) await chown(home, 0, 0)
   const wrapper = bubblewrap(plain, options.hidden)
   const wrapProblem = await probe({ ...plain, wrapper, command: ['true'] })
   if (wrapProblem === null) return { command: { ...plain, wrapper }, kind: 'bwrap', warning: missing, release }
   const warning = `server ${options.name} runs as the gateway's own user and can read its state: ${userProblem}; bwrap: ${wrapProblem}`
   return { command: plain, kind: 'none', warning: missing === null ? warning : `${missing}; ${warning}`, release }
+}
+
+function userImpossible(server: string): DoorwardError {
+  return new DoorwardError('server_user_impossible', 'only root may start processes of another user', {
+    where: `servers.${server}.user`,
+    expected: 'a gateway that runs as root',
+    next: 'leave the user out: the server is then kept apart by a sandbox where there is one',
+  })
+}
+
+function userUnfit(server: string, problem: string): DoorwardError {
+  return new DoorwardError('server_user_unfit', 'the user that is configured cannot run the server', {
+    where: `servers.${server}.user`,
+    got: problem,
+    next: 'let that user execute the program and read its files',
+  })
 }
 
 /** True when the program's file exists, found as the operating system will. */
@@ -73,12 +105,12 @@ async function isProgram({ command: [program = ''], cwd, env }: StdioCommand): P
 }
 
 /** Null when another user can run the server: it can enter its folder and read its program and files. */
-async function tryUser(command: StdioCommand, home: string): Promise<string | null> {
+async function tryUser(command: StdioCommand, home: string, user: User): Promise<string | null> {
   if (process.getuid?.() !== 0) return 'only root may start processes of another user'
-  await chown(home, NOBODY.uid, NOBODY.gid)
+  await chown(home, user.uid, user.gid)
   const problem = await probe({
     ...command,
-    user: NOBODY,
+    user,
     command: [process.execPath, '-e', READABLE, command.env['PATH'] ?? '', ...command.command],
   })
   return problem === null ? null : `another user cannot run it: ${problem}`

@@ -6,7 +6,7 @@ import { isOpen } from './ceremony.ts'
 import type { Ceremony } from './ceremony.ts'
 import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
-import { checkDelegation, delegationSeconds, sameKey, storeDelegation } from './delegation.ts'
+import { checkDelegation, delegationSeconds, keysOf, sameKey, storeDelegation } from './delegation.ts'
 import type { AuthorityEntry, StoredDelegation } from './ports.ts'
 import { refuse } from './refusal.ts'
 import type { AuthorityRefusal } from './refusal.ts'
@@ -91,14 +91,18 @@ async function checkStored(
   }
 }
 
-/** Whoever runs, and whoever was named before and may come back; nobody whom a recovery has shut out. */
+/**
+ * Whoever runs, and whoever was named before and may come back; nobody whom a recovery has shut out. Of several keys that an
+ * authority holds, the one that is named already stays: another may be one that a recovery has replaced.
+ */
 async function keysInUse({ store, clock }: AuthorityContext, held: readonly P256Jwk[]): Promise<readonly NamedKey[]> {
   const newest = await store.ceremonies.newest()
   const shutOut = (newest?.excluded ?? []).map(({ instance }) => instance)
   return (await store.leases.list(clock())).flatMap((entry) => {
-    const { trustKey: key, live, instance } = entry
-    if (key === null || shutOut.includes(instance)) return []
-    return live || held.some((one) => sameKey(one, key)) ? [{ entry, key }] : []
+    if (shutOut.includes(entry.instance)) return []
+    const named = keysOf(entry).find((key) => held.some((one) => sameKey(one, key)))
+    const key = named ?? (entry.live ? entry.trustKey : null)
+    return key === null ? [] : [{ entry, key }]
   })
 }
 

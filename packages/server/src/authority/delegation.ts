@@ -24,6 +24,8 @@ const renewSeconds = delegationSeconds / 3
 export interface RootAtHand {
   readonly jwk: P256Jwk
   readonly key: SignKey
+  /** Tells the other authorities of all keys that we have. */
+  readonly tellKeys: () => Promise<unknown>
 }
 
 export interface HeldDelegation {
@@ -148,7 +150,10 @@ export async function namedAuthorities(
 }
 
 /** Those that others know of; what it uses may be all that an earlier release has said. */
-function keysOf({ trustKey, trustKeys: all }: Pick<AuthorityEntry, 'trustKey' | 'trustKeys'>): readonly P256Jwk[] {
+export function keysOf({
+  trustKey,
+  trustKeys: all,
+}: Pick<AuthorityEntry, 'trustKey' | 'trustKeys'>): readonly P256Jwk[] {
   return trustKey === null ? all : [trustKey, ...all]
 }
 
@@ -180,7 +185,10 @@ export function sameKey(a: P256Jwk, b: P256Jwk): boolean {
   return a.x === b.x && a.y === b.y
 }
 
-/** Key first, then the delegation that names it, then the old key goes; a crash leaves a key too many, never one too few. */
+/**
+ * Key first, then the delegation that names it, then the old key goes; a crash leaves a key too many, never one too few. The others
+ * know of the key before it is named: under the new delegation they would take our anchors out of the trust state otherwise.
+ */
 async function delegate(
   context: AuthorityContext,
   root: RootAtHand,
@@ -189,6 +197,7 @@ async function delegate(
   const { trustDomain } = context
   await checkRoot(context, root)
   const key = await newTrustKey(context)
+  await root.tellKeys()
   const issuedAt = nowSeconds(context)
   const delegation: Delegation = {
     trustDomain,

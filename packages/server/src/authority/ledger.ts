@@ -64,9 +64,10 @@ export class Ledger {
     return this.#keys.has(keyId)
   }
 
-  /** Forgets what is over. */
-  prune(now: EpochSeconds): void {
-    for (const [fingerprint, notAfter] of this.#issued) if (notAfter <= now) this.#issued.delete(fingerprint)
+  /** Forgets what is over and that nobody is told of any more: `isListed` says of which certificates the trust state still speaks. */
+  prune(now: EpochSeconds, isListed: (fingerprint: string) => boolean): void {
+    for (const [fingerprint, notAfter] of this.#issued)
+      if (notAfter <= now && !isListed(fingerprint)) this.#issued.delete(fingerprint)
   }
 }
 

@@ -5,10 +5,11 @@ import { DoorwardError, isAtLeast, isDoorwardError } from '@doorward/core'
 import { systemClock } from '@doorward/sdk'
 import type { PartReport, RaisedAlert } from '../apps/alerts-report.ts'
 import type { ExportReport } from '../apps/audit-exports-report.ts'
-import { authorityOrigin, logPlaces, placesHere } from '../apps/log-places.ts'
+import { authorityOrigin, placesHere } from '../apps/log-places.ts'
 import type { LogPlace } from '../apps/log-places.ts'
 import { alertPlaces } from '../config/audit-exports.ts'
-import { checkpointDir, stateFolders } from '../config/settings.ts'
+import { checkpointDir } from '../config/settings.ts'
+import { logsOf } from './audit-places.ts'
 import type { CliContext } from './context.ts'
 import { CheckFailed } from './failure.ts'
 import { asOption } from './identity-option.ts'
@@ -86,10 +87,8 @@ function late(signal: AbortSignal): Promise<never> {
 
 async function ownPlaces(context: CliContext): Promise<readonly LogPlace[]> {
   const deployment = await context.deployment()
-  const { trustDomain, stateDir, configuration, gateway } = deployment
-  const names = { authority: configuration.authority.name, gateway: gateway.name }
   const copyDir = checkpointDir(deployment, await context.deploymentFolder({ make: false }))
-  return placesHere(logPlaces(trustDomain, stateFolders(stateDir), names), copyDir)
+  return placesHere(logsOf(deployment), copyDir)
 }
 
 function shown({ parts, webhooks, raised, unasked }: Report): object {

@@ -2,8 +2,9 @@
 
 import type { Command } from 'commander'
 import type { ExportReport } from '../apps/audit-exports-report.ts'
-import { logPlaces, placesHere } from '../apps/log-places.ts'
-import { checkpointDir, stateFolders } from '../config/settings.ts'
+import { placesHere } from '../apps/log-places.ts'
+import { checkpointDir } from '../config/settings.ts'
+import { logsOf } from './audit-places.ts'
 import type { CliContext } from './context.ts'
 import { CheckFailed } from './failure.ts'
 import { painter, printable, table } from './output.ts'
@@ -19,10 +20,9 @@ export function registerExports(audit: Command, context: CliContext): void {
 async function showExports(context: CliContext): Promise<void> {
   const { reportExports } = await import('../apps/audit-exports-report.ts')
   const deployment = await context.deployment()
-  const { trustDomain, stateDir, configuration, gateway } = deployment
-  const names = { authority: configuration.authority.name, gateway: gateway.name }
+  const { configuration } = deployment
   const copyDir = checkpointDir(deployment, await context.deploymentFolder({ make: false }))
-  const places = await placesHere(logPlaces(trustDomain, stateFolders(stateDir), names), copyDir)
+  const places = await placesHere(logsOf(deployment), copyDir)
   const reports = await reportExports(places, configuration.audit.exports)
   if (context.json) context.out(JSON.stringify({ exports: reports.map(shownReport) }))
   else if (reports.length === 0) context.out('no exports are configured')

@@ -6,6 +6,7 @@ import type { NoteVerifier } from '@doorward/core'
 import { logPlaces, placesHere } from '../apps/log-places.ts'
 import type { LogPlace } from '../apps/log-places.ts'
 import { checkpointDir, stateFolders } from '../config/settings.ts'
+import type { Deployment } from '../config/settings.ts'
 import type { CliContext } from './context.ts'
 
 export interface MachineLogs {
@@ -19,8 +20,9 @@ export const logOption = ['--log <name>', 'gateway or authority; by default thos
 
 /** Throws `log_unknown`, and the codes of configuration and state folder. */
 export async function machineLogs(context: CliContext, name: string | undefined): Promise<MachineLogs> {
-  const all = await namedLogs(context)
-  const copyDir = checkpointDir(await context.deployment(), await context.deploymentFolder({ make: false }))
+  const deployment = await context.deployment()
+  const all = logsOf(deployment)
+  const copyDir = checkpointDir(deployment, await context.deploymentFolder({ make: false }))
   if (name === undefined) return { places: await placesHere(all, copyDir), copyDir }
   const places = all.filter((place) => place.name === name)
   if (places.length > 0) return { places, copyDir }
@@ -30,8 +32,8 @@ export async function machineLogs(context: CliContext, name: string | undefined)
   })
 }
 
-async function namedLogs(context: CliContext): Promise<readonly LogPlace[]> {
-  const { trustDomain, stateDir, configuration, gateway } = await context.deployment()
+/** Of a deployment, by what its parts are called. */
+export function logsOf({ trustDomain, stateDir, configuration, gateway }: Deployment): readonly LogPlace[] {
   return logPlaces(trustDomain, stateFolders(stateDir), {
     authority: configuration.authority.name,
     gateway: gateway.name,

@@ -38,6 +38,7 @@ function meaning(deployment: Deployment): object {
     authority: { public_url: deployment.authority.publicUrl, listeners: deployment.authority.listeners },
     audiences: [...allowedAudiences(deployment)],
     servers: Object.keys(configuration.servers),
+    services: Object.keys(configuration.services),
     roles: [...configuration.security.rbac.policies.map(({ role }) => role), ...Object.keys(configuration.roles)],
     bindings: configuration.bindings,
     headers: securityHeaders(configuration),
@@ -61,6 +62,7 @@ function humanMeaning(deployment: Deployment, policy: JudgedPolicy, color: boole
     ...servers.map(
       ([name, server]) => `  server        ${name}: ${'url' in server ? server.url : server.command.join(' ')}`,
     ),
+    ...Object.entries(configuration.services).map(([name, { url }]) => `  service       ${name}: ${url}`),
     `  roles         ${roles}, bindings ${configuration.bindings.length}`,
     `  policies      ${policy.policies} with those of roles, files ${configuration.policy.files.length}`,
     ...(policy.candidate === null

@@ -6,16 +6,19 @@ import type { Command } from 'commander'
 import { DoorwardError } from '@doorward/core'
 import { startGateway } from '../apps/gateway.ts'
 import type { GatewayEvent } from '../apps/gateway.ts'
-import type { GatewaySettings, ServerSettings } from '../apps/gateway-settings.ts'
+import type { BackendSettings, GatewaySettings, ServerSettings } from '../apps/gateway-settings.ts'
 import { keepVerifierKey } from '../apps/log-places.ts'
 import { supervisorLink } from '../apps/supervision.ts'
 import type { SupervisorLink } from '../apps/supervision.ts'
 import { alertPlaces, exportPlaces } from '../config/audit-exports.ts'
 import { keepRules } from '../config/audit-keep.ts'
+import type { BackendSection } from '../config/backend-schema.ts'
+import { definitionSettings } from '../config/definition-settings.ts'
 import { detectionSettings } from '../config/detections.ts'
 import type { DeploymentFolder } from '../config/deployment-folder.ts'
 import type { Environment } from '../config/environment.ts'
-import { readPolicy, rereadPolicy } from '../config/policy-reading.ts'
+import { readPolicy } from '../config/policy-reading.ts'
+import { callQuotas, quotaSettings } from '../config/quotas.ts'
 import type { ServerSection } from '../config/schema.ts'
 import { secondSink } from '../config/second-sink.ts'
 import { tracingSettings } from '../config/tracing.ts'
@@ -23,6 +26,7 @@ import {
   checkpointDir,
   connectionLimits,
   gateSettings,
+  namedProxies,
   gatewayNames,
   retentionSettings,
   securityHeaders,
@@ -31,8 +35,10 @@ import {
 import type { Deployment } from '../config/settings.ts'
 import type { CliContext } from './context.ts'
 import { registerGatewayAdd } from './gateway-add.ts'
+import { GatewayFiles } from './gateway-files.ts'
+import { registerGatewayReload } from './gateway-reload.ts'
 import { runPart } from './part.ts'
-import { reloadWishes } from './policy/wishes.ts'
+import { reloadWishes, toldReload } from './policy/wishes.ts'
 
 export function register(program: Command, context: CliContext): void {
   const gateway = program
@@ -51,6 +57,7 @@ export function register(program: Command, context: CliContext): void {
       const link = supervisorLink()
       return runPart(context, link, (stop) => runGateway({ context, link, stop, joinFile: options.joinFile }))
     })
+  registerGatewayReload(gateway, context)
   registerGatewayAdd(gateway, context)
 }
 
@@ -67,20 +74,24 @@ async function runGateway(run: Run): Promise<void> {
   const folder = await context.deploymentFolder()
   // Under a supervisor the registration follows the same configuration.
   const names = link === null ? {} : { names: gatewayNames(deployment) }
-  const settings = { ...(await gatewaySettings(deployment, folder, context.environment)), ...names }
+  const settingsOf = async (read: Deployment) => gatewaySettings(read, folder, context.environment)
+  const settings = { ...(await settingsOf(deployment)), ...names }
+  const files = new GatewayFiles(deployment, settingsOf)
   const wishes = reloadWishes({ context, link, part: 'gateway' })
   const running = await startGateway(settings, {
     signal: stop,
     report: (event) => tell(event, context, link),
     joinString: () => joinString(run),
-    rereadPolicy: () => rereadPolicy(deployment),
+    rereadPolicy: files.rereadPolicy,
+    reread: files.reread,
+    digest: files.digest,
   })
   await keepVerifierKey(checkpointDir(deployment, folder), running.record)
   const { addresses, id, record } = running
   const details = { addresses, id, record }
   if (link === null) context.err(JSON.stringify({ event: 'ready', part: 'gateway', ...details }))
   link?.send({ type: 'ready', details })
-  wishes.serve(running)
+  wishes.serve(async (by) => toldReload(await running.reload(by)))
   await running.stopped
 }
 
@@ -119,6 +130,7 @@ export async function gatewaySettings(
   const sink = await secondSink(deployment)
   return {
     name: gateway.name,
+    needsServer: configuration.gateway.needs_server,
     trustDomain,
     stateDir: stateFolders(deployment.stateDir).gateway,
     keyDir: folder.keyDir,
@@ -129,10 +141,15 @@ export async function gatewaySettings(
     issuer: deployment.authority.publicUrl,
     listeners: gateway.listeners,
     servers: Object.fromEntries(
-      Object.entries(configuration.servers).map(([name, server]) => [
-        name,
-        serverSettings(server, deployment, environment),
-      ]),
+      await Promise.all(
+        Object.entries(configuration.servers).map(async ([name, server]) => {
+          const definitions = await definitionSettings(server, { folder: deployment.folder, name })
+          return [name, { ...serverSettings(server, deployment, environment), ...definitions }] as const
+        }),
+      ),
+    ),
+    backends: Object.fromEntries(
+      Object.entries(configuration.services).map(([name, service]) => [name, backendSettings(service)]),
     ),
     path: environment.path,
     policy,
@@ -149,16 +166,22 @@ export async function gatewaySettings(
       headers: securityHeaders(configuration),
       connectionLimits: connectionLimits(configuration),
       perUser: security.rate_limiting.per_user,
-      quotas: limits.quotas.map(({ action, per_user }) => ({ action, rate: per_user })),
+      quotas: [...quotaSettings(configuration), ...callQuotas(configuration)],
       listenerLimits: gateSettings(configuration),
+      proxies: namedProxies(configuration),
     },
-    limits: { bodyBytes: limits.body_bytes, sessions: { perOwner: limits.sessions_per_user } },
+    limits: {
+      bodyBytes: limits.body_bytes,
+      sessions: { perOwner: limits.sessions_per_user },
+      upstream: { streamMilliseconds: limits.stream_seconds * 1000 },
+    },
   }
 }
 
 function serverSettings(server: ServerSection, deployment: Deployment, environment: Environment): ServerSettings {
   if ('url' in server) {
-    return { kind: 'http', url: server.url, insecureUpstream: server.insecure_upstream, effects: server.effects }
+    const { url, transport, effects, insecure_upstream: insecureUpstream, legacy_sse: legacySse } = server
+    return { kind: 'http', url, transport, insecureUpstream, effects, legacySse }
   }
   const passed = server.env_from.map((name) => [name, environment.variable(name)] as const)
   const missing = passed.filter(([, value]) => value === undefined).map(([name]) => name)
@@ -174,6 +197,27 @@ function serverSettings(server: ServerSection, deployment: Deployment, environme
     command: server.command,
     cwd: resolve(deployment.folder, server.cwd ?? '.'),
     env: { ...server.env, ...Object.fromEntries(passed.map(([name, value]) => [name, value ?? ''])) },
+    processes: server.processes,
+    idleMilliseconds: server.idle_seconds * 1000,
+    ...(server.user === undefined ? {} : { user: userOf(server.user) }),
     effects: server.effects,
+    legacySse: server.legacy_sse,
   }
+}
+
+function backendSettings(section: BackendSection): BackendSettings {
+  const { url, methods } = section
+  return {
+    url,
+    insecureUpstream: section.insecure_upstream,
+    methods,
+    requestHeaders: section.request_headers,
+    answerHeaders: section.answer_headers,
+    answerBytes: section.answer_bytes,
+  }
+}
+
+function userOf(text: string): { readonly uid: number; readonly gid: number } {
+  const [uid, gid] = text.split(':')
+  return { uid: Number(uid), gid: Number(gid) }
 }

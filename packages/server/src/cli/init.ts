@@ -4,9 +4,17 @@ import { access, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
-import { DoorwardError, parseTrustDomain } from '@doorward/core'
+import {
+  definitionKey,
+  DoorwardError,
+  flaggedDefinitions,
+  isGrave,
+  parseTrustDomain,
+  proposedEffect,
+  spelledOut,
+} from '@doorward/core'
+import type { Definition, OtherServer } from '@doorward/core'
 import { inspectServer } from '../apps/inspect-server.ts'
-import type { InspectedTool } from '../apps/inspect-server.ts'
 import { readHostServers } from '../config/host-servers.ts'
 import type { FoundServer, SkippedServer } from '../config/host-servers.ts'
 import { parseConfiguration } from '../config/load.ts'
@@ -15,6 +23,7 @@ import type { ProposedServer, ProposedTools } from '../config/proposal.ts'
 import { isPlainSetting } from '../config/secret-words.ts'
 import type { CliContext } from './context.ts'
 import { painter } from './output.ts'
+import { flagTexts } from './servers/definition-text.ts'
 
 interface InitOptions {
   readonly from: readonly string[]
@@ -46,7 +55,10 @@ async function init(options: InitOptions, context: CliContext, target: string): 
   const trustDomain = parseTrustDomain(options.trustDomain ?? defaultTrustDomain())
   const { found, skipped } = await collect(options.from)
   const servers: ProposedServer[] = []
-  for (const server of found) servers.push(await propose(server, { start: options.start, file }, context))
+  for (const server of found) {
+    const others = servers.map(({ name, tools }) => ({ server: name, tools: tools?.names ?? [] }))
+    servers.push(await propose(server, { start: options.start, file, others }, context))
+  }
   if (context.signal.aborted) throw new DoorwardError('interrupted', 'interrupted; nothing has been written')
   const text = proposalText({ trustDomain, servers, skipped })
   parseConfiguration(text, file)
@@ -110,9 +122,15 @@ interface Proposing {
   readonly start: boolean
   /** The configuration: servers are started in its folder, and their tools are listed beside it. */
   readonly file: string
+  /** What was found before it. */
+  readonly others: readonly OtherServer[]
 }
 
-async function propose(found: FoundServer, { start, file }: Proposing, context: CliContext): Promise<ProposedServer> {
+async function propose(
+  found: FoundServer,
+  { start, file, others }: Proposing,
+  context: CliContext,
+): Promise<ProposedServer> {
   const { name, launch } = found
   if (launch.kind === 'http') {
     const insecure = new URL(launch.url).protocol === 'http:'
@@ -131,11 +149,9 @@ async function propose(found: FoundServer, { start, file }: Proposing, context: 
       cwd: resolve(dirname(file), launch.cwd ?? '.'),
       env: { PATH: context.environment.path, HOME: context.environment.home, ...filledIn(launch.env, context) },
     }
-    const tools = await inspectServer(launched, context.signal)
-    const read = tools.filter((tool) => tool.readOnly && !tool.destructive).map((tool) => tool.name)
-    const write = tools.filter((tool) => !read.includes(tool.name)).map((tool) => tool.name)
-    const list = { file: `${basename(file, extname(file))}.${name}.tools.json`, text: listText(tools) }
-    return { name, server, tools: { read, write, list }, notes: [...notes, ...toolNotes(read, write)] }
+    const { definitions } = await inspectServer(launched, context.signal)
+    const tools = proposedTools(definitions, others, `${basename(file, extname(file))}.${name}.tools.json`)
+    return { name, server, tools: tools.tools, notes: [...notes, ...tools.notes] }
   } catch (error) {
     if (!(error instanceof DoorwardError)) throw error
     const secrets = envFrom.map((variable) => launch.env[variable] ?? '')
@@ -143,9 +159,37 @@ async function propose(found: FoundServer, { start, file }: Proposing, context: 
   }
 }
 
-/** As `servers.<name>.tools` reads it. */
-function listText(tools: readonly InspectedTool[]): string {
-  return `${JSON.stringify({ tools: tools.map(({ name, inputSchema }) => ({ name, inputSchema })) }, null, 2)}\n`
+/** What of a server is proposed as approved, and what is said about the rest. */
+function proposedTools(
+  definitions: readonly Definition[],
+  others: readonly OtherServer[],
+  file: string,
+): { readonly tools: ProposedTools; readonly notes: readonly string[] } {
+  const flagged = flaggedDefinitions(definitions, others)
+  const grave = new Set(flagged.filter(({ flags }) => flags.some((flag) => isGrave(flag))).map(({ key }) => key))
+  const sound = definitions.filter((one) => !grave.has(definitionKey(one)))
+  const tools = sound.filter(({ kind }) => kind === 'tool')
+  const named = (effect: 'read' | 'write') =>
+    tools.filter(({ value }) => proposedEffect(value) === effect).map((tool) => tool.name)
+  const [read, write] = [named('read'), named('write')]
+  const notes = flagged.map(({ key, flags }) => {
+    const why = [...new Set(flags.map(({ code }) => flagTexts[code]))].join(', and ')
+    return `${grave.has(key) ? 'left out of what is approved: ' : ''}${spelledOut(key)} ${why}`
+  })
+  return {
+    tools: { names: tools.map(({ name }) => name), read, write, list: { file, text: listText(sound) } },
+    notes: [...toolNotes(read, write), ...notes],
+  }
+}
+
+/** As `servers.<name>.tools` reads it: what the server defines, in its own words. */
+function listText(definitions: readonly Definition[]): string {
+  const itself = new Map(definitions.flatMap(({ kind, value }) => (kind === 'server' ? Object.entries(value) : [])))
+  const [name, instructions] = [itself.get('name'), itself.get('instructions')]
+  const values = (wanted: string) => definitions.filter(({ kind }) => kind === wanted).map(({ value }) => value)
+  const [tools, prompts, resourceTemplates] = [values('tool'), values('prompt'), values('resource_template')]
+  const document = { serverInfo: { name }, instructions, tools, prompts, resourceTemplates }
+  return `${JSON.stringify(document, null, 2)}\n`
 }
 
 /** Which variables of a host's entry are written down, and which the gateway takes from its own environment. */

@@ -3,16 +3,16 @@
 import { setMaxListeners } from 'node:events'
 import type { Command } from 'commander'
 import { DoorwardError } from '@doorward/core'
-import { logPlaces } from '../apps/log-places.ts'
 import { openOrJoin, tour } from '../apps/tour.ts'
 import type { TourRow } from '../apps/tour.ts'
 import { Supervisor } from '../apps/up.ts'
 import type { Started, UpEvent, UpOptions } from '../apps/up.ts'
 import { verifyPlace } from '../apps/verify-log.ts'
 import type { Environment } from '../config/environment.ts'
-import { checkpointDir, stateFolders } from '../config/settings.ts'
+import { checkpointDir } from '../config/settings.ts'
 import type { Deployment } from '../config/settings.ts'
 import { version } from '../config/version.ts'
+import { logsOf } from './audit-places.ts'
 import type { CliContext } from './context.ts'
 import { painter, printable } from './output.ts'
 import type { Paint } from './output.ts'
@@ -94,7 +94,7 @@ async function serve({
   operator.close()
   screen.ready(deployment, started, operator.id.uri)
   if (options.tour) {
-    const places = logPlaces(deployment.trustDomain, stateFolders(deployment.stateDir))
+    const places = logsOf(deployment)
     const [gatewayLog] = places
     if (gatewayLog === undefined) throw new DoorwardError('internal', 'no log')
     screen.tourHead()

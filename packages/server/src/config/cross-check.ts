@@ -1,11 +1,13 @@
 /** Mistakes that only show when several keys are read together. */
 
-import { compilePolicy, DoorwardError, parseTrustDomain } from '@doorward/core'
+import { compilePolicy, DoorwardError, ownServers, parseTrustDomain } from '@doorward/core'
 import type { BindingSource, PolicySource, TrustDomain } from '@doorward/core'
 import { keepProblems } from './audit-keep.ts'
 import { alertProblems, exportProblems } from './export-check.ts'
+import { headerNameProblem } from './passed-headers.ts'
 import type { BindingSection } from './policy-schema.ts'
-import type { Configuration } from './schema.ts'
+import { quotaProblems } from './quotas.ts'
+import type { Configuration, HttpServerSection } from './schema.ts'
 import { tracingProblems } from './tracing-schema.ts'
 
 export interface CrossProblem {
@@ -40,8 +42,12 @@ export function crossProblems(configuration: Configuration): readonly CrossProbl
   return [
     ...policyProblems(configuration, domain),
     ...listenerProblems(configuration),
-    ...serverProblems(configuration),
+    ...urlProblems('servers', configuration.servers),
+    ...urlProblems('services', configuration.services),
+    ...outputProblems(configuration),
+    ...backendProblems(configuration),
     ...limitProblems(configuration),
+    ...quotaProblems(configuration, domain),
     ...exportProblems(configuration.audit.exports),
     ...tracingProblems(configuration.tracing),
     ...alertProblems(configuration.alerts.webhooks),
@@ -65,7 +71,7 @@ export function policySource(configuration: Configuration, trustDomain: TrustDom
     rbac: configuration.security.rbac.policies,
     roles: Object.entries(configuration.roles).map(([role, permissions]) => ({ role, permissions })),
     bindings: configuration.bindings.map(bindingSource),
-    servers: Object.keys(configuration.servers),
+    servers: [...Object.keys(configuration.servers), ...Object.keys(configuration.services)],
     timeZone: configuration.policy.time_zone,
   }
 }
@@ -118,12 +124,49 @@ function listenerProblems(configuration: Configuration): readonly CrossProblem[]
 
 const loopback = new Set(['localhost', '127.0.0.1', '[::1]'])
 
-function serverProblems(configuration: Configuration): readonly CrossProblem[] {
+/** A service is known by its name where a server is: to policies, tokens and the record. */
+function backendProblems({ servers, services }: Configuration): readonly CrossProblem[] {
   const problems: CrossProblem[] = []
-  for (const [name, server] of Object.entries(configuration.servers)) {
+  for (const [name, { request_headers, answer_headers }] of Object.entries(services)) {
+    if (Object.hasOwn(servers, name) || ownServers.includes(name) || name === 'admin')
+      problems.push(problem(['services', name], 'the name is taken', 'a name of its own', name))
+    for (const [key, names] of Object.entries({ request_headers, answer_headers })) {
+      for (const [at, header] of names.entries()) {
+        const wrong = headerNameProblem(header)
+        if (wrong !== null) problems.push(problem(['services', name, key, at], wrong, 'another header', header))
+      }
+    }
+  }
+  return problems
+}
+
+function outputProblems({ servers }: Configuration): readonly CrossProblem[] {
+  const problems: CrossProblem[] = []
+  for (const [name, server] of Object.entries(servers)) {
+    if (server.output.validate && server.approval === 'off')
+      problems.push(
+        problem(
+          ['servers', name, 'output', 'validate'],
+          'with approval: off no structure is approved to compare with',
+          'approval: required or on-first-use',
+          'true',
+        ),
+      )
+  }
+  return problems
+}
+
+type WithUrl = Pick<HttpServerSection, 'url' | 'insecure_upstream'>
+
+function urlProblems(
+  section: 'servers' | 'services',
+  entries: Readonly<Record<string, WithUrl | object>>,
+): readonly CrossProblem[] {
+  const problems: CrossProblem[] = []
+  for (const [name, server] of Object.entries(entries)) {
     if (!('url' in server)) continue
     const url = new URL(server.url)
-    const keys = ['servers', name, 'url']
+    const keys = [section, name, 'url']
     if (url.protocol === 'http:' && !(loopback.has(url.hostname) && server.insecure_upstream)) {
       problems.push(
         problem(
@@ -140,7 +183,7 @@ function serverProblems(configuration: Configuration): readonly CrossProblem[] {
     if (url.protocol === 'https:' && server.insecure_upstream) {
       problems.push(
         problem(
-          ['servers', name, 'insecure_upstream'],
+          [section, name, 'insecure_upstream'],
           'the server is reached over TLS already',
           'no insecure_upstream',
           'true',

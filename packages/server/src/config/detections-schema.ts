@@ -43,4 +43,5 @@ export const detections = section({
   }).prefault({}),
   policy_refused: state,
   witness_refused: state,
+  definition_changed: state,
 }).prefault({})

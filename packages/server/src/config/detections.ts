@@ -24,6 +24,7 @@ export interface DetectionSettings {
   } | null
   readonly policy: boolean
   readonly witness: boolean
+  readonly definitions: boolean
   /** Names of those that are off. */
   readonly off: readonly string[]
 }
@@ -56,6 +57,7 @@ export function detectionSettings({ detections }: Pick<Configuration, 'detection
     upstream: upstream.enabled ? { ...upstream, inARow: upstream.in_a_row } : null,
     policy: detections.policy_refused.enabled,
     witness: detections.witness_refused.enabled,
+    definitions: detections.definition_changed.enabled,
     off: Object.entries(detections).flatMap(([name, { enabled }]) => (enabled ? [] : [name])),
   }
 }

@@ -22,3 +22,13 @@ export function userName(): string {
     return 'unknown'
   }
 }
+
+/** Files that this process may have open, which Node has raised as far as it may; null where the system does not say. */
+export function descriptorLimit(): number | null {
+  try {
+    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
+    return soft === undefined ? null : Number(soft)
+  } catch {
+    return null
+  }
+}

@@ -5,8 +5,8 @@ import type { CompiledPolicy } from '@doorward/core'
 import { loadConfiguration } from './load.ts'
 import { compiledPolicy } from './policy-source.ts'
 import { ConfigurationError } from './problem.ts'
-import type { Configuration } from './schema.ts'
-import { deploymentOf } from './settings.ts'
+import { changedKeys } from './changed-keys.ts'
+import { allowedAudiences, deploymentOf } from './settings.ts'
 import type { Deployment } from './settings.ts'
 import { dotted } from './yaml-place.ts'
 
@@ -14,6 +14,8 @@ export interface PolicyReading {
   readonly policy: CompiledPolicy
   /** Of `policy.shadow`, to compare with: null where there is none, an error where it cannot be read. */
   readonly candidate: CompiledPolicy | Error | null
+  /** What tokens may be asked for; as at the start by default. */
+  readonly audiences?: ReadonlySet<string>
   /** Roles that may do whatever the admin API offers. */
   readonly operatorRoles: readonly string[]
   /** Keys beside the policy that say something else than at the start, which the next start takes up. */
@@ -25,7 +27,13 @@ const MAX_KEYS = 50
 /** The policy of a deployment as it is started. Throws as `compiledPolicy`. */
 export async function readPolicy(deployment: Deployment): Promise<PolicyReading> {
   const policy = await compiledPolicy(deployment)
-  return { policy, candidate: await candidateOf(deployment), operatorRoles: operatorRoles(deployment), restart: [] }
+  return {
+    policy,
+    candidate: await candidateOf(deployment),
+    audiences: allowedAudiences(deployment),
+    operatorRoles: operatorRoles(deployment),
+    restart: [],
+  }
 }
 
 /** Nothing that is wrong with a candidate stands in the way of what is enforced. */
@@ -49,7 +57,12 @@ export async function candidateDeployment(started: Deployment, file: string): Pr
   return candidate
 }
 
-function refuseTrustDomain({ trustDomain, lineOf, file }: Deployment, started: Deployment, message: string): void {
+/** Throws a ConfigurationError for another trust domain than that of the start. */
+export function refuseTrustDomain(
+  { trustDomain, lineOf, file }: Deployment,
+  started: Deployment,
+  message: string,
+): void {
   if (trustDomain === started.trustDomain) return
   const place = { line: lineOf(['trust_domain']), path: 'trust_domain' }
   throw new ConfigurationError(file, [{ ...place, message, expected: started.trustDomain, got: trustDomain }])
@@ -60,7 +73,8 @@ export async function rereadPolicy(started: Deployment): Promise<PolicyReading> 
   const now = deploymentOf(await loadConfiguration(started.file))
   refuseTrustDomain(now, started, 'a trust domain is never renamed')
   const reading = await readPolicy(now)
-  return { ...reading, restart: [...changedKeys(started.configuration, now.configuration, [])].slice(0, MAX_KEYS) }
+  const changed = changedKeys(started.configuration, now.configuration).filter((keys) => !isPolicy(keys))
+  return { ...reading, restart: changed.slice(0, MAX_KEYS).map(dotted) }
 }
 
 /** Without a server, these words open the admin API as a whole. */
@@ -71,27 +85,9 @@ function operatorRoles({ configuration: { security, roles } }: Deployment): read
     .map(({ role }) => role)
 }
 
-type Value = Configuration | Readonly<Record<string, unknown>>
-
-/** Of maps the inner keys; lists and single values as a whole. */
-function* changedKeys(from: Value, to: Value, path: readonly string[]): Iterable<string> {
-  const [a, b] = [Object.entries(from), Object.entries(to)].map((entries) => new Map<string, unknown>(entries))
-  if (a === undefined || b === undefined) return
-  for (const key of new Set([...a.keys(), ...b.keys()])) {
-    const here = [...path, key]
-    if (isPolicy(here)) continue
-    const [old, next] = [a.get(key), b.get(key)]
-    if (isMap(old) && isMap(next)) yield* changedKeys(old, next, here)
-    else if (JSON.stringify(old) !== JSON.stringify(next)) yield dotted(here)
-  }
-}
-
-function isPolicy([first = '', second, third, ...rest]: readonly string[]): boolean {
+/** Keys of the policy, which is read anew by itself. */
+export function isPolicy([first = '', second, third, ...rest]: readonly string[]): boolean {
   if (first === 'servers') return third === 'tools' && rest.length === 0
   if (first === 'security') return second === 'rbac'
   return second === undefined && ['roles', 'bindings', 'policy'].includes(first)
-}
-
-function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -19,9 +19,11 @@ export interface ProposedServer {
 }
 
 export interface ProposedTools {
+  /** Those that are proposed as approved. */
+  readonly names: readonly string[]
   readonly read: readonly string[]
   readonly write: readonly string[]
-  /** What the file that is named there holds: the tools with their input schemas. */
+  /** What the file that is named there holds: what the server defines. It counts as approved. */
   readonly list: { readonly file: string; readonly text: string }
 }
 
@@ -40,7 +42,7 @@ function comment(text: string, indent: string): string {
 
 function entry({ name, server, tools, notes }: ProposedServer): string {
   const effects = tools !== null && tools.read.length > 0 ? { effects: { read: tools.read } } : {}
-  const list = tools === null ? {} : { tools: tools.list.file }
+  const list = tools === null ? {} : { tools: tools.list.file, approval: 'required' }
   const launch =
     'url' in server
       ? { url: server.url, ...(server.insecure ? { insecure_upstream: true } : {}) }

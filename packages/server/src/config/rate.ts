@@ -13,10 +13,18 @@ const periods: ReadonlyMap<string, number> = new Map([
   ['hour', 3600],
 ])
 
-/** `<count>/<s|min|h>`, count 1 … 10,000,000; null when it is not one. */
-export function readRate(text: string): Rate | null {
+const COUNT = /^[1-9][0-9]{0,7}$/
+
+/** `<count>/<s|min|h>`, count 1 … 99,999,999; null when it is not one. */
+export function readRate(text: string, counted = COUNT): Rate | null {
   const [count = '', unit = '', ...rest] = text.split('/')
   const periodSeconds = periods.get(unit)
-  if (rest.length > 0 || periodSeconds === undefined || !/^[1-9][0-9]{0,7}$/.test(count)) return null
+  if (rest.length > 0 || periodSeconds === undefined || !counted.test(count)) return null
   return { count: Number(count), periodSeconds }
+}
+
+/** As `readRate`, of bytes: 1024 … 999,999,999,999. */
+export function readByteRate(text: string): Rate | null {
+  const rate = readRate(text, /^[1-9][0-9]{3,11}$/)
+  return rate === null || rate.count < 1024 ? null : rate
 }

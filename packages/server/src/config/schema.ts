@@ -4,10 +4,11 @@ import { z } from 'zod'
 import { attestors } from './attestor-schema.ts'
 import { alerts, audit } from './audit-schema.ts'
 import { detections } from './detections-schema.ts'
-import { readNetwork } from './network.ts'
+import { limits, network } from './limits-schema.ts'
+import { backend } from './backend-schema.ts'
 import { binding, path, policy } from './policy-schema.ts'
 import { section } from './section.ts'
-import { rate, security } from './security-schema.ts'
+import { security } from './security-schema.ts'
 import { tracing } from './tracing-schema.ts'
 
 const address = z
@@ -48,6 +49,26 @@ const effects = section({
 /** JSON file with the tools of the server: what `tools/list` answers. */
 const tools = path.optional()
 
+/** Whether what a server says of itself and its tools has to be approved before callers see it. */
+const approval = z.enum(['required', 'on-first-use', 'off']).default('on-first-use')
+
+/** What is demanded of a server's answers. */
+const output = section({
+  /** Of one message; 4 MiB where nothing is said. */
+  max_bytes: z
+    .int()
+    .min(1024)
+    .max(4 * 1024 * 1024)
+    .optional(),
+  /** Takes known secrets out of texts. */
+  redact: z.boolean().default(false),
+  /** Refuses results that do not have the structure that was approved. */
+  validate: z.boolean().default(false),
+}).prefault({})
+
+/** Callers reach it over the HTTP+SSE of 2024-11-05 as well. */
+const legacySse = z.boolean().default(false)
+
 const environmentName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, {
   error: 'not a variable name; expected letters, digits and _, not beginning with a digit',
 })
@@ -58,15 +79,34 @@ const stdioServer = section({
   env: z.record(environmentName, z.string()).default({}),
   /** Names of variables that the gateway passes on from its own environment. */
   env_from: z.array(environmentName).default([]),
+  /** Processes at once, hence sessions. */
+  processes: z.int().min(1).max(1024).default(64),
+  /** A session of which nothing is under way for so long ends with its process. */
+  idle_seconds: z.int().min(10).max(86_400).default(1800),
+  /** Whom its processes belong to, by number; only where the gateway runs as root. */
+  user: z
+    .string()
+    .regex(/^[1-9][0-9]{0,9}:[1-9][0-9]{0,9}$/, {
+      error: 'not a user; expected <uid>:<gid> in numbers, neither of them root',
+    })
+    .optional(),
   effects,
   tools,
+  approval,
+  output,
+  legacy_sse: legacySse,
 })
 
 const httpServer = section({
   url: z.url({ protocol: /^https?$/ }),
   insecure_upstream: z.boolean().default(false),
+  /** `http` is streamable HTTP; `sse` the HTTP+SSE of 2024-11-05, whose address is that of the stream. */
+  transport: z.enum(['http', 'sse'], { error: 'not a transport; expected http or sse' }).default('http'),
   effects,
   tools,
+  approval,
+  output,
+  legacy_sse: legacySse,
 })
 
 const reservedServers = new Set(['authority', 'gateway', 'admin'])
@@ -101,34 +141,6 @@ export type StdioServerSection = z.output<typeof stdioServer>
 export type HttpServerSection = z.output<typeof httpServer>
 export type ServerSection = StdioServerSection | HttpServerSection
 
-const network = z.string().refine((text) => readNetwork(text) !== null, {
-  error: 'not a network; expected CIDR such as 10.0.0.0/8',
-})
-
-const connections = z.int().min(1).max(10_000)
-
-const limits = section({
-  networks: z
-    .array(
-      section({
-        cidr: network,
-        per_ip: rate,
-        connections_per_ip: connections.optional(),
-        handshakes_per_ip: rate.optional(),
-      }),
-    )
-    .default([]),
-  quotas: z.array(section({ action: z.string().min(1), per_user: rate })).default([]),
-  body_bytes: z
-    .int()
-    .min(1024)
-    .max(10 * 1024 * 1024)
-    .default(1024 * 1024),
-  sessions_per_user: z.int().min(1).max(1024).default(16),
-  handshakes_per_ip: rate.prefault('1200/min'),
-  connections_per_ip: connections.default(200),
-})
-
 const seconds = (fallback: number) => z.int().min(1).max(3600).default(fallback)
 
 /** `host:port`, or the folder of a Unix socket. */
@@ -150,6 +162,18 @@ const database = section({
   connections: z.int().min(1).max(8).default(8),
 })
 
+const proxyNetworks = z
+  .array(
+    network.refine((text) => !text.endsWith('/0'), {
+      error: 'a network of everybody; expected the addresses of your proxies',
+    }),
+  )
+  .max(64, { error: 'too many networks; expected at most 64' })
+  .default([])
+
+/** Who says, by a PROXY header, whom the connections are from that it makes to a listener. */
+const proxies = section({ main: proxyNetworks, admin: proxyNetworks, public: proxyNetworks }).prefault({})
+
 const partName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, {
   error: 'not a name; expected lowercase letters, digits and -',
 })
@@ -158,7 +182,7 @@ const authority = section({
   name: partName.default('main'),
   public_url: publicUrl.optional(),
   /** Where workloads reach it, when that is not where it listens. */
-  advertise: section({ main: address.optional(), enrol: address.optional() }).prefault({}),
+  advertise: section({ main: address.optional(), enrol: address.optional(), admin: address.optional() }).prefault({}),
   /** A database that several authorities share; a file of its own without it. */
   database: database.optional(),
   attestors,
@@ -191,8 +215,13 @@ export const configuration = section({
     main: address.optional(),
     admin: address.default('127.0.0.1:8444'),
     public: address.default('127.0.0.1:8445'),
+    proxies,
   }).prefault({}),
-  gateway: section({ name: partName.default('main') }).prefault({}),
+  gateway: section({
+    name: partName.default('main'),
+    /** Not ready while every server is given a pause. */
+    needs_server: z.boolean().default(false),
+  }).prefault({}),
   authority: authority.prefault({}),
   state: section({ dir: z.string().min(1).default('.doorward'), key_dir: z.string().min(1).optional() }).prefault({}),
   security: security.prefault({}),
@@ -211,6 +240,8 @@ export const configuration = section({
         }
       }
     }),
+  /** Plain HTTP services, at `/http/<name>/`. */
+  services: z.record(serverName, backend).default({}),
   roles: z.record(z.string().min(1).max(64), z.array(z.string())).default({}),
   bindings: z.array(binding).default([]),
   policy,

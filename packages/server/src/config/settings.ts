@@ -120,6 +120,11 @@ export function serverAudience(deployment: Deployment, server: string): string {
   return `${deployment.gateway.publicUrl}/mcp/${server}`
 }
 
+/** Resource identifier, hence token audience, of one plain HTTP service behind the gateway. */
+export function backendAudience(deployment: Deployment, backend: string): string {
+  return `${deployment.gateway.publicUrl}/http/${backend}`
+}
+
 /** Resource identifier of the gateway's admin API. */
 export function gatewayAdminAudience(deployment: Deployment): string {
   return `${deployment.gateway.publicUrl}/admin`
@@ -137,6 +142,7 @@ export function allowedAudiences(deployment: Deployment): ReadonlySet<string> {
     gatewayAudience(deployment),
     gatewayAdminAudience(deployment),
     ...Object.keys(deployment.configuration.servers).map((name) => serverAudience(deployment, name)),
+    ...Object.keys(deployment.configuration.services).map((name) => backendAudience(deployment, name)),
   ])
 }
 
@@ -200,6 +206,15 @@ function namedNetwork({ limits }: Configuration) {
     })
     .toSorted((a, b) => b.network.prefix - a.network.prefix)
   return (address: string) => networks.find(({ network }) => network.contains(address))?.entry
+}
+
+/** Whether an address is a proxy that a listener of the gateway believes. */
+export function namedProxies({ listeners: { proxies } }: Configuration) {
+  const among = (cidrs: readonly string[]) => {
+    const networks = cidrs.flatMap((text) => readNetwork(text) ?? [])
+    return (address: string) => networks.some((network) => network.contains(address))
+  }
+  return { main: among(proxies.main), admin: among(proxies.admin), public: among(proxies.public) }
 }
 
 /** Who may vouch for workloads that join, with the files that say how they are known. */

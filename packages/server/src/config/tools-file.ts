@@ -1,7 +1,7 @@
 /** The list of a server's tools in a file: what `tools/list` answers, as it is or as `doorward tools SERVER --json` prints it. */
 
-import { DoorwardError, isJsonObject, member, scanJson } from '@doorward/core'
-import type { JsonObject, JsonValue, KnownTool } from '@doorward/core'
+import { DoorwardError, isJsonObject, listedDefinitions, member, scanJson, serverDefinitions } from '@doorward/core'
+import type { Definition, JsonObject, JsonValue, KnownTool } from '@doorward/core'
 import { readBoundedFile } from './certificate-file.ts'
 
 const limits = { maxBytes: 4 * 1024 * 1024, maxDepth: 64, maxKeys: 200_000, prototypeKeys: 'keep' } as const
@@ -13,10 +13,7 @@ const MAX_NAME = 1024
  * `file_unreadable` and `tools_invalid`, which says where in the file.
  */
 export async function readTools(path: string, server: string): Promise<readonly KnownTool[]> {
-  const bytes = await readBoundedFile(path, limits.maxBytes)
-  const scan = scanJson(bytes, limits)
-  if (!scan.ok) throw invalid(`${path}:${placeOf(bytes, scan.offset)}`, 'JSON', `${scan.code}: ${scan.message}`)
-  const listed = listOf(scan.value, path, server)
+  const listed = listOf(await readJson(path), path, server)
   const names = new Set<string>()
   return listed.map((tool, i) => {
     const where = `${path} tools[${i}]`
@@ -25,6 +22,28 @@ export async function readTools(path: string, server: string): Promise<readonly 
     names.add(name)
     return { server, name, inputSchema }
   })
+}
+
+/**
+ * What the file says as approved: its tools as they are listed, and where it has them `prompts`, `resourceTemplates`,
+ * `serverInfo` and `instructions`, each as the server answers. Throws as `readTools` does.
+ */
+export async function readDefinitions(path: string, server: string): Promise<readonly Definition[]> {
+  await readTools(path, server)
+  const value = await readJson(path)
+  return [
+    ...serverDefinitions(value),
+    ...['tools/list', 'prompts/list', 'resources/templates/list'].flatMap(
+      (method) => listedDefinitions(method, value) ?? [],
+    ),
+  ]
+}
+
+async function readJson(path: string): Promise<JsonValue> {
+  const bytes = await readBoundedFile(path, limits.maxBytes)
+  const scan = scanJson(bytes, limits)
+  if (scan.ok) return scan.value
+  throw invalid(`${path}:${placeOf(bytes, scan.offset)}`, 'JSON', `${scan.code}: ${scan.message}`)
 }
 
 function listOf(value: JsonValue, path: string, server: string): readonly JsonValue[] {

@@ -8,6 +8,8 @@ export interface HealthFacts {
   readonly record: string
   /** Seconds that our own certificate has left. */
   readonly certificateSeconds: number
+  /** No server is asked at the moment, and the operator wants to be told; false by default. */
+  readonly serversAway?: boolean
 }
 
 export interface Health {
@@ -23,6 +25,7 @@ export function healthOf(facts: HealthFacts): Health {
     facts.trust === 'none' || facts.trust === 'stale' ? `trust_${facts.trust}` : '',
     facts.record === 'open' ? '' : `record_${facts.record}`,
     facts.certificateSeconds > 0 ? '' : 'certificate_expired',
+    facts.serversAway === true ? 'servers_away' : '',
   ].filter((reason) => reason !== '')
   return { ready: reasons.length === 0, reasons }
 }

@@ -23,6 +23,7 @@ export const ownRows = {
   limitHits: row('counter', 'doorward_limit_hits', 'Refused requests that were over a limit.', 'limit'),
   connections: row('gauge', 'doorward_connections', 'Open connections.', 'listener'),
   handshakes: row('counter', 'doorward_handshakes', 'Completed TLS handshakes.', 'listener'),
+  shedding: row('gauge', 'doorward_shedding', '1 for what is turned away because there is too much to do.', 'what'),
   handshakesRefused: row(
     'counter',
     'doorward_handshakes_refused',
@@ -95,7 +96,7 @@ export const ownRows = {
   loopLag: seconds(
     lagSeconds,
     'doorward_event_loop_lag_seconds',
-    'How late a timer of the event loop came, four times a second.',
+    'How late a timer of the event loop came, forty times a second.',
   ),
 } as const satisfies Readonly<Record<string, MetricRow>>
 
@@ -139,6 +140,19 @@ export const gatewayRows = {
     'doorward_upstream_duration_seconds',
     'From handing a call to a server to the beginning of its answer.',
     'server',
+  ),
+  circuit: row(
+    'gauge',
+    'doorward_upstream_circuit',
+    '1 for the state of the circuit of a server: while it is open nothing is sent there.',
+    'server',
+    'state',
+  ),
+  reloads: row(
+    'counter',
+    'doorward_configuration_reloads',
+    'Readings of the whole configuration by result.',
+    'outcome',
   ),
   callsOpen: row('gauge', 'doorward_calls_open', 'Answers that are under way.'),
   sessions: row('gauge', 'doorward_sessions', 'MCP sessions.'),

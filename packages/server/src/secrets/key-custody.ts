@@ -22,6 +22,8 @@ export class KeyCustody {
   readonly #folder: string
   readonly #sealer: Sealer
   readonly #opened = new Map<string, SigningKey>()
+  /** Rises when a key begins to go and when it has gone: what was read meanwhile is not kept. */
+  #destructions = 0
 
   constructor(folder: string, sealer: Sealer) {
     this.#folder = folder
@@ -55,13 +57,13 @@ export class KeyCustody {
       return opened
     }
     const path = this.#path(name)
+    const before = this.#destructions
     const sealed = await readIfPresent(path, MAX_FILE)
-    if (sealed === null) return null
-    await checkPrivate(path, 'key_mode')
+    if (sealed === null || !(await this.#isThere(path))) return null
     const plain = await this.#unseal(path, sealed, context(name, kind))
     const key = signingKeyOf(kind, createPrivateKey({ key: Buffer.from(plain), format: 'der', type: 'pkcs8' }))
     plain.fill(0)
-    this.#opened.set(name, key)
+    if (this.#destructions === before) this.#opened.set(name, key)
     return key
   }
 
@@ -77,8 +79,9 @@ export class KeyCustody {
 
   /** Forgets the key for good. Nothing happens when there is none. */
   async destroy(name: string): Promise<void> {
-    this.#opened.delete(name)
+    this.#forget(name)
     await rm(this.#path(name), { force: true })
+    this.#forget(name)
     await syncFolder(this.#folder)
   }
 
@@ -92,6 +95,22 @@ export class KeyCustody {
         .toSorted()
     } catch (error) {
       if (isMissing(error)) return []
+      throw error
+    }
+  }
+
+  #forget(name: string): void {
+    this.#opened.delete(name)
+    this.#destructions++
+  }
+
+  /** False when it was destroyed since it was read. */
+  async #isThere(path: string): Promise<boolean> {
+    try {
+      await checkPrivate(path, 'key_mode')
+      return true
+    } catch (error) {
+      if (isMissing(error)) return false
       throw error
     }
   }

@@ -1,6 +1,6 @@
 /** Rate limits of one process: a bounded table of GCRA cells. */
 
-import { takeCell } from '@doorward/core'
+import { chargeCell, takeCell } from '@doorward/core'
 import type { RateLimiter, Take, TakeResult } from '@doorward/enforcement'
 
 export interface MemoryRateLimiterOptions {
@@ -29,18 +29,35 @@ export class MemoryRateLimiter implements RateLimiter {
   async take(takes: readonly Take[]): Promise<TakeResult> {
     const now = this.#monotonic()
     const next: [string, number][] = []
-    for (const take of takes) {
+    for (const [index, take] of takes.entries()) {
       const key = cellKey(take)
-      const pending = next.find(([known]) => known === key)?.[1]
-      const cell = takeCell(pending ?? this.#arrivals.get(key), now, take.rate)
-      if (!cell.ok) return { ok: false, scope: take.scope, retryAfterSeconds: cell.retryAfterSeconds }
+      const pending = next.findLast(([known]) => known === key)?.[1]
+      const cell = takeCell(pending ?? this.#arrivals.get(key), now, take.rate, take.weight)
+      if (!cell.ok) return { ok: false, scope: take.scope, index, retryAfterSeconds: cell.retryAfterSeconds }
       next.push([key, cell.arrival])
     }
     const unknown = next.findIndex(([key]) => !this.#arrivals.has(key))
     if (unknown >= 0 && !this.#hasRoom(next.length, now))
-      return { ok: false, scope: takes[unknown]!.scope, retryAfterSeconds: 1 }
+      return { ok: false, scope: takes[unknown]!.scope, index: unknown, retryAfterSeconds: 1 }
     for (const [key, arrival] of next) this.#arrivals.set(key, arrival)
     return { ok: true }
+  }
+
+  async charge(takes: readonly Take[]): Promise<boolean> {
+    const now = this.#monotonic()
+    let owes = false
+    for (const take of takes) {
+      const key = cellKey(take)
+      const known = this.#arrivals.get(key)
+      // Whoever has no place was let in by a take that had one: it has come back whole meanwhile.
+      if (known === undefined && !this.#hasRoom(1, now)) owes = true
+      else {
+        const arrival = chargeCell(known, now, take.rate, take.weight ?? 1)
+        this.#arrivals.set(key, arrival)
+        if (arrival - now > take.rate.periodSeconds * 1000) owes = true
+      }
+    }
+    return !owes
   }
 
   get size(): number {

@@ -2,7 +2,7 @@
 
 import { fromUtf8, isJsonObject, scanJson } from '@doorward/core'
 import type { ActionGroup, JsonObject, JsonValue, Principal } from '@doorward/core'
-import { deny, isDenial, isDenialCode, isRefusal, recordOutcome } from '@doorward/enforcement'
+import { deny, isDenial, isDenialCode, isRefusal, recordOutcome, StageTimes } from '@doorward/enforcement'
 import type {
   Call,
   Denial,
@@ -14,6 +14,9 @@ import type {
   Refusal,
   RequiredCredential,
 } from '@doorward/enforcement'
+import { allowedReport, refusedReport } from './call-report.ts'
+import type { CallReport } from './call-report.ts'
+import type { BeginTrace, CallTrace } from './call-trace.ts'
 import { sendRefusal } from './denial-response.ts'
 import type { RefusalForm } from './denial-response.ts'
 import { send, sendJson } from './exchange.ts'
@@ -65,8 +68,25 @@ export interface ApiOptions {
   readonly server: 'authority' | 'gateway'
   /** Told of outcomes that could not be recorded, and of handlers that failed. */
   readonly onProblem?: (error: unknown) => void
+  /** Of requests; none by default. */
+  readonly traces?: ApiTraces
   /** Told how each request ended; nobody is by default. */
   readonly onAnswered?: (answered: ApiAnswered) => void
+}
+
+export interface ApiTraces {
+  readonly begin: BeginTrace
+  /** Milliseconds that never go back. */
+  readonly monotonic: () => number
+  /** Told of each request that has a trace which is kept, when it has ended. */
+  readonly ended: (report: CallReport) => void
+}
+
+/** A request whose trace is kept. */
+interface Traced {
+  readonly trace: CallTrace
+  readonly times: StageTimes
+  readonly ended: ApiTraces['ended']
 }
 
 export interface ApiAnswered {
@@ -90,13 +110,25 @@ export async function serveApi(exchange: Exchange, options: ApiOptions): Promise
   const form = refusalForm(route)
   if (exchange.problem !== null)
     return refused(exchange, await pipeline.refuseHead(inbound, exchange.problem), { route, form, options })
+  const traced = tracedOf(exchange, options)
   const permit = await pipeline.enforce<ApiRequest>(inbound, {
+    ...(traced === null ? {} : { times: traced.times }),
     credential: isDenial(route) ? 'token' : route.credential,
     readBody: () => exchange.readBody(!isDenial(route) && route.body !== 'none' ? MAX_BODY : 0),
     classifier: (body) => (isDenial(route) ? route : callOf(exchange, { route, body, server: options.server })),
   })
-  if (isRefusal(permit)) return refused(exchange, permit, { route, form, options })
-  if (!isDenial(route)) await answer(exchange, { permit, route, options })
+  if (isRefusal(permit)) {
+    refused(exchange, permit, { route, form, options })
+    traced?.times.mark('closed')
+    return traced?.ended(refusedReport(exchange, permit, { ...traced, server: options.server }))
+  }
+  if (!isDenial(route)) await answer(exchange, { permit, route, options, traced })
+}
+
+function tracedOf({ head }: Exchange, { traces }: ApiOptions): Traced | null {
+  const trace = traces?.begin(head) ?? null
+  if (traces === undefined || trace?.sampled !== true) return null
+  return { trace, times: new StageTimes(traces.monotonic, true), ended: traces.ended }
 }
 
 interface Refused {
@@ -219,7 +251,11 @@ interface Permitted {
   readonly options: ApiOptions
 }
 
-async function answer(exchange: Exchange, { permit, route, options }: Permitted): Promise<void> {
+interface Answering extends Permitted {
+  readonly traced: Traced | null
+}
+
+async function answer(exchange: Exchange, { permit, route, options, traced }: Answering): Promise<void> {
   const started = performance.now()
   permit.use()
   let result: ApiAnswer | Denial
@@ -236,8 +272,15 @@ async function answer(exchange: Exchange, { permit, route, options }: Permitted)
   const milliseconds = Math.round(took)
   const streamed = !isDenial(result) && result.kind === 'lines'
   options.onAnswered?.({ route, code: sent.code ?? 'allowed', milliseconds: streamed ? null : took })
+  const outcome = { ...sent, milliseconds }
+  if (traced !== null) {
+    const { times, trace } = traced
+    times.mark('closed')
+    const stream = streamed ? 'session' : 'none'
+    traced.ended(allowedReport(permit, outcome, { times, trace, method: exchange.head.method, stream }))
+  }
   try {
-    await recordOutcome(permit.entry, { ...sent, milliseconds }, options.pipeline.dependencies.log)
+    await recordOutcome(permit.entry, outcome, options.pipeline.dependencies.log)
   } catch (error) {
     options.onProblem?.(error)
   }

@@ -2,6 +2,7 @@
 
 import { takeCell } from '@doorward/core'
 import type { CellRate } from '@doorward/core'
+import type { LoadRefusal } from '@doorward/enforcement'
 import { addressKey } from './remote-address.ts'
 
 export interface GateLimits {
@@ -9,10 +10,12 @@ export interface GateLimits {
   readonly handshakes: CellRate
   /** Open connections per address; 200 by default. */
   readonly connectionsPerAddress: number
-  /** Open connections of the listener; 10,000 by default. */
+  /** Open connections, those in a handshake included; 10,000 by default. */
   readonly connections: number
   /** Handshakes under way; 512 by default. */
   readonly pendingHandshakes: number
+  /** Why nobody is let in at all for now; nothing by default. */
+  readonly sheds?: () => LoadRefusal | null
   /** Other limits of an address, for the network that it lies in; none by default. */
   readonly ofAddress?: (address: string) => AddressLimits
 }
@@ -26,7 +29,12 @@ export const defaultGateLimits: GateLimits = {
   pendingHandshakes: 512,
 }
 
-export type GateRefusal = 'connection_limit' | 'connection_limit_address' | 'handshake_limit' | 'handshake_rate'
+export type GateRefusal =
+  | LoadRefusal
+  | 'connection_limit'
+  | 'connection_limit_address'
+  | 'handshake_limit'
+  | 'handshake_rate'
 
 interface Seen {
   open: number
@@ -47,6 +55,8 @@ export class ConnectionGate {
 
   /** Admits a connection, which then must be given back to `handshakeEnded` and `closed`, or says why not. */
   admit(address: string, now: number): GateRefusal | null {
+    const shed = this.#limits.sheds?.() ?? null
+    if (shed !== null) return shed
     const limits = { ...this.#limits, ...this.#limits.ofAddress?.(address) }
     const key = addressKey(address)
     const seen = this.#addresses.get(key)

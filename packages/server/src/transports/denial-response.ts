@@ -7,14 +7,17 @@ import type { Denial, Refusal, RefusalEntry } from '@doorward/enforcement'
 import { closeAfterAnswer, send } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
 import { oauthErrorOf } from './oauth-error.ts'
+import { rateLimitFields } from './rate-limit-fields.ts'
 
 export interface RefusalForm {
   /** The body is a JSON-RPC message; plain API errors otherwise. */
   readonly rpc?: boolean
   /** The error response of a token endpoint, status and body (RFC 6749 §5.2). */
   readonly oauth?: boolean
-  /** A refused `tools/call` of a legacy session: a result with `isError`, which models read. */
+  /** A refused `tools/call`: a result with `isError`, which models read. */
   readonly toolCall?: boolean
+  /** The answer is to a request of the modern era, whose results say what they are. */
+  readonly modern?: boolean
   /** URL of the protected resource metadata (RFC 9728), only where it is served. */
   readonly challenge?: { readonly resourceMetadata?: string }
 }
@@ -30,8 +33,7 @@ export function sendRefusal(exchange: Exchange, refusal: Refusal, form: RefusalF
   const decision = decisionIdOf(refusal.entry)
   const oauth = form.oauth === true ? oauthErrorOf(denial) : null
   const status = oauth?.status ?? httpStatus(exchange, denial, form)
-  const body =
-    oauth?.body ?? (form.rpc === true ? rpcBody(denial, decision, form.toolCall === true) : plainBody(denial, decision))
+  const body = oauth?.body ?? (form.rpc === true ? rpcBody(denial, decision, form) : plainBody(denial, decision))
   // Whoever is refused before the body was read must not go on in the middle of it.
   if (exchange.problem !== null) closeAfterAnswer(exchange)
   const headers = refusalHeaders(denial, decision)
@@ -41,8 +43,8 @@ export function sendRefusal(exchange: Exchange, refusal: Refusal, form: RefusalF
 }
 
 /** The JSON-RPC message of a recorded refusal, for an answer that has begun as a stream. */
-export function refusalMessage({ denial, entry }: Refusal, { toolCall = false }: RefusalForm): Uint8Array {
-  return utf8(JSON.stringify(rpcBody(denial, decisionIdOf(entry), toolCall)))
+export function refusalMessage({ denial, entry }: Refusal, form: RefusalForm): Uint8Array {
+  return utf8(JSON.stringify(rpcBody(denial, decisionIdOf(entry), form)))
 }
 
 /** 200 is for answers to JSON-RPC requests; what expects no answer is refused by its status. */
@@ -59,6 +61,7 @@ function refusalHeaders(denial: Denial, decision: string | null): Readonly<Recor
     'Doorward-Code': denial.code,
     ...(decision === null ? {} : { 'Doorward-Decision': decision }),
     ...(denial.retryAfterSeconds === null ? {} : { 'Retry-After': String(denial.retryAfterSeconds) }),
+    ...(denial.limit === null ? {} : rateLimitFields(denial.limit, denial.retryAfterSeconds)),
   }
 }
 
@@ -77,11 +80,16 @@ function plainBody(denial: Denial, decision: string | null): JsonObject {
   return { error: { code: denial.code, message, decision, permission: denial.wouldAllow, ...details } }
 }
 
-function rpcBody(denial: Denial, decision: string | null, toolCall: boolean): JsonObject {
+function rpcBody(
+  denial: Denial,
+  decision: string | null,
+  { toolCall = false, modern = false }: RefusalForm,
+): JsonObject {
   const row = denialRow(denial.code)
   const id = denial.rpcId ?? null
   if (toolCall && id !== null && row.http === 200 && row.rpc === POLICY) {
-    return { jsonrpc: '2.0', id, result: toolResult(denial, decision) }
+    const result = toolResult(denial, decision)
+    return { jsonrpc: '2.0', id, result: modern ? { resultType: 'complete', ...result } : result }
   }
   const data = (denial.rpcData ?? { code: denial.code, decision, permission: denial.wouldAllow }) as JsonValue
   return { jsonrpc: '2.0', id, error: { code: denial.rpc ?? row.rpc, message: row.text, data } }

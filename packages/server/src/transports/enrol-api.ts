@@ -144,7 +144,7 @@ async function decide(
   if (isDenial(classified)) return classified
   const authorized = await authorize(classified, decisions, trust.now())
   if (isDenial(authorized)) return authorized
-  const admitted = await limit(authorized, limiter, quotas)
+  const admitted = await limit(authorized, { limiter, quotas })
   return isDenial(admitted) ? admitted : record(admitted, log)
 }
 

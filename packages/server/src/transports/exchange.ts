@@ -2,8 +2,8 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
-import { deny } from '@doorward/enforcement'
 import type { Connection, Denial, RequestHead } from '@doorward/enforcement'
+import type { BodyReader } from './body-reader.ts'
 
 export interface Exchange {
   readonly connection: Connection
@@ -13,7 +13,7 @@ export interface Exchange {
   readonly request: IncomingMessage
   /** Carries the configured security headers already. */
   readonly response: ServerResponse
-  /** The complete body, once. Denials: `body_too_large`, `body_aborted`. */
+  /** The complete body, once. Denials: `body_too_large`, `body_aborted`, `body_slow`, `request_malformed`. */
   readBody(limitBytes: number): Promise<Uint8Array | Denial>
   /** TLS exporter (RFC 8446 §7.5, RFC 9266 style labels): 32 bytes, empty context. */
   exportKeyingMaterial(label: string): Uint8Array
@@ -29,10 +29,10 @@ export interface ExchangeParts {
 
 const EXPORT_BYTES = 32
 
-export function exchangeOf(parts: ExchangeParts): Exchange {
+export function exchangeOf(parts: ExchangeParts, bodies: BodyReader): Exchange {
   return {
     ...parts,
-    readBody: (limitBytes) => readBody(parts.request, parts.head, limitBytes),
+    readBody: (limitBytes) => bodies.read(parts.request, parts.head.headers['content-length'], limitBytes),
     exportKeyingMaterial(label) {
       const socket = parts.request.socket as TLSSocket
       return new Uint8Array(socket.exportKeyingMaterial(EXPORT_BYTES, label, Buffer.alloc(0)))
@@ -40,35 +40,21 @@ export function exchangeOf(parts: ExchangeParts): Exchange {
   }
 }
 
-function readBody(request: IncomingMessage, head: RequestHead, limitBytes: number): Promise<Uint8Array | Denial> {
-  const length = head.headers['content-length']
-  const tooLarge = () => deny('body_too_large', `at most ${limitBytes} bytes are accepted`)
-  if (length !== undefined && Number(length) > limitBytes) return Promise.resolve(tooLarge())
-  // Whoever went away while the token was judged has sent its last event already.
-  if (request.destroyed) return Promise.resolve(deny('body_aborted', 'the connection ended before the body was read'))
-  return new Promise((resolve) => {
-    const chunks: Buffer[] = []
-    let size = 0
-    const settle = (result: Uint8Array | Denial) => {
-      request.off('data', onData).off('end', onEnd).off('close', onAborted).off('error', onAborted)
-      resolve(result)
-    }
-    const onData = (chunk: Buffer) => {
-      size += chunk.length
-      chunks.push(chunk)
-      if (size <= limitBytes) return
-      request.pause()
-      settle(tooLarge())
-    }
-    const onEnd = () => settle(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size))
-    const onAborted = () => settle(deny('body_aborted', `the connection ended after ${size} bytes of the body`))
-    request.on('data', onData).on('end', onEnd).on('close', onAborted).on('error', onAborted)
-  })
-}
-
 /** The connection must not be used again: what follows the answer on it may be part of a body nobody read. */
 export function closeAfterAnswer(exchange: Exchange): void {
   if (!exchange.response.headersSent) exchange.response.setHeader('Connection', 'close')
+}
+
+/** When what was written has gone to the caller, or never will. */
+export function drainedOf({ response }: Exchange): Promise<void> {
+  if (!response.writableNeedDrain) return Promise.resolve()
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off('drain', done).off('close', done)
+      resolve()
+    }
+    response.on('drain', done).on('close', done)
+  })
 }
 
 const ONE_WRITE_BYTES = 8192

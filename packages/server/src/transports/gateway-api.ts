@@ -1,6 +1,8 @@
 /** The gateway's own API: its record, its status and its policy for operators, and what every caller may ask. */
 
 import type { ApiRoute } from './api-routes.ts'
+import { configurationRoutes } from './configuration-routes.ts'
+import type { ConfigurationPort } from './configuration-routes.ts'
 import { hmacRoute } from './hmac-route.ts'
 import type { HmacPort } from './hmac-route.ts'
 import { metricsRoute } from './metrics-route.ts'
@@ -13,11 +15,15 @@ import { redactionRoute } from './redaction-route.ts'
 import type { RedactionPort } from './redaction-route.ts'
 import { receiptRoute } from './receipt-route.ts'
 import type { ReceiptRouteOptions } from './receipt-route.ts'
+import { serversRoutes } from './servers-routes.ts'
+import type { DefinitionsPort } from './servers-routes.ts'
 
 export interface GatewayApiOptions extends RecordRouteOptions {
   /** Values that JSON can hold, without secrets. */
   readonly status: () => object
   readonly policy: PolicyPort
+  readonly definitions: DefinitionsPort
+  readonly configuration: ConfigurationPort
   readonly metrics: MetricsPort
   readonly redactions: RedactionPort
   readonly hmac: HmacPort
@@ -30,7 +36,10 @@ export function gatewayCallerRoutes(options: ReceiptRouteOptions): readonly ApiR
 
 const token = { credential: 'token', group: 'admin', body: 'none' } as const
 
-/** `GET /v1/status`, `GET /v1/record`, `POST /v1/redactions`, `POST /v1/audit/hmac`, `GET /metrics`, `GET` and `POST /v1/policy`. */
+/**
+ * `GET /v1/status`, `GET /v1/record`, `POST /v1/redactions`, `POST /v1/audit/hmac`, `GET /metrics`, `GET` and `POST` of
+ * `/v1/policy` and `/v1/configuration`, and those of `/v1/servers`.
+ */
 export function gatewayRoutes(options: GatewayApiOptions): readonly ApiRoute[] {
   return [
     {
@@ -40,6 +49,8 @@ export function gatewayRoutes(options: GatewayApiOptions): readonly ApiRoute[] {
       handle: async () => ({ kind: 'json', status: 200, value: options.status() }),
     },
     ...policyRoutes(options.policy),
+    ...serversRoutes(options.definitions),
+    ...configurationRoutes(options.configuration),
     recordRoute(options),
     hmacRoute(options.hmac),
     metricsRoute(options.metrics),

@@ -2,10 +2,14 @@
 
 import type { TLSSocket } from 'node:tls'
 import type { GateRefusal } from './connection-gate.ts'
+import type { PaceProblem } from './connection-pace.ts'
 
 /** The last three are not the handshake's: the HTTP parser refused what came after it. */
 export type HandshakeReason =
   | GateRefusal
+  | 'proxy_header'
+  | 'connection_idle'
+  | PaceProblem
   | 'certificate_missing'
   | 'certificate_untrusted'
   | 'certificate_expired'

@@ -7,16 +7,22 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import { connectionLife, DoorwardError, epochSeconds, readCertificate } from '@doorward/core'
+import { connectionLife, epochSeconds, readCertificate } from '@doorward/core'
 import type { Clock, EpochMillis } from '@doorward/core'
 import { CertificateStanding } from '@doorward/enforcement'
 import type { Connection } from '@doorward/enforcement'
-import { ConnectionGate, defaultGateLimits } from './connection-gate.ts'
+import { Arrivals } from './arrivals.ts'
+import { BodyReader } from './body-reader.ts'
+import type { BodyRules } from './body-reader.ts'
+import { defaultGateLimits } from './connection-gate.ts'
 import type { GateLimits } from './connection-gate.ts'
+import { ConnectionPace } from './connection-pace.ts'
+import type { PaceRules } from './connection-pace.ts'
 import { exchangeOf } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
 import { handshakeDetail, handshakeReason } from './handshake-refusal.ts'
 import type { HandshakeReason } from './handshake-refusal.ts'
+import { listenError, parserStatus } from './listener-errors.ts'
 import { rawAnswer } from './raw-answer.ts'
 import { remoteAddressOf } from './remote-address.ts'
 import { readHead } from './request-head.ts'
@@ -28,6 +34,8 @@ export { defaultCipherSuites } from './tls-context.ts'
 export type { TlsMaterial } from './tls-context.ts'
 
 export interface ListenerLimits extends GateLimits {
+  /** With a complete handshake; 10,000 by default. One more takes the place of the idlest. */
+  readonly connections: number
   readonly handshakeMilliseconds: number
   /** For the complete header section. */
   readonly headersMilliseconds: number
@@ -36,6 +44,8 @@ export interface ListenerLimits extends GateLimits {
   readonly idleMilliseconds: number
   readonly headerBytes: number
   readonly headerLines: number
+  readonly body?: BodyRules
+  readonly pace?: PaceRules
 }
 
 export const defaultListenerLimits: ListenerLimits = {
@@ -75,6 +85,8 @@ export interface ListenerOptions {
   readonly cipherSuites: readonly string[]
   readonly securityHeaders: Readonly<Record<string, string>>
   readonly limits: ListenerLimits
+  /** Addresses that say, by a PROXY header, whom their connections are from; none by default. */
+  readonly isProxy?: (address: string) => boolean
   readonly clock: Clock
   /** Told in every answer: `Doorward-Time`, milliseconds since the epoch. Nothing is told by default. */
   readonly time?: Clock
@@ -99,6 +111,8 @@ export interface Listener {
 }
 
 let connectionsSeen = 0
+/** A flood of records costs no more than this much of a core before it is seen. */
+const LOOK_MILLISECONDS = 500
 
 /** Opens a listener. Throws `port_in_use`, `address_unavailable`, `tls_material_invalid`. */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
@@ -111,11 +125,12 @@ class TlsListener implements Listener {
   readonly name: string
   readonly #options: ListenerOptions
   readonly #server: Server
-  readonly #gate: ConnectionGate
+  readonly #arrivals: Arrivals
   readonly #connections = new Map<TLSSocket, Connection>()
-  readonly #sockets = new Set<Socket>()
-  /** Whom a TCP connection is from: the socket forgets it when it closes. */
-  readonly #addresses = new WeakMap<object, string>()
+  /** Connections without a request under way, the one idle for longest first. */
+  readonly #idle = new Set<TLSSocket>()
+  readonly #paces = new WeakMap<TLSSocket, ConnectionPace>()
+  readonly #bodies: BodyReader
   /** Connections on which a head was refused: what follows on them is not read as requests. */
   readonly #refusing = new WeakSet<TLSSocket>()
   readonly #drains = new WeakMap<TLSSocket, EpochMillis>()
@@ -127,10 +142,10 @@ class TlsListener implements Listener {
   constructor(options: ListenerOptions) {
     this.name = options.name
     this.#options = options
-    this.#gate = new ConnectionGate(options.limits)
     this.#rules = this.#rulesFor(options.port)
+    this.#bodies = new BodyReader(options.monotonic, options.limits.body)
     this.#server = createServer(serverOptions(options))
-    this.#attach()
+    this.#arrivals = this.#attach()
   }
 
   get address(): { readonly host: string; readonly port: number } {
@@ -155,6 +170,8 @@ class TlsListener implements Listener {
         resolve()
       })
     })
+    const looks = setInterval(() => this.#look(), LOOK_MILLISECONDS).unref()
+    this.#server.once('close', () => clearInterval(looks))
     this.#server.on('error', (error) => this.#refused('unknown', 'tls_error', String(error)))
     this.#address = { host, port: (this.#server.address() as AddressInfo).port }
     this.#rules = this.#rulesFor(this.#address.port)
@@ -181,7 +198,7 @@ class TlsListener implements Listener {
     // Connections become idle one by one.
     const idle = setInterval(() => this.#server.closeIdleConnections(), 100)
     const timer = setTimeout(() => {
-      for (const socket of this.#sockets) socket.destroy()
+      this.#arrivals.destroyAll()
     }, graceMilliseconds)
     await closed
     clearInterval(idle)
@@ -197,16 +214,15 @@ class TlsListener implements Listener {
     }
   }
 
-  #attach(): void {
+  #attach(): Arrivals {
     const server = this.#server
     const [startHandshake] = server.listeners('connection')
     if (startHandshake === undefined)
       throw new TypeError('the TLS server takes connections in another way than expected')
     // The gate stands before the handshake, so that a flood costs a socket and no cryptography.
     server.removeAllListeners('connection')
-    server.on('connection', (socket: Socket) => {
-      if (this.#admit(socket)) startHandshake.call(server, socket)
-    })
+    const arrivals = this.#arrivalsTo((socket) => void startHandshake.call(server, socket))
+    server.on('connection', (socket: Socket) => arrivals.take(socket))
     server.prependListener('secureConnection', (socket: TLSSocket) => this.#secured(socket))
     server.on('tlsClientError', (error: Error, socket: TLSSocket) => this.#handshakeFailed(error, socket))
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => this.#requestFailed(error, socket))
@@ -214,38 +230,58 @@ class TlsListener implements Listener {
     server.on('request', onRequest).on('checkContinue', onRequest).on('checkExpectation', onRequest)
     // Without a listener for 'upgrade' such requests are ordinary ones, which header hygiene refuses.
     server.on('connect', (_request, socket: Duplex) => this.#refuseRequest(socket, 405, 'CONNECT'))
+    return arrivals
   }
 
-  #admit(socket: Socket): boolean {
-    const address = remoteAddressOf(socket.remoteAddress)
-    const refusal = this.#gate.admit(address, this.#options.monotonic())
-    socket.on('error', () => socket.destroy())
-    if (refusal !== null) {
-      socket.destroy()
-      this.#refused(address, refusal, '')
-      return false
-    }
-    socket.setNoDelay(true)
-    this.#sockets.add(socket)
-    this.#addresses.set(socket, address)
-    socket.once('close', () => {
-      this.#sockets.delete(socket)
-      this.#gate.closed(address)
+  #arrivalsTo(startHandshake: (socket: Socket) => void): Arrivals {
+    const { limits, monotonic, isProxy = () => false } = this.#options
+    // Those without a handshake take no place of those with one, who make room among themselves.
+    const connections = limits.connections + limits.pendingHandshakes
+    return new Arrivals({
+      limits: { ...limits, connections },
+      headerMilliseconds: limits.handshakeMilliseconds,
+      isProxy,
+      monotonic,
+      startHandshake,
+      onRefused: (address, reason, detail) => this.#refused(address, reason, detail),
     })
-    return true
   }
 
   #secured(socket: TLSSocket): void {
-    this.#gate.handshakeEnded()
+    this.#arrivals.handshakeEnded()
     this.#handshakes++
-    const connection = connectionOf(socket, this.#options.name)
+    const connection = connectionOf(socket, this.#addressOf(socket), this.#options.name)
     this.#connections.set(socket, connection)
+    this.#idle.add(socket)
+    this.#paces.set(socket, new ConnectionPace(this.#options.limits.pace))
     socket.on('error', () => socket.destroy())
     const expiry = this.#endWithCertificates(socket, connection)
     socket.once('close', () => {
       clearTimeout(expiry)
       this.#connections.delete(socket)
+      this.#idle.delete(socket)
     })
+    if (this.#connections.size > this.#options.limits.connections) this.#shedIdlest()
+  }
+
+  /** Ends what comes too slowly, what is not taken, and what carries nothing. */
+  #look(): void {
+    this.#bodies.look()
+    const now = this.#options.monotonic()
+    for (const [socket, { remoteAddress }] of this.#connections) {
+      const problem = this.#paces.get(socket)?.look(socket, this.#arrivals.wireBytes(below(socket)), now) ?? null
+      if (problem === null) continue
+      this.#refused(remoteAddress, problem, '')
+      socket.destroy()
+    }
+  }
+
+  /** Whoever has shown a certificate takes the place of the connection that has been without a request for longest. */
+  #shedIdlest(): void {
+    const [idlest] = this.#idle
+    if (idlest === undefined) return
+    this.#refused(this.#addressOf(idlest), 'connection_idle', '')
+    idlest.destroy()
   }
 
   /** A connection ends with the certificates that opened it, ours included (threats F4), and drains before. */
@@ -265,18 +301,14 @@ class TlsListener implements Listener {
   }
 
   #handshakeFailed(error: NodeJS.ErrnoException, socket: TLSSocket): void {
-    this.#gate.handshakeEnded()
+    this.#arrivals.handshakeEnded()
     const reason = handshakeReason(error, socket)
     this.#refused(this.#addressOf(socket), reason, handshakeDetail(error, socket))
     socket.destroy()
   }
 
   #addressOf(socket: TLSSocket): string {
-    const address = remoteAddressOf(socket.remoteAddress)
-    if (address !== 'unknown') return address
-    // Node keeps the TCP socket below a TLS one here.
-    const below: unknown = Reflect.get(socket, '_parent')
-    return (typeof below === 'object' && below !== null ? this.#addresses.get(below) : undefined) ?? address
+    return this.#arrivals.addressOf(below(socket)) ?? remoteAddressOf(socket.remoteAddress)
   }
 
   #refused(remoteAddress: string, reason: HandshakeReason, detail: string): void {
@@ -292,7 +324,8 @@ class TlsListener implements Listener {
 
   #refuseRequest(socket: Duplex, status: number, detail: string): void {
     const reason = status === 431 ? 'header_limit' : status === 408 ? 'body_slow' : 'request_malformed'
-    this.#refused(remoteAddressOf((socket as TLSSocket).remoteAddress), reason, detail)
+    const address = this.#connections.get(socket as TLSSocket)?.remoteAddress
+    this.#refused(address ?? this.#addressOf(socket as TLSSocket), reason, detail)
     socket.on('error', () => socket.destroy())
     socket.end(rawAnswer(status, { 'Doorward-Code': reason, ...this.#headers() }), () => socket.destroy())
   }
@@ -309,17 +342,24 @@ class TlsListener implements Listener {
     if (this.#refusing.has(socket)) return
     request.on('error', () => socket.destroy())
     response.on('error', () => socket.destroy())
+    this.#idle.delete(socket)
+    response.once('close', () => void (this.#connections.has(socket) && this.#idle.add(socket)))
     for (const [name, value] of Object.entries(this.#headers())) response.setHeader(name, value)
     const { head, problem } = readHead(request, socket.servername, this.#rules)
     if (problem !== null) this.#refusing.add(socket)
     if (problem !== null || this.#mustGo(socket)) response.setHeader('Connection', 'close')
     try {
-      await this.#options.onExchange(exchangeOf({ connection, head, problem, request, response }))
+      await this.#options.onExchange(exchangeOf({ connection, head, problem, request, response }, this.#bodies))
     } catch {
       if (response.headersSent) return void socket.destroy()
       response.writeHead(500, { Connection: 'close', 'Content-Length': '0' }).end()
     }
   }
+}
+
+/** Node keeps the TCP socket below a TLS one here. */
+function below(socket: TLSSocket): unknown {
+  return Reflect.get(socket, '_parent')
 }
 
 function serverOptions(options: ListenerOptions): ServerOptions {
@@ -344,37 +384,15 @@ function serverOptions(options: ListenerOptions): ServerOptions {
 
 const sha256 = (data: Uint8Array): Uint8Array => createHash('sha256').update(data).digest()
 
-function connectionOf(socket: TLSSocket, listener: string): Connection {
+function connectionOf(socket: TLSSocket, remoteAddress: string, listener: string): Connection {
   const raw = socket.getPeerX509Certificate()?.raw
   const certificate = raw === undefined ? null : readCertificate(raw, { sha256 })
   return {
     id: ++connectionsSeen,
-    remoteAddress: remoteAddressOf(socket.remoteAddress),
+    remoteAddress,
     listener,
     certificate: certificate === null || 'problem' in certificate ? null : certificate,
     resumed: socket.isSessionReused(),
     standing: new CertificateStanding(),
   }
-}
-
-function parserStatus(code: string | undefined): number {
-  if (code === 'HPE_HEADER_OVERFLOW') return 431
-  return code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
-}
-
-function listenError(error: NodeJS.ErrnoException, name: string, where: string): Error {
-  if (error.code === 'EADDRINUSE') {
-    return new DoorwardError('port_in_use', `the ${name} listener cannot have its port: another process has it`, {
-      where,
-      next: 'stop the other process or configure another port',
-      cause: error,
-    })
-  }
-  if (error.code === 'EADDRNOTAVAIL' || error.code === 'EACCES' || error.code === 'ENOTFOUND') {
-    return new DoorwardError('address_unavailable', `the ${name} listener cannot have its address: ${error.code}`, {
-      where,
-      cause: error,
-    })
-  }
-  return error
 }

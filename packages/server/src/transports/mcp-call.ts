@@ -1,17 +1,45 @@
 /** From an HTTP request with an MCP message to what the pipeline decides about. Pure but for the session table. */
 
-import { classifyMcp, DEFAULT_JSON_LIMITS, mcpAction, refuseJson, scanJson, SUPPORTED_VERSIONS } from '@doorward/core'
+import {
+  classifyMcp,
+  decodeMirrored,
+  DEFAULT_JSON_LIMITS,
+  LEGACY_VERSIONS,
+  mcpAction,
+  namesModernVersion,
+  partAction,
+  refuseJson,
+  scanJson,
+  trimHeader,
+} from '@doorward/core'
 import type { Classified, ClassifiedRequest, JsonValue, McpRefusal, McpRefusalCode, ToolEffect } from '@doorward/core'
 import { deny } from '@doorward/enforcement'
-import type { Call, Classifier, Denial, DenialCode, Identified, RequestHead } from '@doorward/enforcement'
+import type {
+  Call,
+  Classifier,
+  DefinitionGate,
+  Denial,
+  DenialCode,
+  Identified,
+  RequestHead,
+} from '@doorward/enforcement'
+import type { CallScope } from './call-scope.ts'
 import type { CallTrace } from './call-trace.ts'
+import type { Handles } from './handles.ts'
+import { ModernRequest } from './modern-request.ts'
+import { restoreNames } from './restored-handles.ts'
+import type { RestoredRequest } from './restored-handles.ts'
 import { idKey, ownerOf } from './session.ts'
 import type { McpSession, SessionTable } from './session.ts'
 
 /** What the forwarder needs of a judged message. */
 export interface McpCall {
-  readonly session: McpSession
+  readonly scope: CallScope
+  /** The legacy session; null for a request of the modern era, which has none. */
+  readonly session: McpSession | null
   readonly message: Classified
+  /** What leaves instead of the body that was judged: the same, with the server's own names. */
+  readonly restored: RestoredRequest | null
   /** True when the session begins with this message. */
   readonly opens: boolean
   readonly head: RequestHead
@@ -21,7 +49,14 @@ export interface McpCall {
 export interface McpCallOptions {
   readonly server: string
   readonly effectOf: (tool: string) => ToolEffect
+  /** Of the server; nothing is compared by default. */
+  readonly definitions?: DefinitionGate | null | undefined
   readonly sessions: SessionTable
+  readonly handles: Handles
+  /** Versions of the modern era and others that server and gateway both know, for a head that names the modern era. */
+  readonly versions: () => readonly string[]
+  /** True when the server has said that it knows no tasks. */
+  readonly taskless: () => boolean
   readonly head: RequestHead
   /** None by default. */
   readonly trace?: CallTrace | null
@@ -48,11 +83,13 @@ const denialOfRefusal: Readonly<Record<McpRefusalCode, DenialCode>> = {
 export function mcpClassifier(options: McpCallOptions): Classifier<McpCall> {
   return (body, identified) => {
     const { head, sessions, server } = options
+    const modern = isModern(head)
     const wrong = contentProblem(head)
     if (wrong !== null) return wrong
     const scanned = head.method === 'POST' ? scanBody(body, options.bodyBytes) : { value: undefined }
     if ('denied' in scanned) return scanned
-    const named = head.headers['mcp-session-id']
+    // The modern era has no sessions: an id beside it means nothing.
+    const named = modern ? undefined : head.headers['mcp-session-id']
     const session = named === undefined ? null : sessions.find(named, server, ownerOf(identified.principal))
     const message = classifyMcp({
       httpMethod: head.method,
@@ -63,11 +100,13 @@ export function mcpClassifier(options: McpCallOptions): Classifier<McpCall> {
       },
       body: scanned.value,
       session: session === null || session.version === null ? null : { version: session.version },
-      supported: SUPPORTED_VERSIONS,
+      supported: modern ? options.versions() : LEGACY_VERSIONS,
     })
     if (message.kind === 'refusal') return refusalDenial(message, denialOfRefusal[message.code])
     if (named !== undefined && session === null)
       return deny('session_unknown', 'no such session of this caller', rpcIdOf(message))
+    if (message.kind === 'request' && message.era === 'modern')
+      return modernCallOf({ message, body, value: scanned.value, identified }, options)
     return callOf({ message, session, value: scanned.value, identified }, options)
   }
 }
@@ -92,8 +131,63 @@ function callOf(understood: Understood, options: McpCallOptions): Call<McpCall> 
     resource: { server, kind: message.subject.kind, name: message.subject.name },
     args: message.kind === 'request' ? message.args : undefined,
     rpcId: message.kind === 'request' ? message.id : undefined,
-    detail: { session, message, opens: session.version === null, head, trace },
+    detail: { scope: session, session, message, restored: null, opens: session.version === null, head, trace },
+    objection: options.definitions?.objection(message) ?? null,
   }
+}
+
+/** True when the head is that of a request of the modern era, whatever its body turns out to be. */
+export function isModern({ headers }: RequestHead): boolean {
+  return namesModernVersion(headers['mcp-protocol-version'])
+}
+
+interface UnderstoodRequest {
+  readonly message: ClassifiedRequest
+  readonly body: Uint8Array
+  readonly value: JsonValue | undefined
+  readonly identified: Identified
+}
+
+function modernCallOf(
+  { message, body, value, identified }: UnderstoodRequest,
+  options: McpCallOptions,
+): Call<McpCall> | Denial {
+  const { head, server, effectOf, handles, trace = null } = options
+  const owner = ownerOf(identified.principal)
+  const wrong = parameterProblem(head, message)
+  if (wrong !== null) return wrong
+  const names = restoreNames({ body, value, message, handles, server, owner, taskless: options.taskless() })
+  if ('denied' in names) return names
+  const own = names.subject === message.subject ? message : { ...message, subject: names.subject }
+  const { kind, name } = own.subject
+  const scope = new ModernRequest({ server, identified, message: own, handles: names.handles })
+  const parts = names.parts.map((part) => ({ action: partAction(message), resource: { server, ...part } }))
+  return {
+    action: mcpAction(own, server, (_server, tool) => effectOf(tool)),
+    resource: { server, kind, name },
+    ...(parts.length === 0 ? {} : { parts }),
+    args: message.args,
+    rpcId: message.id,
+    detail: { scope, session: null, message: own, restored: names.restored, opens: false, head, trace },
+    objection: options.definitions?.objection(own) ?? null,
+  }
+}
+
+/** The request whose answer lasts until somebody ends it. */
+const LISTEN = 'subscriptions/listen'
+
+/** True when the answer lasts: the stream of a session, or that of a request to listen. */
+export function lasts(message: Classified): boolean {
+  return message.kind === 'session-operation' || (message.kind === 'request' && message.method === LISTEN)
+}
+
+/** What a header says of an argument is for its server to compare; what cannot be read is nobody's. */
+function parameterProblem({ headers }: RequestHead, message: ClassifiedRequest): Denial | null {
+  for (const name in headers) {
+    if (name.startsWith('mcp-param-') && decodeMirrored(trimHeader(headers[name] ?? '')) === null)
+      return deny('message_header_mismatch', `${name.slice(0, 64)} is not base64 of UTF-8`, rpcIdOf(message))
+  }
+  return null
 }
 
 /** The session that the message belongs to; `initialize` opens one. */

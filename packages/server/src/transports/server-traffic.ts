@@ -9,27 +9,33 @@ import {
   filterListResult,
   isCapable,
   isJsonObject,
-  legacyRevision,
+  LEGACY_VERSIONS,
   LIST_LIMITS,
   negotiatedVersion,
   REVISIONS,
   scanJson,
-  SUPPORTED_VERSIONS,
+  withoutSecretTexts,
 } from '@doorward/core'
-import type { JsonValue, McpSubject, RequestId, Revision, ServerMessage, ToolEffect } from '@doorward/core'
+import type { JsonValue, McpSubject, RequestId, ServerMessage, ToolEffect } from '@doorward/core'
 import { couldCall, denialRow, rolesNow } from '@doorward/enforcement'
-import type { DecisionPort, DenialCode, TrustSource } from '@doorward/enforcement'
-import { idKey } from './session.ts'
-import type { McpSession, PendingRequest } from './session.ts'
+import type { DecisionPort, DefinitionGate, DenialCode, TrustSource } from '@doorward/enforcement'
+import type { CallScope, PendingRequest } from './call-scope.ts'
+import { judgeModernAnswer, withTaskHandles } from './modern-answer.ts'
+import { isTooLarge, structureProblem, toolFailure } from './output-obligations.ts'
+import type { OutputObligations } from './output-obligations.ts'
 
 export interface TrafficOptions {
   readonly decisions: DecisionPort
   readonly trust: TrustSource
   readonly effectOf: (tool: string) => ToolEffect
+  /** What is approved of the server; nothing is compared by default. */
+  readonly definitions?: DefinitionGate | null
+  /** What is demanded of its answers; nothing by default. */
+  readonly output?: OutputObligations | null
   /** Bytes of one message; 4 MiB by default. */
   readonly messageBytes?: number
   /** What was dropped, for the operator. */
-  readonly onDropped: (session: McpSession, reason: string) => void
+  readonly onDropped: (scope: CallScope, reason: string) => void
 }
 
 export type ServerTraffic =
@@ -41,6 +47,8 @@ export type ServerTraffic =
       readonly answers: PendingRequest | null
       /** Set when the answer was replaced by an error. */
       readonly failure: DenialCode | null
+      /** Texts of which known secrets were taken. */
+      readonly redacted: number
     }
   | {
       readonly kind: 'drop'
@@ -51,33 +59,52 @@ export type ServerTraffic =
     }
 
 const DROPPED = { kind: 'drop', reply: null, spoilt: false } as const satisfies ServerTraffic
-const newestLegacy = REVISIONS.get(SUPPORTED_VERSIONS[0] ?? '')
 
-/** Judges one message of the server of a session. Pending requests that it answers are taken off the session. */
+/** Judges one message of a server. The request that it answers waits no longer. */
 export function judgeTraffic(
   bytes: Uint8Array,
-  session: McpSession,
+  scope: CallScope,
   options: TrafficOptions,
 ): ServerTraffic | Promise<ServerTraffic> {
   const scan = scanJson(bytes, { ...LIST_LIMITS, maxBytes: options.messageBytes ?? LIST_LIMITS.maxBytes })
-  if (!scan.ok) return { ...dropped(session, options, `not a message: ${scan.code}`), spoilt: looksLikeObject(bytes) }
-  const message = classifyServerMessage(scan.value, revisionOf(session))
+  if (!scan.ok) return { ...dropped(scope, options, `not a message: ${scan.code}`), spoilt: looksLikeObject(bytes) }
+  if (options.output?.redact !== true) return judgeMessage(bytes, scan.value, scope, options)
+  const { bytes: told, count } = withoutSecretTexts(bytes, scan.value)
+  const judged = judgeMessage(told, scan.value, scope, options)
+  if (count === 0) return judged
+  const counted = (one: ServerTraffic) => (one.kind === 'pass' ? { ...one, redacted: count } : one)
+  return judged instanceof Promise ? judged.then(counted) : counted(judged)
+}
+
+/** `value` is what the server says, `bytes` what of it may go on. */
+function judgeMessage(
+  bytes: Uint8Array,
+  value: JsonValue,
+  scope: CallScope,
+  options: TrafficOptions,
+): ServerTraffic | Promise<ServerTraffic> {
+  const message = classifyServerMessage(value, scope.revision)
+  if ((message.kind === 'notification' || message.kind === 'request') && isTooLarge(bytes, options.output ?? null)) {
+    options.onDropped(scope, `${message.method} is larger than its bound`)
+    const reply = message.kind === 'request' ? errorBody(message.id, -32603, 'the request is too large') : null
+    return { kind: 'drop', reply, spoilt: false }
+  }
   switch (message.kind) {
     case 'refusal':
-      options.onDropped(session, `refused: ${message.code}`)
+      options.onDropped(scope, `refused: ${message.code}`)
       return {
         kind: 'drop',
         reply: message.id === null ? null : errorBody(message.id, message.rpcCode, message.message),
-        spoilt: namesWaiting(scan.value, session),
+        spoilt: namesWaiting(value, scope),
       }
     case 'unaddressed-error':
       return pass(bytes, message)
     case 'notification':
-      return judgeNotification(bytes, message, session, options)
+      return judgeNotification(bytes, message, scope, options)
     case 'request':
-      return judgeRequest(bytes, message, session, options)
+      return judgeRequest(bytes, message, scope, options)
     case 'response':
-      return judgeResponse(bytes, message, { session, options, value: scan.value })
+      return judgeResponse(bytes, message, { scope, options, value })
   }
 }
 
@@ -87,18 +114,10 @@ function looksLikeObject(bytes: Uint8Array): boolean {
 }
 
 /** An answer to something that waits, but not a well-formed one. */
-function namesWaiting(value: JsonValue, session: McpSession): boolean {
+function namesWaiting(value: JsonValue, scope: CallScope): boolean {
   if (!isJsonObject(value) || value['method'] !== undefined) return false
   const id = value['id']
-  return (typeof id === 'string' || typeof id === 'number') && session.toServer.has(idKey(id))
-}
-
-/** Before the handshake ends only the methods of the newest legacy revision can be meant. */
-function revisionOf(session: McpSession): Revision {
-  const settled = session.version === null ? undefined : legacyRevision(session.version, SUPPORTED_VERSIONS)
-  const revision = settled ?? newestLegacy
-  if (revision === undefined) throw new TypeError('no legacy revision is known')
-  return revision
+  return (typeof id === 'string' || typeof id === 'number') && scope.waits(id)
 }
 
 function pass(
@@ -107,47 +126,47 @@ function pass(
   answers: PendingRequest | null = null,
   failure: DenialCode | null = null,
 ): ServerTraffic {
-  return { kind: 'pass', bytes, message, answers, failure }
+  return { kind: 'pass', bytes, message, answers, failure, redacted: 0 }
 }
 
-function dropped(session: McpSession, options: TrafficOptions, reason: string): typeof DROPPED {
-  options.onDropped(session, reason)
+function dropped(scope: CallScope, options: TrafficOptions, reason: string): typeof DROPPED {
+  options.onDropped(scope, reason)
   return DROPPED
 }
 
 function judgeNotification(
   bytes: Uint8Array,
   message: Extract<ServerMessage, { kind: 'notification' }>,
-  session: McpSession,
+  scope: CallScope,
   options: TrafficOptions,
 ): ServerTraffic | Promise<ServerTraffic> {
   // The client need not answer what the server has cancelled.
-  if (message.method === 'notifications/cancelled' && message.refersTo !== undefined)
-    session.toClient.delete(idKey(message.refersTo))
+  if (message.method === 'notifications/cancelled' && message.refersTo !== undefined) scope.unasked(message.refersTo)
   if (message.method === 'notifications/progress' && message.refersTo !== undefined)
-    if (session.isWithheld(message.refersTo))
-      return dropped(session, options, 'progress of what is not allowed any more')
+    if (scope.isWithheld(message.refersTo)) return dropped(scope, options, 'progress of what is not allowed any more')
+  options.definitions?.notified(message.method)
   // Other notifications name nothing that policy protects.
-  if (message.subject.kind === 'server') return pass(bytes, message)
-  return mayKnow(message.subject, session, options).then((may) => (may ? pass(bytes, message) : DROPPED))
+  const told = scope.handles === null ? bytes : withTaskHandles(bytes, message, scope.handles)
+  if (message.subject.kind === 'server') return pass(told, message)
+  return mayKnow(message.subject, scope, options).then((may) => (may ? pass(told, message) : DROPPED))
 }
 
 function judgeRequest(
   bytes: Uint8Array,
   message: Extract<ServerMessage, { kind: 'request' }>,
-  session: McpSession,
+  scope: CallScope,
   options: TrafficOptions,
 ): ServerTraffic {
-  if (!isCapable(session.clientCapabilities, message)) {
-    options.onDropped(session, `the client has not declared what ${message.method} needs`)
+  if (!isCapable(scope.clientCapabilities, message)) {
+    options.onDropped(scope, `the client has not declared what ${message.method} needs`)
     return {
       kind: 'drop',
       reply: errorBody(message.id, -32601, 'the client has not declared this capability'),
       spoilt: false,
     }
   }
-  if (session.asked(message.id)) return pass(bytes, message)
-  options.onDropped(session, 'too many requests of the server wait')
+  if (scope.asked(message.id)) return pass(bytes, message)
+  options.onDropped(scope, 'too many requests of the server wait')
   return {
     kind: 'drop',
     reply: errorBody(message.id, -32603, 'too many requests wait for an answer'),
@@ -156,7 +175,7 @@ function judgeRequest(
 }
 
 interface ResponseContext {
-  readonly session: McpSession
+  readonly scope: CallScope
   readonly options: TrafficOptions
   readonly value: JsonValue
 }
@@ -164,16 +183,48 @@ interface ResponseContext {
 function judgeResponse(
   bytes: Uint8Array,
   message: Extract<ServerMessage, { kind: 'response' }>,
-  { session, options, value }: ResponseContext,
+  { scope, options, value }: ResponseContext,
 ): ServerTraffic | Promise<ServerTraffic> {
-  const request = session.answered(message.id)
-  if (request === null) return dropped(session, options, 'an answer that nobody waits for')
+  const request = scope.answered(message.id)
+  if (request === null) return dropped(scope, options, 'an answer that nobody waits for')
+  const { output = null, definitions = null } = options
+  if (isTooLarge(bytes, output)) return obliged(message, request, 'output_too_large', scope)
   if (message.outcome === 'error') return pass(bytes, message, request)
-  if (request.method === 'initialize') return settle(bytes, message, request, { session, options, value })
-  if (!listMethods.has(request.method)) return pass(bytes, message, request)
-  return filterList(bytes, request, session, options).then((filtered) =>
-    filtered === null ? failed(message, request, 'upstream_invalid') : pass(filtered, message, request),
+  const problem = structureProblem({ output, definitions, request, value })
+  if (problem !== null) {
+    options.onDropped(scope, `an answer of ${JSON.stringify(request.subject.slice(0, 128))}: ${problem}`)
+    return obliged(message, request, 'output_invalid', scope)
+  }
+  if (request.method === 'initialize') return settle(bytes, message, request, { scope, options, value })
+  const judge = (result: Uint8Array) => judgeResult(result, message, request, { scope, options, value })
+  if (!listMethods.has(request.method)) return judge(bytes)
+  const approved = options.definitions?.see(request.method, resultOf(value)) ?? null
+  return filterList(bytes, request, { scope, options, approved }).then((filtered) =>
+    filtered === null ? failed(message, request, 'upstream_invalid') : judge(filtered),
   )
+}
+
+/** Of the modern era, where a result says more than its value. */
+function judgeResult(
+  bytes: Uint8Array,
+  message: Extract<ServerMessage, { kind: 'response' }>,
+  request: PendingRequest,
+  { scope, options, value }: ResponseContext,
+): ServerTraffic {
+  if (scope.revision.era === 'legacy') return pass(bytes, message, request)
+  if (
+    request.method === 'server/discover' &&
+    options.definitions?.see(request.method, resultOf(value))?.includes(false) === true
+  )
+    return failed(message, request, 'definition_unapproved')
+  const judged = judgeModernAnswer(bytes, value, request.method, scope)
+  if (!('problem' in judged)) return pass(judged, message, request)
+  options.onDropped(scope, judged.problem)
+  return failed(message, request, 'upstream_invalid')
+}
+
+function resultOf(value: JsonValue): JsonValue | undefined {
+  return isJsonObject(value) ? value['result'] : undefined
 }
 
 const listMethods: ReadonlySet<string> = new Set(
@@ -187,15 +238,17 @@ function settle(
   bytes: Uint8Array,
   message: Extract<ServerMessage, { kind: 'response' }>,
   request: PendingRequest,
-  { session, options, value }: ResponseContext,
+  { scope, options, value }: ResponseContext,
 ): ServerTraffic {
-  const result = isJsonObject(value) ? value['result'] : undefined
-  const version = result === undefined ? null : negotiatedVersion(result, SUPPORTED_VERSIONS)
+  const result = resultOf(value)
+  const version = result === undefined ? null : negotiatedVersion(result, LEGACY_VERSIONS)
   if (version === null) {
-    options.onDropped(session, 'the server answered initialize with a version that is not supported')
+    options.onDropped(scope, 'the server answered initialize with a version that is not supported')
     return failed(message, request, 'upstream_invalid')
   }
-  session.version = version
+  if (options.definitions?.see(request.method, result)?.includes(false) === true)
+    return failed(message, request, 'definition_unapproved')
+  scope.settle(version)
   return pass(bytes, message, request)
 }
 
@@ -204,20 +257,34 @@ function failed(message: ServerMessage, request: PendingRequest, code: DenialCod
   return pass(errorBody(request.id, rpc, text, { code }), message, request, code)
 }
 
-/** The list without what the caller may not use; null when it cannot be read without doubt. */
+/** As `failed`, for what the operator demands: the model of whoever has called a tool reads why. */
+function obliged(message: ServerMessage, request: PendingRequest, code: DenialCode, scope: CallScope): ServerTraffic {
+  if (request.method !== 'tools/call') return failed(message, request, code)
+  return pass(toolFailure(request.id, code, scope.revision), message, request, code)
+}
+
+interface Filtering {
+  readonly scope: CallScope
+  readonly options: TrafficOptions
+  /** By item, whether it is as an operator has approved it; null where nothing is compared. */
+  readonly approved: readonly boolean[] | null
+}
+
+/** The list without what the caller may not use, and what nobody may; null when it cannot be read without doubt. */
 async function filterList(
   bytes: Uint8Array,
   request: PendingRequest,
-  session: McpSession,
-  options: TrafficOptions,
+  { scope, options, approved }: Filtering,
 ): Promise<Uint8Array | null> {
   const subjects: McpSubject[] = []
   const first = filterListResult(bytes, request.method, (subject) => subjects.push(subject) > 0)
   if (!first.ok) {
-    options.onDropped(session, `a list that cannot be read: ${first.message}`)
+    options.onDropped(scope, `a list that cannot be read: ${first.message}`)
     return null
   }
-  const verdicts = await Promise.all(subjects.map((subject) => mayKnow(subject, session, options)))
+  const verdicts = await Promise.all(
+    subjects.map(async (subject, i) => approved?.[i] !== false && (await mayKnow(subject, scope, options))),
+  )
   if (verdicts.every(Boolean)) return first.bytes
   let at = 0
   const second = filterListResult(bytes, request.method, () => verdicts[at++] === true)
@@ -225,15 +292,15 @@ async function filterList(
 }
 
 /** True when some call of the subject could be allowed: the same question that the call itself will meet. */
-function mayKnow(subject: McpSubject, session: McpSession, options: TrafficOptions): Promise<boolean> {
+function mayKnow(subject: McpSubject, scope: CallScope, options: TrafficOptions): Promise<boolean> {
   const { kind, name } = subject
   const action =
     kind === 'tool'
       ? { name: 'tools/call', group: options.effectOf(name) }
       : ({ name: useOf[kind], group: kind === 'server' ? 'session' : 'read' } as const)
   return couldCall(
-    rolesNow(session.identified, options.trust.current()),
-    { action, resource: { server: session.server, kind, name } },
+    rolesNow(scope.identified, options.trust.current()),
+    { action, resource: { server: scope.server, kind, name } },
     options.decisions,
     options.trust.now(),
   )

@@ -3,10 +3,10 @@
  * to everybody else it does not exist (reference mcp.md §2).
  */
 
-import { toBase64url } from '@doorward/core'
-import type { JsonValue, Principal, RandomBytes, RequestId } from '@doorward/core'
-import { principalName } from '@doorward/core'
+import { LEGACY_VERSIONS, principalName, REVISIONS, toBase64url } from '@doorward/core'
+import type { JsonValue, Principal, RandomBytes, RequestId, Revision } from '@doorward/core'
 import type { Identified } from '@doorward/enforcement'
+import type { CallScope, PendingRequest } from './call-scope.ts'
 
 export interface SessionLimits {
   /** Sessions per owner; 8 by default. The one idle for longest makes room. */
@@ -29,17 +29,6 @@ export const defaultSessionLimits: SessionLimits = {
   streams: 4,
 }
 
-/** A client's request that its server has not answered. */
-export interface PendingRequest {
-  readonly id: RequestId
-  readonly method: string
-  readonly progressToken: RequestId | undefined
-  /** Servers need not answer what was cancelled. Of what is withheld no answer passes, and its id stays taken. */
-  state: 'waiting' | 'cancelled' | 'answered' | 'withheld'
-  /** The exchange that it came in is over: an answer can only come on another stream of the session. */
-  left: boolean
-}
-
 /** What a session does at its server's end. */
 export interface SessionEnd {
   end(): void
@@ -55,7 +44,16 @@ export function ownerOf(principal: Principal): string {
   return principalName(principal)
 }
 
-export class McpSession {
+/** Before the handshake ends only the methods of the newest legacy revision can be meant. */
+const unsettled = legacy(LEGACY_VERSIONS[0] ?? '')
+
+function legacy(version: string): Revision {
+  const revision = REVISIONS.get(version)
+  if (revision === undefined) throw new TypeError(`expected a revision that is known, got ${version}`)
+  return revision
+}
+
+export class McpSession implements CallScope {
   readonly id: string
   readonly server: string
   readonly owner: string
@@ -70,6 +68,8 @@ export class McpSession {
   usedAt: number
   /** Requests and streams that are open now. */
   open = 0
+  /** Sessions keep the server's names apart themselves. */
+  readonly handles = null
   /** Streams of the session (GET) among them. */
   streams = 0
   readonly toServer = new Map<string, PendingRequest>()
@@ -92,6 +92,22 @@ export class McpSession {
 
   get ended(): boolean {
     return this.#ended
+  }
+
+  get revision(): Revision {
+    return this.version === null ? unsettled : legacy(this.version)
+  }
+
+  settle(version: string): void {
+    this.version = version
+  }
+
+  waits(id: RequestId): boolean {
+    return this.toServer.has(idKey(id))
+  }
+
+  unasked(id: RequestId): void {
+    this.toClient.delete(idKey(id))
   }
 
   attach(upstream: SessionEnd): void {

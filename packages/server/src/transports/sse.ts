@@ -15,6 +15,7 @@ export const maxEventBytes = 4 * 1024 * 1024
 
 const CR = 13
 const LF = 10
+const COLON = 0x3a
 const DATA = utf8('data')
 const LINE_FEED = Uint8Array.of(LF)
 const DATA_PREFIX = utf8('data: ')
@@ -118,6 +119,14 @@ export function withoutData(event: SseEvent): Uint8Array | null {
   return kept.length === 0 ? null : concat(...kept.flatMap((line) => [line, LINE_FEED]), LINE_FEED)
 }
 
+/** The event without its comments, which no reader looks at; the very one given where it has none. */
+export function withoutComments(event: SseEvent): SseEvent {
+  const lines = linesOf(event.raw)
+  const kept = lines.filter((line) => line[0] !== COLON)
+  if (kept.length === lines.length) return event
+  return { raw: concat(...kept.flatMap((line) => [line, LINE_FEED]), LINE_FEED), data: event.data }
+}
+
 function startsWith(line: Uint8Array, ...fields: readonly string[]): boolean {
   return fields.some((field) => {
     const name = utf8(`${field}:`)
@@ -128,4 +137,18 @@ function startsWith(line: Uint8Array, ...fields: readonly string[]): boolean {
 /** One `message` event around a JSON text. */
 export function messageEvent(data: Uint8Array): Uint8Array {
   return withData({ raw: utf8('event: message\n\n'), data: null }, data)
+}
+
+const EVENT = utf8('event:')
+const eventNames = new TextDecoder('latin1')
+
+/** What the event is called: `message` where it does not say (WHATWG HTML §9.2.6). */
+export function eventName({ raw }: SseEvent): string {
+  let name = 'message'
+  for (const line of linesOf(raw)) {
+    if (!EVENT.every((byte, i) => line[i] === byte)) continue
+    const value = eventNames.decode(line.subarray(line[EVENT.length] === 0x20 ? EVENT.length + 1 : EVENT.length))
+    name = value === '' ? 'message' : value
+  }
+  return name
 }

@@ -63,13 +63,15 @@ export class StdioProcess {
     return this.#gone.promise
   }
 
-  /** Writes one message; CR and LF in it become spaces, which JSON allows anywhere that they can stand. */
+  /** Writes one message, if there is room; CR and LF in it become spaces, which JSON allows anywhere that they can stand. */
   write(message: Uint8Array): boolean {
-    if (this.#exited || !this.#child.stdin.writable) return false
+    const { stdin } = this.#child
+    if (this.#exited || !stdin.writable || stdin.writableLength >= MAX_WAITING) return false
     const line = new Uint8Array(message.length + 1)
     for (let i = 0; i < message.length; i++) line[i] = message[i] === LF || message[i] === 13 ? 32 : message[i]!
     line[message.length] = LF
-    return this.#child.stdin.write(line) || this.#child.stdin.writableLength < MAX_WAITING
+    stdin.write(line)
+    return true
   }
 
   pause(): void {

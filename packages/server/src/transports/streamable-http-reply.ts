@@ -3,6 +3,7 @@
 import { deny } from '@doorward/enforcement'
 import type {
   Authorized,
+  CallHold,
   Denial,
   DenialCode,
   EntryReference,
@@ -13,10 +14,10 @@ import type {
 } from '@doorward/enforcement'
 import type { RequestId } from '@doorward/core'
 import { refusalMessage, sendRefusal } from './denial-response.ts'
-import { send } from './exchange.ts'
+import { drainedOf, send } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
 import { messageEvent } from './sse.ts'
-import type { Reply } from './upstream.ts'
+import type { Reply, ReplyEnd } from './upstream.ts'
 
 export interface ReplyOptions {
   readonly exchange: Exchange
@@ -24,6 +25,7 @@ export interface ReplyOptions {
   readonly authorized: Authorized<unknown>
   readonly entry: EntryReference
   readonly rpcId: RequestId | undefined
+  readonly modern: boolean
   /** The id to tell on the answer that opens a session. A stream begins before it is known whether the session will. */
   readonly sessionId: (streaming: boolean) => string | null
   readonly streamMilliseconds: number
@@ -34,6 +36,8 @@ export interface ReplyOptions {
   readonly onForbidden: () => void
   /** Called once, at the end. */
   readonly onOutcome: (outcome: Outcome) => void
+  /** What the call holds of its caller's quotas: released with its end. */
+  readonly hold?: CallHold
   /** Shown what the server answers, where a rule keeps something of it. */
   readonly keeper: ResultKeeper | null
 }
@@ -44,17 +48,22 @@ export class StreamableReply implements Reply, OpenCall {
   readonly #options: ReplyOptions
   readonly #startedAt: number
   #streamed = false
-  readonly #listeners: (() => void)[] = []
+  readonly #listeners: ((end: ReplyEnd) => void)[] = []
   #bytes = 0
   #http = 0
   #code: DenialCode | undefined
   #explanation: string | undefined
-  #finished = false
+  #redacted = 0
+  #attempts = 1
+  #end: ReplyEnd | null = null
   #timers: NodeJS.Timeout[] = []
 
   constructor(options: ReplyOptions) {
     this.#options = options
     this.#startedAt = options.times.decided
+    if (options.hold !== undefined) {
+      options.hold.onExhausted = () => this.fail('limit_bytes', 'the answer is longer than the quota of its caller')
+    }
     const { response } = options.exchange
     response.once('close', () => this.#close(response.writableFinished))
     // Whoever went away before the decision was recorded has been announced already.
@@ -66,7 +75,7 @@ export class StreamableReply implements Reply, OpenCall {
   }
 
   get closed(): boolean {
-    return this.#finished || this.#options.exchange.response.writableEnded
+    return this.#end !== null || this.#options.exchange.response.writableEnded
   }
 
   /** The answer is, or was, an event stream. */
@@ -116,33 +125,31 @@ export class StreamableReply implements Reply, OpenCall {
   write(bytes: Uint8Array): boolean {
     if (this.closed) return true
     this.#bytes += bytes.length
+    this.#options.hold?.sent(bytes.length)
     if (bytes !== KEEP_ALIVE) this.#options.keeper?.part(bytes)
     return this.#options.exchange.response.write(bytes)
   }
 
   drained(): Promise<void> {
-    const { response } = this.#options.exchange
-    if (this.closed || !response.writableNeedDrain) return Promise.resolve()
-    return new Promise((resolve) => {
-      const done = () => {
-        response.off('drain', done).off('close', done)
-        resolve()
-      }
-      response.on('drain', done).on('close', done)
-    })
+    return this.closed ? Promise.resolve() : drainedOf(this.#options.exchange)
   }
 
   end(): void {
     if (!this.closed) this.#options.exchange.response.end()
   }
 
-  fail(code: DenialCode, explanation: string): void {
+  fail(code: DenialCode, explanation: string, retryAfterSeconds: number | null = null): void {
+    this.refuse(deny(code, explanation, { retryAfterSeconds }))
+  }
+
+  refuse(found: Denial): void {
     if (this.closed) return
-    this.#code = code
+    this.#code = found.code
     if (this.started) return this.end()
     this.#begins()
-    const denial = deny(code, explanation, { rpcId: this.#options.rpcId })
-    sendRefusal(this.#options.exchange, { refused: true, denial, entry: this.#options.entry }, { rpc: true })
+    const { exchange, entry, rpcId, modern } = this.#options
+    const denial = { ...found, rpcId }
+    sendRefusal(exchange, { refused: true, denial, entry }, { rpc: true, modern })
     this.#http = this.#options.exchange.response.statusCode
   }
 
@@ -153,11 +160,11 @@ export class StreamableReply implements Reply, OpenCall {
   /** The caller is told as if it had just asked, in a stream by a last message; whoever does not read is not waited for. */
   forbid(denial: Denial): void {
     if (this.closed) return
-    const { exchange, entry, rpcId, onForbidden } = this.#options
+    const { exchange, entry, rpcId, modern, onForbidden } = this.#options
     this.#code = denial.code
     this.#explanation = denial.explanation
     onForbidden()
-    const form = { rpc: true, toolCall: denial.action?.name === 'tools/call' }
+    const form = { rpc: true, modern, toolCall: denial.action?.name === 'tools/call' }
     const refusal = { refused: true, denial: { ...denial, rpcId }, entry } as const
     if (!this.started) {
       this.#begins()
@@ -172,12 +179,21 @@ export class StreamableReply implements Reply, OpenCall {
 
   /** The answer told the caller of a failure in a message of its own. */
   note(code: DenialCode): void {
-    this.#code = code
+    // What forbade it is why it ended, whatever its server says of that.
+    if (this.#explanation === undefined) this.#code = code
   }
 
-  onClose(listener: () => void): void {
-    if (this.#finished) listener()
-    else this.#listeners.push(listener)
+  retried(): void {
+    this.#attempts++
+  }
+
+  redacted(count: number): void {
+    this.#redacted += count
+  }
+
+  onClose(listener: (end: ReplyEnd) => void): void {
+    if (this.#end === null) this.#listeners.push(listener)
+    else listener(this.#end)
   }
 
   #complete(status: number, headers: Readonly<Record<string, string>>, body: Uint8Array | string): void {
@@ -185,6 +201,7 @@ export class StreamableReply implements Reply, OpenCall {
     this.#begins()
     this.#http = status
     this.#bytes += body.length
+    this.#options.hold?.sent(body.length)
     send(this.#options.exchange, status, { ...headers, ...this.#ownHeaders(false) }, body)
   }
 
@@ -202,23 +219,27 @@ export class StreamableReply implements Reply, OpenCall {
   }
 
   #close(finished: boolean): void {
-    if (this.#finished) return
-    this.#finished = true
+    if (this.#end !== null) return
+    const status = this.#explanation !== undefined ? 'failed' : endOf(finished, this.#code)
+    const end = { status, code: this.#code, http: this.#http }
+    this.#end = end
     const { times } = this.#options
     times.mark('closed')
+    this.#options.hold?.release()
     for (const timer of this.#timers) clearTimeout(timer)
-    const status = this.#explanation !== undefined ? 'failed' : endOf(finished, this.#code)
     const result = this.#options.keeper?.taken() ?? null
     this.#options.onOutcome({
       status,
       http: this.#http,
       bytes: this.#bytes,
       milliseconds: Math.round((times.closed - this.#startedAt) * 1000) / 1000,
+      ...(this.#attempts === 1 ? {} : { attempts: this.#attempts }),
       ...(this.#code === undefined ? {} : { code: this.#code }),
       ...(this.#explanation === undefined ? {} : { explanation: this.#explanation }),
+      ...(this.#redacted === 0 ? {} : { redacted: this.#redacted }),
       ...(result === null ? {} : { kept: { result } }),
     })
-    for (const listener of this.#listeners) listener()
+    for (const listener of this.#listeners) listener(end)
   }
 }
 

@@ -1,23 +1,33 @@
 /** The MCP endpoint: one path per server, POST, GET and DELETE, each request decided and recorded on its own. */
 
 import { recordOutcome, isRefusal, deny, StageTimes } from '@doorward/enforcement'
-import type { Denial, Inbound, Outcome, Permit, Pipeline, Refusal } from '@doorward/enforcement'
-import type { ActionGroup, ClassifiedRequest, ToolEffect } from '@doorward/core'
+import type { DefinitionGate, Denial, Inbound, Outcome, Permit, Pipeline } from '@doorward/enforcement'
+import { LEGACY_VERSIONS, MODERN_VERSIONS } from '@doorward/core'
+import type { ClassifiedRequest, ToolEffect } from '@doorward/core'
+import type { PendingRequest } from './call-scope.ts'
+import { allowedReport, refusedReport } from './call-report.ts'
+import type { CallReport } from './call-report.ts'
 import type { BeginTrace, CallTrace } from './call-trace.ts'
 import { sendRefusal } from './denial-response.ts'
 import type { RefusalForm } from './denial-response.ts'
 import type { Exchange } from './exchange.ts'
-import { mcpClassifier } from './mcp-call.ts'
+import type { Handles } from './handles.ts'
+import { isModern, lasts, mcpClassifier } from './mcp-call.ts'
 import type { McpCall } from './mcp-call.ts'
-import type { McpSession, PendingRequest, SessionTable } from './session.ts'
+import { ModernRequest } from './modern-request.ts'
+import type { McpSession, SessionTable } from './session.ts'
 import { StreamableReply } from './streamable-http-reply.ts'
 import type { Upstream, UpstreamLimits, UpstreamSession } from './upstream.ts'
 
 export interface McpServer {
   readonly upstream: Upstream
   readonly effectOf: (tool: string) => ToolEffect
+  /** What is approved of the server; nothing is compared without it. */
+  readonly definitions?: DefinitionGate | null
   /** Resource identifier of the path, from configuration. */
   readonly audience: string
+  /** Served over HTTP+SSE of 2024-11-05 as well; not by default. */
+  readonly legacySse?: boolean
 }
 
 export interface StreamableHttpOptions {
@@ -30,33 +40,15 @@ export interface StreamableHttpOptions {
   readonly keepAliveMilliseconds: number
   readonly monotonic: () => number
   readonly onCall: (call: CallReport) => void
+  /** Names that servers give and callers give back. */
+  readonly handles: Handles
   /** No call has a trace by default. */
   readonly beginTrace?: BeginTrace | undefined
   /** Told of outcomes that could not be recorded. */
   readonly onProblem: (error: unknown) => void
 }
 
-/** One line of the log. */
-export interface CallReport {
-  readonly decision: string | null
-  readonly code: string
-  readonly caller: string | null
-  readonly server: string | null
-  readonly action: string | null
-  readonly subject: string | null
-  readonly outcome: Outcome | null
-  /** Of the action; null where the call was not understood. */
-  readonly group: ActionGroup | null
-  readonly times: StageTimes
-  /** `answer`: the answer was an event stream; `session`: what was asked for is the session's own, which lasts. */
-  readonly stream: 'none' | 'answer' | 'session'
-  /** HTTP method of the request, and status of the answer. */
-  readonly method: string
-  readonly http: number
-  readonly trace: CallTrace | null
-  /** Of a trace that is kept; null for every other call. */
-  readonly traceId: string | null
-}
+export type { CallReport } from './call-report.ts'
 
 const PREFIX = '/mcp/'
 const METHODS = new Set(['POST', 'GET', 'DELETE'])
@@ -99,20 +91,26 @@ export class StreamableHttp {
     inbound: Inbound,
     { name, server }: { name: string; server: McpServer },
   ): Promise<void> {
-    const { pipeline, sessions, bodyBytes, monotonic } = this.#options
-    const trace = this.#traceOf(exchange)
+    const { pipeline, sessions, handles, bodyBytes, monotonic } = this.#options
+    const { head } = exchange
+    const modern = isModern(head)
+    const trace = this.#options.beginTrace?.(head) ?? null
     const times = new StageTimes(monotonic, trace?.sampled === true)
     let opened: McpSession | null = null
     const result = await pipeline.enforce(inbound, {
       credential: 'token',
       times,
-      readBody: () => (exchange.head.method === 'POST' ? exchange.readBody(bodyBytes) : exchange.readBody(0)),
+      readBody: () => (head.method === 'POST' ? exchange.readBody(bodyBytes) : exchange.readBody(0)),
       classifier: mcpClassifier({
         server: name,
         effectOf: server.effectOf,
+        definitions: server.definitions,
         sessions,
+        handles,
+        versions: () => supportedBy(server),
+        taskless: () => server.upstream.modern?.versions.taskless ?? false,
         bodyBytes,
-        head: exchange.head,
+        head,
         trace,
         onOpened: (session) => {
           opened = session
@@ -121,36 +119,35 @@ export class StreamableHttp {
     })
     if (isRefusal(result)) {
       if (opened !== null) sessions.remove(opened)
-      sendRefusal(exchange, result, formOf(result.denial))
+      if (result.denial.code === 'http_method') exchange.response.setHeader('Allow', 'POST')
+      sendRefusal(exchange, result, formOf(result.denial, modern))
       times.mark('closed')
-      this.#options.onCall(reportOf(exchange, result, { server: name, times, trace }))
+      this.#options.onCall(refusedReport(exchange, result, { server: name, times, trace }))
       return
     }
     this.#forward(exchange, result, { server, times, trace })
   }
 
-  /** The session's own stream lasts as long as it is wanted: it is no call of a trace. */
-  #traceOf({ head }: Exchange): CallTrace | null {
-    return head.method === 'GET' ? null : (this.#options.beginTrace?.(head) ?? null)
-  }
-
   #forward(exchange: Exchange, permit: Permit<McpCall>, { server, times, trace }: Forwarding): void {
     const { authorized } = permit.admitted
     const { call } = authorized.classified
-    const { session, message, opens } = call.detail
+    const { session, scope, message, opens } = call.detail
     const { open } = this.#options.pipeline
-    const request = message.kind === 'request' ? pendingRequest(message) : null
+    const modern = scope instanceof ModernRequest ? scope : null
+    const request = modern !== null ? modern.pending : message.kind === 'request' ? pendingRequest(message) : null
     const reply = new StreamableReply({
       keeper: this.#options.pipeline.dependencies.kept?.result(call) ?? null,
       exchange,
       authorized,
+      ...(permit.admitted.hold === undefined ? {} : { hold: permit.admitted.hold }),
       entry: permit.entry,
       rpcId: call.rpcId,
-      sessionId: (streaming) => (opens && (streaming || session.version !== null) ? session.id : null),
+      modern: modern !== null,
+      sessionId: (streaming) => (opens && (streaming || session?.version !== null) ? (session?.id ?? null) : null),
       streamMilliseconds: this.#options.limits.streamMilliseconds,
       keepAliveMilliseconds: this.#options.keepAliveMilliseconds,
       times,
-      onForbidden: () => this.#forbidden(session, request),
+      onForbidden: () => (session === null ? modern?.withhold() : this.#forbidden(session, request)),
       onOutcome: (outcome) => {
         open.remove(reply)
         this.#ended(
@@ -160,9 +157,25 @@ export class StreamableHttp {
         )
       },
     })
-    session.open++
+    if (session !== null) session.open++
     this.#options.pipeline.track(reply)
     if (reply.closed) return
+    if (this.#options.servers.get(call.resource.server) !== server)
+      return reply.fail('server_changed', 'the server was changed or taken away while the request was judged')
+    if (session === null) this.#forwardModern(permit, reply, server)
+    else this.#forwardIn(session, { permit, reply, request, server })
+  }
+
+  #forwardModern(permit: Permit<McpCall>, reply: StreamableReply, { upstream }: McpServer): void {
+    const { message } = permit.admitted.authorized.classified.call.detail
+    if (lasts(message)) this.#keep(reply)
+    const { modern } = upstream
+    if (modern === null) return reply.fail('internal', 'a modern request to a server of the legacy era')
+    modern.forward(permit, reply)
+  }
+
+  #forwardIn(session: McpSession, { permit, reply, request, server }: InSession): void {
+    const { message } = permit.admitted.authorized.classified.call.detail
     if (session.ended) return reply.fail('session_unknown', 'the session ended while the request was judged')
     if (message.kind === 'session-operation') this.#keepStream(session, reply)
     this.#options.sessions.touch(session)
@@ -183,11 +196,14 @@ export class StreamableHttp {
 
   #keepStream(session: McpSession, reply: StreamableReply): void {
     session.streams++
+    this.#keep(reply)
+    reply.onClose(() => session.streams--)
+  }
+
+  /** Streams that would never end by themselves. */
+  #keep(reply: StreamableReply): void {
     this.#streams.add(reply)
-    reply.onClose(() => {
-      session.streams--
-      this.#streams.delete(reply)
-    })
+    reply.onClose(() => this.#streams.delete(reply))
   }
 
   #upstreamOf(session: McpSession, server: McpServer): UpstreamSession {
@@ -203,36 +219,29 @@ export class StreamableHttp {
     const { session, request, times, trace, method, streamed } = ended
     const { sessions, pipeline } = this.#options
     const outcome = outcomeOf(request, sent)
-    if (request !== null) session.leave(request)
-    const { authorized } = permit.admitted
-    const { call, identified } = authorized.classified
-    session.open--
-    sessions.touch(session)
-    // A handshake that did not settle leaves nothing behind.
-    if (call.detail.opens && session.version === null) sessions.remove(session)
-    if (session.ended) sessions.remove(session)
+    if (request !== null) session?.leave(request)
+    const { call } = permit.admitted.authorized.classified
+    if (session !== null) {
+      session.open--
+      sessions.touch(session)
+      // A handshake that did not settle leaves nothing behind.
+      if ((call.detail.opens && session.version === null) || session.ended) sessions.remove(session)
+    }
     recordOutcome(permit.entry, outcome, pipeline.dependencies.log).catch(this.#options.onProblem)
-    this.#options.onCall({
-      decision: permit.entry.toString(),
-      code: outcome.code ?? 'allowed',
-      caller: identified.principal.presenter.uri,
-      server: call.resource.server,
-      action: call.action.name,
-      subject: call.resource.name,
-      outcome,
-      group: call.action.group,
-      times,
-      stream: !streamed ? 'none' : call.detail.message.kind === 'session-operation' ? 'session' : 'answer',
-      method,
-      http: outcome.http,
-      trace,
-      traceId: keptId(trace),
-    })
+    const stream = !streamed ? 'none' : lasts(call.detail.message) ? 'session' : 'answer'
+    this.#options.onCall(allowedReport(permit, outcome, { times, trace, method, stream }))
   }
 }
 
+interface InSession {
+  readonly permit: Permit<McpCall>
+  readonly reply: StreamableReply
+  readonly request: PendingRequest | null
+  readonly server: McpServer
+}
+
 interface Ended {
-  readonly session: McpSession
+  readonly session: McpSession | null
   readonly request: PendingRequest | null
   readonly times: StageTimes
   readonly trace: CallTrace | null
@@ -246,12 +255,8 @@ interface Forwarding {
   readonly trace: CallTrace | null
 }
 
-function keptId(trace: CallTrace | null): string | null {
-  return trace?.sampled === true ? trace.traceId : null
-}
-
-function pendingRequest({ id, method, progressToken }: ClassifiedRequest): PendingRequest {
-  return { id, method, progressToken, state: 'waiting', left: false }
+function pendingRequest({ id, method, subject, progressToken }: ClassifiedRequest): PendingRequest {
+  return { id, method, subject: subject.name, progressToken, state: 'waiting', left: false }
 }
 
 /** That the answer did not come is no failure when nobody waited for it. */
@@ -266,31 +271,11 @@ function routeProblem(method: string, server: McpServer | undefined): Denial | n
   return METHODS.has(method) ? null : deny('http_method', `${method} is not a method of MCP`)
 }
 
-function formOf(denial: Denial): RefusalForm {
-  return { rpc: true, toolCall: denial.action?.name === 'tools/call' }
+function formOf(denial: Denial, modern: boolean): RefusalForm {
+  return { rpc: true, modern, toolCall: denial.action?.name === 'tools/call' }
 }
 
-interface Refused extends Pick<CallReport, 'times' | 'trace'> {
-  readonly server: string
-}
-
-function reportOf({ head, response }: Exchange, { denial, entry }: Refusal, refused: Refused): CallReport {
-  const { server, times, trace } = refused
-  const { caller } = denial
-  return {
-    decision: typeof entry === 'string' ? null : entry.toString(),
-    code: denial.code,
-    caller: caller === null ? null : 'presenter' in caller ? caller.presenter.uri : caller.id,
-    server,
-    action: denial.action?.name ?? null,
-    subject: denial.resource?.name ?? null,
-    outcome: null,
-    group: denial.action?.group ?? null,
-    times,
-    stream: 'none',
-    method: head.method,
-    http: response.statusCode,
-    trace,
-    traceId: keptId(trace),
-  }
+/** Before a server has been asked, whoever may call it is judged by what we know: the asking waits for a permit. */
+function supportedBy({ upstream }: McpServer): readonly string[] {
+  return upstream.modern === null ? LEGACY_VERSIONS : (upstream.modern.versions.known ?? MODERN_VERSIONS)
 }

@@ -1,31 +1,47 @@
 /** One request to an HTTP server and its answer: JSON or an event stream, each message judged before it goes on. */
 
 import type { Dispatcher } from 'undici'
-import { parseMessage, scanJson } from '@doorward/core'
+import { errorBody, parseMessage, scanJson } from '@doorward/core'
+import type { McpMessage } from '@doorward/core'
+import { denialRow } from '@doorward/enforcement'
+import type { DenialCode } from '@doorward/enforcement'
+import type { CallScope } from './call-scope.ts'
 import { GrowingBytes } from './growing-bytes.ts'
 import type { McpCall } from './mcp-call.ts'
+import { obligedError } from './output-obligations.ts'
 import { judgeTraffic } from './server-traffic.ts'
 import type { ServerTraffic, TrafficOptions } from './server-traffic.ts'
-import type { McpSession } from './session.ts'
-import { SseParser, withData, withoutData } from './sse.ts'
+import { messageEvent, SseParser, withData, withoutComments, withoutData } from './sse.ts'
 import type { SseEvent } from './sse.ts'
+import { failureOf } from './upstream-failure.ts'
 import type { Reply, UpstreamLimits } from './upstream.ts'
 
 export interface HttpAnswerParts {
   readonly call: McpCall
   readonly reply: Reply
-  readonly session: McpSession
+  readonly scope: CallScope
   readonly limits: UpstreamLimits
   readonly traffic: TrafficOptions
   readonly onFailure: (reason: string) => void
   readonly onNamed: (id: string) => void
   readonly refuseToServer: (message: Uint8Array) => void
+  /** Sends the request once more; null for what must not be repeated. */
+  readonly again: (() => void) | null
+  /** The session has ended at the server, or by its client's wish. */
+  readonly onGone: () => void
+  /** The server does not know the version that it was said to speak. */
+  readonly onContradicted?: () => void
   readonly onEnd: () => void
 }
 
 /** Statuses whose meaning is between us and the server: credentials and redirects are never the caller's business. */
 const NOT_RELAYED = new Set([401, 407])
+const MUST_NAME_ID = new Set([400, 404, 405])
+const UNSUPPORTED_VERSION = -32022
 const ERROR_BODY_BYTES = 64 * 1024
+/** Informational answers (1xx) to one request. */
+const INFORMATIONAL = 8
+const RETRY_PAUSE = 100
 const SESSION_ID = /^[\x21-\x7e]{1,256}$/
 
 /** One request to the server and its answer. */
@@ -42,11 +58,20 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
   /** Events wait for the judgement of those before them. */
   #queue: Promise<void> = Promise.resolve()
   #cancelled: string | null = null
+  #informational = 0
+  #retried = false
+  /** Until a stream begins, or all of any other answer is there. */
+  readonly #deadline: NodeJS.Timeout
 
   constructor(parts: HttpAnswerParts) {
     this.#parts = parts
-    // Legacy: the caller's going is no cancellation, which has a message of its own; to the server it looks as it would
-    // without us, so that it keeps what a resumption needs.
+    const { responseMilliseconds } = parts.limits
+    this.#deadline = setTimeout(
+      () => this.#giveUp('upstream_timeout', `no answer within ${responseMilliseconds} ms`),
+      responseMilliseconds,
+    ).unref()
+    // To the server the caller's going looks as it would without us. Legacy: that is no cancellation, which has a message of
+    // its own, so that it keeps what a resumption needs. Modern: it is the cancellation.
     parts.reply.onClose(() => this.cancel('the caller has gone'))
   }
 
@@ -56,12 +81,12 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
     const { reply, call } = this.#parts
     // The session's own stream ends with it: nothing failed to come.
     if (call.message.kind === 'session-operation' && reply.started) reply.end()
-    else reply.fail('upstream_unavailable', reason)
+    else reply.fail('session_unknown', reason)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
-    if (this.#cancelled !== null) controller.abort(new Error(this.#cancelled))
+    if (this.#cancelled !== null || this.#ended) controller.abort(new Error(this.#cancelled ?? 'too late'))
   }
 
   onResponseStart(
@@ -69,7 +94,10 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
     status: number,
     headers: Record<string, string | string[] | undefined>,
   ): void {
-    if (status < 200) return
+    if (status < 200) {
+      if (++this.#informational > INFORMATIONAL) this.#invalid('too many informational answers')
+      return
+    }
     const { call } = this.#parts
     this.#status = status
     const type = String(headers['content-type'] ?? '')
@@ -90,6 +118,7 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
   }
 
   #beginStream(): void {
+    clearTimeout(this.#deadline)
     this.#parser = new SseParser(this.#parts.limits.messageBytes)
     this.#parts.reply.stream()
   }
@@ -113,7 +142,9 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
   }
 
   async #deliver(events: readonly SseEvent[]): Promise<void> {
-    for (const event of events) {
+    const redacts = this.#parts.traffic.output?.redact === true
+    for (const one of events) {
+      const event = redacts ? withoutComments(one) : one
       const bytes = event.data === null || event.data.length === 0 ? event.raw : await this.#judged(event, event.data)
       if (bytes !== null && !this.#parts.reply.write(bytes)) await this.#parts.reply.drained()
     }
@@ -126,10 +157,11 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
   }
 
   async #judge(data: Uint8Array): Promise<ServerTraffic> {
-    const { session, traffic: options, reply, refuseToServer } = this.#parts
-    const traffic = await judgeTraffic(data, session, options)
+    const { scope, traffic: options, reply, refuseToServer } = this.#parts
+    const traffic = await judgeTraffic(data, scope, options)
     if (traffic.kind === 'drop' && traffic.reply !== null) refuseToServer(traffic.reply)
     if (traffic.kind === 'pass' && traffic.failure !== null) reply.note(traffic.failure)
+    if (traffic.kind === 'pass' && traffic.redacted > 0) reply.redacted(traffic.redacted)
     return traffic
   }
 
@@ -141,15 +173,28 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
 
   async #complete(): Promise<void> {
     if (this.#ended) return
-    const { reply, call, session } = this.#parts
-    if (this.#parser !== null) reply.end()
+    const { call, onGone } = this.#parts
+    if (this.#parser !== null) this.#endStream()
     else if (this.#status === 200 && call.message.kind === 'request') await this.#answerJson()
     else if (this.#status >= 200 && this.#status < 300) this.#answerStatus(call.message.kind === 'request')
     else this.#relayError()
     this.#end()
     // What the server has forgotten we forget, and the caller starts again.
     const forgotten = this.#status === 404 && !call.opens
-    if (forgotten || (call.head.method === 'DELETE' && this.#status < 300)) session.end()
+    if (forgotten || (call.head.method === 'DELETE' && this.#status < 300)) onGone()
+  }
+
+  /** A legacy stream may be taken up again; a modern one is all that its caller gets, and may not end in silence. */
+  #endStream(): void {
+    const { reply, scope, call } = this.#parts
+    const { message } = call
+    const lasts = message.kind === 'request' && message.method === 'subscriptions/listen'
+    if (scope.revision.era === 'modern' && !lasts && message.kind === 'request' && scope.waits(message.id)) {
+      const { rpc, text } = denialRow('upstream_invalid')
+      reply.note('upstream_invalid')
+      reply.write(messageEvent(errorBody(message.id, rpc, text, { code: 'upstream_invalid' })))
+    }
+    reply.end()
   }
 
   async #answerJson(): Promise<void> {
@@ -179,15 +224,22 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
 
   /** An error of the server's is its own affair, and the caller's: status and JSON-RPC error, none of the headers. */
   #relayError(): void {
-    const { reply, session, call } = this.#parts
-    if (call.message.kind === 'request') session.answered(call.message.id)
+    const { reply, scope, call } = this.#parts
+    if (call.message.kind === 'request') scope.answered(call.message.id)
     if (this.#status < 400 || NOT_RELAYED.has(this.#status)) {
       return reply.fail('upstream_invalid', `the server answered ${this.#status}`)
     }
     const headers = this.#retryAfter === null ? {} : { 'Retry-After': this.#retryAfter }
     const body = this.#body?.view() ?? new Uint8Array(0)
-    if (this.#isJson && isRpcError(body)) reply.json(this.#status, body, headers)
-    else reply.status(this.#status, headers)
+    const error = this.#isJson ? rpcErrorOf(body) : null
+    if (error?.rpcCode === UNSUPPORTED_VERSION) this.#parts.onContradicted?.()
+    // A modern client takes an error without its id for a sign of the legacy era (reference mcp.md §3).
+    if (scope.revision.era === 'modern' && error?.id !== this.#requestId() && MUST_NAME_ID.has(this.#status))
+      return reply.fail('upstream_invalid', `the server answered ${this.#status} without an answer`)
+    if (error === null) return reply.status(this.#status, headers)
+    const { bytes, count } = obligedError(body, this.#parts.traffic.output ?? null)
+    if (count > 0) reply.redacted(count)
+    reply.json(this.#status, bytes, headers)
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
@@ -195,20 +247,37 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
   }
 
   #failed(error: Error): void {
-    if (this.#ended) return
+    if (this.#ended || this.#mayRetry(error)) return
     this.#end()
-    const { reply, session, call, onFailure } = this.#parts
+    const { reply, scope, call, onFailure } = this.#parts
     if (this.#cancelled !== null) return
-    if (call.message.kind === 'request' && !reply.started) session.answered(call.message.id)
-    const code = 'code' in error ? String(error.code) : error.name
-    onFailure(code)
-    reply.fail(code === 'UND_ERR_HEADERS_TIMEOUT' ? 'upstream_timeout' : 'upstream_unavailable', code)
+    if (call.message.kind === 'request' && !reply.started) scope.answered(call.message.id)
+    const { code, reason } = failureOf(error)
+    onFailure(reason)
+    reply.fail(code, reason)
+  }
+
+  /** Nothing has been sent, nothing can have been carried out: once more, within the same deadline. */
+  #mayRetry(error: Error): boolean {
+    const { again, reply } = this.#parts
+    if (again === null || this.#retried || this.#controller !== null || this.#cancelled !== null) return false
+    if (!failureOf(error).refused) return false
+    this.#retried = true
+    reply.retried()
+    setTimeout(() => (this.#ended || reply.closed ? this.#end() : again()), RETRY_PAUSE)
+    return true
   }
 
   #invalid(explanation: string): void {
-    const { reply, session, call } = this.#parts
-    if (call.message.kind === 'request') session.answered(call.message.id)
-    reply.fail('upstream_invalid', explanation)
+    this.#giveUp('upstream_invalid', explanation)
+  }
+
+  #giveUp(code: DenialCode, explanation: string): void {
+    if (this.#ended) return
+    const { reply, scope, call, onFailure } = this.#parts
+    if (call.message.kind === 'request') scope.answered(call.message.id)
+    onFailure(explanation)
+    reply.fail(code, explanation)
     this.#controller?.abort(new Error(explanation))
     this.#end()
   }
@@ -216,11 +285,13 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
   #end(): void {
     if (this.#ended) return
     this.#ended = true
+    clearTimeout(this.#deadline)
     this.#parts.onEnd()
   }
 }
 
-function isRpcError(body: Uint8Array): boolean {
+function rpcErrorOf(body: Uint8Array): Extract<McpMessage, { kind: 'error' }> | null {
   const scan = scanJson(body)
-  return scan.ok && parseMessage(scan.value).kind === 'error'
+  const message = scan.ok ? parseMessage(scan.value) : null
+  return message?.kind === 'error' ? message : null
 }

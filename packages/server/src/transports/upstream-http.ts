@@ -1,4 +1,4 @@
-/** Servers behind streamable HTTP (legacy era), by undici's dispatch: bytes through, headers chosen, answers judged. */
+/** Servers behind streamable HTTP, by undici's dispatch: bytes through, headers chosen, answers judged. */
 
 import type { TLSSocket } from 'node:tls'
 import { callbackify } from 'node:util'
@@ -8,74 +8,69 @@ import { DoorwardError } from '@doorward/core'
 import type { RequestId } from '@doorward/core'
 import type { Permit } from '@doorward/enforcement'
 import type { McpCall } from './mcp-call.ts'
-import type { TrafficOptions } from './server-traffic.ts'
 import { idKey } from './session.ts'
 import type { McpSession } from './session.ts'
 import { HttpAnswer } from './upstream-http-answer.ts'
+import { modernHttp } from './upstream-http-modern.ts'
 import { cancellation } from './upstream.ts'
+import { ownHeaders, REPEATABLE } from './upstream-http-wire.ts'
+import type { HttpUpstreamOptions, Wire } from './upstream-http-wire.ts'
 import type { Reply, Upstream, UpstreamLimits, UpstreamSession } from './upstream.ts'
 
-/** How the gateway proves itself to, and recognises, a server. */
-export type UpstreamTls =
-  /** Plain HTTP to a loopback address, as the operator insisted. */
-  | { readonly kind: 'none' }
-  /** The system's certification authorities. */
-  | { readonly kind: 'system' }
-  /** Connections that prove both ends by other means, such as our own identity. */
-  | { readonly kind: 'connector'; readonly connect: (host: string, port: number) => Promise<TLSSocket> }
-
-export interface HttpUpstreamOptions {
-  readonly name: string
-  readonly url: string
-  readonly tls: UpstreamTls
-  readonly limits: UpstreamLimits
-  readonly traffic: TrafficOptions
-  readonly onFailure: (reason: string) => void
-}
+export type { HttpUpstreamOptions, UpstreamTls } from './upstream-http-wire.ts'
 
 const LOOPBACK = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/
 
 /** Throws `upstream_url_invalid`. Connects to nothing yet. */
 export function openHttpUpstream(options: HttpUpstreamOptions): Upstream {
   const url = checkUrl(options)
-  const pool = new Pool(url.origin, {
-    connections: options.limits.concurrency,
-    pipelining: 1,
-    headersTimeout: options.limits.responseMilliseconds,
-    bodyTimeout: 0,
-    connectTimeout: Math.min(10_000, options.limits.responseMilliseconds),
-    keepAliveTimeout: 30_000,
-    keepAliveMaxTimeout: 60_000,
-    maxHeaderSize: 16_384,
-    allowH2: false,
-    ...(options.tls.kind === 'connector' ? { connect: connectorOf(options.tls.connect) } : {}),
-  })
+  const pool = poolOf(options, url)
   let busy = 0
+  const wire: Wire = {
+    options,
+    path: `${url.pathname}${url.search}`,
+    dispatch(request, handler) {
+      pool.dispatch({ origin: url.origin, ...request }, handler)
+    },
+    enter: () => (busy >= options.limits.concurrency ? false : (busy++, true)),
+    leave: () => void busy--,
+  }
   return {
     name: options.name,
     transport: 'http',
-    open: (session) =>
-      new HttpSession(session, {
-        options,
-        path: `${url.pathname}${url.search}`,
-        dispatch(request, handler) {
-          pool.dispatch({ origin: url.origin, ...request }, handler)
-        },
-        enter: () => (busy >= options.limits.concurrency ? false : (busy++, true)),
-        leave: () => void busy--,
-      }),
+    open: (session) => new HttpSession(session, wire),
+    modern: modernHttp(wire),
     close: () => pool.destroy(),
   }
 }
 
-function connectorOf(connect: (host: string, port: number) => Promise<TLSSocket>): buildConnector.connector {
+/** Connections to the server of the URL, each proving both ends as `tls` says. */
+export function poolOf({ limits, tls }: Pick<HttpUpstreamOptions, 'limits' | 'tls'>, url: URL): Pool {
+  return new Pool(url.origin, {
+    connections: limits.concurrency,
+    pipelining: 1,
+    // Each answer has a deadline of its own, which informational answers and slow heads do not move.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connectTimeout: Math.min(10_000, limits.responseMilliseconds),
+    keepAliveTimeout: 30_000,
+    keepAliveMaxTimeout: 60_000,
+    maxHeaderSize: 16_384,
+    allowH2: false,
+    ...(tls.kind === 'connector' ? { connect: connectorOf(tls.connect) } : {}),
+  })
+}
+
+/** As undici asks for connections. */
+export function connectorOf(connect: (host: string, port: number) => Promise<TLSSocket>): buildConnector.connector {
   const dial = callbackify(({ hostname, port }: buildConnector.Options) =>
     connect(hostname.replaceAll(/[[\]]/g, ''), Number(port) || 443),
   )
   return (options, done) => dial(options, (error, socket) => (error === null ? done(null, socket) : done(error, null)))
 }
 
-function checkUrl({ name, url: text, tls }: HttpUpstreamOptions): URL {
+/** Throws `upstream_url_invalid`. */
+export function checkUrl({ name, url: text, tls }: Pick<HttpUpstreamOptions, 'name' | 'url' | 'tls'>): URL {
   const url = URL.canParse(text) ? new URL(text) : null
   const where = `servers.${name}.url`
   if (url === null || url.username !== '' || url.password !== '' || url.hash !== '') {
@@ -98,17 +93,6 @@ function checkUrl({ name, url: text, tls }: HttpUpstreamOptions): URL {
   )
 }
 
-interface Wire {
-  readonly options: HttpUpstreamOptions
-  readonly path: string
-  dispatch(
-    request: Pick<Dispatcher.DispatchOptions, 'method' | 'path' | 'headers' | 'body'>,
-    handler: Dispatcher.DispatchHandler,
-  ): void
-  enter(): boolean
-  leave(): void
-}
-
 class HttpSession implements UpstreamSession {
   readonly #session: McpSession
   readonly #wire: Wire
@@ -123,11 +107,19 @@ class HttpSession implements UpstreamSession {
 
   forward(permit: Permit<McpCall>, reply: Reply): void {
     const { body, call } = permit.use().authorized.classified
-    if (!this.#wire.enter()) return reply.fail('upstream_unavailable', 'too many requests are under way at this server')
+    if (!this.#wire.enter()) return reply.fail('upstream_busy', 'too many requests are under way at this server', 1)
+    const { message, head } = call.detail
+    const request = {
+      method: head.method,
+      path: this.#wire.path,
+      headers: this.#headers(call.detail),
+      body: head.method === 'POST' ? body : null,
+    }
     const answer = new HttpAnswer({
       call: call.detail,
       reply,
-      session: this.#session,
+      scope: this.#session,
+      onGone: () => this.#session.end(),
       limits: this.#wire.options.limits,
       traffic: this.#wire.options.traffic,
       onFailure: this.#wire.options.onFailure,
@@ -135,23 +127,15 @@ class HttpSession implements UpstreamSession {
         this.#upstreamId ??= id
       },
       refuseToServer: (message) => this.#tellServer(message),
+      again: REPEATABLE.has(call.action.group) ? () => this.#wire.dispatch(request, answer) : null,
       onEnd: () => {
         this.#wire.leave()
         this.#open.delete(answer)
       },
     })
     this.#open.add(answer)
-    const { message, head } = call.detail
     if (message.kind === 'response') this.#session.toClient.delete(idKey(message.id))
-    this.#wire.dispatch(
-      {
-        method: head.method,
-        path: this.#wire.path,
-        headers: this.#headers(call.detail),
-        body: head.method === 'POST' ? body : null,
-      },
-      answer,
-    )
+    this.#wire.dispatch(request, answer)
   }
 
   cancel(id: RequestId): void {
@@ -172,7 +156,7 @@ class HttpSession implements UpstreamSession {
     }
     this.#wire.dispatch(
       { method: 'POST', path: this.#wire.path, headers, body: message },
-      forgotten(() => this.#wire.leave()),
+      forgotten(() => this.#wire.leave(), this.#wire.options.limits),
     )
   }
 
@@ -184,30 +168,39 @@ class HttpSession implements UpstreamSession {
     }
   }
 
-  /**
-   * Nothing of the caller's but what the protocol needs: no credentials, cookies, origins or addresses. Where there is a
-   * trace, the server hears of our span and of the caller's vendors, never of the caller's own header.
-   */
+  /** Nothing of the caller's but what the protocol needs: no credentials, cookies, origins or addresses. */
   #headers({ head, trace }: McpCall): Record<string, string> {
-    const headers: Record<string, string> = { 'user-agent': 'doorward' }
+    const headers = ownHeaders(trace)
     for (const name of ['accept', 'content-type', 'last-event-id', 'mcp-protocol-version']) {
       const value = head.headers[name]
       if (value !== undefined && (name !== 'content-type' || head.method === 'POST')) headers[name] = value
     }
     if (this.#upstreamId !== null) headers['mcp-session-id'] = this.#upstreamId
-    if (trace !== null) headers['traceparent'] = trace.traceparent
-    if (trace !== null && trace.tracestate !== null) headers['tracestate'] = trace.tracestate
     return headers
   }
 }
 
-/** An answer that nobody reads. */
-function forgotten(onEnd: () => void): Dispatcher.DispatchHandler {
+const FORGOTTEN_BYTES = 64 * 1024
+
+/** An answer that nobody reads, and that is waited for no longer than any other. */
+function forgotten(onEnd: () => void, { responseMilliseconds }: UpstreamLimits): Dispatcher.DispatchHandler {
+  let controller: Dispatcher.DispatchController | null = null
+  let bytes = 0
+  const deadline = setTimeout(() => controller?.abort(new Error('no answer')), responseMilliseconds).unref()
+  const end = () => {
+    clearTimeout(deadline)
+    onEnd()
+  }
   return {
-    onRequestStart() {},
+    onRequestStart(started) {
+      controller = started
+    },
     onResponseStart() {},
-    onResponseData() {},
-    onResponseEnd: onEnd,
-    onResponseError: onEnd,
+    onResponseData(_controller, chunk) {
+      bytes += chunk.length
+      if (bytes > FORGOTTEN_BYTES) controller?.abort(new Error('the answer is too large'))
+    },
+    onResponseEnd: end,
+    onResponseError: end,
   }
 }

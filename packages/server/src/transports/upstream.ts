@@ -2,9 +2,17 @@
 
 import { utf8 } from '@doorward/core'
 import type { RequestId } from '@doorward/core'
-import type { Denial, DenialCode, Permit } from '@doorward/enforcement'
+import type { Denial, DenialCode, Outcome, Permit } from '@doorward/enforcement'
 import type { McpCall } from './mcp-call.ts'
+import type { ServerVersions } from './server-versions.ts'
 import type { McpSession } from './session.ts'
+
+/** How an answer ended: `code` is why it failed, `http` the status that was sent, 0 for none. */
+export interface ReplyEnd {
+  readonly status: Outcome['status']
+  readonly code: DenialCode | undefined
+  readonly http: number
+}
 
 /** Where the server's answer goes: one HTTP response towards the caller. */
 export interface Reply {
@@ -23,11 +31,17 @@ export interface Reply {
   /** Ends the stream as a server would. */
   end(): void
   /** Answers that the server failed us: a refusal after the decision, told with the decision's id. */
-  fail(code: DenialCode, explanation: string): void
+  fail(code: DenialCode, explanation: string, retryAfterSeconds?: number): void
+  /** As `fail`, with a denial that says more. */
+  refuse(denial: Denial): void
   /** The answer told of a failure in a message of its own: for the outcome. */
   note(code: DenialCode): void
+  /** Known secrets were taken out of so many texts of the answer: for the outcome. */
+  redacted(count: number): void
+  /** The call is tried once more, because nothing of it has been sent: for the outcome. */
+  retried(): void
   /** The caller has gone, or the answer is complete. */
-  onClose(listener: () => void): void
+  onClose(listener: (end: ReplyEnd) => void): void
 }
 
 /** One session's end at its server. */
@@ -46,12 +60,24 @@ export function cancellation(requestId: RequestId): Uint8Array {
   return utf8(JSON.stringify({ jsonrpc: '2.0', method: 'notifications/cancelled', params }))
 }
 
+/** The modern era at a server, where each request stands alone. */
+export interface ModernUpstream {
+  readonly versions: ServerVersions
+  /**
+   * Carries out one permitted request, where the server speaks its version. Never throws and never rejects. When the caller
+   * goes, so does the request.
+   */
+  forward(permit: Permit<McpCall>, reply: Reply): void
+}
+
 /** One configured server. */
 export interface Upstream {
   readonly name: string
-  /** `stdio` or `http`, for status and logs. */
-  readonly transport: 'stdio' | 'http'
+  /** For status and logs; `http` is streamable HTTP. */
+  readonly transport: 'stdio' | 'http' | 'sse'
   open(session: McpSession): UpstreamSession
+  /** Null where the server is reached in the legacy era alone. */
+  readonly modern: ModernUpstream | null
   close(): Promise<void>
 }
 

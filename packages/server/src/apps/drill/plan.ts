@@ -132,7 +132,7 @@ async function configure(part: PlannedPart, plan: DrillPlan, database: unknown):
     },
     roles: { [callerRole]: ['read:echo/*'] },
     security: { rate_limiting: { global: plenty, per_ip: plenty, per_user: plenty } },
-    limits: { sessions_per_user: 64, handshakes_per_ip: plenty, connections_per_ip: 10_000 },
+    limits: { sessions_per_user: 64, streams_per_user: 64, handshakes_per_ip: plenty, connections_per_ip: 10_000 },
   }
   await writeFile(part.configFile, stringify(document), { mode: 0o600 })
 }

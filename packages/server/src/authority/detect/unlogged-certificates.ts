@@ -21,6 +21,8 @@ export class UnloggedCertificates {
   readonly #ledger: Ledger
   /** Fingerprints of the mirror that are all right. */
   #checked: ReadonlySet<string> = new Set()
+  /** The mirror of the newest trust state, by fingerprint. */
+  #listed: { readonly issued: TrustState['issued']; readonly fingerprints: ReadonlySet<string> } | null = null
 
   constructor(context: AuthorityContext, ledger: Ledger) {
     this.#context = context
@@ -29,6 +31,8 @@ export class UnloggedCertificates {
 
   /** Denies what is not in our log; true when the trust state has to be published again. Throws as `raiseDetection` and the store. */
   async sweep({ issued }: Pick<TrustState, 'issued'>): Promise<boolean> {
+    if (this.#listed?.issued !== issued)
+      this.#listed = { issued, fingerprints: new Set(issued.map(({ fingerprint }) => fingerprint)) }
     // Before the log is read, what it does not know means nothing.
     if (!this.#ledger.complete) return false
     const checked = new Set<string>()
@@ -45,6 +49,11 @@ export class UnloggedCertificates {
     }
     this.#checked = checked
     return denied
+  }
+
+  /** The trust state that was looked at last speaks of it, be it over or not. */
+  lists(fingerprint: string): boolean {
+    return this.#listed?.fingerprints.has(fingerprint) === true
   }
 
   /** What was issued while the store was looked at is in the ledger by now. */

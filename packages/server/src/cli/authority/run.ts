@@ -11,6 +11,7 @@ import { detectionSettings } from '../../config/detections.ts'
 import { databasePlace } from '../../config/database.ts'
 import type { DeploymentFolder } from '../../config/deployment-folder.ts'
 import { readPolicy, rereadPolicy } from '../../config/policy-reading.ts'
+import { quotaSettings } from '../../config/quotas.ts'
 import { secondSink } from '../../config/second-sink.ts'
 import {
   allowedAudiences,
@@ -26,7 +27,7 @@ import {
 import type { Deployment } from '../../config/settings.ts'
 import type { CliContext } from '../context.ts'
 import { runPart } from '../part.ts'
-import { reloadWishes } from '../policy/wishes.ts'
+import { reloadWishes, toldPolicy } from '../policy/wishes.ts'
 import { hintAtFirst, invitingHere } from './inviting.ts'
 
 export interface RunOptions {
@@ -65,7 +66,7 @@ async function runAuthority(context: CliContext, stop: AbortSignal, afterRestore
       answerJoinRequests(running, link, deployment)
     }
     link?.send({ type: 'ready', details })
-    wishes.serve(running)
+    wishes.serve(async (by) => toldPolicy(await running.reloadPolicy(by)))
     await running.stopped
   } finally {
     await invitations?.close()
@@ -80,7 +81,7 @@ function rootWarning(path: string): AuthorityEvent {
 
 export async function authoritySettings(deployment: Deployment, folder: DeploymentFolder): Promise<AuthoritySettings> {
   const { configuration, trustDomain, authority } = deployment
-  const { security, limits, trust } = configuration
+  const { security, trust } = configuration
   const database = await databasePlace(deployment)
   const { policy, candidate, operatorRoles } = await readPolicy(deployment)
   const audiences = allowedAudiences(deployment)
@@ -118,7 +119,7 @@ export async function authoritySettings(deployment: Deployment, folder: Deployme
       headers: securityHeaders(configuration),
       connectionLimits: connectionLimits(configuration),
       perUser: security.rate_limiting.per_user,
-      quotas: limits.quotas.map(({ action, per_user }) => ({ action, rate: per_user })),
+      quotas: quotaSettings(configuration),
       listenerLimits: gateSettings(configuration),
     },
   }

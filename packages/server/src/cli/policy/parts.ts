@@ -3,7 +3,9 @@
 import { isDoorwardError, isJsonObject } from '@doorward/core'
 import type { JsonObject, JsonValue } from '@doorward/core'
 import { AdminClient } from '@doorward/sdk'
+import type { Identity } from '@doorward/sdk'
 import { gatewayAdminAudience } from '../../config/settings.ts'
+import type { Deployment } from '../../config/settings.ts'
 import type { CliContext } from '../context.ts'
 import { asIdentity } from '../identity-option.ts'
 
@@ -21,23 +23,28 @@ export async function askParts(
   ask: (client: AdminClient) => Promise<JsonObject>,
 ): Promise<readonly PartAnswer[]> {
   return asIdentity(context, as, async (identity) => {
-    const deployment = await context.deployment()
-    const { authority, gateway } = deployment
-    const endpoints = {
-      authority: { url: authority.adminUrl, audience: authority.publicUrl, expectedId: authority.id },
-      gateway: { url: gateway.adminUrl, audience: gatewayAdminAudience(deployment), expectedId: gateway.id },
-    }
-    const answers: PartAnswer[] = []
-    for (const part of ['authority', 'gateway'] as const) {
-      try {
-        answers.push({ part, answer: await ask(new AdminClient(identity, endpoints[part])) })
-      } catch (error) {
-        if (!isDoorwardError(error)) throw error
-        answers.push({ part, error: { code: error.code, message: error.message } })
-      }
-    }
-    return answers
+    const place = { identity, deployment: await context.deployment() }
+    return [await askPart('authority', place, ask), await askPart('gateway', place, ask)]
   })
+}
+
+/** One part of the deployment. */
+export async function askPart(
+  part: PartName,
+  { identity, deployment }: { readonly identity: Identity; readonly deployment: Deployment },
+  ask: (client: AdminClient) => Promise<JsonObject>,
+): Promise<PartAnswer> {
+  const { authority, gateway } = deployment
+  const endpoints = {
+    authority: { url: authority.adminUrl, audience: authority.publicUrl, expectedId: authority.id },
+    gateway: { url: gateway.adminUrl, audience: gatewayAdminAudience(deployment), expectedId: gateway.id },
+  }
+  try {
+    return { part, answer: await ask(new AdminClient(identity, endpoints[part])) }
+  } catch (error) {
+    if (!isDoorwardError(error)) throw error
+    return { part, error: { code: error.code, message: error.message } }
+  }
 }
 
 export function objectIn(value: JsonObject, name: string): JsonObject {

@@ -20,11 +20,12 @@ export function registerReload(policy: Command, context: CliContext): void {
 async function reload(context: CliContext, as: string | undefined): Promise<void> {
   const answers = await askParts(context, as, (client) => client.reloadPolicy())
   if (context.json) context.out(JSON.stringify({ parts: answers }))
-  else for (const line of answers.flatMap((answer) => shown(answer, context.color))) context.out(line)
+  else for (const line of answers.flatMap((answer) => shownPolicy(answer, context.color))) context.out(line)
   if (answers.some((one) => 'error' in one || one.answer['outcome'] === 'refused')) process.exitCode = 1
 }
 
-function shown(told: PartAnswer, color: boolean): readonly string[] {
+/** Lines for people. */
+export function shownPolicy(told: PartAnswer, color: boolean): readonly string[] {
   const paint = painter(color)
   const name = told.part.padEnd(9)
   if ('error' in told) return [paint('red', `✗ ${name} ${told.error.code}: ${printable(told.error.message)}`)]
@@ -45,7 +46,8 @@ function shown(told: PartAnswer, color: boolean): readonly string[] {
 
 const marks = { added: '+', removed: '-', changed: '~' } as const
 
-function changes(answer: JsonObject): readonly string[] {
+/** What has come, gone and changed, one line each. */
+export function changes(answer: JsonObject): readonly string[] {
   return (['policies', 'settings'] as const).flatMap((what) =>
     Object.entries(marks).flatMap(([how, mark]) => {
       const group = objectIn(objectIn(answer, what), how)

@@ -4,10 +4,9 @@ import { resolve } from 'node:path'
 import { DoorwardError } from '@doorward/core'
 import { InvalidArgumentError, Option } from 'commander'
 import type { Command } from 'commander'
-import { logPlaces } from '../../apps/log-places.ts'
 import { replayPolicy } from '../../apps/policy-replay.ts'
 import type { Change, ReplayReport, ReplayRow } from '../../apps/policy-replay.ts'
-import { stateFolders } from '../../config/settings.ts'
+import { logsOf } from '../audit-places.ts'
 import type { CliContext } from '../context.ts'
 import { painter, printable } from '../output.ts'
 import type { Paint } from '../output.ts'
@@ -57,9 +56,7 @@ function ago(text: string): number {
 async function replay(options: ReplayCommandOptions, context: CliContext): Promise<void> {
   const { candidate, since = 0, until = Number.POSITIVE_INFINITY, failOn } = options
   const deployment = await context.deployment()
-  const { trustDomain, stateDir, configuration, gateway } = deployment
-  const names = { authority: configuration.authority.name, gateway: gateway.name }
-  const places = logPlaces(trustDomain, stateFolders(stateDir), names)
+  const places = logsOf(deployment)
   const place = places.find(({ name }) => name === options.log)
   if (place === undefined)
     throw new DoorwardError('log_unknown', 'there is no such log', {

@@ -1,12 +1,21 @@
-/** A part that runs reads its policy anew when SIGHUP or its supervisor asks for it, and says what became of that. */
+/** A part that runs reads its files anew when SIGHUP or its supervisor asks for it, and says what became of that. */
 
-import type { RunningGateway } from '../../apps/gateway.ts'
+import { shownReload } from '../../apps/gateway-reload-entries.ts'
+import type { ReloadOutcome } from '../../apps/gateway-reload-entries.ts'
 import type { PolicyOutcome } from '../../apps/policy-reload-entries.ts'
 import { shownOutcome } from '../../apps/policy-reload-entries.ts'
 import type { SupervisorLink } from '../../apps/supervision.ts'
 import type { CliContext } from '../context.ts'
 
-type Reloading = Pick<RunningGateway, 'reloadPolicy'>
+/** What became of a reading, for programs and in one line for people. */
+export interface Told {
+  readonly event: 'configuration' | 'policy'
+  readonly shown: object
+  readonly words: string
+}
+
+/** Null when another reading waits already, which will see what this one would. */
+export type Reload = (by: string) => Promise<Told | null>
 
 interface Place {
   readonly context: Pick<CliContext, 'onHangup' | 'err'>
@@ -16,37 +25,46 @@ interface Place {
 
 export interface ReloadWishes {
   /** From now on wishes are fulfilled; one that came before is first. */
-  serve(running: Reloading): void
+  serve(reload: Reload): void
 }
 
 /** Listens from the start, because a wish before the part serves must neither end it nor be lost. */
 export function reloadWishes(place: Place): ReloadWishes {
   let wished: string | null = null
-  let running: Reloading | null = null
+  let serving: Reload | null = null
   const wish = (by: string) => {
-    if (running === null) wished = by
-    else void fulfil(place, running, by)
+    if (serving === null) wished = by
+    else void fulfil(place, serving, by)
   }
   place.context.onHangup(() => wish('SIGHUP'))
   place.link?.onMessage(({ type }) => type === 'reload-policy' && wish('supervisor'))
   return {
-    serve(part) {
-      running = part
+    serve(reload) {
+      serving = reload
       if (wished !== null) wish(wished)
     },
   }
 }
 
-async function fulfil({ context, link, part }: Place, running: Reloading, by: string): Promise<void> {
-  const told = await running.reloadPolicy(by)
-  // Another reading waits already, and will see what this one would.
+async function fulfil({ context, link, part }: Place, reload: Reload, by: string): Promise<void> {
+  const told = await reload(by)
   if (told === null) return
-  context.err(JSON.stringify({ event: 'policy', part, by, ...shownOutcome(told) }))
-  link?.send({ type: 'notice', text: inWords(told) })
+  context.err(JSON.stringify({ event: told.event, part, by, ...told.shown }))
+  link?.send({ type: 'notice', text: told.words })
+}
+
+export function toldPolicy(outcome: PolicyOutcome | null): Told | null {
+  return outcome === null ? null : { event: 'policy', shown: shownOutcome(outcome), words: inWords(outcome) }
+}
+
+export function toldReload(outcome: ReloadOutcome | null): Told | null {
+  return outcome === null
+    ? null
+    : { event: 'configuration', shown: shownReload(outcome), words: reloadInWords(outcome) }
 }
 
 /** One line. */
-export function inWords(told: PolicyOutcome): string {
+function inWords(told: PolicyOutcome): string {
   switch (told.outcome) {
     case 'changed': {
       const { added, removed, changed } = told.change.policies
@@ -55,12 +73,29 @@ export function inWords(told: PolicyOutcome): string {
     }
     case 'unchanged':
       return `the policy is what it was${restartOf(told.restart)}`
-    case 'refused': {
-      const { code, problems } = told
-      const more = problems.length > 1 ? `, and ${problems.length - 1} more` : ''
-      return `the new policy is refused and the one before stays: ${code}: ${problems[0] ?? ''}${more}`
-    }
+    case 'refused':
+      return `the new policy is refused and the one before stays: ${firstOf(told)}`
   }
+}
+
+function reloadInWords(told: ReloadOutcome): string {
+  switch (told.outcome) {
+    case 'changed': {
+      const { changed } = told.change
+      const keys = changed.length === 0 ? '' : `the configuration has changed: ${changed.slice(0, 5).join(', ')}`
+      const policy = told.policy.outcome === 'changed' ? inWords(told.policy) : ''
+      return [keys, policy].filter((text) => text !== '').join('; ')
+    }
+    case 'unchanged':
+      return `the configuration is what it was${restartOf(told.elsewhere)}`
+    case 'refused':
+      return `the new configuration is refused and the one before stays: ${firstOf(told)}`
+  }
+}
+
+function firstOf({ code, problems }: { readonly code: string; readonly problems: readonly string[] }): string {
+  const more = problems.length > 1 ? `, and ${problems.length - 1} more` : ''
+  return `${code}: ${problems[0] ?? ''}${more}`
 }
 
 function restartOf(keys: readonly string[]): string {

@@ -1,0 +1,89 @@
+/** What of a gateway another configuration changes while it runs, prepared beside what serves and taken up in one moment. */
+
+import { deny } from '@doorward/enforcement'
+import type { KeptContent, Pipeline } from '@doorward/enforcement'
+import type { SessionTable } from '../transports/session.ts'
+import type { GatewayCounts } from './gateway-desk.ts'
+import type { GatewayMetrics } from './gateway-metrics.ts'
+import type { GatewayReading, PreparedChange } from './gateway-reload.ts'
+import type { GatewaySettings } from './gateway-settings.ts'
+import type { GatewayState } from './gateway-state.ts'
+import type { GatewayTracing, LiveTracing } from './gateway-tracing.ts'
+import type { LiveExports } from './live-exports.ts'
+import type { LiveServers, PreparedServers } from './live-servers.ts'
+import type { LiveSettings } from './live-settings.ts'
+import type { Loop, ReplaceableLoop } from './replaceable-loop.ts'
+
+export interface ChangingParts {
+  readonly live: LiveSettings
+  readonly state: Pick<GatewayState, 'keptUnder'>
+  readonly pipeline: Pipeline
+  readonly sessions: SessionTable
+  readonly servers: LiveServers
+  readonly counts: GatewayCounts
+  readonly counted: GatewayMetrics
+  readonly tracing: LiveTracing
+  /** Begins nothing. */
+  readonly openTracing: (settings: GatewaySettings) => GatewayTracing
+  readonly exports: LiveExports
+  /** Words to receivers beside the record. */
+  readonly urgent: ReplaceableLoop
+  readonly urgentLoop: (settings: GatewaySettings) => Loop
+}
+
+/** Throws what keeps the change from being taken up, such as the codes of `openServer`; then nothing is left of it. */
+export async function prepareChange(parts: ChangingParts, reading: GatewayReading): Promise<PreparedChange> {
+  const { settings } = reading
+  const kept = await parts.state.keptUnder(settings.keep ?? null)
+  const tracing = isBelow(reading, 'tracing') ? parts.openTracing(settings) : null
+  const servers = await parts.servers.prepare(settings)
+  return {
+    servers: servers.changes,
+    apply: () => apply(parts, settings, { kept, tracing, servers }),
+    follow: () => follow(parts, reading),
+    discard: () => parts.servers.discard(servers),
+  }
+}
+
+interface Prepared {
+  readonly kept: KeptContent | null
+  /** Null where it stays as it is. */
+  readonly tracing: GatewayTracing | null
+  readonly servers: PreparedServers
+}
+
+function apply(parts: ChangingParts, settings: GatewaySettings, { kept, tracing, servers }: Prepared): void {
+  const { live, pipeline, counts, counted } = parts
+  const { perUser, connectionLimits, quotas } = settings.security
+  const names = Object.keys(settings.servers)
+  live.take(settings)
+  pipeline.retune({ perUser, connectionLimits, quotas, kept })
+  endServers(parts, new Set([...servers.changes.removed, ...servers.changes.changed]))
+  parts.servers.take(servers)
+  counts.take(settings)
+  counted.follow(names)
+  if (tracing !== null) parts.tracing.replace(tracing)
+}
+
+/** Ends the answers and sessions of servers that are not what they were: told first, so that no failure of theirs is. */
+function endServers({ pipeline, sessions }: ChangingParts, names: ReadonlySet<string>): void {
+  if (names.size === 0) return
+  for (const call of pipeline.open) {
+    const { action, resource } = call.authorized.classified.call
+    if (!names.has(resource.server)) continue
+    const why = `the configuration of the server ${resource.server} has changed, or it is not there any more`
+    call.forbid(deny('server_changed', why, { action, resource }))
+  }
+  sessions.endWhere(({ server }) => names.has(server))
+}
+
+async function follow(parts: ChangingParts, reading: GatewayReading): Promise<void> {
+  const { settings } = reading
+  const { exports = [], alerts = [] } = settings
+  if (isBelow(reading, 'alerts')) parts.urgent.replace(parts.urgentLoop(settings))
+  if (isBelow(reading, 'alerts') || isBelow(reading, 'audit.exports')) await parts.exports.replace({ exports, alerts })
+}
+
+function isBelow({ changed }: GatewayReading, key: string): boolean {
+  return changed.some((one) => one === key || one.startsWith(`${key}.`) || one.startsWith(`${key}[`))
+}

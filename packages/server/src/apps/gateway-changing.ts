@@ -1,0 +1,92 @@
+/** Puts together what another configuration may change while a gateway runs, as that of the start has it. */
+
+import type { Clock } from '@doorward/core'
+import type { Pipeline } from '@doorward/enforcement'
+import { randomBytes } from '@doorward/sdk'
+import type { Log } from '../observability/log.ts'
+import { SessionTable } from '../transports/session.ts'
+import { runUrgentAlerts } from './alert-webhooks.ts'
+import type { DetectionDesk } from './detection-desk.ts'
+import type { ChangingParts } from './gateway-change.ts'
+import type { GatewayDefinitions } from './gateway-definitions.ts'
+import { calledNames } from './gateway-desk.ts'
+import type { GatewayCounts } from './gateway-desk.ts'
+import { GatewayMetrics } from './gateway-metrics.ts'
+import type { GatewaySettings } from './gateway-settings.ts'
+import type { GatewayState } from './gateway-state.ts'
+import { LiveTracing, openTracing } from './gateway-tracing.ts'
+import type { GatewayTracing } from './gateway-tracing.ts'
+import type { LiveExports } from './live-exports.ts'
+import { LiveServers } from './live-servers.ts'
+import { sessionLimits } from './live-settings.ts'
+import type { LiveSettings } from './live-settings.ts'
+import type { OwnMetrics } from './own-metrics.ts'
+import { ReplaceableLoop } from './replaceable-loop.ts'
+import type { Loop } from './replaceable-loop.ts'
+
+export interface ChangingNeeds {
+  readonly live: LiveSettings
+  readonly state: GatewayState
+  readonly clock: Clock
+  readonly log: Log
+  readonly counts: GatewayCounts
+  readonly own: OwnMetrics
+  readonly pipeline: Pipeline
+  readonly exports: LiveExports
+  readonly definitions: GatewayDefinitions
+  /** For the process log, and loudly for the operator. */
+  readonly warn: (code: string, text: string) => void
+  /** Loudly for the operator alone. */
+  readonly tell: (code: string, text: string) => void
+}
+
+export interface Changing extends ChangingParts {
+  /** Whose findings receivers hear of. */
+  readonly toDesk: (desk: DetectionDesk) => void
+}
+
+/** Opens the ways to servers, which `stack` closes after their sessions. Throws as `openServer`. */
+export async function openChanging(needs: ChangingNeeds, stack: AsyncDisposableStack): Promise<Changing> {
+  const { live, state, log, counts, own, pipeline, exports, definitions, tell: warn } = needs
+  const settings = live.current
+  const sessions = new SessionTable({
+    limits: sessionLimits(live),
+    random: randomBytes,
+    monotonic: () => performance.now(),
+  })
+  const servers = new LiveServers({ settings, pipeline, identity: state.identity, definitions, log, warn })
+  stack.defer(() => servers.close())
+  servers.take(await servers.prepare(settings))
+  stack.defer(() => void sessions.endWhere(() => true))
+  const told: { desk: DetectionDesk | null } = { desk: null }
+  const loopOf = urgentLoop(needs, () => told.desk)
+  const tracesOf = (of: GatewaySettings) => openTraces(needs, of)
+  return {
+    live,
+    state,
+    pipeline,
+    sessions,
+    servers,
+    counts,
+    counted: new GatewayMetrics(own.metrics, calledNames(settings)),
+    tracing: new LiveTracing(tracesOf(settings)),
+    openTracing: tracesOf,
+    exports,
+    urgent: new ReplaceableLoop(loopOf(settings)),
+    urgentLoop: loopOf,
+    toDesk: (desk) => (told.desk = desk),
+  }
+}
+
+/** Words to the receivers of those settings. */
+function urgentLoop({ state, clock }: ChangingNeeds, desk: () => DetectionDesk | null): (of: GatewaySettings) => Loop {
+  const { origin } = state.record.stats()
+  const unrecorded = () => desk()?.unrecorded() ?? []
+  return ({ alerts: places = [] }) =>
+    (signal) =>
+      runUrgentAlerts({ places, origin, unrecorded, clock }, signal)
+}
+
+function openTraces({ state, clock, own, warn }: ChangingNeeds, { tracing = null }: GatewaySettings): GatewayTracing {
+  return openTracing({ tracing, instance: state.identity.id.uri, clock, metrics: own.metrics, warn })
+}

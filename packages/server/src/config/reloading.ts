@@ -1,0 +1,106 @@
+/** What of a configuration a running gateway takes up, and what stands until its next start. */
+
+import { createHash } from 'node:crypto'
+import { canonicalJson } from '@doorward/core'
+import type { JsonValue } from '@doorward/core'
+import { changedKeys } from './changed-keys.ts'
+import { ConfigurationError } from './problem.ts'
+import type { Problem } from './problem.ts'
+import type { Configuration } from './schema.ts'
+import type { Deployment } from './settings.ts'
+import { dotted } from './yaml-place.ts'
+
+/** Taken up while everything goes on. A key that is not below one of these stands until the next start. */
+const live: readonly (readonly string[])[] = [
+  ['servers'],
+  ['roles'],
+  ['bindings'],
+  ['policy'],
+  ['security', 'rbac'],
+  ['security', 'rate_limiting'],
+  ['limits', 'networks'],
+  ['limits', 'quotas'],
+  ['limits', 'body_bytes'],
+  ['limits', 'sessions_per_user'],
+  ['limits', 'streams_per_user'],
+  ['limits', 'handshakes_per_ip'],
+  ['limits', 'connections_per_ip'],
+  ['tracing'],
+  ['detections'],
+  ['alerts'],
+  ['audit', 'exports'],
+  ['audit', 'keep'],
+]
+
+/** Of the section of the authority, what a gateway goes by: it is the issuer of tokens. */
+const issuerKeys: ReadonlySet<string> = new Set(['authority.public_url', 'authority.listeners.main'])
+
+const MAX_KEYS = 50
+const MAX_SHOWN = 80
+
+export interface ConfigurationChanges {
+  /** Keys that a gateway takes up, the policy's among them. */
+  readonly taken: readonly string[]
+  /** Keys of the authority alone, which takes them up at its next start. */
+  readonly elsewhere: readonly string[]
+}
+
+/** Throws a ConfigurationError that names, with its line, every key that says something else and cannot change now. */
+export function configurationChanges(held: Deployment, now: Deployment): ConfigurationChanges {
+  const changed = changedKeys(held.configuration, now.configuration)
+  const fixed = changed.filter((keys) => !isLive(keys) && !isElsewhere(keys))
+  if (fixed.length > 0) {
+    const problems = fixed.map((keys) => fixedProblem(keys, held, now))
+    const next = 'take these back and reload, or start the gateway again'
+    throw new ConfigurationError(
+      now.file,
+      problems.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0)),
+      next,
+    )
+  }
+  return {
+    taken: changed.filter(isLive).slice(0, MAX_KEYS).map(dotted),
+    elsewhere: changed.filter(isElsewhere).slice(0, MAX_KEYS).map(dotted),
+  }
+}
+
+function isLive(keys: readonly string[]): boolean {
+  return live.some((known) => known.every((key, i) => keys[i] === key))
+}
+
+function isElsewhere(keys: readonly string[]): boolean {
+  return keys[0] === 'authority' && !issuerKeys.has(dotted(keys))
+}
+
+function fixedProblem(keys: readonly string[], held: Deployment, now: Deployment): Problem {
+  return {
+    line: now.lineOf(keys),
+    path: dotted(keys),
+    message:
+      keys[0] === 'trust_domain' ? 'a trust domain is never renamed' : 'this stands until the gateway is started again',
+    expected: shown(held.configuration, keys),
+    got: shown(now.configuration, keys),
+  }
+}
+
+function shown(configuration: Configuration, keys: readonly string[]): string {
+  let value: unknown = configuration
+  for (const key of keys) value = typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined
+  const text = JSON.stringify(value) ?? 'nothing'
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN - 1).toWellFormed()}…` : text
+}
+
+/**
+ * SHA-256 of the canonical form (RFC 8785), base64url. Values of variables are left out: they may be secrets, and whoever
+ * knows the rest could try them by the digest.
+ */
+export function configurationDigest(configuration: Configuration): string {
+  const text = JSON.stringify(configuration, (key, value: unknown) => (key === 'env' ? namesIn(value) : value))
+  return createHash('sha256')
+    .update(canonicalJson(JSON.parse(text) as JsonValue))
+    .digest('base64url')
+}
+
+function namesIn(value: unknown): unknown {
+  return typeof value === 'object' && value !== null ? Object.keys(value) : value
+}

@@ -1,0 +1,147 @@
+/** One request to a service and its answer: bytes through as they come, headers chosen, lengths and times bounded. */
+
+import type { Dispatcher } from 'undici'
+import type { DenialCode } from '@doorward/enforcement'
+import { listedHeaders } from './backend-headers.ts'
+import type { BackendReply } from './backend-reply.ts'
+import { failureOf } from './upstream-failure.ts'
+
+export interface BackendAnswerParts {
+  readonly reply: BackendReply
+  /** Names of headers that pass. */
+  readonly headers: readonly string[]
+  readonly answerBytes: number
+  /** Until the head of the answer, and between its parts where it is no event stream. */
+  readonly responseMilliseconds: number
+  /** All of it. */
+  readonly streamMilliseconds: number
+  /** Sends the request once more; null for what must not be repeated. */
+  readonly again: (() => void) | null
+  readonly onFailure: (reason: string) => void
+  readonly onEnd: () => void
+}
+
+/** Informational answers (1xx) to one request. */
+const INFORMATIONAL = 8
+const RETRY_PAUSE = 100
+/** Statuses whose meaning is between us and the service: credentials are never the caller's business. */
+const NOT_RELAYED: ReadonlySet<number> = new Set([401, 407])
+const NOT_MODIFIED = 304
+
+export class BackendAnswer implements Dispatcher.DispatchHandler {
+  readonly #parts: BackendAnswerParts
+  readonly #wait: NodeJS.Timeout
+  readonly #whole: NodeJS.Timeout
+  #controller: Dispatcher.DispatchController | null = null
+  #informational = 0
+  #bytes = 0
+  #retried = false
+  /** Nothing is expected soon: the answer is an event stream, or its caller has to read first. */
+  #isPatient = false
+  #isStream = false
+  #over = false
+
+  constructor(parts: BackendAnswerParts) {
+    this.#parts = parts
+    const { responseMilliseconds, streamMilliseconds, reply } = parts
+    const late = (milliseconds: number) =>
+      this.#giveUp('upstream_timeout', `nothing, or not all, within ${milliseconds} ms`)
+    this.#wait = setTimeout(() => {
+      if (!this.#isPatient) late(responseMilliseconds)
+    }, responseMilliseconds).unref()
+    this.#whole = setTimeout(() => late(streamMilliseconds), streamMilliseconds).unref()
+    reply.onClose(() => {
+      if (this.#over) return
+      this.#end()
+      this.#controller?.abort(new Error('the caller has gone'))
+    })
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    if (this.#over) controller.abort(new Error('too late'))
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void {
+    if (this.#over) return
+    if (status < 200) {
+      if (++this.#informational > INFORMATIONAL) this.#giveUp('upstream_invalid', 'too many informational answers')
+      return
+    }
+    const problem = this.#problem(status, headers)
+    if (problem !== null) return this.#giveUp('upstream_invalid', problem)
+    const { reply, headers: names } = this.#parts
+    const type = String(headers['content-type'] ?? '').toLowerCase()
+    this.#isStream = type.startsWith('text/event-stream')
+    this.#isPatient = this.#isStream
+    this.#wait.refresh()
+    reply.begin(status, { 'content-type': 'application/octet-stream', ...listedHeaders(headers, names) })
+  }
+
+  #problem(status: number, headers: Record<string, string | string[] | undefined>): string | null {
+    if (status >= 300 && status < 400 && status !== NOT_MODIFIED) return `a redirect (${status})`
+    if (NOT_RELAYED.has(status)) return `a demand for credentials (${status})`
+    const coding = headers['content-encoding']
+    if (coding !== undefined && coding !== 'identity') return 'an encoding that nobody asked for'
+    const length = Number(headers['content-length'] ?? 0)
+    return length > this.#parts.answerBytes ? 'the answer is too large' : null
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#over) return
+    const { reply, answerBytes } = this.#parts
+    this.#bytes += chunk.length
+    if (this.#bytes > answerBytes) return this.#giveUp('upstream_invalid', 'the answer is too large')
+    this.#wait.refresh()
+    if (reply.write(chunk)) return
+    this.#isPatient = true
+    controller.pause()
+    void reply.drained().then(() => {
+      this.#isPatient = this.#isStream
+      if (!this.#over) this.#wait.refresh()
+      controller.resume()
+    })
+  }
+
+  onResponseEnd(): void {
+    if (this.#over) return
+    this.#end()
+    this.#parts.reply.end()
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (this.#over || this.#mayRetry(error)) return
+    const { code, reason } = failureOf(error)
+    this.#giveUp(code, reason)
+  }
+
+  /** Nothing has been sent, nothing can have been carried out: once more, within the same deadline. */
+  #mayRetry(error: Error): boolean {
+    const { again, reply } = this.#parts
+    if (again === null || this.#retried || this.#controller !== null || !failureOf(error).refused) return false
+    this.#retried = true
+    reply.retried()
+    setTimeout(() => (this.#over ? undefined : again()), RETRY_PAUSE)
+    return true
+  }
+
+  #giveUp(code: DenialCode, reason: string): void {
+    if (this.#over) return
+    const { reply, onFailure } = this.#parts
+    this.#end()
+    onFailure(reason)
+    reply.fail(code, reason)
+    this.#controller?.abort(new Error(reason))
+  }
+
+  #end(): void {
+    this.#over = true
+    clearTimeout(this.#wait)
+    clearTimeout(this.#whole)
+    this.#parts.onEnd()
+  }
+}

@@ -1,0 +1,81 @@
+/** From a request for a plain HTTP service to what the pipeline decides about: the method is the action, the path the resource. */
+
+import { deny } from '@doorward/enforcement'
+import type { Classifier, Denial, RequestHead } from '@doorward/enforcement'
+import type { CallTrace } from './call-trace.ts'
+
+/** What the forwarder needs of a judged request. */
+export interface BackendCall {
+  readonly method: string
+  /** Path at the service, below its base: as it came, which is canonical. */
+  readonly path: string
+  readonly query: string
+  readonly head: RequestHead
+  readonly trace: CallTrace | null
+}
+
+export interface BackendRoute {
+  readonly backend: string
+  /** The path after `/http/<service>`. */
+  readonly path: string
+}
+
+const PREFIX = '/http/'
+
+/** True for paths of services. */
+export function isBackendPath(path: string): boolean {
+  return path.startsWith(PREFIX)
+}
+
+/** Which service, and which path there; null when the path names none. */
+export function backendRoute(path: string): BackendRoute | null {
+  const slash = path.indexOf('/', PREFIX.length)
+  if (!isBackendPath(path) || slash < 0) return null
+  return { backend: path.slice(PREFIX.length, slash), path: path.slice(slash) }
+}
+
+/** Every method that a service may have; all others exist for nobody. */
+export const backendMethods = ['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
+export type BackendMethod = (typeof backendMethods)[number]
+
+const READS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
+
+/**
+ * The name that is decided about. Many services serve `/v1/x/` and `/v1/x` alike: what may be equal there is decided equally
+ * here.
+ */
+export function routeName(path: string): string {
+  return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
+}
+
+/** Parameters by which some frameworks take a request for one of another method. */
+const OVERRIDES: ReadonlySet<string> = new Set(['_method', '_httpmethod', 'x-http-method', 'x-http-method-override'])
+
+export function queryProblem(query: string): Denial | null {
+  if (query === '') return null
+  for (const name of new URLSearchParams(query).keys())
+    if (OVERRIDES.has(name.toLowerCase())) return deny('request_invalid', 'a parameter that stands for another method')
+  return null
+}
+
+export interface BackendCallOptions extends BackendRoute {
+  readonly head: RequestHead
+  readonly trace: CallTrace | null
+}
+
+/** The classifier of one request to a service. */
+export function backendClassifier(options: BackendCallOptions): Classifier<BackendCall> {
+  return () => {
+    const { backend, path, head, trace } = options
+    const problem = queryProblem(head.query)
+    if (problem !== null) return problem
+    const resource = { server: backend, kind: 'route', name: routeName(path) } as const
+    return {
+      action: { name: head.method, group: READS.has(head.method) ? 'read' : 'write' },
+      resource,
+      args: undefined,
+      rpcId: undefined,
+      detail: { method: head.method, path, query: head.query, head, trace },
+    }
+  }
+}

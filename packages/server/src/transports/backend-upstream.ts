@@ -1,0 +1,71 @@
+/** The way to one plain HTTP service. It accepts nothing but a permit, and sends the path and body that were judged. */
+
+import type { Permit } from '@doorward/enforcement'
+import { BackendAnswer } from './backend-answer.ts'
+import type { BackendCall } from './backend-call.ts'
+import { listedHeaders } from './backend-headers.ts'
+import type { BackendReply } from './backend-reply.ts'
+import { checkUrl, poolOf } from './upstream-http.ts'
+import { ownHeaders } from './upstream-http-wire.ts'
+import type { UpstreamTls } from './upstream-http-wire.ts'
+import type { UpstreamLimits } from './upstream.ts'
+
+export interface BackendUpstreamOptions {
+  readonly name: string
+  /** Of the root of the service; a path in it is put before every path. */
+  readonly url: string
+  readonly tls: UpstreamTls
+  readonly limits: UpstreamLimits
+  readonly answerBytes: number
+  /** Names of headers that pass to the service, and of those that pass from it. */
+  readonly requestHeaders: readonly string[]
+  readonly answerHeaders: readonly string[]
+  readonly onFailure: (reason: string) => void
+}
+
+export interface BackendUpstream {
+  /** Carries out one permitted request. Never throws and never rejects. */
+  forward(permit: Permit<BackendCall>, reply: BackendReply): void
+  close(): Promise<void>
+}
+
+/** What may be tried once more when nothing of it has been sent (RFC 9110 §9.2.2). */
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
+const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
+
+/** Throws `upstream_url_invalid`. Connects to nothing yet. */
+export function openBackendUpstream(options: BackendUpstreamOptions): BackendUpstream {
+  const url = checkUrl(options)
+  const base = url.pathname.replace(/\/$/, '')
+  const pool = poolOf(options, url)
+  const { limits, onFailure, answerBytes, answerHeaders, requestHeaders } = options
+  let busy = 0
+  return {
+    forward(permit, reply) {
+      const { body, call } = permit.use().authorized.classified
+      if (busy >= limits.concurrency)
+        return reply.fail('upstream_busy', 'too many requests are under way at this service', 1)
+      busy++
+      const { method, path, query, head, trace } = call.detail
+      const request = {
+        origin: url.origin,
+        method,
+        path: `${base}${path}${query === '' ? '' : `?${query}`}`,
+        headers: { ...ownHeaders(trace), ...listedHeaders(head.headers, requestHeaders) },
+        body: BODILESS.has(method) ? null : body,
+      }
+      const answer = new BackendAnswer({
+        reply,
+        headers: answerHeaders,
+        answerBytes,
+        responseMilliseconds: limits.responseMilliseconds,
+        streamMilliseconds: limits.streamMilliseconds,
+        again: IDEMPOTENT.has(method) ? () => void pool.dispatch(request, answer) : null,
+        onFailure,
+        onEnd: () => void busy--,
+      })
+      pool.dispatch(request, answer)
+    },
+    close: () => pool.destroy(),
+  }
+}

@@ -1,0 +1,129 @@
+/** Plain HTTP services: `/http/<service>/…`, each request decided and recorded on its own, and forwarded as it was judged. */
+
+import { deny, isRefusal, recordOutcome, StageTimes } from '@doorward/enforcement'
+import type { Denial, Inbound, Outcome, Permit, Pipeline } from '@doorward/enforcement'
+import { allowedReport, refusedReport } from './call-report.ts'
+import type { CallReport } from './call-report.ts'
+import type { BeginTrace } from './call-trace.ts'
+import type { Circuit } from './circuit.ts'
+import { sendRefusal } from './denial-response.ts'
+import type { Exchange } from './exchange.ts'
+import { resultOf } from './guarded-upstream.ts'
+import { backendClassifier, backendRoute } from './backend-call.ts'
+import type { BackendCall, BackendRoute } from './backend-call.ts'
+import { BackendReply } from './backend-reply.ts'
+import type { BackendUpstream } from './backend-upstream.ts'
+
+export interface HttpBackend {
+  /** Methods that it has; any other is refused. */
+  readonly methods: ReadonlySet<string>
+  readonly upstream: BackendUpstream
+  readonly circuit: Circuit
+  /** The circuit has opened or closed. */
+  readonly onCircuit: () => void
+  /** Resource identifier of its paths, from configuration. */
+  readonly audience: string
+}
+
+export interface HttpBackendsOptions {
+  readonly pipeline: Pipeline
+  readonly backends: ReadonlyMap<string, HttpBackend>
+  /** Bytes of a request body. */
+  readonly bodyBytes: number
+  readonly monotonic: () => number
+  readonly onCall: (call: CallReport) => void
+  /** No call has a trace by default. */
+  readonly beginTrace?: BeginTrace | undefined
+  /** Told of outcomes that could not be recorded. */
+  readonly onProblem: (error: unknown) => void
+}
+
+const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
+
+export class HttpBackends {
+  readonly #options: HttpBackendsOptions
+
+  constructor(options: HttpBackendsOptions) {
+    this.#options = options
+  }
+
+  /** Answers one request. */
+  async serve(exchange: Exchange): Promise<void> {
+    const { head } = exchange
+    const route = backendRoute(head.path)
+    const backend = route === null ? undefined : this.#options.backends.get(route.backend)
+    const inbound: Inbound = { connection: exchange.connection, head, audience: backend?.audience ?? '' }
+    const problem = exchange.problem ?? routeProblem(head.method, backend)
+    if (problem !== null || route === null || backend === undefined) {
+      const refusal = await this.#options.pipeline.refuseHead(inbound, problem ?? deny('path_unknown', 'no such path'))
+      if (refusal.denial.code === 'http_method' && backend !== undefined)
+        exchange.response.setHeader('Allow', [...backend.methods].join(', '))
+      return sendRefusal(exchange, refusal)
+    }
+    await this.#decide(exchange, inbound, { route, backend })
+  }
+
+  async #decide(
+    exchange: Exchange,
+    inbound: Inbound,
+    { route, backend }: { readonly route: BackendRoute; readonly backend: HttpBackend },
+  ): Promise<void> {
+    const { pipeline, monotonic, beginTrace, bodyBytes, onCall } = this.#options
+    const { head } = exchange
+    const trace = beginTrace?.(head) ?? null
+    const times = new StageTimes(monotonic, trace?.sampled === true)
+    const result = await pipeline.enforce(inbound, {
+      credential: 'token',
+      times,
+      readBody: () => exchange.readBody(BODILESS.has(head.method) ? 0 : bodyBytes),
+      classifier: backendClassifier({ ...route, head, trace }),
+    })
+    if (!isRefusal(result)) return this.#forward(exchange, result, { backend, times })
+    sendRefusal(exchange, result)
+    times.mark('closed')
+    onCall(refusedReport(exchange, result, { server: route.backend, times, trace }))
+  }
+
+  #forward(
+    exchange: Exchange,
+    permit: Permit<BackendCall>,
+    { backend, times }: { readonly backend: HttpBackend; readonly times: StageTimes },
+  ): void {
+    const { pipeline, monotonic } = this.#options
+    const { authorized, hold } = permit.admitted
+    const reply = new BackendReply({
+      exchange,
+      authorized,
+      entry: permit.entry,
+      times,
+      ...(hold === undefined ? {} : { hold }),
+      onOutcome: (outcome) => {
+        pipeline.open.remove(reply)
+        this.#ended(permit, outcome, times)
+      },
+    })
+    pipeline.track(reply)
+    if (reply.closed) return
+    const { circuit, onCircuit, upstream } = backend
+    const now = monotonic()
+    const ticket = circuit.enter(now)
+    if (ticket === null)
+      return reply.fail('upstream_circuit_open', 'nothing is sent to the service', circuit.retryAfterSeconds(now))
+    reply.onClose((end) => {
+      if (circuit.ended(ticket, resultOf(end, false), monotonic())) onCircuit()
+    })
+    upstream.forward(permit, reply)
+  }
+
+  #ended(permit: Permit<BackendCall>, outcome: Outcome, times: StageTimes): void {
+    const { pipeline, onProblem, onCall } = this.#options
+    recordOutcome(permit.entry, outcome, pipeline.dependencies.log).catch(onProblem)
+    const { method, trace } = permit.admitted.authorized.classified.call.detail
+    onCall(allowedReport(permit, outcome, { times, trace, method, stream: 'none' }))
+  }
+}
+
+function routeProblem(method: string, backend: HttpBackend | undefined): Denial | null {
+  if (backend === undefined) return deny('path_unknown', 'no service has this path')
+  return backend.methods.has(method) ? null : deny('http_method', `${method} is not a method of the service`)
+}

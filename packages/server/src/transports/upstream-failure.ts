@@ -1,0 +1,25 @@
+/** What an error of a connection to a server says about the server. */
+
+import type { DenialCode } from '@doorward/enforcement'
+
+export interface ConnectionFailure {
+  readonly code: Extract<DenialCode, 'upstream_invalid' | 'upstream_unavailable'>
+  readonly reason: string
+  /** The connection did not come about or broke, and not for lack of time. Whether anything was sent, others know. */
+  readonly refused: boolean
+}
+
+const REFUSED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
+/** It was answered, but not in HTTP as it must be. */
+const INVALID: ReadonlySet<string> = new Set([
+  'HTTPParserError',
+  'UND_ERR_HEADERS_OVERFLOW',
+  'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
+])
+
+export function failureOf(error: Error): ConnectionFailure {
+  // The parser has codes of its own, or none.
+  const reason = error.name === 'HTTPParserError' || !('code' in error) ? error.name : String(error.code)
+  const code = INVALID.has(reason) ? 'upstream_invalid' : 'upstream_unavailable'
+  return { code, reason, refused: REFUSED.has(reason) }
+}

@@ -1,0 +1,52 @@
+/** What sessions and single requests at one HTTP server share: where it is, how many at once, what we say of ourselves. */
+
+import type { TLSSocket } from 'node:tls'
+import type { Dispatcher } from 'undici'
+import type { ActionGroup, JsonObject } from '@doorward/core'
+import type { CallTrace } from './call-trace.ts'
+import type { TrafficOptions } from './server-traffic.ts'
+import type { UpstreamLimits } from './upstream.ts'
+
+/** How the gateway proves itself to, and recognises, a server. */
+export type UpstreamTls =
+  /** Plain HTTP to a loopback address, as the operator insisted. */
+  | { readonly kind: 'none' }
+  /** The system's certification authorities. */
+  | { readonly kind: 'system' }
+  /** Connections that prove both ends by other means, such as our own identity. */
+  | { readonly kind: 'connector'; readonly connect: (host: string, port: number) => Promise<TLSSocket> }
+
+export interface HttpUpstreamOptions {
+  readonly name: string
+  readonly url: string
+  readonly tls: UpstreamTls
+  readonly limits: UpstreamLimits
+  readonly traffic: TrafficOptions
+  readonly onFailure: (reason: string) => void
+  /** Writes an entry about an act of the gateway's own; rejects when it is not durable. */
+  readonly recordAct: (body: JsonObject) => Promise<void>
+  readonly monotonic: () => number
+}
+
+export interface Wire {
+  readonly options: HttpUpstreamOptions
+  readonly path: string
+  dispatch(
+    request: Pick<Dispatcher.DispatchOptions, 'method' | 'path' | 'headers' | 'body'>,
+    handler: Dispatcher.DispatchHandler,
+  ): void
+  enter(): boolean
+  leave(): void
+}
+
+/** What may be tried once more when nothing of it has been sent: it changes nothing, by declaration or by its kind. */
+export const REPEATABLE: ReadonlySet<ActionGroup> = new Set(['read', 'session'])
+
+/** Where there is a trace, the server hears of our span and of the caller's vendors, never of the caller's own header. */
+export function ownHeaders(trace: CallTrace | null): Record<string, string> {
+  const headers: Record<string, string> = { 'user-agent': 'doorward' }
+  if (trace === null) return headers
+  headers['traceparent'] = trace.traceparent
+  if (trace.tracestate !== null) headers['tracestate'] = trace.tracestate
+  return headers
+}

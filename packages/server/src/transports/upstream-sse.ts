@@ -1,0 +1,46 @@
+/** Servers behind HTTP+SSE (2024-11-05): a stream for each session, answers matched to requests by id. */
+
+import { DuplexSession } from './duplex-session.ts'
+import type { DuplexSessionOptions } from './duplex-session.ts'
+import { RefusedSession } from './refused-session.ts'
+import { SseChannel } from './sse-channel.ts'
+import { checkUrl, poolOf } from './upstream-http.ts'
+import type { UpstreamTls } from './upstream-http.ts'
+import type { Upstream } from './upstream.ts'
+
+export interface SseUpstreamOptions extends DuplexSessionOptions {
+  readonly name: string
+  /** Of the stream. */
+  readonly url: string
+  readonly tls: UpstreamTls
+}
+
+/** Throws `upstream_url_invalid`. Connects to nothing before the first session. */
+export function openSseUpstream(options: SseUpstreamOptions): Upstream {
+  const url = checkUrl(options)
+  const pool = poolOf(options, url)
+  const { limits } = options
+  let busy = 0
+  const parts = {
+    url,
+    limits,
+    dispatch: (request: Parameters<SseDispatch>[0], handler: Parameters<SseDispatch>[1]) =>
+      void pool.dispatch({ origin: url.origin, ...request }, handler),
+    enter: () => (busy >= limits.concurrency ? false : (busy++, true)),
+    leave: () => void busy--,
+  }
+  return {
+    name: options.name,
+    transport: 'sse',
+    open(session) {
+      // Each stream leaves room for a message on its way.
+      if (busy + 1 >= limits.concurrency || !parts.enter())
+        return new RefusedSession(session, { refused: 'upstream_busy', retryAfterSeconds: 5 })
+      return new DuplexSession(session, options, (events) => new SseChannel(parts, events))
+    },
+    modern: null,
+    close: () => pool.destroy(),
+  }
+}
+
+type SseDispatch = ConstructorParameters<typeof SseChannel>[0]['dispatch']

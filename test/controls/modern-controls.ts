@@ -1,0 +1,80 @@
+/** What keeps the callers of the modern era apart and its answers honest, each with the change that disables it and the test that must then turn red. */
+
+import type { Control } from './controls.ts'
+import type { Edit } from './disabled-build.ts'
+
+const refusals = 'test/refusals/modern-http.test.ts'
+const scenarios = 'test/scenarios/modern-http.test.ts'
+const transports = 'packages/server/src/transports'
+
+function control(name: string, file: string, test: string, edit: Edit): Control {
+  return { name, edits: [edit], test: { file, name: test } }
+}
+
+export const modernControls: readonly Control[] = [
+  control(
+    'modern.handles',
+    scenarios,
+    'MC-16: a state comes back as the server wrote it, from its caller and with its request alone',
+    {
+      file: `${transports}/handles.ts`,
+      from: 'if (given.length !== expected.length || !timingSafeEqual(given, expected)) return null',
+      to: 'if (given.length !== expected.length) return null',
+    },
+  ),
+  control('modern.tasks', scenarios, 'MC-17: of others, or of nobody, do not exist', {
+    file: `${transports}/handles.ts`,
+    from: 'const text = JSON.stringify([use.kind, use.server, use.owner, ...fields, expiry, name])',
+    to: 'const text = JSON.stringify([use.kind, use.server, ...fields, expiry, name])',
+  }),
+  control('modern.input', scenarios, 'MC-15: do not pass otherwise', {
+    file: `${transports}/modern-answer.ts`,
+    from: 'if (problem !== null) return { problem }',
+    to: 'if (problem === null && method === "") return { problem: "" }',
+  }),
+  control('modern.private', scenarios, 'MC-13: lists hold what a call of it could be allowed, and are private', {
+    file: `${transports}/modern-answer.ts`,
+    from: "return cacheScope === undefined || cacheScope === 'private' ? []",
+    to: 'return cacheScope !== 1 ? []',
+  }),
+  control('modern.parts', scenarios, 'MC-18: is refused whole where one of its parts is not allowed', {
+    file: 'packages/enforcement/src/authorize.ts',
+    from: 'return parts === undefined ? authorizing(call)',
+    to: 'return parts !== null ? authorizing(call)',
+  }),
+  control('modern.listens', scenarios, 'MC-19: has so many streams open for one caller, and no more', {
+    file: 'packages/server/src/config/quotas.ts',
+    from: "(name === 'subscriptions/listen' || (name",
+    to: "(name === '' || (name",
+  }),
+  control('modern.parameters', refusals, 'a parameter in bad base64', {
+    file: `${transports}/mcp-call.ts`,
+    from: "if (name.startsWith('mcp-param-') &&",
+    to: "if (name === '' &&",
+  }),
+  control('modern.cancel', scenarios, 'MC-11: ends at its server when its caller goes, and the outcome says so', {
+    file: `${transports}/upstream-http-answer.ts`,
+    from: "parts.reply.onClose(() => this.cancel('the caller has gone'))",
+    to: 'parts.reply.onClose(() => undefined)',
+  }),
+  control(
+    'modern.fallback',
+    scenarios,
+    'MC-8: an error of the server passes with its status and id, one without its id does not',
+    {
+      file: `${transports}/upstream-http-answer.ts`,
+      from: 'const MUST_NAME_ID = new Set([400, 404, 405])',
+      to: 'const MUST_NAME_ID = new Set([499])',
+    },
+  ),
+  control(
+    'modern.versions',
+    'test/refusals/gateway-transport-http.test.ts',
+    'a message of an era that the server does not speak is refused with the versions that it does',
+    {
+      file: `${transports}/server-versions.ts`,
+      from: 'if (known.includes(version)) return send()',
+      to: 'if (known.length > 0) return send()',
+    },
+  ),
+]

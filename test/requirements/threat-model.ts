@@ -1,0 +1,180 @@
+/** The threat model, section 5 of the reference of threats, in its order. */
+
+import {
+  enumerated,
+  badLeaf,
+  bound,
+  bytes,
+  canary,
+  crossed,
+  definitions,
+  denials,
+  done,
+  forged,
+  fullDisk,
+  hidden,
+  joined,
+  limbo,
+  noCaller,
+  partial,
+  planned,
+  recovered,
+  reference,
+  resumed,
+  routesDescribed,
+  scan,
+  shed,
+  short,
+  silent,
+  smuggled,
+  test,
+} from './threat-proofs.ts'
+import type { ThreatRow } from './threat-proofs.ts'
+
+export const threats: readonly ThreatRow[] = [
+  done(
+    'Forged client cert',
+    badLeaf,
+    limbo,
+    test(short.tls, 'a certificate of a foreign authority with the same names is refused'),
+  ),
+  done('Forged token', forged),
+  done(
+    'Token used from other cert',
+    bound,
+    test(short.token, 'a token of before a renewal is refused over the renewed certificate'),
+  ),
+  done('Replay', bound, joined),
+  done('Connection outlives trust', resumed, denials),
+  done(
+    'Identity header spoofing',
+    test(short.over, 'three hundred names and more'),
+    test(short.token, 'X5-10: what is said about a caller beside its token counts for nothing'),
+  ),
+  done('DNS rebinding, browser', test(short.host, 'a preflight of a browser is refused')),
+  planned('Other process uses sidecar', 'there is no sidecar'),
+  partial(
+    'Rogue upstream',
+    'the pinned identity is tested with servers of our own domain',
+    test(
+      'test/refusals/revocation-upstream.test.ts',
+      'RV-4: a connection to a server ends when its identity is denied',
+    ),
+    test('test/scenarios/conformance/gateway.test.ts', 'the server turns away whoever is not the gateway'),
+  ),
+  done(
+    'Fake authority',
+    test('test/refusals/tls-resumption.test.ts', 'TR-2: a client judges the server on every connection'),
+    test('test/scenarios/drill.test.ts', 'the drill: forged credentials are refused'),
+  ),
+  done('Smuggling', smuggled),
+  done('Parser differential', scan, bytes),
+  done(
+    'Tool poisoning, rug pull, shadowing',
+    definitions,
+    test('test/refusals/definitions.test.ts', 'a tool that nobody has approved is neither listed nor called'),
+  ),
+  done(
+    'Audit altered, reordered, truncated',
+    test('test/scenarios/record-guide.test.ts', 'a proof in which any one bit is another is refused'),
+    test('test/scenarios/witnesses.test.ts', 'permits nothing; with the newest copy it goes on'),
+  ),
+  done(
+    'DB edits policy, roles, revocations',
+    test('test/scenarios/detectors.test.ts', 'DT-6: an anchor under our name that we have not made is denied at once'),
+  ),
+  partial(
+    'Dependency tamper',
+    'releases are signed where they are published',
+    test('test/architecture/dependencies.test.ts', 'every dependency of a package is pinned to one version'),
+  ),
+  done(
+    'Clock rollback',
+    test('test/scenarios/clock-gateway.test.ts', 'revives neither an expired certificate nor an expired token'),
+  ),
+  partial(
+    'Not attributable',
+    'counts over 100,000 calls are compared by hand',
+    test('test/scenarios/conformance/gateway.test.ts', 'exactly one decision for every request that the server saw'),
+  ),
+  done(
+    'Admin denies change',
+    test('test/scenarios/authority-recover.test.ts', 'every step of it is on the record with its name'),
+    test('test/scenarios/gateway-reload.test.ts', '1,000 calls and a call that lasts go on over 20 reloads'),
+  ),
+  done(
+    'Secrets in outputs',
+    canary,
+    test('test/scenarios/canary.test.ts', 'are in no output of a command, and in no answer'),
+  ),
+  partial(
+    'Cross-tenant leak',
+    '100,000 nonces are sent by the campaign, load-ids',
+    crossed,
+    test('test/scenarios/load.test.ts', 'twenty clients with colliding ids make two thousand calls'),
+  ),
+  done(
+    'CA key theft at rest',
+    test('test/scenarios/authority-custody.test.ts', 'CA-6: no private key is in the store'),
+  ),
+  partial(
+    'Enumeration, timing',
+    'bodies and headers are compared, times are not',
+    hidden,
+    test(short.http, 'the same bytes for every name'),
+  ),
+  partial(
+    'Floods',
+    'times under a flood are measured by the campaign, load-handshakes',
+    shed,
+    test('test/scenarios/record-flood.test.ts', 'strangers who flood with broken handshakes'),
+    test(short.places, 'handshakes under way are limited in all'),
+  ),
+  partial(
+    'Noisy tenant',
+    'times of the others are measured by hand',
+    test(short.limits, 'per_user: a caller is refused after its requests'),
+    test('test/refusals/limits-calls.test.ts', 'a caller has as many calls under way as it may'),
+  ),
+  done(
+    'Authority, DB, cache outage',
+    silent,
+    test('test/scenarios/postgres-faults.test.ts', 'calls end in bounded time with store_unavailable'),
+  ),
+  done(
+    'Audit disk full, SIEM down',
+    fullDisk,
+    test('test/scenarios/export-syslog.test.ts', 'a log arrives whole and in order'),
+  ),
+  done(
+    'Missing policy, unknown verb',
+    enumerated,
+    reference,
+    test('test/contract/decision-engine.test.ts', 'before the first policy everything is denied'),
+    routesDescribed,
+  ),
+  partial(
+    'Scope creep, wildcard, confused deputy',
+    'tokens are not exchanged between services yet',
+    test(short.roles, 'a role for one server opens no other'),
+    noCaller,
+  ),
+  done(
+    'Rogue issuance',
+    test(
+      'test/refusals/detection-forged.test.ts',
+      'DT-1: a certificate by the stolen anchor is refused at its first use',
+    ),
+    recovered,
+  ),
+  done(
+    'Admin takeover',
+    test(short.api, 'is closed to a caller without the role admin'),
+    test(short.api, 'and no route of another listener is here'),
+  ),
+  done(
+    'Code execution via config/metadata',
+    test(short.stdio, 'the process gets the environment of the configuration'),
+    test('test/scenarios/bad-configuration.test.ts', 'a name with control characters is shown, not obeyed'),
+  ),
+]
