@@ -21,8 +21,8 @@ const changed =
 export const definitionControls: readonly Control[] = [
   control('definitions.calls', [definitions, changed], {
     file: 'packages/enforcement/src/pipeline.ts',
-    from: 'if (objected !== null) return',
-    to: 'if (objected === undefined) return',
+    from: 'if (objected !== null) {',
+    to: 'if (objected === undefined) {',
   }),
   control('definitions.lists', [definitions, changed], {
     file: traffic,
