@@ -63,6 +63,8 @@ export const denialTable = {
   token_subject: row(401, -31401, 'the access token is for another workload'),
   token_epoch: row(401, -31401, 'the access token is from an earlier trust epoch'),
   token_denied: row(401, -31401, 'the access token has been revoked'),
+  token_inactive: row(401, -31401, 'the issuer of the access token says that it is not active'),
+  issuer_unavailable: row(503, -31503, 'the issuer of the token cannot be asked', busy),
 
   // The shape of the request.
   request_malformed: row(400, -32600, 'the HTTP request is malformed', stranger),

@@ -32,7 +32,18 @@ export type {
   ReadBody,
   Refusal,
 } from './pipeline.ts'
-export type { DecisionPort, Rate, RateLimiter, Take, TakeResult, TrustSource, TrustView } from './ports.ts'
+export type {
+  DecisionPort,
+  IssuedToken,
+  IssuedTokenRefusal,
+  IssuerTokens,
+  Rate,
+  RateLimiter,
+  Take,
+  TakeResult,
+  TrustSource,
+  TrustView,
+} from './ports.ts'
 export { record, recordOutcome, recordRefusal } from './record.ts'
 export type { Outcome, RefusalEntry } from './record.ts'
 export { StageTimes } from './stage-times.ts'

@@ -3,12 +3,15 @@
 import type {
   DecisionRequest,
   EpochMillis,
+  EpochSeconds,
   ListVerdict,
   TokenKeySet,
   TrustState,
   PeerCertificate,
+  UserSubject,
   Verdict,
 } from '@doorward/core'
+import type { DenialCode } from './denial.ts'
 
 /**
  * Decides one call under one immutable policy snapshot.
@@ -89,4 +92,43 @@ export interface TrustSource {
   next(milliseconds: number): Promise<TrustView | null>
   /** Time that no stepped local clock can turn back: authority time plus monotonic time since. */
   now(): EpochMillis
+}
+
+/** What a token of a configured issuer proves about a person. */
+export interface IssuedToken {
+  readonly user: UserSubject
+  /** The OAuth client that it was given to: `client_id`, else `azp`; null when the issuer does not say. */
+  readonly clientId: string | null
+  readonly scopes: readonly string[]
+  /** Thumbprint of the key that it is bound to (`cnf.jkt`, RFC 9449 §6); null for a plain bearer token. */
+  readonly boundTo: string | null
+  /** Names this token: its `jti`, or a digest of what was signed or presented. Unique per issuer only. */
+  readonly id: string
+  readonly issuedAt: EpochSeconds
+  readonly expires: EpochSeconds
+  /** How the person signed in, as far as the issuer says (OpenID Connect Core §2). */
+  readonly strength: {
+    readonly acr: string | null
+    readonly amr: readonly string[]
+    readonly authTime: EpochSeconds | null
+  }
+}
+
+/** Why a token of an issuer is not accepted. The token itself is in no message. */
+export interface IssuedTokenRefusal {
+  readonly ok: false
+  readonly code: Extract<DenialCode, `token_${string}` | `issuer_${string}`>
+  readonly message: string
+}
+
+/**
+ * Judges tokens of the issuers that configuration names. Nothing in a token chooses issuer, key or algorithm beyond
+ * what is configured. Whatever cannot be found out (issuer down, slow, lying) is a refusal, `issuer_unavailable`: a
+ * rejection is a fault of ours, which callers treat as deny. Safe for concurrent use; bounded in memory.
+ *
+ * Not checked: possession of the key that the token is bound to, denials of the user, and whether it was used before.
+ */
+export interface IssuerTokens {
+  /** `audience` must be among the token's. */
+  verify(token: string, audience: string): Promise<IssuedToken | IssuedTokenRefusal>
 }
