@@ -6,7 +6,7 @@ import { differences } from '../../fuzz/cedar-difference.ts'
 import { everyOperator } from '../../fuzz/cedar-operators.ts'
 
 /** As many again are in the test of wrong types. */
-const PAIRS = 25_000
+const PAIRS = 12_000
 
 test('decision, determining policies and failures are those of the official build', () => {
   const { done, found, counts } = differences({ seed: 20_261_122, goOn: (done) => done < PAIRS })
