@@ -124,6 +124,7 @@ function classifyOnce(
     sessions,
     handles,
     versions: () => [],
+    sessionless: () => false,
     taskless: () => false,
     bodyBytes: 1024 * 1024,
     head,

@@ -13,6 +13,16 @@ function control(name: string, file: string, test: string, edit: Edit): Control 
 
 export const modernControls: readonly Control[] = [
   control(
+    'modern.post',
+    refusals,
+    'a server without sessions is asked by POST alone: whoever does not say the era gets 405, too',
+    {
+      file: `${transports}/server-versions.ts`,
+      from: 'if (this.#opens !== null) return !this.#opens',
+      to: 'if (this.#opens !== null) return false',
+    },
+  ),
+  control(
     'modern.handles',
     scenarios,
     'MC-16: a state comes back as the server wrote it, from its caller and with its request alone',

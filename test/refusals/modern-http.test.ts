@@ -224,6 +224,44 @@ describe('MC-1, MC-4, MC-6: one request by POST, and nothing else', () => {
     }
   })
 
+  test('a server without sessions is asked by POST alone: whoever does not say the era gets 405, too', async () => {
+    const own = await modernServer((reached, response) => {
+      if (reached.method === 'POST') result(reached, response, { resultType: 'complete' })
+      else response.writeHead(200).end()
+    })
+    const alone = await GatewayFixture.open({ servers: { alone: { url: own.url } }, roles: { all: ['*'] } })
+    try {
+      const caller = await alone.trust.issue('agent/planner', { roles: ['all'] })
+      const asks = async (method: string, headers: Readonly<Record<string, string>> = {}) => {
+        const answer = await alone.rpc(caller, 'alone', { method, headers })
+        return [answer.status, answer.headers['doorward-code'], answer.headers['allow']]
+      }
+      const stale = { 'Mcp-Session-Id': 'of-another-time' }
+      // Before the server has been asked what it speaks it may have sessions.
+      deepEqual(await asks('GET'), [400, 'session_missing', undefined])
+      equal((await alone.rpc(caller, 'alone', right())).status, 200)
+      const reached = own.reached.length
+      for (const method of ['GET', 'DELETE']) deepEqual(await asks(method), [405, 'http_method', 'POST'])
+      // It may be an id of a session from before a restart: its client begins again.
+      deepEqual(await asks('GET', stale), [404, 'session_unknown', undefined])
+      equal(own.reached.length, reached)
+      own.refusesSessions = true
+      const opening = '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}'
+      equal((await alone.rpc(caller, 'alone', { body: opening })).status, 400)
+      for (const method of ['GET', 'DELETE']) deepEqual(await asks(method, stale), [405, 'http_method', 'POST'])
+      own.refusesSessions = false
+      const session = await alone.initialize(caller, 'alone')
+      deepEqual(await asks('GET'), [400, 'session_missing', undefined])
+      own.refusesSessions = true
+      equal((await alone.rpc(caller, 'alone', { body: opening })).status, 400)
+      // Whatever others are told: a session that there is has its verbs.
+      equal((await alone.rpc(caller, 'alone', { method: 'DELETE', session })).status, 200)
+    } finally {
+      await alone.close()
+      await own.close()
+    }
+  })
+
   test('too many names to listen for are not read', async () => {
     const resourceSubscriptions = Array.from({ length: 65 }, (_, i) => `file:///${i}`)
     const rpc = modern('subscriptions/listen', { id, params: { notifications: { resourceSubscriptions } } })

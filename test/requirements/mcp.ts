@@ -69,10 +69,11 @@ export const mcpRules: Readonly<Record<string, McpRule>> = {
     ['refused', 'methods that the revision does not have are not found'],
     ['enumerated', 'is decided about by itself: whoever may do one thing may do no other'],
   ),
-  'MC-6': proven('the modern era knows POST alone, anything else is 405', [
-    'refused',
-    'other HTTP methods are answered with 405',
-  ]),
+  'MC-6': proven(
+    'the modern era knows POST alone, anything else is 405',
+    ['refused', 'other HTTP methods are answered with 405'],
+    ['refused', 'a server without sessions is asked by POST alone'],
+  ),
   'MC-7': proven(
     '−32022 and discoveries name the versions that server and gateway know, as the server has told the gateway itself',
     ['modern', 'MC-7: is asked about its versions once, by a request of our own'],

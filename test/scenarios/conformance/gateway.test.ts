@@ -63,6 +63,7 @@ describe('the conformance suite through bridge and gateway', () => {
 
   const others = [
     [{ suite: '2025-06-18' }, 27, 56, 0],
+    [{ suite: '2026-07-28' }, 40, 152, 0],
     // What the fixture does not have are tasks.
     [{ requirements: '2026-07-28' }, 50, 164, 30],
   ] as const

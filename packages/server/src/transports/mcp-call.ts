@@ -57,6 +57,8 @@ export interface McpCallOptions {
   readonly versions: () => readonly string[]
   /** True when the server has said that it knows no tasks. */
   readonly taskless: () => boolean
+  /** True when the server has no sessions, and so no GET or DELETE; `named` when the request names one. */
+  readonly sessionless: (named: boolean) => boolean
   readonly head: RequestHead
   /** None by default. */
   readonly trace?: CallTrace | null
@@ -84,13 +86,13 @@ export function mcpClassifier(options: McpCallOptions): Classifier<McpCall> {
   return (body, identified) => {
     const { head, sessions, server } = options
     const modern = isModern(head)
-    const wrong = contentProblem(head)
-    if (wrong !== null) return wrong
-    const scanned = head.method === 'POST' ? scanBody(body, options.bodyBytes) : { value: undefined }
-    if ('denied' in scanned) return scanned
     // The modern era has no sessions: an id beside it means nothing.
     const named = modern ? undefined : head.headers['mcp-session-id']
     const session = named === undefined ? null : sessions.find(named, server, ownerOf(identified.principal))
+    const wrong = (session === null ? methodProblem(options) : null) ?? contentProblem(head)
+    if (wrong !== null) return wrong
+    const scanned = head.method === 'POST' ? scanBody(body, options.bodyBytes) : { value: undefined }
+    if ('denied' in scanned) return scanned
     const message = classifyMcp({
       httpMethod: head.method,
       headers: {
@@ -232,6 +234,12 @@ function resumptionProblem({ method, headers }: RequestHead, session: McpSession
 
 function rpcIdOf(message: Classified): { readonly rpcId: ClassifiedRequest['id'] | undefined } {
   return { rpcId: message.kind === 'request' ? message.id : undefined }
+}
+
+/** What is no POST is about a session (2026-07-28 basic/transports: 405 where there are none). */
+function methodProblem({ head, sessionless }: McpCallOptions): Denial | null {
+  if (head.method === 'POST' || !sessionless(head.headers['mcp-session-id'] !== undefined)) return null
+  return deny('http_method', `expected POST, got ${head.method}: the server has no sessions`)
 }
 
 /** Streamable HTTP: JSON in, JSON or an event stream out, and the client must be ready for either. */

@@ -4,7 +4,7 @@
  * with it; one question at a time.
  */
 
-import { LEGACY_VERSIONS, readDiscovery, scanJson } from '@doorward/core'
+import { LEGACY_VERSIONS, MODERN_VERSIONS, readDiscovery, scanJson } from '@doorward/core'
 import type { Discovered, JsonObject } from '@doorward/core'
 import { deny } from '@doorward/enforcement'
 import type { Denial, DenialCode, Permit } from '@doorward/enforcement'
@@ -42,6 +42,8 @@ export class ServerVersions {
   readonly #parts: ServerVersionsParts
   #known: KnownVersions | null = null
   #taskless = false
+  /** Whether the newest `initialize` that reached the server opened a session; null before the first. */
+  #opens: boolean | null = null
   #failure: Denial | null = null
   #freshUntil = Number.NEGATIVE_INFINITY
   #asking: Promise<KnownVersions | Denial> | null = null
@@ -58,6 +60,20 @@ export class ServerVersions {
   /** True once the server has said that it knows no tasks: then no task id can be anybody's. */
   get taskless(): boolean {
     return this.#taskless
+  }
+
+  /** The server has opened a session, or has refused to know of any. */
+  tried(opened: boolean): void {
+    this.#opens = opened
+  }
+
+  /**
+   * True when GET and DELETE can mean nothing there: the server has refused the handshake of sessions, or it speaks the modern
+   * era, nobody has opened a session since the start, and none is `named`. Discoveries do not tell of the legacy era.
+   */
+  knowsPostAlone(named: boolean): boolean {
+    if (this.#opens !== null) return !this.#opens
+    return !named && this.#known?.some((version) => MODERN_VERSIONS.includes(version)) === true
   }
 
   /** What is known, at once where something is. Denials: `upstream_unavailable`, `record_unavailable`. */

@@ -109,6 +109,7 @@ export class StreamableHttp {
         handles,
         versions: () => supportedBy(server),
         taskless: () => server.upstream.modern?.versions.taskless ?? false,
+        sessionless: (named) => server.upstream.modern?.versions.knowsPostAlone(named) ?? false,
         bodyBytes,
         head,
         trace,
@@ -155,6 +156,7 @@ export class StreamableHttp {
           { session, request, times, trace, method: exchange.head.method, streamed: reply.streamed },
           outcome,
         )
+        if (opens) tellOfHandshake(server, session, outcome)
       },
     })
     if (session !== null) session.open++
@@ -273,6 +275,14 @@ function routeProblem(method: string, server: McpServer | undefined): Denial | n
 
 function formOf(denial: Denial, modern: boolean): RefusalForm {
   return { rpc: true, modern, toolCall: denial.action?.name === 'tools/call' }
+}
+
+const NO_SESSIONS: ReadonlySet<number> = new Set([400, 404, 405])
+
+/** Whether the server has sessions: discoveries of the modern era do not say. */
+function tellOfHandshake({ upstream }: McpServer, session: McpSession | null, { status, http }: Outcome): void {
+  if (session !== null && session.version !== null) upstream.modern?.versions.tried(true)
+  else if (status === 'completed' && NO_SESSIONS.has(http)) upstream.modern?.versions.tried(false)
 }
 
 /** Before a server has been asked, whoever may call it is judged by what we know: the asking waits for a permit. */
