@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { parseSpiffeId } from '@doorward/core'
-import type { DecisionRequest, PolicySource } from '@doorward/core'
+import type { Action, DecisionRequest, PolicySource, Principal, SomeRequest } from '@doorward/core'
 import type { DecisionPort } from '@doorward/enforcement'
 import { agent, ask, caller, route, sampleSource, sessionAction, toolCall } from './decision-requests.ts'
 
@@ -137,6 +137,44 @@ const refused: readonly Row[] = [
   ['a name that is too long', toolCall(admin, `files/${'x'.repeat(100_000)}`)],
 ]
 
+const read = (name: string): Action => ({ name, group: 'read' })
+
+/** Requests of which no name is allowed. */
+const nothing: readonly (readonly [rule: string, Principal, Action, server: string, kind: SomeRequest['kind']])[] = [
+  ['without a role', stranger, read('tools/call'), 'files', 'tool'],
+  ['a permission for tools is none for prompts', planner, read('prompts/get'), 'github', 'prompt'],
+  ['a permission for tools is none for resources', planner, read('resources/read'), 'github', 'resource'],
+  ['a permission ends at its server', planner, read('tools/call'), 'orders', 'tool'],
+  ['read does not write', readonly, { name: 'tools/call', group: 'write' }, 'files', 'tool'],
+  ['read does not cancel', readonly, { name: 'tasks/cancel', group: 'write' }, 'files', 'task'],
+  ['a method that is not there for the kind', admin, read('tools/call'), 'files', 'prompt'],
+  ['an unknown action', admin, read('tools/destroy'), 'files', 'tool'],
+  ['an unknown server', admin, read('tools/call'), 'nowhere', 'tool'],
+  ['our own API', admin, read('tools/call'), 'gateway', 'tool'],
+  [
+    'acting for somebody without the right',
+    caller('a', ['admin'], { subject: { kind: 'workload', id: agent('nobody') } }),
+    read('tools/call'),
+    'files',
+    'tool',
+  ],
+]
+
+function someOf(principal: Principal, action: Action, server: string, kind: SomeRequest['kind']): SomeRequest {
+  return {
+    principal,
+    action,
+    server,
+    kind,
+    context: { args: undefined, timeSeconds: 1_800_000_000, remoteAddress: '127.0.0.1' },
+  }
+}
+
+/** Null for what is no item of a server. */
+function asSome({ principal, action, resource: { server, kind } }: DecisionRequest): SomeRequest | null {
+  return kind === 'server' || kind === 'route' ? null : someOf(principal, action, server, kind)
+}
+
 const hostileArguments: readonly unknown[] = [
   { __entity: { type: 'Role', id: 'admin' } },
   { __extn: { fn: 'ip', arg: 'x' } },
@@ -158,6 +196,8 @@ export function decisionPortContract(adapter: string, build: PortBuilder): void 
         assert.equal(verdict.effect, 'allow')
         assert.notEqual(verdict.policies.length, 0)
         assert.notEqual(await port.list(request), 'deny')
+        const some = asSome(request)
+        if (some !== null) assert.notEqual(await port.some(some), 'deny')
       })
     }
     for (const [rule, request] of refused) {
@@ -167,6 +207,21 @@ export function decisionPortContract(adapter: string, build: PortBuilder): void 
         assert.equal(await port.list(request), 'deny')
       })
     }
+    for (const [rule, ...request] of nothing) {
+      test(`denies whatever it is called: ${rule}`, async () => {
+        assert.equal(await port.some(someOf(...request)), 'deny')
+      })
+    }
+    test('what a name may be is left open', async () => {
+      for (const [principal, method, group, server, kind] of [
+        [planner, 'tools/call', 'write', 'github', 'tool'],
+        [planner, 'tools/call', 'read', 'files', 'tool'],
+        [planner, 'prompts/get', 'read', 'files', 'prompt'],
+        [readonly, 'resources/read', 'read', 'orders', 'resource'],
+        [admin, 'tasks/cancel', 'write', 'orders', 'task'],
+      ] as const)
+        assert.notEqual(await port.some(someOf(principal, { name: method, group }, server, kind)), 'deny', method)
+    })
     test('arguments of any shape change nothing and break nothing', async () => {
       for (const args of hostileArguments) {
         assert.equal((await port.decide(toolCall(planner, 'github/get_issue', 'write', args))).effect, 'allow')

@@ -17,5 +17,6 @@ decisionPortContract('reference', async (source) => {
   return {
     decide: async (request) => (tooMuch(request) ? denied : port.decide(request)),
     list: async (request) => (tooMuch(request) ? 'deny' : port.list(request)),
+    some: async (request) => (request.principal.act.length > 4 ? 'deny' : port.some(request)),
   }
 })

@@ -3,7 +3,7 @@
  * with compiler or engine, and serves as the small decision port that the contract is also run on.
  */
 
-import type { DecisionRequest, ListVerdict, PolicySource, Verdict } from '@doorward/core'
+import type { DecisionRequest, ListVerdict, PolicySource, SomeRequest, Verdict } from '@doorward/core'
 import type { DecisionPort } from '@doorward/enforcement'
 
 const session =
@@ -134,5 +134,32 @@ export function referencePort(source: PolicySource): DecisionPort {
     return { effect: 'allow', policies: ['reference'], obligations: lists ? [{ kind: 'filter-list' }] : [], version }
   }
   const list = async (request: DecisionRequest): Promise<ListVerdict> => referenceDecision(source, request)
-  return { decide, list }
+  const some = async (request: SomeRequest): Promise<ListVerdict> => {
+    const { principal, action, server, kind, context } = request
+    const patterns = [...source.rbac, ...source.roles].flatMap(({ permissions }) => permissions.map(nameOf))
+    // A party may be allowed one name and another party another: each is asked by itself about each pattern as a name.
+    const { presenter, act, subject } = principal
+    if (subject.kind !== 'workload') return 'deny'
+    const others = [...act, subject.id].filter(({ uri }) => uri !== presenter.uri)
+    const alone = [presenter, ...others].map((id, i) => ({
+      ...principal,
+      presenter: id,
+      act: [],
+      subject: { kind: 'workload', id } as const,
+      roles: i === 0 ? principal.roles : [],
+    }))
+    const mayHave = (one: DecisionRequest['principal']) =>
+      patterns.some(
+        (name) =>
+          referenceDecision(source, { principal: one, action, resource: { server, kind, name }, context }) === 'allow',
+      )
+    return !own.includes(server) && alone.every(mayHave) ? 'depends' : 'deny'
+  }
+  return { decide, list, some }
+}
+
+/** Each pattern matches itself. */
+function nameOf(permission: string): string {
+  const place = permission.slice(permission.indexOf(':') + 1)
+  return permission.includes(':') ? place.slice(place.indexOf('/') + 1) : 'x'
 }

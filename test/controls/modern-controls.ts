@@ -13,6 +13,16 @@ function control(name: string, file: string, test: string, edit: Edit): Control 
 
 export const modernControls: readonly Control[] = [
   control(
+    'modern.capabilities',
+    'test/refusals/capabilities.test.ts',
+    'where no tool may write or administer, whoever may do only that hears of no tools',
+    {
+      file: `${transports}/denied-capabilities.ts`,
+      from: 'if (!could.includes(true)) denied.push(path)',
+      to: 'if (could.length === 0) denied.push(path)',
+    },
+  ),
+  control(
     'modern.post',
     refusals,
     'a server without sessions is asked by POST alone: whoever does not say the era gets 405, too',

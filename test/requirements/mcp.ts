@@ -12,6 +12,7 @@ export interface McpRule {
 }
 
 const files = {
+  capabilities: 'test/refusals/capabilities.test.ts',
   bridge: 'test/scenarios/bridge-listen.test.ts',
   canary: 'test/scenarios/canary.test.ts',
   clients: 'test/scenarios/clients-modern.test.ts',
@@ -106,7 +107,8 @@ export const mcpRules: Readonly<Record<string, McpRule>> = {
     ['conformance', 'nothing of the caller reaches the server but what the protocol needs'],
   ),
   'MC-13': proven(
-    'lists are filtered by the decision that a call would meet, on every stream, and are private',
+    'lists and capabilities are filtered by the decision that a call would meet, on every stream, and are private',
+    ['capabilities', '${era}: ${role}'],
     ['modern', 'MC-13: lists hold what a call of it could be allowed, and are private'],
     ['sessions', 'a list holds exactly what the caller could call, and every other byte is kept'],
     ['sessions', 'a list that comes late on the stream of the session is filtered too'],

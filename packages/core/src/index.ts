@@ -50,6 +50,7 @@ export type {
   DecisionContext,
   DecisionRequest,
   ListVerdict,
+  SomeRequest,
   Obligation,
   PolicyVersion,
   Resource,
@@ -292,7 +293,7 @@ export type { PlatformAlgorithm, PlatformExpectation, PlatformToken } from './to
 export type { TokenExpectation } from './token/judge-claims.ts'
 
 // json
-export { itemSpans, memberSpan, spliceItems, spliceSpans } from './json/item-spans.ts'
+export { cutMembers, itemSpans, memberSpan, spliceItems, spliceSpans } from './json/item-spans.ts'
 export type { ArraySpans, ByteSpan, SpanEdit } from './json/item-spans.ts'
 export { DEFAULT_JSON_LIMITS } from './json/limits.ts'
 export type { JsonLimits } from './json/limits.ts'
@@ -318,6 +319,8 @@ export type {
   ClassifiedResponse,
   ClassifiedSessionOperation,
 } from './mcp/classified.ts'
+export { declaredCapabilities, hasLookalikeCapability, withoutCapabilities } from './mcp/capabilities.ts'
+export type { CapabilityUse, ServerCapability } from './mcp/capabilities.ts'
 export { classifyMcp, namesModernVersion } from './mcp/classify.ts'
 export type { McpExchange } from './mcp/classify.ts'
 export { DISCOVER_HEADERS, DISCOVER_REQUEST, knownVersions, readDiscovery } from './mcp/discovery.ts'
@@ -337,6 +340,7 @@ export type {
   ServerMethod,
   SubjectRule,
 } from './mcp/method.ts'
+export { SERVER_SUBJECT } from './mcp/method.ts'
 export { decodeMirrored, encodeMirrored, trimHeader } from './mcp/mirrored-headers.ts'
 export type { McpHeaders } from './mcp/mirrored-headers.ts'
 export { modernResultProblem } from './mcp/modern-result.ts'

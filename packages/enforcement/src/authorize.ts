@@ -8,6 +8,7 @@ import type {
   PolicyVersion,
   Resource,
   ShadowVerdict,
+  SomeRequest,
   Verdict,
 } from '@doorward/core'
 import type { Classified } from './classify.ts'
@@ -116,18 +117,30 @@ export async function couldCall(
   now: EpochMillis,
 ): Promise<boolean> {
   try {
-    const verdict = await decisions.list({
-      principal: identified.principal,
-      action: call.action,
-      resource: call.resource,
-      context: {
-        args: undefined,
-        timeSeconds: toSeconds(now),
-        remoteAddress: identified.inbound.connection.remoteAddress,
-      },
-    })
+    const { action, resource } = call
+    const { principal } = identified
+    const verdict = await decisions.list({ principal, action, resource, context: openContext(identified, now) })
     return verdict !== 'deny'
   } catch {
     return false
   }
+}
+
+/** As `couldCall`, for whatever of that kind the server has. */
+export async function couldCallSome(
+  identified: Identified,
+  call: Pick<SomeRequest, 'action' | 'server' | 'kind'>,
+  decisions: DecisionPort,
+  now: EpochMillis,
+): Promise<boolean> {
+  try {
+    const { principal } = identified
+    return (await decisions.some({ ...call, principal, context: openContext(identified, now) })) !== 'deny'
+  } catch {
+    return false
+  }
+}
+
+function openContext({ inbound }: Identified, now: EpochMillis): DecisionRequest['context'] {
+  return { args: undefined, timeSeconds: toSeconds(now), remoteAddress: inbound.connection.remoteAddress }
 }

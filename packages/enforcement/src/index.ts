@@ -1,7 +1,7 @@
 /** The one decision path, for gateway, sidecar and SDK alike. Knows neither wire nor database. */
 
 // pipeline
-export { authorize, couldCall } from './authorize.ts'
+export { authorize, couldCall, couldCallSome } from './authorize.ts'
 export type { Authorized } from './authorize.ts'
 export { CertificateStanding } from './certificate-standing.ts'
 export type { AcceptedToken, VerifiedLeaf } from './certificate-standing.ts'

@@ -6,6 +6,7 @@ import type {
   EpochSeconds,
   ListVerdict,
   TokenKeySet,
+  SomeRequest,
   TrustState,
   PeerCertificate,
   UserSubject,
@@ -17,12 +18,14 @@ import type { DenialCode } from './denial.ts'
  * Decides one call under one immutable policy snapshot.
  *
  * `decide` answers a call, `list` answers whether some call of the item could be allowed (arguments unknown).
- * Both agree: an item that `list` denies is denied by `decide` for all arguments. A rejection means that no
+ * `some` answers whether some call of the action could be allowed on anything of the kind that the server may have.
+ * All agree: an item that `list` denies is denied by `decide` for all arguments, and what `some` denies by `list` for all names. A rejection means that no
  * decision can be made, which callers treat as deny. Safe for concurrent use.
  */
 export interface DecisionPort {
   decide(request: DecisionRequest): Promise<Verdict>
   list(request: DecisionRequest): Promise<ListVerdict>
+  some(request: SomeRequest): Promise<ListVerdict>
 }
 
 export interface Rate {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { fromUtf8, itemSpans, memberSpan, spliceItems, spliceSpans, utf8 } from '@doorward/core'
+import { cutMembers, fromUtf8, itemSpans, memberSpan, spliceItems, spliceSpans, utf8 } from '@doorward/core'
 
 function itemsOf(text: string, path: readonly string[]): readonly string[] | null {
   const bytes = utf8(text)
@@ -115,5 +115,37 @@ describe('the span of a member', () => {
     ]
     assert.equal(fromUtf8(spliceSpans(bytes, edits)), '{ "s" : "dw1.a\\u0062" , "n":1e400,"t":"y" }')
     assert.deepEqual(spliceSpans(bytes, []), bytes)
+  })
+})
+
+describe('members that are cut out', () => {
+  const cut = (text: string, path: readonly string[], ...keys: readonly string[]) => {
+    const left = cutMembers(utf8(text), path, (key) => !keys.includes(key))
+    return left === null ? null : fromUtf8(left)
+  }
+
+  test('take nothing with them: the rest is spelled as it was, and remains JSON', () => {
+    assert.equal(cut('{"r":{ "a" : {"x":","} ,"b": 1e400, "c":"}" } }', ['r'], 'b'), '{"r":{"a" : {"x":","},"c":"}"} }')
+    assert.equal(cut('{"r":{"a":1}}', ['r'], 'a'), '{"r":{}}')
+    assert.equal(cut(String.raw`{"r":{"\u0061":1,"b":2}}`, ['r'], 'a'), '{"r":{"b":2}}')
+  })
+
+  test('are none where no key is named, and null where the path leads to no object', () => {
+    const bytes = utf8('{"r": {"a":1} }')
+    assert.equal(
+      cutMembers(bytes, ['r'], () => true),
+      bytes,
+    )
+    for (const text of ['{}', '{"r":[]}', '{"r":1}']) assert.equal(cut(text, ['r'], 'a'), null)
+  })
+
+  test('are gone for every reader, and nothing else is', () => {
+    const keys = fc.constantFrom('a', 'b', '"', '\\', 'é')
+    const property = fc.property(fc.dictionary(keys, fc.jsonValue()), fc.array(keys), (members, gone) => {
+      const left = cut(JSON.stringify({ r: members, z: 1 }), ['r'], ...gone)
+      const kept = Object.fromEntries(Object.entries(members).filter(([key]) => !new Set<string>(gone).has(key)))
+      assert.deepEqual(JSON.parse(left ?? ''), JSON.parse(JSON.stringify({ r: kept, z: 1 })))
+    })
+    fc.assert(property)
   })
 })

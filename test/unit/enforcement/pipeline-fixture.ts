@@ -74,7 +74,11 @@ function dependenciesOf(stage: Stage, asked: string[], answers: Answers, log: Me
   }
   return {
     ...stage.dependencies,
-    decisions: { decide, list: async () => assert.fail('not asked for') },
+    decisions: {
+      decide,
+      list: async () => assert.fail('not asked for'),
+      some: async () => assert.fail('not asked for'),
+    },
     log: { append },
     refusals: new RefusalCounter({ record: log, clock: () => toMillis(now) }),
     connectionLimits: {

@@ -35,7 +35,7 @@ const shadow = { effect: 'deny', reason: 'none', policies: [], version } as cons
 
 function decisions(over: Partial<DecisionPort>): DecisionPort {
   const unexpected = async () => assert.fail('not asked for')
-  return { decide: unexpected, list: unexpected, ...over }
+  return { decide: unexpected, list: unexpected, some: unexpected, ...over }
 }
 
 function classified(): Classified<string> {

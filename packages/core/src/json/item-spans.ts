@@ -18,6 +18,7 @@ export interface ArraySpans {
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
+const COMMA = Uint8Array.of(0x2c)
 
 /**
  * Spans of the items of the array that `path` leads to through nested objects, such as
@@ -89,6 +90,31 @@ export function spliceItems(bytes: Uint8Array, spans: ArraySpans, keep: readonly
   }
   out.set(bytes.subarray(spans.close), at)
   return out
+}
+
+/**
+ * The bytes without those members of the object that `path` leads to for whose key `keep` is false; everything else is
+ * unchanged. Null when the path does not lead to an object. `bytes` as for `itemSpans`.
+ */
+export function cutMembers(
+  bytes: Uint8Array,
+  path: readonly string[],
+  keep: (key: string) => boolean,
+): Uint8Array | null {
+  const object = memberSpan(bytes, path)
+  if (object === null || bytes[object.start] !== 0x7b) return null
+  const kept: Uint8Array[] = []
+  let cut = false
+  let at = skipSpace(bytes, object.start + 1)
+  while (at < object.end && bytes[at] === QUOTE) {
+    const keyEnd = skipString(bytes, at)
+    const end = skipValue(bytes, skipSpace(bytes, skipSpace(bytes, keyEnd) + 1))
+    if (!keep(String(JSON.parse(fromUtf8(bytes.subarray(at, keyEnd)))))) cut = true
+    else kept.push(...(kept.length === 0 ? [] : [COMMA]), bytes.subarray(at, end))
+    at = skipSpace(bytes, end)
+    if (bytes[at] === 0x2c) at = skipSpace(bytes, at + 1)
+  }
+  return cut ? spliceSpans(bytes, [{ start: object.start + 1, end: at, bytes: concat(...kept) }]) : bytes
 }
 
 /** Offset of the value of member `key` of the object at `at`, or −1. */

@@ -8,13 +8,13 @@ import type { SpiffeId } from '../identity/spiffe-id.ts'
 import { actionTable } from './action.ts'
 import { subjectUid } from './call-context.ts'
 import type { CallContexts } from './call-context.ts'
-import { unknown } from './cedar/possible.ts'
-import type { Open } from './cedar/possible.ts'
+import { someEntity, unknown } from './cedar/possible.ts'
+import type { Open, PartialWorld } from './cedar/possible.ts'
 import { CedarSet, EntityUid } from './cedar/value.ts'
 import type { CedarRecord, Value } from './cedar/value.ts'
 import { noValues } from './cedar/world.ts'
 import type { Entity } from './cedar/world.ts'
-import type { DecisionRequest, Resource } from './decision.ts'
+import type { DecisionRequest, Resource, ResourceKind } from './decision.ts'
 import { resourceName } from './permission.ts'
 import type { RoleSet } from './role-set.ts'
 import type { RolesOf } from './roles-of.ts'
@@ -159,6 +159,13 @@ export class Call {
   ): Omit<CallWorld, 'context'> & { readonly context: ReadonlyMap<string, Value | Open> } {
     if (!world.context.has('args')) return world
     return { ...world, context: new Map<string, Value | Open>([...world.context, ['args', unknown]]) }
+  }
+
+  /** As if the arguments were not known, nor of the resource more than that it is of this kind on the server. */
+  ofSome(world: CallWorld, kind: ResourceKind): PartialWorld {
+    const type = entityTypes[kind]
+    const resource = someEntity(type, new Set([this.#resource.server.key]))
+    return { ...this.withoutArguments(world), resource, opaque: (uid) => uid.type === type }
   }
 
   readonly #entity = (uid: EntityUid): Entity | null => {

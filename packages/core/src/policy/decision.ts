@@ -35,6 +35,16 @@ export interface DecisionRequest {
   readonly context: DecisionContext
 }
 
+/** As a decision request, of something of that kind on the server, whatever it is called. */
+export interface SomeRequest {
+  readonly principal: Principal
+  readonly action: Action
+  readonly server: string
+  readonly kind: Exclude<ResourceKind, 'route' | 'server'>
+  /** Its arguments are not looked at. */
+  readonly context: DecisionContext
+}
+
 /** A duty that an allow brings with it. Unknown kinds must be refused by who carries them out. */
 export type Obligation = { readonly kind: 'filter-list' }
 
@@ -74,5 +84,5 @@ export type Verdict =
       readonly shadow?: ShadowVerdict
     }
 
-/** `depends`: some arguments would be allowed and others not. */
+/** `depends`: some arguments (or names, of `SomeRequest`) would be allowed and others not. */
 export type ListVerdict = 'allow' | 'deny' | 'depends'

@@ -4,10 +4,12 @@ import { actionTable, isKnownUse } from './action.ts'
 import { ownRoute, ownServers } from './builtin.ts'
 import { CallContexts } from './call-context.ts'
 import { Call, actionUids } from './call-world.ts'
+import type { CallWorld } from './call-world.ts'
 import type { Policy } from './cedar/expression.ts'
 import { PolicySet } from './cedar/policy-set.ts'
+import type { Outlook } from './cedar/policy-set.ts'
 import type { CompiledPolicy } from './compile.ts'
-import type { DecisionRequest, ListVerdict, PolicyVersion, Verdict } from './decision.ts'
+import type { DecisionRequest, ListVerdict, PolicyVersion, SomeRequest, Verdict } from './decision.ts'
 import { RolesOf } from './roles-of.ts'
 import { allowed, deniedError, deniedUnknown, denialOf } from './verdict.ts'
 
@@ -36,7 +38,7 @@ export function unknownPart(
   return null
 }
 
-/** `decide` and `list` never throw for anything in the request. */
+/** `decide`, `list` and `some` never throw for anything in the request. */
 export class PolicyJudge {
   readonly version: PolicyVersion
   readonly #servers: ReadonlySet<string>
@@ -77,13 +79,26 @@ export class PolicyJudge {
 
   /** What `decide` says for some arguments or other; those of the request are not looked at. */
   list(request: DecisionRequest): ListVerdict {
+    return this.#ofParties(request, (call, world) => this.#set.outlook(world, call.withoutArguments(world)))
+  }
+
+  /**
+   * What `decide` says for some name or other, with some arguments or other: `deny` is certain for all of them. Each party is
+   * judged apart, so that `depends` need not come out for any.
+   */
+  some({ principal, action, server, kind, context }: SomeRequest): ListVerdict {
+    if (ownServers.includes(server)) return 'deny'
+    const request = { principal, action, resource: { server, kind, name: '' }, context }
+    return this.#ofParties(request, (call, world) => this.#set.outlookOfSome(world, call.ofSome(world, kind)))
+  }
+
+  #ofParties(request: DecisionRequest, outlookOf: (call: Call, world: CallWorld) => Outlook): ListVerdict {
     if (unknownPart(request, this.#servers) !== null) return 'deny'
     const call = Call.of(request, this.#rolesOf, this.#contexts)
     if (call === null) return 'deny'
     let verdict: ListVerdict = 'allow'
     for (const party of call.parties) {
-      const world = call.world(party)
-      const outlook = this.#set.outlook(world, call.withoutArguments(world))
+      const outlook = outlookOf(call, call.world(party))
       if (outlook === 'deny') return 'deny'
       if (outlook === 'depends') verdict = 'depends'
     }

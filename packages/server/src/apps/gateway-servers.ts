@@ -11,7 +11,7 @@ import type { CircuitState } from '../transports/circuit.ts'
 import { guardUpstream } from '../transports/guarded-upstream.ts'
 import type { McpServer } from '../transports/streamable-http.ts'
 import type { TrafficOptions } from '../transports/server-traffic.ts'
-import { toolEffects } from '../transports/tool-effects.ts'
+import { possibleEffects, toolEffects } from '../transports/tool-effects.ts'
 import { openHttpUpstream } from '../transports/upstream-http.ts'
 import type { UpstreamTls } from '../transports/upstream-http.ts'
 import { openSseUpstream } from '../transports/upstream-sse.ts'
@@ -63,7 +63,8 @@ export async function openServer(
   stack.defer(async () => opened?.close())
   const definitions = opened?.gate ?? null
   const { output = null } = server
-  const traffic = { ...trafficOptions(parts, name, effectOf), definitions, output }
+  const effects = possibleEffects(server.effects)
+  const traffic = { ...trafficOptions(parts, name, effectOf), effects, definitions, output }
   const circuit = new Circuit(defaultCircuitThreshold, systemRuntime.chance)
   const bare =
     server.kind === 'stdio'

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { PolicyJudge, deniedUnknown, readPolicy } from '@doorward/core'
-import type { CompiledPolicy, DecisionRequest, ListVerdict, PolicyVersion, Verdict } from '@doorward/core'
+import type { CompiledPolicy, DecisionRequest, ListVerdict, PolicyVersion, SomeRequest, Verdict } from '@doorward/core'
 import type { DecisionPort } from '@doorward/enforcement'
 import { preparePolicy, prepareTimeoutMilliseconds, refuseProblems } from './prepare-policy.ts'
 import { difference, factsOf, noFacts } from './policy-change.ts'
@@ -82,6 +82,10 @@ export class CedarEngine implements DecisionPort {
 
   async list(request: DecisionRequest): Promise<ListVerdict> {
     return this.#judge?.list(request) ?? 'deny'
+  }
+
+  async some(request: SomeRequest): Promise<ListVerdict> {
+    return this.#judge?.some(request) ?? 'deny'
   }
 }
 

@@ -1,6 +1,6 @@
 /** Decides by the active policy, and notes where a candidate would have decided otherwise. */
 
-import type { DecisionRequest, ListVerdict, ShadowVerdict, Verdict } from '@doorward/core'
+import type { DecisionRequest, ListVerdict, ShadowVerdict, SomeRequest, Verdict } from '@doorward/core'
 import type { DecisionPort } from '@doorward/enforcement'
 import type { CedarEngine } from './cedar-engine.ts'
 
@@ -41,6 +41,10 @@ export class ShadowEngine implements DecisionPort {
 
   list(request: DecisionRequest): Promise<ListVerdict> {
     return this.#active.list(request)
+  }
+
+  some(request: SomeRequest): Promise<ListVerdict> {
+    return this.#active.some(request)
   }
 }
 

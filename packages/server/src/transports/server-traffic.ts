@@ -20,6 +20,7 @@ import type { JsonValue, McpSubject, RequestId, ServerMessage, ToolEffect } from
 import { couldCall, denialRow, rolesNow } from '@doorward/enforcement'
 import type { DecisionPort, DefinitionGate, DenialCode, TrustSource } from '@doorward/enforcement'
 import type { CallScope, PendingRequest } from './call-scope.ts'
+import { withoutDeniedCapabilities } from './denied-capabilities.ts'
 import { judgeModernAnswer, withTaskHandles } from './modern-answer.ts'
 import { isTooLarge, structureProblem, toolFailure } from './output-obligations.ts'
 import type { OutputObligations } from './output-obligations.ts'
@@ -28,6 +29,8 @@ export interface TrafficOptions {
   readonly decisions: DecisionPort
   readonly trust: TrustSource
   readonly effectOf: (tool: string) => ToolEffect
+  /** The effects that some tool of the server may have; all by default. */
+  readonly effects?: readonly ToolEffect[]
   /** What is approved of the server; nothing is compared by default. */
   readonly definitions?: DefinitionGate | null
   /** What is demanded of its answers; nothing by default. */
@@ -210,7 +213,7 @@ function judgeResult(
   message: Extract<ServerMessage, { kind: 'response' }>,
   request: PendingRequest,
   { scope, options, value }: ResponseContext,
-): ServerTraffic {
+): ServerTraffic | Promise<ServerTraffic> {
   if (scope.revision.era === 'legacy') return pass(bytes, message, request)
   if (
     request.method === 'server/discover' &&
@@ -218,9 +221,15 @@ function judgeResult(
   )
     return failed(message, request, 'definition_unapproved')
   const judged = judgeModernAnswer(bytes, value, request.method, scope)
-  if (!('problem' in judged)) return pass(judged, message, request)
-  options.onDropped(scope, judged.problem)
-  return failed(message, request, 'upstream_invalid')
+  if ('problem' in judged) {
+    options.onDropped(scope, judged.problem)
+    return failed(message, request, 'upstream_invalid')
+  }
+  if (request.method !== 'server/discover') return pass(judged, message, request)
+  const declaring = { result: resultOf(value), revision: scope.revision, scope, options }
+  return withoutDeniedCapabilities(judged, declaring).then((told) =>
+    told === null ? failed(message, request, 'upstream_invalid') : pass(told, message, request),
+  )
 }
 
 function resultOf(value: JsonValue): JsonValue | undefined {
@@ -239,7 +248,7 @@ function settle(
   message: Extract<ServerMessage, { kind: 'response' }>,
   request: PendingRequest,
   { scope, options, value }: ResponseContext,
-): ServerTraffic {
+): ServerTraffic | Promise<ServerTraffic> {
   const result = resultOf(value)
   const version = result === undefined ? null : negotiatedVersion(result, LEGACY_VERSIONS)
   if (version === null) {
@@ -248,8 +257,12 @@ function settle(
   }
   if (options.definitions?.see(request.method, result)?.includes(false) === true)
     return failed(message, request, 'definition_unapproved')
-  scope.settle(version)
-  return pass(bytes, message, request)
+  const revision = REVISIONS.get(version) ?? scope.revision
+  return withoutDeniedCapabilities(bytes, { result, revision, scope, options }).then((told) => {
+    if (told === null) return failed(message, request, 'upstream_invalid')
+    scope.settle(version)
+    return pass(told, message, request)
+  })
 }
 
 function failed(message: ServerMessage, request: PendingRequest, code: DenialCode): ServerTraffic {

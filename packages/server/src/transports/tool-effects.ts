@@ -23,6 +23,18 @@ export function toolEffects(declared: DeclaredEffects): (tool: string) => ToolEf
   }
 }
 
+/** Those that some tool or other may have. */
+export function possibleEffects({ read, write, admin }: DeclaredEffects): readonly ToolEffect[] {
+  if (admin.includes('*')) return ['admin']
+  const writes = write.length > 0 || !read.includes('*')
+  const reads = read.length > 0 && !write.includes('*')
+  return [
+    ...(reads ? (['read'] as const) : []),
+    ...(writes ? (['write'] as const) : []),
+    ...(admin.length > 0 ? (['admin'] as const) : []),
+  ]
+}
+
 function patterns(texts: readonly string[]): readonly NamePattern[] {
   return texts.flatMap((text) => {
     const pattern = readNamePattern(text)

@@ -81,25 +81,45 @@ export class PolicySet {
    * world without them. `deny` and `allow` are certain; where it `depends`, one of the two may yet never come out.
    */
   outlook(world: World, partial: PartialWorld): Outlook {
-    let [mayPermit, mustPermit, mayDeny] = [false, false, false]
+    const sum = new OutlookSum()
     for (const list of this.#index.candidates(world)) {
       for (const one of list) {
         if (!remains(one.scope, world)) continue
         const outcomes = one.looksAtArguments ? outcomesOfPolicy(one.policy, partial) : outcomeNow(one, world)
-        const holds = (outcomes & mayBeTrue) !== 0
-        if (outcomes === mayFail) return 'deny'
-        if ((outcomes & mayFail) !== 0) mayDeny = true
-        if (!one.permits) {
-          if ((outcomes & mayBeFalse) === 0) return 'deny'
-          if (holds) mayDeny = true
-        } else if (holds) {
-          mayPermit = true
-          if (outcomes === mayBeTrue) mustPermit = true
-        }
+        if (sum.isDeniedBy(one.permits, outcomes)) return 'deny'
       }
     }
-    if (!mayPermit) return 'deny'
-    return mustPermit && !mayDeny ? 'allow' : 'depends'
+    return sum.outlook
+  }
+
+  /** As `outlook`, for every resource too that `partial` leaves open: the one in `world` is not looked at. */
+  outlookOfSome(world: World, partial: PartialWorld): Outlook {
+    const sum = new OutlookSum()
+    for (const one of this.#index.ofPrincipal(world))
+      if (sum.isDeniedBy(one.permits, outcomesOfPolicy(one.policy, partial))) return 'deny'
+    return sum.outlook
+  }
+}
+
+/** What policies that fit, one after the other, leave open. */
+class OutlookSum {
+  #mayPermit = false
+  #mustPermit = false
+  #mayDeny = false
+
+  /** True when the policy denies whatever comes: then nothing else counts. */
+  isDeniedBy(permits: boolean, outcomes: number): boolean {
+    const holds = (outcomes & mayBeTrue) !== 0
+    if (outcomes === mayFail || (!permits && (outcomes & mayBeFalse) === 0)) return true
+    if ((outcomes & mayFail) !== 0 || (!permits && holds)) this.#mayDeny = true
+    if (permits && holds) this.#mayPermit = true
+    if (permits && outcomes === mayBeTrue) this.#mustPermit = true
+    return false
+  }
+
+  get outlook(): Outlook {
+    if (!this.#mayPermit) return 'deny'
+    return this.#mustPermit && !this.#mayDeny ? 'allow' : 'depends'
   }
 }
 

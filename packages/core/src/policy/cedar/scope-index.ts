@@ -51,6 +51,12 @@ export class ScopeIndex<Entry> {
     return found
   }
 
+  /** Every entry whose policy may fit the principal, whatever it does to whatever. */
+  *ofPrincipal(world: World): Iterable<Entry> {
+    for (const principal of keysAbove(world.principal, this.#principalTypes, world))
+      for (const { entries } of this.#slots.get(principal)?.values() ?? []) for (const { entry } of entries) yield entry
+  }
+
   #ofAction({ entries, byAction }: Slot<Entry>, world: World): readonly Entry[] {
     const known = world.entity(world.action)
     const fitting = entries.filter(({ action }) => action === null || action(world.action, known, world))
