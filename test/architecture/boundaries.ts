@@ -12,7 +12,17 @@ export interface ZoneRow {
   readonly types: readonly string[]
 }
 
-const serverParts = ['config', 'observability', 'authority', 'audit', 'storage', 'state', 'secrets', 'policy']
+const serverParts = [
+  'config',
+  'observability',
+  'authority',
+  'audit',
+  'issuers',
+  'storage',
+  'state',
+  'secrets',
+  'policy',
+]
 const inServer = (...names: readonly string[]): readonly string[] => names.map((name) => `server/${name}`)
 
 /** A folder without a row may not exist. `vocabulary` is what lies directly in core/src, and the JSON grammar. */
@@ -52,6 +62,7 @@ export const importTable: readonly ZoneRow[] = [
     values: ['core/index'],
     types: ['enforcement', ...inServer('authority', 'audit')],
   })),
+  { zone: 'server/issuers', values: ['core/index'], types: ['enforcement'] },
   { zone: 'server/policy', values: ['core/index'], types: ['enforcement'] },
   {
     zone: 'server/transports',

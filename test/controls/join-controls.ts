@@ -4,6 +4,7 @@ import type { Control } from './controls.ts'
 
 const attest = 'packages/server/src/authority/attest'
 const platform = 'packages/core/src/token/platform-token.ts'
+const foreignJws = 'packages/core/src/token/foreign-jws.ts'
 const forged =
   'a token whose header, signature, issuer, audience or times are not right is refused, and the right one still joins'
 const certificate = 'a certificate that is expired, foreign, for another purpose or of another name is refused'
@@ -48,7 +49,13 @@ export const joinControls: readonly Control[] = [
   control(
     'oidc.signature',
     ['refusals/attestation-platform', forged],
-    [{ file: platform, from: '(key.verify(signed, signature) ? claims : null)', to: '(key === null ? null : claims)' }],
+    [
+      {
+        file: foreignJws,
+        from: '(key.verify(signed, signature) ? claims : null)',
+        to: '(key === null ? null : claims)',
+      },
+    ],
   ),
   control(
     'oidc.audience',

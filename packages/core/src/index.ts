@@ -282,13 +282,13 @@ export { verifyToken } from './token/verify.ts'
 export type { TokenCheck, TokenVerdict } from './token/verify.ts'
 export { openCompactJws } from './token/compact-jws.ts'
 export type { JwsCheck, TokenRefusal } from './token/compact-jws.ts'
-export {
-  claimAt,
-  judgePlatformClaims,
-  platformAlgorithms,
-  platformTokenBytes,
-  readPlatformToken,
-} from './token/platform-token.ts'
+export { foreignTokenBytes, issuerAlgorithms } from './token/foreign-jws.ts'
+export type { ForeignHeader, ForeignJws, IssuerAlgorithm } from './token/foreign-jws.ts'
+export { readIdToken, readIssuerToken } from './token/issuer-token.ts'
+export type { IssuerHeader, IssuerToken } from './token/issuer-token.ts'
+export { judgeIdToken, judgeIssuerClaims, mapIssuerClaims } from './token/issuer-claims.ts'
+export type { ClaimRules, IdTokenExpectation, IssuerClaims, IssuerExpectation } from './token/issuer-claims.ts'
+export { claimAt, judgePlatformClaims, platformAlgorithms, readPlatformToken } from './token/platform-token.ts'
 export type { PlatformAlgorithm, PlatformExpectation, PlatformToken } from './token/platform-token.ts'
 export type { TokenExpectation } from './token/judge-claims.ts'
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { IssuerKeys } from '../../../packages/server/src/authority/attest/issuer-keys.ts'
+import { IssuerKeys } from '../../../packages/server/src/issuers/issuer-keys.ts'
 import { fetchDocument, isFetchable } from '../../../packages/server/src/transports/fetch-document.ts'
 import { fetchIssuerKeys } from '../../../packages/server/src/transports/issuer-key-source.ts'
 import { documentServer, keySet, platformKey } from '../../fixtures/platform-issuer.ts'

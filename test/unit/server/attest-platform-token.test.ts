@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { claimAt, epochSeconds, judgePlatformClaims, readPlatformToken } from '@doorward/core'
 import type { JsonObject } from '@doorward/core'
-import { readIssuerKeySet, keyName } from '../../../packages/server/src/authority/attest/issuer-key-set.ts'
+import { readIssuerKeySet, keyName } from '../../../packages/server/src/issuers/issuer-key-set.ts'
 import {
   forged,
   githubClaims,

@@ -5,28 +5,19 @@
  */
 
 import { isJsonObject, member } from '../json/object.ts'
-import { scanJson } from '../json/scan.ts'
 import type { JsonObject, JsonValue } from '../json-value.ts'
-import { exactObject, isSeconds, isText } from '../identity/strict-members.ts'
-import type { VerifyKey } from '../primitives.ts'
+import { exactObject, isSeconds } from '../identity/strict-members.ts'
 import type { EpochSeconds } from '../time.ts'
-import { refuse, splitCompactJws } from './compact-jws.ts'
+import { refuse } from './compact-jws.ts'
 import type { TokenRefusal } from './compact-jws.ts'
+import { readAlgorithm, readForeignJws } from './foreign-jws.ts'
+import type { ForeignHeader, ForeignJws } from './foreign-jws.ts'
 
 /** RFC 7518 §3.1, RFC 8037 §3.1. */
 export const platformAlgorithms = ['RS256', 'ES256', 'EdDSA'] as const
 export type PlatformAlgorithm = (typeof platformAlgorithms)[number]
 
-export interface PlatformToken {
-  readonly algorithm: PlatformAlgorithm
-  readonly kid: string
-  /** Not proven: it helps to choose among configured issuers, and to nothing else. */
-  readonly claimedIssuer: string
-  /** What the signature is over: names this token, whose signature may be written in several ways. */
-  readonly signed: Uint8Array
-  /** The claims, when the signature is by this key, of the token's algorithm; else null. */
-  open(key: VerifyKey): JsonObject | null
-}
+export type PlatformToken = ForeignJws<ForeignHeader<PlatformAlgorithm>>
 
 export interface PlatformExpectation {
   readonly issuer: string
@@ -37,12 +28,7 @@ export interface PlatformExpectation {
   readonly leewaySeconds?: number
 }
 
-export const platformTokenBytes = 8192
 const defaultLeewaySeconds = 30
-const MAX_KID = 256
-const MAX_ISSUER = 512
-const HEADER_LIMITS = { maxBytes: 1024, maxDepth: 2, maxKeys: 8 }
-const CLAIM_LIMITS = { maxBytes: platformTokenBytes, maxDepth: 8, maxKeys: 256 }
 
 /**
  * Reads a token of at most 8 KiB, unverified. The header has `alg`, `kid`, perhaps `typ: JWT` and a certificate's
@@ -50,30 +36,16 @@ const CLAIM_LIMITS = { maxBytes: platformTokenBytes, maxDepth: 8, maxKeys: 256 }
  * Codes: `token_too_large`, `token_malformed`, `token_algorithm`, `token_type`, `token_header`, `token_claims`.
  */
 export function readPlatformToken(text: string): PlatformToken | TokenRefusal {
-  const parts = splitCompactJws(text, platformTokenBytes)
-  if ('ok' in parts) return parts
-  const header = readHeader(parts.header)
-  if ('ok' in header) return header
-  const scan = scanJson(parts.payload, CLAIM_LIMITS)
-  const claims = scan.ok && isJsonObject(scan.value) ? scan.value : null
-  const claimedIssuer = claims === null ? undefined : member(claims, 'iss')
-  if (claims === null || !isText(claimedIssuer, MAX_ISSUER))
-    return refuse('token_claims', 'expected claims as strict JSON with an issuer')
-  const { signed, signature } = parts
-  return { ...header, claimedIssuer, signed, open: (key) => (key.verify(signed, signature) ? claims : null) }
+  return readForeignJws(text, readHeader)
 }
 
-function readHeader(bytes: Uint8Array): { readonly algorithm: PlatformAlgorithm; readonly kid: string } | TokenRefusal {
-  const scan = scanJson(bytes, HEADER_LIMITS)
-  if (!scan.ok || !isJsonObject(scan.value)) return refuse('token_malformed', 'the header is not a strict JSON object')
-  const header = scan.value
-  const algorithm = platformAlgorithms.find((name) => name === member(header, 'alg'))
-  if (algorithm === undefined) return refuse('token_algorithm', `expected alg ${platformAlgorithms.join(', ')}`)
+function readHeader(header: JsonObject): ForeignHeader<PlatformAlgorithm> | TokenRefusal {
+  const read = readAlgorithm(header, platformAlgorithms)
+  if ('ok' in read) return read
   if ((member(header, 'typ') ?? 'JWT') !== 'JWT') return refuse('token_type', 'expected typ JWT, or none')
-  const kid = member(header, 'kid')
-  if (exactObject(header, ['alg', 'kid'], ['typ', 'x5t']) === null || !isText(kid, MAX_KID))
+  if (exactObject(header, ['alg', 'kid'], ['typ', 'x5t']) === null)
     return refuse('token_header', 'expected alg and kid, and at most typ and x5t beside them')
-  return { algorithm, kid }
+  return read
 }
 
 /**

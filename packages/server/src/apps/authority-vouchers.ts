@@ -3,11 +3,10 @@
 import { DoorwardError, readCertificate } from '@doorward/core'
 import type { PeerCertificate, PlatformAlgorithm } from '@doorward/core'
 import { sha256 } from '@doorward/sdk'
-import { issuerKeySetBytes, readIssuerKeySet } from '../authority/attest/issuer-key-set.ts'
-import { IssuerKeys } from '../authority/attest/issuer-keys.ts'
+import { IssuerKeys } from '../issuers/issuer-keys.ts'
 import type { PlatformIssuer, Vouchers } from '../authority/attest/vouchers.ts'
-import { readBoundedFile, readCertificateFile } from '../config/certificate-file.ts'
-import { fetchIssuerKeys } from '../transports/issuer-key-source.ts'
+import { readCertificateFile } from '../config/certificate-file.ts'
+import { fetchOptions, keyLoader } from './issuers.ts'
 
 export interface IssuerSettings {
   readonly issuer: string
@@ -53,34 +52,9 @@ async function issuerOf(settings: IssuerSettings): Promise<PlatformIssuer> {
 }
 
 async function loaderOf({ keys, issuer, algorithms }: IssuerSettings): Promise<() => Promise<Uint8Array>> {
-  if (keys.kind === 'file') {
-    const load = () => readBoundedFile(keys.path, issuerKeySetBytes)
-    refuseUnusable(keys.path, await load(), algorithms)
-    return load
-  }
-  const { jwksUrl, caFile, allowPrivateAddresses } = keys
-  const ca = caFile === null ? {} : { ca: await trustedPem(caFile) }
-  return () => fetchIssuerKeys({ issuer, jwksUrl }, { ...ca, allowPrivateAddresses })
-}
-
-/** The file is read anew later; a mistake in it is told now. */
-function refuseUnusable(where: string, bytes: Uint8Array, algorithms: readonly PlatformAlgorithm[]): void {
-  try {
-    readIssuerKeySet(bytes, algorithms)
-  } catch (error) {
-    if (!(error instanceof DoorwardError)) throw error
-    const { code, message, expected = '', got = '' } = error
-    throw new DoorwardError(code, message, { where, expected, got })
-  }
-}
-
-async function trustedPem(caFile: string): Promise<string> {
-  const certificates = await readCertificateFile(caFile, MAX_ANCHORS)
-  return certificates.map((der) => pemOf(der)).join('')
-}
-
-function pemOf(der: Uint8Array): string {
-  return `-----BEGIN CERTIFICATE-----\n${Buffer.from(der).toString('base64')}\n-----END CERTIFICATE-----\n`
+  return keys.kind === 'file'
+    ? keyLoader({ keys, issuer, algorithms }, { allowPrivateAddresses: false })
+    : keyLoader({ keys, issuer, algorithms }, await fetchOptions(keys))
 }
 
 async function anchorsOf(caFile: string): Promise<readonly PeerCertificate[]> {

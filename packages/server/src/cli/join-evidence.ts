@@ -2,7 +2,7 @@
 
 import { createPrivateKey } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { DoorwardError, foreignPathLength, fromUtf8, platformTokenBytes, Secret } from '@doorward/core'
+import { DoorwardError, foreignPathLength, fromUtf8, foreignTokenBytes, Secret } from '@doorward/core'
 import type { Evidence } from '@doorward/sdk'
 import { readBoundedFile, readCertificateFile } from '../config/certificate-file.ts'
 
@@ -42,7 +42,7 @@ export async function joinEvidence({ attest, tokenFile, cert, key }: EvidenceOpt
 
 /** Read at the last moment: the platform replaces it all the time. */
 async function readToken(path: string): Promise<Secret> {
-  return new Secret(fromUtf8(await readBoundedFile(path, platformTokenBytes + 2)).trim())
+  return new Secret(fromUtf8(await readBoundedFile(path, foreignTokenBytes + 2)).trim())
 }
 
 async function readKey(path: string): Promise<KeyObject> {

@@ -5,11 +5,11 @@ import { z } from 'zod'
 import { section } from './section.ts'
 
 /** As registrations name them. */
-const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
+export const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
   error: 'not a name; expected up to 64 of A-Z a-z 0-9 . _ -',
 })
 
-const httpsUrl = z
+export const httpsUrl = z
   .string()
   .max(512)
   .refine(

@@ -4,6 +4,7 @@ import { compilePolicy, DoorwardError, ownServers, parseTrustDomain } from '@doo
 import type { BindingSource, PolicySource, TrustDomain } from '@doorward/core'
 import { keepProblems } from './audit-keep.ts'
 import { alertProblems, exportProblems } from './export-check.ts'
+import { issuerProblems } from './issuer-check.ts'
 import { headerNameProblem } from './passed-headers.ts'
 import type { BindingSection } from './policy-schema.ts'
 import { quotaProblems } from './quotas.ts'
@@ -48,6 +49,7 @@ export function crossProblems(configuration: Configuration): readonly CrossProbl
     ...backendProblems(configuration),
     ...limitProblems(configuration),
     ...quotaProblems(configuration, domain),
+    ...issuerProblems(configuration, domain),
     ...exportProblems(configuration.audit.exports),
     ...tracingProblems(configuration.tracing),
     ...alertProblems(configuration.alerts.webhooks),

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { attestors } from './attestor-schema.ts'
 import { alerts, audit } from './audit-schema.ts'
 import { detections } from './detections-schema.ts'
+import { issuers } from './issuer-schema.ts'
 import { limits, network } from './limits-schema.ts'
 import { backend } from './backend-schema.ts'
 import { binding, path, policy } from './policy-schema.ts'
@@ -245,12 +246,7 @@ export const configuration = section({
   roles: z.record(z.string().min(1).max(64), z.array(z.string())).default({}),
   bindings: z.array(binding).default([]),
   policy,
-  issuers: z
-    .record(z.string(), z.unknown())
-    .default({})
-    .refine((value) => Object.keys(value).length === 0, {
-      error: 'tokens of other issuers are not accepted by this version; expected no issuers',
-    }),
+  issuers,
   limits: limits.prefault({}),
   trust: section({ full_seconds: seconds(60), reduced_seconds: seconds(300) }).prefault({}),
   audit,

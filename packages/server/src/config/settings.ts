@@ -5,6 +5,8 @@ import { isAbsolute, join, resolve } from 'node:path'
 import { parseTrustDomain, workloadId } from '@doorward/core'
 import type { SpiffeId, TrustDomain } from '@doorward/core'
 import type { PlatformSection } from './attestor-schema.ts'
+import { readIssuer } from './issuer-settings.ts'
+import type { IssuerPlaces, IssuerSettings } from './issuer-settings.ts'
 import type { LineOf, Loaded } from './load.ts'
 import { addressKey, readNetwork } from './network.ts'
 import type { Rate } from './rate.ts'
@@ -237,6 +239,12 @@ function issuerOf(platform: PlatformSection, file: (path: string) => string) {
   } as const
   const keys = jwks_file === undefined ? fetched : ({ kind: 'file', path: file(jwks_file) } as const)
   return { issuer, audience, algorithms, maxLifetimeSeconds: max_lifetime_seconds, keys }
+}
+
+/** Whose tokens say who a person is, and who may sign in there. The configuration has been checked by `issuerProblems`. */
+export function issuerSettings({ configuration, folder, trustDomain }: Deployment): readonly IssuerSettings[] {
+  const places: IssuerPlaces = { file: (path) => fromFolder(folder, path), trustDomain }
+  return Object.entries(configuration.issuers).map(([name, section]) => readIssuer(name, section, places))
 }
 
 /** Where the second copy of checkpoints and the logs' verifier keys lie. */

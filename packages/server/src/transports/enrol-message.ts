@@ -6,7 +6,7 @@ import {
   fromBase64,
   fromBase64url,
   isText,
-  platformTokenBytes,
+  foreignTokenBytes,
   readJoinState,
   readList,
   readP256Jwk,
@@ -63,7 +63,7 @@ function readEvidence(value: JsonValue): Evidence | undefined {
     case 'join_token':
     case 'oidc': {
       const token = exactObject(value, ['kind', 'token'])?.['token']
-      const limit = kind === 'oidc' ? platformTokenBytes : MAX_TOKEN
+      const limit = kind === 'oidc' ? foreignTokenBytes : MAX_TOKEN
       return isText(token, limit) ? { kind, token: new Secret(token) } : undefined
     }
     case 'bound_key':

@@ -5,7 +5,7 @@
  */
 
 import { lookup } from 'node:dns'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { request } from 'node:https'
 import { BlockList, isIP } from 'node:net'
 import type { LookupFunction } from 'node:net'
@@ -67,30 +67,64 @@ export function isFetchable(address: string, allowPrivateAddresses: boolean): bo
   return allowPrivateAddresses || !privateAddresses.check(address, family)
 }
 
+/** What is asked of a place. */
+export interface DocumentRequest {
+  readonly method: string
+  /** Beside those that every request has. */
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+export interface DocumentAnswer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  /** At most 64 KiB, without content coding. */
+  readonly body: Uint8Array
+}
+
 /**
  * The body of a 200 answer. Throws `document_refused` for a URL that is not https or an address that is not accepted,
  * and `document_unavailable` for everything that goes wrong on the way.
  */
 export async function fetchDocument(url: URL, options: FetchOptions): Promise<Uint8Array> {
+  return ownBody(url, await exchangeDocument(url, { method: 'GET' }, options))
+}
+
+/** The body of an answer, when it has the status 200. Throws `document_unavailable`. */
+export function ownBody(url: URL, { status, body }: DocumentAnswer): Uint8Array {
+  if (status !== 200) throw unavailable(url, `expected status 200, got ${status}`)
+  return body
+}
+
+/** The same for any method, with whatever status is answered. Nothing is repeated. Throws as `fetchDocument`. */
+export async function exchangeDocument(
+  url: URL,
+  request: DocumentRequest,
+  options: FetchOptions,
+): Promise<DocumentAnswer> {
   const host = url.hostname.replaceAll(/^\[|\]$/g, '')
   if (url.protocol !== 'https:' || url.username !== '' || url.password !== '')
     throw refusedDocument(url, 'an https URL without credentials', url.protocol)
   if (isIP(host) !== 0 && !isFetchable(host, options.allowPrivateAddresses))
     throw refusedDocument(url, 'an address of a public network', host)
   try {
-    return await bodyOf(await answerOf(url, options))
+    return await bodyOf(await answerOf(url, request, options))
   } catch (error) {
     if (error instanceof DoorwardError) throw error
     throw unavailable(url, error instanceof Error ? error.message : String(error))
   }
 }
 
-function answerOf(url: URL, { ca, allowPrivateAddresses }: FetchOptions): Promise<IncomingMessage> {
+function answerOf(
+  url: URL,
+  { method, headers, body }: DocumentRequest,
+  { ca, allowPrivateAddresses }: FetchOptions,
+): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const outgoing = request(url, {
       agent: false,
-      method: 'GET',
-      headers: { accept: 'application/json', 'accept-encoding': 'identity', connection: 'close' },
+      method,
+      headers: { accept: 'application/json', ...headers, 'accept-encoding': 'identity', connection: 'close' },
       lookup: judgedLookup(url, allowPrivateAddresses),
       minVersion: 'TLSv1.3',
       signal: AbortSignal.timeout(milliseconds),
@@ -98,16 +132,16 @@ function answerOf(url: URL, { ca, allowPrivateAddresses }: FetchOptions): Promis
     })
     outgoing.once('response', resolve)
     outgoing.once('error', reject)
-    outgoing.end()
+    outgoing.end(body)
   })
 }
 
-async function bodyOf(answer: IncomingMessage): Promise<Uint8Array> {
-  const { statusCode, headers } = answer
+async function bodyOf(answer: IncomingMessage): Promise<DocumentAnswer> {
+  const { statusCode: status = 0, headers } = answer
   const encoding = headers['content-encoding'] ?? 'identity'
-  if (statusCode !== 200 || encoding !== 'identity') {
+  if (encoding !== 'identity') {
     answer.destroy()
-    throw new Error(`expected status 200 and no content coding, got ${statusCode} and ${encoding}`)
+    throw new Error(`expected no content coding, got ${encoding}`)
   }
   const parts: Uint8Array[] = []
   let length = 0
@@ -116,7 +150,7 @@ async function bodyOf(answer: IncomingMessage): Promise<Uint8Array> {
     if (length > documentBytes) throw new Error(`expected at most ${documentBytes} bytes`)
     parts.push(part)
   }
-  return concat(...parts)
+  return { status, headers, body: concat(...parts) }
 }
 
 /** One bad address among many is enough: the name is not what it should be. */

@@ -1,11 +1,12 @@
-/** Where the keys of a platform's issuer are fetched: at the URL of configuration, or where the issuer itself says (OpenID Connect Discovery §4). */
+/** Where the keys of an issuer are fetched: at the URL of configuration, or where the issuer itself says (OpenID Connect Discovery §4, RFC 8414). */
 
-import { DoorwardError, isJsonObject, member, scanJson } from '@doorward/core'
+import { DoorwardError, isDoorwardError, isJsonObject, member, scanJson } from '@doorward/core'
 import { documentBytes, fetchDocument } from './fetch-document.ts'
 import type { FetchOptions } from './fetch-document.ts'
 
 const LIMITS = { maxBytes: documentBytes, maxDepth: 8, maxKeys: 1000 }
 const WELL_KNOWN = '/.well-known/openid-configuration'
+const OAUTH_WELL_KNOWN = '/.well-known/oauth-authorization-server'
 
 /** The JWK Set, unread. No URL ever comes from a token. Throws the codes of `fetchDocument`, and `issuer_document_invalid`. */
 export async function fetchIssuerKeys(
@@ -16,8 +17,21 @@ export async function fetchIssuerKeys(
   return fetchDocument(url, options)
 }
 
+/** Where OpenID Connect says it, or else where RFC 8414 §3.1 does: one of the two is enough. */
 async function discoveredUrl(issuer: string, options: FetchOptions): Promise<URL> {
-  const document = new URL(issuer.replace(/\/$/, '') + WELL_KNOWN)
+  try {
+    return await keysAt(new URL(issuer.replace(/\/$/, '') + WELL_KNOWN), issuer, options)
+  } catch (error) {
+    if (!isDoorwardError(error, 'document_unavailable')) throw error
+    const { origin, pathname } = new URL(issuer)
+    const other = new URL(`${origin}${OAUTH_WELL_KNOWN}${pathname.replace(/\/$/, '')}`)
+    return keysAt(other, issuer, options).catch((second: unknown) => {
+      throw isDoorwardError(second, 'document_unavailable') ? error : second
+    })
+  }
+}
+
+async function keysAt(document: URL, issuer: string, options: FetchOptions): Promise<URL> {
   const scan = scanJson(await fetchDocument(document, options), LIMITS)
   const values = scan.ok && isJsonObject(scan.value) ? scan.value : {}
   const [said, place] = [member(values, 'issuer'), member(values, 'jwks_uri')]

@@ -63,7 +63,7 @@ async function openedClaims(
   token: PlatformToken,
   { issuer, audience, algorithms, maxLifetimeSeconds, keys }: PlatformIssuer,
 ): Promise<JsonObject | AuthorityRefusal> {
-  const { algorithm, kid } = token
+  const { algorithm, kid } = token.header
   if (!algorithms.includes(algorithm)) return unattested(`expected ${algorithms.join(' or ')}, got ${algorithm}`)
   const key = await keys.find(algorithm, kid).catch((error: unknown) => {
     if (!isDoorwardError(error, 'issuer_keys_unavailable')) throw error

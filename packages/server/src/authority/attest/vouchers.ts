@@ -1,7 +1,12 @@
 /** Whom the operator trusts to say who somebody is, by their names in configuration. */
 
-import type { PeerCertificate, PlatformAlgorithm } from '@doorward/core'
-import type { IssuerKeys } from './issuer-keys.ts'
+import type { PeerCertificate, PlatformAlgorithm, VerifyKey } from '@doorward/core'
+
+/** The keys of one issuer over time. */
+export interface KeyFinder {
+  /** Null when the issuer has none of that id and algorithm. Throws `issuer_keys_unavailable` when its keys cannot be had. */
+  find(algorithm: PlatformAlgorithm, kid: string): Promise<VerifyKey | null>
+}
 
 /** An issuer of platform tokens. */
 export interface PlatformIssuer {
@@ -11,7 +16,7 @@ export interface PlatformIssuer {
   readonly audience: string
   readonly algorithms: readonly PlatformAlgorithm[]
   readonly maxLifetimeSeconds: number
-  readonly keys: Pick<IssuerKeys, 'find'>
+  readonly keys: KeyFinder
 }
 
 export interface Vouchers {

@@ -1,9 +1,9 @@
-/** The keys of a platform's issuer: a JWK Set (RFC 7517 §5), of which only public signature keys of accepted algorithms count. */
+/** The keys of an issuer that is not ours: a JWK Set (RFC 7517 §5), of which only public signature keys of accepted algorithms count. */
 
-import { createPublicKey, verify } from 'node:crypto'
+import { constants, createPublicKey, verify } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { DoorwardError, isJsonObject, isText, member, scanJson } from '@doorward/core'
-import type { JsonObject, JsonValue, PlatformAlgorithm, VerifyKey } from '@doorward/core'
+import type { JsonObject, JsonValue, IssuerAlgorithm, VerifyKey } from '@doorward/core'
 
 export const issuerKeySetBytes = 65_536
 const LIMITS = { maxBytes: issuerKeySetBytes, maxDepth: 8, maxKeys: 4096 }
@@ -11,13 +11,16 @@ const MAX_KEYS = 64
 const MAX_KID = 256
 const rsaBits = { least: 2048, most: 4096 }
 const ES256_BYTES = 64
+const ES384_BYTES = 96
 const PRIVATE_MEMBERS = ['d', 'k', 'p', 'q']
+const RSA_MEMBERS = ['kty', 'n', 'e']
+const EC_MEMBERS = ['kty', 'crv', 'x', 'y']
 
 /** By `keyName`. */
 export type IssuerKeySet = ReadonlyMap<string, VerifyKey>
 
-/** Algorithm and key id together: a key is good for one algorithm. */
-export function keyName(algorithm: PlatformAlgorithm, kid: string): string {
+/** Algorithm and key id together: a key that names its algorithm is good for that one alone. */
+export function keyName(algorithm: IssuerAlgorithm, kid: string): string {
   return `${algorithm} ${kid}`
 }
 
@@ -29,27 +32,49 @@ interface AlgorithmRow {
   readonly verify: (key: KeyObject, data: Uint8Array, signature: Uint8Array) => boolean
 }
 
-const algorithmRows: Readonly<Record<PlatformAlgorithm, AlgorithmRow>> = {
+const isRsa = (jwk: JsonObject) => member(jwk, 'kty') === 'RSA'
+const isOn = (kty: string, crv: string) => (jwk: JsonObject) => member(jwk, 'kty') === kty && member(jwk, 'crv') === crv
+
+function fitRsa({ asymmetricKeyDetails: { modulusLength = 0, publicExponent = 0n } = {} }: KeyObject): boolean {
+  const sized = modulusLength >= rsaBits.least && modulusLength <= rsaBits.most
+  return sized && publicExponent >= 3n && publicExponent < 2n ** 32n
+}
+
+function ecdsa(hash: string, bytes: number): AlgorithmRow['verify'] {
+  return (key, data, signature) =>
+    signature.length === bytes && verify(hash, data, { key, dsaEncoding: 'ieee-p1363' }, signature)
+}
+
+const pss = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
+
+const algorithmRows: Readonly<Record<IssuerAlgorithm, AlgorithmRow>> = {
   RS256: {
-    members: ['kty', 'n', 'e'],
-    fits: (jwk) => member(jwk, 'kty') === 'RSA',
-    accepts: ({ asymmetricKeyDetails: { modulusLength = 0, publicExponent = 0n } = {} }) =>
-      modulusLength >= rsaBits.least &&
-      modulusLength <= rsaBits.most &&
-      publicExponent >= 3n &&
-      publicExponent < 2n ** 32n,
+    members: RSA_MEMBERS,
+    fits: isRsa,
+    accepts: fitRsa,
     verify: (key, data, signature) => verify('sha256', data, key, signature),
   },
+  PS256: {
+    members: RSA_MEMBERS,
+    fits: isRsa,
+    accepts: fitRsa,
+    verify: (key, data, signature) => verify('sha256', data, { key, ...pss }, signature),
+  },
   ES256: {
-    members: ['kty', 'crv', 'x', 'y'],
-    fits: (jwk) => member(jwk, 'kty') === 'EC' && member(jwk, 'crv') === 'P-256',
+    members: EC_MEMBERS,
+    fits: isOn('EC', 'P-256'),
     accepts: () => true,
-    verify: (key, data, signature) =>
-      signature.length === ES256_BYTES && verify('sha256', data, { key, dsaEncoding: 'ieee-p1363' }, signature),
+    verify: ecdsa('sha256', ES256_BYTES),
+  },
+  ES384: {
+    members: EC_MEMBERS,
+    fits: isOn('EC', 'P-384'),
+    accepts: () => true,
+    verify: ecdsa('sha384', ES384_BYTES),
   },
   EdDSA: {
     members: ['kty', 'crv', 'x'],
-    fits: (jwk) => member(jwk, 'kty') === 'OKP' && member(jwk, 'crv') === 'Ed25519',
+    fits: isOn('OKP', 'Ed25519'),
     accepts: () => true,
     verify: (key, data, signature) => verify(null, data, key, signature),
   },
@@ -60,7 +85,7 @@ const algorithmRows: Readonly<Record<PlatformAlgorithm, AlgorithmRow>> = {
  * are left out. Throws `issuer_keys_invalid` for what is no JWK Set, holds a private key or two keys of one id, or has
  * no key that counts.
  */
-export function readIssuerKeySet(bytes: Uint8Array, algorithms: readonly PlatformAlgorithm[]): IssuerKeySet {
+export function readIssuerKeySet(bytes: Uint8Array, algorithms: readonly IssuerAlgorithm[]): IssuerKeySet {
   const scan = scanJson(bytes, LIMITS)
   const keys = scan.ok && isJsonObject(scan.value) ? member(scan.value, 'keys') : undefined
   if (!Array.isArray(keys) || keys.length > MAX_KEYS) throw invalid('a JWK Set', 'something else')
@@ -69,26 +94,29 @@ export function readIssuerKeySet(bytes: Uint8Array, algorithms: readonly Platfor
     if (!isJsonObject(jwk)) throw invalid('keys as objects', 'something else')
     if (PRIVATE_MEMBERS.some((name) => Object.hasOwn(jwk, name))) throw invalid('public keys', 'a private key')
     const kid = member(jwk, 'kid')
-    const read = readKey(jwk, algorithms)
-    if (read === null || !isText(kid, MAX_KID)) continue
-    const name = keyName(read.algorithm, kid)
-    if (set.has(name)) throw invalid('each key id once', 'two keys of one id')
-    set.set(name, read.key)
+    if (!isText(kid, MAX_KID)) continue
+    for (const { algorithm, key } of readKey(jwk, algorithms)) {
+      const name = keyName(algorithm, kid)
+      if (set.has(name)) throw invalid('each key id once', 'two keys of one id')
+      set.set(name, key)
+    }
   }
   if (set.size === 0) throw invalid(`a key for ${algorithms.join(' or ')}`, 'none')
   return set
 }
 
+/** For each accepted algorithm that the key fits and does not contradict. */
 function readKey(
   jwk: JsonObject,
-  algorithms: readonly PlatformAlgorithm[],
-): { readonly algorithm: PlatformAlgorithm; readonly key: VerifyKey } | null {
-  const algorithm = algorithms.find((name) => algorithmRows[name].fits(jwk))
-  if (algorithm === undefined || (member(jwk, 'alg') ?? algorithm) !== algorithm) return null
-  if ((member(jwk, 'use') ?? 'sig') !== 'sig') return null
-  const row = algorithmRows[algorithm]
-  const imported = importKey(jwk, row)
-  return imported === null ? null : { algorithm, key: verifyKeyOf(imported, row) }
+  algorithms: readonly IssuerAlgorithm[],
+): readonly { readonly algorithm: IssuerAlgorithm; readonly key: VerifyKey }[] {
+  if ((member(jwk, 'use') ?? 'sig') !== 'sig') return []
+  const fitting = algorithms.filter((name) => algorithmRows[name].fits(jwk) && (member(jwk, 'alg') ?? name) === name)
+  return fitting.flatMap((algorithm) => {
+    const row = algorithmRows[algorithm]
+    const imported = importKey(jwk, row)
+    return imported === null ? [] : [{ algorithm, key: verifyKeyOf(imported, row) }]
+  })
 }
 
 function importKey(jwk: JsonObject, { members, accepts }: AlgorithmRow): KeyObject | null {

@@ -1,14 +1,14 @@
 /** The keys of one issuer over time: asked for rarely, kept for a while, and not at all once they are too old. */
 
 import { DoorwardError } from '@doorward/core'
-import type { PlatformAlgorithm, VerifyKey } from '@doorward/core'
+import type { IssuerAlgorithm, VerifyKey } from '@doorward/core'
 import { keyName, readIssuerKeySet } from './issuer-key-set.ts'
 import type { IssuerKeySet } from './issuer-key-set.ts'
 
 export interface IssuerKeysOptions {
   /** Brings the JWK Set from where configuration says, at most 64 KiB. Throws why it cannot be had. */
   readonly load: () => Promise<Uint8Array>
-  readonly algorithms: readonly PlatformAlgorithm[]
+  readonly algorithms: readonly IssuerAlgorithm[]
   /** Milliseconds that only rise. */
   readonly monotonic: () => number
 }
@@ -32,7 +32,7 @@ export class IssuerKeys {
   }
 
   /** The key, or null when the issuer has none of that id and algorithm. Throws `issuer_keys_unavailable` when its keys cannot be had. */
-  async find(algorithm: PlatformAlgorithm, kid: string): Promise<VerifyKey | null> {
+  async find(algorithm: IssuerAlgorithm, kid: string): Promise<VerifyKey | null> {
     if (this.#age() > freshMilliseconds) await this.#refresh()
     const known = this.#usable().get(keyName(algorithm, kid))
     if (known !== undefined) return known
