@@ -48,6 +48,7 @@ before(async () => {
     servers: {
       everything: { command: everything, effects: { read: ['echo', 'get-*'] }, env: { CONFIGURED: 'yes' } },
       missing: { command: ['/no/such/program'] },
+      unstartable: { command: ['/etc/hostname/program'], processes: 1 },
       dies: { command: await scripted('dies', '() => process.exit(3)') },
       crashes: { command: await scripted('crashes', '() => process.exit(3)') },
       dead: { command: [process.execPath, '-e', 'process.exit(1)'] },
@@ -197,6 +198,9 @@ const ping = '{"jsonrpc":"2.0","id":1,"method":"ping"}'
 test('a program that does not exist, or ends at once, is an unavailable server', async () => {
   for (const [name, reason] of [
     ['missing', /"\/no\/such\/program" does not exist/],
+    ['unstartable', /could not be started: ENOTDIR/],
+    // It has not kept its place.
+    ['unstartable', /could not be started: ENOTDIR/],
     ['stillborn', /exit code 1/],
   ] as const) {
     const answer = await gateway.rpc(agent, name, { body: init })

@@ -75,6 +75,7 @@ before(async () => {
       refuses: { command: [process.execPath, '-e', legacy(refusing)] },
       silent: { command: [process.execPath, '-e', legacy('')] },
       dead: { command: [process.execPath, '-e', 'process.exit(1)'] },
+      unstartable: { command: ['/etc/hostname/program'], processes: 1 },
     },
     roles: { all: ['*'] },
     patienceMilliseconds: 5000,
@@ -222,10 +223,15 @@ test('a server that refuses the question, or is silent, is of the legacy era', a
 })
 
 test('a server that does not start is unavailable, and is not asked again at once', async () => {
-  for (let i = 0; i < 2; i++)
-    equal((await tool('x', {}, agent, 'dead')).headers['doorward-code'], 'upstream_unavailable')
-  const asked = gateway.record.entries.filter(
-    ({ body }) => body['event'] === 'server.discover' && body['server'] === 'dead',
-  )
-  equal(asked.length, 1)
+  for (const server of ['dead', 'unstartable']) {
+    for (let i = 0; i < 2; i++)
+      equal((await tool('x', {}, agent, server)).headers['doorward-code'], 'upstream_unavailable')
+    const asked = gateway.record.entries.filter(
+      ({ body }) => body['event'] === 'server.discover' && body['server'] === server,
+    )
+    equal(asked.length, 1)
+  }
+  // As long as silence is waited for: nobody waits for what never began.
+  await sleep(2000)
+  equal((await tool('x', {}, agent)).status, 200)
 })

@@ -5,6 +5,7 @@
 
 import { spawn } from 'node:child_process'
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
+import { Readable } from 'node:stream'
 import { GrowingBytes } from './growing-bytes.ts'
 
 export interface StdioCommand {
@@ -33,29 +34,27 @@ const LF = 10
 const KILL_AFTER = 2000
 
 export class StdioProcess {
-  readonly #child: ChildProcessWithoutNullStreams
+  /** Null where it could not be started at all. */
+  readonly #child: ChildProcessWithoutNullStreams | null
   readonly #events: StdioEvents
   readonly #lines: LineCutter
   readonly #gone: PromiseWithResolvers<void> = Promise.withResolvers()
   #exited = false
   #reason: string | null = null
 
-  /** Starts the process. A program that does not exist is told by `onExit`. `lineBytes` bounds one message. */
+  /** Starts the process. One that cannot be started is told by `onExit`, never before this returns. `lineBytes` bounds one message. */
   constructor(command: StdioCommand, lineBytes: number, events: StdioEvents) {
     this.#events = events
     this.#lines = new LineCutter(lineBytes)
-    const [program = '', ...args] = [...command.wrapper, ...command.command]
-    this.#child = spawn(program, args, {
-      cwd: command.cwd,
-      env: { ...command.env },
-      stdio: ['pipe', 'pipe', 'pipe'],
-      shell: false,
-      // Its own group, so that what it starts ends with it.
-      detached: process.platform !== 'win32',
-      windowsHide: true,
-      ...(command.user === null ? {} : command.user),
-    })
-    this.#watch(program)
+    const [program = ''] = [...command.wrapper, ...command.command]
+    const child = startedChild(command)
+    if (child instanceof Error) {
+      this.#child = null
+      queueMicrotask(() => this.#end(startProblem(program, child)))
+    } else {
+      this.#child = child
+      this.#watch(child, program)
+    }
   }
 
   /** Resolves when the process is gone. */
@@ -65,8 +64,8 @@ export class StdioProcess {
 
   /** Writes one message, if there is room; CR and LF in it become spaces, which JSON allows anywhere that they can stand. */
   write(message: Uint8Array): boolean {
-    const { stdin } = this.#child
-    if (this.#exited || !stdin.writable || stdin.writableLength >= MAX_WAITING) return false
+    const stdin = this.#child?.stdin
+    if (this.#exited || stdin === undefined || !stdin.writable || stdin.writableLength >= MAX_WAITING) return false
     const line = new Uint8Array(message.length + 1)
     for (let i = 0; i < message.length; i++) line[i] = message[i] === LF || message[i] === 13 ? 32 : message[i]!
     line[message.length] = LF
@@ -75,39 +74,39 @@ export class StdioProcess {
   }
 
   pause(): void {
-    this.#child.stdout.pause()
+    this.#child?.stdout.pause()
   }
 
   resume(): void {
-    this.#child.stdout.resume()
+    this.#child?.stdout.resume()
   }
 
   /** Closes its input, then asks, then insists (MCP basic/lifecycle, shutdown). */
   stop(): void {
-    if (this.#exited) return
-    this.#child.stdin.end()
+    const child = this.#child
+    if (this.#exited || child === null) return
+    child.stdin.end()
     const ask = setTimeout(() => this.#signal('SIGTERM'), KILL_AFTER)
     const insist = setTimeout(() => this.#signal('SIGKILL'), 2 * KILL_AFTER)
-    this.#child.once('exit', () => {
+    child.once('exit', () => {
       clearTimeout(ask)
       clearTimeout(insist)
-      // Children that it left behind.
-      this.#signal('SIGKILL')
     })
   }
 
-  #watch(program: string): void {
-    const child = this.#child
+  #watch(child: ChildProcessWithoutNullStreams, program: string): void {
     child.on('error', (error: NodeJS.ErrnoException) => this.#end(startProblem(program, error)))
-    child.on('exit', (code, signal) =>
-      this.#end(this.#reason ?? (signal === null ? `it ended with exit code ${code}` : `it was ended by ${signal}`)),
-    )
+    child.on('exit', (code, signal) => {
+      // Children that it left behind, whoever ended it.
+      this.#signal('SIGKILL')
+      this.#end(this.#reason ?? (signal === null ? `it ended with exit code ${code}` : `it was ended by ${signal}`))
+    })
     // Writing to a process that has gone is told by its exit.
     child.stdin.on('error', () => undefined)
     child.stdout.on('error', () => undefined)
     child.stderr.on('error', () => undefined)
     child.stdout.on('data', (chunk: Buffer) => this.#read(chunk))
-    this.#watchErrors()
+    this.#watchErrors(child)
   }
 
   #read(chunk: Buffer): void {
@@ -117,11 +116,11 @@ export class StdioProcess {
     this.#signal('SIGKILL')
   }
 
-  #watchErrors(): void {
+  #watchErrors(child: ChildProcessWithoutNullStreams): void {
     const cutter = new LineCutter(STDERR_LINE)
     let second = 0
     let count = 0
-    this.#child.stderr.on('data', (chunk: Buffer) => {
+    child.stderr.on('data', (chunk: Buffer) => {
       const now = Math.floor(performance.now() / 1000)
       if (now !== second) count = 0
       second = now
@@ -133,7 +132,7 @@ export class StdioProcess {
   }
 
   #signal(signal: 'SIGTERM' | 'SIGKILL'): void {
-    const { pid } = this.#child
+    const pid = this.#child?.pid
     if (pid === undefined) return
     try {
       process.kill(process.platform === 'win32' ? pid : -pid, signal)
@@ -152,6 +151,31 @@ export class StdioProcess {
 
 /** Bytes that may wait for a process that does not read. */
 const MAX_WAITING = 4 * 1024 * 1024
+
+/**
+ * Some errors of a start are told as an event, others are thrown (a part of the path that is no folder, a program that is
+ * being written); where no descriptor is left the child has no streams.
+ */
+function startedChild({ command, wrapper, cwd, env, user }: StdioCommand): ChildProcessWithoutNullStreams | Error {
+  const [program = '', ...args] = [...wrapper, ...command]
+  try {
+    const child = spawn(program, args, {
+      cwd,
+      env: { ...env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+      shell: false,
+      // Its own group, so that what it starts ends with it.
+      detached: process.platform !== 'win32',
+      windowsHide: true,
+      ...user,
+    })
+    if (Reflect.get(child, 'stderr') instanceof Readable) return child
+    child.on('error', () => undefined)
+    return new Error('no file descriptor is left')
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error))
+  }
+}
 
 function startProblem(program: string, error: NodeJS.ErrnoException): string {
   const name = `its program ${JSON.stringify(program)}`
