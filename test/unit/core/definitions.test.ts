@@ -123,3 +123,14 @@ test('effects are proposed from annotations, and without a word a tool writes', 
   equal(proposedEffect({ annotations: { readOnlyHint: true, destructiveHint: true } }), 'write')
   equal(proposedEffect({}), 'write')
 })
+
+test('a name of any length, with many texts below it, costs no more than they are long', () => {
+  const long = 'k'.repeat(500_000)
+  const definition = { kind: 'tool', name: 'x', value: { [long]: Array.from({ length: 150_000 }, () => '') } } as const
+  const from = performance.now()
+  deepEqual(
+    definitionFlags(definition).map(({ code, where }) => [code, where.length]),
+    [['oversized', 1024]],
+  )
+  ok(performance.now() - from < 5000)
+})

@@ -26,6 +26,7 @@ export interface OtherServer {
 /** Nobody reads more of a description. */
 const MAX_TEXT = 4096
 const MAX_FLAGS = 64
+const MAX_WHERE = 1024
 const MAX_DEPTH = 64
 /** Characters of a text in which names are looked for. */
 const MAX_WORDS = 65_536
@@ -54,9 +55,9 @@ export function definitionFlags(definition: Definition, others: readonly OtherSe
 function flagsOf(definition: Definition, others: ByTool): readonly Flag[] {
   const flags: Flag[] = []
   const add = (flag: Flag): void => {
-    if (flags.length < MAX_FLAGS) flags.push(flag)
+    if (flags.length < MAX_FLAGS) flags.push({ ...flag, where: flag.where.slice(0, MAX_WHERE) })
   }
-  walk(definition.value, '', 0, (text, where, key) => {
+  walk(definition.value, { where: '', key: '', depth: 0 }, (text, where, key) => {
     for (const code of textFlags(text)) add({ code, where, about: '' })
     if (text.length > MAX_TEXT) add({ code: 'oversized', where, about: `${text.length} characters` })
     if (key === '$ref' || key === '$dynamicRef') {
@@ -70,20 +71,28 @@ function flagsOf(definition: Definition, others: ByTool): readonly Flag[] {
 
 type Look = (text: string, where: string, key: string) => void
 
+interface Place {
+  /** Looked into only for what is flagged: a server may give it a name of any length, and have it end in many texts. */
+  readonly where: string
+  /** The member that it stands under; empty within a list. */
+  readonly key: string
+  readonly depth: number
+}
+
 /** Every text and every name of a member. The depth is bounded by whoever has parsed it, and again here. */
-function walk(value: JsonValue, where: string, depth: number, look: Look): void {
-  if (typeof value === 'string') return look(value, where, where.slice(where.lastIndexOf('.') + 1))
+function walk(value: JsonValue, { where, key, depth }: Place, look: Look): void {
+  if (typeof value === 'string') return look(value, where, key)
   if (depth >= MAX_DEPTH) return
   if (Array.isArray(value)) {
     for (const [index, item] of (value as readonly JsonValue[]).entries())
-      walk(item, `${where}[${index}]`, depth + 1, look)
+      walk(item, { where: `${where}[${index}]`, key: '', depth: depth + 1 }, look)
     return
   }
   if (!isJsonObject(value)) return
-  for (const [key, inner] of Object.entries(value)) {
-    const path = where === '' ? key : `${where}.${key}`
-    look(key, `${path} (its name)`, '')
-    walk(inner, path, depth + 1, look)
+  for (const [name, inner] of Object.entries(value)) {
+    const path = where === '' ? name : `${where}.${name}`
+    look(name, `${path} (its name)`, '')
+    walk(inner, { where: path, key: name, depth: depth + 1 }, look)
   }
 }
 
