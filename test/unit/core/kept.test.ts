@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import {
   canonicalJson,
   compileKeepRules,
@@ -163,4 +164,24 @@ test('texts that are made to be slow to look through are not', () => {
 
 test('equal values have one text, whatever the order of their members', () => {
   assert.equal(canonicalJson({ b: [1, { d: null, c: 'ü' }], a: 1e21 }), '{"a":1e+21,"b":[1,{"c":"ü","d":null}]}')
+})
+
+test('tokens are found wherever they begin, as one expression would find them', () => {
+  const asOne = /\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{2,}(?:\.[A-Za-z0-9_-]*){0,3}/g
+  const part = fc.constantFrom('eyJ', '-', '.', 'a', 'abcdef', '_', ' ', '..', 'eyJabcdef.', 'eyJ-eyJ-')
+  fc.assert(
+    fc.property(fc.array(part, { maxLength: 24 }), (parts) => {
+      const text = parts.join('')
+      assert.equal(withoutSecrets(text), text.length < 8 ? text : text.replace(asOne, '[redacted]'))
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+test('what only looks like the beginnings of many tokens takes a time that grows with it', () => {
+  for (const text of ['eyJ-'.repeat(250_000), 'eyJabcdef-'.repeat(100_000), 'eyJabcdef.'.repeat(100_000)]) {
+    const from = performance.now()
+    withoutSecrets(text)
+    assert.ok(performance.now() - from < 5000)
+  }
 })
