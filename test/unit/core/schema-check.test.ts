@@ -102,6 +102,53 @@ test('the work is bounded, whatever schema and value are', () => {
   }
 })
 
+const many = <T>(count: number, of: (i: number) => T): readonly T[] => Array.from({ length: count }, (_, i) => of(i))
+const membersOf = (count: number, value: JsonValue): JsonValue =>
+  Object.fromEntries(many(count, (i) => [`a${i}`, value]))
+
+const costly: readonly (readonly [what: string, schema: JsonValue, value: JsonValue])[] = [
+  ['members that are not there', { items: { properties: membersOf(5000, {}) } }, many(100_000, () => ({}))],
+  ['types', { items: { type: [...many(20_000, () => 'x'), 'object'] } }, many(100_000, () => ({}))],
+  [
+    'names that are required',
+    { items: { anyOf: [{ required: many(5000, () => 'a') }] } },
+    many(90_000, () => ({ a: 1 })),
+  ],
+  ['unknown keywords', { items: membersOf(5000, {}) }, many(100_000, () => ({}))],
+  ['what depends', { items: { dependentRequired: membersOf(5000, ['b']) } }, many(100_000, () => ({}))],
+  ['long references', { $defs: { x: true }, items: { $ref: `#/$defs/x${'/'.repeat(50_000)}` } }, many(50_000, () => 1)],
+  ['items that are compared', { allOf: many(5000, () => ({ uniqueItems: true })) }, many(2, (i) => `${i}`.repeat(1e6))],
+  ['items that are copied', { not: { anyOf: many(5000, () => ({ items: false })) } }, many(500_000, () => 1)],
+  ['letters that are counted', { allOf: many(5000, () => ({ minLength: 1 })) }, 'x'.repeat(2e6)],
+  ['letters that are compared', { not: { enum: many(50_000, () => 'x'.repeat(3e5)) } }, `${'x'.repeat(299_999)}y`],
+  ['members that are counted', { allOf: many(5000, () => ({ minProperties: 1 })) }, membersOf(50_000, 1)],
+  ['members that are compared', { not: { anyOf: many(5000, () => ({ enum: [{}] })) } }, membersOf(50_000, 1)],
+  ['members that are named', { allOf: many(5000, () => ({ not: { propertyNames: false } })) }, membersOf(50_000, 1)],
+  [
+    'members that are known',
+    { properties: membersOf(20_000, true), allOf: many(5000, () => ({ not: { additionalProperties: false } })) },
+    membersOf(20_000, 1),
+  ],
+]
+for (const [what, schema, value] of costly)
+  test(`the work is bounded that ${what} make`, () => {
+    const began = performance.now()
+    ok('undecided' in checkSchema(schema, value))
+    ok(performance.now() - began < 5000)
+  })
+
+test('what a large answer takes is far below the bound', () => {
+  const row = {
+    type: 'object',
+    required: ['id', 'name'],
+    properties: { id: { type: 'integer' }, name: { type: 'string', maxLength: 64 } },
+  }
+  const rows = many(20_000, (id) => ({ id, name: `row ${id}` }))
+  deepEqual(checkSchema({ type: 'array', items: row }, rows), { ok: true })
+  deepEqual(checkSchema({ type: 'string', maxLength: 4e6 }, 'x'.repeat(4e6)), { ok: true })
+  deepEqual(checkSchema({ minLength: 2, maxLength: 2 }, '\u{1f600}x'), { ok: true })
+})
+
 test('a reason tells where and why, and nothing of the value or of names that the schema does not have', () => {
   const verdict = checkSchema(
     { properties: { a: { additionalProperties: { type: 'number' } } } },

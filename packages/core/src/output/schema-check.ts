@@ -18,6 +18,7 @@ export type SchemaVerdict =
 const MAX_STEPS = 200_000
 const MAX_DEPTH = 64
 const OK: SchemaVerdict = { ok: true }
+const TOO_MUCH: SchemaVerdict = { ok: false, undecided: 'it takes too many steps' }
 
 export function checkSchema(schema: JsonValue, value: JsonValue): SchemaVerdict {
   return new Check(schema).value(schema, value, '', 0)
@@ -43,11 +44,13 @@ class Check {
   }
 
   value(schema: JsonValue, value: JsonValue, where: string, depth: number): SchemaVerdict {
-    if (++this.#steps > MAX_STEPS || depth > MAX_DEPTH) return { ok: false, undecided: 'it takes too many steps' }
+    if (++this.#steps > MAX_STEPS || depth > MAX_DEPTH) return TOO_MUCH
     if (schema === true) return OK
     if (schema === false) return { ok: false, where, keyword: 'false' }
     if (!isJsonObject(schema)) return { ok: false, undecided: 'a schema is an object or true or false' }
-    for (const [keyword, wanted] of Object.entries(schema)) {
+    const keywords = Object.entries(schema)
+    if (!this.opens(keywords.length)) return TOO_MUCH
+    for (const [keyword, wanted] of keywords) {
       const rule = rules.get(keyword)
       if (rule === undefined) continue
       const verdict = rule(this, { schema, wanted, value, where, depth })
@@ -56,10 +59,29 @@ class Check {
     return OK
   }
 
+  get isOver(): boolean {
+    return this.#steps > MAX_STEPS
+  }
+
   /** Counts work that is not a schema of its own. */
   spend(steps: number): boolean {
     this.#steps += steps
     return this.#steps <= MAX_STEPS
+  }
+
+  /** Counts what a rule goes through besides schemas, such as items: what a few schemas have many of would else cost nothing. */
+  looks(items: number): boolean {
+    return this.spend(items >> 4)
+  }
+
+  /** As `looks`, for the members of an object. */
+  opens(members: number): boolean {
+    return this.spend(members >> 2)
+  }
+
+  /** As `looks`, for the letters of a text. */
+  reads(letters: number): boolean {
+    return this.spend(letters >> 6)
   }
 
   /** What a reference within the schema names: `#`, a JSON Pointer (RFC 6901) after it, or an `$anchor` of the top definitions. */
@@ -107,7 +129,7 @@ function isType(value: JsonValue, type: JsonValue): boolean {
 function same(check: Check, wanted: readonly JsonValue[], value: JsonValue): SchemaVerdict {
   for (const one of wanted) {
     const equal = isSame(check, one, value)
-    if (equal === null) return undecided('it takes too many steps')
+    if (equal === null) return TOO_MUCH
     if (equal) return OK
   }
   return FAILED
@@ -116,11 +138,13 @@ function same(check: Check, wanted: readonly JsonValue[], value: JsonValue): Sch
 /** Null when that takes too long. The depth of both is bounded by whoever has parsed them. */
 function isSame(check: Check, a: JsonValue, b: JsonValue): boolean | null {
   if (!check.spend(1)) return null
+  if (typeof a === 'string' && typeof b === 'string' && a.length === b.length && !check.reads(a.length)) return null
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b
   if (Array.isArray(a) !== Array.isArray(b)) return false
   const names = Object.keys(a)
-  if (!check.spend(names.length)) return null
-  if (names.length !== Object.keys(b).length) return false
+  const others = Object.keys(b).length
+  if (!check.spend(names.length) || !check.opens(others)) return null
+  if (names.length !== others) return false
   for (const name of names) {
     if (!Object.hasOwn(b, name)) return false
     const equal = isSame(check, (a as JsonObject)[name] ?? null, (b as JsonObject)[name] ?? null)
@@ -135,21 +159,32 @@ function listOf(value: JsonValue | undefined): readonly JsonValue[] | null {
 
 function number(
   keyword: string,
-  of: (value: JsonValue) => number | null,
+  of: (value: JsonValue, check: Check) => number | null,
   holds: (have: number, want: number) => boolean,
 ): Rule {
-  return (_check, { wanted, value }) => {
+  return (check, { wanted, value }) => {
     if (typeof wanted !== 'number') return badly(keyword)
-    const have = of(value)
+    const have = of(value, check)
+    if (check.isOver) return TOO_MUCH
     return fits(have === null || holds(have, wanted))
   }
 }
 
 const ofNumber = (value: JsonValue) => (typeof value === 'number' ? value : null)
 const ofItems = (value: JsonValue) => listOf(value)?.length ?? null
-const ofMembers = (value: JsonValue) => (isJsonObject(value) ? Object.keys(value).length : null)
+const ofMembers = (value: JsonValue, check: Check) => {
+  if (!isJsonObject(value)) return null
+  const { length } = Object.keys(value)
+  check.opens(length)
+  return length
+}
 /** In code points. */
-const ofText = (value: JsonValue) => (typeof value === 'string' ? Array.from(value).length : null)
+const ofText = (value: JsonValue, check: Check) => {
+  if (typeof value !== 'string' || !check.reads(value.length)) return null
+  let pairs = 0
+  for (let i = 0; i < value.length; i++) if ((value.charCodeAt(i) & 0xfc00) === 0xdc00) pairs++
+  return value.length - pairs
+}
 const atLeast = (have: number, want: number) => have >= want
 const atMost = (have: number, want: number) => have <= want
 
@@ -190,7 +225,9 @@ function counting(holds: (fulfilled: number) => boolean): Rule {
 function members(check: Check, { wanted, value, where, depth }: Place): SchemaVerdict {
   if (!isJsonObject(wanted)) return badly('properties')
   if (!isJsonObject(value)) return OK
-  return each(Object.entries(wanted), ([name, schema]) => {
+  const all = Object.entries(wanted)
+  if (!check.opens(all.length)) return TOO_MUCH
+  return each(all, ([name, schema]) => {
     const inner = member(value, name)
     return inner === undefined ? OK : check.value(schema, inner, `${where}.${name}`, depth + 1)
   })
@@ -201,7 +238,9 @@ function additionalMembers(check: Check, { schema, wanted, value, where, depth }
   if (!isJsonObject(value)) return OK
   if (Object.hasOwn(schema, 'patternProperties')) return OK
   const known = member(schema, 'properties')
-  const rest = Object.entries(value).filter(([name]) => !isJsonObject(known) || !Object.hasOwn(known, name))
+  const all = Object.entries(value)
+  if (!check.opens(all.length)) return TOO_MUCH
+  const rest = all.filter(([name]) => !isJsonObject(known) || !Object.hasOwn(known, name))
   // Names of members are the server's, and may say anything.
   return each(rest, ([, inner]) => check.value(wanted, inner, `${where}.*`, depth + 1))
 }
@@ -209,6 +248,7 @@ function additionalMembers(check: Check, { schema, wanted, value, where, depth }
 function items(check: Check, { schema, wanted, value, where, depth }: Place): SchemaVerdict {
   const list = listOf(value)
   if (list === null) return OK
+  if (!check.looks(list.length)) return TOO_MUCH
   const tuple = listOf(wanted)
   if (tuple !== null)
     return each(tuple.slice(0, list.length).entries(), ([i, one]) =>
@@ -221,9 +261,13 @@ function items(check: Check, { schema, wanted, value, where, depth }: Place): Sc
 function unique(check: Check, { wanted, value }: Place): SchemaVerdict {
   const list = listOf(value)
   if (wanted !== true || list === null) return OK
-  const texts = list.map((item) => canonicalJson(item))
-  if (!check.spend(list.length)) return undecided('it takes too many steps')
-  return fits(new Set(texts).size === texts.length)
+  const texts = new Set<string>()
+  for (const item of list) {
+    const text = canonicalJson(item)
+    if (!check.spend(1) || !check.reads(text.length)) return TOO_MUCH
+    texts.add(text)
+  }
+  return fits(texts.size === list.length)
 }
 
 function contains(check: Check, { schema, wanted, value, where, depth }: Place): SchemaVerdict {
@@ -250,14 +294,33 @@ function hasMember(value: JsonObject, name: JsonValue): boolean {
   return typeof name === 'string' && Object.hasOwn(value, name)
 }
 
-function dependentRequired(_check: Check, { wanted, value }: Place): SchemaVerdict {
+function required(check: Check, wanted: JsonValue, value: JsonObject): SchemaVerdict {
+  const names = listOf(wanted) ?? []
+  return check.looks(names.length) ? fits(names.every((name) => hasMember(value, name))) : TOO_MUCH
+}
+
+function dependentRequired(check: Check, { wanted, value }: Place): SchemaVerdict {
   if (!isJsonObject(wanted)) return badly('dependentRequired')
   if (!isJsonObject(value)) return OK
-  const present = Object.entries(wanted).filter(([name]) => Object.hasOwn(value, name))
-  return fits(present.every(([, names]) => (listOf(names) ?? []).every((name) => hasMember(value, name))))
+  const all = Object.entries(wanted)
+  if (!check.opens(all.length)) return TOO_MUCH
+  return each(all, ([name, names]) => (Object.hasOwn(value, name) ? required(check, names, value) : OK))
+}
+
+function ofType(check: Check, { wanted, value }: Place): SchemaVerdict {
+  const types = listOf(wanted) ?? [wanted]
+  return check.looks(types.length) ? fits(types.some((type) => isType(value, type))) : TOO_MUCH
+}
+
+function memberNames(check: Check, { wanted, value, where, depth }: Place): SchemaVerdict {
+  if (!isJsonObject(value)) return OK
+  const names = Object.keys(value)
+  if (!check.opens(names.length)) return TOO_MUCH
+  return each(names, (name) => check.value(wanted, name, `${where}.*`, depth + 1))
 }
 
 function reference(check: Check, { wanted, value, where, depth }: Place): SchemaVerdict {
+  if (typeof wanted === 'string' && !check.looks(wanted.length)) return TOO_MUCH
   const target = typeof wanted === 'string' ? check.resolve(wanted) : undefined
   if (target === undefined) return undecided('a reference that does not lead to a part of the schema')
   return check.value(target, value, where, depth + 1)
@@ -267,21 +330,13 @@ const notKnown = (keyword: string): readonly [string, Rule] => [keyword, () => u
 
 /** Every other keyword describes, or is fulfilled by whatever is there. */
 const rules: ReadonlyMap<string, Rule> = new Map<string, Rule>([
-  ['type', (_, { wanted, value }) => fits((listOf(wanted) ?? [wanted]).some((type) => isType(value, type)))],
+  ['type', ofType],
   ['enum', (check, { wanted, value }) => same(check, listOf(wanted) ?? [], value)],
   ['const', (check, { wanted, value }) => same(check, [wanted], value)],
-  [
-    'required',
-    (_, { wanted, value }) =>
-      fits(!isJsonObject(value) || (listOf(wanted) ?? []).every((name) => hasMember(value, name))),
-  ],
+  ['required', (check, { wanted, value }) => (isJsonObject(value) ? required(check, wanted, value) : OK)],
   ['properties', members],
   ['additionalProperties', additionalMembers],
-  [
-    'propertyNames',
-    (check, { wanted, value, where, depth }) =>
-      isJsonObject(value) ? each(Object.keys(value), (name) => check.value(wanted, name, `${where}.*`, depth + 1)) : OK,
-  ],
+  ['propertyNames', memberNames],
   ['items', items],
   ['prefixItems', items],
   ['contains', contains],
