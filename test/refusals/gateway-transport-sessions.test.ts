@@ -166,6 +166,22 @@ test('a list inside an event stream is filtered, with its event id kept', async 
   ok(/id: 2\n/.test(answer.body))
 })
 
+test('what a reader would take off the beginning of a stream hides no list from us', async () => {
+  // A byte order mark; and the letters that one decoder makes of it, which a reader of the official client takes off.
+  for (const mark of ['\ufeff', '\u00ef\u00bb\u00bf']) {
+    script = (_reached, response) => {
+      response.writeHead(200, { 'Content-Type': 'text/event-stream' })
+      response.end(
+        `${mark}data: {"jsonrpc":"2.0","id":1,"result":${tools}}\n\ndata: {"jsonrpc":"2.0","id":1,"result":${tools}}\n\n`,
+      )
+    }
+    const session = await gateway.initialize(reader, 'files')
+    const answer = await gateway.rpc(reader, 'files', { session, body: list(1) })
+    equal(answer.body.includes('write_file'), false)
+    deepEqual(names(messagesOf(answer), 1), ['read_file', 'read_dir'])
+  }
+})
+
 test('an event in many pieces and over several lines is one message', async () => {
   script = (_reached, response) => {
     response.writeHead(200, { 'Content-Type': 'text/event-stream' })

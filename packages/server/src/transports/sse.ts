@@ -4,7 +4,7 @@ import { concat, utf8 } from '@doorward/core'
 import { GrowingBytes } from './growing-bytes.ts'
 
 export interface SseEvent {
-  /** The event with its line ends and the empty line that closes it. */
+  /** The event with its line ends and the empty line that closes it, without lines that are no field and no comment. */
   readonly raw: Uint8Array
   /** The data lines joined by LF; null when the event has none. */
   readonly data: Uint8Array | null
@@ -16,6 +16,8 @@ export const maxEventBytes = 4 * 1024 * 1024
 const CR = 13
 const LF = 10
 const COLON = 0x3a
+/** Byte order mark. */
+const MARK = [0xef, 0xbb, 0xbf]
 const DATA = utf8('data')
 const LINE_FEED = Uint8Array.of(LF)
 const DATA_PREFIX = utf8('data: ')
@@ -30,6 +32,8 @@ export class SseParser {
   /** Where the next search may start: everything before is known to hold no complete event. */
   #searched = 0
   #lineStart = 0
+  /** Where a byte order mark may still stand. */
+  #atStart = true
 
   constructor(limit = maxEventBytes) {
     this.#limit = limit
@@ -38,6 +42,7 @@ export class SseParser {
   /** The events that are now complete; null when one is too large, after which the stream is of no use. */
   push(chunk: Uint8Array): SseEvent[] | null {
     this.#held.append(chunk)
+    if (this.#atStart) this.#skipMark()
     const events: SseEvent[] = []
     for (;;) {
       const end = this.#eventEnd()
@@ -48,6 +53,17 @@ export class SseParser {
       this.#lineStart = 0
     }
     return this.#held.length > this.#limit ? null : events
+  }
+
+  /** Readers take it off before they look for fields (WHATWG HTML §9.2.5). */
+  #skipMark(): void {
+    const first = this.#held.view().subarray(0, MARK.length)
+    if (first.every((byte, i) => byte === MARK[i])) {
+      if (first.length < MARK.length) return
+      this.#held.take(MARK.length)
+      this.#searched = 0
+    }
+    this.#atStart = false
   }
 
   /** The index after the empty line that ends the first event, or −1. */
@@ -93,9 +109,22 @@ function dataValue(line: Uint8Array): Uint8Array | null {
   return line.subarray(line[DATA.length + 1] === 0x20 ? DATA.length + 2 : DATA.length + 1)
 }
 
-function eventOf(raw: Uint8Array): SseEvent {
+/** What a line is called that has a meaning; some readers cut other beginnings off, and then find one of these. */
+const FIELDS = ['data', 'event', 'id', 'retry'].map((name) => utf8(name))
+
+function hasMeaning(line: Uint8Array): boolean {
+  if (line[0] === COLON) return true
+  return FIELDS.some(
+    (name) => name.every((byte, i) => line[i] === byte) && (line.length === name.length || line[name.length] === COLON),
+  )
+}
+
+function eventOf(given: Uint8Array): SseEvent {
+  const lines = linesOf(given)
+  const kept = lines.filter((line) => hasMeaning(line))
+  const raw = kept.length === lines.length ? given : joined(kept)
   const values: Uint8Array[] = []
-  for (const line of linesOf(raw)) {
+  for (const line of kept) {
     const value = dataValue(line)
     if (value === null) continue
     if (values.length > 0) values.push(LINE_FEED)
@@ -103,6 +132,10 @@ function eventOf(raw: Uint8Array): SseEvent {
   }
   if (values.length === 0) return { raw, data: null }
   return { raw, data: values.length === 1 ? values[0]! : concat(...values) }
+}
+
+function joined(lines: readonly Uint8Array[]): Uint8Array {
+  return concat(...lines.flatMap((line) => [line, LINE_FEED]), LINE_FEED)
 }
 
 /** The event with other data; `id`, `event`, `retry` and comments stay. */
@@ -116,7 +149,7 @@ export function withData(event: SseEvent, data: Uint8Array): Uint8Array {
 /** The event without data: its `id` and `retry` still count for whoever resumes after it. Null when nothing is left. */
 export function withoutData(event: SseEvent): Uint8Array | null {
   const kept = linesOf(event.raw).filter((line) => dataValue(line) === null && startsWith(line, 'id', 'retry'))
-  return kept.length === 0 ? null : concat(...kept.flatMap((line) => [line, LINE_FEED]), LINE_FEED)
+  return kept.length === 0 ? null : joined(kept)
 }
 
 /** The event without its comments, which no reader looks at; the very one given where it has none. */
@@ -124,7 +157,7 @@ export function withoutComments(event: SseEvent): SseEvent {
   const lines = linesOf(event.raw)
   const kept = lines.filter((line) => line[0] !== COLON)
   if (kept.length === lines.length) return event
-  return { raw: concat(...kept.flatMap((line) => [line, LINE_FEED]), LINE_FEED), data: event.data }
+  return { raw: joined(kept), data: event.data }
 }
 
 function startsWith(line: Uint8Array, ...fields: readonly string[]): boolean {
