@@ -73,9 +73,30 @@ export const definitionControls: readonly Control[] = [
   }),
   control('definitions.sealed', [kept, 'a file that was altered, or that is of another server, does not open'], {
     file: 'packages/server/src/apps/definition-file.ts',
-    from: 'const purpose = `gateway/definitions/${server}`',
-    to: "const purpose = 'gateway/definitions'",
+    from: 'return `gateway/${what}/${server}`',
+    to: 'return `gateway/${what}/${server.length < 0}`',
   }),
+  control(
+    'definitions.older',
+    [kept, 'an older file that is put back, another of the same number, and one that is gone are known as such'],
+    {
+      file: 'packages/server/src/apps/definition-file.ts',
+      from: 'if (mark === null) return',
+      to: 'if (mark !== undefined) return',
+    },
+  ),
+  control(
+    'definitions.reload',
+    [
+      kept,
+      'what is approved while another instance of the server is made ready counts there, too, and later writes keep it',
+    ],
+    {
+      file: 'packages/server/src/apps/server-definitions.ts',
+      from: 'approved: (definitions) => this.known.approve(definitions)',
+      to: 'approved: () => undefined',
+    },
+  ),
   control('output.secrets', [answers, 'are taken out of a JSON answer of redacts, and counted'], {
     file: traffic,
     from: 'if (options.output?.redact !== true) return',

@@ -1,11 +1,12 @@
 /** A server that changes what it says after it was approved: what its callers and its operator see of that, from commands. */
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { LoggedEntry } from '../../packages/server/src/audit/read.ts'
 import { TestDeployment, wideLimits } from '../fixtures/deployment.ts'
+import { startError } from '../fixtures/state-copies.ts'
 
 /** Lists what the file beside it says at that moment. */
 const program = `
@@ -112,4 +113,20 @@ test('what was approved is there after the next start', async () => {
   await system.up()
   equal((await calls('read'))[0], 0)
   deepEqual((await calls('other'))[1].error?.code, 'definition_unapproved')
+})
+
+test('what was approved before is not what is approved: an older file that is put back starts nothing', async () => {
+  const path = join(system.folder, '.doorward', 'gateway', 'definitions', 'notes.sealed')
+  const older = await readFile(path)
+  const [, { digest = '' }] = await told('servers', 'show', 'notes')
+  equal((await told('servers', 'approve', 'notes', '--yes', '--digest', digest))[0], 0)
+  equal((await calls('other'))[0], 0)
+  await system.interrupt()
+  const newest = await readFile(path)
+  await writeFile(path, older)
+  const { code, where, next } = await startError(system)
+  deepEqual([code, where?.endsWith('notes.sealed'), next?.includes('approve')], ['definitions_rolled_back', true, true])
+  await writeFile(path, newest)
+  await system.up()
+  equal((await calls('other'))[0], 0)
 })

@@ -101,6 +101,15 @@ export class KnownDefinitions {
     this.#replace(definitions)
   }
 
+  /** These were approved on first use elsewhere: what is known of them here stays. */
+  learn(definitions: readonly Definition[]): void {
+    for (const definition of definitions) {
+      const key = definitionKey(definition)
+      if (this.#approved.has(key) || this.#differing.has(key) || !this.#fits(definition)) continue
+      this.#approved.set(key, { definition, digest: definitionDigest(definition, this.#parts.sha256), shown: null })
+    }
+  }
+
   /** As it was approved; null where it was not. */
   value(kind: DefinitionKind, name: string): JsonObject | null {
     return this.#approved.get(definitionKey({ kind, name }))?.definition.value ?? null

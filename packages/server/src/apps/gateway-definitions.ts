@@ -6,6 +6,7 @@ import { randomBytes } from '@doorward/sdk'
 import { aesGcmSealer } from '../secrets/sealer.ts'
 import type { DefinitionsPort } from '../transports/servers-routes.ts'
 import { definitionFile } from './definition-file.ts'
+import type { DefinitionFile } from './definition-file.ts'
 import type { GatewaySettings, ServerSettings } from './gateway-settings.ts'
 import type { GatewayState } from './gateway-state.ts'
 import { ServerDefinitions } from './server-definitions.ts'
@@ -21,26 +22,28 @@ export interface GatewayDefinitionsParts {
 export class GatewayDefinitions {
   readonly #parts: GatewayDefinitionsParts
   readonly #servers = new Map<string, ServerDefinitions>()
+  readonly #files = new Map<string, DefinitionFile>()
 
   constructor(parts: GatewayDefinitionsParts) {
     this.#parts = parts
   }
 
-  /** Reads what is approved, or takes up what the configuration lists. Throws `definitions_unreadable`. Null where `approval` is off. */
+  /** Reads what is approved, or takes up what the configuration lists. Throws `definitions_unreadable`, `definitions_rolled_back`. Null where `approval` is off. */
   async open(
     server: string,
     settings: ServerSettings,
     inspect: () => Promise<readonly Definition[]>,
   ): Promise<ServerDefinitions | null> {
     const { approval: mode = 'on-first-use', listed } = settings
-    const { state, settings: own, warn, onProblem } = this.#parts
+    const { state, warn, onProblem } = this.#parts
     if (mode === 'off') {
       warn('server_unapproved', `server ${server}: approval is off: whatever it says of itself reaches its callers`)
       return null
     }
-    const file = definitionFile(own.stateDir, server, aesGcmSealer(state.folder.key, randomBytes))
+    const file = this.#fileOf(server)
     const before = await file.read()
     const approved = before ?? (mode === 'required' ? (listed ?? []) : [])
+    // From here on it hears of what is approved while it is not in use yet.
     const opened = new ServerDefinitions({
       server,
       mode,
@@ -54,6 +57,17 @@ export class GatewayDefinitions {
     if (mode === 'required' && approved.length === 0)
       warn('server_unapproved', `server ${server} is refused until approved: doorward servers approve ${server}`)
     return opened
+  }
+
+  /** The same as long as the gateway runs: it counts, and tells everybody who decides by it. */
+  #fileOf(server: string): DefinitionFile {
+    const { state, settings } = this.#parts
+    const { stateDir, keyDir, checkpointDir: markDir = keyDir } = settings
+    const sealer = aesGcmSealer(state.folder.key, randomBytes)
+    const { origin } = state.record.stats()
+    const file = this.#files.get(server) ?? definitionFile({ stateDir, markDir, origin, server, sealer })
+    this.#files.set(server, file)
+    return file
   }
 
   /** From now on these are the server's; null for none. */

@@ -53,13 +53,19 @@ export class ServerDefinitions {
   #gathering: NodeJS.Timeout | null = null
   /** Writes of the file, one after the other. */
   #writes: Promise<unknown> = Promise.resolve()
+  readonly #untell: () => void
 
   constructor(parts: ServerDefinitionsParts) {
-    const { server, mode, approved } = parts
+    const { server, mode, approved, file } = parts
     this.#parts = parts
     this.server = server
     this.known = new KnownDefinitions({ mode, approved, sha256, onFirstUse: () => this.#gather() })
     this.gate = new DefinitionGate({ server, known: this.known, look: () => this.#look() })
+    // Another one of the same server, before or after a reload, may approve: what is approved counts for both.
+    this.#untell = file.tell({
+      approved: (definitions) => this.known.approve(definitions),
+      learned: (definitions) => this.known.learn(definitions),
+    })
   }
 
   /** Names of approved tools. */
@@ -125,7 +131,6 @@ export class ServerDefinitions {
       const body = { change: 'servers.approve', by, server, digest, was, items: defined.length }
       const entry = await record.append({ kind: 'admin', body })
       await file.write(defined)
-      this.known.approve(defined)
       return { entry: entry.toString(), digest, items: defined.length }
     })
   }
@@ -148,13 +153,14 @@ export class ServerDefinitions {
     ]
   }
 
-  /** Resolves when everything that was approved is kept. */
+  /** Resolves when everything that was approved is kept. What others approve counts here no more. */
   async close(): Promise<void> {
     if (this.#gathering !== null) {
       clearTimeout(this.#gathering)
       this.#keepFirstUse()
     }
     await this.#writes
+    this.#untell()
   }
 
   async #look(): Promise<readonly Definition[] | null> {
@@ -194,7 +200,7 @@ export class ServerDefinitions {
       const digest = definitionsDigest(approved, sha256)
       const body = { event: 'definitions.first_use', server, digest, items: approved.length }
       await record.append({ kind: 'lifecycle', body, patient: true })
-      await file.write(approved)
+      await file.add(approved)
     }).catch(onProblem)
   }
 
