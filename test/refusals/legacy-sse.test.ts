@@ -180,6 +180,66 @@ describe('a stream', () => {
   })
 })
 
+/** Entries about opening streams wait until the work is done. */
+async function whileOpeningWaits(work: (waiting: () => number) => Promise<void>): Promise<void> {
+  const { record } = gateway
+  const append = record.append.bind(record)
+  const gate = Promise.withResolvers<void>()
+  let waiting = 0
+  Object.assign(record, {
+    append: async (entry: Parameters<typeof append>[0]) => {
+      if (entry.body['action'] === 'GET') {
+        waiting++
+        await gate.promise
+      }
+      return append(entry)
+    },
+  })
+  try {
+    await work(() => waiting)
+  } finally {
+    Object.assign(record, { append })
+    gate.resolve()
+  }
+}
+
+describe('who goes away', () => {
+  test('while its stream is decided about leaves nothing open', async () => {
+    const before = gateway.record.entries.length
+    const ends = () => gateway.record.entries.slice(before).filter(({ kind }) => kind === 'outcome')
+    await whileOpeningWaits(async (waiting) => {
+      const socket = await dial(gateway.connection(agent))
+      socket.write(await head('GET', '/sse/scripted', { svid: agent }))
+      await until(() => waiting() === 1, 'the decision')
+      socket.destroy()
+      await until(() => gateway.listener.openConnections === 0, 'the end of the connection')
+    })
+    await until(() => ends().length > 0, 'the end of the stream')
+    deepEqual(
+      ends().map(({ body }) => body['status']),
+      ['cancelled'],
+    )
+    equal(gateway.pipeline.open.size, 0)
+  })
+
+  test('with the connection of a message hears on its stream all the same', async () => {
+    const stream = await open(agent, 'everything')
+    await ask('POST', stream.endpoint, { svid: agent, body: initialize.replace('{}', '{"roots":{}}') })
+    await until(() => stream.text().includes('"serverInfo"'), 'the answer')
+    await whileOpeningWaits(async (waiting) => {
+      const socket = await dial(gateway.connection(agent))
+      const body = rpc('notifications/initialized', {}, null)
+      await talk(socket, await head('POST', stream.endpoint, { svid: agent, body }), (text) => text.includes(' 202 '))
+      await until(() => waiting() === 1, 'the decision')
+      const connections = gateway.listener.openConnections
+      socket.destroy()
+      await until(() => gateway.listener.openConnections < connections, 'the end of the connection')
+    })
+    await until(() => stream.text().includes('"roots/list"'), 'what the server asks')
+    stream.socket.destroy()
+  })
+})
+
 describe('nothing is answered', () => {
   const targets = ['/sse/scripted', '/sse/scripted/message?session=AAAAAAAAAAAAAAAAAAAAAA'] as const
 

@@ -152,7 +152,7 @@ export class LegacySse {
     })
     stream.carry(response)
     const head = messageHead(exchange.head, { name, session: stream.sessionId })
-    await this.#options.endpoint.serve({ ...exchange, head, response })
+    await this.#options.endpoint.serve({ ...exchange, head, response, request: stream.request })
   }
 
   /** Asks for what the server says of its own accord, once there is a session, in the name of who is there. */
@@ -177,7 +177,7 @@ export class LegacySse {
       headers: withHeaders(message.headers, { accept: 'text/event-stream' }),
     }
     const readBody = () => Promise.resolve(new Uint8Array(0))
-    this.#options.endpoint.serve({ ...exchange, head, response, readBody }).catch(this.#options.onProblem)
+    this.#options.endpoint.serve({ ...exchange, head, response, request: stream.request, readBody }).catch(this.#options.onProblem)
   }
 }
 

@@ -2,6 +2,7 @@
 
 import type { Authorized, CallHold, Denial, DenialCode, OpenCall, Outcome, StageTimes } from '@doorward/enforcement'
 import { utf8 } from '@doorward/core'
+import type { IncomingMessage } from 'node:http'
 import type { EventResponse } from './event-response.ts'
 import type { Exchange } from './exchange.ts'
 
@@ -43,6 +44,8 @@ export class LegacyStream implements OpenCall {
     const { exchange, headers, endpoint, keepAliveMilliseconds, streamMilliseconds, hold } = options
     const { response } = exchange
     response.once('close', () => this.#close(response.writableFinished))
+    // Whoever went away before the decision was recorded has been announced already.
+    if (response.destroyed || exchange.request.socket.destroyed) queueMicrotask(() => this.#close(false))
     response.writeHead(200, {
       'Content-Type': 'text/event-stream',
       'Cache-Control': 'no-cache, no-transform',
@@ -69,6 +72,11 @@ export class LegacyStream implements OpenCall {
 
   get server(): string {
     return this.#options.server
+  }
+
+  /** What opened it: an answer that is written onto it lasts as long as its connection. */
+  get request(): IncomingMessage {
+    return this.#options.exchange.request
   }
 
   get over(): boolean {
