@@ -51,11 +51,14 @@ export class LiveServers {
         if (known?.settings === text) continue
         changes[known === undefined ? 'added' : 'changed'].push(name)
         const closing = new AsyncDisposableStack()
-        opened.set(name, {
-          server: await openServer({ ...this.#parts, settings }, { name, server }, closing),
-          closing,
-          settings: text,
-        })
+        const live = await openServer({ ...this.#parts, settings }, { name, server }, closing).catch(
+          async (error: unknown) => {
+            // What of it was open already is in nobody's hands yet.
+            await closing.disposeAsync()
+            throw error
+          },
+        )
+        opened.set(name, { server: live, closing, settings: text })
       }
     } catch (error) {
       await this.discard({ opened, changes })
