@@ -185,6 +185,34 @@ test('a session has a bounded number of streams', async () => {
   })
 })
 
+test('streams that are judged at the same time are no more than may be open', async () => {
+  const script: Script = (_reached, response) => stream(response, ': hello\n\n')
+  await scene(script, { sessions: { streams: 2 } }, async ({ gateway, server, agent }) => {
+    const session = await gateway.initialize(agent, 'files')
+    const { record } = gateway
+    const append = record.append.bind(record)
+    const gate = Promise.withResolvers<void>()
+    let waiting = 0
+    Object.assign(record, {
+      append: async (entry: Parameters<typeof append>[0]) => {
+        waiting++
+        await gate.promise
+        return append(entry)
+      },
+    })
+    const reached = server.reached.length
+    const request = await gateway.request(agent, 'files', { session, method: 'GET' })
+    const sockets = await Promise.all(Array.from({ length: 5 }, () => dial(gateway.connection(agent))))
+    const answers = sockets.map((socket) => talk(socket, request, (text) => /hello|stream_limit/.test(text)))
+    await until(() => waiting === 5)
+    Object.assign(record, { append })
+    gate.resolve()
+    const refused = (await Promise.all(answers)).filter((text) => text.includes(' 429 '))
+    deepEqual([refused.length, server.reached.length - reached], [3, 2])
+    for (const socket of sockets) socket.destroy()
+  })
+})
+
 test('ended and idle sessions leave the table', async () => {
   const script: Script = ({ body }, response) => json(response, pong(body))
   await scene(script, {}, async ({ gateway, agent }) => {

@@ -179,6 +179,9 @@ export class StreamableHttp {
   #forwardIn(session: McpSession, { permit, reply, request, server }: InSession): void {
     const { message } = permit.admitted.authorized.classified.call.detail
     if (session.ended) return reply.fail('session_unknown', 'the session ended while the request was judged')
+    // Others may have begun since this one was judged.
+    if (message.kind === 'session-operation' && message.operation === 'stream' && !session.mayStream())
+      return reply.fail('stream_limit', 'the session has as many streams open as it may')
     if (message.kind === 'session-operation') this.#keepStream(session, reply)
     this.#options.sessions.touch(session)
     if (request !== null && !session.expect(request)) {
