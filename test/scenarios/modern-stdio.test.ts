@@ -40,6 +40,9 @@ createInterface({ input: process.stdin }).on('line', (line) => {
     case 'ask': return params.requestState === undefined
       ? say({ id, result: { resultType: 'input_required', requestState: 'mine', inputRequests: { a: { method: 'elicitation/create', params: { mode: 'form', message: 'x', requestedSchema: { type: 'object', properties: {} } } } } } })
       : told(id, { state: params.requestState })
+    case 'constructor': return told(id, { structuredContent: { constructor: 1, ['__proto__']: 2, prototype: 3 } })
+    case 'unreadable': return process.stdout.write('{"jsonrpc":"2.0","id":' + JSON.stringify(id) + ',"result":{"resultType":"complete","a":1,"a":2}}\\n')
+    case 'malformed': return say({ id, result: 7 })
     case 'nosy': say({ id: 'q', method: 'roots/list' }); return told(id)
     case 'log': note('notifications/message', { level: 'info', data: 'whose' }); return told(id)
     default: return told(id)
@@ -199,6 +202,23 @@ test('a process that dies answers whoever waits; the next call has another one',
   equal(failed.status, 502)
   equal(failed.headers['doorward-code'], 'upstream_unavailable')
   equal((await tool('x', {}, victim)).status, 200)
+})
+
+test('names that JavaScript has are members like others', async () => {
+  const answer = await tool('constructor')
+  equal(answer.status, 200)
+  deepEqual(Object.keys((messagesOf(answer)[0]?.result as { structuredContent: object }).structuredContent), [
+    'constructor',
+    '__proto__',
+    'prototype',
+  ])
+})
+
+test('an answer that cannot be read without doubt keeps nobody waiting', async () => {
+  for (const name of ['unreadable', 'malformed']) {
+    const answer = await tool(name)
+    deepEqual([answer.status, answer.headers['doorward-code']], [502, 'upstream_invalid'], name)
+  }
 })
 
 test('processes are capped, and end when nobody uses them', async () => {

@@ -177,7 +177,9 @@ export class LegacySse {
       headers: withHeaders(message.headers, { accept: 'text/event-stream' }),
     }
     const readBody = () => Promise.resolve(new Uint8Array(0))
-    this.#options.endpoint.serve({ ...exchange, head, response, request: stream.request, readBody }).catch(this.#options.onProblem)
+    this.#options.endpoint
+      .serve({ ...exchange, head, response, request: stream.request, readBody })
+      .catch(this.#options.onProblem)
   }
 }
 

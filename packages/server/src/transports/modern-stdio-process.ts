@@ -10,7 +10,7 @@ import type { CallScope } from './call-scope.ts'
 import { failWaiter } from './duplex-session.ts'
 import type { Channel, OpenChannel } from './duplex-session.ts'
 import type { McpCall } from './mcp-call.ts'
-import { judgeTraffic } from './server-traffic.ts'
+import { judgeTraffic, looksLikeObject } from './server-traffic.ts'
 import type { ServerTraffic, TrafficOptions } from './server-traffic.ts'
 import { idKey } from './session.ts'
 import { messageEvent } from './sse.ts'
@@ -38,6 +38,8 @@ interface Waiter {
 /** Requests of one process that wait, and such as were given up and not answered. */
 const WAITING = 256
 const UNASKED_PER_SECOND = 2000
+/** What names nobody is read as generously as what is judged. */
+const LINE_LIMITS = { maxDepth: 64, maxKeys: 100_000, prototypeKeys: 'keep' } as const
 const SUBSCRIPTION = 'io.modelcontextprotocol/subscriptionId'
 
 export class ModernProcess {
@@ -130,10 +132,13 @@ export class ModernProcess {
   }
 
   #receive(line: Uint8Array): void {
-    const scan = scanJson(line, { maxBytes: this.#options.messageBytes, maxDepth: 64, maxKeys: 100_000 })
+    const scan = scanJson(line, { ...LINE_LIMITS, maxBytes: this.#options.messageBytes })
+    // Perhaps the answer that somebody waits for: whose it is, nobody can tell.
+    if (!scan.ok && looksLikeObject(line))
+      return this.#fail('upstream_invalid', 'it sent a message that is not accepted')
     const message = scan.ok ? parseMessage(scan.value) : null
     const waiter = message === null ? null : this.#waiterOf(message)
-    if (waiter === null || message?.kind === 'notification') {
+    if (waiter === null || message?.kind === 'notification' || message?.kind === 'malformed') {
       if (this.#isFlood())
         return this.#fail('upstream_invalid', 'it sends more messages than anybody can have asked for')
     }
@@ -157,11 +162,11 @@ export class ModernProcess {
     switch (message.kind) {
       case 'result':
       case 'error':
+      case 'malformed':
         return message.id === null ? null : (this.#waiters.get(idKey(message.id)) ?? null)
       case 'notification':
         return this.#waiterNamed(message.params)
       case 'request':
-      case 'malformed':
         return null
     }
   }
@@ -179,6 +184,8 @@ export class ModernProcess {
 
   #deliver(waiter: Waiter, traffic: ServerTraffic, status: number): void {
     const { reply } = waiter
+    // It may have been given up after its answer had come.
+    if (traffic.kind === 'pass' && traffic.answers !== null) this.#givenUp.delete(idKey(waiter.id))
     if (this.#ended || reply.closed) return
     if (traffic.kind === 'drop') {
       if (traffic.spoilt) this.#fail('upstream_invalid', 'it sent a message that is not accepted')
@@ -249,7 +256,7 @@ const BAD_REQUEST: ReadonlySet<number> = new Set([-32700, -32600, -32020, -32021
 
 /** The first answer to a question of our own; null for whatever else is printed. */
 export function answerIn(line: Uint8Array, maxBytes: number): JsonValue | null {
-  const scan = scanJson(line, { maxBytes, maxDepth: 64, maxKeys: 100_000 })
+  const scan = scanJson(line, { ...LINE_LIMITS, maxBytes })
   if (!scan.ok) return null
   const { kind } = parseMessage(scan.value)
   return kind === 'result' || kind === 'error' ? scan.value : null

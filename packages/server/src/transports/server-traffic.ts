@@ -112,7 +112,7 @@ function judgeMessage(
 }
 
 /** Servers print other things too; what begins as an object was meant for the client. */
-function looksLikeObject(bytes: Uint8Array): boolean {
+export function looksLikeObject(bytes: Uint8Array): boolean {
   return bytes.find((byte) => byte !== 0x20 && byte !== 0x09) === 0x7b
 }
 
