@@ -188,7 +188,7 @@ async function whileOpeningWaits(work: (waiting: () => number) => Promise<void>)
   let waiting = 0
   Object.assign(record, {
     append: async (entry: Parameters<typeof append>[0]) => {
-      if (entry.body['action'] === 'GET') {
+      if (Reflect.get(entry.body, 'action') === 'GET') {
         waiting++
         await gate.promise
       }

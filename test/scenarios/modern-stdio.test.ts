@@ -207,11 +207,7 @@ test('a process that dies answers whoever waits; the next call has another one',
 test('names that JavaScript has are members like others', async () => {
   const answer = await tool('constructor')
   equal(answer.status, 200)
-  deepEqual(Object.keys((messagesOf(answer)[0]?.result as { structuredContent: object }).structuredContent), [
-    'constructor',
-    '__proto__',
-    'prototype',
-  ])
+  for (const name of ['constructor', '__proto__', 'prototype']) match(answer.text, new RegExp(`"${name}":[123]`))
 })
 
 test('an answer that cannot be read without doubt keeps nobody waiting', async () => {

@@ -21,7 +21,7 @@ test('a server that cannot be opened whole leaves nothing of it open, nor of tho
     },
     log: {},
     warn: nothing,
-  } as unknown as Parts
+  } as object as Parts
   const effects = { read: [], write: [], admin: [] }
   const server = { kind: 'http', insecureUpstream: false, identity: 'spiffe://test.example/server/x', effects }
   const good = { ...server, url: 'https://127.0.0.1:1/mcp' }
