@@ -107,6 +107,25 @@ export const definitionControls: readonly Control[] = [
     from: 'return scan?.ok === true ?',
     to: 'return scan?.ok === false ?',
   }),
+  control('output.fields', [answers, 'redacts: are in no id, name or other field'], {
+    file: 'packages/server/src/transports/upstream-http-answer.ts',
+    from: 'if (!isEventName(id) && textWithoutSecrets(id) === id) return id',
+    to: 'if (!isEventName(id)) return id',
+  }),
+  control('output.tasks', [answers, 'checks: the result of a task is judged as that of its tool'], {
+    file: output,
+    from: "case 'tasks/result':",
+    to: "case 'tasks/results':",
+  }),
+  control(
+    'output.told',
+    [answers, 'modern: a notification of a task that has ended passes with a result that fits alone'],
+    {
+      file: traffic,
+      from: 'if (problem !== null) return dropped(scope, options, `of a task:',
+      to: 'if (problem === "") return dropped(scope, options, `of a task:',
+    },
+  ),
   control('output.size', [answers, 'a JSON answer of small beyond its bound is replaced by an error'], {
     file: output,
     from: 'bytes.length > output.maxBytes',

@@ -183,6 +183,72 @@ async function refused(answer: RawAnswer, code: string): Promise<void> {
   equal(answer.text.includes('oversized'), false)
 }
 
+describe('known secrets beside the data of events', () => {
+  const own = (answer: RawAnswer) => answer.body.split('\n').filter((line) => /^(?:id|event|retry|own)/.test(line))
+
+  test('reach the caller where nothing is demanded: the test would see them', async () => {
+    script = ({ body }, response) => {
+      stream(
+        response,
+        `id: ${canary}\nown: ${canary}\n${event(JSON.stringify({ jsonrpc: '2.0', id: idOf(body), result: {} }))}`,
+      )
+      response.end()
+    }
+    ok((await asks('plain')).body.includes(canary))
+  })
+
+  const fields = [
+    ['redacts: are in no id, name or other field', 'redacts'],
+    ['modern: are in no id, name or other field', 'modern'],
+  ] as const
+  for (const [what, name] of fields)
+    test(what, async () => {
+      script = ({ body }, response) => {
+        const answer = JSON.stringify({
+          jsonrpc: '2.0',
+          id: idOf(body),
+          result: { resultType: 'complete', content: [] },
+        })
+        const lines = [`id: ${canary}`, `event: ${canary}`, `retry: ${canary}`, `own: ${canary}`, 'retry: 7', canary]
+        stream(response, `${lines.join('\n')}\n\n`, `${lines.join('\n')}\ndata: ${answer}\n\n`)
+        response.end()
+      }
+      const answer = await asks(name, call('other'))
+      equal(answer.text.includes(canary), false)
+      const id = name === 'modern' ? [] : ['id: dw-event-1', 'id: dw-event-2']
+      deepEqual(
+        own(answer).toSorted(),
+        [...id, 'event: [redacted]', 'event: [redacted]', 'retry: 7', 'retry: 7'].toSorted(),
+      )
+      equal((await outcome(answer))['redacted'], 4)
+    })
+
+  test('a stream is taken up again after an id that the client knows by a name of ours alone', async () => {
+    const told = `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}`
+    script = ({ method }, response) => {
+      if (method === 'DELETE') return void response.writeHead(200).end()
+      stream(response, event(told, canary), event(told, 'plain-1'))
+      response.end()
+    }
+    const session = await gateway.initialize(agent, 'redacts')
+    const resume = (id: string | null) =>
+      gateway.rpc(agent, 'redacts', { session, method: 'GET', headers: id === null ? {} : { 'Last-Event-ID': id } })
+    const ids = own(await resume(null)).flatMap((line) => (line.startsWith('id: ') ? [line.slice(4)] : []))
+    deepEqual(ids, ['dw-event-1', 'plain-1'])
+    for (const [known, expected] of [
+      ['dw-event-1', canary],
+      ['plain-1', 'plain-1'],
+    ] as const) {
+      await resume(known)
+      equal(server.reached.at(-1)?.headers['last-event-id'], expected)
+    }
+    const reached = server.reached.length
+    const forgotten = await resume('dw-event-99')
+    deepEqual([forgotten.status, forgotten.headers['doorward-code']], [400, 'request_invalid'])
+    equal(server.reached.length, reached)
+  })
+})
+
 describe('the size', () => {
   const large = { resultType: 'complete', content: [{ type: 'text', text: 'oversized'.repeat(300) }] }
   const oversized = [
@@ -248,5 +314,93 @@ describe('the structure', () => {
   test('a tool without an approved schema answers as it likes', async () => {
     answering({ content: [], structuredContent: { n: 'one' } })
     deepEqual(resultOf(await asks('checks', call('other')))['structuredContent'], { n: 'one' })
+  })
+})
+
+describe('the structure of what a task brings', () => {
+  const misfit = { content: [{ type: 'text', text: 'oversized' }], structuredContent: { n: 'one' } }
+  const fits = { content: [], structuredContent: { n: 1 } }
+
+  async function legacyTask(taskId: string, name = 'count'): Promise<string> {
+    const session = await gateway.initialize(agent, 'checks')
+    answering({ task: { taskId, status: 'working', ttl: 1000, createdAt: '', lastUpdatedAt: '' } })
+    const params = { name, arguments: {}, task: { ttl: 1000 } }
+    const body = JSON.stringify({ jsonrpc: '2.0', id: nextId++, method: 'tools/call', params })
+    equal((await gateway.rpc(agent, 'checks', { session, body })).status, 200)
+    return session
+  }
+  const resultOfTask = (session: string, taskId: string) =>
+    gateway.rpc(agent, 'checks', {
+      session,
+      body: JSON.stringify({ jsonrpc: '2.0', id: nextId++, method: 'tasks/result', params: { taskId } }),
+    })
+
+  test('checks: the result of a task is judged as that of its tool', async () => {
+    const session = await legacyTask('t-1')
+    answering(fits)
+    deepEqual(resultOf(await resultOfTask(session, 't-1'))['structuredContent'], { n: 1 })
+    answering(misfit)
+    await refused(await resultOfTask(session, 't-1'), 'output_invalid')
+    answering({ ...misfit, isError: true })
+    equal(resultOf(await resultOfTask(session, 't-1'))['isError'], true)
+    const other = await legacyTask('t-2', 'other')
+    answering(misfit)
+    deepEqual(resultOf(await resultOfTask(other, 't-2'))['structuredContent'], { n: 'one' })
+  })
+
+  test('checks: of a task that nobody has seen begin, no structure is known', async () => {
+    const session = await legacyTask('t-3')
+    answering(fits)
+    await refused(await resultOfTask(session, 'another'), 'output_invalid')
+  })
+
+  test('checks: what says that it is a task and has a structure all the same is judged by it', async () => {
+    answering({ task: { taskId: 't-4' }, ...misfit })
+    await refused(await asks('checks'), 'output_invalid')
+  })
+
+  const tasks = { extensions: { 'io.modelcontextprotocol/tasks': {} } }
+  const asksModern = (method: string, params: Readonly<Record<string, unknown>>) =>
+    gateway.rpc(agent, 'modern', modern(method, { params, capabilities: tasks }))
+  async function modernTask(): Promise<string> {
+    answering({ resultType: 'task', taskId: 't-5', status: 'working', createdAt: '', lastUpdatedAt: '', ttlMs: null })
+    return String(resultOf(await asksModern('tools/call', { name: 'count', arguments: {} }))['taskId'])
+  }
+  const ended = (result: object) => ({ resultType: 'complete', taskId: 't-5', status: 'completed', result })
+
+  test('modern: a task that has ended holds a result of its tool, or is replaced by an error', async () => {
+    const taskId = await modernTask()
+    answering(ended(fits))
+    deepEqual(resultOf(await asksModern('tasks/get', { taskId }))['result'], fits)
+    for (const result of [misfit, { content: [] }]) {
+      answering(ended(result))
+      const answer = await asksModern('tasks/get', { taskId })
+      deepEqual(messagesOf(answer)[0]?.error?.data, { code: 'output_invalid' })
+      equal(answer.text.includes('oversized'), false)
+    }
+  })
+
+  test('modern: a notification of a task that has ended passes with a result that fits alone', async () => {
+    const taskId = await modernTask()
+    const tell = (result: object) =>
+      event(
+        JSON.stringify({
+          jsonrpc: '2.0',
+          method: 'notifications/tasks',
+          params: { taskId: 't-5', status: 'completed', result },
+        }),
+      )
+    script = ({ body }, response) => {
+      const end = JSON.stringify({ jsonrpc: '2.0', id: idOf(body), result: { resultType: 'complete' } })
+      stream(response, tell(misfit), tell(fits), event(end))
+      response.end()
+    }
+    const answer = await asksModern('subscriptions/listen', { notifications: { taskIds: [taskId] } })
+    const told = messagesOf(answer).filter(({ method }) => method === 'notifications/tasks')
+    deepEqual(
+      told.map(({ params }) => params?.['result']),
+      [fits],
+    )
+    equal(answer.text.includes('oversized'), false)
   })
 })

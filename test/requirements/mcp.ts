@@ -206,6 +206,8 @@ export const mcpRules: Readonly<Record<string, McpRule>> = {
     ['policy', 'arguments decide: what a forbid names is refused'],
     ['limits', 'limits.quotas: an action is refused after its quota'],
     ['output', 'are taken out of a JSON answer of redacts, and counted'],
+    ['output', 'redacts: are in no id, name or other field'],
+    ['output', 'checks: the result of a task is judged as that of its tool'],
   ),
   'MS-12': partly(
     'depth of messages is bounded, and no reference of a schema is fetched',

@@ -305,7 +305,7 @@ export { compileKeepRules, keepRuleFor, takesAll } from './kept/keep-rules.ts'
 export type { KeepRule, KeepRules } from './kept/keep-rules.ts'
 export { compilePaths } from './kept/member-paths.ts'
 export type { KeepMode, KeepNode, KeepPaths, PathProblem } from './kept/member-paths.ts'
-export { withoutSecrets } from './kept/secret-filter.ts'
+export { textWithoutSecrets, withoutSecrets } from './kept/secret-filter.ts'
 export { scanJson } from './json/scan.ts'
 export type { JsonRefusal, JsonRefusalCode, JsonScan } from './json/scan.ts'
 

@@ -5,6 +5,7 @@ import type { Classified, Definition, DefinitionKind, JsonValue, McpSubject } fr
 import { deny } from '../denial.ts'
 import type { Denial } from '../denial.ts'
 import type { DefinitionStanding, KnownDefinitions } from './known-definitions.ts'
+import { TaskTools } from './task-tools.ts'
 
 export interface DefinitionGateParts {
   readonly server: string
@@ -28,6 +29,7 @@ const changes: ReadonlyMap<string, readonly DefinitionKind[]> = new Map([
 export class DefinitionGate {
   readonly server: string
   readonly known: KnownDefinitions
+  readonly tasks = new TaskTools()
   readonly #look: DefinitionGateParts['look']
   #looking: Promise<readonly Definition[] | null> | null = null
 

@@ -5,6 +5,7 @@
 
 import type { JsonValue, RequestId, Revision } from '@doorward/core'
 import type { Identified } from '@doorward/enforcement'
+import type { EventNames } from './event-names.ts'
 
 /** A client's request that its server has not answered. */
 export interface PendingRequest {
@@ -41,6 +42,8 @@ export interface CallScope {
   isWithheld(progressToken: RequestId): boolean
   /** The version that the answer to `initialize` settles on. */
   settle(version: string): void
+  /** Names of events whose own ids must not be told; null where no stream is taken up again. */
+  readonly events: EventNames | null
   /** Set where handles of the server are bound to their callers: by a request of the modern era. */
   readonly handles: ScopedHandles | null
 }

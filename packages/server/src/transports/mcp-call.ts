@@ -228,7 +228,10 @@ function pendingProblem(message: Classified, session: McpSession): Denial | null
 
 /** Which answer an event id belongs to only the server knows. */
 function resumptionProblem({ method, headers }: RequestHead, session: McpSession): Denial | null {
-  if (method !== 'GET' || headers['last-event-id'] === undefined || !session.withholds) return null
+  const resumed = headers['last-event-id']
+  if (resumed !== undefined && session.events.idOf(resumed) === null)
+    return deny('request_invalid', 'the Last-Event-ID is a name of ours that is not known any more')
+  if (method !== 'GET' || resumed === undefined || !session.withholds) return null
   return deny('stream_withheld', 'an answer of the session is not allowed any more, and its streams are not resumed')
 }
 

@@ -21,6 +21,8 @@ export class ModernRequest implements CallScope {
   readonly clientCapabilities: JsonObject | undefined
   readonly handles: ScopedHandles
   readonly pending: PendingRequest
+  /** No stream of this era is taken up again. */
+  readonly events = null
 
   constructor({ server, identified, message, handles }: ModernRequestParts) {
     const { id, method, subject, progressToken, revision, capabilities } = message

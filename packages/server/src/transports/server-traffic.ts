@@ -22,7 +22,7 @@ import type { DecisionPort, DefinitionGate, DenialCode, TrustSource } from '@doo
 import type { CallScope, PendingRequest } from './call-scope.ts'
 import { withoutDeniedCapabilities } from './denied-capabilities.ts'
 import { judgeModernAnswer, withTaskHandles } from './modern-answer.ts'
-import { isTooLarge, structureProblem, toolFailure } from './output-obligations.ts'
+import { isTooLarge, structureProblem, toldTaskProblem, toolFailure } from './output-obligations.ts'
 import type { OutputObligations } from './output-obligations.ts'
 
 export interface TrafficOptions {
@@ -103,7 +103,7 @@ function judgeMessage(
     case 'unaddressed-error':
       return pass(bytes, message)
     case 'notification':
-      return judgeNotification(bytes, message, scope, options)
+      return judgeNotification(bytes, message, { scope, options, value })
     case 'request':
       return judgeRequest(bytes, message, scope, options)
     case 'response':
@@ -140,14 +140,19 @@ function dropped(scope: CallScope, options: TrafficOptions, reason: string): typ
 function judgeNotification(
   bytes: Uint8Array,
   message: Extract<ServerMessage, { kind: 'notification' }>,
-  scope: CallScope,
-  options: TrafficOptions,
+  { scope, options, value }: Judging,
 ): ServerTraffic | Promise<ServerTraffic> {
   // The client need not answer what the server has cancelled.
   if (message.method === 'notifications/cancelled' && message.refersTo !== undefined) scope.unasked(message.refersTo)
   if (message.method === 'notifications/progress' && message.refersTo !== undefined)
     if (scope.isWithheld(message.refersTo)) return dropped(scope, options, 'progress of what is not allowed any more')
   options.definitions?.notified(message.method)
+  if (message.subject.kind === 'task') {
+    const { output = null, definitions = null } = options
+    const of = { definitions, owner: scope.owner, taskId: message.subject.name }
+    const problem = toldTaskProblem(output, of, isJsonObject(value) ? value['params'] : undefined)
+    if (problem !== null) return dropped(scope, options, `of a task: ${problem}`)
+  }
   // Other notifications name nothing that policy protects.
   const told = scope.handles === null ? bytes : withTaskHandles(bytes, message, scope.handles)
   if (message.subject.kind === 'server') return pass(told, message)
@@ -177,7 +182,8 @@ function judgeRequest(
   }
 }
 
-interface ResponseContext {
+/** What a message is judged with. */
+interface Judging {
   readonly scope: CallScope
   readonly options: TrafficOptions
   readonly value: JsonValue
@@ -186,14 +192,14 @@ interface ResponseContext {
 function judgeResponse(
   bytes: Uint8Array,
   message: Extract<ServerMessage, { kind: 'response' }>,
-  { scope, options, value }: ResponseContext,
+  { scope, options, value }: Judging,
 ): ServerTraffic | Promise<ServerTraffic> {
   const request = scope.answered(message.id)
   if (request === null) return dropped(scope, options, 'an answer that nobody waits for')
   const { output = null, definitions = null } = options
   if (isTooLarge(bytes, output)) return obliged(message, request, 'output_too_large', scope)
   if (message.outcome === 'error') return pass(bytes, message, request)
-  const problem = structureProblem({ output, definitions, request, value })
+  const problem = structureProblem({ output, definitions, request, owner: scope.owner, value })
   if (problem !== null) {
     options.onDropped(scope, `an answer of ${JSON.stringify(request.subject.slice(0, 128))}: ${problem}`)
     return obliged(message, request, 'output_invalid', scope)
@@ -212,7 +218,7 @@ function judgeResult(
   bytes: Uint8Array,
   message: Extract<ServerMessage, { kind: 'response' }>,
   request: PendingRequest,
-  { scope, options, value }: ResponseContext,
+  { scope, options, value }: Judging,
 ): ServerTraffic | Promise<ServerTraffic> {
   if (scope.revision.era === 'legacy') return pass(bytes, message, request)
   if (
@@ -247,7 +253,7 @@ function settle(
   bytes: Uint8Array,
   message: Extract<ServerMessage, { kind: 'response' }>,
   request: PendingRequest,
-  { scope, options, value }: ResponseContext,
+  { scope, options, value }: Judging,
 ): ServerTraffic | Promise<ServerTraffic> {
   const result = resultOf(value)
   const version = result === undefined ? null : negotiatedVersion(result, LEGACY_VERSIONS)
@@ -272,7 +278,7 @@ function failed(message: ServerMessage, request: PendingRequest, code: DenialCod
 
 /** As `failed`, for what the operator demands: the model of whoever has called a tool reads why. */
 function obliged(message: ServerMessage, request: PendingRequest, code: DenialCode, scope: CallScope): ServerTraffic {
-  if (request.method !== 'tools/call') return failed(message, request, code)
+  if (request.method !== 'tools/call' && request.method !== 'tasks/result') return failed(message, request, code)
   return pass(toolFailure(request.id, code, scope.revision), message, request, code)
 }
 

@@ -6,6 +6,7 @@
 import { LEGACY_VERSIONS, principalName, REVISIONS, toBase64url } from '@doorward/core'
 import type { JsonValue, Principal, RandomBytes, RequestId, Revision } from '@doorward/core'
 import type { Identified } from '@doorward/enforcement'
+import { EventNames } from './event-names.ts'
 import type { CallScope, PendingRequest } from './call-scope.ts'
 
 export interface SessionLimits {
@@ -70,6 +71,7 @@ export class McpSession implements CallScope {
   open = 0
   /** Sessions keep the server's names apart themselves. */
   readonly handles = null
+  readonly events = new EventNames()
   /** Streams of the session (GET) among them. */
   streams = 0
   readonly toServer = new Map<string, PendingRequest>()

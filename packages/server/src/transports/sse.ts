@@ -152,12 +152,37 @@ export function withoutData(event: SseEvent): Uint8Array | null {
   return kept.length === 0 ? null : joined(kept)
 }
 
-/** The event without its comments, which no reader looks at; the very one given where it has none. */
-export function withoutComments(event: SseEvent): SseEvent {
+/** What of an event beside its data may be told: the text itself, another one, or null for nothing. */
+export interface FieldsTold {
+  readonly id: (text: string) => string | null
+  readonly event: (text: string) => string | null
+}
+
+/**
+ * The event with nothing beside its data but `id`, `event` and `retry`, as they may be told; the very one given where that is
+ * all of it.
+ */
+export function withFields(event: SseEvent, told: FieldsTold): SseEvent {
   const lines = linesOf(event.raw)
-  const kept = lines.filter((line) => line[0] !== COLON)
-  if (kept.length === lines.length) return event
+  const kept = lines.flatMap((line): readonly Uint8Array[] => {
+    const one = fieldTold(line, told)
+    return one === null ? [] : [one]
+  })
+  if (kept.length === lines.length && kept.every((line, i) => line === lines[i])) return event
   return { raw: joined(kept), data: event.data }
+}
+
+const texts = new TextDecoder()
+
+/** The very line where it stays as it is; null for one that no reader looks at, or may. */
+function fieldTold(line: Uint8Array, told: FieldsTold): Uint8Array | null {
+  if (dataValue(line) !== null) return line
+  const [, name = '', value = ''] = /^([^:]*)(?:: ?([^]*))?$/.exec(texts.decode(line)) ?? []
+  if (name === 'retry') return /^\d{1,10}$/.test(value) ? line : null
+  if (name !== 'id' && name !== 'event') return null
+  const text = told[name](value)
+  if (text === value) return line
+  return text === null ? null : utf8(`${name}: ${text}`)
 }
 
 function startsWith(line: Uint8Array, ...fields: readonly string[]): boolean {

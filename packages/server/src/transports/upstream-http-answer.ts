@@ -1,17 +1,18 @@
 /** One request to an HTTP server and its answer: JSON or an event stream, each message judged before it goes on. */
 
 import type { Dispatcher } from 'undici'
-import { errorBody, parseMessage, scanJson } from '@doorward/core'
+import { errorBody, parseMessage, scanJson, textWithoutSecrets } from '@doorward/core'
 import type { McpMessage } from '@doorward/core'
 import { denialRow } from '@doorward/enforcement'
 import type { DenialCode } from '@doorward/enforcement'
 import type { CallScope } from './call-scope.ts'
+import { isEventName } from './event-names.ts'
 import { GrowingBytes } from './growing-bytes.ts'
 import type { McpCall } from './mcp-call.ts'
 import { obligedError } from './output-obligations.ts'
 import { judgeTraffic } from './server-traffic.ts'
 import type { ServerTraffic, TrafficOptions } from './server-traffic.ts'
-import { messageEvent, SseParser, withData, withoutComments, withoutData } from './sse.ts'
+import { messageEvent, SseParser, withData, withFields, withoutData } from './sse.ts'
 import type { SseEvent } from './sse.ts'
 import { failureOf } from './upstream-failure.ts'
 import type { Reply, UpstreamLimits } from './upstream.ts'
@@ -144,10 +145,30 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
   async #deliver(events: readonly SseEvent[]): Promise<void> {
     const redacts = this.#parts.traffic.output?.redact === true
     for (const one of events) {
-      const event = redacts ? withoutComments(one) : one
+      const event = redacts ? this.#withoutSecretFields(one) : one
       const bytes = event.data === null || event.data.length === 0 ? event.raw : await this.#judged(event, event.data)
       if (bytes !== null && !this.#parts.reply.write(bytes)) await this.#parts.reply.drained()
     }
+  }
+
+  /** Ids are their server's, and pass as they are unless a secret is in them: then the client has a name of ours for it. */
+  #withoutSecretFields(event: SseEvent): SseEvent {
+    const { scope, reply } = this.#parts
+    let count = 0
+    const told = withFields(event, {
+      id: (id) => {
+        if (!isEventName(id) && textWithoutSecrets(id) === id) return id
+        count++
+        return scope.events?.nameOf(id) ?? null
+      },
+      event: (name) => {
+        const left = textWithoutSecrets(name)
+        if (left !== name) count++
+        return left
+      },
+    })
+    if (count > 0) reply.redacted(count)
+    return told
   }
 
   async #judged(event: SseEvent, data: Uint8Array): Promise<Uint8Array | null> {

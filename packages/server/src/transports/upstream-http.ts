@@ -175,6 +175,9 @@ class HttpSession implements UpstreamSession {
       const value = head.headers[name]
       if (value !== undefined && (name !== 'content-type' || head.method === 'POST')) headers[name] = value
     }
+    const resumed = headers['last-event-id']
+    const id = resumed === undefined ? null : this.#session.events.idOf(resumed)
+    if (id !== null) headers['last-event-id'] = id
     if (this.#upstreamId !== null) headers['mcp-session-id'] = this.#upstreamId
     return headers
   }
