@@ -65,6 +65,15 @@ before(async () => {
           }`,
         ),
       },
+      lines: {
+        command: await scripted(
+          'lines',
+          `({ id }, say) => {
+            say('{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":[' + '1,\\r'.repeat(200_000) + '1]}}')
+            say(JSON.stringify({ jsonrpc: '2.0', id, result: {} }))
+          }`,
+        ),
+      },
       slow: {
         command: await scripted(
           'slow',
@@ -222,6 +231,14 @@ test('a process that dies answers whoever waits, and ends the session', async ()
   equal(answer.headers['doorward-code'], 'upstream_unavailable')
   equal((await gateway.rpc(agent, 'dies', { session, body: ping })).headers['doorward-code'], 'session_unknown')
   equal((await gateway.rpc(agent, 'dies', { body: init })).status, 200)
+})
+
+test('a message of any number of lines reaches its caller, and ends nothing', async () => {
+  const session = await gateway.initialize(agent, 'lines')
+  const answer = await gateway.rpc(agent, 'lines', { session, body: ping })
+  equal(answer.status, 200)
+  ok(answer.body.includes('"result":{}'))
+  ok(answer.body.length > 200_000 * 8)
 })
 
 test('a line without end is the end of the process', async () => {

@@ -1,7 +1,18 @@
 /** The rules: identity, tokens, policy, messages and the record. Pure; nothing of Node. */
 
 // vocabulary
-export { concat, equalBytes, fromBase64, fromBase64url, fromUtf8, hex, toBase64, toBase64url, utf8 } from './bytes.ts'
+export {
+  concat,
+  equalBytes,
+  fromBase64,
+  fromBase64url,
+  fromUtf8,
+  hex,
+  joinBytes,
+  toBase64,
+  toBase64url,
+  utf8,
+} from './bytes.ts'
 export { DoorwardError, isDoorwardError } from './error.ts'
 export type { ErrorDetail } from './error.ts'
 export type { JsonObject, JsonValue } from './json-value.ts'

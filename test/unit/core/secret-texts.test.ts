@@ -82,3 +82,9 @@ test('whatever a message says, it says the same without secrets, and no secret i
     { numRuns: 60 },
   )
 })
+
+test('however many texts hold a secret, all of them lose it', () => {
+  const texts = Array.from({ length: 90_000 }, () => `"${key}"`).join(',')
+  const [text, count] = filtered(`{"jsonrpc":"2.0","id":1,"result":{"content":[${texts}]}}`)
+  deepEqual([count, text.includes(key)], [90_000, false])
+})

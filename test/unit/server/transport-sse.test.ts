@@ -55,6 +55,23 @@ test('a byte order mark is taken off where readers do so, and nowhere else', () 
   ])
 })
 
+test('no line of what passes is two lines to a reader that cuts texts', () => {
+  const ends = ['\u000b', '\u000c', '\u001c', '\u001d', '\u001e', '\u0085', '\u2028', '\u2029']
+  for (const end of ends) {
+    const hidden = `${end}data: {"b":2}${end}${end}`
+    for (const line of [`id: 1${hidden}`, `event: a${hidden}`, `: c${hidden}`, `retry: 5${hidden}`])
+      deepEqual(parse(`${line}\ndata: {"a":1}\n\n`), [['data: {"a":1}\n\n', '{"a":1}']])
+  }
+  for (const end of ends.slice(5)) {
+    const message = { a: `\u00e4${end}data: {"b":2}${end}${end}\u2027\u0084\u20a8` }
+    const [event] = parse(`id: 7\ndata: ${JSON.stringify(message)}\n\n`)
+    const [raw = '', data] = event ?? []
+    deepEqual([JSON.parse(data ?? ''), raw], [message, `id: 7\ndata: ${data}\n\n`])
+    for (const passed of [raw, text(messageEvent(bytes(JSON.stringify(message))))])
+      equal(/[\u000b\u000c\u001c-\u001e\u0085\u2028\u2029]/.test(passed), false)
+  }
+})
+
 test('an unfinished event is not an event', () => deepEqual(parse('data: a\n'), []))
 
 test('how the stream is cut changes nothing', () => {
@@ -93,6 +110,14 @@ test('many small pieces cost no more than few large ones', () => {
   const parser = new SseParser()
   for (let i = 0; i < 200_000; i++) parser.push(Uint8Array.of(120))
   equal(parser.push(bytes('\n\n'))?.length, 1)
+})
+
+test('an event of many lines is an event', () => {
+  const many = 400_000
+  const [event] = new SseParser().push(bytes(`${'data:1\n'.repeat(many)}x\n\n`)) ?? []
+  equal(event?.data?.length, 2 * many - 1)
+  equal(messageEvent(bytes(`[${'1,\r'.repeat(many)}1]`)).length, 'event: message\n\n'.length + many * 9 + 10)
+  equal(text(messageEvent(bytes('\u2028'.repeat(many)))).length, 'event: message\ndata: \n\n'.length + many * 6)
 })
 
 test('other data keeps id, event, retry and comments', () => {

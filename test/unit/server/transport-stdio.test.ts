@@ -56,3 +56,17 @@ function isAlive(pid: number): boolean {
     return false
   }
 }
+
+test('a line that its reader throws at ends the process, and nothing else', async () => {
+  const exits: string[] = []
+  const command = ['/bin/sh', '-c', 'echo 1; exec sleep 60']
+  const started = new StdioProcess({ command, cwd: '/', env: {}, user: null, wrapper: [] }, 4096, {
+    onLine: () => {
+      throw new RangeError('too much')
+    },
+    onLog: () => undefined,
+    onExit: (reason) => exits.push(reason),
+  })
+  await started.gone
+  deepEqual(exits, ['it sent a line that cannot be taken'])
+})

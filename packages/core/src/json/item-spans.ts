@@ -1,6 +1,6 @@
 /** Where the items of an array lie in the bytes, so that some can be cut out and the rest stay as they are. */
 
-import { concat, fromUtf8 } from '../bytes.ts'
+import { fromUtf8, joinBytes } from '../bytes.ts'
 
 /** Half-open byte range. */
 export interface ByteSpan {
@@ -70,7 +70,7 @@ export function spliceSpans(bytes: Uint8Array, edits: readonly SpanEdit[]): Uint
     at = edit.end
   }
   parts.push(bytes.subarray(at))
-  return concat(...parts)
+  return joinBytes(parts)
 }
 
 /**
@@ -114,7 +114,7 @@ export function cutMembers(
     at = skipSpace(bytes, end)
     if (bytes[at] === 0x2c) at = skipSpace(bytes, at + 1)
   }
-  return cut ? spliceSpans(bytes, [{ start: object.start + 1, end: at, bytes: concat(...kept) }]) : bytes
+  return cut ? spliceSpans(bytes, [{ start: object.start + 1, end: at, bytes: joinBytes(kept) }]) : bytes
 }
 
 /** Offset of the value of member `key` of the object at `at`, or −1. */

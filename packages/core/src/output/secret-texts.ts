@@ -1,6 +1,6 @@
 /** Takes known secrets out of the texts of one JSON-RPC message, in place: every other byte stays as it is. */
 
-import { concat, fromUtf8, utf8 } from '../bytes.ts'
+import { fromUtf8, joinBytes, utf8 } from '../bytes.ts'
 import { isJsonObject, member } from '../json/object.ts'
 import type { JsonObject, JsonValue } from '../json-value.ts'
 import { textWithoutSecrets } from '../kept/secret-filter.ts'
@@ -29,7 +29,8 @@ export function withoutSecretTexts(bytes: Uint8Array, value: JsonValue): Filtere
     parts.push(bytes.subarray(from, start), utf8(JSON.stringify(text)))
     from = end
   }
-  return { bytes: concat(...parts, bytes.subarray(from)), count: edits.length }
+  parts.push(bytes.subarray(from))
+  return { bytes: joinBytes(parts), count: edits.length }
 }
 
 interface Edit {

@@ -1,6 +1,6 @@
 /** Server-sent events (WHATWG HTML §9.2) as bytes: what is not changed passes as it came. */
 
-import { concat, utf8 } from '@doorward/core'
+import { joinBytes, utf8 } from '@doorward/core'
 import { GrowingBytes } from './growing-bytes.ts'
 
 export interface SseEvent {
@@ -121,7 +121,7 @@ function hasMeaning(line: Uint8Array): boolean {
 
 function eventOf(given: Uint8Array): SseEvent {
   const lines = linesOf(given)
-  const kept = lines.filter((line) => hasMeaning(line))
+  const kept = lines.filter((line) => hasMeaning(line) && (dataValue(line) !== null || lineEndIn(line, 0) === null))
   const raw = kept.length === lines.length ? given : joined(kept)
   const values: Uint8Array[] = []
   for (const line of kept) {
@@ -131,19 +131,62 @@ function eventOf(given: Uint8Array): SseEvent {
     values.push(value)
   }
   if (values.length === 0) return { raw, data: null }
-  return { raw, data: values.length === 1 ? values[0]! : concat(...values) }
+  const data = values.length === 1 ? values[0]! : joinBytes(values)
+  const told = withoutLineEnds(data)
+  return told === data ? { raw, data } : { raw: withData({ raw, data }, told), data: told }
+}
+
+interface Found {
+  readonly at: number
+  readonly end: number
+  readonly escape: Uint8Array
+}
+
+const SINGLE_LINE_ENDS: ReadonlySet<number> = new Set([0x0b, 0x0c, 0x1c, 0x1d, 0x1e])
+const NEXT_LINE = utf8(String.raw`\u0085`)
+const SEPARATORS = [utf8(String.raw`\u2028`), utf8(String.raw`\u2029`)]
+
+/**
+ * The next character that is a line end to readers of text, though not here: Python's `splitlines` is what some clients cut
+ * streams with, and what stands behind it would be an event to them that nobody has judged.
+ */
+function lineEndIn(bytes: Uint8Array, from: number): Found | null {
+  for (let at = from; at < bytes.length; at++) {
+    const byte = bytes[at]!
+    if (byte > 0x1e && byte !== 0xc2 && byte !== 0xe2) continue
+    if (SINGLE_LINE_ENDS.has(byte)) return { at, end: at + 1, escape: LINE_FEED }
+    if (byte === 0xc2 && bytes[at + 1] === 0x85) return { at, end: at + 2, escape: NEXT_LINE }
+    const separator = byte === 0xe2 && bytes[at + 1] === 0x80 ? SEPARATORS[bytes[at + 2]! - 0xa8] : undefined
+    if (separator !== undefined) return { at, end: at + 3, escape: separator }
+  }
+  return null
+}
+
+/** The same JSON: such characters can only stand in its texts, where an escape says the same. The very bytes given without any. */
+function withoutLineEnds(json: Uint8Array): Uint8Array {
+  let found = lineEndIn(json, 0)
+  if (found === null) return json
+  const parts: Uint8Array[] = []
+  let from = 0
+  for (; found !== null; found = lineEndIn(json, from)) {
+    parts.push(json.subarray(from, found.at), found.escape)
+    from = found.end
+  }
+  parts.push(json.subarray(from))
+  return joinBytes(parts)
 }
 
 function joined(lines: readonly Uint8Array[]): Uint8Array {
-  return concat(...lines.flatMap((line) => [line, LINE_FEED]), LINE_FEED)
+  return joinBytes([...lines.flatMap((line) => [line, LINE_FEED]), LINE_FEED])
 }
 
 /** The event with other data; `id`, `event`, `retry` and comments stay. */
 export function withData(event: SseEvent, data: Uint8Array): Uint8Array {
   const parts: Uint8Array[] = []
   for (const line of linesOf(event.raw)) if (dataValue(line) === null) parts.push(line, LINE_FEED)
-  for (const line of linesOf(data)) parts.push(DATA_PREFIX, line, LINE_FEED)
-  return concat(...parts, LINE_FEED)
+  for (const line of linesOf(withoutLineEnds(data))) parts.push(DATA_PREFIX, line, LINE_FEED)
+  parts.push(LINE_FEED)
+  return joinBytes(parts)
 }
 
 /** The event without data: its `id` and `retry` still count for whoever resumes after it. Null when nothing is left. */

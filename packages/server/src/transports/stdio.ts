@@ -110,9 +110,17 @@ export class StdioProcess {
   }
 
   #read(chunk: Buffer): void {
-    for (const line of this.#lines.push(chunk)) this.#events.onLine(line)
-    if (!this.#lines.overflown) return
-    this.#reason = 'it sent a line that is too long'
+    try {
+      for (const line of this.#lines.push(chunk)) this.#events.onLine(line)
+    } catch {
+      // Whatever it was: one server's line ends one server's process, and not the gateway's.
+      return this.#kill('it sent a line that cannot be taken')
+    }
+    if (this.#lines.overflown) this.#kill('it sent a line that is too long')
+  }
+
+  #kill(reason: string): void {
+    this.#reason ??= reason
     this.#signal('SIGKILL')
   }
 
