@@ -12,6 +12,7 @@ const paths = [
   '/a',
   '/v1/ab',
   '/v1/token',
+  '/v1/login',
   '/v1/renew',
   '/v1/trust-state',
   '/v1/trust-state/ack',

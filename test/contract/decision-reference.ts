@@ -25,7 +25,7 @@ const uses: Readonly<Record<string, string>> = {
 
 const own = ['authority', 'gateway']
 const ownRoutes: readonly (readonly [RegExp, string])[] = [
-  [/^POST authority\/v1\/(token|renew|enrol|trust-state\/ack)$/, 'write'],
+  [/^POST authority\/v1\/(token|login|renew|enrol|trust-state\/ack)$/, 'write'],
   [/^GET authority\/v1\/trust-state$/, 'read'],
   [/^GET authority\/v1\/trust-state\/full$/, 'read'],
   [/^POST authority\/v1\/(detections|witness|witness\/cosignature)$/, 'write'],
@@ -93,7 +93,8 @@ function partyAllowed(
     (binding) => id !== null && (binding.workloads ?? []).some((pattern) => bound(pattern, id)),
   )
   const roles = new Set([...given, ...bindings.map((binding) => binding.role)])
-  if (id !== null && ['POST authority/v1/token', 'POST authority/v1/renew'].includes(route)) return true
+  const forItself = ['POST authority/v1/token', 'POST authority/v1/login', 'POST authority/v1/renew']
+  if (id !== null && forItself.includes(route)) return true
   if (id !== null && route === 'POST authority/v1/enrol' && principal.strength === 'mtls-enrolment') return true
   if (route === 'GET gateway/v1/receipt') return true
   const stream = ['GET authority/v1/trust-state', 'POST authority/v1/trust-state/ack'].includes(route)

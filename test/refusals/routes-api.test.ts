@@ -120,6 +120,11 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
   'authority main POST /v1/token': () => ({
     body: new URLSearchParams({ grant_type: 'client_credentials', resource: stage.audience() }).toString(),
   }),
+  'authority main POST /v1/login': async () => {
+    const { jwk: key } = await generateP256()
+    const proof = { key, issued_at: Math.floor(Date.now() / 1000), signature: 'A'.repeat(86) }
+    return { body: JSON.stringify({ id_token: 'a.b.c', random: 'A'.repeat(43), proof }) }
+  },
   'authority main POST /v1/renew': async (on) => {
     const key = await generateP256()
     const exported = on.exportKeyingMaterial(32, 'EXPORTER-doorward-renew', Buffer.alloc(0))
@@ -216,6 +221,7 @@ const noEntry = { body: JSON.stringify({ entry: 'acme.example/nothing#0', reason
 
 /** Routes that let the right caller in and then have nothing to do: nobody replaces keys while the others are looked at. */
 const idle: Readonly<Record<string, DenialCode>> = {
+  'authority main POST /v1/login': 'proof_invalid',
   'authority admin DELETE /v1/authorities': 'resource_unknown',
   'authority admin POST /v1/delegation': 'delegation_refused',
   'authority admin POST /v1/redactions': 'resource_unknown',

@@ -12,6 +12,7 @@ import { openAuthorityState } from '../../packages/server/src/apps/authority-sta
 import { openTrust } from '../../packages/server/src/apps/authority-trust.ts'
 import type { OpenedTrust } from '../../packages/server/src/apps/authority-trust.ts'
 import { noVouchers } from '../../packages/server/src/authority/attest/vouchers.ts'
+import { noPeople } from '../../packages/server/src/authority/people.ts'
 import type { AuthorityContext } from '../../packages/server/src/authority/context.ts'
 import { detectionRate } from '../../packages/server/src/authority/detection.ts'
 import { EntryRate } from '../../packages/server/src/authority/entry-rate.ts'
@@ -73,6 +74,7 @@ before(async () => {
     },
     detections: { rate: new EntryRate(detectionRate), tell: () => undefined },
     vouchers: noVouchers,
+    people: noPeople,
     clock: systemClock,
     random: randomBytes,
     sha256,

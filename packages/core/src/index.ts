@@ -32,7 +32,7 @@ export {
   workloadId,
 } from './identity/spiffe-id.ts'
 export type { SpiffeId, SpiffeIdPattern, TrustDomain } from './identity/spiffe-id.ts'
-export { principalName } from './identity/principal.ts'
+export { principalName, readUserName, subjectName, userName } from './identity/principal.ts'
 export type { AuthenticationStrength, Principal, Subject, UserSubject, WorkloadSubject } from './identity/principal.ts'
 export { backdatingSeconds, compareStates, denialMarginSeconds, freshness } from './identity/trust-state.ts'
 export { leaseMilliseconds, placesMilliseconds } from './identity/authority-lease.ts'
@@ -275,8 +275,12 @@ export {
 export type { WorkloadChange, WorkloadCheck, WorkloadDocument } from './identity/workload-document.ts'
 
 // token
-export { epochClaim, tokenLimits } from './token/claims.ts'
-export type { AccessTokenClaims, ActClaim, TokenCode } from './token/claims.ts'
+export { epochClaim, tokenLimits, userClaim } from './token/claims.ts'
+export type { AccessTokenClaims, ActClaim, TokenCode, UserClaim } from './token/claims.ts'
+export { mintUserIdentity, userIdentitySeconds, verifyUserIdentity } from './token/user-identity.ts'
+export type { UserIdentityCheck, UserIdentityClaims, VerifiedUserIdentity } from './token/user-identity.ts'
+export { loginNonce, loginProofBytes, loginProofSeconds } from './token/login-proof.ts'
+export type { LoginProof } from './token/login-proof.ts'
 export { keySetOf } from './token/key-set.ts'
 export type { TokenKeySet } from './token/key-set.ts'
 export { mintToken } from './token/mint.ts'

@@ -1,6 +1,14 @@
 /** Stage 1: who is calling. Certificate first, then token; the body has not been read. */
 
-import { backdatingSeconds, epochClaim, freshness, toSeconds, verifyToken } from '@doorward/core'
+import {
+  backdatingSeconds,
+  epochClaim,
+  freshness,
+  subjectName,
+  toSeconds,
+  userClaim,
+  verifyToken,
+} from '@doorward/core'
 import type {
   AccessTokenClaims,
   AuthenticationStrength,
@@ -9,6 +17,7 @@ import type {
   Principal,
   SpiffeId,
   StalenessLimits,
+  Subject,
 } from '@doorward/core'
 import { standingProblem } from './certificate-standing.ts'
 import type { AcceptedToken, VerifiedLeaf } from './certificate-standing.ts'
@@ -83,6 +92,8 @@ export async function identify(
       ? { principal: certificatePrincipal(leaf, current), token: null }
       : presentedToken(inbound, leaf, current, dependencies)
   if ('denied' in presented) return presented
+  const person = await takePerson(presented.principal, dependencies)
+  if (person !== null) return person
   if (dependencies.trust.ageSeconds() <= dependencies.settings.staleness.fullSeconds) dependencies.known.add(caller.id)
   inbound.connection.standing.identified = true
   const { principal, token } = presented
@@ -176,6 +187,24 @@ async function takeUser(caller: PartialCaller, dependencies: IdentifyDependencie
   }
 }
 
+/** A person has the limit of a user as well, whichever workload acts for them. Null for workloads and within the limit. */
+export async function takePerson(
+  principal: Principal,
+  { limiter, settings }: Pick<IdentifyDependencies, 'limiter' | 'settings'>,
+): Promise<Denial | null> {
+  const { subject } = principal
+  if (subject.kind === 'workload') return null
+  const key = subjectName(subject)
+  const takes: Take[] = [{ scope: 'user', key, rate: settings.perUser }]
+  try {
+    const result = await limiter.take(takes)
+    if (result.ok) return null
+    return deny('limit_user', `limit user of ${key}`, { caller: principal, ...exhausted(result, takes) })
+  } catch (error) {
+    return deny('limits_unavailable', `the limiter failed: ${String(error)}`, { caller: principal })
+  }
+}
+
 function reduced(rate: Rate): Rate {
   return { count: Math.max(1, Math.floor(rate.count / REDUCED_DIVISOR)), periodSeconds: rate.periodSeconds }
 }
@@ -189,6 +218,8 @@ function certificatePrincipal(leaf: VerifiedLeaf, view: TrustView): Principal {
 }
 
 interface PrincipalCredential {
+  /** The workload itself by default. */
+  readonly subject?: Subject
   readonly strength: AuthenticationStrength
   readonly tokenId: string | null
   readonly expires: EpochSeconds
@@ -252,7 +283,7 @@ function presentedToken(
   const { claims, keyId } = verdict
   const problem = subjectProblem(claims, leaf.id, caller) ?? repeatedTokenProblem(claims, view, seconds, caller)
   if (problem !== null) return problem
-  const token = { id: claims.jti, keyId, epoch: claims[epochClaim] }
+  const token = { id: claims.jti, keyId, epoch: claims[epochClaim], issuedAt: claims.iat }
   return accepted(inbound, { key, claims, token, leaf, view })
 }
 
@@ -266,6 +297,7 @@ interface Accepting {
 
 function accepted(inbound: Inbound, { key, claims, token, leaf, view }: Accepting): AcceptedToken {
   const principal = principalOf(leaf, view, {
+    ...subjectOf(claims),
     strength: 'mtls-bound-token',
     tokenId: claims.jti,
     expires: Math.min(claims.exp, leaf.certificate.notAfter) as EpochSeconds,
@@ -275,9 +307,19 @@ function accepted(inbound: Inbound, { key, claims, token, leaf, view }: Acceptin
   return remembered
 }
 
-/** Nobody acts for anybody yet: the subject is the workload that holds the connection, and there is no chain. */
+/** Who acts for a person is the presenter; between the two there is nobody. */
+function subjectOf({ [userClaim]: user }: AccessTokenClaims): Pick<PrincipalCredential, 'subject'> {
+  return user === undefined ? {} : { subject: { kind: 'user', ...user } }
+}
+
+/**
+ * Nobody acts for another workload: the subject is the one that holds the connection, and there is no chain. For a person it is
+ * the one that acts; `verifyToken` has seen that `sub` names that person.
+ */
 function subjectProblem(claims: AccessTokenClaims, id: SpiffeId, caller: PartialCaller): Denial | null {
-  if (claims.sub === id.uri && claims.client_id === id.uri && claims.act === undefined) return null
+  const { sub, client_id, act, [userClaim]: user } = claims
+  const holds = user === undefined ? sub === id.uri && act === undefined : act?.sub === id.uri && act.act === undefined
+  if (holds && client_id === id.uri) return null
   return deny('token_subject', `expected subject ${id.uri} without act, got ${claims.sub}`, { caller })
 }
 
@@ -291,7 +333,9 @@ function repeatedTokenProblem(
   if (seconds >= claims.exp + LEEWAY_SECONDS) return deny('token_expired', `exp was ${claims.exp}`, { caller })
   if (view.deniedTokens.has(claims.jti)) return deny('token_denied', `token ${claims.jti} is denied`, { caller })
   const issuedBefore = view.deniedIdentities.get(claims.sub)
-  if (issuedBefore !== undefined && claims.iat + backdatingSeconds < issuedBefore) {
+  // The certificate of a workload is denied with it; of a person there is the token alone, which is dated by the second.
+  const backdated = claims[userClaim] === undefined ? backdatingSeconds : 0
+  if (issuedBefore !== undefined && claims.iat + backdated < issuedBefore) {
     return deny('identity_denied', `credentials issued before ${issuedBefore} are denied`, { caller })
   }
   return null

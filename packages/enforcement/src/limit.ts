@@ -1,6 +1,7 @@
 /** Limits: per address and global before anything is parsed, quotas per principal and action after the decision. */
 
-import type { Action } from '@doorward/core'
+import { subjectName } from '@doorward/core'
+import type { Action, Principal } from '@doorward/core'
 import type { Authorized } from './authorize.ts'
 import { CallHold } from './call-hold.ts'
 import type { CallPlaces } from './call-hold.ts'
@@ -85,16 +86,16 @@ async function takeQuotas<Detail>(
   { limiter, quotas, places }: QuotaParts,
 ): Promise<CallHold | Denial | null> {
   const { call, identified, body } = authorized.classified
-  const caller = identified.principal.presenter.uri
+  const callers = quotaCallers(identified.principal)
   const detail = { caller: identified.principal, action: call.action, resource: call.resource, rpcId: call.rpcId }
-  const keyOf = (quota: Quota) => `${caller} ${quota.action}`
+  const keysOf = (quota: Quota) => callers.map((caller) => `${caller} ${quota.action}`)
   const keys = new Set<string>()
   for (const quota of quotas) {
     const { concurrent, concurrentCode = 'limit_concurrency', action } = quota
     if (places === undefined || concurrent === undefined) continue
-    const key = `${keyOf(quota)} ${concurrent}`
-    keys.add(key)
-    if (places.under(key) < concurrent) continue
+    const held = keysOf(quota).map((key) => `${key} ${concurrent}`)
+    for (const key of held) keys.add(key)
+    if (held.every((key) => places.under(key) < concurrent)) continue
     const exceeded = { name: action, unit: 'concurrent-requests', quota: concurrent, windowSeconds: null } as const
     return deny(concurrentCode, `${concurrent} of ${action} under way`, {
       ...detail,
@@ -102,7 +103,7 @@ async function takeQuotas<Detail>(
       limit: exceeded,
     })
   }
-  const { takes, names, bytes } = takesOf(quotas, keyOf, body.length)
+  const { takes, names, bytes } = takesOf(quotas, keysOf, body.length)
   const hold =
     places === undefined || (keys.size === 0 && bytes.length === 0)
       ? null
@@ -122,21 +123,31 @@ interface QuotaTakes {
   readonly bytes: readonly Take[]
 }
 
-function takesOf(quotas: readonly Quota[], keyOf: (quota: Quota) => string, requestBytes: number): QuotaTakes {
+/** A person has each quota as well, whichever workload acts for them. */
+function quotaCallers({ presenter, subject }: Principal): readonly string[] {
+  return subject.kind === 'workload' ? [presenter.uri] : [presenter.uri, subjectName(subject)]
+}
+
+function takesOf(
+  quotas: readonly Quota[],
+  keysOf: (quota: Quota) => readonly string[],
+  requestBytes: number,
+): QuotaTakes {
   const takes: Take[] = []
   const names: string[] = []
   const bytes: Take[] = []
   for (const quota of quotas) {
-    const key = keyOf(quota)
-    if (quota.rate !== undefined) {
-      takes.push({ scope: 'user', key, rate: quota.rate })
-      names.push(quota.action)
-    }
-    if (quota.bytes !== undefined) {
-      const take: Take = { scope: 'bytes', key, rate: quota.bytes }
-      bytes.push(take)
-      takes.push({ ...take, weight: requestBytes })
-      names.push(quota.action)
+    for (const key of keysOf(quota)) {
+      if (quota.rate !== undefined) {
+        takes.push({ scope: 'user', key, rate: quota.rate })
+        names.push(quota.action)
+      }
+      if (quota.bytes !== undefined) {
+        const take: Take = { scope: 'bytes', key, rate: quota.bytes }
+        bytes.push(take)
+        takes.push({ ...take, weight: requestBytes })
+        names.push(quota.action)
+      }
     }
   }
   return { takes, names, bytes }

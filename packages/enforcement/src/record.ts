@@ -1,6 +1,6 @@
 /** Stage 5: the decision is durable in the log before the permit exists. Refusals are recorded here too. */
 
-import { principalName } from '@doorward/core'
+import { principalName, subjectName } from '@doorward/core'
 import type { JsonObject, PolicyVersion, Principal, ShadowVerdict } from '@doorward/core'
 import { deny, denialRow } from './denial.ts'
 import type { Denial, PartialCaller } from './denial.ts'
@@ -135,7 +135,7 @@ function callerFields(caller: Principal | PartialCaller): JsonObject {
   const { subject } = caller
   return {
     caller: principalName(caller),
-    subject: subject.kind === 'workload' ? subject.id.uri : `${subject.issuer}#${subject.subject}`,
+    subject: subjectName(subject),
     ...(subject.kind === 'user' && subject.groups.length > 0 ? { groups: subject.groups.slice(0, MAX_GROUPS) } : {}),
     presenter: caller.presenter.uri,
     act: caller.act.map((actor) => actor.uri),

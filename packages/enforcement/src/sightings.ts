@@ -3,7 +3,7 @@
  * ours, and such as the authority has not issued. Whoever merely shows another's credential is not among them.
  */
 
-import { backdatingSeconds, signedClaims, toSeconds } from '@doorward/core'
+import { backdatingSeconds, signedClaims, toSeconds, userClaim, userName } from '@doorward/core'
 import type { AccessTokenClaims, EpochSeconds, ImportP256, PeerCertificate, TokenKey, VerifyKey } from '@doorward/core'
 import type { Denial } from './denial.ts'
 import { bearer } from './identify.ts'
@@ -147,8 +147,15 @@ export class Sightings {
     }
     if (code !== 'token_subject' && code !== 'token_binding') return null
     if (holder === undefined) return claims.exp > toSeconds(this.#dependencies.trust.now()) ? 'not_bound' : null
-    return claims.act === undefined && holder === claims.sub && holder === claims.client_id ? null : 'subject'
+    return isIssued(claims, holder) ? null : 'subject'
   }
+}
+
+/** Whether the authority makes such a token for this workload: for itself, or for a person for whom it acts. */
+function isIssued({ sub, client_id, act, [userClaim]: user }: AccessTokenClaims, holder: string): boolean {
+  if (client_id !== holder) return false
+  if (user === undefined) return act === undefined && sub === holder
+  return sub === userName(user) && act?.sub === holder && act.act === undefined
 }
 
 /** Refusals after the signature has held, and of keys that are not known any more. */

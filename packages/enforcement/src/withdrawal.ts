@@ -3,8 +3,8 @@
  * time is not asked again: an answer that began in time may end after it, a denied one may not.
  */
 
-import { backdatingSeconds } from '@doorward/core'
-import type { PeerCertificate, Principal } from '@doorward/core'
+import { backdatingSeconds, userName } from '@doorward/core'
+import type { EpochSeconds, PeerCertificate, Principal } from '@doorward/core'
 import { deny } from './denial.ts'
 import type { Denial, DenialCode } from './denial.ts'
 import type { TrustView } from './ports.ts'
@@ -15,6 +15,8 @@ export interface PresentedToken {
   /** `kid` of the key that signed it. */
   readonly keyId: string
   readonly epoch: number
+  /** When it was made: what was issued to a user before a denial ends with it. */
+  readonly issuedAt?: EpochSeconds
 }
 
 /** What a caller has shown. */
@@ -42,7 +44,20 @@ export function personalWithdrawal({ inbound, principal, token }: ShownCredentia
     if (denied !== null) return { ...denied, caller: principal }
   }
   if (token !== null && view.deniedTokens.has(token.id)) return against('token_denied', `token ${token.id} is denied`)
-  return null
+  const problem = userWithdrawal(principal, token?.issuedAt, view)
+  return problem === null ? null : against('identity_denied', problem)
+}
+
+/** What is held against the person on whose behalf somebody calls. Tokens are dated by the second: nothing is let pass for that. */
+export function userWithdrawal(
+  { subject }: Pick<Principal, 'subject'>,
+  issuedAt: EpochSeconds | undefined,
+  view: TrustView,
+): string | null {
+  if (subject.kind === 'workload') return null
+  const issuedBefore = view.deniedIdentities.get(userName(subject))
+  if (issuedBefore === undefined || (issuedAt ?? 0) >= issuedBefore) return null
+  return `what was issued to ${userName(subject)} before ${issuedBefore} is denied`
 }
 
 function keyWithdrawal({ inbound, principal, token }: ShownCredentials, view: TrustView): Denial | null {

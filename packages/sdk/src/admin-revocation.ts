@@ -12,6 +12,8 @@ export type RevocationSubject =
   | { readonly subject: 'instance'; readonly instance: string }
   /** The `jti` of the token. */
   | { readonly subject: 'token'; readonly token: string }
+  /** `<issuer>#<subject>`, as the record names them. */
+  | { readonly subject: 'user'; readonly user: string }
   /** Key id of an anchor or of a token key. */
   | { readonly subject: 'authority'; readonly key_id: string }
 

@@ -339,7 +339,10 @@ describe('JW-8: no kind of token passes for another', () => {
       epoch: 7,
     }
     const access = await mintToken(goodClaims, { kid, signKey: pair.signKey })
-    const dressed = await mintJwtSvid({ ...goodClaims, act: [] }, { kid, signKey: pair.signKey })
+    const dressed = await mintJwtSvid(
+      { ...(goodClaims as object as JwtSvidClaims), act: [] },
+      { kid, signKey: pair.signKey },
+    )
     assert.equal(verdictOf(access, { expect, keys, now }), 'accepted')
     assert.equal(verdictOf(dressed, { expect, keys, now }), 'token_type')
     assert.equal(verdictOf(forge({ ...header, typ: 'JOSE' }, goodClaims, key), { expect, keys, now }), 'token_type')

@@ -14,6 +14,7 @@ import {
   inboundOf,
   leaf,
   newStage,
+  now,
   partial,
   tokenOf,
   viewOf,
@@ -52,7 +53,7 @@ test('a caller is who its certificate names, with the roles that the trust state
     tokenId: 'token-id',
     expires: after(300),
   }
-  const token = { id: 'token-id', keyId: 'token-1', epoch: 7 }
+  const token = { id: 'token-id', keyId: 'token-1', epoch: 7, issuedAt: now }
   assert.deepEqual(identified, { inbound, principal, token, generation: 1 })
   assert.deepEqual(stage.limiter.taken, [[{ scope: 'user', key: id.uri, rate: { count: 65, periodSeconds: 30 } }]])
   assert.deepEqual([stage.known.added, stage.trust.waits], [[id.uri], []])

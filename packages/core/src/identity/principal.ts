@@ -42,11 +42,27 @@ export interface Principal {
   readonly expires: EpochSeconds
 }
 
+/** The one name of a user: `<issuer>#<subject>`. The issuer of configuration has no `#`. */
+export function userName({ issuer, subject }: Pick<UserSubject, 'issuer' | 'subject'>): string {
+  return `${issuer}#${subject}`
+}
+
+const MAX_NAME = 1024
+const USER_NAME = /^(https:\/\/[^#\s\p{Cc}\p{Cs}]+)#([^\p{Cc}\p{Cs}]+)$/u
+
+/** The parts of a `userName`; null for anything else. */
+export function readUserName(text: string): Pick<UserSubject, 'issuer' | 'subject'> | null {
+  const [, issuer, subject] = (text.length <= MAX_NAME ? USER_NAME.exec(text) : null) ?? []
+  return issuer === undefined || subject === undefined ? null : { issuer, subject }
+}
+
+/** The name of the subject, as limits, denials and the record have it. */
+export function subjectName(subject: Subject): string {
+  return subject.kind === 'workload' ? subject.id.uri : userName(subject)
+}
+
 /** One word for logs and quotas: the subject, and the presenter when somebody is acted for. */
 export function principalName(principal: Principal): string {
-  const subject =
-    principal.subject.kind === 'workload'
-      ? principal.subject.id.uri
-      : `${principal.subject.issuer}#${principal.subject.subject}`
+  const subject = subjectName(principal.subject)
   return subject === principal.presenter.uri ? subject : `${principal.presenter.uri} for ${subject}`
 }

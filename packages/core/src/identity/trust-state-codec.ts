@@ -6,6 +6,7 @@ import type { JsonObject, JsonValue } from '../json-value.ts'
 import type { Sha256 } from '../primitives.ts'
 import { readCertificate } from './certificate.ts'
 import { readP256Jwk } from './jwk.ts'
+import { readUserName } from './principal.ts'
 import { readSpiffeId } from './spiffe-id.ts'
 import { statementVersion } from './signed-statement.ts'
 import { distinct, exactObject, isCount, isSeconds, isText, readList } from './strict-members.ts'
@@ -232,7 +233,8 @@ function readDeniedIdentity(value: JsonValue, trustDomain: string): DeniedIdenti
   const item = exactObject(value, ['id', 'issued_before'])
   const id = item?.['id']
   const issuedBefore = item?.['issued_before']
-  return isWorkloadId(id, trustDomain) && isSeconds(issuedBefore) ? { id, issuedBefore } : null
+  const named = isWorkloadId(id, trustDomain) || (typeof id === 'string' && readUserName(id) !== null)
+  return named && isSeconds(issuedBefore) ? { id, issuedBefore } : null
 }
 
 function readName(value: JsonValue): string | null {

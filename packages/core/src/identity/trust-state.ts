@@ -69,6 +69,7 @@ export interface Issued {
 
 /** Credentials of this identity issued before the moment are refused (RV-5). */
 export interface DeniedIdentity {
+  /** SPIFFE ID, or `<issuer>#<subject>` of a user. */
   readonly id: string
   readonly issuedBefore: EpochSeconds
 }

@@ -12,10 +12,23 @@ export interface ActClaim {
   readonly act?: ActClaim
 }
 
-/** The payload as it goes over the wire. Every member but `act` is required; no other member is accepted. */
+/** Private claim: the person on whose behalf the presenter calls. */
+export const userClaim = 'urn:doorward:user'
+
+/** What of a person is carried along; more is refused, never cut: a rule that denies a group must see it. */
+export const userLimits = { subjectLength: 256, groups: 64, groupLength: 128, issuerLength: 512 } as const
+
+export interface UserClaim {
+  /** `iss` of the issuer that named the person. */
+  readonly issuer: string
+  readonly subject: string
+  readonly groups: readonly string[]
+}
+
+/** The payload as it goes over the wire. Every member but `act` and the user is required; no other member is accepted. */
 export interface AccessTokenClaims {
   readonly iss: string
-  /** SPIFFE ID of the workload on whose behalf the call is made. */
+  /** SPIFFE ID of the workload on whose behalf the call is made, or `<issuer>#<subject>` of the user. */
   readonly sub: string
   /** Exactly one audience. */
   readonly aud: string
@@ -31,6 +44,8 @@ export interface AccessTokenClaims {
   readonly cnf: { readonly 'x5t#S256': string }
   readonly act?: ActClaim
   readonly [epochClaim]: number
+  /** Says what `sub` names; `act` is the presenter then, and nobody stands between. */
+  readonly [userClaim]?: UserClaim
 }
 
 export const tokenLimits = {

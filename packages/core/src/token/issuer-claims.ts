@@ -5,6 +5,7 @@ import { isSeconds, isText, readList } from '../identity/strict-members.ts'
 import { isJsonObject, member } from '../json/object.ts'
 import type { JsonObject, JsonValue } from '../json-value.ts'
 import type { EpochSeconds } from '../time.ts'
+import { userLimits } from './claims.ts'
 import { refuse } from './compact-jws.ts'
 import type { TokenRefusal } from './compact-jws.ts'
 import { claimAt } from './platform-token.ts'
@@ -58,8 +59,6 @@ export interface IssuerClaims {
   }
 }
 
-/** What of a person is carried along; more is refused, never cut: a rule that denies a group must see it. */
-export const userLimits = { subjectLength: 256, groups: 64, groupLength: 128, issuerLength: 512 } as const
 const MAX_AUDIENCES = 16
 const MAX_SCOPES = 128
 const MAX_TEXT = 512

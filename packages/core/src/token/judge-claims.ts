@@ -1,8 +1,9 @@
 /** Whether well-formed claims hold here and now. */
 
+import { userName } from '../identity/principal.ts'
 import { readSpiffeId } from '../identity/spiffe-id.ts'
 import type { EpochSeconds } from '../time.ts'
-import { epochClaim, tokenLimits } from './claims.ts'
+import { epochClaim, tokenLimits, userClaim } from './claims.ts'
 import type { AccessTokenClaims, ActClaim, TokenCode } from './claims.ts'
 import { boundToCertificate } from './proof-of-possession.ts'
 
@@ -52,7 +53,13 @@ function timeProblem({ iat, nbf, exp }: AccessTokenClaims, now: EpochSeconds, le
 
 /** Subject, presenter and every actor are of the trust domain, and the presenter is the subject or its current actor (DX-5). */
 function subjectProblem(claims: AccessTokenClaims, trustDomain: string): ClaimProblem | null {
-  for (const text of [claims.sub, claims.client_id, ...actors(claims.act)]) {
+  const user = claims[userClaim]
+  if (user !== undefined && claims.sub !== userName(user))
+    return problem('token_subject', 'expected sub to name the user')
+  if (user !== undefined && (claims.act === undefined || claims.act.act !== undefined))
+    return problem('token_subject', 'expected one actor for a user')
+  const workloads = user === undefined ? [claims.sub, claims.client_id] : [claims.client_id]
+  for (const text of [...workloads, ...actors(claims.act)]) {
     const id = readSpiffeId(text)
     if ('problem' in id || id.trustDomain !== trustDomain || id.segments.length === 0) {
       return problem('token_subject', `expected workload ids of ${trustDomain}`)

@@ -1,9 +1,9 @@
 /** The shape of the claims: every one required and typed, none unknown. An unknown claim might be a restriction that nobody here enforces. */
 
-import { exactObject, isCount, isSeconds, isText } from '../identity/strict-members.ts'
+import { distinct, exactObject, isCount, isSeconds, isText, readList } from '../identity/strict-members.ts'
 import type { JsonValue } from '../json-value.ts'
-import { epochClaim, tokenLimits } from './claims.ts'
-import type { AccessTokenClaims, ActClaim } from './claims.ts'
+import { epochClaim, tokenLimits, userClaim, userLimits } from './claims.ts'
+import type { AccessTokenClaims, ActClaim, UserClaim } from './claims.ts'
 
 const REQUIRED = ['iss', 'sub', 'aud', 'iat', 'nbf', 'exp', 'jti', 'client_id', 'cnf', epochClaim]
 const MAX_TEXT = 2048
@@ -11,8 +11,8 @@ const FINGERPRINT = /^[A-Za-z0-9_-]{43}$/
 
 /** The claims, or what is wrong with them. Values are not judged. */
 export function readClaims(value: JsonValue): AccessTokenClaims | string {
-  const claims = exactObject(value, REQUIRED, ['act'])
-  if (claims === null) return `expected exactly the claims ${REQUIRED.join(', ')} and at most act`
+  const claims = exactObject(value, REQUIRED, ['act', userClaim])
+  if (claims === null) return `expected exactly the claims ${REQUIRED.join(', ')} and at most act and a user`
   const { iss, sub, aud, iat, nbf, exp, jti, client_id } = claims as Readonly<Record<string, JsonValue>>
   if (!isText(iss, MAX_TEXT)) return 'expected iss to be a text'
   if (!isText(sub, MAX_TEXT)) return 'expected sub to be a text'
@@ -37,11 +37,26 @@ export function readClaims(value: JsonValue): AccessTokenClaims | string {
     cnf: { 'x5t#S256': thumbprint },
     [epochClaim]: epoch,
   } as const
-  if (!Object.hasOwn(claims, 'act')) return plain
+  const user = Object.hasOwn(claims, userClaim) ? readUserClaim(claims[userClaim]) : undefined
+  if (user === null) return 'expected the user to have exactly issuer, subject and groups'
+  const whole = user === undefined ? plain : { ...plain, [userClaim]: user }
+  if (!Object.hasOwn(claims, 'act')) return whole
   const act = readAct(claims['act'], tokenLimits.actDepth)
   return act === null
     ? `expected act to be at most ${tokenLimits.actDepth} nested objects of sub and act`
-    : { ...plain, act }
+    : { ...whole, act }
+}
+
+/** Null for anything but a user within the limits. */
+export function readUserClaim(value: JsonValue | undefined): UserClaim | null {
+  const user = exactObject(value, ['issuer', 'subject', 'groups'])
+  if (user === null) return null
+  const { issuer, subject } = user
+  const groups = readList(user['groups'], userLimits.groups, (one) =>
+    isText(one, userLimits.groupLength) ? one : null,
+  )
+  const fits = isText(issuer, userLimits.issuerLength) && isText(subject, userLimits.subjectLength)
+  return fits && groups !== null && distinct(groups, (group) => group) ? { issuer, subject, groups } : null
 }
 
 function readAct(value: JsonValue | undefined, depthLeft: number): ActClaim | null {

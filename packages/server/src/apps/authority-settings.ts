@@ -9,6 +9,7 @@ import type { Operators } from '../authority/operators.ts'
 import type { NewRegistration } from '../authority/registrations.ts'
 import type { AlertPlace, ExportPlace } from '../config/audit-exports.ts'
 import type { DetectionSettings } from '../config/detections.ts'
+import type { IssuerSettings } from '../config/issuer-settings.ts'
 import type { PolicyReading } from '../config/policy-reading.ts'
 import type { ListenAddress, ListenerName, ListenerSettings } from './authority-listeners.ts'
 import type { StatePlaces } from './authority-state.ts'
@@ -44,6 +45,8 @@ export interface AuthoritySettings extends StatePlaces {
   readonly crlSeconds?: number
   /** Who may vouch for workloads that join, beside join tokens and registered keys; nobody by default. */
   readonly vouchers?: VoucherSettings
+  /** Where people sign in; nowhere by default. */
+  readonly issuers?: readonly IssuerSettings[]
   /** From when on issuance is unusual (DT-4). */
   readonly detect?: RateThresholds
   readonly security: {

@@ -9,7 +9,6 @@ import { DoorwardError, formatVerifierKey, verifierKey, workloadId } from '@door
 import type { Clock } from '@doorward/core'
 import type { Pipeline, PipelineWatch, TrustHolder } from '@doorward/enforcement'
 import { importP256, randomBytes, sha256, systemClock, systemElapsed, systemRuntime } from '@doorward/sdk'
-import { noVouchers } from '../authority/attest/vouchers.ts'
 import type { Authority } from '../authority/authority.ts'
 import type { AuthorityContext } from '../authority/context.ts'
 import { CrlPublisher, defaultCrlSeconds } from '../authority/crl-publisher.ts'
@@ -43,7 +42,7 @@ import type { AuthorityState } from './authority-state.ts'
 import { openTrust } from './authority-trust.ts'
 import { listed, onOther } from './authority-trust-changes.ts'
 import type { OpenedTrust } from './authority-trust.ts'
-import { openVouchers } from './authority-vouchers.ts'
+import { openBelieved } from './people.ts'
 import { authorityWitness } from './authority-witness.ts'
 import { listenTo, openWatchers } from './authority-watchers.ts'
 import type { Listening, WatcherParts } from './authority-watchers.ts'
@@ -309,7 +308,7 @@ async function contextOf({ settings, options, clock, state, fitness, listening }
       rate: new EntryRate(detectionRate),
       tell: (detection) => options.report({ type: 'detection', detection }),
     },
-    vouchers: settings.vouchers === undefined ? noVouchers : await openVouchers(settings.vouchers),
+    ...(await openBelieved(settings, clock)),
     clock,
     random: randomBytes,
     sha256,

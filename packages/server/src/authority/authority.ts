@@ -1,7 +1,7 @@
 /** One authority: its rules over one store, one custody and one record. Knows no wire. */
 
-import { gatewayRole } from '@doorward/core'
-import type { Delegation, EpochMillis, SignedDelegation, TrustDomain, TrustScope } from '@doorward/core'
+import { gatewayRole, keySetOf } from '@doorward/core'
+import type { Delegation, EpochMillis, SignedDelegation, TrustDomain, TrustScope, TrustState } from '@doorward/core'
 import type { Ceremonies } from './ceremonies.ts'
 import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
@@ -11,8 +11,8 @@ import { raiseForgedCredential } from './detect/forged-credential.ts'
 import type { SeenCredential } from './detect/forged-credential.ts'
 import { takeToldFinding } from './detect/told-finding.ts'
 import type { ToldFinding } from './detect/told-finding.ts'
-import { exchangeToken } from './exchange-token.ts'
-import type { MintedToken, TokenRequest } from './exchange-token.ts'
+import { exchangeToken, exchangeUserToken } from './exchange-token.ts'
+import type { MintedToken, TokenDependencies, TokenRequest, UserTokenRequest } from './exchange-token.ts'
 import { issueCertificate } from './issue.ts'
 import type { CertificateNames, IssueDependencies, IssuedCertificate } from './issue.ts'
 import { completeEnrolment, examineEnrolment } from './join.ts'
@@ -23,6 +23,8 @@ import type { NewJoinString } from './join-string.ts'
 import { FollowerInstances } from './follower-instances.ts'
 import { forgetAuthority } from './forget.ts'
 import type { KeySlots } from './key-slots.ts'
+import { login } from './login.ts'
+import type { LoginRequest, SignedIn } from './login.ts'
 import type { Instance, Registration } from './ports.ts'
 import type { AuthorityRefusal } from './refusal.ts'
 import { lockInstance, removeInstance } from './registration-instances.ts'
@@ -60,6 +62,7 @@ export interface AuthorityParts {
 export class Authority {
   readonly #parts: AuthorityParts
   readonly #instances: FollowerInstances
+  #keys: { readonly state: TrustState; readonly published: ReturnType<TokenDependencies['published']> } | null = null
 
   constructor(parts: AuthorityParts) {
     this.#parts = parts
@@ -121,10 +124,16 @@ export class Authority {
   }
 
   token(request: Omit<TokenRequest, 'epoch'>): Promise<MintedToken | AuthorityRefusal> {
-    const { context, slots, issuer, allowedAudience } = this.#parts
-    const { epoch } = this.trustState().state
-    const deniedBefore = (id: string) => this.#deniedBefore(id)
-    return exchangeToken({ context, slots, issuer, allowedAudience, deniedBefore }, { ...request, epoch })
+    return exchangeToken(this.#minting(), { ...request, epoch: this.trustState().state.epoch })
+  }
+
+  /** The same for a person who has signed in. */
+  userToken(request: Omit<UserTokenRequest, 'epoch'>): Promise<MintedToken | AuthorityRefusal> {
+    return exchangeUserToken(this.#minting(), { ...request, epoch: this.trustState().state.epoch })
+  }
+
+  login(request: Omit<LoginRequest, 'epoch'>): Promise<SignedIn | AuthorityRefusal> {
+    return login(this.#minting(), { ...request, epoch: this.trustState().state.epoch })
   }
 
   /** With a single-use token where the registration lists join tokens, unless `withToken` says otherwise. */
@@ -227,6 +236,23 @@ export class Authority {
       publish: () => publisher.publish(),
       deniedBefore: (id) => this.#deniedBefore(id),
     }
+  }
+
+  #minting(): TokenDependencies {
+    const { context, slots, issuer, allowedAudience } = this.#parts
+    const deniedBefore = (id: string) => this.#deniedBefore(id)
+    return { context, slots, issuer, allowedAudience, deniedBefore, published: () => this.#published() }
+  }
+
+  /** Read anew with each state. */
+  #published(): ReturnType<TokenDependencies['published']> {
+    const { state } = this.trustState()
+    if (this.#keys?.state !== state) {
+      const { tokens: deniedTokens, authorities } = state.denied
+      const live = state.tokenKeys.filter(({ kid }) => !authorities.includes(kid))
+      this.#keys = { state, published: { tokenKeys: keySetOf(live, this.#parts.context.importP256), deniedTokens } }
+    }
+    return this.#keys.published
   }
 
   #change(by: string): Change {

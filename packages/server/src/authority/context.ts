@@ -4,6 +4,7 @@ import { toSeconds } from '@doorward/core'
 import type { Clock, EpochSeconds, ImportP256, RandomBytes, Sha256, SpiffeId, TrustDomain } from '@doorward/core'
 import type { Vouchers } from './attest/vouchers.ts'
 import type { DetectionPort } from './detection-port.ts'
+import type { People } from './people.ts'
 import type { AuthorityRecord, AuthorityStore, Custody } from './ports.ts'
 
 export interface AuthorityContext {
@@ -19,6 +20,7 @@ export interface AuthorityContext {
   readonly log: AuthorityRecord
   readonly detections: DetectionPort
   readonly vouchers: Vouchers
+  readonly people: People
   readonly clock: Clock
   readonly random: RandomBytes
   readonly sha256: Sha256

@@ -4,6 +4,9 @@ import type { JsonObject } from '@doorward/core'
 
 export type RefusalCode =
   | 'join_refused'
+  | 'login_refused'
+  | 'grant_refused'
+  | 'issuer_unavailable'
   | 'instance_locked'
   | 'delegation_refused'
   | 'identity_unregistered'

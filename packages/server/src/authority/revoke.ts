@@ -4,7 +4,14 @@
  * renewals refused.
  */
 
-import { backdatingSeconds, denialMarginSeconds, epochSeconds, readSpiffeId, tokenLimits } from '@doorward/core'
+import {
+  backdatingSeconds,
+  denialMarginSeconds,
+  epochSeconds,
+  readSpiffeId,
+  readUserName,
+  tokenLimits,
+} from '@doorward/core'
 import type { EpochSeconds } from '@doorward/core'
 import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
@@ -30,6 +37,8 @@ export type RevocationSubject =
     }
   | { readonly kind: 'instance'; readonly instance: string }
   | { readonly kind: 'token'; readonly tokenId: string }
+  /** A person, `<issuer>#<subject>`: every sign-in and token so far. They may sign in again. */
+  | { readonly kind: 'user'; readonly user: string }
   /** An anchor or a token key. */
   | { readonly kind: 'authority'; readonly keyId: string }
 
@@ -59,6 +68,8 @@ const SERIAL = /^(?!00)(?:[0-9a-f]{2}){1,20}$/
 const TOKEN_ID = /^[A-Za-z0-9_-]{22}$/
 const KEY_ID = /^[A-Za-z0-9_-]{1,128}$/
 const leewaySeconds = 30
+/** No token of an issuer is configured to live longer. */
+const longestTokenSeconds = 86_400
 const margins = backdatingSeconds + denialMarginSeconds
 
 /**
@@ -96,6 +107,8 @@ function subjectFields(subject: RevocationSubject): object {
       return { subject: 'instance', instance: subject.instance }
     case 'token':
       return { subject: 'token', token: subject.tokenId }
+    case 'user':
+      return { subject: 'user', user: subject.user }
     case 'authority':
       return { subject: 'authority', key_id: subject.keyId }
   }
@@ -116,6 +129,9 @@ async function objection(
     case 'token':
       if (TOKEN_ID.test(subject.tokenId)) return null
       return refuse('request_invalid', 'expected the id of a token, its jti: 22 characters of base64url')
+    case 'user':
+      if (readUserName(subject.user) !== null) return null
+      return refuse('request_invalid', 'expected a user as the record names them: <issuer>#<subject>')
     case 'authority':
       return authorityObjection(context, subject.keyId)
   }
@@ -215,6 +231,8 @@ async function denialOf(
     case 'workload':
       // What was issued within the running second is denied too; what follows is dated after it.
       return denial('identity', subject.id, now + signedLifetimeSeconds, subject.issuedBefore ?? epochSeconds(now + 1))
+    case 'user':
+      return denial('identity', subject.user, now + longestTokenSeconds, epochSeconds(now + 1))
     case 'token':
       return denial('token', subject.tokenId, now + tokenLimits.lifetimeSeconds + leewaySeconds)
     case 'authority': {

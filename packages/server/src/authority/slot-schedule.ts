@@ -22,11 +22,11 @@ export const anchorSchedule: SlotSchedule = {
   publishedSeconds: 15,
   signedLifetimeSeconds: DAY,
 }
-/** Seven days; tokens live five minutes, plus leeway. */
+/** Seven days; tokens live five minutes, identities of people an hour, plus leeway. */
 export const tokenSchedule: SlotSchedule = {
   lifetimeSeconds: 7 * DAY,
   publishedSeconds: 15,
-  signedLifetimeSeconds: 360,
+  signedLifetimeSeconds: 3660,
 }
 
 /** What decides, beside their times, which slots may sign. */

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { InvalidArgumentError } from 'commander'
 import type { Command } from 'commander'
-import { DoorwardError, isDoorwardError } from '@doorward/core'
+import { DoorwardError, isDoorwardError, readUserName } from '@doorward/core'
 import { ServerRefused } from '@doorward/sdk'
 import type {
   AdminClient,
@@ -70,6 +70,12 @@ export function register(program: Command, context: CliContext): void {
     .action((text: string, options: RevokeOptions) =>
       deny(context, options, { subject: 'token', token: readTokenId(text) }),
     )
+  kind('user', ['<user>', 'as the record names them: <issuer>#<subject>'], 'end every sign-in and token of a person')
+    .addHelpText(
+      'after',
+      '\nThey may sign in again; whom policy or the provider keeps out may not.\n\nExample:\n  doorward revoke user https://login.acme.example#alice --reason "laptop stolen"',
+    )
+    .action((user: string, options: RevokeOptions) => deny(context, options, { subject: 'user', user: readUser(user) }))
   kind('authority', ['<key-id>', 'of an anchor or a token key'], 'deny one key of an authority, and all it has signed')
     .addHelpText(
       'after',
@@ -198,6 +204,13 @@ function readTokenId(text: string): string {
   throw new DoorwardError('token_id_invalid', 'this is not the id of a token', {
     expected: 'its jti: 22 characters of base64url, as the record names it',
     ...(isToken ? { got: 'a token, which others on this machine may have seen now' } : {}),
+  })
+}
+
+function readUser(text: string): string {
+  if (readUserName(text) !== null) return text
+  throw new DoorwardError('user_invalid', 'this is not the name of a person', {
+    expected: '<issuer>#<subject>, as the record names them: https://login.acme.example#alice',
   })
 }
 

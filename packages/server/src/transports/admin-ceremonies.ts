@@ -15,7 +15,7 @@ import type { AuthorityRefusal } from '../authority/refusal.ts'
 import { byOf, forOperators } from './admin-caller.ts'
 import { callerOf, requestOf } from './api-routes.ts'
 import type { ApiAnswer, ApiRequest, ApiRoute } from './api-routes.ts'
-import { denialOf } from './authority-api.ts'
+import { denialOf } from './token-endpoint.ts'
 
 const MAX_NAME = 255
 const MAX_REASON = 500

@@ -10,7 +10,7 @@ import type { InstanceTarget } from '../authority/registration-instances.ts'
 import { byOf, forOperators } from './admin-caller.ts'
 import { requestOf } from './api-routes.ts'
 import type { ApiAnswer, ApiRequest, ApiRoute } from './api-routes.ts'
-import { denialOf } from './authority-api.ts'
+import { denialOf } from './token-endpoint.ts'
 
 const MAX_ID = 2048
 const MAX_REASON = 200

@@ -9,7 +9,7 @@ import { shownRegistration } from '../authority/registrations.ts'
 import { byOf, forOperators } from './admin-caller.ts'
 import { requestOf } from './api-routes.ts'
 import type { ApiAnswer, ApiRequest, ApiRoute } from './api-routes.ts'
-import { denialOf } from './authority-api.ts'
+import { denialOf } from './token-endpoint.ts'
 
 const MAX_ID = 2048
 const GATEWAY_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/

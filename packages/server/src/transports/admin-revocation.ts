@@ -12,7 +12,7 @@ import type { RevocationSubject } from '../authority/revoke.ts'
 import { byOf, forOperators } from './admin-caller.ts'
 import { callerOf, requestOf } from './api-routes.ts'
 import type { ApiAnswer, ApiRequest, ApiRoute } from './api-routes.ts'
-import { denialOf } from './authority-api.ts'
+import { denialOf } from './token-endpoint.ts'
 
 const MAX_ID = 2048
 const MAX_REASON = 200
@@ -93,12 +93,16 @@ function readSubject(body: JsonObject): RevocationSubject | Denial {
       const { token } = exactly(['token']) ?? {}
       return isText(token, MAX_ID) ? { kind: 'token', tokenId: token } : wrong('token')
     }
+    case 'user': {
+      const { user } = exactly(['user']) ?? {}
+      return isText(user, MAX_ID) ? { kind: 'user', user } : wrong('user')
+    }
     case 'authority': {
       const { key_id } = exactly(['key_id']) ?? {}
       return isText(key_id, MAX_ID) ? { kind: 'authority', keyId: key_id } : wrong('key_id')
     }
     default:
-      return deny('request_invalid', 'expected subject to be serial, workload, instance, token or authority')
+      return deny('request_invalid', 'expected subject to be serial, workload, instance, token, user or authority')
   }
 }
 

@@ -13,7 +13,7 @@ import { byOf, forOperators } from './admin-caller.ts'
 import { shownDetail } from './admin-workload-detail.ts'
 import { requestOf } from './api-routes.ts'
 import type { ApiAnswer, ApiRequest, ApiRoute } from './api-routes.ts'
-import { denialOf } from './authority-api.ts'
+import { denialOf } from './token-endpoint.ts'
 
 const MAX_ID = 2048
 const MAX_ROLE = 64

@@ -7,18 +7,17 @@ import type { Denial, Permit } from '@doorward/enforcement'
 import type { Authority } from '../authority/authority.ts'
 import type { Follower } from '../authority/ceremony-audience.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
-import type { AuthorityRefusal } from '../authority/refusal.ts'
 import { renewLabel } from '../authority/renew.ts'
 import { callerOf, requestOf } from './api-routes.ts'
 import type { ApiAnswer, ApiRequest, ApiRoute } from './api-routes.ts'
 import { readState } from './enrol-message.ts'
 import { detectionsRoute } from './detections-route.ts'
 import type { Exchange } from './exchange.ts'
+import { denialOf, tokenRoutes } from './token-endpoint.ts'
 import { followTrust } from './trust-stream.ts'
 import { witnessRoutes } from './witness-routes.ts'
 import type { WitnessPort } from './witness-routes.ts'
 
-const MAX_AUDIENCE = 2048
 const MAX_KEY = 512
 
 /** `stopping` ends open streams, so that a shutdown does not wait for them. */
@@ -28,15 +27,7 @@ export function authorityRoutes(
   witness: WitnessPort,
 ): readonly ApiRoute[] {
   return [
-    {
-      method: 'POST',
-      path: '/v1/token',
-      credential: 'certificate',
-      group: 'write',
-      body: 'form',
-      refusals: 'oauth',
-      handle: (permit, exchange) => token(authority, permit, exchange),
-    },
+    ...tokenRoutes(authority),
     {
       method: 'POST',
       path: '/v1/renew',
@@ -74,52 +65,6 @@ export function authorityRoutes(
     detectionsRoute(authority),
     ...witnessRoutes(witness),
   ]
-}
-
-/** An authority's refusal as a denial of the same code. */
-export function denialOf({ code, explanation, details }: AuthorityRefusal): Denial {
-  return deny(code, explanation, details === undefined ? {} : { details })
-}
-
-/** RFC 6749 §4.4 and §5.1. Parameters that the specifications do not name are ignored. */
-async function token(
-  authority: Authority,
-  permit: Permit<ApiRequest>,
-  exchange: Exchange,
-): Promise<ApiAnswer | Denial> {
-  const caller = callerOf(permit)
-  const audience = requestedAudience(requestOf(permit).form, caller.presenter.uri, exchange)
-  if (typeof audience !== 'string') return audience
-  const minted = await authority.token({
-    id: caller.presenter.uri,
-    certificateFingerprint: caller.certificateFingerprint,
-    certificateNotAfter: caller.expires,
-    audience,
-  })
-  if (isAuthorityRefusal(minted)) return denialOf(minted)
-  const value = { access_token: minted.token.reveal(), token_type: 'Bearer', expires_in: minted.expiresInSeconds }
-  return { kind: 'json', status: 200, value, headers: { Pragma: 'no-cache' } }
-}
-
-/** Ways to authenticate beside the certificate: RFC 6749 §2.3 allows one in a request. */
-const otherCredentials = ['client_secret', 'client_assertion', 'client_assertion_type']
-
-/** A parameter without a value counts as left out (RFC 6749 §3.2). */
-function requestedAudience(form: ReadonlyMap<string, string>, callerId: string, { head }: Exchange): string | Denial {
-  const given = (name: string) => form.get(name) || undefined
-  const grantType = given('grant_type')
-  const clientId = given('client_id')
-  const audience = given('resource')
-  if (head.headers['authorization'] !== undefined || otherCredentials.some((name) => given(name) !== undefined))
-    return deny('request_invalid', 'expected no credential beside the client certificate')
-  if (clientId !== undefined && clientId !== callerId)
-    return deny('request_invalid', 'expected client_id to be the caller')
-  if (grantType === undefined) return deny('request_invalid', 'expected a grant_type')
-  if (grantType !== 'client_credentials') return deny('grant_unsupported', 'expected grant_type client_credentials')
-  if (given('scope') !== undefined) return deny('scope_unknown', 'expected no scope')
-  if (audience === undefined || audience.length > MAX_AUDIENCE)
-    return deny('audience_unknown', 'expected one resource (RFC 8707)')
-  return audience
 }
 
 async function renewal(

@@ -27,7 +27,7 @@ import type { EnrolmentRefusal, EnrolRequest, ExaminedEnrolment } from '../autho
 import type { IssuedWithState } from '../authority/join-state.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
 import { failureOf, readJsonObject } from './api-routes.ts'
-import { denialOf } from './authority-api.ts'
+import { denialOf } from './token-endpoint.ts'
 import { sendRefusal } from './denial-response.ts'
 import { readEnrolMessage } from './enrol-message.ts'
 import { send } from './exchange.ts'

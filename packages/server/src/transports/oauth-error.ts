@@ -13,6 +13,7 @@ export interface OAuthError {
 /** Codes with a name of their own in OAuth; the others go by their status. */
 const names: Partial<Readonly<Record<DenialCode, string>>> = {
   grant_unsupported: 'unsupported_grant_type',
+  grant_refused: 'invalid_grant',
   scope_unknown: 'invalid_scope',
   audience_unknown: 'invalid_target',
   policy_denied: 'unauthorized_client',

@@ -206,24 +206,27 @@ function entityActivity(change: string): number | string {
   return Object.hasOwn(entityActivities, verb) ? (entityActivities[verb] ?? change) : change
 }
 
+const provenPhases: ReadonlyMap<string, readonly [activity: 1 | 'Token', what: string]> = new Map([
+  ['attested', [1, 'attested']],
+  ['token', ['Token', 'token issued']],
+  ['user', [1, 'signed in']],
+])
+
 /**
- * OCSF has no class for issuing. A certificate is an entity that the authority makes; a workload that proves itself, and
- * the token that it gets then, are authentication.
+ * OCSF has no class for issuing. A certificate is an entity that the authority makes; a workload that proves itself, a person
+ * who signs in at one, and the tokens that they get then, are authentication.
  */
 const issuance: Mapping = (body, { origin }) => {
   const phase = text(body['phase']) ?? 'unknown'
   const id = text(body['id'])
-  if (phase === 'attested' || phase === 'token') {
+  const proven = provenPhases.get(phase)
+  if (proven !== undefined) {
+    const [activity, what] = proven
+    const person = text(body['user'])
     const service = { name: text(body['audience']) ?? origin }
-    const members = given({ status_id: SUCCESS, user: userOf(id), service })
-    const [activity, what] = phase === 'token' ? (['Token', 'token issued'] as const) : ([1, 'attested'] as const)
-    return {
-      class: 'authentication',
-      activity,
-      severity: INFORMATIONAL,
-      message: `${what} ${id ?? ''}`.trim(),
-      members,
-    }
+    const members = given({ status_id: SUCCESS, user: userOf(person ?? id), service })
+    const message = [what, id, person === undefined ? null : `for ${person}`].filter(Boolean).join(' ')
+    return { class: 'authentication', activity, severity: INFORMATIONAL, message, members }
   }
   const serial = text(body['serial'])
   const isVoid = body['outcome'] === 'void'

@@ -1,0 +1,165 @@
+/** The token endpoint: client credentials (RFC 6749 §4.4) and the exchange for a person (RFC 8693), and the sign-in before it. */
+
+import {
+  exactObject,
+  fromBase64url,
+  isJsonObject,
+  isSeconds,
+  isText,
+  readP256Jwk,
+  scanJson,
+  Secret,
+  utf8,
+} from '@doorward/core'
+import type { JsonObject, JsonValue } from '@doorward/core'
+import { deny, isDenial } from '@doorward/enforcement'
+import type { Denial, Permit } from '@doorward/enforcement'
+import type { Authority } from '../authority/authority.ts'
+import type { MintedToken } from '../authority/exchange-token.ts'
+import type { PresentedProof } from '../authority/login-key.ts'
+import { isAuthorityRefusal } from '../authority/refusal.ts'
+import type { AuthorityRefusal } from '../authority/refusal.ts'
+import { callerOf, requestOf } from './api-routes.ts'
+import type { ApiAnswer, ApiRequest, ApiRoute } from './api-routes.ts'
+import type { Exchange } from './exchange.ts'
+
+const MAX_AUDIENCE = 2048
+const MAX_TOKEN = 8192
+const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
+const JWT = 'urn:ietf:params:oauth:token-type:jwt'
+const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token'
+const RANDOM = /^[A-Za-z0-9_-]{43}$/
+
+export function tokenRoutes(authority: Authority): readonly ApiRoute[] {
+  return [
+    {
+      method: 'POST',
+      path: '/v1/token',
+      credential: 'certificate',
+      group: 'write',
+      body: 'form',
+      refusals: 'oauth',
+      handle: (permit, exchange) => token(authority, permit, exchange),
+    },
+    {
+      method: 'POST',
+      path: '/v1/login',
+      credential: 'token',
+      group: 'write',
+      body: 'json',
+      handle: (permit) => login(authority, permit),
+    },
+  ]
+}
+
+/** An authority's refusal as a denial of the same code. */
+export function denialOf({ code, explanation, details }: AuthorityRefusal): Denial {
+  return deny(code, explanation, details === undefined ? {} : { details })
+}
+
+/** RFC 6749 §4.4 and §5.1. Parameters that the specifications do not name are ignored. */
+async function token(
+  authority: Authority,
+  permit: Permit<ApiRequest>,
+  exchange: Exchange,
+): Promise<ApiAnswer | Denial> {
+  const caller = callerOf(permit)
+  const { form } = requestOf(permit)
+  const asked = requested(form, caller.presenter.uri, exchange)
+  if (isDenial(asked)) return asked
+  const request = {
+    id: caller.presenter.uri,
+    certificateFingerprint: caller.certificateFingerprint,
+    certificateNotAfter: caller.expires,
+    audience: asked.audience,
+  }
+  if (asked.person === null) return answerOf(await authority.token(request), {})
+  return answerOf(await authority.userToken({ ...request, ...asked.person }), { issued_token_type: ACCESS_TOKEN })
+}
+
+function answerOf(minted: MintedToken | AuthorityRefusal, more: object): ApiAnswer | Denial {
+  if (isAuthorityRefusal(minted)) return denialOf(minted)
+  const { token: value, expiresInSeconds } = minted
+  const body = { access_token: value.reveal(), token_type: 'Bearer', expires_in: expiresInSeconds, ...more }
+  return { kind: 'json', status: 200, value: body, headers: { Pragma: 'no-cache' } }
+}
+
+/** Ways to authenticate beside the certificate: RFC 6749 §2.3 allows one in a request. */
+const otherCredentials = ['client_secret', 'client_assertion', 'client_assertion_type']
+
+interface Asked {
+  readonly audience: string
+  /** Null: for the workload itself. */
+  readonly person: { readonly identity: Secret; readonly proof: PresentedProof } | null
+}
+
+/** A parameter without a value counts as left out (RFC 6749 §3.2). */
+function requested(form: ReadonlyMap<string, string>, callerId: string, { head }: Exchange): Asked | Denial {
+  const given = (name: string) => form.get(name) || undefined
+  const grantType = given('grant_type')
+  const clientId = given('client_id')
+  const audience = given('resource')
+  if (head.headers['authorization'] !== undefined || otherCredentials.some((name) => given(name) !== undefined))
+    return deny('request_invalid', 'expected no credential beside the client certificate')
+  if (clientId !== undefined && clientId !== callerId)
+    return deny('request_invalid', 'expected client_id to be the caller')
+  if (grantType === undefined) return deny('request_invalid', 'expected a grant_type')
+  if (grantType !== 'client_credentials' && grantType !== EXCHANGE)
+    return deny('grant_unsupported', `expected grant_type client_credentials or ${EXCHANGE}`)
+  if (given('scope') !== undefined) return deny('scope_unknown', 'expected no scope')
+  if (audience === undefined || audience.length > MAX_AUDIENCE)
+    return deny('audience_unknown', 'expected one resource (RFC 8707)')
+  if (grantType === 'client_credentials') return { audience, person: null }
+  const person = personOf(given)
+  return isDenial(person) ? person : { audience, person }
+}
+
+/** Nobody but the holder of the connection acts: there is no `actor_token` (RFC 8693 §2.1). */
+function personOf(given: (name: string) => string | undefined): NonNullable<Asked['person']> | Denial {
+  const subject = given('subject_token')
+  if (given('actor_token') !== undefined || given('actor_token_type') !== undefined)
+    return deny('request_invalid', 'expected no actor_token: the actor is who holds the connection')
+  if (given('subject_token_type') !== JWT || (given('requested_token_type') ?? ACCESS_TOKEN) !== ACCESS_TOKEN)
+    return deny('request_invalid', `expected subject_token_type ${JWT}, for an access token`)
+  const proof = proofOf(jsonOf(given('login_proof')))
+  if (subject === undefined || subject.length > MAX_TOKEN || proof === null)
+    return deny('request_invalid', 'expected subject_token, and login_proof as JSON with key, issued_at and signature')
+  return { identity: new Secret(subject), proof }
+}
+
+function jsonOf(text: string | undefined): JsonValue | undefined {
+  const scan = scanJson(utf8(text ?? ''), { maxBytes: 1024, maxDepth: 3, maxKeys: 16 })
+  return scan.ok ? scan.value : undefined
+}
+
+function proofOf(value: JsonValue | undefined): PresentedProof | null {
+  const proof = exactObject(value, ['key', 'issued_at', 'signature'])
+  const key = readP256Jwk(proof?.['key'])
+  const issuedAt = proof?.['issued_at']
+  const text = proof?.['signature']
+  const signature = isText(text, 128) ? fromBase64url(text) : null
+  return key === null || !isSeconds(issuedAt) || signature === null ? null : { key, issuedAt, signature }
+}
+
+/** `{id_token, random, proof: {key, issued_at, signature}}` → `{user_identity, expires_at, user: {issuer, subject, groups}}`. */
+async function login(authority: Authority, permit: Permit<ApiRequest>): Promise<ApiAnswer | Denial> {
+  const body: JsonObject = requestOf(permit).json ?? {}
+  const read = exactObject(body, ['id_token', 'random', 'proof'])
+  const { id_token: idToken, random } = read ?? {}
+  const proof = isJsonObject(read ?? undefined) ? proofOf(body['proof']) : null
+  if (!isText(idToken, MAX_TOKEN) || !isText(random, 64) || !RANDOM.test(random) || proof === null)
+    return deny('request_invalid', 'expected id_token, random of 32 bytes, and proof with key, issued_at and signature')
+  const { presenter, certificateFingerprint } = callerOf(permit)
+  const signedIn = await authority.login({
+    id: presenter.uri,
+    certificateFingerprint,
+    idToken: new Secret(idToken),
+    random,
+    proof,
+  })
+  if (isAuthorityRefusal(signedIn)) return denialOf(signedIn)
+  const { identity, expires, user } = signedIn
+  const { issuer, subject, groups } = user
+  const value = { user_identity: identity.reveal(), expires_at: expires, user: { issuer, subject, groups } }
+  return { kind: 'json', status: 200, value, headers: { Pragma: 'no-cache' } }
+}
