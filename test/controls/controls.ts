@@ -171,7 +171,7 @@ export const controls: readonly Control[] = [
     ),
     edit(
       identify,
-      'if (issuedBefore !== undefined && claims.iat + backdatingSeconds < issuedBefore)',
+      'if (issuedBefore !== undefined && claims.iat + backdated < issuedBefore)',
       'if (issuedBefore !== undefined && claims.iat < 0)',
     ),
   ),
