@@ -190,12 +190,12 @@ async function takeUser(caller: PartialCaller, dependencies: IdentifyDependencie
 /** A person has the limit of a user as well, whichever workload acts for them. Null for workloads and within the limit. */
 export async function takePerson(
   principal: Principal,
-  { limiter, settings }: Pick<IdentifyDependencies, 'limiter' | 'settings'>,
+  { limiter, settings: { perUser: rate } }: Pick<IdentifyDependencies, 'limiter' | 'settings'>,
 ): Promise<Denial | null> {
   const { subject } = principal
   if (subject.kind === 'workload') return null
   const key = subjectName(subject)
-  const takes: Take[] = [{ scope: 'user', key, rate: settings.perUser }]
+  const takes: Take[] = [{ scope: 'user', key, rate }]
   try {
     const result = await limiter.take(takes)
     if (result.ok) return null

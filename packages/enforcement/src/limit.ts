@@ -93,15 +93,14 @@ async function takeQuotas<Detail>(
   for (const quota of quotas) {
     const { concurrent, concurrentCode = 'limit_concurrency', action } = quota
     if (places === undefined || concurrent === undefined) continue
-    const held = keysOf(quota).map((key) => `${key} ${concurrent}`)
-    for (const key of held) keys.add(key)
-    if (held.every((key) => places.under(key) < concurrent)) continue
-    const exceeded = { name: action, unit: 'concurrent-requests', quota: concurrent, windowSeconds: null } as const
-    return deny(concurrentCode, `${concurrent} of ${action} under way`, {
-      ...detail,
-      retryAfterSeconds: 1,
-      limit: exceeded,
-    })
+    for (const one of keysOf(quota)) {
+      const key = `${one} ${concurrent}`
+      keys.add(key)
+      if (places.under(key) < concurrent) continue
+      const exceeded = { name: action, unit: 'concurrent-requests', quota: concurrent, windowSeconds: null } as const
+      const told = { ...detail, retryAfterSeconds: 1, limit: exceeded }
+      return deny(concurrentCode, `${concurrent} of ${action} under way`, told)
+    }
   }
   const { takes, names, bytes } = takesOf(quotas, keysOf, body.length)
   const hold =
