@@ -23,6 +23,21 @@ export const modernControls: readonly Control[] = [
     },
   ),
   control(
+    'streams.unread',
+    'test/refusals/slow-readers.test.ts',
+    'a server over HTTP waits for a caller of the legacy era that does not read',
+    {
+      file: `${transports}/exchange.ts`,
+      from: 'if (response.writableLength > mostWaiting &&',
+      to: 'if (response.writableLength < 0 &&',
+    },
+  ),
+  control('streams.backlog', 'test/refusals/slow-readers.test.ts', 'a process waits for a caller that does not read', {
+    file: `${transports}/backlog.ts`,
+    from: 'if (this.#paused || this.#held <= mostBacklog) return',
+    to: 'if (this.#paused || this.#held > 0) return',
+  }),
+  control(
     'modern.post',
     refusals,
     'a server without sessions is asked by POST alone: whoever does not say the era gets 405, too',

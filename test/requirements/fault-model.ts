@@ -106,6 +106,11 @@ export const faults: readonly ThreatRow[] = [
       'the headers stand on the answer to a head that does not come in time',
     ),
     test(short.pace, 'a body that comes slower than a kilobyte in a second is refused'),
+    test(
+      'test/refusals/slow-readers.test.ts',
+      'a server over HTTP waits for a caller of the legacy era that does not read',
+    ),
+    test('test/refusals/slow-readers.test.ts', 'a process waits for a caller that does not read'),
     test(short.pace, 'a caller that takes nothing of its stream is dropped'),
     test(short.faults, 'a caller that does not read holds up its server, not the gateway'),
     test('test/scenarios/load.test.ts', 'clients that send byte by byte disturb nobody'),

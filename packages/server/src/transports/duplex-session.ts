@@ -7,6 +7,7 @@ import { errorBody } from '@doorward/core'
 import type { RequestId, ServerMessage } from '@doorward/core'
 import { denialRow } from '@doorward/enforcement'
 import type { DenialCode, Permit } from '@doorward/enforcement'
+import { Backlog } from './backlog.ts'
 import type { McpCall } from './mcp-call.ts'
 import { judgeTraffic, refersTo } from './server-traffic.ts'
 import type { ServerTraffic, TrafficOptions } from './server-traffic.ts'
@@ -59,7 +60,7 @@ interface Waiter {
 
 /** Messages kept for a stream that is not open yet. */
 const QUEUE_MESSAGES = 256
-const QUEUE_BYTES = 1024 * 1024
+const QUEUE_BYTES = 128 * 1024
 /** Progress, logs and whatever else is no answer. */
 const UNASKED_PER_SECOND = 2000
 /** A cancelled request may still be answered; after this its stream ends without. */
@@ -77,7 +78,7 @@ export class DuplexSession implements UpstreamSession {
   #order: Promise<void> | null = null
   #ended = false
   #crashed = false
-  #waits = false
+  readonly #backlog: Backlog
   #usedAt: number
   /** Messages of the second that nobody has asked for. */
   #unasked = 0
@@ -92,6 +93,7 @@ export class DuplexSession implements UpstreamSession {
       onRefused: (id, code, reason) => this.#refused(id, code, reason),
       onExit: (code, reason) => this.#fail(code, reason),
     })
+    this.#backlog = new Backlog(this.#channel)
   }
 
   /** Resolves when the server has been let go. */
@@ -202,7 +204,7 @@ export class DuplexSession implements UpstreamSession {
     if (this.#stream !== null && !this.#stream.closed) return reply.status(409)
     this.#stream = reply
     reply.stream()
-    for (const event of this.#queue) reply.write(event)
+    for (const event of this.#queue) void reply.send(event)
     this.#queue = []
     this.#queued = 0
   }
@@ -214,33 +216,52 @@ export class DuplexSession implements UpstreamSession {
 
   #receive(line: Uint8Array): void {
     const traffic = judgeTraffic(line, this.#session, this.#options.traffic)
-    if (this.#order === null && !(traffic instanceof Promise)) return this.#deliver(traffic)
-    const before = this.#order ?? Promise.resolve()
-    const mine = before
-      .then(async () => this.#deliver(await traffic))
+    const before = this.#order
+    if (before === null && !(traffic instanceof Promise)) {
+      const sending = this.#deliver(traffic)
+      if (sending !== null) this.#follow(sending, line.length)
+      return
+    }
+    this.#follow(
+      (before ?? Promise.resolve()).then(async () => this.#deliver(await traffic)),
+      line.length,
+    )
+  }
+
+  /** What comes meanwhile waits for it, and beyond a bound at its server. */
+  #follow(delivering: Promise<void | null>, bytes: number): void {
+    this.#backlog.take(bytes)
+    const mine = delivering
       .catch(() => this.#fail('upstream_invalid', 'a message could not be delivered'))
+      .then(() => this.#backlog.give(bytes))
     this.#order = mine
     void mine.then(() => {
       if (this.#order === mine) this.#order = null
     })
   }
 
-  #deliver(traffic: ServerTraffic): void {
-    if (this.#ended) return
-    if ((traffic.kind === 'drop' || traffic.answers === null) && this.#isFlood())
-      return this.#fail('upstream_invalid', 'it sends more messages than anybody can have asked for')
+  /** Null when nothing has to be waited for. One caller's slow reading stops its own server and nobody else's. */
+  #deliver(traffic: ServerTraffic): Promise<void> | null {
+    if (this.#ended) return null
+    if ((traffic.kind === 'drop' || traffic.answers === null) && this.#isFlood()) {
+      this.#fail('upstream_invalid', 'it sends more messages than anybody can have asked for')
+      return null
+    }
     if (traffic.kind === 'drop') {
-      if (traffic.spoilt) return this.#fail('upstream_invalid', 'it sent a message that is not accepted')
-      if (traffic.reply !== null) this.#channel.write(traffic.reply, null)
-      return
+      if (traffic.spoilt) this.#fail('upstream_invalid', 'it sent a message that is not accepted')
+      else if (traffic.reply !== null) this.#channel.write(traffic.reply, null)
+      return null
     }
     if (traffic.answers !== null) return this.#answer(traffic.answers.id, traffic)
     const event = messageEvent(traffic.bytes)
     const reply = this.#streamFor(traffic.message)
-    if (reply === null) return this.#keep(event)
+    if (reply === null) {
+      this.#keep(event)
+      return null
+    }
     if (traffic.redacted > 0) reply.redacted(traffic.redacted)
     reply.stream()
-    if (!reply.write(event)) this.#waitFor(reply)
+    return reply.send(event)
   }
 
   /** What a server sends by itself costs all of us, whoever reads it. */
@@ -251,15 +272,15 @@ export class DuplexSession implements UpstreamSession {
     return ++this.#unasked > UNASKED_PER_SECOND
   }
 
-  #answer(id: RequestId, traffic: Extract<ServerTraffic, { kind: 'pass' }>): void {
+  #answer(id: RequestId, traffic: Extract<ServerTraffic, { kind: 'pass' }>): Promise<void> | null {
     const waiter = this.#forget(id)
-    if (waiter === undefined) return
+    if (waiter === undefined) return null
     const { reply } = waiter
     if (traffic.failure !== null) reply.note(traffic.failure)
     if (traffic.redacted > 0) reply.redacted(traffic.redacted)
-    if (!reply.started) return reply.json(200, traffic.bytes)
-    reply.write(messageEvent(traffic.bytes))
-    reply.end()
+    if (reply.started) return reply.send(messageEvent(traffic.bytes)).then(() => reply.end())
+    reply.json(200, traffic.bytes)
+    return null
   }
 
   /** The request that the message belongs to, else the session's stream, else any stream that is open already. */
@@ -277,17 +298,6 @@ export class DuplexSession implements UpstreamSession {
     if (this.#queue.length >= QUEUE_MESSAGES || this.#queued + event.length > QUEUE_BYTES) return
     this.#queue.push(event)
     this.#queued += event.length
-  }
-
-  /** One caller's slow reading stops its own server and nobody else's. */
-  #waitFor(reply: Reply): void {
-    if (this.#waits) return
-    this.#waits = true
-    this.#channel.pause()
-    void reply.drained().then(() => {
-      this.#waits = false
-      this.#channel.resume()
-    })
   }
 
   #refused(id: RequestId | null, code: DenialCode, reason: string): void {

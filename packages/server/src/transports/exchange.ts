@@ -57,6 +57,22 @@ export function drainedOf({ response }: Exchange): Promise<void> {
   })
 }
 
+/** With a part more it is less than 64 KiB, and what waits longer closes the connection (`reader_slow`). */
+export const mostWaiting = 32 * 1024
+
+/** Writes a part of an answer; resolves when little enough waits for the caller, or nobody will have it. */
+export function writePart({ response }: Exchange, part: Uint8Array): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off('close', done)
+      resolve()
+    }
+    response.write(part, done)
+    if (response.writableLength > mostWaiting && !response.destroyed) response.on('close', done)
+    else resolve()
+  })
+}
+
 const ONE_WRITE_BYTES = 8192
 
 /** Sends a complete answer. Does nothing when the caller has gone or an answer has begun. */

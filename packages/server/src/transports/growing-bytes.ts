@@ -1,6 +1,7 @@
 /** Bytes that arrive in pieces of any size, kept in one place at a cost linear in their number. */
 
 const FIRST = 4096
+const MOST_KEPT = 64 * 1024
 
 export class GrowingBytes {
   #bytes = new Uint8Array(0)
@@ -29,6 +30,8 @@ export class GrowingBytes {
     if (this.#start === this.#end) {
       this.#start = 0
       this.#end = 0
+      // What one large message has needed is not kept for the next.
+      if (this.#bytes.length > MOST_KEPT) this.#bytes = new Uint8Array(0)
     }
     return taken
   }

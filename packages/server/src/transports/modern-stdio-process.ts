@@ -6,6 +6,7 @@
 import { errorBody, isJsonObject, isRequestId, parseMessage, scanJson } from '@doorward/core'
 import type { JsonObject, JsonValue, McpMessage, RequestId } from '@doorward/core'
 import type { DenialCode, Permit } from '@doorward/enforcement'
+import { Backlog } from './backlog.ts'
 import type { CallScope } from './call-scope.ts'
 import { failWaiter } from './duplex-session.ts'
 import type { Channel, OpenChannel } from './duplex-session.ts'
@@ -54,7 +55,7 @@ export class ModernProcess {
   #usedAt: number
   #ended = false
   #crashed = false
-  #waits = false
+  readonly #backlog: Backlog
   #unasked = 0
   #second = 0
 
@@ -66,6 +67,7 @@ export class ModernProcess {
       onRefused: () => undefined,
       onExit: (code, reason) => this.#fail(code, reason),
     })
+    this.#backlog = new Backlog(this.#channel)
   }
 
   get gone(): Promise<void> {
@@ -145,9 +147,11 @@ export class ModernProcess {
     if (waiter === null) return this.#unmatched(message)
     const traffic = judgeTraffic(line, waiter.scope, this.#options.traffic)
     const status = message?.kind === 'error' ? statusOf(message.rpcCode) : 200
+    this.#backlog.take(line.length)
     this.#order = this.#order
       .then(async () => this.#deliver(waiter, await traffic, status))
       .catch(() => this.#fail('upstream_invalid', 'a message could not be delivered'))
+      .then(() => this.#backlog.give(line.length))
   }
 
   /** Requests of servers do not exist in this era. */
@@ -182,7 +186,8 @@ export class ModernProcess {
     return another === undefined ? (only ?? null) : null
   }
 
-  #deliver(waiter: Waiter, traffic: ServerTraffic, status: number): void {
+  /** One caller's slow reading stops its own process and nobody else's. */
+  async #deliver(waiter: Waiter, traffic: ServerTraffic, status: number): Promise<void> {
     const { reply } = waiter
     // It may have been given up after its answer had come.
     if (traffic.kind === 'pass' && traffic.answers !== null) this.#givenUp.delete(idKey(waiter.id))
@@ -201,19 +206,8 @@ export class ModernProcess {
         return reply.json(traffic.failure === null ? status : 200, traffic.bytes)
     }
     reply.stream()
-    if (!reply.write(messageEvent(traffic.bytes))) this.#waitFor(reply)
+    await reply.send(messageEvent(traffic.bytes))
     if (isEnd) reply.end()
-  }
-
-  /** One caller's slow reading stops its own process and nobody else's. */
-  #waitFor(reply: Reply): void {
-    if (this.#waits) return
-    this.#waits = true
-    this.#channel.pause()
-    void reply.drained().then(() => {
-      this.#waits = false
-      this.#channel.resume()
-    })
   }
 
   #isFlood(): boolean {

@@ -14,7 +14,8 @@ import type {
 } from '@doorward/enforcement'
 import type { RequestId } from '@doorward/core'
 import { refusalMessage, sendRefusal } from './denial-response.ts'
-import { drainedOf, send } from './exchange.ts'
+import { EventResponse } from './event-response.ts'
+import { mostWaiting, send, writePart } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
 import { messageEvent } from './sse.ts'
 import type { Reply, ReplyEnd } from './upstream.ts'
@@ -43,6 +44,7 @@ export interface ReplyOptions {
 }
 
 const KEEP_ALIVE = Buffer.from(': keep-alive\n\n')
+const PART_BYTES = 16 * 1024
 
 export class StreamableReply implements Reply, OpenCall {
   readonly #options: ReplyOptions
@@ -57,6 +59,10 @@ export class StreamableReply implements Reply, OpenCall {
   #attempts = 1
   #end: ReplyEnd | null = null
   #timers: NodeJS.Timeout[] = []
+  /** Until what has been sent last is on its way to the caller. */
+  #sending: Promise<void> | null = null
+  /** A part of an event has been written, and not all of it. */
+  #isMidway = false
 
   constructor(options: ReplyOptions) {
     this.#options = options
@@ -111,7 +117,7 @@ export class StreamableReply implements Reply, OpenCall {
     response.flushHeaders()
     const { keepAliveMilliseconds, streamMilliseconds } = this.#options
     this.#timers = [
-      setInterval(() => this.write(KEEP_ALIVE), keepAliveMilliseconds).unref(),
+      setInterval(() => this.#keepAlive(), keepAliveMilliseconds).unref(),
       setTimeout(() => this.#outlived(), streamMilliseconds).unref(),
     ]
   }
@@ -122,16 +128,56 @@ export class StreamableReply implements Reply, OpenCall {
     this.end()
   }
 
-  write(bytes: Uint8Array): boolean {
-    if (this.closed) return true
-    this.#bytes += bytes.length
-    this.#options.hold?.sent(bytes.length)
-    if (bytes !== KEEP_ALIVE) this.#options.keeper?.part(bytes)
-    return this.#options.exchange.response.write(bytes)
+  write(bytes: Uint8Array): void {
+    if (this.closed) return
+    const { response } = this.#options.exchange
+    if (this.#isStuck) return void response.destroy()
+    this.#count(bytes)
+    this.#options.keeper?.part(bytes)
+    response.write(bytes)
   }
 
-  drained(): Promise<void> {
-    return this.closed ? Promise.resolve() : drainedOf(this.#options.exchange)
+  async send(bytes: Uint8Array): Promise<void> {
+    const before = this.#sending
+    const mine = before === null ? this.#sendParts(bytes) : before.then(() => this.#sendParts(bytes))
+    this.#sending = mine
+    await mine
+    if (this.#sending === mine) this.#sending = null
+  }
+
+  /** Bytes that wait for the caller in this process. */
+  get unread(): number {
+    return this.#options.exchange.response.writableLength
+  }
+
+  async #sendParts(bytes: Uint8Array): Promise<void> {
+    if (this.closed) return
+    const { exchange, keeper } = this.#options
+    this.#count(bytes)
+    keeper?.part(bytes)
+    // Others write to the stream of an older client as well: between events, never inside of one.
+    const size = exchange.response instanceof EventResponse ? bytes.length : PART_BYTES
+    for (let at = 0; at < bytes.length && !this.closed; at += size) {
+      this.#isMidway = at + size < bytes.length
+      await writePart(exchange, bytes.subarray(at, at + size))
+    }
+  }
+
+  /** Nothing can be told at once any more: an event is on its way, or the caller does not take what is. */
+  get #isStuck(): boolean {
+    return this.#isMidway || this.unread > mostWaiting
+  }
+
+  /** A caller that is being sent something needs no sign of life. */
+  #keepAlive(): void {
+    if (this.closed || this.#isMidway || this.unread > 0) return
+    this.#count(KEEP_ALIVE)
+    this.#options.exchange.response.write(KEEP_ALIVE)
+  }
+
+  #count({ length }: Uint8Array): void {
+    this.#bytes += length
+    this.#options.hold?.sent(length)
   }
 
   end(): void {
@@ -170,7 +216,7 @@ export class StreamableReply implements Reply, OpenCall {
       this.#begins()
       sendRefusal(exchange, refusal, form)
       this.#http = exchange.response.statusCode
-    } else if (exchange.response.writableNeedDrain) exchange.response.destroy()
+    } else if (this.#isStuck) exchange.response.destroy()
     else {
       if (rpcId !== undefined) this.write(messageEvent(refusalMessage(refusal, form)))
       this.end()

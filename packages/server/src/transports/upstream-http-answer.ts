@@ -147,7 +147,7 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
     for (const one of events) {
       const event = redacts ? this.#withoutSecretFields(one) : one
       const bytes = event.data === null || event.data.length === 0 ? event.raw : await this.#judged(event, event.data)
-      if (bytes !== null && !this.#parts.reply.write(bytes)) await this.#parts.reply.drained()
+      if (bytes !== null) await this.#parts.reply.send(bytes)
     }
   }
 

@@ -25,9 +25,10 @@ export interface Reply {
   status(status: number, headers?: Readonly<Record<string, string>>): void
   /** Begins an event stream; further calls do nothing. */
   stream(): void
-  /** Sends bytes of the stream; false when the caller reads too slowly, then wait for `drained`. */
-  write(bytes: Uint8Array): boolean
-  drained(): Promise<void>
+  /** Sends whole events, one call after the other; resolves when little enough waits for the caller, or it has gone. */
+  send(bytes: Uint8Array): Promise<void>
+  /** Sends a last event, at once. A caller that has not taken what was sent before does not get it: its connection ends. */
+  write(bytes: Uint8Array): void
   /** Ends the stream as a server would. */
   end(): void
   /** Answers that the server failed us: a refusal after the decision, told with the decision's id. */
