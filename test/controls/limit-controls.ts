@@ -137,8 +137,8 @@ export const limitControls: readonly Control[] = [
   }),
   control('proxies.named', ['proxy-protocol', 'nobody else is believed'], {
     file: 'packages/server/src/config/settings.ts',
-    from: 'network.contains(address))\n  }\n  return { main',
-    to: 'network.contains(address) || network.prefix > 8)\n  }\n  return { main',
+    from: 'networks.some((network) => network.contains(address))\n}',
+    to: 'networks.some((network) => network.contains(address) || network.prefix > 8)\n}',
   }),
   control(
     'proxies.configured',
@@ -148,6 +148,18 @@ export const limitControls: readonly Control[] = [
     ],
     {
       file: 'packages/server/src/apps/gateway-listeners.ts',
+      from: '...(proxies === undefined ? {} : { isProxy: proxies[name] }),',
+      to: '...(proxies === undefined ? {} : {}),',
+    },
+  ),
+  control(
+    'proxies.authority',
+    [
+      'limits-rates',
+      'authority.listeners.proxies: at each listener a named address says whom a connection is from, and nobody else does',
+    ],
+    {
+      file: 'packages/server/src/apps/authority-listeners.ts',
       from: '...(proxies === undefined ? {} : { isProxy: proxies[name] }),',
       to: '...(proxies === undefined ? {} : {}),',
     },

@@ -3,14 +3,15 @@
  * callers and addresses go on. Limits refill while a test runs, so each is used up by asking until it refuses.
  */
 
-import { equal, ok } from 'node:assert/strict'
+import { equal, ok, rejects } from 'node:assert/strict'
 import { connect as connectTcp } from 'node:net'
 import { after, before, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { proxyHeader } from '../fixtures/proxy-header.ts'
-import { dial } from '../fixtures/raw-http.ts'
+import type { LoggedEntry } from '../../packages/server/src/audit/read.ts'
+import { dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
 import { canBind } from '../fixtures/loopback.ts'
-import { headOnly, initializeMessage, messageOf, Stage } from './stage.ts'
+import { headOnly, initializeMessage, messageOf, Stage, whole } from './stage.ts'
 import type { Attempt, Caller, Dial } from './stage.ts'
 
 const rates = { global: 300, perIp: 12, network: 4, perUser: 40, quota: 3, handshakes: 1200, sessions: 3 }
@@ -35,7 +36,12 @@ let stage: Stage
 let addresses = true
 
 before(async () => {
-  stage = await Stage.open({ yaml, listeners: ', proxies: { main: [127.0.9.0/24] }' })
+  const named = (['main', 'admin', 'enrol', 'public'] as const).map((name, i) => `${name}: [127.0.9.${i + 1}/32]`)
+  stage = await Stage.open({
+    yaml,
+    listeners: ', proxies: { main: [127.0.9.0/24] }',
+    authorityListeners: `, proxies: { ${named.join(', ')} }`,
+  })
   addresses = await canBind('127.0.0.2')
 })
 after(() => stage.close())
@@ -168,6 +174,33 @@ test('listeners.proxies: a connection of a named address is from whom its header
   const answer = await stage.passes({ caller, on })
   equal((await stage.decision('gateway', answer)).body['remote'], '127.0.1.77')
   on.destroy()
+})
+
+test('authority.listeners.proxies: at each listener a named address says whom a connection is from, and nobody else does', async (context) => {
+  if (!needsAddresses(context)) return
+  const caller = await stage.caller('agent/behind')
+  for (const [i, name] of (['main', 'admin', 'enrol', 'public'] as const).entries()) {
+    const place = stage.deployment.authority.listeners[name]
+    const [proxy, source] = [`127.0.9.${i + 1}`, `127.0.1.${100 + i}`]
+    const begin = (localAddress: string) => {
+      const below = connectTcp({ ...place, localAddress })
+      below.write(proxyHeader({ source }))
+      return dial({ ...caller.tls, ...place, socket: below })
+    }
+    await rejects(dial({ ...caller.tls, ...place, localAddress: proxy } as Dial), name)
+    stage.count('authority', 'proxy_header')
+    // Believed at one listener, and not at the next.
+    await rejects(begin(`127.0.9.${((i + 1) % 4) + 1}`), name)
+    stage.count('authority', 'tls_plaintext')
+    const on = await begin(proxy)
+    const answer = parseAnswer(
+      await talk(on, `GET /nothing HTTP/1.1\r\nHost: ${place.host}:${place.port}\r\n\r\n`, whole),
+    )
+    ok(answer.status >= 400, name)
+    on.destroy()
+    const of = ({ entry: { body } }: LoggedEntry) => body['source'] === source || body['remote'] === source
+    await stage.entry('authority', of)
+  }
 })
 
 test('limits.handshakes_per_ip: an address is refused before the handshake, and others go on', async (context) => {

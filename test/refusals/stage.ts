@@ -19,6 +19,7 @@ import { readEnvironment } from '../../packages/server/src/config/environment.ts
 import { backendAudience, serverAudience } from '../../packages/server/src/config/settings.ts'
 import type { Address, Deployment } from '../../packages/server/src/config/settings.ts'
 import { TestDeployment, wideLimits } from '../fixtures/deployment.ts'
+import type { DeploymentOptions } from '../fixtures/deployment.ts'
 import { complete, dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
 import type { RawAnswer } from '../fixtures/raw-http.ts'
 import { openTap } from '../fixtures/tap.ts'
@@ -113,14 +114,17 @@ export class Stage {
     this.#identities.push(parts.operator)
   }
 
-  /** `yaml` holds the blocks `security` and `limits`; `more` further servers; `listeners` further entries of that section. */
+  /** `yaml` holds the blocks `security` and `limits`; `more` further servers; the others further entries of those sections. */
   static async open({
     yaml = wideLimits,
     more = '',
-    listeners = '',
-  }: { readonly yaml?: string; readonly more?: string; readonly listeners?: string } = {}): Promise<Stage> {
+    ...lists
+  }: { readonly yaml?: string; readonly more?: string } & Pick<
+    DeploymentOptions,
+    'listeners' | 'authorityListeners'
+  > = {}): Promise<Stage> {
     const tap = await openTap()
-    const system = await TestDeployment.prepare({ yaml: `${servers(tap.url, more)}${yaml}`, listeners })
+    const system = await TestDeployment.prepare({ yaml: `${servers(tap.url, more)}${yaml}`, ...lists })
     try {
       await system.up()
       const place = { deployment: await system.deployment(), environment: readEnvironment({ ...system.env }) }

@@ -37,6 +37,8 @@ export interface ListenerSettings extends Reached {
   readonly headers: Readonly<Record<string, string>>
   /** Replaces single values of the listeners' default limits. */
   readonly limits: Partial<ListenerOptions['limits']>
+  /** Addresses that say whom their connections are from; none by default. */
+  readonly proxies?: Readonly<Record<ListenerName, (address: string) => boolean>>
 }
 
 export interface ListenerParts {
@@ -88,7 +90,7 @@ export async function openListeners(
 
 function listenerOptions(name: ListenerName, parts: ListenerParts): ListenerOptions {
   const { settings, pipeline, material, clock, metrics } = parts
-  const { cipherSuites, headers, limits, publicUrl } = settings
+  const { cipherSuites, headers, limits, proxies, publicUrl } = settings
   const address = settings.listeners[name]
   return {
     ...ownListenerOptions({
@@ -100,6 +102,7 @@ function listenerOptions(name: ListenerName, parts: ListenerParts): ListenerOpti
       cipherSuites,
       headers,
       limits: name === 'main' ? { idleMilliseconds: followerIdleMilliseconds, ...limits } : limits,
+      ...(proxies === undefined ? {} : { isProxy: proxies[name] }),
       pipeline,
       onRefusedHandshake: metrics.handshakeRefused,
       time: clock,

@@ -56,6 +56,8 @@ export interface AuthoritySettings extends StatePlaces {
     readonly perUser: Rate
     readonly quotas: readonly Quota[]
     readonly listenerLimits?: ListenerSettings['limits']
+    /** Addresses that say whom their connections are from, by listener; none by default. */
+    readonly proxies?: ListenerSettings['proxies']
   }
 }
 

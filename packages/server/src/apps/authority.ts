@@ -372,10 +372,10 @@ interface Serving {
 async function listen(starting: Starting, serving: Serving): Promise<Listeners> {
   const { settings, options, clock, state, stack, metrics } = starting
   const { authority, holder, own, pipeline, crls, policy, witness } = serving
-  const { cipherSuites, headers, listenerLimits: limits = {} } = settings.security
+  const { cipherSuites, headers, listenerLimits: limits = {}, proxies } = settings.security
   const stopping = new AbortController()
   const parts = {
-    settings: { ...settings, cipherSuites, headers, limits },
+    settings: { ...settings, cipherSuites, headers, limits, ...(proxies === undefined ? {} : { proxies }) },
     authority,
     crls,
     pipeline,

@@ -107,8 +107,8 @@ function listenerProblems(configuration: Configuration): readonly CrossProblem[]
     [listen === undefined ? ['listeners', 'main'] : ['listen'], listen ?? listeners.main ?? '127.0.0.1:8443'],
     [['listeners', 'admin'], listeners.admin],
     [['listeners', 'public'], listeners.public],
-    ...Object.entries(authority.listeners).map(
-      ([name, address]) => [['authority', 'listeners', name], address] as const,
+    ...(['main', 'admin', 'enrol', 'public'] as const).map(
+      (name) => [['authority', 'listeners', name], authority.listeners[name]] as const,
     ),
   ]
   for (const [keys, address] of addresses) {

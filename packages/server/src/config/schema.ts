@@ -173,7 +173,9 @@ const proxyNetworks = z
   .default([])
 
 /** Who says, by a PROXY header, whom the connections are from that it makes to a listener. */
-const proxies = section({ main: proxyNetworks, admin: proxyNetworks, public: proxyNetworks }).prefault({})
+const gatewayProxies = { main: proxyNetworks, admin: proxyNetworks, public: proxyNetworks }
+const proxies = section(gatewayProxies).prefault({})
+const authorityProxies = section({ ...gatewayProxies, enrol: proxyNetworks }).prefault({})
 
 const partName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, {
   error: 'not a name; expected lowercase letters, digits and -',
@@ -203,6 +205,7 @@ const authority = section({
     admin: address.default('127.0.0.1:8447'),
     enrol: address.default('127.0.0.1:8448'),
     public: address.default('127.0.0.1:8449'),
+    proxies: authorityProxies,
   }).prefault({}),
 })
 

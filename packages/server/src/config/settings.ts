@@ -212,11 +212,18 @@ function namedNetwork({ limits }: Configuration) {
 
 /** Whether an address is a proxy that a listener of the gateway believes. */
 export function namedProxies({ listeners: { proxies } }: Configuration) {
-  const among = (cidrs: readonly string[]) => {
-    const networks = cidrs.flatMap((text) => readNetwork(text) ?? [])
-    return (address: string) => networks.some((network) => network.contains(address))
-  }
   return { main: among(proxies.main), admin: among(proxies.admin), public: among(proxies.public) }
+}
+
+/** As `namedProxies`, of the authority. */
+export function authorityProxies({ authority: { listeners } }: Configuration) {
+  const { main, admin, enrol, public: open } = listeners.proxies
+  return { main: among(main), admin: among(admin), enrol: among(enrol), public: among(open) }
+}
+
+function among(cidrs: readonly string[]): (address: string) => boolean {
+  const networks = cidrs.flatMap((text) => readNetwork(text) ?? [])
+  return (address) => networks.some((network) => network.contains(address))
 }
 
 /** Who may vouch for workloads that join, with the files that say how they are known. */

@@ -15,6 +15,7 @@ import { quotaSettings } from '../../config/quotas.ts'
 import { secondSink } from '../../config/second-sink.ts'
 import {
   allowedAudiences,
+  authorityProxies,
   checkpointDir,
   connectionLimits,
   gateSettings,
@@ -123,6 +124,7 @@ export async function authoritySettings(deployment: Deployment, folder: Deployme
       perUser: security.rate_limiting.per_user,
       quotas: quotaSettings(configuration),
       listenerLimits: gateSettings(configuration),
+      proxies: authorityProxies(configuration),
     },
   }
 }
