@@ -5,6 +5,7 @@ import type { Edit } from './disabled-build.ts'
 
 const answer = 'packages/server/src/transports/upstream-http-answer.ts'
 const guarded = 'packages/server/src/transports/guarded-upstream.ts'
+const bounded = 'packages/server/src/transports/bounded-calls.ts'
 const starts = 'packages/server/src/transports/process-starts.ts'
 const sse = 'packages/server/src/transports/sse-channel.ts'
 const backendCall = 'packages/server/src/transports/backend-call.ts'
@@ -167,6 +168,60 @@ export const upstreamControls: readonly Control[] = [
       to: 'if (this.#bytes < 0)',
     }),
   ].map((one) => ({ ...one, test: { ...one.test, file: 'test/refusals/http-backend-faults.test.ts' } })),
+  ...[
+    control('backend.redact', 'JSON and texts lose their secrets, and the outcome says how many', {
+      file: 'packages/server/src/transports/backend-upstream.ts',
+      from: '        redact,\n',
+      to: '        redact: redact === null,\n',
+    }),
+    control('backend.redact.window', 'a secret in two pieces is found, and the lines of a stream pass as they come', {
+      file: 'packages/core/src/output/secret-stream.ts',
+      from: 'this.#take(safeCut(this.#held))',
+      to: 'this.#take(this.#held.length + 0 * safeCut(this.#held))',
+    }),
+    control('backend.redact.long', 'a key that is longer than anything that is held back passes in no part', {
+      file: 'packages/core/src/output/secret-stream.ts',
+      from: "    if (this.#leaves !== null) return ''",
+      to: '    this.#leaves = null',
+    }),
+    control('backend.redact.headers', 'headers that are listed lose theirs, and nobody is invited to ask for parts', {
+      file: backendAnswer,
+      from: 'return [name, filtered]',
+      to: 'return [name, value]',
+    }),
+    control('backend.redact.unreadable', 'what cannot be read does not pass', {
+      file: 'packages/server/src/transports/backend-redaction.ts',
+      from: '    if (first.includes(0)) return null\n',
+      to: '',
+    }),
+    control('backend.redact.parts', 'what cannot be read does not pass', {
+      file: backendAnswer,
+      from: 'if (status === PARTIAL && this.#parts.redact)',
+      to: 'if (status === PARTIAL && !this.#parts.redact)',
+    }),
+  ].map((one) => ({ ...one, test: { ...one.test, file: 'test/refusals/http-backend-output.test.ts' } })),
+  ...[
+    control('calls.concurrent', 'a program has no more calls under way than it may', {
+      file: bounded,
+      from: 'this.#underWay >= concurrent',
+      to: 'this.#underWay < 0',
+    }),
+    control('calls.concurrent.service', 'a service has no more calls under way than it may', {
+      file: 'packages/server/src/transports/http-backends.ts',
+      from: "if (!calls.begin(reply, (reason) => reply.fail('upstream_timeout', reason))) return",
+      to: 'void calls',
+    }),
+    control('calls.deadline', 'a call ends with its deadline, and its server hears that nobody waits', {
+      file: guarded,
+      from: '    cancel(message.id)\n',
+      to: '',
+    }),
+    control('calls.deadline.stream', 'so does one that has become a stream meanwhile, by a last message', {
+      file: bounded,
+      from: '() => onLate(`not all',
+      to: '() => void (`not all',
+    }),
+  ].map((one) => ({ ...one, test: { ...one.test, file: 'test/refusals/call-bounds.test.ts' } })),
   ...[
     control('upstream.modern.caller', 'each caller has a process of its own', {
       file: 'packages/server/src/transports/modern-stdio.ts',

@@ -226,8 +226,9 @@ test('nothing of the caller but the listed headers reaches the service', async (
     .map((line) => line.split(':')[0])
   deepEqual(
     names.filter((name) => name !== 'connection').toSorted((a = '', b = '') => a.localeCompare(b)),
-    ['accept', 'host', 'idempotency-key', 'if-none-match', 'user-agent', 'x-api-version'],
+    ['accept', 'accept-encoding', 'host', 'idempotency-key', 'if-none-match', 'user-agent', 'x-api-version'],
   )
+  ok(head.includes('accept-encoding: identity\r\n'))
   ok(head.includes(`host: ${new URL(orders.url).host}`))
 })
 

@@ -68,6 +68,7 @@ export const faults: readonly ThreatRow[] = [
     'Slow, endless or reset upstream',
     slow,
     test(short.upstream, 'five failures in a row open the circuit'),
+    test('test/refusals/call-bounds.test.ts', 'a call ends with its deadline, and its server hears that nobody waits'),
     test(short.faults, 'answers and events above the limit are refused'),
   ),
   done('Authority partition', silent),

@@ -135,6 +135,7 @@ export const threats: readonly ThreatRow[] = [
     'times of the others are measured by hand',
     test(short.limits, 'per_user: a caller is refused after its requests'),
     test('test/refusals/limits-calls.test.ts', 'a caller has as many calls under way as it may'),
+    test('test/refusals/call-bounds.test.ts', 'a server has no more calls under way than it may, whoever calls'),
   ),
   done(
     'Authority, DB, cache outage',

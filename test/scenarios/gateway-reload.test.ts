@@ -4,8 +4,9 @@ import { deepEqual, equal, match, notEqual, ok } from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { openMcpClient, systemRuntime } from '@doorward/sdk'
 import type { Identity, McpClient } from '@doorward/sdk'
-import { serverAudience } from '../../packages/server/src/config/settings.ts'
+import { backendAudience, serverAudience } from '../../packages/server/src/config/settings.ts'
 import type { Deployment } from '../../packages/server/src/config/settings.ts'
+import { openBackendTap, plain } from '../fixtures/backend-stage.ts'
 import { PolicyStage } from '../fixtures/policy-stage.ts'
 import type { WholeAnswer } from '../fixtures/policy-stage.ts'
 
@@ -37,15 +38,23 @@ after(async () => {
 interface Wanted {
   readonly withSecond?: boolean
   readonly limits?: string
+  /** YAML of services. */
+  readonly services?: string
   readonly head?: (head: string) => string
 }
 
-async function configured({ withSecond = false, limits = '', head = (text) => text }: Wanted): Promise<void> {
+async function configured({
+  withSecond = false,
+  limits = '',
+  services = '',
+  head = (text) => text,
+}: Wanted): Promise<void> {
   await stage.configure((above, body) => {
     const servers = withSecond
       ? body.replace('servers:\n', `servers:\n${second}`).replace('caller: [', 'caller: ["tools/call:second/*", ')
       : body
-    return head(above) + servers.replace('limits:\n', `limits:\n${limits}`)
+    const all = services === '' ? servers : servers.replace('caller: [', 'caller: ["GET", ')
+    return `${head(above)}${services}${all.replace('limits:\n', `limits:\n${limits}`)}`
   })
 }
 
@@ -143,6 +152,60 @@ test('a server that is taken away ends its sessions and streams with a reason, a
     (error: unknown) => match(String(error), /audience/),
   )
   await client.close().catch(() => undefined)
+})
+
+test('a service comes, changes and goes: where it changes calls under way end as they began, and its limits disturb none', async (context) => {
+  const [first, second] = await Promise.all([openBackendTap(), openBackendTap()])
+  context.after(() => {
+    for (const tap of [first, second]) tap.close()
+  })
+  const audience = backendAudience(deployment, 'orders')
+  const { publicUrl, id: expectedId } = deployment.gateway
+  const get = async () => {
+    const answer = await caller.call(`${publicUrl}/http/orders/v1/x`, { audience, expectedId })
+    let text = ''
+    const whole = (async () => {
+      for await (const part of answer.body) text += String(part)
+      return text
+    })().catch(() => 'broken off')
+    return { status: answer.status, code: answer.headers['doorward-code'], whole }
+  }
+  const chunked = 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegun\r\n'
+  const begun = async (tap: typeof first) => {
+    const ending = Promise.withResolvers<() => void>()
+    tap.answer = (socket) => {
+      socket.write(chunked)
+      ending.resolve(() => void socket.write('6\r\n ended\r\n0\r\n\r\n'))
+    }
+    const call = await get()
+    equal(call.status, 200)
+    tap.answer = (socket) => void socket.write(plain('fine'))
+    return { call, end: await ending.promise }
+  }
+  const service = (url: string, more = '') => `services:\n  orders: { url: "${url}", insecure_upstream: true${more} }\n`
+  await configured({ services: service(first.url) })
+  deepEqual((await stage.reloadedWhole('changed')).servers?.added.named, ['orders'])
+  const old = await begun(first)
+  await configured({ services: service(second.url) })
+  deepEqual((await stage.reloadedWhole('changed')).servers?.changed.named, ['orders'])
+  const [sent, now] = [first.requests.length, await begun(second)]
+  equal(first.requests.length, sent)
+  await configured({ services: service(second.url, ', limits: { concurrent: 1 }') })
+  const bounded = await stage.reloadedWhole('changed')
+  deepEqual([bounded.keys?.named, bounded.servers?.changed.named], [['services.orders.limits.concurrent'], []])
+  const refused = await get()
+  deepEqual([refused.status, refused.code, second.requests.length], [503, 'upstream_busy', 1])
+  old.end()
+  equal(await old.call.whole, 'begun ended')
+  const { length } = await stage.record('gateway')
+  await configured({})
+  deepEqual((await stage.reloadedWhole('changed')).servers?.removed.named, ['orders'])
+  equal(await now.call.whole, 'broken off')
+  const codes = (await stage.record('gateway', length)).map(({ entry: { body } }) => body['code'])
+  ok(codes.includes('server_changed'), String(codes))
+  const gone = await get().catch((error: unknown) => error)
+  ok(gone instanceof Error || (gone as { status: number }).status === 404, String(gone))
+  deepEqual([first.requests.length, second.requests.length], [1, 1])
 })
 
 test('limits count from one moment to the next, for sessions that are open', async () => {

@@ -400,5 +400,6 @@ export { spelledOut } from './integrity/text-flags.ts'
 // output
 export { checkSchema } from './output/schema-check.ts'
 export type { SchemaVerdict } from './output/schema-check.ts'
-export { withoutSecretTexts } from './output/secret-texts.ts'
+export { SecretStream } from './output/secret-stream.ts'
+export { withoutSecretsInJson, withoutSecretTexts } from './output/secret-texts.ts'
 export type { FilteredTexts } from './output/secret-texts.ts'

@@ -72,6 +72,21 @@ function withoutTokens(text: string): string {
   return out + text.slice(from)
 }
 
+/** Where in the text known secrets stand, in no order; one that may go on ends with the text. */
+export function secretSpans(text: string): { readonly start: number; readonly end: number }[] {
+  const spans = formats.flatMap((format) =>
+    Array.from(text.matchAll(format), ({ 0: found, index }) => ({ start: index, end: index + found.length })),
+  )
+  for (let from = 0; ;) {
+    const begin = text.indexOf(BEGIN, from)
+    if (begin < 0) return spans
+    const head = KEY_HEAD.test(text.slice(begin, begin + 80))
+    const end = head ? privateKeyEnd(text, begin) : begin + BEGIN.length
+    if (head) spans.push({ start: begin, end })
+    from = end
+  }
+}
+
 const BEGIN = '-----BEGIN '
 const END = '-----END '
 const KEY_HEAD = /^-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----/
@@ -88,11 +103,15 @@ function withoutPrivateKeys(text: string): string {
       continue
     }
     out += text.slice(from, begin) + REDACTED
-    const end = text.indexOf(END, begin)
-    const close = end < 0 ? -1 : text.indexOf('-----', end + END.length)
-    if (close < 0) return out
-    from = close + 5
+    from = privateKeyEnd(text, begin)
   }
+}
+
+/** Behind the end of a PEM, or of the text where it was cut off. */
+function privateKeyEnd(text: string, begin: number): number {
+  const end = text.indexOf(END, begin)
+  const close = end < 0 ? -1 : text.indexOf('-----', end + END.length)
+  return close < 0 ? text.length : close + 5
 }
 
 /** `apiKey` is `api_key`. */

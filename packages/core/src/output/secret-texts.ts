@@ -21,7 +21,17 @@ const HANDLES: ReadonlySet<string> = new Set(['requestState', 'nextCursor', 'tas
 export function withoutSecretTexts(bytes: Uint8Array, value: JsonValue): FilteredTexts {
   const walk = new Walk(bytes)
   walk.message(value)
-  const { edits } = walk
+  return edited(bytes, walk.edits)
+}
+
+/** As `withoutSecretTexts`, of any JSON: all of its texts, and the names of its members. */
+export function withoutSecretsInJson(bytes: Uint8Array, value: JsonValue): FilteredTexts {
+  const walk = new Walk(bytes)
+  walk.whole(value)
+  return edited(bytes, walk.edits)
+}
+
+function edited(bytes: Uint8Array, edits: readonly Edit[]): FilteredTexts {
   if (edits.length === 0) return { bytes, count: 0 }
   const parts: Uint8Array[] = []
   let from = 0
@@ -52,6 +62,11 @@ class Walk {
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes
+  }
+
+  whole(value: JsonValue): void {
+    this.#space()
+    this.#value(value, '', null)
   }
 
   message(value: JsonValue): void {

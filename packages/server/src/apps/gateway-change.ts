@@ -10,7 +10,10 @@ import type { GatewaySettings } from './gateway-settings.ts'
 import type { GatewayState } from './gateway-state.ts'
 import type { GatewayTracing, LiveTracing } from './gateway-tracing.ts'
 import type { LiveExports } from './live-exports.ts'
-import type { LiveServers, PreparedServers } from './live-servers.ts'
+import { calledNames } from './gateway-desk.ts'
+import type { HttpBackend } from '../transports/http-backends.ts'
+import type { GatewayServer } from './gateway-servers.ts'
+import type { LiveBackends, LiveServers, PreparedWays, ServerChanges } from './live-servers.ts'
 import type { LiveSettings } from './live-settings.ts'
 import type { Loop, ReplaceableLoop } from './replaceable-loop.ts'
 
@@ -20,6 +23,7 @@ export interface ChangingParts {
   readonly pipeline: Pipeline
   readonly sessions: SessionTable
   readonly servers: LiveServers
+  readonly backends: LiveBackends
   readonly counts: GatewayCounts
   readonly counted: GatewayMetrics
   readonly tracing: LiveTracing
@@ -36,12 +40,28 @@ export async function prepareChange(parts: ChangingParts, reading: GatewayReadin
   const { settings } = reading
   const kept = await parts.state.keptUnder(settings.keep ?? null)
   const tracing = isBelow(reading, 'tracing') ? parts.openTracing(settings) : null
-  const servers = await parts.servers.prepare(settings)
+  const backends = await parts.backends.prepare(settings)
+  const servers = await parts.servers.prepare(settings).catch(async (error: unknown) => {
+    await parts.backends.discard(backends)
+    throw error
+  })
   return {
-    servers: servers.changes,
-    apply: () => apply(parts, settings, { kept, tracing, servers }),
+    servers: bothOf(servers.changes, backends.changes),
+    apply: () => apply(parts, settings, { kept, tracing, servers, backends }),
     follow: () => follow(parts, reading),
-    discard: () => parts.servers.discard(servers),
+    discard: async () => {
+      await parts.servers.discard(servers)
+      await parts.backends.discard(backends)
+    },
+  }
+}
+
+/** No service has the name of a server; one that was the other has come and gone. */
+function bothOf(servers: ServerChanges, services: ServerChanges): ServerChanges {
+  return {
+    added: [...servers.added, ...services.added],
+    removed: [...servers.removed, ...services.removed],
+    changed: [...servers.changed, ...services.changed],
   }
 }
 
@@ -49,24 +69,28 @@ interface Prepared {
   readonly kept: KeptContent | null
   /** Null where it stays as it is. */
   readonly tracing: GatewayTracing | null
-  readonly servers: PreparedServers
+  readonly servers: PreparedWays<GatewayServer>
+  readonly backends: PreparedWays<HttpBackend>
 }
 
-function apply(parts: ChangingParts, settings: GatewaySettings, { kept, tracing, servers }: Prepared): void {
+/** Calls under way at a service that changes end as they began: there is no session that goes on. */
+function apply(parts: ChangingParts, settings: GatewaySettings, prepared: Prepared): void {
+  const { kept, tracing, servers, backends } = prepared
   const { live, pipeline, counts, counted } = parts
   const { perUser, connectionLimits, quotas } = settings.security
-  const names = Object.keys(settings.servers)
   live.take(settings)
   pipeline.retune({ perUser, connectionLimits, quotas, kept })
-  endServers(parts, new Set([...servers.changes.removed, ...servers.changes.changed]))
+  endCalls(parts, [...servers.changes.removed, ...servers.changes.changed, ...backends.changes.removed])
   parts.servers.take(servers)
+  parts.backends.take(backends)
   counts.take(settings)
-  counted.follow(names)
+  counted.follow(calledNames(settings))
   if (tracing !== null) parts.tracing.replace(tracing)
 }
 
 /** Ends the answers and sessions of servers that are not what they were: told first, so that no failure of theirs is. */
-function endServers({ pipeline, sessions }: ChangingParts, names: ReadonlySet<string>): void {
+function endCalls({ pipeline, sessions }: ChangingParts, ended: readonly string[]): void {
+  const names = new Set(ended)
   if (names.size === 0) return
   for (const call of pipeline.open) {
     const { action, resource } = call.authorized.classified.call

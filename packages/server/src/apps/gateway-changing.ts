@@ -17,7 +17,7 @@ import type { GatewayState } from './gateway-state.ts'
 import { LiveTracing, openTracing } from './gateway-tracing.ts'
 import type { GatewayTracing } from './gateway-tracing.ts'
 import type { LiveExports } from './live-exports.ts'
-import { LiveServers } from './live-servers.ts'
+import { liveBackends, liveServers } from './live-servers.ts'
 import { sessionLimits } from './live-settings.ts'
 import type { LiveSettings } from './live-settings.ts'
 import type { OwnMetrics } from './own-metrics.ts'
@@ -54,9 +54,13 @@ export async function openChanging(needs: ChangingNeeds, stack: AsyncDisposableS
     random: randomBytes,
     monotonic: () => performance.now(),
   })
-  const servers = new LiveServers({ settings, pipeline, identity: state.identity, definitions, log, warn })
+  const ways = { live, identity: state.identity, log, warn }
+  const servers = liveServers({ ...ways, pipeline, definitions })
   stack.defer(() => servers.close())
   servers.take(await servers.prepare(settings))
+  const backends = liveBackends(ways)
+  stack.defer(() => backends.close())
+  backends.take(await backends.prepare(settings))
   stack.defer(() => void sessions.endWhere(() => true))
   const told: { desk: DetectionDesk | null } = { desk: null }
   const loopOf = urgentLoop(needs, () => told.desk)
@@ -67,6 +71,7 @@ export async function openChanging(needs: ChangingNeeds, stack: AsyncDisposableS
     pipeline,
     sessions,
     servers,
+    backends,
     counts,
     counted: new GatewayMetrics(own.metrics, calledNames(settings)),
     tracing: new LiveTracing(tracesOf(settings)),

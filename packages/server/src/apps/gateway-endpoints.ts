@@ -49,8 +49,7 @@ const KEEP_ALIVE_MILLISECONDS = 15_000
 
 export function openEndpoints(
   { settings, live, state, clock, log, counts, onProblem }: EndpointSurroundings,
-  { pipeline, sessions, servers, counted, tracing }: ChangingParts,
-  backends: ReadonlyMap<string, HttpBackend>,
+  { pipeline, sessions, servers, backends, counted, tracing }: ChangingParts,
 ): Endpoints {
   const told = {
     monotonic: () => performance.now(),
@@ -67,7 +66,7 @@ export function openEndpoints(
     ...told,
     pipeline,
     sessions,
-    servers: servers.servers,
+    servers: servers.ways,
     handles: new Handles({ key: state.handleKey, now: clock }),
     limits: upstreamLimits(settings),
     get bodyBytes() {
@@ -78,7 +77,7 @@ export function openEndpoints(
   const httpBackends = new HttpBackends({
     ...told,
     pipeline,
-    backends,
+    backends: backends.ways,
     get bodyBytes() {
       return bodyBytes(live.current)
     },
@@ -88,7 +87,7 @@ export function openEndpoints(
     ...upstreamLimits(settings),
     pipeline,
     sessions,
-    servers: servers.servers,
+    servers: servers.ways,
     endpoint,
     random: randomBytes,
     keepAliveMilliseconds: KEEP_ALIVE_MILLISECONDS,

@@ -6,6 +6,7 @@ import type { Pipeline } from '@doorward/enforcement'
 import { systemRuntime } from '@doorward/sdk'
 import type { Identity } from '@doorward/sdk'
 import type { Log } from '../observability/log.ts'
+import { BoundedCalls } from '../transports/bounded-calls.ts'
 import { Circuit, defaultCircuitThreshold } from '../transports/circuit.ts'
 import type { CircuitState } from '../transports/circuit.ts'
 import { guardUpstream } from '../transports/guarded-upstream.ts'
@@ -25,6 +26,8 @@ import { inspectHttpServer } from './inspect-http-server.ts'
 import { inspectServer } from './inspect-server.ts'
 import { inspectSseServer } from './inspect-sse-server.ts'
 import { Asking } from './inspection.ts'
+import { callBounds } from './live-settings.ts'
+import type { LiveSettings } from './live-settings.ts'
 import { ownUpstream } from './own-upstream.ts'
 import { planSandbox } from './server-sandbox.ts'
 import type { ServerDefinitions } from './server-definitions.ts'
@@ -38,6 +41,8 @@ export interface GatewayServer extends McpServer {
 
 export interface ServerParts {
   readonly settings: GatewaySettings
+  /** For what is looked at for each call. */
+  readonly live: LiveSettings
   readonly pipeline: Pipeline
   readonly identity: Identity
   readonly definitions: GatewayDefinitions
@@ -71,7 +76,8 @@ export async function openServer(
       ? await openStdio(parts, { name, server, traffic, asking }, stack)
       : openHttp(parts, { name, server, traffic, asking }, stack)
   stack.defer(() => bare.close())
-  const upstream = guardUpstream(bare, { circuit, monotonic, onChange: tellOfCircuit(parts, name, circuit) })
+  const calls = new BoundedCalls(callBounds(parts.live, name))
+  const upstream = guardUpstream(bare, { circuit, monotonic, calls, onChange: tellOfCircuit(parts, name, circuit) })
   return {
     upstream,
     circuit,
@@ -118,6 +124,21 @@ export function upstreamLimits({ limits }: GatewaySettings): UpstreamLimits {
   return { ...defaultUpstreamLimits, ...limits?.upstream }
 }
 
+/** Those of one server or service: its own deadline stands in for the general one. */
+export function boundedLimits(
+  { settings, live }: Pick<ServerParts, 'settings' | 'live'>,
+  name: string,
+): UpstreamLimits {
+  const limits = upstreamLimits(settings)
+  const bounds = callBounds(live, name)
+  return {
+    ...limits,
+    get responseMilliseconds() {
+      return bounds.deadlineMilliseconds ?? limits.responseMilliseconds
+    },
+  }
+}
+
 function trafficOptions(
   { settings, pipeline, log }: ServerParts,
   server: string,
@@ -134,10 +155,11 @@ function trafficOptions(
 }
 
 async function openStdio(
-  { settings, pipeline, log, warn }: ServerParts,
+  parts: ServerParts,
   { name, server, traffic, asking }: Opening<StdioServerSettings>,
   stack: AsyncDisposableStack,
 ) {
+  const { settings, pipeline, log, warn } = parts
   const hidden = [settings.stateDir, settings.keyDir, ...(settings.keyOutsideOf ?? [])]
   const plan = await planSandbox({ name, server, path: settings.path, hidden })
   stack.defer(plan.release)
@@ -146,7 +168,7 @@ async function openStdio(
   return openStdioUpstream({
     name,
     command: plan.command,
-    limits: upstreamLimits(settings),
+    limits: boundedLimits(parts, name),
     traffic,
     patienceMilliseconds: PATIENCE_MILLISECONDS,
     recordAct: actsOf({ pipeline }),
@@ -167,17 +189,18 @@ function openHttp(
   { name, server, traffic, asking }: Opening<HttpServerSettings>,
   stack: AsyncDisposableStack,
 ) {
-  const { settings, log, warn } = parts
+  const { log, warn } = parts
+  const limits = boundedLimits(parts, name)
   if (server.insecureUpstream) warn('server_insecure', `server ${name} is reached without TLS, as configured`)
   const tls = tlsOf(parts, server, stack)
-  const place = { url: server.url, tls, limits: upstreamLimits(settings) }
+  const place = { url: server.url, tls, limits }
   const inspectIt = server.transport === 'sse' ? inspectSseServer : inspectHttpServer
   asking.inspect = (signal) => inspectIt(place, signal, INSPECTION_MILLISECONDS)
   const options = {
     name,
     url: server.url,
     tls,
-    limits: upstreamLimits(settings),
+    limits,
     traffic,
     onFailure: (reason: string) => log.warning('server_unreachable', { server: name, reason }),
   }

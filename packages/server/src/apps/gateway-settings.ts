@@ -2,6 +2,7 @@
 
 import type { CompiledPolicy, Definition, KeepRules, StalenessLimits, TrustDomain } from '@doorward/core'
 import type { ConnectionLimits, Quota, Rate } from '@doorward/enforcement'
+import type { CallBounds } from '../transports/bounded-calls.ts'
 import type { ListenerOptions } from '../transports/listener.ts'
 import type { OutputObligations } from '../transports/output-obligations.ts'
 import type { SessionLimits } from '../transports/session.ts'
@@ -31,6 +32,8 @@ export interface ServedSettings {
   readonly output?: OutputObligations
   /** Over HTTP+SSE of 2024-11-05 as well; not by default. */
   readonly legacySse?: boolean
+  /** Of its calls; none of its own by default. */
+  readonly limits?: CallBounds
 }
 
 export interface StdioServerSettings extends ServedSettings {
@@ -74,6 +77,10 @@ export interface BackendSettings {
   readonly requestHeaders: readonly string[]
   readonly answerHeaders: readonly string[]
   readonly answerBytes: number
+  /** Known secrets are taken out of its answers; not by default. */
+  readonly redact?: boolean
+  /** Of its calls; none of its own by default. */
+  readonly limits?: CallBounds
 }
 
 export type ServerSettings = StdioServerSettings | HttpServerSettings

@@ -28,7 +28,6 @@ import type { LiveTracing } from './gateway-tracing.ts'
 import { LiveExports } from './live-exports.ts'
 import { listenerLimits, LiveSettings } from './live-settings.ts'
 import { GatewayWitness } from './gateway-witness.ts'
-import { openBackends } from './gateway-backends.ts'
 import { openEndpoints } from './gateway-endpoints.ts'
 import type { EndpointParts, Endpoints } from './gateway-endpoints.ts'
 import { openGatewayListeners } from './gateway-listeners.ts'
@@ -214,11 +213,10 @@ async function assemble(
   const definitions = new GatewayDefinitions({ ...starting, warn: tell })
   const needs = { ...starting, pipeline, exports, definitions, warn: warning(starting), tell }
   const changing = await openChanging(needs, stack)
-  const backends = openBackends({ settings, identity: state.identity, log: starting.log, warn: tell }, stack)
-  const endpoints = openEndpoints(starting, changing, backends)
+  const endpoints = openEndpoints(starting, changing)
   const reload = openReload(starting, policy, changing)
   const stopping = new AbortController()
-  const health = () => healthNow({ ...starting, servers: changing.servers.servers }, stopping.signal)
+  const health = () => healthNow({ ...starting, servers: changing.servers.ways }, stopping.signal)
   const witness = openWitness(starting)
   await witness.begin(options.signal)
   const { desk, telling } = await openGatewayDesk(deskParts(starting, { exports, policy, reload, definitions }))
@@ -227,8 +225,8 @@ async function assemble(
     {
       ...needs,
       sessions: changing.sessions,
-      servers: changing.servers.servers,
-      backends,
+      servers: changing.servers.ways,
+      backends: changing.backends.ways,
       ...endpoints,
       tracing: changing.tracing,
       stopping,

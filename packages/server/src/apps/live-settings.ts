@@ -1,5 +1,6 @@
 /** The settings by which a gateway goes now. */
 
+import type { CallBounds } from '../transports/bounded-calls.ts'
 import { defaultSessionLimits } from '../transports/session.ts'
 import type { SessionLimits } from '../transports/session.ts'
 import type { GatewaySettings } from './gateway-settings.ts'
@@ -45,6 +46,22 @@ export function sessionLimits(live: LiveSettings): SessionLimits {
     },
     get streams() {
       return limit('streams')
+    },
+  }
+}
+
+/** Of the calls of a server or service, as they are now, whenever they are looked at. */
+export function callBounds(live: LiveSettings, name: string): CallBounds {
+  const bounds = () => {
+    const { servers, backends } = live.current
+    return servers[name]?.limits ?? backends?.[name]?.limits
+  }
+  return {
+    get concurrent() {
+      return bounds()?.concurrent ?? null
+    },
+    get deadlineMilliseconds() {
+      return bounds()?.deadlineMilliseconds ?? null
     },
   }
 }

@@ -13,6 +13,7 @@ import type { SupervisorLink } from '../apps/supervision.ts'
 import { alertPlaces, exportPlaces } from '../config/audit-exports.ts'
 import { keepRules } from '../config/audit-keep.ts'
 import type { BackendSection } from '../config/backend-schema.ts'
+import type { CallBoundsSection } from '../config/limits-schema.ts'
 import { definitionSettings } from '../config/definition-settings.ts'
 import { detectionSettings } from '../config/detections.ts'
 import type { DeploymentFolder } from '../config/deployment-folder.ts'
@@ -181,7 +182,7 @@ export async function gatewaySettings(
 function serverSettings(server: ServerSection, deployment: Deployment, environment: Environment): ServerSettings {
   if ('url' in server) {
     const { url, transport, effects, insecure_upstream: insecureUpstream, legacy_sse: legacySse } = server
-    return { kind: 'http', url, transport, insecureUpstream, effects, legacySse }
+    return { kind: 'http', url, transport, insecureUpstream, effects, legacySse, limits: boundsOf(server.limits) }
   }
   const passed = server.env_from.map((name) => [name, environment.variable(name)] as const)
   const missing = passed.filter(([, value]) => value === undefined).map(([name]) => name)
@@ -202,6 +203,7 @@ function serverSettings(server: ServerSection, deployment: Deployment, environme
     ...(server.user === undefined ? {} : { user: userOf(server.user) }),
     effects: server.effects,
     legacySse: server.legacy_sse,
+    limits: boundsOf(server.limits),
   }
 }
 
@@ -214,7 +216,13 @@ function backendSettings(section: BackendSection): BackendSettings {
     requestHeaders: section.request_headers,
     answerHeaders: section.answer_headers,
     answerBytes: section.answer_bytes,
+    redact: section.output.redact,
+    limits: boundsOf(section.limits),
   }
+}
+
+function boundsOf({ concurrent, deadline_seconds: deadline }: CallBoundsSection) {
+  return { concurrent: concurrent ?? null, deadlineMilliseconds: deadline === undefined ? null : deadline * 1000 }
 }
 
 function userOf(text: string): { readonly uid: number; readonly gid: number } {

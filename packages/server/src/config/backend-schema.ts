@@ -1,6 +1,7 @@
 /** `services:`, the plain HTTP services behind the gateway. */
 
 import { z } from 'zod'
+import { callBounds } from './limits-schema.ts'
 import { section } from './section.ts'
 
 const methods = ['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
@@ -25,6 +26,9 @@ export const backend = section({
     .min(1024)
     .max(1024 * 1024 * 1024)
     .default(16 * 1024 * 1024),
+  /** Takes known secrets out of texts and JSON. */
+  output: section({ redact: z.boolean().default(false) }).prefault({}),
+  limits: callBounds,
 })
 
 export type BackendSection = z.output<typeof backend>

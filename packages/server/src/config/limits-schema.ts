@@ -41,6 +41,14 @@ export type QuotaSection = z.output<typeof quota>
 
 const MAX_QUOTAS = 256
 
+/** Of the calls of one server or service. */
+export const callBounds = section({
+  concurrent: z.int().min(1).max(1024).optional(),
+  deadline_seconds: z.int().min(1).max(900).optional(),
+}).prefault({})
+
+export type CallBoundsSection = z.output<typeof callBounds>
+
 export const limits = section({
   networks: z
     .array(

@@ -13,6 +13,7 @@ import { dotted } from './yaml-place.ts'
 /** Taken up while everything goes on. A key that is not below one of these stands until the next start. */
 const live: readonly (readonly string[])[] = [
   ['servers'],
+  ['services'],
   ['roles'],
   ['bindings'],
   ['policy'],

@@ -5,7 +5,7 @@ import { attestors } from './attestor-schema.ts'
 import { alerts, audit } from './audit-schema.ts'
 import { detections } from './detections-schema.ts'
 import { issuers } from './issuer-schema.ts'
-import { limits, network } from './limits-schema.ts'
+import { callBounds, limits, network } from './limits-schema.ts'
 import { backend } from './backend-schema.ts'
 import { binding, path, policy } from './policy-schema.ts'
 import { section } from './section.ts'
@@ -96,6 +96,7 @@ const stdioServer = section({
   approval,
   output,
   legacy_sse: legacySse,
+  limits: callBounds,
 })
 
 const httpServer = section({
@@ -108,6 +109,7 @@ const httpServer = section({
   approval,
   output,
   legacy_sse: legacySse,
+  limits: callBounds,
 })
 
 const reservedServers = new Set(['authority', 'gateway', 'admin'])

@@ -2,7 +2,10 @@
 
 import type { Dispatcher } from 'undici'
 import type { DenialCode } from '@doorward/enforcement'
+import { textWithoutSecrets } from '@doorward/core'
 import { listedHeaders } from './backend-headers.ts'
+import { openAnswerFilter } from './backend-redaction.ts'
+import type { AnswerFilter } from './backend-redaction.ts'
 import type { BackendReply } from './backend-reply.ts'
 import { failureOf } from './upstream-failure.ts'
 
@@ -11,6 +14,8 @@ export interface BackendAnswerParts {
   /** Names of headers that pass. */
   readonly headers: readonly string[]
   readonly answerBytes: number
+  /** Known secrets are taken out of what can be read. */
+  readonly redact: boolean
   /** Until the head of the answer, and between its parts where it is no event stream. */
   readonly responseMilliseconds: number
   /** All of it. */
@@ -21,12 +26,15 @@ export interface BackendAnswerParts {
   readonly onEnd: () => void
 }
 
+const UNREADABLE = 'the answer cannot be read for secrets'
 /** Informational answers (1xx) to one request. */
 const INFORMATIONAL = 8
 const RETRY_PAUSE = 100
 /** Statuses whose meaning is between us and the service: credentials are never the caller's business. */
 const NOT_RELAYED: ReadonlySet<number> = new Set([401, 407])
 const NOT_MODIFIED = 304
+const PARTIAL = 206
+const NOTHING = new Uint8Array()
 
 export class BackendAnswer implements Dispatcher.DispatchHandler {
   readonly #parts: BackendAnswerParts
@@ -39,6 +47,10 @@ export class BackendAnswer implements Dispatcher.DispatchHandler {
   /** Nothing is expected soon: the answer is an event stream, or its caller has to read first. */
   #isPatient = false
   #isStream = false
+  /** Null where everything passes. */
+  #filter: AnswerFilter | null = null
+  /** Sends the head, once the body is known to be readable. */
+  #begin: (() => void) | null = null
   #over = false
 
   constructor(parts: BackendAnswerParts) {
@@ -74,12 +86,30 @@ export class BackendAnswer implements Dispatcher.DispatchHandler {
     }
     const problem = this.#problem(status, headers)
     if (problem !== null) return this.#giveUp('upstream_invalid', problem)
-    const { reply, headers: names } = this.#parts
+    const { reply, headers: names, redact, answerBytes } = this.#parts
     const type = String(headers['content-type'] ?? '').toLowerCase()
     this.#isStream = type.startsWith('text/event-stream')
     this.#isPatient = this.#isStream
     this.#wait.refresh()
-    reply.begin(status, { 'content-type': 'application/octet-stream', ...listedHeaders(headers, names) })
+    const listed = { 'content-type': 'application/octet-stream', ...listedHeaders(headers, names) }
+    if (!redact) return reply.begin(status, listed)
+    this.#filter = openAnswerFilter(type === '' ? undefined : type, answerBytes)
+    if (this.#filter === null) return this.#giveUp('upstream_invalid', 'a character set that cannot be read')
+    const kept = this.#withoutSecrets(listed)
+    if (this.#filter.isWhole) this.#begin = () => reply.begin(status, kept)
+    else reply.begin(status, kept)
+  }
+
+  #withoutSecrets(headers: Readonly<Record<string, string>>): Record<string, string> {
+    return Object.fromEntries(
+      Object.entries(headers)
+        .filter(([name]) => name !== 'accept-ranges')
+        .map(([name, value]) => {
+          const filtered = textWithoutSecrets(value)
+          if (filtered !== value) this.#parts.reply.redacted(1)
+          return [name, filtered]
+        }),
+    )
   }
 
   #problem(status: number, headers: Record<string, string | string[] | undefined>): string | null {
@@ -87,6 +117,8 @@ export class BackendAnswer implements Dispatcher.DispatchHandler {
     if (NOT_RELAYED.has(status)) return `a demand for credentials (${status})`
     const coding = headers['content-encoding']
     if (coding !== undefined && coding !== 'identity') return 'an encoding that nobody asked for'
+    // A secret in two parts is in neither.
+    if (status === PARTIAL && this.#parts.redact) return 'a part of an answer, which nobody asked for'
     const length = Number(headers['content-length'] ?? 0)
     return length > this.#parts.answerBytes ? 'the answer is too large' : null
   }
@@ -97,7 +129,9 @@ export class BackendAnswer implements Dispatcher.DispatchHandler {
     this.#bytes += chunk.length
     if (this.#bytes > answerBytes) return this.#giveUp('upstream_invalid', 'the answer is too large')
     this.#wait.refresh()
-    if (reply.write(chunk)) return
+    const passing = this.#filter === null ? chunk : this.#filter.push(chunk)
+    if (passing === null) return this.#giveUp('upstream_invalid', UNREADABLE)
+    if (passing.length === 0 || reply.write(passing)) return
     this.#isPatient = true
     controller.pause()
     void reply.drained().then(() => {
@@ -109,8 +143,14 @@ export class BackendAnswer implements Dispatcher.DispatchHandler {
 
   onResponseEnd(): void {
     if (this.#over) return
+    const { reply } = this.#parts
+    const rest = this.#filter === null ? NOTHING : this.#filter.end()
+    if (rest === null) return this.#giveUp('upstream_invalid', UNREADABLE)
+    if (this.#filter !== null && this.#filter.count > 0) reply.redacted(this.#filter.count)
+    this.#begin?.()
+    if (rest.length > 0) reply.write(rest)
     this.#end()
-    this.#parts.reply.end()
+    reply.end()
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {

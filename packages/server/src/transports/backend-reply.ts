@@ -32,6 +32,7 @@ export class BackendReply implements OpenCall {
   #bytes = 0
   #http = 0
   #attempts = 1
+  #redacted = 0
   #code: DenialCode | undefined
   #explanation: string | undefined
   #end: ReplyEnd | null = null
@@ -120,6 +121,11 @@ export class BackendReply implements OpenCall {
     this.#attempts++
   }
 
+  /** So many known secrets were taken out of the answer: for the outcome. */
+  redacted(count: number): void {
+    this.#redacted += count
+  }
+
   onClose(listener: (end: ReplyEnd) => void): void {
     if (this.#end === null) this.#listeners.push(listener)
     else listener(this.#end)
@@ -139,6 +145,7 @@ export class BackendReply implements OpenCall {
       bytes: this.#bytes,
       milliseconds: Math.round((times.closed - times.decided) * 1000) / 1000,
       ...(this.#attempts === 1 ? {} : { attempts: this.#attempts }),
+      ...(this.#redacted === 0 ? {} : { redacted: this.#redacted }),
       ...(this.#code === undefined ? {} : { code: this.#code }),
       ...(this.#explanation === undefined ? {} : { explanation: this.#explanation }),
     })

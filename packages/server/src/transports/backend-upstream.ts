@@ -17,6 +17,8 @@ export interface BackendUpstreamOptions {
   readonly tls: UpstreamTls
   readonly limits: UpstreamLimits
   readonly answerBytes: number
+  /** Known secrets are taken out of answers; not by default. */
+  readonly redact?: boolean
   /** Names of headers that pass to the service, and of those that pass from it. */
   readonly requestHeaders: readonly string[]
   readonly answerHeaders: readonly string[]
@@ -26,6 +28,7 @@ export interface BackendUpstreamOptions {
 export interface BackendUpstream {
   /** Carries out one permitted request. Never throws and never rejects. */
   forward(permit: Permit<BackendCall>, reply: BackendReply): void
+  /** Begins nothing more; resolves when what is under way has ended. */
   close(): Promise<void>
 }
 
@@ -38,7 +41,9 @@ export function openBackendUpstream(options: BackendUpstreamOptions): BackendUps
   const url = checkUrl(options)
   const base = url.pathname.replace(/\/$/, '')
   const pool = poolOf(options, url)
-  const { limits, onFailure, answerBytes, answerHeaders, requestHeaders } = options
+  const { limits, onFailure, answerBytes, answerHeaders, redact = false } = options
+  // Whoever asks for parts could have a secret in pieces.
+  const requestHeaders = options.requestHeaders.filter((name) => !redact || name !== 'range')
   let busy = 0
   return {
     forward(permit, reply) {
@@ -51,13 +56,18 @@ export function openBackendUpstream(options: BackendUpstreamOptions): BackendUps
         origin: url.origin,
         method,
         path: `${base}${path}${query === '' ? '' : `?${query}`}`,
-        headers: { ...ownHeaders(trace), ...listedHeaders(head.headers, requestHeaders) },
+        headers: {
+          ...ownHeaders(trace),
+          'accept-encoding': 'identity',
+          ...listedHeaders(head.headers, requestHeaders),
+        },
         body: BODILESS.has(method) ? null : body,
       }
       const answer = new BackendAnswer({
         reply,
         headers: answerHeaders,
         answerBytes,
+        redact,
         responseMilliseconds: limits.responseMilliseconds,
         streamMilliseconds: limits.streamMilliseconds,
         again: IDEMPOTENT.has(method) ? () => void pool.dispatch(request, answer) : null,
@@ -66,6 +76,13 @@ export function openBackendUpstream(options: BackendUpstreamOptions): BackendUps
       })
       pool.dispatch(request, answer)
     },
-    close: () => pool.destroy(),
+    close: () => closed(pool, limits.streamMilliseconds),
   }
+}
+
+/** No answer takes longer than that. */
+async function closed(pool: ReturnType<typeof poolOf>, milliseconds: number): Promise<void> {
+  const timer = setTimeout(() => void pool.destroy(), milliseconds).unref()
+  await pool.close()
+  clearTimeout(timer)
 }

@@ -1,8 +1,13 @@
-/** A server behind its circuit: while it is open nothing goes there, and whoever calls is told when to come back. */
+/**
+ * A server behind its circuit and its limits: while the circuit is open, or as many calls are under way as may be, nothing goes
+ * there, and whoever calls is told when to come back.
+ */
 
 import type { RequestId } from '@doorward/core'
 import type { DenialCode, Permit } from '@doorward/enforcement'
+import type { BoundedCalls } from './bounded-calls.ts'
 import type { CallResult, Circuit } from './circuit.ts'
+import { failWaiter } from './duplex-session.ts'
 import { lasts } from './mcp-call.ts'
 import type { McpCall } from './mcp-call.ts'
 import type { McpSession } from './session.ts'
@@ -14,6 +19,8 @@ export interface GuardOptions {
   readonly monotonic: () => number
   /** The circuit has opened or closed. */
   readonly onChange: () => void
+  /** None are counted by default. */
+  readonly calls?: BoundedCalls
 }
 
 export function guardUpstream(upstream: Upstream, options: GuardOptions): Upstream {
@@ -21,11 +28,7 @@ export function guardUpstream(upstream: Upstream, options: GuardOptions): Upstre
     name: upstream.name,
     transport: upstream.transport,
     open: (session: McpSession) => new GuardedSession(upstream.open(session), upstream.transport, options),
-    // What one caller does to its own process is nobody else's affair.
-    modern:
-      upstream.modern === null || upstream.transport === 'stdio'
-        ? upstream.modern
-        : guardModern(upstream.modern, options),
+    modern: upstream.modern === null ? null : guardModern(upstream.modern, upstream.transport, options),
     close: () => upstream.close(),
   }
 }
@@ -35,11 +38,33 @@ const FAILURES: ReadonlySet<DenialCode> = new Set(['upstream_unavailable', 'upst
 /** What whatever stands before a server says when the server is not there. */
 const ABSENT: ReadonlySet<number> = new Set([502, 503, 504])
 
-function guardModern(modern: ModernUpstream, options: GuardOptions): ModernUpstream {
+function guardModern(modern: ModernUpstream, transport: Upstream['transport'], options: GuardOptions): ModernUpstream {
   return {
     versions: modern.versions,
-    forward: (permit, reply) => guard(permit, reply, options, () => modern.forward(permit, reply)),
+    forward: (permit, reply) => {
+      // That the reply ends is the cancellation.
+      if (!mayBegin(permit, reply, options, () => undefined)) return
+      // What one caller does to its own process is nobody else's affair.
+      if (transport === 'stdio') modern.forward(permit, reply)
+      else guard(permit, reply, options, () => modern.forward(permit, reply))
+    },
   }
+}
+
+/** What keeps a session going takes no place, and streams that last have a limit of their own. */
+function mayBegin(
+  permit: Permit<McpCall>,
+  reply: Reply,
+  { calls }: GuardOptions,
+  cancel: (id: RequestId) => void,
+): boolean {
+  const { action, detail } = permit.admitted.authorized.classified.call
+  const { message } = detail
+  if (calls === undefined || message.kind !== 'request' || action.group === 'session' || lasts(message)) return true
+  return calls.begin(reply, (reason) => {
+    failWaiter({ id: message.id, reply }, 'upstream_timeout', reason)
+    cancel(message.id)
+  })
 }
 
 function guard(permit: Permit<McpCall>, reply: Reply, options: GuardOptions, forward: () => void): void {
@@ -70,6 +95,7 @@ class GuardedSession implements UpstreamSession {
 
   forward(permit: Permit<McpCall>, reply: Reply): void {
     const call = permit.admitted.authorized.classified.call.detail
+    if (!mayBegin(permit, reply, this.#options, (id) => this.#upstream.cancel(id))) return
     if (!this.#counts(call)) return this.#upstream.forward(permit, reply)
     guard(permit, reply, this.#options, () => this.#upstream.forward(permit, reply))
   }

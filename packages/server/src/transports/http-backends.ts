@@ -5,6 +5,7 @@ import type { Denial, Inbound, Outcome, Permit, Pipeline } from '@doorward/enfor
 import { allowedReport, refusedReport } from './call-report.ts'
 import type { CallReport } from './call-report.ts'
 import type { BeginTrace } from './call-trace.ts'
+import type { BoundedCalls } from './bounded-calls.ts'
 import type { Circuit } from './circuit.ts'
 import { sendRefusal } from './denial-response.ts'
 import type { Exchange } from './exchange.ts'
@@ -19,6 +20,7 @@ export interface HttpBackend {
   readonly methods: ReadonlySet<string>
   readonly upstream: BackendUpstream
   readonly circuit: Circuit
+  readonly calls: BoundedCalls
   /** The circuit has opened or closed. */
   readonly onCircuit: () => void
   /** Resource identifier of its paths, from configuration. */
@@ -104,7 +106,10 @@ export class HttpBackends {
     })
     pipeline.track(reply)
     if (reply.closed) return
-    const { circuit, onCircuit, upstream } = backend
+    const { circuit, onCircuit, upstream, calls } = backend
+    if (this.#options.backends.get(authorized.classified.call.resource.server) !== backend)
+      return reply.fail('server_changed', 'the service was changed or taken away while the request was judged')
+    if (!calls.begin(reply, (reason) => reply.fail('upstream_timeout', reason))) return
     const now = monotonic()
     const ticket = circuit.enter(now)
     if (ticket === null)
