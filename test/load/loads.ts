@@ -65,7 +65,10 @@ async function withLive(
   return { done, findings: [...findings, ...(await load.findings(live))], facts }
 }
 
-const REFRESH_MILLISECONDS = 30_000
+const REFRESH_MILLISECONDS = 20_000
+const TOGETHER = 16
+/** Between calls while others connect: a minute without one would end the connection. */
+const SELDOM_MILLISECONDS = 5000
 /** A gateway whose loop lags takes no connections for a moment; a client comes again. */
 const COMES_AGAIN = 20
 const COMES_AGAIN_MILLISECONDS = 250
@@ -114,13 +117,22 @@ class IdleConnections {
   /** Asks again on those that have asked for nothing for so long. */
   async refresh(milliseconds: number): Promise<void> {
     const before = performance.now() - milliseconds
-    for (let looked = 0; looked < this.#open.length; looked++) {
-      const oldest = this.#open[this.#next % this.#open.length]
-      if (oldest === undefined || oldest.askedAt > before) return
-      await this.#ask(oldest.on)
-      oldest.askedAt = performance.now()
-      this.#next++
+    const all = this.#open
+    for (let looked = 0; looked < all.length; looked += TOGETHER) {
+      const some = Array.from(
+        { length: Math.min(TOGETHER, all.length - looked) },
+        (_, i) => all[(this.#next + i) % all.length],
+      ).filter((one) => one !== undefined && one.askedAt <= before)
+      if (some.length === 0) return
+      this.#next += some.length
+      await Promise.all(some.map((one) => this.#askAgain(one)))
     }
+  }
+
+  async #askAgain(one: { readonly on: TLSSocket; askedAt: number } | undefined): Promise<void> {
+    if (one === undefined) return
+    one.askedAt = performance.now()
+    await this.#ask(one.on)
   }
 
   /** How many had been closed before. */
@@ -138,14 +150,17 @@ class IdleConnections {
 
 /** Connections with a complete handshake that ask for nothing (threats.md §6: 1.5 GiB, p99 at most doubled). */
 export function idleConnections(options: LoadOptions): Promise<LoadReport> {
-  const TOGETHER = 16
   const { load } = options
   return withLive(options, async (live) => {
     const before = await measured(live, options.measureMilliseconds)
     const idle = new IdleConnections(load)
     const findings: string[] = []
+    let opening = true
+    const seldom = live.map((one) => one.callWhile(() => opening, SELDOM_MILLISECONDS))
     while (idle.size < options.count - LIVE && options.goOn(idle.size) && findings.length === 0)
       findings.push(...(await idle.more(Math.min(TOGETHER, options.count - LIVE - idle.size))))
+    opening = false
+    await Promise.all(seldom)
     await idle.refresh(0)
     const during = await measured(live, options.measureMilliseconds)
     const memory = await load.memory()

@@ -32,6 +32,8 @@ test('a service reads and nothing else, unless it is written', () => {
     request_headers: [],
     answer_headers: [],
     answer_bytes: 16 * 1024 * 1024,
+    output: { redact: false },
+    limits: {},
   })
 })
 

@@ -2,16 +2,17 @@
 
 import { deepEqual, equal, rejects } from 'node:assert/strict'
 import { test } from 'node:test'
-import { LiveServers } from '../../../packages/server/src/apps/live-servers.ts'
+import { liveServers } from '../../../packages/server/src/apps/live-servers.ts'
 
-type Parts = ConstructorParameters<typeof LiveServers>[0]
+type Parts = Parameters<typeof liveServers>[0]
+type Settings = Parameters<ReturnType<typeof liveServers>['prepare']>[0]
 
 test('a server that cannot be opened whole leaves nothing of it open, nor of those before it', async () => {
   const open = new Set<string>()
   const nothing = () => undefined
   let listeners = 0
   const parts = {
-    settings: { publicUrl: 'https://gateway.test.example', servers: {} },
+    live: { current: { servers: {} } },
     pipeline: { dependencies: { decisions: {}, trust: {} } },
     identity: { trustStore: { onAccept: () => (listeners++, () => listeners--) } },
     definitions: {
@@ -25,8 +26,8 @@ test('a server that cannot be opened whole leaves nothing of it open, nor of tho
   const effects = { read: [], write: [], admin: [] }
   const server = { kind: 'http', insecureUpstream: false, identity: 'spiffe://test.example/server/x', effects }
   const good = { ...server, url: 'https://127.0.0.1:1/mcp' }
-  const servers = new LiveServers(parts)
-  const settings = (all: object) => ({ ...parts.settings, servers: all }) as Parts['settings']
+  const servers = liveServers(parts)
+  const settings = (all: object) => ({ publicUrl: 'https://gateway.test.example', servers: all }) as object as Settings
   await rejects(servers.prepare(settings({ good, bad: { ...server, url: 'http://127.0.0.1:1/mcp' } })), {
     code: 'upstream_url_invalid',
   })
@@ -35,5 +36,5 @@ test('a server that cannot be opened whole leaves nothing of it open, nor of tho
   deepEqual([listeners, [...open]], [1, ['good']])
   await servers.close()
   deepEqual([listeners, [...open]], [0, []])
-  equal(servers.servers.size, 0)
+  equal(servers.ways.size, 0)
 })
