@@ -73,11 +73,17 @@ const SELDOM_MILLISECONDS = 5000
 const COMES_AGAIN = 20
 const COMES_AGAIN_MILLISECONDS = 250
 
+interface Idle {
+  readonly on: TLSSocket
+  readonly askedAt: number
+}
+
 /** They ask for something now and then, since a minute without a request is too long. */
 class IdleConnections {
   readonly #load: LoadStage
-  readonly #open: { readonly on: TLSSocket; askedAt: number }[] = []
-  #next = 0
+  /** In the order in which they were asked; those before `#oldest` stand further behind once more. */
+  readonly #open: Idle[] = []
+  #oldest = 0
   /** Connections that the gateway did not take at first. */
   cameAgain = 0
 
@@ -86,7 +92,7 @@ class IdleConnections {
   }
 
   get size(): number {
-    return this.#open.length
+    return this.#open.length - this.#oldest
   }
 
   /** Opens so many at once; why one was refused. */
@@ -117,28 +123,24 @@ class IdleConnections {
   /** Asks again on those that have asked for nothing for so long. */
   async refresh(milliseconds: number): Promise<void> {
     const before = performance.now() - milliseconds
-    const all = this.#open
-    for (let looked = 0; looked < all.length; looked += TOGETHER) {
-      const some = Array.from(
-        { length: Math.min(TOGETHER, all.length - looked) },
-        (_, i) => all[(this.#next + i) % all.length],
-      ).filter((one) => one !== undefined && one.askedAt <= before)
+    for (;;) {
+      const some = this.#open.slice(this.#oldest, this.#oldest + TOGETHER).filter(({ askedAt }) => askedAt <= before)
       if (some.length === 0) return
-      this.#next += some.length
+      this.#oldest += some.length
       await Promise.all(some.map((one) => this.#askAgain(one)))
     }
   }
 
-  async #askAgain(one: { readonly on: TLSSocket; askedAt: number } | undefined): Promise<void> {
-    if (one === undefined) return
-    one.askedAt = performance.now()
-    await this.#ask(one.on)
+  async #askAgain({ on }: Idle): Promise<void> {
+    this.#open.push({ on, askedAt: performance.now() })
+    await this.#ask(on)
   }
 
   /** How many had been closed before. */
   close(): number {
-    const lost = this.#open.filter(({ on }) => on.destroyed).length
-    for (const { on } of this.#open) on.destroy()
+    const open = this.#open.slice(this.#oldest)
+    const lost = open.filter(({ on }) => on.destroyed).length
+    for (const { on } of open) on.destroy()
     return lost
   }
 
