@@ -6,7 +6,7 @@ import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, OutgoingHttpH
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import { concat, DoorwardError, fromUtf8, isJsonObject, scanJson, utf8 } from '@doorward/core'
+import { joinBytes, DoorwardError, fromUtf8, isJsonObject, scanJson, utf8 } from '@doorward/core'
 import type { JsonObject } from '@doorward/core'
 import { connectionError } from './connection-error.ts'
 
@@ -109,7 +109,7 @@ export async function readBody(response: CallResponse, limitBytes: number): Prom
   } catch (error) {
     throw connectionError(error, 'response body')
   }
-  return concat(...parts)
+  return joinBytes(parts)
 }
 
 /** The body as one JSON object. Throws `response_invalid`. */

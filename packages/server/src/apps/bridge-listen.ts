@@ -14,7 +14,7 @@ import { createServer } from 'node:http'
 import type { IncomingMessage, OutgoingHttpHeaders, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { pipeline } from 'node:stream/promises'
-import { concat, DoorwardError } from '@doorward/core'
+import { joinBytes, DoorwardError } from '@doorward/core'
 import { readOutgoing } from '@doorward/sdk'
 import type { CallResponse, McpEndpoint, SignedFetch } from '@doorward/sdk'
 
@@ -133,7 +133,7 @@ async function bodyOf(request: IncomingMessage): Promise<Uint8Array | null> {
     if (length > MAX_BODY) return null
     parts.push(part)
   }
-  return concat(...parts)
+  return joinBytes(parts)
 }
 
 /** Repeated headers stay repeated: the gateway judges them. */

@@ -1,7 +1,7 @@
 /** Files that configuration and commands name and that other programs keep: PEM certificates (RFC 7468), key sets. Links are followed, as mounted secrets need it. */
 
 import { open } from 'node:fs/promises'
-import { concat, DoorwardError, fromBase64, fromUtf8 } from '@doorward/core'
+import { joinBytes, DoorwardError, fromBase64, fromUtf8 } from '@doorward/core'
 
 const MAX_BYTES = 256 * 1024
 const CHUNK = 64 * 1024
@@ -15,7 +15,7 @@ export async function readBoundedFile(path: string, limit: number): Promise<Uint
     let length = 0
     for (;;) {
       const { bytesRead, buffer } = await file.read(Buffer.alloc(CHUNK), 0, CHUNK)
-      if (bytesRead === 0) return concat(...parts)
+      if (bytesRead === 0) return joinBytes(parts)
       parts.push(buffer.subarray(0, bytesRead))
       length += bytesRead
       if (length > limit) throw unreadable(path, `at most ${limit} bytes`, 'more')

@@ -9,7 +9,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { request } from 'node:https'
 import { BlockList, isIP } from 'node:net'
 import type { LookupFunction } from 'node:net'
-import { concat, DoorwardError } from '@doorward/core'
+import { joinBytes, DoorwardError } from '@doorward/core'
 
 export interface FetchOptions {
   /** PEM certificates that alone are trusted; the platform's by default. */
@@ -150,7 +150,7 @@ async function bodyOf(answer: IncomingMessage): Promise<DocumentAnswer> {
     if (length > documentBytes) throw new Error(`expected at most ${documentBytes} bytes`)
     parts.push(part)
   }
-  return { status, headers, body: concat(...parts) }
+  return { status, headers, body: joinBytes(parts) }
 }
 
 /** One bad address among many is enough: the name is not what it should be. */

@@ -35,10 +35,14 @@ const crashes: CircuitThreshold = {
 }
 /** Owners whose crashes are remembered; the one who has crashed longest ago is forgotten. */
 const OWNERS = 1024
+/** One place in so many is kept for callers who have no process yet, so that nobody alone takes them all. */
+const ONE_KEPT_OF = 4
 
 export class ProcessStarts {
   readonly #options: ProcessStartsOptions
   readonly #owners = new Map<string, Circuit>()
+  /** Processes that run, by owner. */
+  readonly #held = new Map<string, number>()
   #running = 0
 
   constructor(options: ProcessStartsOptions) {
@@ -51,17 +55,26 @@ export class ProcessStarts {
   }
 
   start(owner: string): Start {
-    if (this.#running >= this.#options.processes) return { refused: 'upstream_busy', retryAfterSeconds: 5 }
+    const { processes } = this.#options
+    const kept = this.#held.has(owner) ? Math.floor(processes / ONE_KEPT_OF) : 0
+    if (this.#running >= processes - kept) return { refused: 'upstream_busy', retryAfterSeconds: 5 }
     const start = this.startUncounted(owner)
     if ('refused' in start) return start
-    this.#running++
+    this.#hold(owner, 1)
     return {
       lives: start.lives,
       ended: (how) => {
-        this.#running--
+        this.#hold(owner, -1)
         start.ended(how)
       },
     }
+  }
+
+  #hold(owner: string, change: 1 | -1): void {
+    this.#running += change
+    const held = (this.#held.get(owner) ?? 0) + change
+    if (held === 0) this.#held.delete(owner)
+    else this.#held.set(owner, held)
   }
 
   /** For a question of the gateway's own, of which there is one at a time: it takes nobody's place. */

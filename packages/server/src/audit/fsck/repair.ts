@@ -13,7 +13,7 @@ import {
   MIN_ABSENT_FRAME_BYTES,
   SEGMENTS_FOLDER,
   buildInclusionProof,
-  concat,
+  joinBytes,
   encodeAbsentFrame,
   encodeSegmentHeader,
   equalBytes,
@@ -78,7 +78,7 @@ export async function repairSegment(parts: RepairParts): Promise<SegmentRepair> 
   if (lost !== undefined)
     throw refused('damage_lost', path, `a copy that holds entries ${Math.max(lost.first, covered)} to ${lost.end - 1}`)
   const pieces = await piecesOf({ ...parts, path, bytes, before, damaged, remembered, header: walked.header })
-  const repaired = concat(...pieces)
+  const repaired = joinBytes(pieces)
   checkRepaired(path, repaired, remembered)
   return { path, bytes: repaired, ranges: damaged.map((stretch) => ({ first: stretch.first, end: stretch.end })) }
 }
