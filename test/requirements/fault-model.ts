@@ -143,6 +143,7 @@ export const faults: readonly ThreatRow[] = [
     'Rate-limit evasion',
     'counters are of one gateway',
     test(short.limits, 'per_user: a caller is refused after its requests from whichever address'),
+    test('test/refusals/over-admission.test.ts', 'of requests that come at once none more is admitted'),
     test('test/unit/server/config.test.ts', 'one IPv6 host is one key, however it writes its address'),
   ),
   done(
