@@ -1,8 +1,8 @@
 /** The record's disk on node:fs. */
 
 import { constants, write } from 'node:fs'
-import { mkdir, open, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { mkdir, open, readdir, rename, rm, rmdir, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type { FileHandle } from 'node:fs/promises'
 import type { AppendFile, Durability, FileContent, RecordDisk } from './disk.ts'
 
@@ -20,8 +20,7 @@ export const fileDisk: RecordDisk = {
 
   async replace(files, durability) {
     // Names become visible only after every content is durable; one folder is synced once, however many files it got.
-    const folders = await Promise.all([...new Set(files.map((file) => dirname(file.path)))].map(makeFolder))
-    await Promise.all(files.map((file) => writeBeside(file, durability)))
+    const folders = await Promise.all(files.map((file) => writeBeside(file, durability)))
     await Promise.all(files.map((file) => rename(beside(file.path), file.path)))
     if (durability === 'durable') await Promise.all([...new Set(folders.flat())].map(syncFolder))
   },
@@ -53,7 +52,13 @@ export const fileDisk: RecordDisk = {
   },
 
   async removeFolder(path) {
-    await rm(path, { recursive: true, force: true })
+    try {
+      // As its writer made it: nothing is looked at first.
+      for (const name of await readdir(path)) await unlink(join(path, name))
+      await rmdir(path)
+    } catch {
+      await rm(path, { recursive: true, force: true })
+    }
   },
 }
 
@@ -84,14 +89,28 @@ function beside(path: string): string {
   return `${path}.new`
 }
 
-async function writeBeside({ path, bytes }: FileContent, durability: Durability): Promise<void> {
-  const file = await open(beside(path), 'w', 0o600)
+/** Names the folders whose content changes with the file's name. */
+async function writeBeside({ path, bytes }: FileContent, durability: Durability): Promise<readonly string[]> {
+  const { file, folders } = await openBeside(path)
   try {
     await file.writeFile(bytes)
     if (durability !== 'derivable') await file.datasync()
   } finally {
     await file.close()
   }
+  return folders
+}
+
+/** Most folders are there: one is made when it is missed. */
+async function openBeside(path: string): Promise<{ readonly file: FileHandle; readonly folders: readonly string[] }> {
+  const folder = dirname(path)
+  try {
+    return { file: await open(beside(path), 'w', 0o600), folders: [folder] }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+  const folders = await makeFolder(folder)
+  return { file: await open(beside(path), 'w', 0o600), folders }
 }
 
 /** Makes a folder and names those whose content changes with a file in it: itself and the parents of new ones. */

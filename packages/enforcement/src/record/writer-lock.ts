@@ -17,8 +17,10 @@ const SQLITE_BUSY = 5
  * with a pid in it would need a guess about whether the pid is still the same process. Never waits.
  */
 export function tryLock(path: string): WriterLock | null {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  makePrivate(path)
+  if (!makePrivate(path)) {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    makePrivate(path)
+  }
   const database = new DatabaseSync(path, { timeout: 0 })
   try {
     database.exec('BEGIN EXCLUSIVE')
@@ -32,13 +34,16 @@ export function tryLock(path: string): WriterLock | null {
 
 /**
  * SQLite would make the file readable to others. One that exists is not opened: closing any descriptor of a file lets
- * go of every lock that this process has on it (POSIX fcntl).
+ * go of every lock that this process has on it (POSIX fcntl). False where its folder is missing.
  */
-function makePrivate(path: string): void {
+function makePrivate(path: string): boolean {
   try {
     closeSync(openSync(path, 'ax', 0o600))
+    return true
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'EEXIST' && code !== 'ENOENT') throw error
+    return code === 'EEXIST'
   }
 }
 
