@@ -28,18 +28,24 @@ export class MemoryRateLimiter implements RateLimiter {
 
   async take(takes: readonly Take[]): Promise<TakeResult> {
     const now = this.#monotonic()
-    const next: [string, number][] = []
-    for (const [index, take] of takes.entries()) {
+    // Plain loops: this runs twice for every request.
+    const keys: string[] = []
+    const arrivals: number[] = []
+    let unknown = -1
+    for (let index = 0; index < takes.length; index++) {
+      const take = takes[index]!
       const key = cellKey(take)
-      const pending = next.findLast(([known]) => known === key)?.[1]
-      const cell = takeCell(pending ?? this.#arrivals.get(key), now, take.rate, take.weight)
+      const pending = keys.lastIndexOf(key)
+      const known = pending < 0 ? this.#arrivals.get(key) : arrivals[pending]
+      const cell = takeCell(known, now, take.rate, take.weight)
       if (!cell.ok) return { ok: false, scope: take.scope, index, retryAfterSeconds: cell.retryAfterSeconds }
-      next.push([key, cell.arrival])
+      if (known === undefined && unknown < 0) unknown = index
+      keys.push(key)
+      arrivals.push(cell.arrival)
     }
-    const unknown = next.findIndex(([key]) => !this.#arrivals.has(key))
-    if (unknown >= 0 && !this.#hasRoom(next.length, now))
+    if (unknown >= 0 && !this.#hasRoom(keys.length, now))
       return { ok: false, scope: takes[unknown]!.scope, index: unknown, retryAfterSeconds: 1 }
-    for (const [key, arrival] of next) this.#arrivals.set(key, arrival)
+    for (let i = 0; i < keys.length; i++) this.#arrivals.set(keys[i]!, arrivals[i]!)
     return { ok: true }
   }
 
