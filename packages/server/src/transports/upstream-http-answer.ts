@@ -43,6 +43,7 @@ const ERROR_BODY_BYTES = 64 * 1024
 /** Informational answers (1xx) to one request. */
 const INFORMATIONAL = 8
 const RETRY_PAUSE = 100
+const NOTHING = new Uint8Array(0)
 const SESSION_ID = /^[\x21-\x7e]{1,256}$/
 
 /** One request to the server and its answer. */
@@ -51,6 +52,8 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | null = null
   #ended = false
   #status = 0
+  /** Of an answer in one piece, as most are: the piece itself. */
+  #piece: Uint8Array | null = null
   #body: GrowingBytes | null = null
   #bodyLimit = 0
   #isJson = false
@@ -114,7 +117,6 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
       typeof headers['retry-after'] === 'string' && /^\d{1,6}$/.test(headers['retry-after'])
         ? headers['retry-after']
         : null
-    this.#body = new GrowingBytes()
     this.#bodyLimit = status === 200 ? this.#parts.limits.messageBytes : ERROR_BODY_BYTES
   }
 
@@ -126,8 +128,7 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#parser === null) {
-      if ((this.#body?.length ?? 0) + chunk.length > this.#bodyLimit) return this.#invalid('the answer is too large')
-      this.#body?.append(chunk)
+      this.#append(chunk)
       return
     }
     const events = this.#parser.push(chunk)
@@ -140,6 +141,24 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
         () => controller.resume(),
         () => this.#invalid('an event could not be delivered'),
       )
+  }
+
+  #append(chunk: Uint8Array): void {
+    if (this.#bytes().length + chunk.length > this.#bodyLimit) return this.#invalid('the answer is too large')
+    if (this.#piece === null) {
+      this.#piece = chunk
+      return
+    }
+    if (this.#body === null) {
+      this.#body = new GrowingBytes()
+      this.#body.append(this.#piece)
+    }
+    this.#body.append(chunk)
+  }
+
+  /** The body so far. */
+  #bytes(): Uint8Array {
+    return this.#body?.view() ?? this.#piece ?? NOTHING
   }
 
   async #deliver(events: readonly SseEvent[]): Promise<void> {
@@ -220,7 +239,7 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
 
   async #answerJson(): Promise<void> {
     const { reply } = this.#parts
-    const body = this.#body?.view() ?? new Uint8Array(0)
+    const body = this.#bytes()
     const traffic = this.#isJson ? await this.#judge(body) : null
     if (traffic?.kind !== 'pass' || traffic.message.kind === 'request' || traffic.message.kind === 'notification') {
       return reply.fail('upstream_invalid', 'the server answered with something else than the answer')
@@ -251,7 +270,7 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
       return reply.fail('upstream_invalid', `the server answered ${this.#status}`)
     }
     const headers = this.#retryAfter === null ? {} : { 'Retry-After': this.#retryAfter }
-    const body = this.#body?.view() ?? new Uint8Array(0)
+    const body = this.#bytes()
     const error = this.#isJson ? rpcErrorOf(body) : null
     if (error?.rpcCode === UNSUPPORTED_VERSION) this.#parts.onContradicted?.()
     // A modern client takes an error without its id for a sign of the legacy era (reference mcp.md §3).
