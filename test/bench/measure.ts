@@ -19,6 +19,8 @@ export interface Measurement {
   readonly rounds: number
   /** 16 kept connections, one call under way on each. */
   readonly many: VariantTable
+  /** 64 of them, for the variants that concurrency says something about. */
+  readonly crowd: VariantTable
   /** One kept connection. */
   readonly one: VariantTable
   /** Microseconds of CPU per call: the median of the rounds. */
@@ -31,22 +33,26 @@ const ROUND_MILLISECONDS = 2000
 const MAXIMUM_CALLS = 200_000
 const loads = {
   many: { connections: 16, milliseconds: ROUND_MILLISECONDS, maximumCalls: MAXIMUM_CALLS, warmupCalls: 2000 },
+  crowd: { connections: 64, milliseconds: ROUND_MILLISECONDS, maximumCalls: MAXIMUM_CALLS, warmupCalls: 2000 },
   // Latency is the question, which needs fewer calls.
   one: { connections: 1, milliseconds: ROUND_MILLISECONDS / 2, maximumCalls: MAXIMUM_CALLS, warmupCalls: 300 },
 } as const satisfies Readonly<Record<string, Load>>
+const crowded: ReadonlySet<VariantName> = new Set(['blind', 'full', 'haproxy'])
 /** Until the compilers of every process have settled; not measured. */
 export const warming: Load = { connections: 16, milliseconds: 20_000, maximumCalls: 15_000, warmupCalls: 0 }
 
 export async function measureAll(system: BenchSystem, { seconds, onRound }: MeasureOptions): Promise<Measurement> {
   const rounds = Math.max(1, Math.round((seconds * 1000) / ROUND_MILLISECONDS))
-  const samples = { many: new Map<VariantName, RoundSample[]>(), one: new Map<VariantName, RoundSample[]>() }
+  const newSamples = () => new Map<VariantName, RoundSample[]>()
+  const samples = { many: newSamples(), crowd: newSamples(), one: newSamples() }
   const stages: Record<string, number>[] = []
   onRound(0, rounds)
   for (const variant of system.variants) await measureOne(system, variant, warming)
   for (let round = 0; round < rounds; round++) {
     onRound(round + 1, rounds)
     for (const variant of turned(system.variants, round)) {
-      for (const kind of ['many', 'one'] as const) {
+      for (const kind of ['many', 'crowd', 'one'] as const) {
+        if (kind === 'crowd' && !crowded.has(variant.name)) continue
         const sample = await measureOne(system, variant, loads[kind])
         samples[kind].set(variant.name, [...(samples[kind].get(variant.name) ?? []), sample])
       }
@@ -54,9 +60,9 @@ export async function measureAll(system: BenchSystem, { seconds, onRound }: Meas
     system.stages.send({})
     stages.push((await system.stages.next<{ costs: Record<string, number> }>()).costs)
   }
-  const table = (kind: 'many' | 'one') =>
+  const table = (kind: keyof typeof samples) =>
     Object.fromEntries([...samples[kind]].map(([name, each]) => [name, summed(each, cpuIsKnown)]))
-  return { rounds, many: table('many'), one: table('one'), stages: medians(stages) }
+  return { rounds, many: table('many'), crowd: table('crowd'), one: table('one'), stages: medians(stages) }
 }
 
 /** Another variant goes first in each round. */

@@ -38,7 +38,7 @@ const shown = Object.keys(labels) as VariantName[]
 const inProcess = 'in process, fixed work'
 
 export function reportOf(machine: Machine, measurement: Measurement): BenchReport {
-  const { many, one, stages } = measurement
+  const { many, crowd, one, stages } = measurement
   const cpu = (name: VariantName) => many[name]?.cpuMicrosecondsPerCall ?? null
   const forward = difference(cpu('blind'), cpu('listener'))
   const staged = ['identify', 'classify', 'authorize', 'limit', 'record', 'outcome', 'judge answer']
@@ -50,6 +50,10 @@ export function reportOf(machine: Machine, measurement: Measurement): BenchRepor
     ratios: {
       'CPU, every control / forwarding blindly': ratio(cpu('full'), cpu('blind')),
       'CPU, every control / HAProxy': ratio(cpu('full'), cpu('haproxy')),
+      'CPU, every control / forwarding blindly, 64 connections': ratio(
+        crowd.full?.cpuMicrosecondsPerCall ?? null,
+        crowd.blind?.cpuMicrosecondsPerCall ?? null,
+      ),
       'CPU, forwarding blindly / HAProxy': ratio(cpu('blind'), cpu('haproxy')),
       'CPU, every control with a stdio server / mcp-proxy': ratio(cpu('stdio'), cpu('mcp-proxy')),
       'CPU, every control with a stdio server / supergateway': ratio(cpu('stdio'), cpu('supergateway')),
@@ -97,6 +101,8 @@ export function textOf(report: BenchReport): string {
     '',
     ...tableLines('16 connections', measurement.many),
     '',
+    ...tableLines('64 connections', measurement.crowd, Object.keys(measurement.crowd) as VariantName[]),
+    '',
     ...tableLines('1 connection', measurement.one),
     '',
     'CPU of one call with every control, µs',
@@ -108,7 +114,7 @@ export function textOf(report: BenchReport): string {
   return lines.join('\n')
 }
 
-function tableLines(title: string, table: VariantTable): readonly string[] {
+function tableLines(title: string, table: VariantTable, names: readonly VariantName[] = shown): readonly string[] {
   const head = `${title.padEnd(40)}${['calls/s', 'p50 ms', 'p99 ms', 'CPU µs/call', 'per round'].map((name) => name.padStart(12)).join('')}`
   const row = (name: VariantName) => {
     const measured = table[name]
@@ -125,7 +131,7 @@ function tableLines(title: string, table: VariantTable): readonly string[] {
       spread.padStart(12)
     )
   }
-  return [head, ...shown.map(row)]
+  return [head, ...shown.filter((name) => names.includes(name)).map(row)]
 }
 
 function cell(value: number | null, digits: number): string {
