@@ -20,6 +20,7 @@ import { recordPointKills } from './record-points.ts'
 import { reportText } from './report.ts'
 import type { FinishedPart } from './report.ts'
 import { requestHeads } from './request-heads.ts'
+import { rollingRestart } from './rolling-restart.ts'
 import { tokens } from './tokens.ts'
 
 const parts: readonly Part[] = [
@@ -34,6 +35,7 @@ const parts: readonly Part[] = [
   policyRoles,
   requestHeads,
   ...loadParts,
+  rollingRestart,
   disabledControls,
 ]
 const usualReport = join(import.meta.dirname, '../../docs/reports/campaign.md')
