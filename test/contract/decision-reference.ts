@@ -41,6 +41,7 @@ const ownRoutes: readonly (readonly [RegExp, string])[] = [
   [/^POST (authority|gateway)\/v1\/(policy|redactions)$/, 'admin'],
   [/^(GET|POST) gateway\/v1\/configuration$/, 'admin'],
   [/^POST gateway\/v1\/audit\/hmac$/, 'admin'],
+  [/^(GET|POST|PUT|DELETE) gateway\/v1\/secrets$/, 'admin'],
   [/^GET (authority|gateway)\/metrics$/, 'admin'],
 ]
 

@@ -12,6 +12,7 @@ import { monitoringControls } from './monitoring-controls.ts'
 import { limitControls } from './limit-controls.ts'
 import { policyControls } from './policy-controls.ts'
 import { recordControls } from './record-controls.ts'
+import { secretControls } from './secret-controls.ts'
 import { trustControls } from './trust-controls.ts'
 import { operationControls } from './operation-controls.ts'
 import { modernControls } from './modern-controls.ts'
@@ -344,6 +345,7 @@ export type RefusalEntry =`,
   ...upstreamControls,
   ...definitionControls,
   ...modernControls,
+  ...secretControls,
   ...trustControls,
   ...joinControls,
   ...ceremonyControls,

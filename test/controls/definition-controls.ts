@@ -109,7 +109,7 @@ export const definitionControls: readonly Control[] = [
   }),
   control('output.fields', [answers, 'redacts: are in no id, name or other field'], {
     file: 'packages/server/src/transports/upstream-http-answer.ts',
-    from: 'if (!isEventName(id) && textWithoutSecrets(id) === id) return id',
+    from: 'if (!isEventName(id) && textWithoutSecrets(withoutKnown(id)) === id) return id',
     to: 'if (!isEventName(id)) return id',
   }),
   control('output.tasks', [answers, 'checks: the result of a task is judged as that of its tool'], {

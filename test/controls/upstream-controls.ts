@@ -67,8 +67,8 @@ export const upstreamControls: readonly Control[] = [
   ...[
     control('upstream.processes', 'a server has so many processes at once; one that ends makes room', {
       file: starts,
-      from: 'if (this.#running >= this.#options.processes)',
-      to: 'if (this.#running < 0 - this.#options.processes)',
+      from: 'if (this.#running >= processes - kept)',
+      to: 'if (this.#running < 0 - processes - kept)',
     }),
     control('upstream.idle', 'a process that nobody uses ends, and its session with it', {
       file: 'packages/server/src/transports/duplex-session.ts',
@@ -225,8 +225,8 @@ export const upstreamControls: readonly Control[] = [
   ...[
     control('upstream.modern.caller', 'each caller has a process of its own', {
       file: 'packages/server/src/transports/modern-stdio.ts',
-      from: 'this.#processFor(scope.owner, message.id',
-      to: "this.#processFor('everybody', message.id",
+      from: 'name: scope.owner, principal: identified.principal',
+      to: "name: 'everybody', principal: identified.principal",
     }),
     control('upstream.modern.ids', 'two requests of one caller under one id, or one token, are two answers', {
       file: modernProcess,

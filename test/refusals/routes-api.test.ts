@@ -209,12 +209,19 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
   'gateway admin GET /v1/record': () => ({}),
   'gateway admin POST /v1/audit/hmac': () => ({ body: '{"value":"/srv/notes.md"}' }),
   'gateway admin GET /metrics': () => ({}),
+  'gateway admin GET /v1/secrets': () => ({}),
+  'gateway admin POST /v1/secrets': () => undeclared,
+  'gateway admin PUT /v1/secrets': () => undeclared,
+  'gateway admin DELETE /v1/secrets': () => ({ query: '?name=nothing' }),
   'gateway admin GET /v1/servers': () => ({}),
   'gateway admin GET /v1/servers/definitions': () => ({ query: '?server=nothing' }),
   'gateway admin POST /v1/servers/approve': () => ({
     body: JSON.stringify({ server: 'nothing', digest: '0'.repeat(64) }),
   }),
 }
+
+/** Of a secret that no configuration names. */
+const undeclared = { body: JSON.stringify({ name: 'nothing', value: 'none' }) }
 
 /** Nothing is taken away here. */
 const noEntry = { body: JSON.stringify({ entry: 'acme.example/nothing#0', reason: 'none' }) }
@@ -234,6 +241,9 @@ const idle: Readonly<Record<string, DenialCode>> = {
   'gateway admin POST /v1/audit/hmac': 'conflict',
   'gateway admin GET /v1/servers/definitions': 'resource_unknown',
   'gateway admin POST /v1/servers/approve': 'resource_unknown',
+  'gateway admin POST /v1/secrets': 'conflict',
+  'gateway admin PUT /v1/secrets': 'conflict',
+  'gateway admin DELETE /v1/secrets': 'resource_unknown',
 }
 
 function attemptOf({ log, address, caller }: Api, route: ApiRoute, { query = '', body = '' }: Content = {}): Attempt {

@@ -158,6 +158,11 @@ export const denialTable = {
   upstream_busy: row(503, -31503, 'the server behind the gateway has as many requests under way as it may', {
     retryable: true,
   }),
+  credential_unavailable: row(503, -31503, 'the credential for the server behind the gateway cannot be had now', {
+    retryable: true,
+  }),
+  credential_withheld: row(403, -31403, 'no credential for the server behind the gateway is meant for this caller'),
+  credential_refused: row(502, -31502, 'the server behind the gateway does not accept the credential that it is given'),
   server_changed: row(404, -31502, 'the server behind the gateway was changed or taken away: begin again', {
     retryable: true,
   }),

@@ -100,6 +100,8 @@ export interface Outcome {
   readonly milliseconds: number
   /** How often it was sent or tried to be; once where nothing is said. */
   readonly attempts?: number
+  /** What of our credentials it was sent with, by name and version. */
+  readonly credentials?: readonly JsonObject[]
   /** Code of the failure, when there was one. */
   readonly code?: string
   /** For the operator: why it failed. */

@@ -1,6 +1,6 @@
 /** The admin APIs of authority and gateway, called as an operator. */
 
-import { Secret } from '@doorward/core'
+import { isJsonObject, Secret } from '@doorward/core'
 import type {
   JsonObject,
   JsonValue,
@@ -234,6 +234,24 @@ export class AdminClient {
   /** Approves what the digest names. Throws `conflict` when the server says something else by now. */
   async approveDefinitions(server: string, digest: string): Promise<DefinitionsApproval> {
     return readDefinitionsApproval(await this.#json('POST', '/v1/servers/approve', { server, digest }))
+  }
+
+  /** The secrets of the gateway, by name: source, version, who may use each, and why there is no value where there is none. */
+  async secrets(): Promise<readonly JsonObject[]> {
+    return listOf((await this.#json('GET', '/v1/secrets'))['secrets'], (one) => {
+      if (!isJsonObject(one)) throw invalidAnswer('secrets as objects')
+      return one
+    })
+  }
+
+  /** A value that is there is never told. Throws `conflict` with a `reason` in its details, `resource_unknown`. */
+  changeSecret(change: 'put' | 'rotate', name: string, value: Secret): Promise<JsonObject> {
+    return this.#json(change === 'put' ? 'POST' : 'PUT', '/v1/secrets', { name, value: value.reveal() })
+  }
+
+  /** Throws `resource_unknown`. */
+  async removeSecret(name: string): Promise<void> {
+    await this.#json('DELETE', `/v1/secrets?${search({ name })}`)
   }
 
   /** An authority that does not run any more: what it has issued is refused from then on. Throws `resource_unknown`, `conflict`. */

@@ -17,19 +17,30 @@ const SAID: ReadonlySet<string> = new Set(['result', 'error', 'params'])
 /** Directly below them: what is given back to the server as it is, and what names an exchange. */
 const HANDLES: ReadonlySet<string> = new Set(['requestState', 'nextCursor', 'taskId', 'progressToken', 'requestId'])
 
-/** `value` is what `bytes` say, scanned without doubt and bounded in depth. O(n). */
-export function withoutSecretTexts(bytes: Uint8Array, value: JsonValue): FilteredTexts {
-  const walk = new Walk(bytes)
+/**
+ * `withoutKnown` takes out of a text what its reader may not have, whatever it looks like. `value` is what `bytes` say, scanned
+ * without doubt and bounded in depth. O(n).
+ */
+export function withoutSecretTexts(bytes: Uint8Array, value: JsonValue, withoutKnown: Filter = asItIs): FilteredTexts {
+  const walk = new Walk(bytes, withoutKnown)
   walk.message(value)
   return edited(bytes, walk.edits)
 }
 
 /** As `withoutSecretTexts`, of any JSON: all of its texts, and the names of its members. */
-export function withoutSecretsInJson(bytes: Uint8Array, value: JsonValue): FilteredTexts {
-  const walk = new Walk(bytes)
+export function withoutSecretsInJson(
+  bytes: Uint8Array,
+  value: JsonValue,
+  withoutKnown: Filter = asItIs,
+): FilteredTexts {
+  const walk = new Walk(bytes, withoutKnown)
   walk.whole(value)
   return edited(bytes, walk.edits)
 }
+
+type Filter = (text: string) => string
+
+const asItIs: Filter = (text) => text
 
 function edited(bytes: Uint8Array, edits: readonly Edit[]): FilteredTexts {
   if (edits.length === 0) return { bytes, count: 0 }
@@ -58,10 +69,12 @@ const [OBJECT_END, ARRAY_END] = [0x7d, 0x5d]
 class Walk {
   readonly edits: Edit[] = []
   readonly #bytes: Uint8Array
+  readonly #withoutKnown: Filter
   #at = 0
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, withoutKnown: Filter) {
     this.#bytes = bytes
+    this.#withoutKnown = withoutKnown
   }
 
   whole(value: JsonValue): void {
@@ -111,13 +124,13 @@ class Walk {
     const start = this.#at
     this.#skipString()
     if (isEncoded(text, name, parent)) return
-    const filtered = textWithoutSecrets(text, name)
+    const filtered = textWithoutSecrets(this.#withoutKnown(text), name)
     if (filtered !== text) this.edits.push({ start, end: this.#at, text: filtered })
   }
 
   /** No two names of an object become the same. */
   #filterName({ start, end, text }: Edit, names: Set<string>): void {
-    const filtered = textWithoutSecrets(text)
+    const filtered = textWithoutSecrets(this.#withoutKnown(text))
     if (filtered === text) return
     const own = names.has(filtered) ? `${filtered} ${names.size + 1}` : filtered
     names.add(own)

@@ -6,6 +6,8 @@ import { openBackendUpstream } from '../transports/backend-upstream.ts'
 import { BoundedCalls } from '../transports/bounded-calls.ts'
 import { Circuit, defaultCircuitThreshold } from '../transports/circuit.ts'
 import type { HttpBackend } from '../transports/http-backends.ts'
+import { KnownValues } from './credentials/known-values.ts'
+import { openCredential } from './credentials/open-credential.ts'
 import { boundedLimits, tellOfCircuit, tlsOf } from './gateway-servers.ts'
 import type { ServerParts } from './gateway-servers.ts'
 import { audienceOfBackend } from './gateway-settings.ts'
@@ -18,13 +20,14 @@ export function openBackend(
   { name, server: backend }: { readonly name: string; readonly server: BackendSettings },
   stack: AsyncDisposableStack,
 ): HttpBackend {
-  const { settings, live, log, warn } = parts
+  const { settings, live, secrets, log, warn } = parts
   if (backend.insecureUpstream) warn('server_insecure', `service ${name} is reached without TLS, as configured`)
   const upstream = openBackendUpstream({
     name,
     url: backend.url,
     tls: tlsOf(parts, backend, stack),
     limits: boundedLimits(parts, name),
+    credential: openCredential(backend.credential ?? null, { server: name, secrets, known: new KnownValues() }),
     answerBytes: backend.answerBytes,
     redact: backend.redact === true,
     requestHeaders: [...requestHeaders, ...backend.requestHeaders],

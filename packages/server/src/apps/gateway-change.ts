@@ -3,6 +3,7 @@
 import { deny } from '@doorward/enforcement'
 import type { KeptContent, Pipeline } from '@doorward/enforcement'
 import type { SessionTable } from '../transports/session.ts'
+import type { GatewaySecrets } from './credentials/gateway-secrets.ts'
 import type { GatewayCounts } from './gateway-desk.ts'
 import type { GatewayMetrics } from './gateway-metrics.ts'
 import type { GatewayReading, PreparedChange } from './gateway-reload.ts'
@@ -24,6 +25,7 @@ export interface ChangingParts {
   readonly sessions: SessionTable
   readonly servers: LiveServers
   readonly backends: LiveBackends
+  readonly secrets: GatewaySecrets
   readonly counts: GatewayCounts
   readonly counted: GatewayMetrics
   readonly tracing: LiveTracing
@@ -79,6 +81,7 @@ function apply(parts: ChangingParts, settings: GatewaySettings, prepared: Prepar
   const { live, pipeline, counts, counted } = parts
   const { perUser, connectionLimits, quotas } = settings.security
   live.take(settings)
+  parts.secrets.take(settings.secrets ?? {})
   pipeline.retune({ perUser, connectionLimits, quotas, kept })
   endCalls(parts, [...servers.changes.removed, ...servers.changes.changed, ...backends.changes.removed])
   parts.servers.take(servers)

@@ -6,6 +6,7 @@ import { randomBytes } from '@doorward/sdk'
 import type { Log } from '../observability/log.ts'
 import { SessionTable } from '../transports/session.ts'
 import { runUrgentAlerts } from './alert-webhooks.ts'
+import type { GatewaySecrets } from './credentials/gateway-secrets.ts'
 import type { DetectionDesk } from './detection-desk.ts'
 import type { ChangingParts } from './gateway-change.ts'
 import type { GatewayDefinitions } from './gateway-definitions.ts'
@@ -34,6 +35,7 @@ export interface ChangingNeeds {
   readonly pipeline: Pipeline
   readonly exports: LiveExports
   readonly definitions: GatewayDefinitions
+  readonly secrets: GatewaySecrets
   /** For the process log, and loudly for the operator. */
   readonly warn: (code: string, text: string) => void
   /** Loudly for the operator alone. */
@@ -47,14 +49,14 @@ export interface Changing extends ChangingParts {
 
 /** Opens the ways to servers, which `stack` closes after their sessions. Throws as `openServer`. */
 export async function openChanging(needs: ChangingNeeds, stack: AsyncDisposableStack): Promise<Changing> {
-  const { live, state, log, counts, own, pipeline, exports, definitions, tell: warn } = needs
+  const { live, state, log, counts, own, pipeline, exports, definitions, secrets, tell: warn } = needs
   const settings = live.current
   const sessions = new SessionTable({
     limits: sessionLimits(live),
     random: randomBytes,
     monotonic: () => performance.now(),
   })
-  const ways = { live, identity: state.identity, log, warn }
+  const ways = { live, identity: state.identity, secrets, log, warn }
   const servers = liveServers({ ...ways, pipeline, definitions })
   stack.defer(() => servers.close())
   servers.take(await servers.prepare(settings))
@@ -72,6 +74,7 @@ export async function openChanging(needs: ChangingNeeds, stack: AsyncDisposableS
     sessions,
     servers,
     backends,
+    secrets,
     counts,
     counted: new GatewayMetrics(own.metrics, calledNames(settings)),
     tracing: new LiveTracing(tracesOf(settings)),

@@ -1,7 +1,7 @@
 /** The way of a gateway to a configured server. */
 
 import { parseSpiffeId } from '@doorward/core'
-import type { JsonObject } from '@doorward/core'
+import type { JsonObject, Principal } from '@doorward/core'
 import type { Pipeline } from '@doorward/enforcement'
 import { systemRuntime } from '@doorward/sdk'
 import type { Identity } from '@doorward/sdk'
@@ -15,15 +15,20 @@ import type { TrafficOptions } from '../transports/server-traffic.ts'
 import { possibleEffects, toolEffects } from '../transports/tool-effects.ts'
 import { openHttpUpstream } from '../transports/upstream-http.ts'
 import type { UpstreamTls } from '../transports/upstream-http.ts'
+import { ownUse } from '../transports/upstream-http-wire.ts'
 import { openSseUpstream } from '../transports/upstream-sse.ts'
 import { openStdioUpstream } from '../transports/upstream-stdio.ts'
 import { defaultUpstreamLimits } from '../transports/upstream.ts'
 import type { UpstreamLimits } from '../transports/upstream.ts'
+import { openCredential } from './credentials/open-credential.ts'
+import type { GatewaySecrets } from './credentials/gateway-secrets.ts'
+import { KnownValues } from './credentials/known-values.ts'
+import { secretVariables } from './credentials/secret-variables.ts'
 import type { GatewayDefinitions } from './gateway-definitions.ts'
 import { audienceOfServer } from './gateway-settings.ts'
 import type { GatewaySettings, HttpServerSettings, ServerSettings, StdioServerSettings } from './gateway-settings.ts'
 import { inspectHttpServer } from './inspect-http-server.ts'
-import { inspectServer } from './inspect-server.ts'
+import { inspectServer, withVariables } from './inspect-server.ts'
 import { inspectSseServer } from './inspect-sse-server.ts'
 import { Asking } from './inspection.ts'
 import { callBounds } from './live-settings.ts'
@@ -46,6 +51,7 @@ export interface ServerParts {
   readonly pipeline: Pipeline
   readonly identity: Identity
   readonly definitions: GatewayDefinitions
+  readonly secrets: GatewaySecrets
   readonly log: Log
   readonly warn: (code: string, text: string) => void
 }
@@ -67,14 +73,15 @@ export async function openServer(
   const opened = await parts.definitions.open(name, server, () => asking.definitions())
   stack.defer(async () => opened?.close())
   const definitions = opened?.gate ?? null
-  const { output = null } = server
+  const known = new KnownValues()
+  const output = server.output === undefined ? null : { ...server.output, withoutKnown: known.without }
   const effects = possibleEffects(server.effects)
   const traffic = { ...trafficOptions(parts, name, effectOf), effects, definitions, output }
   const circuit = new Circuit(defaultCircuitThreshold, systemRuntime.chance)
   const bare =
     server.kind === 'stdio'
-      ? await openStdio(parts, { name, server, traffic, asking }, stack)
-      : openHttp(parts, { name, server, traffic, asking }, stack)
+      ? await openStdio(parts, { name, server, traffic, asking, known }, stack)
+      : openHttp(parts, { name, server, traffic, asking, known }, stack)
   stack.defer(() => bare.close())
   const calls = new BoundedCalls(callBounds(parts.live, name))
   const upstream = guardUpstream(bare, { circuit, monotonic, calls, onChange: tellOfCircuit(parts, name, circuit) })
@@ -118,6 +125,8 @@ interface Opening<Settings> {
   readonly server: Settings
   readonly traffic: TrafficOptions
   readonly asking: Asking
+  /** What the server was given. */
+  readonly known: KnownValues
 }
 
 export function upstreamLimits({ limits }: GatewaySettings): UpstreamLimits {
@@ -156,27 +165,36 @@ function trafficOptions(
 
 async function openStdio(
   parts: ServerParts,
-  { name, server, traffic, asking }: Opening<StdioServerSettings>,
+  { name, server, traffic, asking, known }: Opening<StdioServerSettings>,
   stack: AsyncDisposableStack,
 ) {
-  const { settings, pipeline, log, warn } = parts
+  const { settings, pipeline, secrets, log, warn } = parts
   const hidden = [settings.stateDir, settings.keyDir, ...(settings.keyOutsideOf ?? [])]
   const plan = await planSandbox({ name, server, path: settings.path, hidden })
   stack.defer(plan.release)
   if (plan.warning !== null) warn('server_not_isolated', plan.warning)
-  asking.inspect = (signal) => inspectServer(plan.command, signal, INSPECTION_MILLISECONDS)
+  const recordAct = actsOf({ pipeline })
+  const onOwnUse = ownUses({ name, recordAct })
+  const variablesFor = secretVariables(server.secretEnv ?? {}, { server: name, secrets, known })
+  asking.inspect = async (signal) => {
+    const command = await withVariables(plan.command, variablesFor, (use) => onOwnUse(use, null))
+    return inspectServer(command, signal, INSPECTION_MILLISECONDS)
+  }
   return openStdioUpstream({
     name,
     command: plan.command,
     limits: boundedLimits(parts, name),
     traffic,
     patienceMilliseconds: PATIENCE_MILLISECONDS,
-    recordAct: actsOf({ pipeline }),
+    recordAct,
+    onOwnUse,
+    variablesFor,
     ...(server.processes === undefined ? {} : { processes: server.processes }),
     ...(server.idleMilliseconds === undefined ? {} : { idleMilliseconds: server.idleMilliseconds }),
     monotonic,
     chance: systemRuntime.chance,
-    onLog: (text) => log.notice('server_stderr', { server: name, text: withoutValues(text, server.env) }),
+    onLog: (text) =>
+      log.notice('server_stderr', { server: name, text: known.without(withoutValues(text, server.env)) }),
     onFailure: (reason) => {
       log.warning('server_ended', { server: name, reason })
       warn('server_ended', `server ${name}: ${reason}`)
@@ -186,14 +204,18 @@ async function openStdio(
 
 function openHttp(
   parts: ServerParts,
-  { name, server, traffic, asking }: Opening<HttpServerSettings>,
+  { name, server, traffic, asking, known }: Opening<HttpServerSettings>,
   stack: AsyncDisposableStack,
 ) {
-  const { log, warn } = parts
+  const { secrets, log, warn } = parts
   const limits = boundedLimits(parts, name)
   if (server.insecureUpstream) warn('server_insecure', `server ${name} is reached without TLS, as configured`)
   const tls = tlsOf(parts, server, stack)
-  const place = { url: server.url, tls, limits }
+  const recordAct = actsOf(parts)
+  const onOwnUse = ownUses({ name, recordAct })
+  const credential = openCredential(server.credential ?? null, { server: name, secrets, known })
+  const own = credential === null ? null : { credential, onUse: (use: JsonObject) => onOwnUse(use, null) }
+  const place = { url: server.url, tls, limits, own }
   const inspectIt = server.transport === 'sse' ? inspectSseServer : inspectHttpServer
   asking.inspect = (signal) => inspectIt(place, signal, INSPECTION_MILLISECONDS)
   const options = {
@@ -202,13 +224,14 @@ function openHttp(
     tls,
     limits,
     traffic,
+    credential,
     onFailure: (reason: string) => log.warning('server_unreachable', { server: name, reason }),
   }
   if (server.transport === 'sse')
-    return openSseUpstream({ ...options, monotonic, patienceMilliseconds: PATIENCE_MILLISECONDS })
+    return openSseUpstream({ ...options, onOwnUse, monotonic, patienceMilliseconds: PATIENCE_MILLISECONDS })
   return openHttpUpstream({
     ...options,
-    recordAct: actsOf(parts),
+    recordAct,
     monotonic,
   })
 }
@@ -236,7 +259,14 @@ function withoutValues(text: string, env: Readonly<Record<string, string>>): str
   return kept
 }
 
+type RecordAct = (body: JsonObject) => Promise<void>
+
+/** What of our credentials is used beside calls. */
+function ownUses(of: { readonly name: string; readonly recordAct: RecordAct }) {
+  return (use: JsonObject, principal: Principal | null) => ownUse(of, principal)(use)
+}
+
 /** Entries about what the gateway asks servers for itself. */
-function actsOf({ pipeline }: Pick<ServerParts, 'pipeline'>): (body: JsonObject) => Promise<void> {
+function actsOf({ pipeline }: Pick<ServerParts, 'pipeline'>): RecordAct {
   return async (body) => void (await pipeline.dependencies.log.append({ kind: 'lifecycle', body }))
 }

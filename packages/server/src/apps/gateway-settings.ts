@@ -9,6 +9,7 @@ import type { SessionLimits } from '../transports/session.ts'
 import type { DeclaredEffects } from '../transports/tool-effects.ts'
 import type { UpstreamLimits } from '../transports/upstream.ts'
 import type { AlertPlace, ExportPlace } from '../config/audit-exports.ts'
+import type { CredentialSettings, SecretSettings } from '../config/secret-settings.ts'
 import type { TracingSettings } from '../config/tracing.ts'
 import type { RetentionSettings } from './log-retention.ts'
 import type { DetectionSettings } from '../config/detections.ts'
@@ -44,6 +45,8 @@ export interface StdioServerSettings extends ServedSettings {
   readonly cwd: string
   /** Configured variables, beside PATH, HOME, TMPDIR and LANG. */
   readonly env: Readonly<Record<string, string>>
+  /** Variable → name of the secret that it is given; none by default. */
+  readonly secretEnv?: Readonly<Record<string, string>>
   /** Processes at once; 64 by default. */
   readonly processes?: number
   /** A session of which nothing is under way for so long ends with its process; 30 minutes by default. */
@@ -62,6 +65,8 @@ export interface HttpServerSettings extends ServedSettings {
   readonly insecureUpstream: boolean
   /** SPIFFE ID of a server in our own domain: mutual TLS with the gateway's identity. The system's roots otherwise. */
   readonly identity?: string
+  /** What the gateway proves itself with there; nothing by default. */
+  readonly credential?: CredentialSettings | null
   readonly effects: DeclaredEffects
 }
 
@@ -81,6 +86,8 @@ export interface BackendSettings {
   readonly redact?: boolean
   /** Of its calls; none of its own by default. */
   readonly limits?: CallBounds
+  /** What the gateway proves itself with there; nothing by default. */
+  readonly credential?: CredentialSettings | null
 }
 
 export type ServerSettings = StdioServerSettings | HttpServerSettings
@@ -113,6 +120,8 @@ export interface GatewaySettings {
   readonly servers: Readonly<Record<string, ServerSettings>>
   /** Plain HTTP services; none by default. No name is that of a server. */
   readonly backends?: Readonly<Record<string, BackendSettings>>
+  /** By name; none by default. */
+  readonly secrets?: Readonly<Record<string, SecretSettings>>
   /** PATH of server processes. */
   readonly path: string
   readonly policy: CompiledPolicy

@@ -2,7 +2,7 @@
 
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DoorwardError, isDoorwardError } from '@doorward/core'
+import { DoorwardError, isDoorwardError, toSeconds } from '@doorward/core'
 import type { Clock, KeepRules } from '@doorward/core'
 import { KeptContent, WitnessedRecord, fileCheckpointStore, openRecord } from '@doorward/enforcement'
 import type { FileRecord, LogKey, Redaction } from '@doorward/enforcement'
@@ -10,6 +10,7 @@ import { join as joinAuthority, openIdentity, randomBytes, sha256, systemRuntime
 import type { Identity, Sealer } from '@doorward/sdk'
 import { KeyCustody } from '../secrets/key-custody.ts'
 import { openSealedSecret } from '../secrets/sealed-secret.ts'
+import { SecretStore } from '../secrets/secret-store.ts'
 import { aesGcmSealer } from '../secrets/sealer.ts'
 import { openStateFolder } from '../secrets/state-folder.ts'
 import type { StateFolder } from '../secrets/state-folder.ts'
@@ -32,6 +33,8 @@ export interface GatewayState {
   readonly keptUnder: (keep: KeepRules | null) => Promise<KeptContent | null>
   /** Of the proofs by which request states and task ids are their callers' own. */
   readonly handleKey: Uint8Array
+  /** Secrets that operators have put. */
+  readonly secretStore: SecretStore
   /** The record, as far as something is permitted by it. */
   readonly witnessed: WitnessedRecord
 }
@@ -85,8 +88,19 @@ export async function openGatewayState(
     random: randomBytes,
     purpose: 'gateway/handles',
   })
+  const secretStore = await openSecrets(stateDir, tools, sealer)
   const witnessed = new WitnessedRecord(record)
-  return { folder, identity, record, recordFolder, redaction, logKey, witness, keptUnder, handleKey, witnessed }
+  const opened = { folder, identity, record, recordFolder, redaction, logKey, witness, keptUnder }
+  return { ...opened, handleKey, secretStore, witnessed }
+}
+
+function openSecrets(stateDir: string, { clock, warn }: GatewayStateTools, sealer: Sealer): Promise<SecretStore> {
+  return SecretStore.open({
+    folder: join(stateDir, 'secrets'),
+    sealer,
+    now: () => toSeconds(clock()),
+    onBroken: (name) => warn('secret_broken', `the secret ${name} does not open: it is refused until it is put anew`),
+  })
 }
 
 /** The key of the HMACs is made with the first rule, and lies beside the log's. */

@@ -15,6 +15,8 @@ import { gatewayCallerRoutes, gatewayRoutes } from '../transports/gateway-api.ts
 import { configurationPort, GatewayReload } from './gateway-reload.ts'
 import type { GatewayReading } from './gateway-reload.ts'
 import type { ReloadOutcome } from './gateway-reload-entries.ts'
+import { GatewaySecrets } from './credentials/gateway-secrets.ts'
+import { secretsDesk } from './credentials/secrets-desk.ts'
 import { prepareChange } from './gateway-change.ts'
 import type { ChangingParts } from './gateway-change.ts'
 import { openChanging } from './gateway-changing.ts'
@@ -211,7 +213,8 @@ async function assemble(
   const { policy, pipeline } = await openDecisions(starting, own.watching(detections))
   const tell = (code: string, text: string) => options.report({ type: 'warning', code, text })
   const definitions = new GatewayDefinitions({ ...starting, warn: tell })
-  const needs = { ...starting, pipeline, exports, definitions, warn: warning(starting), tell }
+  const secrets = openSecrets(starting, policy)
+  const needs = { ...starting, pipeline, exports, definitions, secrets, warn: warning(starting), tell }
   const changing = await openChanging(needs, stack)
   const endpoints = openEndpoints(starting, changing)
   const reload = openReload(starting, policy, changing)
@@ -254,6 +257,11 @@ async function assemble(
     reloadPolicy: (by) => policy.reload(by),
     reload: (by) => reload.reload(by),
   }
+}
+
+function openSecrets({ settings, state }: Starting, policy: ActivePolicy): GatewaySecrets {
+  const { secrets = {} } = settings
+  return new GatewaySecrets({ settings: secrets, store: state.secretStore, policy: () => policy.current().policy })
 }
 
 interface Stopping extends Pick<Listening, 'stopping' | 'policy' | 'reload' | 'endpoint' | 'legacySse'> {
@@ -355,6 +363,7 @@ interface Listening extends Starting, EndpointParts, Endpoints {
   readonly reload: GatewayReload
   readonly exports: LiveExports
   readonly definitions: GatewayDefinitions
+  readonly secrets: GatewaySecrets
   readonly tracing: LiveTracing
 }
 
@@ -370,6 +379,7 @@ async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<Ga
     metrics: own.port,
     redactions: redactionPort(state.redaction, state.record),
     hmac: (value, by) => hmacOnRecord(parts, value, by),
+    secrets: secretsDesk({ secrets: parts.secrets, record: state.record }),
     stopping: stopping.signal,
   })
   const callerRoutes = gatewayCallerRoutes({

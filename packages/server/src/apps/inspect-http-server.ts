@@ -6,15 +6,24 @@ import { Pool } from 'undici'
 import type { Dispatcher } from 'undici'
 import { GrowingBytes } from '../transports/growing-bytes.ts'
 import { SseParser } from '../transports/sse.ts'
+import type { ServerCredential } from '../transports/server-credential.ts'
 import { connectorOf } from '../transports/upstream-http.ts'
 import type { UpstreamTls } from '../transports/upstream-http.ts'
 import { answeredError, answerInvalid, inspect } from './inspection.ts'
 import type { Conversation, Inspection } from './inspection.ts'
 
+/** What the gateway proves itself with where it asks for itself, and who hears of it. */
+export interface OwnCredential {
+  readonly credential: ServerCredential
+  readonly onUse: (use: JsonObject) => void
+}
+
 export interface HttpServerPlace {
   /** As the way to the server has checked it. */
   readonly url: string
   readonly tls: UpstreamTls
+  /** Nothing by default. */
+  readonly own?: OwnCredential | null
 }
 
 const { maxBytes: MAX_BYTES } = LIST_LIMITS
@@ -38,7 +47,10 @@ class HttpConversation implements Conversation {
   #version: string | null = null
   #nextId = 1
 
-  constructor({ url: text, tls }: HttpServerPlace) {
+  readonly #own: OwnCredential | null
+
+  constructor({ url: text, tls, own = null }: HttpServerPlace) {
+    this.#own = own
     const url = new URL(text)
     this.where = url.origin
     this.#path = `${url.pathname}${url.search}`
@@ -82,7 +94,8 @@ class HttpConversation implements Conversation {
   /** Tells the server that the session is over, if it will hear it, and closes the connection. */
   async stop(): Promise<void> {
     if (this.#session !== null && !this.#ended.signal.aborted) {
-      const goodbye = { path: this.#path, method: 'DELETE', headers: this.#headers() } as const
+      const headers = { ...this.#headers(), ...(await this.#credential().catch(() => ({}))) }
+      const goodbye = { path: this.#path, method: 'DELETE', headers } as const
       const signal = AbortSignal.timeout(1000)
       await this.#pool
         .request({ ...goodbye, signal })
@@ -100,7 +113,7 @@ class HttpConversation implements Conversation {
   async #post(message: JsonObject, mirrored: Readonly<Record<string, string>> = {}): Promise<Dispatcher.ResponseData> {
     const { signal } = this.#ended
     const body = JSON.stringify(message)
-    const headers = { ...this.#headers(), ...mirrored }
+    const headers = { ...this.#headers(), ...mirrored, ...(await this.#credential()) }
     try {
       return await this.#pool.request({ path: this.#path, method: 'POST', headers, body, signal })
     } catch (error) {
@@ -108,6 +121,14 @@ class HttpConversation implements Conversation {
       const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
       throw startFailed(this.where, code)
     }
+  }
+
+  async #credential(): Promise<Readonly<Record<string, string>>> {
+    if (this.#own === null) return {}
+    const found = await this.#own.credential.fields({ principal: null })
+    if ('code' in found) throw startFailed(this.where, found.explanation)
+    if (Object.keys(found.use).length > 0) this.#own.onUse(found.use)
+    return found.fields
   }
 
   #headers(): Record<string, string> {

@@ -2,6 +2,7 @@
 
 import { existsSync } from 'node:fs'
 import { DoorwardError } from '@doorward/core'
+import type { EntryEnvelope } from '@doorward/core'
 import { sha256 } from '@doorward/sdk'
 import { queryLogs } from '../audit/query.ts'
 import type { QueryHit, QueryOptions } from '../audit/query.ts'
@@ -15,6 +16,8 @@ export { everyEntry } from '../audit/query-filter.ts'
 export type { QueryFilter } from '../audit/query-filter.ts'
 
 export interface LogQuery extends QueryOptions {
+  /** Only what says by name that this secret was used or changed; everything by default. No index has it: each hit is looked at. */
+  readonly secret?: string | undefined
   /** Told while an index is brought up to date. */
   readonly onProgress: (progress: {
     readonly origin: string
@@ -27,7 +30,7 @@ export interface LogQuery extends QueryOptions {
 export async function* queryPlaces(
   places: readonly LogPlace[],
   copyDir: string,
-  { onProgress, ...options }: LogQuery,
+  { onProgress, secret, ...options }: LogQuery,
 ): AsyncGenerator<QueryHit> {
   const there = places.filter(({ folder }) => existsSync(folder))
   if (there.length === 0) {
@@ -40,7 +43,30 @@ export async function* queryPlaces(
     const indexFolder = indexFolderOf(folder)
     return { origin, folder, indexFolder, vkey, verifier: verifierOf(vkey), sha256, onProgress: progress }
   })
-  yield* queryLogs(await Promise.all(logs), options)
+  const opened = await Promise.all(logs)
+  if (secret === undefined) {
+    yield* queryLogs(opened, options)
+    return
+  }
+  let left = options.limit
+  for await (const hit of queryLogs(opened, { ...options, limit: Number.MAX_SAFE_INTEGER })) {
+    if (!namesSecret(hit, secret)) continue
+    yield hit
+    if (--left === 0) return
+  }
+}
+
+function namesSecret({ content, outcome }: QueryHit, secret: string): boolean {
+  return [content, outcome?.content].some(
+    (one) => one !== undefined && one.state !== 'absent' && says(one.entry, secret),
+  )
+}
+
+/** A change or a use of the gateway's own says `secret`; an outcome has what its call was sent with. */
+function says({ body }: EntryEnvelope, secret: string): boolean {
+  const { credentials } = body
+  const used: readonly unknown[] = Array.isArray(credentials) ? credentials : []
+  return [body, ...used].some((one) => typeof one === 'object' && one !== null && Reflect.get(one, 'secret') === secret)
 }
 
 async function keptKey(copyDir: string, origin: string): Promise<string> {

@@ -25,6 +25,7 @@ interface QueryOptions {
   readonly action?: string
   readonly decision?: string
   readonly reason?: string
+  readonly secret?: string
   readonly kind?: string
   readonly since?: string
   readonly until?: string
@@ -54,6 +55,7 @@ export function registerQuery(audit: Command, context: CliContext): void {
     .option('--action <name>', 'action, such as tools/call, or the change that an operator made')
     .option('--decision <word>', 'allow or deny')
     .option('--reason <code>', 'code of the decision, such as policy_denied')
+    .option('--secret <name>', 'calls that were sent with this secret, and its changes')
     .option('--kind <kind>', ENTRY_KINDS.join(', '))
     .option('--since <time>', 'from this time on: RFC 3339, or how long ago: 90s, 30m, 2h, 7d')
     .option('--until <time>', 'before this time')
@@ -73,9 +75,10 @@ async function query(options: QueryOptions, context: CliContext): Promise<void> 
   const { everyEntry, queryPlaces } = await import('../apps/query-log.ts')
   const filter = { ...everyEntry, ...filterOf(options, systemClock()) }
   const { places, copyDir } = await machineLogs(context, options.log)
+  const { rebuild, secret } = options
   const onProgress = progressOf(context)
   const rows: (readonly string[])[] = []
-  for await (const hit of queryPlaces(places, copyDir, { filter, limit, rebuild: options.rebuild, onProgress })) {
+  for await (const hit of queryPlaces(places, copyDir, { filter, limit, rebuild, secret, onProgress })) {
     if (context.signal.aborted) return
     if (context.json) context.out(JSON.stringify(documentOf(hit)))
     else rows.push(cellsOf(hit, context.color))

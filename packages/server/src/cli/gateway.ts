@@ -18,6 +18,7 @@ import { definitionSettings } from '../config/definition-settings.ts'
 import { detectionSettings } from '../config/detections.ts'
 import type { DeploymentFolder } from '../config/deployment-folder.ts'
 import type { Environment } from '../config/environment.ts'
+import { credentialSettings, secretSettings, variablesOf } from '../config/secret-settings.ts'
 import { readPolicy } from '../config/policy-reading.ts'
 import { callQuotas, quotaSettings } from '../config/quotas.ts'
 import type { ServerSection } from '../config/schema.ts'
@@ -152,6 +153,7 @@ export async function gatewaySettings(
     backends: Object.fromEntries(
       Object.entries(configuration.services).map(([name, service]) => [name, backendSettings(service)]),
     ),
+    secrets: secretSettings(deployment, environment),
     path: environment.path,
     policy,
     candidate,
@@ -182,7 +184,9 @@ export async function gatewaySettings(
 function serverSettings(server: ServerSection, deployment: Deployment, environment: Environment): ServerSettings {
   if ('url' in server) {
     const { url, transport, effects, insecure_upstream: insecureUpstream, legacy_sse: legacySse } = server
-    return { kind: 'http', url, transport, insecureUpstream, effects, legacySse, limits: boundsOf(server.limits) }
+    const credential = server.credential === undefined ? null : credentialSettings(server.credential)
+    const limits = boundsOf(server.limits)
+    return { kind: 'http', url, transport, insecureUpstream, effects, legacySse, credential, limits }
   }
   const passed = server.env_from.map((name) => [name, environment.variable(name)] as const)
   const missing = passed.filter(([, value]) => value === undefined).map(([name]) => name)
@@ -193,11 +197,13 @@ function serverSettings(server: ServerSection, deployment: Deployment, environme
       next: 'set it in the environment of the gateway',
     })
   }
+  const variables = variablesOf(server.env)
   return {
     kind: 'stdio',
     command: server.command,
     cwd: resolve(deployment.folder, server.cwd ?? '.'),
-    env: { ...server.env, ...Object.fromEntries(passed.map(([name, value]) => [name, value ?? ''])) },
+    env: { ...variables.plain, ...Object.fromEntries(passed.map(([name, value]) => [name, value ?? ''])) },
+    secretEnv: variables.secret,
     processes: server.processes,
     idleMilliseconds: server.idle_seconds * 1000,
     ...(server.user === undefined ? {} : { user: userOf(server.user) }),
@@ -218,6 +224,7 @@ function backendSettings(section: BackendSection): BackendSettings {
     answerBytes: section.answer_bytes,
     redact: section.output.redact,
     limits: boundsOf(section.limits),
+    credential: section.credential === undefined ? null : credentialSettings(section.credential),
   }
 }
 

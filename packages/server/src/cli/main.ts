@@ -25,6 +25,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
   ['gateway', 'run the gateway alone', () => import('./gateway.ts')],
   ['policy', 'judge, explain, test and reload the policy', () => import('./policy.ts')],
   ['servers', 'show what servers say of themselves and their tools, and approve it', () => import('./servers.ts')],
+  ['secret', 'keep the secrets that servers want', () => import('./secret.ts')],
   ['workload', 'register, show, change and remove workloads', () => import('./workload.ts')],
   ['revoke', 'deny what was issued, on open connections too', () => import('./revoke.ts')],
   ['join', 'become a workload with a join string', () => import('./join.ts')],

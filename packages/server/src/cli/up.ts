@@ -60,8 +60,9 @@ function environmentsOf({ configuration }: Deployment, environment: Environment)
   const forServers = Object.values(configuration.servers).flatMap((server) =>
     'env_from' in server ? server.env_from : [],
   )
+  const ofSecrets = Object.values(configuration.secrets).flatMap(({ env }) => env ?? [])
   return {
-    authority: environment.without(forServers.filter((name) => !ours.has(name))),
+    authority: environment.without([...forServers, ...ofSecrets].filter((name) => !ours.has(name))),
     gateway: environment.without([]),
   }
 }

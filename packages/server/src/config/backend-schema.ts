@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { callBounds } from './limits-schema.ts'
+import { credential } from './secrets-schema.ts'
 import { section } from './section.ts'
 
 const methods = ['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
@@ -21,6 +22,7 @@ export const backend = section({
   /** Headers that pass beside the usual ones. */
   request_headers: headerNames.default([]),
   answer_headers: headerNames.default([]),
+  credential: credential.optional(),
   answer_bytes: z
     .int()
     .min(1024)

@@ -6,17 +6,12 @@ import { keepProblems } from './audit-keep.ts'
 import { alertProblems, exportProblems } from './export-check.ts'
 import { issuerProblems } from './issuer-check.ts'
 import { headerNameProblem } from './passed-headers.ts'
+import type { CrossProblem } from './problem.ts'
 import type { BindingSection } from './policy-schema.ts'
 import { quotaProblems } from './quotas.ts'
 import type { Configuration, HttpServerSection } from './schema.ts'
+import { secretProblems } from './secrets-check.ts'
 import { tracingProblems } from './tracing-schema.ts'
-
-export interface CrossProblem {
-  readonly keys: readonly (string | number)[]
-  readonly message: string
-  readonly expected: string | null
-  readonly got: string | null
-}
 
 function problem(
   keys: CrossProblem['keys'],
@@ -47,6 +42,7 @@ export function crossProblems(configuration: Configuration): readonly CrossProbl
     ...urlProblems('services', configuration.services),
     ...outputProblems(configuration),
     ...backendProblems(configuration),
+    ...secretProblems(configuration),
     ...limitProblems(configuration),
     ...quotaProblems(configuration, domain),
     ...issuerProblems(configuration, domain),

@@ -2,6 +2,7 @@
 
 import { homedir, userInfo } from 'node:os'
 import { join } from 'node:path'
+import { Secret } from '@doorward/core'
 
 export interface Environment {
   /** Where keys lie, away from any state folder: `$XDG_CONFIG_HOME/doorward` or `~/.config/doorward`. */
@@ -14,6 +15,8 @@ export interface Environment {
   readonly appData: string | undefined
   /** The value of a variable that the configuration names in `env_from`. */
   readonly variable: (name: string) => string | undefined
+  /** The value of a variable that is a secret: from then on it is not in the environment, but here. */
+  readonly take: (name: string) => Secret | undefined
   /** The whole environment for a process of our own, without some variables. */
   readonly without: (names: readonly string[]) => Readonly<Record<string, string>>
 }
@@ -28,6 +31,7 @@ function userName(env: NodeJS.ProcessEnv): string {
 
 export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environment {
   const home = env['HOME'] ?? homedir()
+  const taken = new Map<string, Secret>()
   return {
     keyHome: join(env['XDG_CONFIG_HOME'] || join(home, '.config'), 'doorward'),
     home,
@@ -39,6 +43,12 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
     path: env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
     appData: env['APPDATA'],
     variable: (name) => env[name],
+    take: (name) => {
+      const value = env[name]
+      if (value !== undefined) taken.set(name, new Secret(value))
+      delete env[name]
+      return taken.get(name)
+    },
     without: (names) =>
       Object.fromEntries(
         Object.entries(env).filter(

@@ -7,9 +7,8 @@ import type { Document, LineCounter } from 'yaml'
 import { isNode } from 'yaml'
 import type { z } from 'zod'
 import { crossProblems } from './cross-check.ts'
-import type { CrossProblem } from './cross-check.ts'
 import { ConfigurationError } from './problem.ts'
-import type { Problem } from './problem.ts'
+import type { CrossProblem, Problem } from './problem.ts'
 import { configuration } from './schema.ts'
 import type { Configuration } from './schema.ts'
 import { dotted, placeOf } from './yaml-place.ts'
@@ -112,7 +111,7 @@ function soundProblems(value: unknown, issues: readonly z.core.$ZodIssue[]): rea
   return rest.success ? crossProblems(rest.data) : []
 }
 
-const policyKeys = ['trust_domain', 'servers', 'roles', 'bindings', 'policy', 'security']
+const policyKeys = ['trust_domain', 'servers', 'services', 'secrets', 'roles', 'bindings', 'policy', 'security']
 
 function flatten(issues: readonly z.core.$ZodIssue[]): readonly z.core.$ZodIssue[] {
   return issues.flatMap((issue): z.core.$ZodIssue[] =>
@@ -165,13 +164,17 @@ function unitOf(origin: string): string {
   return origin === 'array' ? ' entry' : origin === 'string' ? ' characters' : ''
 }
 
+/** Below these somebody may have put a secret itself. */
+const hidden: ReadonlySet<string> = new Set(['env', 'secrets', 'credential'])
+
 /** What the file has there. Values of variables are not shown: they may be secrets that were put in the wrong place. */
 function gotOf(document: Document, path: readonly PropertyKey[]): string | null {
-  if (path[0] === 'servers' && path[2] === 'env' && path.length > 3) return 'a value that is not shown'
+  const mayHold = path[0] === 'secrets' || path[2] === 'credential' || (path[2] === 'env' && path.length > 3)
+  if (mayHold) return 'a value that is not shown'
   const node = document.getIn(path, true)
   if (node === undefined) return 'nothing'
   const value: unknown = isNode(node) ? node.toJS(document) : node
-  const text = JSON.stringify(value, (key, inner: unknown) => (key === 'env' ? '…' : inner)) ?? 'nothing'
+  const text = JSON.stringify(value, (key, inner: unknown) => (hidden.has(key) ? '…' : inner)) ?? 'nothing'
   return text.length > 80 ? `${text.slice(0, 77)}…` : text
 }
 

@@ -16,6 +16,14 @@ export interface Problem {
   readonly got: string | null
 }
 
+/** A mistake that is known by its keys and not yet by its line. */
+export interface CrossProblem {
+  readonly keys: readonly (string | number)[]
+  readonly message: string
+  readonly expected: string | null
+  readonly got: string | null
+}
+
 export class ConfigurationError extends DoorwardError {
   readonly file: string
   readonly problems: readonly Problem[]

@@ -14,6 +14,7 @@ import { dotted } from './yaml-place.ts'
 const live: readonly (readonly string[])[] = [
   ['servers'],
   ['services'],
+  ['secrets'],
   ['roles'],
   ['bindings'],
   ['policy'],

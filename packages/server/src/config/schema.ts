@@ -8,6 +8,7 @@ import { issuers } from './issuer-schema.ts'
 import { callBounds, limits, network } from './limits-schema.ts'
 import { backend } from './backend-schema.ts'
 import { binding, path, policy } from './policy-schema.ts'
+import { credential, environmentName, secrets, variable } from './secrets-schema.ts'
 import { section } from './section.ts'
 import { security } from './security-schema.ts'
 import { tracing } from './tracing-schema.ts'
@@ -70,14 +71,10 @@ const output = section({
 /** Callers reach it over the HTTP+SSE of 2024-11-05 as well. */
 const legacySse = z.boolean().default(false)
 
-const environmentName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, {
-  error: 'not a variable name; expected letters, digits and _, not beginning with a digit',
-})
-
 const stdioServer = section({
   command: z.array(z.string().min(1)).min(1, { error: 'an empty command; expected a program and its arguments' }),
   cwd: z.string().optional(),
-  env: z.record(environmentName, z.string()).default({}),
+  env: z.record(environmentName, variable).default({}),
   /** Names of variables that the gateway passes on from its own environment. */
   env_from: z.array(environmentName).default([]),
   /** Processes at once, hence sessions. */
@@ -104,6 +101,7 @@ const httpServer = section({
   insecure_upstream: z.boolean().default(false),
   /** `http` is streamable HTTP; `sse` the HTTP+SSE of 2024-11-05, whose address is that of the stream. */
   transport: z.enum(['http', 'sse'], { error: 'not a transport; expected http or sse' }).default('http'),
+  credential: credential.optional(),
   effects,
   tools,
   approval,
@@ -246,6 +244,7 @@ export const configuration = section({
         }
       }
     }),
+  secrets,
   /** Plain HTTP services, at `/http/<name>/`. */
   services: z.record(serverName, backend).default({}),
   roles: z.record(z.string().min(1).max(64), z.array(z.string())).default({}),

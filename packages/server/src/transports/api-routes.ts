@@ -51,6 +51,8 @@ export interface ApiRoute {
   readonly credential: RequiredCredential
   readonly group: ActionGroup
   readonly body: 'none' | 'json' | 'form'
+  /** The longest body; 64 KiB by default. */
+  readonly bodyBytes?: number
   /** Accepted query parameters, each at most once; none by default. */
   readonly query?: readonly string[]
   /** How refusals are worded: as our own API's by default. */
@@ -99,7 +101,7 @@ export interface ApiAnswered {
 }
 
 const MAX_BODY = 64 * 1024
-const JSON_LIMITS = { maxBytes: MAX_BODY, maxDepth: 8, maxKeys: 1000 }
+const JSON_LIMITS = { maxDepth: 8, maxKeys: 1000 }
 const MAX_FIELDS = 32
 
 /** Judges and answers one request. Never rejects. Strangers learn nothing about which paths exist: they are refused first. */
@@ -114,7 +116,7 @@ export async function serveApi(exchange: Exchange, options: ApiOptions): Promise
   const permit = await pipeline.enforce<ApiRequest>(inbound, {
     ...(traced === null ? {} : { times: traced.times }),
     credential: isDenial(route) ? 'token' : route.credential,
-    readBody: () => exchange.readBody(!isDenial(route) && route.body !== 'none' ? MAX_BODY : 0),
+    readBody: () => exchange.readBody(!isDenial(route) && route.body !== 'none' ? bodyBytes(route) : 0),
     classifier: (body) => (isDenial(route) ? route : callOf(exchange, { route, body, server: options.server })),
   })
   if (isRefusal(permit)) {
@@ -195,7 +197,7 @@ function readContent(
       return noContent
     case 'json': {
       if (!isMediaType(type, 'application/json')) return deny('content_type', 'expected application/json')
-      const json = readJsonObject(body)
+      const json = readJsonObject(body, bodyBytes(route))
       return isDenial(json) ? json : { json, form: new Map() }
     }
     case 'form': {
@@ -208,6 +210,10 @@ function readContent(
   }
 }
 
+function bodyBytes({ bodyBytes: own = MAX_BODY }: ApiRoute): number {
+  return own
+}
+
 /** The type itself, with at most `charset=utf-8` beside it. */
 function isMediaType(header: string | undefined, expected: string): boolean {
   const [type = '', ...parameters] = (header ?? '').toLowerCase().split(';')
@@ -215,9 +221,9 @@ function isMediaType(header: string | undefined, expected: string): boolean {
 }
 
 /** One JSON object by the strict grammar, or why not. */
-export function readJsonObject(body: Uint8Array): JsonObject | Denial {
+export function readJsonObject(body: Uint8Array, maxBytes = MAX_BODY): JsonObject | Denial {
   if (body.length === 0) return deny('body_missing', 'expected a JSON object')
-  const scan = scanJson(body, JSON_LIMITS)
+  const scan = scanJson(body, { ...JSON_LIMITS, maxBytes })
   if (!scan.ok) return deny(scan.code, `${scan.code} at byte ${scan.offset}: ${scan.message}`)
   const value: JsonValue = scan.value
   return isJsonObject(value) ? value : deny('request_invalid', 'expected a JSON object')

@@ -7,6 +7,7 @@ import { listedHeaders } from './backend-headers.ts'
 import { openAnswerFilter } from './backend-redaction.ts'
 import type { AnswerFilter } from './backend-redaction.ts'
 import type { BackendReply } from './backend-reply.ts'
+import type { CredentialedAnswer } from './server-credential.ts'
 import { failureOf } from './upstream-failure.ts'
 
 export interface BackendAnswerParts {
@@ -22,6 +23,8 @@ export interface BackendAnswerParts {
   readonly streamMilliseconds: number
   /** Sends the request once more; null for what must not be repeated. */
   readonly again: (() => void) | null
+  /** Sends it once more with another credential than the service has just refused; null where there is none. */
+  readonly renew: (() => void) | null
   readonly onFailure: (reason: string) => void
   readonly onEnd: () => void
 }
@@ -31,12 +34,14 @@ const UNREADABLE = 'the answer cannot be read for secrets'
 const INFORMATIONAL = 8
 const RETRY_PAUSE = 100
 /** Statuses whose meaning is between us and the service: credentials are never the caller's business. */
-const NOT_RELAYED: ReadonlySet<number> = new Set([401, 407])
+const UNAUTHORIZED = 401
+const NOT_RELAYED: ReadonlySet<number> = new Set([UNAUTHORIZED, 407])
+const REFUSAL_BYTES = 64 * 1024
 const NOT_MODIFIED = 304
 const PARTIAL = 206
 const NOTHING = new Uint8Array()
 
-export class BackendAnswer implements Dispatcher.DispatchHandler {
+export class BackendAnswer implements CredentialedAnswer {
   readonly #parts: BackendAnswerParts
   readonly #wait: NodeJS.Timeout
   readonly #whole: NodeJS.Timeout
@@ -44,6 +49,8 @@ export class BackendAnswer implements Dispatcher.DispatchHandler {
   #informational = 0
   #bytes = 0
   #retried = false
+  /** The credential was refused: what comes of that answer is nobody's, and the request is sent once more behind it. */
+  #refusal: 'none' | 'ending' | 'renewed' = 'none'
   /** Nothing is expected soon: the answer is an event stream, or its caller has to read first. */
   #isPatient = false
   #isStream = false
@@ -69,6 +76,10 @@ export class BackendAnswer implements Dispatcher.DispatchHandler {
     })
   }
 
+  get over(): boolean {
+    return this.#over
+  }
+
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
     if (this.#over) controller.abort(new Error('too late'))
@@ -84,6 +95,7 @@ export class BackendAnswer implements Dispatcher.DispatchHandler {
       if (++this.#informational > INFORMATIONAL) this.#giveUp('upstream_invalid', 'too many informational answers')
       return
     }
+    if (this.#wasRefused(status)) return
     const problem = this.#problem(status, headers)
     if (problem !== null) return this.#giveUp('upstream_invalid', problem)
     const { reply, headers: names, redact, answerBytes } = this.#parts
@@ -112,6 +124,14 @@ export class BackendAnswer implements Dispatcher.DispatchHandler {
     )
   }
 
+  /** True when nothing more is to be done about this answer. */
+  #wasRefused(status: number): boolean {
+    if (status !== UNAUTHORIZED || this.#parts.renew === null) return false
+    if (this.#refusal === 'none') this.#refusal = 'ending'
+    else this.#giveUp('credential_refused', 'the service answered 401 to its credential')
+    return true
+  }
+
   #problem(status: number, headers: Record<string, string | string[] | undefined>): string | null {
     if (status >= 300 && status < 400 && status !== NOT_MODIFIED) return `a redirect (${status})`
     if (NOT_RELAYED.has(status)) return `a demand for credentials (${status})`
@@ -127,6 +147,11 @@ export class BackendAnswer implements Dispatcher.DispatchHandler {
     if (this.#over) return
     const { reply, answerBytes } = this.#parts
     this.#bytes += chunk.length
+    if (this.#refusal === 'ending') {
+      if (this.#bytes > REFUSAL_BYTES)
+        this.#giveUp('credential_refused', 'the service refused its credential at length')
+      return
+    }
     if (this.#bytes > answerBytes) return this.#giveUp('upstream_invalid', 'the answer is too large')
     this.#wait.refresh()
     const passing = this.#filter === null ? chunk : this.#filter.push(chunk)
@@ -143,6 +168,7 @@ export class BackendAnswer implements Dispatcher.DispatchHandler {
 
   onResponseEnd(): void {
     if (this.#over) return
+    if (this.#refusal === 'ending') return this.#renew()
     const { reply } = this.#parts
     const rest = this.#filter === null ? NOTHING : this.#filter.end()
     if (rest === null) return this.#giveUp('upstream_invalid', UNREADABLE)
@@ -151,6 +177,17 @@ export class BackendAnswer implements Dispatcher.DispatchHandler {
     if (rest.length > 0) reply.write(rest)
     this.#end()
     reply.end()
+  }
+
+  /** Whoever is not let in has not been heard: the same once more. */
+  #renew(): void {
+    const { reply, renew } = this.#parts
+    this.#refusal = 'renewed'
+    this.#controller = null
+    this.#bytes = 0
+    this.#wait.refresh()
+    reply.retried()
+    renew?.()
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {

@@ -1,5 +1,6 @@
 /** One HTTP answer of a service, and its outcome on the record. */
 
+import type { JsonObject } from '@doorward/core'
 import { deny } from '@doorward/enforcement'
 import type {
   Authorized,
@@ -33,6 +34,7 @@ export class BackendReply implements OpenCall {
   #http = 0
   #attempts = 1
   #redacted = 0
+  readonly #uses = new Map<string, JsonObject>()
   #code: DenialCode | undefined
   #explanation: string | undefined
   #end: ReplyEnd | null = null
@@ -117,6 +119,10 @@ export class BackendReply implements OpenCall {
     this.#http = exchange.response.statusCode
   }
 
+  used(use: JsonObject): void {
+    this.#uses.set(JSON.stringify(use), use)
+  }
+
   retried(): void {
     this.#attempts++
   }
@@ -146,6 +152,7 @@ export class BackendReply implements OpenCall {
       milliseconds: Math.round((times.closed - times.decided) * 1000) / 1000,
       ...(this.#attempts === 1 ? {} : { attempts: this.#attempts }),
       ...(this.#redacted === 0 ? {} : { redacted: this.#redacted }),
+      ...(this.#uses.size === 0 ? {} : { credentials: [...this.#uses.values()] }),
       ...(this.#code === undefined ? {} : { code: this.#code }),
       ...(this.#explanation === undefined ? {} : { explanation: this.#explanation }),
     })

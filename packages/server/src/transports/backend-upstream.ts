@@ -8,6 +8,8 @@ import type { BackendReply } from './backend-reply.ts'
 import { checkUrl, poolOf } from './upstream-http.ts'
 import { ownHeaders } from './upstream-http-wire.ts'
 import type { UpstreamTls } from './upstream-http-wire.ts'
+import { CredentialedSender } from './server-credential.ts'
+import type { Given, Sender, ServerCredential } from './server-credential.ts'
 import type { UpstreamLimits } from './upstream.ts'
 
 export interface BackendUpstreamOptions {
@@ -22,6 +24,8 @@ export interface BackendUpstreamOptions {
   /** Names of headers that pass to the service, and of those that pass from it. */
   readonly requestHeaders: readonly string[]
   readonly answerHeaders: readonly string[]
+  /** What the gateway proves itself with in each request; nothing by default. */
+  readonly credential?: ServerCredential | null
   readonly onFailure: (reason: string) => void
 }
 
@@ -44,16 +48,19 @@ export function openBackendUpstream(options: BackendUpstreamOptions): BackendUps
   const { limits, onFailure, answerBytes, answerHeaders, redact = false } = options
   // Whoever asks for parts could have a secret in pieces.
   const requestHeaders = options.requestHeaders.filter((name) => !redact || name !== 'range')
+  const sending = new CredentialedSender(options.credential ?? null, (request, handler) => {
+    pool.dispatch({ origin: url.origin, ...request }, handler)
+  })
   let busy = 0
   return {
     forward(permit, reply) {
-      const { body, call } = permit.use().authorized.classified
+      const { classified } = permit.use().authorized
+      const { body, call } = classified
       if (busy >= limits.concurrency)
         return reply.fail('upstream_busy', 'too many requests are under way at this service', 1)
       busy++
       const { method, path, query, head, trace } = call.detail
       const request = {
-        origin: url.origin,
         method,
         path: `${base}${path}${query === '' ? '' : `?${query}`}`,
         headers: {
@@ -63,6 +70,8 @@ export function openBackendUpstream(options: BackendUpstreamOptions): BackendUps
         },
         body: BODILESS.has(method) ? null : body,
       }
+      const own: Sender = { principal: classified.identified.principal, onUse: (use) => reply.used(use) }
+      const given: Given = { fields: null }
       const answer = new BackendAnswer({
         reply,
         headers: answerHeaders,
@@ -70,11 +79,12 @@ export function openBackendUpstream(options: BackendUpstreamOptions): BackendUps
         redact,
         responseMilliseconds: limits.responseMilliseconds,
         streamMilliseconds: limits.streamMilliseconds,
-        again: IDEMPOTENT.has(method) ? () => void pool.dispatch(request, answer) : null,
+        again: IDEMPOTENT.has(method) ? () => sending.dispatch(request, answer, own) : null,
+        renew: sending.renews ? () => sending.dispatch(request, answer, own, given) : null,
         onFailure,
         onEnd: () => void busy--,
       })
-      pool.dispatch(request, answer)
+      sending.dispatch(request, answer, own, given)
     },
     close: () => closed(pool, limits.streamMilliseconds),
   }

@@ -4,11 +4,12 @@
  */
 
 import { errorBody } from '@doorward/core'
-import type { RequestId, ServerMessage } from '@doorward/core'
+import type { JsonObject, Principal, RequestId, ServerMessage } from '@doorward/core'
 import { denialRow } from '@doorward/enforcement'
 import type { DenialCode, Permit } from '@doorward/enforcement'
 import { Backlog } from './backlog.ts'
 import type { McpCall } from './mcp-call.ts'
+import { isOfCredential } from './server-credential.ts'
 import { judgeTraffic, refersTo } from './server-traffic.ts'
 import type { ServerTraffic, TrafficOptions } from './server-traffic.ts'
 import { idKey } from './session.ts'
@@ -33,11 +34,13 @@ export interface ChannelEvents {
   readonly onMessage: (message: Uint8Array) => void
   /** The request did not get there; null for what has no id. */
   readonly onRefused: (id: RequestId | null, code: DenialCode, reason: string) => void
+  /** What of our credentials it was opened with, or the request sent with. */
+  readonly onUsed: (id: RequestId | null, use: JsonObject) => void
   /** It is over, or never began: why, for the operator. */
   readonly onExit: (code: DenialCode, reason: string) => void
 }
 
-export type OpenChannel = (events: ChannelEvents) => Channel
+export type OpenChannel = (events: ChannelEvents, principal: Principal | null) => Channel
 
 export interface DuplexSessionOptions {
   readonly limits: UpstreamLimits
@@ -47,6 +50,8 @@ export interface DuplexSessionOptions {
   /** Milliseconds that never go back. */
   readonly monotonic: () => number
   readonly onFailure: (reason: string) => void
+  /** Told of credentials that were used when no call was there to tell of it. */
+  readonly onOwnUse: (use: JsonObject, principal: Principal | null) => void
 }
 
 /** One caller's wait for the answer to one request. */
@@ -88,11 +93,13 @@ export class DuplexSession implements UpstreamSession {
     this.#usedAt = options.monotonic()
     this.#session = session
     this.#options = options
-    this.#channel = open({
+    const events: ChannelEvents = {
       onMessage: (message) => this.#receive(message),
       onRefused: (id, code, reason) => this.#refused(id, code, reason),
+      onUsed: (id, use) => this.#used(id, use),
       onExit: (code, reason) => this.#fail(code, reason),
-    })
+    }
+    this.#channel = open(events, session.identified.principal)
     this.#backlog = new Backlog(this.#channel)
   }
 
@@ -300,6 +307,15 @@ export class DuplexSession implements UpstreamSession {
     this.#queued += event.length
   }
 
+  /** What a session begins with is told with the request that it begins with. */
+  #used(id: RequestId | null, use: JsonObject): void {
+    const [first] = this.#waiters.values()
+    const waiter = id === null ? first : this.#waiters.get(idKey(id))
+    if (waiter === undefined || waiter.reply.closed)
+      return this.#options.onOwnUse(use, this.#session.identified.principal)
+    waiter.reply.used(use)
+  }
+
   #refused(id: RequestId | null, code: DenialCode, reason: string): void {
     if (this.#ended) return
     this.#options.onFailure(reason)
@@ -313,7 +329,7 @@ export class DuplexSession implements UpstreamSession {
   #fail(code: DenialCode, reason: string): void {
     if (this.#ended) return
     this.#ended = true
-    this.#crashed = true
+    this.#crashed = !isOfCredential(code)
     this.#options.onFailure(reason)
     this.#channel.stop()
     this.#settleAll((waiter) => failWaiter(waiter, code, reason))

@@ -15,6 +15,8 @@ import { redactionRoute } from './redaction-route.ts'
 import type { RedactionPort } from './redaction-route.ts'
 import { receiptRoute } from './receipt-route.ts'
 import type { ReceiptRouteOptions } from './receipt-route.ts'
+import { secretsRoutes } from './secrets-routes.ts'
+import type { SecretsPort } from './secrets-routes.ts'
 import { serversRoutes } from './servers-routes.ts'
 import type { DefinitionsPort } from './servers-routes.ts'
 
@@ -27,6 +29,7 @@ export interface GatewayApiOptions extends RecordRouteOptions {
   readonly metrics: MetricsPort
   readonly redactions: RedactionPort
   readonly hmac: HmacPort
+  readonly secrets: SecretsPort
 }
 
 /** `GET /v1/receipt`: what every caller may ask, on the listener of the servers. */
@@ -38,7 +41,7 @@ const token = { credential: 'token', group: 'admin', body: 'none' } as const
 
 /**
  * `GET /v1/status`, `GET /v1/record`, `POST /v1/redactions`, `POST /v1/audit/hmac`, `GET /metrics`, `GET` and `POST` of
- * `/v1/policy` and `/v1/configuration`, and those of `/v1/servers`.
+ * `/v1/policy` and `/v1/configuration`, and those of `/v1/servers` and `/v1/secrets`.
  */
 export function gatewayRoutes(options: GatewayApiOptions): readonly ApiRoute[] {
   return [
@@ -51,6 +54,7 @@ export function gatewayRoutes(options: GatewayApiOptions): readonly ApiRoute[] {
     ...policyRoutes(options.policy),
     ...serversRoutes(options.definitions),
     ...configurationRoutes(options.configuration),
+    ...secretsRoutes(options.secrets),
     recordRoute(options),
     hmacRoute(options.hmac),
     metricsRoute(options.metrics),

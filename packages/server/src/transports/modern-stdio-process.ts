@@ -4,13 +4,14 @@
  */
 
 import { errorBody, isJsonObject, isRequestId, parseMessage, scanJson } from '@doorward/core'
-import type { JsonObject, JsonValue, McpMessage, RequestId } from '@doorward/core'
+import type { JsonObject, JsonValue, McpMessage, Principal, RequestId } from '@doorward/core'
 import type { DenialCode, Permit } from '@doorward/enforcement'
 import { Backlog } from './backlog.ts'
 import type { CallScope } from './call-scope.ts'
 import { failWaiter } from './duplex-session.ts'
-import type { Channel, OpenChannel } from './duplex-session.ts'
+import type { Channel, ChannelEvents } from './duplex-session.ts'
 import type { McpCall } from './mcp-call.ts'
+import { isOfCredential } from './server-credential.ts'
 import { judgeTraffic, looksLikeObject } from './server-traffic.ts'
 import type { ServerTraffic, TrafficOptions } from './server-traffic.ts'
 import { idKey } from './session.ts'
@@ -26,6 +27,8 @@ export interface ModernProcessOptions {
   /** Milliseconds that never go back. */
   readonly monotonic: () => number
   readonly onFailure: (reason: string) => void
+  /** Told of credentials that were used when no call was there to tell of it. */
+  readonly onOwnUse: (use: JsonObject, principal: Principal | null) => void
 }
 
 interface Waiter {
@@ -59,12 +62,13 @@ export class ModernProcess {
   #unasked = 0
   #second = 0
 
-  constructor(options: ModernProcessOptions, open: OpenChannel) {
+  constructor(options: ModernProcessOptions, open: (events: ChannelEvents) => Channel) {
     this.#options = options
     this.#usedAt = options.monotonic()
     this.#channel = open({
       onMessage: (message) => this.#receive(message),
       onRefused: () => undefined,
+      onUsed: (_id, use) => this.#used(use),
       onExit: (code, reason) => this.#fail(code, reason),
     })
     this.#backlog = new Backlog(this.#channel)
@@ -109,6 +113,13 @@ export class ModernProcess {
   /** Ends when nothing has been asked of it since `before`. */
   endIfIdle(before: number): void {
     if (this.#waiters.size === 0 && this.#usedAt < before) this.end()
+  }
+
+  /** What a process begins with is told with the request that it begins with. */
+  #used(use: JsonObject): void {
+    const [first] = this.#waiters.values()
+    if (first === undefined || first.reply.closed) this.#options.onOwnUse(use, null)
+    else first.reply.used(use)
   }
 
   end(): void {
@@ -220,7 +231,7 @@ export class ModernProcess {
   #fail(code: DenialCode, reason: string): void {
     if (this.#ended) return
     this.#ended = true
-    this.#crashed = true
+    this.#crashed = !isOfCredential(code)
     this.#options.onFailure(reason)
     this.#channel.stop()
     this.#failAll(code, reason)

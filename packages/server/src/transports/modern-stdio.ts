@@ -1,13 +1,14 @@
 /** The modern era at servers behind standard input and output: processes for each caller, and none for two. */
 
 import { DISCOVER_REQUEST } from '@doorward/core'
-import type { RequestId } from '@doorward/core'
+import type { Principal, RequestId } from '@doorward/core'
 import type { Permit } from '@doorward/enforcement'
 import type { OpenChannel } from './duplex-session.ts'
 import type { McpCall } from './mcp-call.ts'
 import { answerIn, ModernProcess } from './modern-stdio-process.ts'
 import type { ModernProcessOptions } from './modern-stdio-process.ts'
 import type { ProcessStarts, Start } from './process-starts.ts'
+import { isOfCredential } from './server-credential.ts'
 import { ServerVersions } from './server-versions.ts'
 import type { DiscoveryAnswer, ServerVersionsParts } from './server-versions.ts'
 import type { ModernUpstream, Reply, UpstreamLimits } from './upstream.ts'
@@ -26,6 +27,11 @@ const SILENCE = 10_000
 const LIVES_AFTER = 10_000
 /** What we ask for ourselves. */
 const NOBODY = ''
+
+interface Owner {
+  readonly name: string
+  readonly principal: Principal
+}
 
 export class ModernStdio implements ModernUpstream {
   readonly versions: ServerVersions
@@ -58,15 +64,17 @@ export class ModernStdio implements ModernUpstream {
   }
 
   #send(permit: Permit<McpCall>, reply: Reply): void {
-    const { scope, message } = permit.admitted.authorized.classified.call.detail
+    const { call, identified } = permit.admitted.authorized.classified
+    const { scope, message } = call.detail
     if (message.kind !== 'request') return reply.fail('internal', 'only requests are of the modern era')
-    const found = this.#processFor(scope.owner, message.id, message.progressToken)
+    const owner = { name: scope.owner, principal: identified.principal }
+    const found = this.#processFor(owner, message.id, message.progressToken)
     if ('refused' in found) return reply.fail(found.refused, 'no process may be started now', found.retryAfterSeconds)
     found.forward(permit, reply)
   }
 
   #processFor(
-    owner: string,
+    { name: owner, principal }: Owner,
     id: RequestId,
     token: RequestId | undefined,
   ): ModernProcess | Extract<Start, { refused: string }> {
@@ -75,7 +83,7 @@ export class ModernStdio implements ModernUpstream {
     const { starts, open } = this.#parts
     const start = starts.start(owner)
     if ('refused' in start) return start
-    const opened = new ModernProcess(this.#parts, open)
+    const opened = new ModernProcess(this.#parts, (events) => open(events, principal))
     own.add(opened)
     this.#processes.set(owner, own)
     const lives = setTimeout(start.lives, LIVES_AFTER).unref()
@@ -97,17 +105,21 @@ export class ModernStdio implements ModernUpstream {
       const silence = setTimeout(() => settle(null), Math.min(SILENCE, limits.responseMilliseconds)).unref()
       let answered = false
       let crashed = false
-      const channel = open({
-        onMessage: (line) => {
-          if (answerIn(line, messageBytes) !== null) settle(line)
+      const channel = open(
+        {
+          onMessage: (line) => {
+            if (answerIn(line, messageBytes) !== null) settle(line)
+          },
+          onRefused: () => undefined,
+          onUsed: (_id, use) => this.#parts.onOwnUse(use, null),
+          onExit: (code, reason) => {
+            crashed = !answered && !isOfCredential(code)
+            clearTimeout(silence)
+            reject(new Error(reason))
+          },
         },
-        onRefused: () => undefined,
-        onExit: (_code, reason) => {
-          crashed = !answered
-          clearTimeout(silence)
-          reject(new Error(reason))
-        },
-      })
+        null,
+      )
       const settle = (message: Uint8Array | null): void => {
         answered = true
         clearTimeout(silence)

@@ -11,6 +11,8 @@ export interface OutputObligations {
   readonly maxBytes: number | null
   /** Known secrets are taken out of texts. */
   readonly redact: boolean
+  /** Takes out of a text what the server was given by us; nothing by default. */
+  readonly withoutKnown?: (text: string) => string
   /** `structuredContent` has to be as the approved `outputSchema` says. */
   readonly validate: boolean
 }
@@ -18,7 +20,7 @@ export interface OutputObligations {
 /** Of an error that comes with a status of its own. */
 export function obligedError(bytes: Uint8Array, output: OutputObligations | null): FilteredTexts {
   const scan = output?.redact === true ? scanJson(bytes) : null
-  return scan?.ok === true ? withoutSecretTexts(bytes, scan.value) : { bytes, count: 0 }
+  return scan?.ok === true ? withoutSecretTexts(bytes, scan.value, output?.withoutKnown) : { bytes, count: 0 }
 }
 
 export function isTooLarge(bytes: Uint8Array, output: OutputObligations | null): boolean {

@@ -72,7 +72,7 @@ export function judgeTraffic(
   const scan = scanJson(bytes, { ...LIST_LIMITS, maxBytes: options.messageBytes ?? LIST_LIMITS.maxBytes })
   if (!scan.ok) return { ...dropped(scope, options, `not a message: ${scan.code}`), spoilt: looksLikeObject(bytes) }
   if (options.output?.redact !== true) return judgeMessage(bytes, scan.value, scope, options)
-  const { bytes: told, count } = withoutSecretTexts(bytes, scan.value)
+  const { bytes: told, count } = withoutSecretTexts(bytes, scan.value, options.output.withoutKnown)
   const judged = judgeMessage(told, scan.value, scope, options)
   if (count === 0) return judged
   const counted = (one: ServerTraffic) => (one.kind === 'pass' ? { ...one, redacted: count } : one)

@@ -4,24 +4,29 @@
  */
 
 import type { Dispatcher } from 'undici'
-import type { RequestId } from '@doorward/core'
+import type { JsonObject, RequestId } from '@doorward/core'
 import type { DenialCode } from '@doorward/enforcement'
 import type { Channel, ChannelEvents } from './duplex-session.ts'
+import type { CredentialedAnswer, Given, Sender, SentRequest } from './server-credential.ts'
 import { eventName, SseParser } from './sse.ts'
 import type { SseEvent } from './sse.ts'
 import { failureOf } from './upstream-failure.ts'
 import type { UpstreamLimits } from './upstream.ts'
 
-type Request = Pick<Dispatcher.DispatchOptions, 'method' | 'path' | 'headers' | 'body'>
-
 export interface SseChannelParts {
   readonly url: URL
   readonly limits: UpstreamLimits
-  readonly dispatch: (request: Request, handler: Dispatcher.DispatchHandler) => void
+  /** As `CredentialedSender`. */
+  readonly dispatch: (request: SentRequest, handler: CredentialedAnswer, sent: Sent) => void
+  /** True where a request that is answered with 401 may be sent once more. */
+  readonly renews: boolean
   /** False when as many requests are under way as there may be. */
   readonly enter: () => boolean
   readonly leave: () => void
 }
+
+/** What a request is sent with, told when it is known. */
+export type Sent = Pick<Sender, 'onUse'> & { readonly given: Given }
 
 interface Waiting {
   readonly message: Uint8Array
@@ -33,16 +38,20 @@ const WAITING_BYTES = 4 * 1024 * 1024
 const ENDPOINT_BYTES = 2048
 const ACCEPTED_BYTES = 64 * 1024
 const INFORMATIONAL = 8
+const UNAUTHORIZED = 401
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-export class SseChannel implements Channel, Dispatcher.DispatchHandler {
+export class SseChannel implements Channel, CredentialedAnswer {
   readonly #parts: SseChannelParts
   readonly #events: ChannelEvents
   readonly #parser: SseParser
   readonly #gone: PromiseWithResolvers<void> = Promise.withResolvers()
   readonly #posts = new Set<Post>()
   readonly #deadline: NodeJS.Timeout
+  readonly #open: () => void
   #controller: Dispatcher.DispatchController | null = null
+  /** The credential was refused: the stream is asked for once more when that answer has ended. */
+  #refusal: 'none' | 'ending' | 'renewed' = 'none'
   /** Where messages are posted; null before the server has said. */
   #endpoint: string | null = null
   #waiting: Waiting[] = []
@@ -62,7 +71,14 @@ export class SseChannel implements Channel, Dispatcher.DispatchHandler {
     ).unref()
     const path = `${parts.url.pathname}${parts.url.search}`
     const headers = { accept: 'text/event-stream', 'user-agent': 'doorward' }
-    queueMicrotask(() => parts.dispatch({ method: 'GET', path, headers, body: null }, this))
+    const onUse = (use: JsonObject) => events.onUsed(null, use)
+    const given: Given = { fields: null }
+    this.#open = () => parts.dispatch({ method: 'GET', path, headers, body: null }, this, { onUse, given })
+    queueMicrotask(this.#open)
+  }
+
+  get over(): boolean {
+    return this.#isOver
   }
 
   get gone(): Promise<void> {
@@ -115,11 +131,16 @@ export class SseChannel implements Channel, Dispatcher.DispatchHandler {
       ?.trim()
       .toLowerCase()
     if (status === 200 && type === 'text/event-stream') return
+    if (status === UNAUTHORIZED && this.#parts.renews) {
+      if (this.#refusal === 'none') this.#refusal = 'ending'
+      else this.#end('credential_refused', 'it answered 401 to its credential')
+      return
+    }
     this.#end(status >= 500 ? 'upstream_unavailable' : 'upstream_invalid', `its stream was answered with ${status}`)
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#isOver) return
+    if (this.#isOver || this.#refusal === 'ending') return
     const events = this.#parser.push(chunk)
     if (events === null) return this.#end('upstream_invalid', 'an event is too large')
     for (const event of events) if (!this.#isOver) this.#take(event)
@@ -145,24 +166,34 @@ export class SseChannel implements Channel, Dispatcher.DispatchHandler {
     }
   }
 
-  #post(path: string, { message, id }: Waiting): boolean {
-    const { enter, leave, dispatch, limits } = this.#parts
+  #post(path: string, { message, id }: Waiting, refused: Given | null = null): boolean {
+    const { enter, leave, dispatch, limits, renews } = this.#parts
     if (!enter()) return false
+    const given = refused ?? { fields: null }
     const post = new Post(limits.responseMilliseconds, (failure) => {
       leave()
       this.#posts.delete(post)
       if (failure === null || this.#isOver) return
+      if (failure.status === UNAUTHORIZED && renews) {
+        if (refused === null && this.#post(path, { message, id }, given)) return
+        return this.#events.onRefused(id, 'credential_refused', 'it answered 401 to its credential')
+      }
       // What the server has forgotten we forget, and the caller starts again.
       if (failure.status === 404) this.#end('upstream_invalid', 'it has forgotten the session')
       else this.#events.onRefused(id, failure.code, failure.reason)
     })
     this.#posts.add(post)
     const headers = { 'content-type': 'application/json', 'user-agent': 'doorward' }
-    dispatch({ method: 'POST', path, headers, body: message }, post)
+    const onUse = (use: JsonObject) => this.#events.onUsed(id, use)
+    dispatch({ method: 'POST', path, headers, body: message }, post, { onUse, given })
     return true
   }
 
   onResponseEnd(): void {
+    if (this.#refusal === 'ending' && !this.#isOver) {
+      this.#refusal = 'renewed'
+      return this.#open()
+    }
     this.#end('upstream_unavailable', 'it ended its stream')
   }
 
@@ -199,7 +230,7 @@ interface PostFailure {
 }
 
 /** One message on its way to the server, which only says that it has it. */
-class Post implements Dispatcher.DispatchHandler {
+class Post implements CredentialedAnswer {
   readonly #onEnd: (failure: PostFailure | null) => void
   readonly #deadline: NodeJS.Timeout
   #controller: Dispatcher.DispatchController | null = null
@@ -213,6 +244,10 @@ class Post implements Dispatcher.DispatchHandler {
       () => this.#fail('upstream_timeout', 'it took no message in time'),
       milliseconds,
     ).unref()
+  }
+
+  get over(): boolean {
+    return this.#isOver
   }
 
   abort(): void {

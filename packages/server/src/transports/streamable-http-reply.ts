@@ -12,7 +12,7 @@ import type {
   ResultKeeper,
   StageTimes,
 } from '@doorward/enforcement'
-import type { RequestId } from '@doorward/core'
+import type { JsonObject, RequestId } from '@doorward/core'
 import { refusalMessage, sendRefusal } from './denial-response.ts'
 import { EventResponse } from './event-response.ts'
 import { mostWaiting, send, writePart } from './exchange.ts'
@@ -57,6 +57,7 @@ export class StreamableReply implements Reply, OpenCall {
   #explanation: string | undefined
   #redacted = 0
   #attempts = 1
+  readonly #uses = new Map<string, JsonObject>()
   #end: ReplyEnd | null = null
   #timers: NodeJS.Timeout[] = []
   /** Until what has been sent last is on its way to the caller. */
@@ -229,6 +230,10 @@ export class StreamableReply implements Reply, OpenCall {
     if (this.#explanation === undefined) this.#code = code
   }
 
+  used(use: JsonObject): void {
+    this.#uses.set(JSON.stringify(use), use)
+  }
+
   retried(): void {
     this.#attempts++
   }
@@ -280,6 +285,7 @@ export class StreamableReply implements Reply, OpenCall {
       bytes: this.#bytes,
       milliseconds: Math.round((times.closed - this.#startedAt) * 1000) / 1000,
       ...(this.#attempts === 1 ? {} : { attempts: this.#attempts }),
+      ...(this.#uses.size === 0 ? {} : { credentials: [...this.#uses.values()] }),
       ...(this.#code === undefined ? {} : { code: this.#code }),
       ...(this.#explanation === undefined ? {} : { explanation: this.#explanation }),
       ...(this.#redacted === 0 ? {} : { redacted: this.#redacted }),

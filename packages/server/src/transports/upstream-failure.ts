@@ -1,9 +1,10 @@
 /** What an error of a connection to a server says about the server. */
 
 import type { DenialCode } from '@doorward/enforcement'
+import { CredentialError } from './server-credential.ts'
 
 export interface ConnectionFailure {
-  readonly code: Extract<DenialCode, 'upstream_invalid' | 'upstream_unavailable'>
+  readonly code: DenialCode
   readonly reason: string
   /** The connection did not come about or broke, and not for lack of time. Whether anything was sent, others know. */
   readonly refused: boolean
@@ -18,6 +19,7 @@ const INVALID: ReadonlySet<string> = new Set([
 ])
 
 export function failureOf(error: Error): ConnectionFailure {
+  if (error instanceof CredentialError) return { code: error.denial, reason: error.message, refused: false }
   // The parser has codes of its own, or none.
   const reason = error.name === 'HTTPParserError' || !('code' in error) ? error.name : String(error.code)
   const code = INVALID.has(reason) ? 'upstream_invalid' : 'upstream_unavailable'

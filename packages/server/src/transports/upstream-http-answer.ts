@@ -13,6 +13,7 @@ import { obligedError } from './output-obligations.ts'
 import { judgeTraffic } from './server-traffic.ts'
 import type { ServerTraffic, TrafficOptions } from './server-traffic.ts'
 import { messageEvent, SseParser, withData, withFields, withoutData } from './sse.ts'
+import type { CredentialedAnswer } from './server-credential.ts'
 import type { SseEvent } from './sse.ts'
 import { failureOf } from './upstream-failure.ts'
 import type { Reply, UpstreamLimits } from './upstream.ts'
@@ -28,6 +29,8 @@ export interface HttpAnswerParts {
   readonly refuseToServer: (message: Uint8Array) => void
   /** Sends the request once more; null for what must not be repeated. */
   readonly again: (() => void) | null
+  /** Sends it once more with another credential than the server has just refused; null where there is none. */
+  readonly renew: (() => void) | null
   /** The session has ended at the server, or by its client's wish. */
   readonly onGone: () => void
   /** The server does not know the version that it was said to speak. */
@@ -36,7 +39,8 @@ export interface HttpAnswerParts {
 }
 
 /** Statuses whose meaning is between us and the server: credentials and redirects are never the caller's business. */
-const NOT_RELAYED = new Set([401, 407])
+const UNAUTHORIZED = 401
+const NOT_RELAYED = new Set([UNAUTHORIZED, 407])
 const MUST_NAME_ID = new Set([400, 404, 405])
 const UNSUPPORTED_VERSION = -32022
 const ERROR_BODY_BYTES = 64 * 1024
@@ -47,7 +51,7 @@ const NOTHING = new Uint8Array(0)
 const SESSION_ID = /^[\x21-\x7e]{1,256}$/
 
 /** One request to the server and its answer. */
-export class HttpAnswer implements Dispatcher.DispatchHandler {
+export class HttpAnswer implements CredentialedAnswer {
   readonly #parts: HttpAnswerParts
   #controller: Dispatcher.DispatchController | null = null
   #ended = false
@@ -64,6 +68,7 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
   #cancelled: string | null = null
   #informational = 0
   #retried = false
+  #renewed = false
   /** Until a stream begins, or all of any other answer is there. */
   readonly #deadline: NodeJS.Timeout
 
@@ -77,6 +82,10 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
     // To the server the caller's going looks as it would without us. Legacy: that is no cancellation, which has a message of
     // its own, so that it keeps what a resumption needs. Modern: it is the cancellation.
     parts.reply.onClose(() => this.cancel('the caller has gone'))
+  }
+
+  get over(): boolean {
+    return this.#ended || this.#cancelled !== null
   }
 
   cancel(reason: string): void {
@@ -172,16 +181,17 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
 
   /** Ids are their server's, and pass as they are unless a secret is in them: then the client has a name of ours for it. */
   #withoutSecretFields(event: SseEvent): SseEvent {
-    const { scope, reply } = this.#parts
+    const { scope, reply, traffic } = this.#parts
+    const withoutKnown = traffic.output?.withoutKnown ?? ((text: string) => text)
     let count = 0
     const told = withFields(event, {
       id: (id) => {
-        if (!isEventName(id) && textWithoutSecrets(id) === id) return id
+        if (!isEventName(id) && textWithoutSecrets(withoutKnown(id)) === id) return id
         count++
         return scope.events?.nameOf(id) ?? null
       },
       event: (name) => {
-        const left = textWithoutSecrets(name)
+        const left = textWithoutSecrets(withoutKnown(name))
         if (left !== name) count++
         return left
       },
@@ -212,7 +222,7 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
   }
 
   async #complete(): Promise<void> {
-    if (this.#ended) return
+    if (this.#ended || this.#renews()) return
     const { call, onGone } = this.#parts
     if (this.#parser !== null) this.#endStream()
     else if (this.#status === 200 && call.message.kind === 'request') await this.#answerJson()
@@ -222,6 +232,19 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
     // What the server has forgotten we forget, and the caller starts again.
     const forgotten = this.#status === 404 && !call.opens
     if (forgotten || (call.head.method === 'DELETE' && this.#status < 300)) onGone()
+  }
+
+  /** Whoever is not let in has not been heard: the same once more, within the same deadline. */
+  #renews(): boolean {
+    const { renew, reply } = this.#parts
+    if (this.#status !== UNAUTHORIZED || renew === null || this.#renewed || this.over) return false
+    this.#renewed = true
+    this.#controller = null
+    this.#piece = null
+    this.#body = null
+    reply.retried()
+    renew()
+    return true
   }
 
   /** A legacy stream may be taken up again; a modern one is all that its caller gets, and may not end in silence. */
@@ -266,6 +289,8 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
   #relayError(): void {
     const { reply, scope, call } = this.#parts
     if (call.message.kind === 'request') scope.answered(call.message.id)
+    if (this.#status === UNAUTHORIZED && this.#parts.renew !== null)
+      return reply.fail('credential_refused', 'the server answered 401 to its credential')
     if (this.#status < 400 || NOT_RELAYED.has(this.#status)) {
       return reply.fail('upstream_invalid', `the server answered ${this.#status}`)
     }

@@ -9,7 +9,8 @@ import { ServerVersions } from './server-versions.ts'
 import type { DiscoveryAnswer } from './server-versions.ts'
 import { SseParser } from './sse.ts'
 import { HttpAnswer } from './upstream-http-answer.ts'
-import { ownHeaders, REPEATABLE } from './upstream-http-wire.ts'
+import type { CredentialedAnswer, Given, Sender } from './server-credential.ts'
+import { ownHeaders, ownUse, REPEATABLE } from './upstream-http-wire.ts'
 import type { Wire } from './upstream-http-wire.ts'
 import type { ModernUpstream, Reply } from './upstream.ts'
 
@@ -30,10 +31,13 @@ interface Sending {
 }
 
 function send(wire: Wire, versions: ServerVersions, { permit, reply }: Sending): void {
-  const { body, call } = permit.use().authorized.classified
+  const { classified } = permit.use().authorized
+  const { body, call } = classified
   const { scope, restored } = call.detail
   const { limits, traffic, onFailure } = wire.options
   if (!wire.enter()) return reply.fail('upstream_busy', 'too many requests are under way at this server', 1)
+  const own: Sender = { principal: classified.identified.principal, onUse: (use) => reply.used(use) }
+  const given: Given = { fields: null }
   const request = {
     method: 'POST',
     path: wire.path,
@@ -51,10 +55,11 @@ function send(wire: Wire, versions: ServerVersions, { permit, reply }: Sending):
     onGone: () => undefined,
     onContradicted: () => versions.doubt(),
     refuseToServer: () => undefined,
-    again: REPEATABLE.has(call.action.group) ? () => wire.dispatch(request, answer) : null,
+    again: REPEATABLE.has(call.action.group) ? () => wire.dispatch(request, answer, own) : null,
+    renew: wire.renews ? () => wire.dispatch(request, answer, own, given) : null,
     onEnd: () => wire.leave(),
   })
-  wire.dispatch(request, answer)
+  wire.dispatch(request, answer, own, given)
 }
 
 const MIRRORED = ['mcp-protocol-version', 'mcp-method', 'mcp-name'] as const
@@ -87,11 +92,12 @@ function discover(wire: Wire): Promise<DiscoveryAnswer> {
       if (outcome instanceof Error) reject(outcome)
       else resolve(outcome)
     }, wire.options.limits.responseMilliseconds)
-    wire.dispatch({ method: 'POST', path: wire.path, headers, body: DISCOVER_REQUEST }, answer)
+    const own = { principal: null, onUse: ownUse(wire.options, null) }
+    wire.dispatch({ method: 'POST', path: wire.path, headers, body: DISCOVER_REQUEST }, answer, own)
   })
 }
 
-class Discovery implements Dispatcher.DispatchHandler {
+class Discovery implements CredentialedAnswer {
   readonly #body = new GrowingBytes()
   readonly #timer: NodeJS.Timeout
   #settle: ((outcome: DiscoveryAnswer | Error) => void) | null
@@ -102,6 +108,10 @@ class Discovery implements Dispatcher.DispatchHandler {
   constructor(settle: (outcome: DiscoveryAnswer | Error) => void, milliseconds: number) {
     this.#settle = settle
     this.#timer = setTimeout(() => this.#end(new Error('no complete answer in time')), milliseconds).unref()
+  }
+
+  get over(): boolean {
+    return this.#settle === null
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {

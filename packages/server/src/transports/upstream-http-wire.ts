@@ -1,9 +1,10 @@
 /** What sessions and single requests at one HTTP server share: where it is, how many at once, what we say of ourselves. */
 
 import type { TLSSocket } from 'node:tls'
-import type { Dispatcher } from 'undici'
-import type { ActionGroup, JsonObject } from '@doorward/core'
+import { principalName } from '@doorward/core'
+import type { ActionGroup, JsonObject, Principal } from '@doorward/core'
 import type { CallTrace } from './call-trace.ts'
+import type { CredentialedAnswer, Given, Sender, SentRequest, ServerCredential } from './server-credential.ts'
 import type { TrafficOptions } from './server-traffic.ts'
 import type { UpstreamLimits } from './upstream.ts'
 
@@ -22,6 +23,8 @@ export interface HttpUpstreamOptions {
   readonly tls: UpstreamTls
   readonly limits: UpstreamLimits
   readonly traffic: TrafficOptions
+  /** What the gateway proves itself with in each request; nothing by default. */
+  readonly credential?: ServerCredential | null
   readonly onFailure: (reason: string) => void
   /** Writes an entry about an act of the gateway's own; rejects when it is not durable. */
   readonly recordAct: (body: JsonObject) => Promise<void>
@@ -31,10 +34,10 @@ export interface HttpUpstreamOptions {
 export interface Wire {
   readonly options: HttpUpstreamOptions
   readonly path: string
-  dispatch(
-    request: Pick<Dispatcher.DispatchOptions, 'method' | 'path' | 'headers' | 'body'>,
-    handler: Dispatcher.DispatchHandler,
-  ): void
+  /** As `CredentialedSender`. */
+  dispatch(request: SentRequest, handler: CredentialedAnswer, sender: Sender, given?: Given): void
+  /** True where a request that is answered with 401 may be sent once more. */
+  readonly renews: boolean
   enter(): boolean
   leave(): void
 }
@@ -49,4 +52,14 @@ export function ownHeaders(trace: CallTrace | null): Record<string, string> {
   headers['traceparent'] = trace.traceparent
   if (trace.tracestate !== null) headers['tracestate'] = trace.tracestate
   return headers
+}
+
+/** Puts on record what the gateway has used in a request of its own, for whom. */
+export function ownUse(
+  { name, recordAct }: Pick<HttpUpstreamOptions, 'name' | 'recordAct'>,
+  principal: Principal | null,
+): (use: JsonObject) => void {
+  const caller = principal === null ? {} : { caller: principalName(principal) }
+  // The request goes on beside it: what it asks was decided before, or asks nothing of anybody's.
+  return (use) => void recordAct({ event: 'secret.use', server: name, ...caller, ...use }).catch(() => undefined)
 }

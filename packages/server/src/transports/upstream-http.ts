@@ -8,12 +8,14 @@ import { DoorwardError } from '@doorward/core'
 import type { RequestId } from '@doorward/core'
 import type { Permit } from '@doorward/enforcement'
 import type { McpCall } from './mcp-call.ts'
+import { CredentialedSender } from './server-credential.ts'
+import type { CredentialedAnswer, Given, Sender } from './server-credential.ts'
 import { idKey } from './session.ts'
 import type { McpSession } from './session.ts'
 import { HttpAnswer } from './upstream-http-answer.ts'
 import { modernHttp } from './upstream-http-modern.ts'
 import { cancellation } from './upstream.ts'
-import { ownHeaders, REPEATABLE } from './upstream-http-wire.ts'
+import { ownHeaders, ownUse, REPEATABLE } from './upstream-http-wire.ts'
 import type { HttpUpstreamOptions, Wire } from './upstream-http-wire.ts'
 import type { Reply, Upstream, UpstreamLimits, UpstreamSession } from './upstream.ts'
 
@@ -26,12 +28,14 @@ export function openHttpUpstream(options: HttpUpstreamOptions): Upstream {
   const url = checkUrl(options)
   const pool = poolOf(options, url)
   let busy = 0
+  const sender = new CredentialedSender(options.credential ?? null, (request, handler) => {
+    pool.dispatch({ origin: url.origin, ...request }, handler)
+  })
   const wire: Wire = {
     options,
     path: `${url.pathname}${url.search}`,
-    dispatch(request, handler) {
-      pool.dispatch({ origin: url.origin, ...request }, handler)
-    },
+    dispatch: (...sent) => sender.dispatch(...sent),
+    renews: sender.renews,
     enter: () => (busy >= options.limits.concurrency ? false : (busy++, true)),
     leave: () => void busy--,
   }
@@ -106,9 +110,12 @@ class HttpSession implements UpstreamSession {
   }
 
   forward(permit: Permit<McpCall>, reply: Reply): void {
-    const { body, call } = permit.use().authorized.classified
+    const { classified } = permit.use().authorized
+    const { body, call } = classified
     if (!this.#wire.enter()) return reply.fail('upstream_busy', 'too many requests are under way at this server', 1)
     const { message, head } = call.detail
+    const own: Sender = { principal: classified.identified.principal, onUse: (use) => reply.used(use) }
+    const given: Given = { fields: null }
     const request = {
       method: head.method,
       path: this.#wire.path,
@@ -127,7 +134,8 @@ class HttpSession implements UpstreamSession {
         this.#upstreamId ??= id
       },
       refuseToServer: (message) => this.#tellServer(message),
-      again: REPEATABLE.has(call.action.group) ? () => this.#wire.dispatch(request, answer) : null,
+      again: REPEATABLE.has(call.action.group) ? () => this.#wire.dispatch(request, answer, own) : null,
+      renew: this.#wire.renews ? () => this.#wire.dispatch(request, answer, own, given) : null,
       onEnd: () => {
         this.#wire.leave()
         this.#open.delete(answer)
@@ -135,7 +143,7 @@ class HttpSession implements UpstreamSession {
     })
     this.#open.add(answer)
     if (message.kind === 'response') this.#session.toClient.delete(idKey(message.id))
-    this.#wire.dispatch(request, answer)
+    this.#wire.dispatch(request, answer, own, given)
   }
 
   cancel(id: RequestId): void {
@@ -154,9 +162,11 @@ class HttpSession implements UpstreamSession {
       accept: 'application/json, text/event-stream',
       ...this.#sessionHeaders(),
     }
+    const { principal } = this.#session.identified
     this.#wire.dispatch(
       { method: 'POST', path: this.#wire.path, headers, body: message },
       forgotten(() => this.#wire.leave(), this.#wire.options.limits),
+      { principal, onUse: ownUse(this.#wire.options, principal) },
     )
   }
 
@@ -186,15 +196,22 @@ class HttpSession implements UpstreamSession {
 const FORGOTTEN_BYTES = 64 * 1024
 
 /** An answer that nobody reads, and that is waited for no longer than any other. */
-function forgotten(onEnd: () => void, { responseMilliseconds }: UpstreamLimits): Dispatcher.DispatchHandler {
+function forgotten(onEnd: () => void, { responseMilliseconds }: UpstreamLimits): CredentialedAnswer {
   let controller: Dispatcher.DispatchController | null = null
   let bytes = 0
-  const deadline = setTimeout(() => controller?.abort(new Error('no answer')), responseMilliseconds).unref()
+  let late = false
+  const deadline = setTimeout(() => {
+    late = true
+    controller?.abort(new Error('no answer'))
+  }, responseMilliseconds).unref()
   const end = () => {
     clearTimeout(deadline)
     onEnd()
   }
   return {
+    get over() {
+      return late
+    },
     onRequestStart(started) {
       controller = started
     },

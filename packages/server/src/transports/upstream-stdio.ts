@@ -1,7 +1,10 @@
 /** Servers behind standard input and output: a process for each session or caller, so many at once, and none for nobody. */
 
+import type { Principal } from '@doorward/core'
 import { DuplexSession } from './duplex-session.ts'
 import type { Channel, ChannelEvents, DuplexSessionOptions } from './duplex-session.ts'
+import { LateProcess } from './late-process.ts'
+import type { VariablesFor } from './late-process.ts'
 import { ModernStdio } from './modern-stdio.ts'
 import { ProcessStarts } from './process-starts.ts'
 import { RefusedSession } from './refused-session.ts'
@@ -13,6 +16,8 @@ import type { Upstream } from './upstream.ts'
 export interface StdioUpstreamOptions extends DuplexSessionOptions {
   readonly name: string
   readonly command: StdioCommand
+  /** What its processes are given of our secrets; null for nothing, the default. */
+  readonly variablesFor?: VariablesFor | null
   readonly onLog: (text: string) => void
   /** Processes at once; 64 by default. */
   readonly processes?: number
@@ -34,7 +39,7 @@ export function openStdioUpstream(options: StdioUpstreamOptions): Upstream {
   const { processes: most = PROCESSES, idleMilliseconds = IDLE_MILLISECONDS, monotonic } = options
   const starts = new ProcessStarts({ ...options, processes: most })
   const sessions = new Set<DuplexSession>()
-  const open = (events: ChannelEvents) => openProcess(options, events)
+  const open = (events: ChannelEvents, principal: Principal | null) => openProcess(options, events, principal)
   const modern = new ModernStdio({ ...options, starts, open, messageBytes: options.limits.messageBytes })
   const sweep = () => {
     const before = monotonic() - idleMilliseconds
@@ -69,7 +74,13 @@ export function openStdioUpstream(options: StdioUpstreamOptions): Upstream {
 
 const SWEEP_MILLISECONDS = 30_000
 
-function openProcess({ command, limits, onLog }: StdioUpstreamOptions, events: ChannelEvents): Channel {
+function openProcess(
+  { command, limits, onLog, variablesFor = null }: StdioUpstreamOptions,
+  events: ChannelEvents,
+  principal: Principal | null,
+): Channel {
+  if (variablesFor !== null)
+    return new LateProcess({ command, variablesFor, principal, lineBytes: limits.messageBytes, onLog }, events)
   return new StdioProcess(command, limits.messageBytes, {
     onLine: events.onMessage,
     onLog,

@@ -1,7 +1,7 @@
 /** The way to servers. `forward` accepts nothing but a permit: what has not been decided and recorded does not leave. */
 
 import { utf8 } from '@doorward/core'
-import type { RequestId } from '@doorward/core'
+import type { JsonObject, RequestId } from '@doorward/core'
 import type { Denial, DenialCode, Outcome, Permit } from '@doorward/enforcement'
 import type { McpCall } from './mcp-call.ts'
 import type { ServerVersions } from './server-versions.ts'
@@ -39,6 +39,8 @@ export interface Reply {
   note(code: DenialCode): void
   /** Known secrets were taken out of so many texts of the answer: for the outcome. */
   redacted(count: number): void
+  /** What of our credentials the call was sent with, by name and version: for the outcome. */
+  used(use: JsonObject): void
   /** The call is tried once more, because nothing of it has been sent: for the outcome. */
   retried(): void
   /** The caller has gone, or the answer is complete. */

@@ -1,0 +1,97 @@
+/** What the configuration says of secrets and credentials, as a gateway goes by it. */
+
+import { resolve } from 'node:path'
+import { DoorwardError } from '@doorward/core'
+import type { Secret } from '@doorward/core'
+import type { Environment } from './environment.ts'
+import type { CredentialSection, SecretSection } from './secrets-schema.ts'
+import type { Deployment } from './settings.ts'
+
+export type SecretPlace =
+  | { readonly kind: 'store' }
+  /** Absolute. */
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'environment'; readonly variable: string; readonly value: Secret }
+
+export interface SecretSettings {
+  readonly place: SecretPlace
+  /** Servers and services that may have it. */
+  readonly servers: readonly string[]
+  /** Only for calls of which every party has one of these; null for all. */
+  readonly roles: readonly string[] | null
+}
+
+/** Of a header. */
+export interface HeaderForm {
+  /** In lower case. */
+  readonly header: string
+  /** Word before the value; null for the value alone. */
+  readonly scheme: string | null
+}
+
+export type CredentialSettings =
+  | { readonly kind: 'secret'; readonly secret: string; readonly form: HeaderForm }
+  | {
+      readonly kind: 'by'
+      readonly by: readonly { readonly roles: readonly string[] | null; readonly secret: string }[]
+      readonly own: string | null
+      readonly form: HeaderForm
+    }
+
+/** Throws `environment_missing`. */
+export function secretSettings(
+  { configuration, folder }: Pick<Deployment, 'configuration' | 'folder'>,
+  environment: Pick<Environment, 'take'>,
+): Readonly<Record<string, SecretSettings>> {
+  return Object.fromEntries(
+    Object.entries(configuration.secrets).map(([name, section]) => {
+      const { servers, roles = null } = section
+      return [name, { place: placeOf(name, section, { folder, environment }), servers, roles }]
+    }),
+  )
+}
+
+interface Surroundings {
+  readonly folder: string
+  readonly environment: Pick<Environment, 'take'>
+}
+
+function placeOf(name: string, { file, env }: SecretSection, { folder, environment }: Surroundings): SecretPlace {
+  if (file !== undefined) return { kind: 'file', path: resolve(folder, file) }
+  if (env === undefined) return { kind: 'store' }
+  const value = environment.take(env)
+  if (value === undefined || value.reveal() === '')
+    throw new DoorwardError('environment_missing', 'the variable of a secret is not set', {
+      where: `secrets.${name}.env`,
+      expected: env,
+      next: 'set it in the environment in which the gateway starts',
+    })
+  return { kind: 'environment', variable: env, value }
+}
+
+export function credentialSettings(section: CredentialSection): CredentialSettings {
+  const form = formOf(section)
+  if ('secret' in section) return { kind: 'secret', secret: section.secret, form }
+  const by = section.by.map(({ roles = null, secret }) => ({ roles, secret }))
+  return { kind: 'by', by, own: section.own ?? null, form }
+}
+
+/** `Authorization: Bearer …`; any other header has the value alone. */
+function formOf({ header = 'authorization', scheme }: Pick<CredentialSection, 'header' | 'scheme'>): HeaderForm {
+  const name = header.toLowerCase()
+  return { header: name, scheme: scheme ?? (name === 'authorization' ? 'Bearer' : null) }
+}
+
+/** Variables of a stdio server: those that stand in the configuration, and by variable the secrets of the others. */
+export function variablesOf(env: Readonly<Record<string, string | { readonly secret: string }>>): {
+  readonly plain: Readonly<Record<string, string>>
+  readonly secret: Readonly<Record<string, string>>
+} {
+  const entries = Object.entries(env)
+  return {
+    plain: Object.fromEntries(entries.flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : []))),
+    secret: Object.fromEntries(
+      entries.flatMap(([name, value]) => (typeof value === 'string' ? [] : [[name, value.secret]])),
+    ),
+  }
+}

@@ -1,0 +1,122 @@
+/** Mistakes between secrets, and the servers that are to have them. */
+
+import type { CrossProblem } from './problem.ts'
+import type { Configuration } from './schema.ts'
+import type { CredentialSection } from './secrets-schema.ts'
+
+type Keys = CrossProblem['keys']
+
+interface Wanted {
+  readonly keys: Keys
+  readonly secret: string
+  /** Server or service. */
+  readonly by: string
+}
+
+export function secretProblems(configuration: Configuration): readonly CrossProblem[] {
+  const { secrets, servers, services } = configuration
+  const known = new Set([...Object.keys(servers), ...Object.keys(services)])
+  const strangers = Object.entries(secrets).flatMap(([name, secret]) =>
+    secret.servers.flatMap((server, i): CrossProblem[] =>
+      known.has(server)
+        ? []
+        : [
+            problem(
+              ['secrets', name, 'servers', i],
+              'there is no server or service of this name',
+              'one that there is',
+              server,
+            ),
+          ],
+    ),
+  )
+  return [
+    ...strangers,
+    ...passedProblems(configuration),
+    ...wantedBy(configuration).flatMap((wanted) => wantedProblem(wanted, secrets)),
+    ...headerProblems(configuration),
+  ]
+}
+
+function problem(keys: Keys, message: string, expected: string, got: string): CrossProblem {
+  return { keys, message, expected, got }
+}
+
+/** What is taken out of the environment as a secret cannot be passed on from it as well. */
+function passedProblems({ secrets, servers }: Configuration): readonly CrossProblem[] {
+  const taken = new Set(Object.values(secrets).flatMap(({ env }) => env ?? []))
+  return Object.entries(servers).flatMap(([name, server]) =>
+    ('env_from' in server ? server.env_from : []).flatMap((variable, i) =>
+      taken.has(variable)
+        ? [
+            problem(
+              ['servers', name, 'env_from', i],
+              'this variable is a secret',
+              'env: { NAME: { secret: … } }',
+              variable,
+            ),
+          ]
+        : [],
+    ),
+  )
+}
+
+function wantedProblem({ keys, secret, by }: Wanted, secrets: Configuration['secrets']): readonly CrossProblem[] {
+  const declared = Object.hasOwn(secrets, secret) ? secrets[secret] : undefined
+  if (declared === undefined) return [problem(keys, 'there is no secret of this name', 'one of secrets:', secret)]
+  if (declared.servers.includes(by)) return []
+  return [problem(keys, `this secret is not meant for ${by}`, `a secret whose servers name ${by}`, secret)]
+}
+
+function wantedBy({ servers, services }: Configuration): readonly Wanted[] {
+  const of = (section: 'servers' | 'services', name: string, credential: CredentialSection | undefined) =>
+    credential === undefined ? [] : inCredential(credential, [section, name, 'credential'], name)
+  return [
+    ...Object.entries(servers).flatMap(([name, server]) =>
+      'url' in server
+        ? of('servers', name, server.credential)
+        : Object.entries(server.env).flatMap(([variable, value]): Wanted[] =>
+            typeof value === 'string'
+              ? []
+              : [{ keys: ['servers', name, 'env', variable, 'secret'], secret: value.secret, by: name }],
+          ),
+    ),
+    ...Object.entries(services).flatMap(([name, service]) => of('services', name, service.credential)),
+  ]
+}
+
+function inCredential(credential: CredentialSection, keys: Keys, by: string): readonly Wanted[] {
+  if ('secret' in credential) return [{ keys: [...keys, 'secret'], secret: credential.secret, by }]
+  return [
+    ...credential.by.map(({ secret }, i) => ({ keys: [...keys, 'by', i, 'secret'], secret, by })),
+    ...(credential.own === undefined ? [] : [{ keys: [...keys, 'own'], secret: credential.own, by }]),
+  ]
+}
+
+/** What the protocol or the gateway itself says in a request is not what a credential may say. */
+const TAKEN =
+  /^(?:host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|content-.*|accept.*|cookie2?|user-agent|traceparent|tracestate|baggage|via|forwarded|x-forwarded.*|x-real-ip|proxy-.*|mcp-.*|last-event-id|doorward-.*|if-.*|range|origin|referer)$/
+
+function headerProblems({ servers, services }: Configuration): readonly CrossProblem[] {
+  const problems: CrossProblem[] = []
+  const look = (
+    section: string,
+    name: string,
+    credential: CredentialSection | undefined,
+    passed: readonly string[],
+  ) => {
+    const header = credential?.header?.toLowerCase()
+    if (header === undefined) return
+    const keys = [section, name, 'credential', 'header']
+    if (TAKEN.test(header)) problems.push(problem(keys, 'this header is not for credentials', 'another header', header))
+    if (passed.includes(header))
+      problems.push(
+        problem(keys, 'callers set this header themselves', 'a header that request_headers does not name', header),
+      )
+  }
+  for (const [name, server] of Object.entries(servers))
+    if ('url' in server) look('servers', name, server.credential, [])
+  for (const [name, { credential, request_headers }] of Object.entries(services))
+    look('services', name, credential, request_headers)
+  return problems
+}

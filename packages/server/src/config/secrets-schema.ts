@@ -1,0 +1,91 @@
+/** `secrets:`: where each comes from, and who may use it; `credential:`: what the gateway proves itself with to a server. */
+
+import { z } from 'zod'
+import { section } from './section.ts'
+
+const secretName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, {
+  error: 'not the name of a secret; expected lowercase letters, digits, - and _',
+})
+
+export const environmentName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, {
+  error: 'not a variable name; expected letters, digits and _, not beginning with a digit',
+})
+
+const roles = z.array(z.string().min(1).max(64)).min(1)
+
+const secret = section({
+  /** A file that somebody else keeps, such as a mounted secret. */
+  file: z.string().min(1).optional(),
+  /** A variable of the gateway's environment, read once. */
+  env: environmentName.optional(),
+  /** Names of servers and services. */
+  servers: z
+    .array(z.string())
+    .max(1000)
+    .default([])
+    .refine(({ length }) => length > 0, { error: 'a secret that is meant for no server; expected servers: [NAME, …]' }),
+  /** Only for calls of which every party has one of these. */
+  roles: roles.optional(),
+}).refine(({ file, env }) => file === undefined || env === undefined, {
+  error: 'a secret with two sources; expected file, env, or neither for the own store',
+})
+
+const MAX_SECRETS = 1000
+
+export const secrets = z
+  .record(secretName, secret)
+  .default({})
+  .refine((value) => Object.keys(value).length <= MAX_SECRETS, {
+    error: `too many secrets; expected at most ${MAX_SECRETS}`,
+  })
+
+const header = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/, { error: 'not the name of a header' })
+const scheme = z
+  .string()
+  .regex(/^[A-Za-z][A-Za-z0-9-]{0,31}$/, { error: 'not a scheme; expected a word such as Bearer' })
+
+const fixed = section({ secret: secretName, header: header.optional(), scheme: scheme.optional() })
+
+const chosen = section({
+  /** The first that fits a call is taken; one without roles fits every call. */
+  by: z
+    .array(section({ roles: roles.optional(), secret: secretName }))
+    .min(1)
+    .max(64),
+  /** For what the gateway asks for itself; without it the one without roles, or none. */
+  own: secretName.optional(),
+  header: header.optional(),
+  scheme: scheme.optional(),
+})
+
+const shapes = { secret: fixed, by: chosen } as const
+const kinds = Object.keys(shapes) as (keyof typeof shapes)[]
+
+/** Which of the kinds an entry is decides how its mistakes are told. */
+export const credential = z.unknown().transform((value, context): CredentialSection => {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+  const kind = isObject ? kinds.filter((one) => one in value) : []
+  const [first] = kind
+  if (first === undefined || kind.length > 1) {
+    context.addIssue({
+      code: 'custom',
+      message: `not a credential; expected exactly one of ${kinds.join(', ')}`,
+      input: value,
+    })
+    return z.NEVER
+  }
+  const parsed = shapes[first].safeParse(value)
+  if (parsed.success) return parsed.data
+  for (const issue of parsed.error.issues) context.addIssue({ ...issue })
+  return z.NEVER
+})
+
+export type SecretSection = z.output<typeof secret>
+export type FixedSection = z.output<typeof fixed>
+export type ChosenSection = z.output<typeof chosen>
+export type CredentialSection = FixedSection | ChosenSection
+
+/** A variable of a process: a text, or the name of a secret. */
+export const variable = z.union([z.string(), section({ secret: secretName })], {
+  error: 'not a value of a variable; expected text, or { secret: NAME }',
+})

@@ -1,0 +1,133 @@
+import { deepEqual, equal, match, ok, throws } from 'node:assert/strict'
+import { test } from 'node:test'
+import { Secret } from '@doorward/core'
+import { credentialSettings, secretSettings } from '../../../packages/server/src/config/secret-settings.ts'
+import { parseConfiguration } from '../../../packages/server/src/config/load.ts'
+import type { ConfigurationError } from '../../../packages/server/src/config/problem.ts'
+import { configurationChanges } from '../../../packages/server/src/config/reloading.ts'
+import { deploymentOf } from '../../../packages/server/src/config/settings.ts'
+
+const sound = `trust_domain: acme.example
+secrets:
+  github: { servers: [github], roles: [researcher] }
+  crm: { file: secrets/crm, servers: [crm, orders] }
+  old: { env: CRM_TOKEN, servers: [files] }
+servers:
+  github: { url: "https://github.example/mcp", credential: { secret: github } }
+  crm: { url: "https://crm.example/mcp", credential: { by: [ { roles: [a], secret: crm } ], own: crm, header: X-Api-Key } }
+  files: { command: [program], env: { MODE: fast, TOKEN: { secret: old } } }
+services:
+  orders: { url: "https://orders.example", credential: { secret: crm, scheme: Basic } }
+`
+
+function problems(text: string): readonly string[] {
+  try {
+    parseConfiguration(text, 'doorward.yaml')
+    return []
+  } catch (error) {
+    return (error as ConfigurationError).problems.map(({ path, message }) => `${path}: ${message}`)
+  }
+}
+
+const changed = (from: string, to: string) => {
+  ok(sound.includes(from), from)
+  return problems(sound.replace(from, to))
+}
+
+test('secrets and credentials are read', () => {
+  const configuration = parseConfiguration(sound, 'doorward.yaml')
+  const taken: string[] = []
+  const take = (name: string) => (taken.push(name), new Secret('value'))
+  const settings = secretSettings({ configuration, folder: '/etc/doorward' }, { take })
+  deepEqual(taken, ['CRM_TOKEN'])
+  deepEqual(settings['github'], { place: { kind: 'store' }, servers: ['github'], roles: ['researcher'] })
+  deepEqual(settings['crm']?.place, { kind: 'file', path: '/etc/doorward/secrets/crm' })
+  equal(JSON.stringify(settings['old']).includes('"value":"[secret]"'), true)
+  const { github, crm } = configuration.servers
+  deepEqual('url' in github! && credentialSettings(github.credential!), {
+    kind: 'secret',
+    secret: 'github',
+    form: { header: 'authorization', scheme: 'Bearer' },
+  })
+  deepEqual('url' in crm! && credentialSettings(crm.credential!), {
+    kind: 'by',
+    by: [{ roles: ['a'], secret: 'crm' }],
+    own: 'crm',
+    form: { header: 'x-api-key', scheme: null },
+  })
+})
+
+test('a variable of a secret that is not set stops the start, and is named', () => {
+  const configuration = parseConfiguration(sound, 'doorward.yaml')
+  throws(() => secretSettings({ configuration, folder: '/' }, { take: () => undefined }), {
+    code: 'environment_missing',
+    expected: 'CRM_TOKEN',
+  })
+})
+
+test('a secret without servers, with two sources, or for nobody is a mistake', () => {
+  match(changed('github: { servers: [github], roles: [researcher] }', 'github: { roles: [a] }').join(), /no server/)
+  match(changed('servers: [github], roles', 'servers: [], roles').join(), /no server/)
+  match(changed('file: secrets/crm,', 'file: secrets/crm, env: CRM,').join(), /two sources/)
+  match(changed('roles: [researcher]', 'roles: []').join(), /secrets.github.roles: too short/)
+  match(changed('servers: [crm, orders]', 'servers: [crm, orders, none]').join(), /no server or service of this name/)
+})
+
+test('a credential names a secret that there is and that is meant for its server', () => {
+  deepEqual(changed('credential: { secret: github }', 'credential: { secret: other }'), [
+    'servers.github.credential.secret: there is no secret of this name',
+  ])
+  deepEqual(changed('credential: { secret: github }', 'credential: { secret: crm }'), [
+    'servers.github.credential.secret: this secret is not meant for github',
+  ])
+  deepEqual(changed('own: crm', 'own: github'), ['servers.crm.credential.own: this secret is not meant for crm'])
+  deepEqual(changed('TOKEN: { secret: old }', 'TOKEN: { secret: crm }'), [
+    'servers.files.env.TOKEN.secret: this secret is not meant for files',
+  ])
+  match(changed('{ secret: github }', '{ secret: github, by: [] }').join(), /not a credential/)
+  match(changed('{ secret: github }', '{}').join(), /not a credential/)
+})
+
+test('headers that others set are not for credentials', () => {
+  for (const header of ['Host', 'content-type', 'Cookie', 'mcp-session-id', 'X-Forwarded-For', 'Proxy-Authorization'])
+    match(changed('header: X-Api-Key', `header: ${header}`).join(), /not for credentials/, header)
+  const passed = 'credential: { secret: crm, header: X-Key }, request_headers: [x-key]'
+  match(changed('credential: { secret: crm, scheme: Basic }', passed).join(), /callers set this header/)
+})
+
+test('a variable that is a secret is not passed on as well', () => {
+  match(
+    changed('command: [program],', 'command: [program], env_from: [CRM_TOKEN],').join(),
+    /this variable is a secret/,
+  )
+})
+
+test('a value in the wrong place is not shown', () => {
+  for (const [from, to] of [
+    ['credential: { secret: github }', 'credential: canary-value'],
+    ['credential: { secret: github }', 'credential: { secret: CANARY-VALUE }'],
+    ['github: { servers: [github], roles: [researcher] }', 'github: canary-value'],
+    ['TOKEN: { secret: old }', 'TOKEN: { secret: CANARY-VALUE }'],
+    ['TOKEN: { secret: old }', 'TOKEN: [canary-value]'],
+    ['url: "https://github.example/mcp"', 'command: 5, token: x, url: [canary-value]'],
+  ] as const) {
+    try {
+      parseConfiguration(sound.replace(from, to), 'doorward.yaml')
+      ok(false, to)
+    } catch (error) {
+      const { problems: found } = error as ConfigurationError
+      ok(found.length > 0)
+      if (!to.includes('url:')) ok(!/canary/i.test(JSON.stringify(found)), JSON.stringify(found))
+    }
+  }
+})
+
+test('secrets and credentials are taken up while the gateway runs', () => {
+  const of = (text: string) =>
+    deploymentOf({ file: 'x', folder: '/', configuration: parseConfiguration(text, 'doorward.yaml') })
+  const now = sound
+    .replace('roles: [researcher]', 'roles: [other]')
+    .replace('{ secret: github }', '{ secret: github, scheme: token }')
+  const { taken } = configurationChanges(of(sound), of(now))
+  deepEqual(new Set(taken.map((key) => key.split('.')[0])), new Set(['secrets', 'servers']))
+})
