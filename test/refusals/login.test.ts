@@ -141,6 +141,25 @@ test('a stolen ID token signs nobody in at another key or another workload', asy
   assert.equal((await postLogin(authority, other, stolen)).headers['doorward-code'], 'proof_invalid')
 })
 
+test('a provider that leaves the nonce out is believed where device codes are allowed, once and by the first key', async () => {
+  const jwks = join(folder, 'jwks.json')
+  const devices = await startTestAuthority({ settings: { issuers: [providerSettings(jwks, undefined, true)] } })
+  try {
+    const laptop = await joined(devices, 'spiffe://test.example/bridge/laptop')
+    const thief = await joined(devices, 'spiffe://test.example/bridge/thief')
+    const first = await signIn(devices, laptop, { claims: { nonce: undefined } })
+    assert.equal(first.answer.status, 200, first.answer.text)
+    const idToken = String((first.body as Claims)['id_token'])
+    assert.equal((await signIn(devices, thief, { idToken })).answer.headers['doorward-code'], 'login_refused')
+    assert.equal((await postLogin(devices, laptop, first.body)).status, 200)
+    const wrong = await signIn(devices, laptop, { claims: { nonce: 'A'.repeat(43) } })
+    assert.equal(wrong.answer.headers['doorward-code'], 'login_refused')
+  } finally {
+    await devices.stop()
+    await removeFolders(devices.folders)
+  }
+})
+
 test('a workload that may not act for people does not, whoever signs in at it', async () => {
   const agent = await joined(authority, 'spiffe://test.example/agent/planner')
   assert.equal(await refusal({}, agent), 'login_refused workload_excluded')

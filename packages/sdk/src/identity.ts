@@ -1,8 +1,8 @@
 /** One workload's identity, put together: certificate, trust, tokens and calls. */
 
 import type { KeyObject } from 'node:crypto'
-import { DoorwardError, workloadId } from '@doorward/core'
-import type { Secret, SpiffeId, TrustDomain } from '@doorward/core'
+import { DoorwardError, toSeconds, workloadId } from '@doorward/core'
+import type { EpochSeconds, Secret, SpiffeId, TrustDomain } from '@doorward/core'
 import { TrustHolder } from '@doorward/enforcement'
 import { authorityCalls, tokenEndpoint, usable } from './authority-calls.ts'
 import type { AuthorityCallOptions, AuthorityCalls } from './authority-calls.ts'
@@ -12,6 +12,7 @@ import { ConnectionPool } from './connection-pool.ts'
 import type { PoolTrust, Target } from './connection-pool.ts'
 import { CredentialSource } from './credential-source.ts'
 import { openEnrolment } from './enrolment.ts'
+import type { PersonSource } from './login.ts'
 import { IdentityFolder } from './identity-folder.ts'
 import type { IdentityDescription } from './identity-folder.ts'
 import { sha256 } from './platform/hash.ts'
@@ -41,6 +42,8 @@ export interface OpenIdentityOptions {
   readonly processes?: ProcessProbe
   /** One for all identities of this process that follow the same trust domain; its own by default. Made with `TrustMemory.ofMany`. */
   readonly memory?: TrustMemory
+  /** On whose behalf it calls servers; by default for itself. */
+  readonly person?: PersonSource
   /** Hears of failures that were survived: renewals to be tried again, streams that broke. */
   readonly onProblem?: (error: unknown) => void
 }
@@ -55,6 +58,8 @@ export interface IdentityMaterial {
 }
 
 export interface Identity extends SignedFetch {
+  /** On whose behalf it calls servers; null for itself. */
+  readonly person: PersonSource | null
   readonly id: SpiffeId
   readonly trustDomain: TrustDomain
   readonly authorityId: SpiffeId
@@ -122,6 +127,7 @@ interface Parts {
   readonly authority: AuthorityCalls
   readonly authorityId: SpiffeId
   readonly following: { count: number }
+  readonly person: PersonSource | null
   readonly onProblem: (error: unknown) => void
 }
 
@@ -149,6 +155,8 @@ function assemble(folder: IdentityFolder, description: IdentityDescription, opti
     runtime,
     onProblem,
     freshen: async () => (renewal.isDue() ? renewal.reload() : undefined),
+    person: options.person ?? null,
+    now: () => toSeconds(holder.now()),
   })
   const processes = options.processes ?? systemProcesses()
   const common = { authority, route, runtime, onProblem }
@@ -157,18 +165,20 @@ function assemble(folder: IdentityFolder, description: IdentityDescription, opti
   const client = new TrustClient({ ...common, store, scope: description.scope, rescue })
   store.onAccept(() => void pool.recheck())
   const made = { credentials, holder, store, pool, tokens, fetch, renewal, client }
-  return { ...made, authority, authorityId, following, onProblem }
+  return { ...made, authority, authorityId, following, onProblem, person: options.person ?? null }
 }
 
 interface CallsParts extends Pick<Parts, 'authorityId' | 'store' | 'pool' | 'credentials' | 'onProblem'> {
   readonly description: IdentityDescription
   readonly runtime: Runtime
   readonly freshen: () => Promise<void>
+  readonly person: PersonSource | null
+  readonly now: () => EpochSeconds
 }
 
 /** Every way out: to whichever authority answers, and to anybody else. The authority's time is looked at in its answers. */
 function callsOf(parts: CallsParts) {
-  const { description, authorityId, store, pool, credentials, runtime, onProblem, freshen } = parts
+  const { description, authorityId, store, pool, credentials, runtime, onProblem, freshen, person: source } = parts
   const { authority: authorityUrl, enrol } = description.addresses
   const { monotonic } = runtime
   const skew = new SkewWatch({ ...runtime, onProblem })
@@ -189,6 +199,7 @@ function callsOf(parts: CallsParts) {
     post: (svid, form) =>
       route.through(async (place, signal) => usable(await timed(token(place, { svid, form, signal })))),
     monotonic,
+    ...(source === null ? {} : { person: { source, now: parts.now, isOwn: (audience) => audience === authorityUrl } }),
   })
   const signed = signedFetch({ pool, credentials, tokens, freshen })
   const fetch: SignedFetch = {
@@ -204,6 +215,7 @@ function callsOf(parts: CallsParts) {
 function identityOf(description: IdentityDescription, parts: Parts): Identity {
   const { credentials, store, renewal, client, following } = parts
   return {
+    person: parts.person,
     id: description.id,
     trustDomain: description.trustDomain,
     authorityId: parts.authorityId,

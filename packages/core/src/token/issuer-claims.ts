@@ -37,6 +37,8 @@ export interface IdTokenExpectation extends Omit<IssuerExpectation, 'audience'> 
   /** `aud`, and `azp` where it is said. */
   readonly clientId: string
   readonly nonce: string
+  /** A token without any nonce is accepted too: providers leave it out of sign-ins by device code. */
+  readonly mayLackNonce?: boolean
   /** How long ago the person may have signed in; null asks nothing. */
   readonly maxAgeSeconds: number | null
 }
@@ -90,13 +92,15 @@ export function judgeIssuerClaims(claims: JsonObject, expected: IssuerExpectatio
  * Codes beside those of `judgeIssuerClaims`: `token_binding` for another sign-in.
  */
 export function judgeIdToken(claims: JsonObject, expected: IdTokenExpectation): TokenRefusal | null {
-  const { clientId, nonce, maxAgeSeconds, now, leewaySeconds: leeway = defaultLeewaySeconds } = expected
+  const { clientId, maxAgeSeconds, now, leewaySeconds: leeway = defaultLeewaySeconds } = expected
   const problem = judgeIssuerClaims(claims, { ...expected, audience: clientId })
   if (problem !== null) return problem
   const azp = member(claims, 'azp')
   const several = Array.isArray(member(claims, 'aud')) && (member(claims, 'aud') as readonly JsonValue[]).length > 1
   if ((azp !== undefined || several) && azp !== clientId) return refuse('token_audience', `expected azp ${clientId}`)
-  if (member(claims, 'nonce') !== nonce) return refuse('token_binding', 'expected the nonce of this sign-in')
+  const nonce = member(claims, 'nonce')
+  const lacking = nonce === undefined && expected.mayLackNonce === true
+  if (nonce !== expected.nonce && !lacking) return refuse('token_binding', 'expected the nonce of this sign-in')
   const issuedAt = Number(member(claims, 'iat'))
   if (now > issuedAt + freshSeconds + leeway)
     return refuse('token_expired', `expected an ID token of the last ${freshSeconds} s, iat was ${issuedAt}`)

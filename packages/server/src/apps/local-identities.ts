@@ -3,9 +3,16 @@
 import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DoorwardError, isDoorwardError, parseJoinString, parseSpiffeId } from '@doorward/core'
+import { DoorwardError, isDoorwardError, parseJoinString, parseSpiffeId, toSeconds } from '@doorward/core'
 import type { Secret, SpiffeId } from '@doorward/core'
-import { join as joinDomain, openIdentity, prepareMachineKey } from '@doorward/sdk'
+import {
+  join as joinDomain,
+  LoginStore,
+  openIdentity,
+  personSource,
+  prepareMachineKey,
+  systemClock,
+} from '@doorward/sdk'
 import type { Evidence, Identity, Joined } from '@doorward/sdk'
 import { openDeploymentFolder } from '../config/deployment-folder.ts'
 import type { Environment } from '../config/environment.ts'
@@ -25,6 +32,9 @@ export interface ClientPlace {
   readonly deployment: Deployment
   readonly environment: Environment
 }
+
+/** For whom an identity calls: for itself, for the person who is signed in, or for the person when there is one. */
+export type OnBehalf = 'itself' | 'person' | 'whoever'
 
 const MAX_DEPTH = 6
 const random = (length: number) => new Uint8Array(randomBytes(length))
@@ -87,15 +97,30 @@ export async function openLocalIdentity(
   place: ClientPlace,
   name?: string,
   onProblem?: (error: unknown) => void,
+  onBehalf: OnBehalf = 'itself',
 ): Promise<Identity> {
+  const { folder, sealer } = await homeOf(place, name)
+  const store = new LoginStore(folder, sealer)
+  const person = onBehalf === 'person' || (onBehalf === 'whoever' && (await store.version()) !== null)
+  return openIdentity({
+    folder,
+    sealer,
+    ...(person ? { person: personSource(store, () => toSeconds(systemClock())) } : {}),
+    ...(onProblem === undefined ? {} : { onProblem }),
+  })
+}
+
+/** Who is signed in at the identity of this name. Throws as `openLocalIdentity`. */
+export async function openLoginStore(place: ClientPlace, name?: string): Promise<LoginStore> {
+  const { folder, sealer } = await homeOf(place, name)
+  return new LoginStore(folder, sealer)
+}
+
+async function homeOf(place: ClientPlace, name: string | undefined): Promise<IdentityHome> {
   // First, because it changes nothing: a state folder is made only for somebody who joins.
   const chosen = await chooseName(place, name)
   const { folder, sealer } = await identityHome(place)
-  return openIdentity({
-    folder: join(folder, ...segmentsOf(place.deployment, chosen)),
-    sealer,
-    ...(onProblem === undefined ? {} : { onProblem }),
-  })
+  return { folder: join(folder, ...segmentsOf(place.deployment, chosen)), sealer }
 }
 
 /** Joins as the workload that the join string names, by its token or by other evidence. Throws as `join`, and `join_string_unnamed`. */

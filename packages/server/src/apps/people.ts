@@ -28,9 +28,9 @@ async function openPeople(settings: readonly IssuerSettings[], clock: Clock): Pr
   return {
     issuers: issuers.flatMap(({ login, ...issuer }) => {
       if (login === null) return []
-      const { clientId, workloads, lifetimeSeconds, maxAgeSeconds } = login
+      const { clientId, workloads, lifetimeSeconds, maxAgeSeconds, device: mayLackNonce } = login
       const verify = (idToken: string, nonce: string) =>
-        verifyIdToken(issuer, idToken, { clientId, nonce, maxAgeSeconds, now: toSeconds(clock()) })
+        verifyIdToken(issuer, idToken, { clientId, nonce, mayLackNonce, maxAgeSeconds, now: toSeconds(clock()) })
       return [{ name: issuer.name, issuer: issuer.issuer, workloads, lifetimeSeconds, maxAgeSeconds, verify }]
     }),
   }

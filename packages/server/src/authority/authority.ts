@@ -35,6 +35,7 @@ import { addRegistration, ensureRegistration, removeRegistration, updateRegistra
 import type { Addition, Change, NewRegistration, Removal, Removed, Replacement } from './registrations.ts'
 import { renew } from './renew.ts'
 import type { Renewed, RenewRequest } from './renew.ts'
+import { ShownTokens } from './shown-tokens.ts'
 import { statusOf } from './status.ts'
 import type { AuthorityStatus } from './status.ts'
 import type { TrustAck, TrustAudience } from './trust-audience.ts'
@@ -62,6 +63,7 @@ export interface AuthorityParts {
 export class Authority {
   readonly #parts: AuthorityParts
   readonly #instances: FollowerInstances
+  readonly #shown = new ShownTokens()
   #keys: { readonly state: TrustState; readonly published: ReturnType<TokenDependencies['published']> } | null = null
 
   constructor(parts: AuthorityParts) {
@@ -133,7 +135,7 @@ export class Authority {
   }
 
   login(request: Omit<LoginRequest, 'epoch'>): Promise<SignedIn | AuthorityRefusal> {
-    return login(this.#minting(), { ...request, epoch: this.trustState().state.epoch })
+    return login({ ...this.#minting(), shown: this.#shown }, { ...request, epoch: this.trustState().state.epoch })
   }
 
   /** With a single-use token where the registration lists join tokens, unless `withToken` says otherwise. */

@@ -13,6 +13,7 @@ import {
   toBase64url,
   userClaim,
   userName,
+  utf8,
 } from '@doorward/core'
 import type { EpochSeconds, IssuerClaims, UserIdentityClaims, UserSubject } from '@doorward/core'
 import { nowSeconds } from './context.ts'
@@ -22,6 +23,7 @@ import type { PresentedProof } from './login-key.ts'
 import { signInIssuer } from './people.ts'
 import type { SignInIssuer } from './people.ts'
 import { isAuthorityRefusal, refuse } from './refusal.ts'
+import type { ShownTokens } from './shown-tokens.ts'
 import type { AuthorityRefusal } from './refusal.ts'
 
 /** All from the verified certificate but what the person brings. */
@@ -35,12 +37,18 @@ export interface LoginRequest {
   readonly proof: PresentedProof
 }
 
+export interface LoginDependencies extends TokenDependencies {
+  readonly shown: ShownTokens
+}
+
 export interface SignedIn {
   readonly identity: Secret
   readonly user: UserSubject
   readonly expires: EpochSeconds
 }
 
+/** For longer than any ID token is fresh. */
+const rememberedSeconds = 600
 /** What of a token of 4 KiB is left for the person: their name and groups as JSON. */
 const MAX_USER = 1800
 
@@ -49,10 +57,10 @@ const MAX_USER = 1800
  * details, `proof_invalid`, `identity_denied`, `issuer_unavailable`, `authority_unready`.
  */
 export async function login(
-  dependencies: TokenDependencies,
+  dependencies: LoginDependencies,
   request: LoginRequest,
 ): Promise<SignedIn | AuthorityRefusal> {
-  const { context, issuer: audience } = dependencies
+  const { context, issuer: audience, shown } = dependencies
   const unfit = context.unfit()
   if (unfit !== null) return refuse('authority_unready', unfit)
   const token = request.idToken.reveal()
@@ -66,6 +74,11 @@ export async function login(
     const told = `${issuer.name}: ${claims.code}: ${claims.message}`
     return claims.code === 'issuer_unavailable' ? refuse('issuer_unavailable', told) : refused(told, claims.code)
   }
+  const now = nowSeconds(context)
+  const signed = token.slice(0, token.lastIndexOf('.'))
+  const digest = toBase64url(context.sha256(utf8(signed)))
+  if (!shown.take(digest, { key: jkt, until: epochSeconds(claims.issuedAt + rememberedSeconds) }, now))
+    return refused('another key has signed in with this ID token', 'token_binding')
   return signedIn(dependencies, request, { issuer, claims, jkt })
 }
 

@@ -5,7 +5,8 @@ import type { JsonObject, JsonValue } from '@doorward/core'
 import type { Identity, McpAnswer, McpClient } from '@doorward/sdk'
 import type { CliContext } from './context.ts'
 import { CallDenied, CheckFailed } from './failure.ts'
-import { asOption } from './identity-option.ts'
+import { asOption, asUserOption, callerText, noUserOption, onBehalfOf, userOf } from './identity-option.ts'
+import type { UserOptions } from './identity-option.ts'
 import { painter, printable } from './output.ts'
 import { onServer } from './server-session.ts'
 import { receiptKeeper } from './receipt-option.ts'
@@ -20,18 +21,20 @@ export function register(program: Command, context: CliContext): void {
     .argument('<tool>', 'name of the tool')
     .argument('[arguments...]', 'name=value; values are read as the tool declares them')
     .option(...asOption)
+    .option(...asUserOption)
+    .option(...noUserOption)
     .option('--receipt <file>', "keep the gateway's proof that the call stands in its record, allowed or denied")
     .option('--key <vkey>', "verifier key of the gateway's log or a file with it, instead of the one that is kept here")
     .addHelpText('after', EXAMPLES)
     .action(async (server: string, tool: string, words: readonly string[], options: CallOptions) => {
       const keep = await receiptKeeper(context, options)
-      return onServer(context, { server, as: options.as }, (identity, client) =>
+      return onServer(context, { server, as: options.as, onBehalf: onBehalfOf(options) }, (identity, client) =>
         call(context, { tool, words, keep }, { identity, client }),
       )
     })
 }
 
-interface CallOptions {
+interface CallOptions extends UserOptions {
   readonly as?: string
   readonly receipt?: string
   readonly key?: string
@@ -54,6 +57,8 @@ async function call(
   { tool, words, keep }: Wanted,
   { identity, client }: { identity: Identity; client: McpClient },
 ): Promise<void> {
+  const told = { identity: identity.id.uri, ...(await userOf(identity)) }
+  const caller = await callerText(identity)
   const given = readArguments(words, await schemaOf(client, tool))
   const answer = await client.request('tools/call', { name: tool, arguments: given })
   // What the call has brought is told first, whatever becomes of its receipt.
@@ -61,7 +66,7 @@ async function call(
     () => null,
     (error: unknown) => ({ error }),
   )
-  tell(context, identity.id.uri, answer)
+  tell(context, { told, caller }, answer)
   if (failed !== null) throw failed.error
 }
 
@@ -72,16 +77,23 @@ async function schemaOf(client: McpClient, tool: string): Promise<JsonObject> {
   return isObject(schema) ? schema : {}
 }
 
-function tell(context: CliContext, identity: string, answer: McpAnswer): void {
+interface Caller {
+  /** For programs. */
+  readonly told: object
+  /** For people. */
+  readonly caller: string
+}
+
+function tell(context: CliContext, { told, caller }: Caller, answer: McpAnswer): void {
   const paint = painter(context.color)
-  if (!context.json) context.err(paint('dim', `as ${identity}`))
+  if (!context.json) context.err(paint('dim', `as ${caller}`))
   const refusal = refusalIn(answer)
   if (refusal !== null) throw refusal
   if (!answer.ok) return
   const decision = answer.decision?.decision ?? null
   const failed = answer.result['isError'] === true
   if (context.json) {
-    context.out(JSON.stringify({ identity, ok: !failed, decision, result: answer.result }))
+    context.out(JSON.stringify({ ...told, ok: !failed, decision, result: answer.result }))
     if (failed) process.exitCode = 1
     return
   }

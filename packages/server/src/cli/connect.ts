@@ -5,10 +5,11 @@ import type { Command } from 'commander'
 import { DoorwardError, workloadId } from '@doorward/core'
 import { confirmed } from './confirmation.ts'
 import type { CliContext } from './context.ts'
-import { asOption } from './identity-option.ts'
+import { asOption, asUserOption, callerText, noUserOption, onBehalfOf } from './identity-option.ts'
+import type { UserOptions } from './identity-option.ts'
 import { painter, printable } from './output.ts'
 
-interface ConnectOptions {
+interface ConnectOptions extends UserOptions {
   readonly as?: string
   readonly listen?: string | true
   readonly install?: string
@@ -24,6 +25,8 @@ export function register(program: Command, context: CliContext): void {
     .description('be a local MCP server that calls through the gateway')
     .argument('<server>', 'name under servers: in the configuration')
     .option(asOption[0], `${asOption[1]}, or the host's own, agent/<host>, with --install`)
+    .option(...asUserOption)
+    .option(...noUserOption)
     .option(
       '--listen [port]',
       'serve HTTP on 127.0.0.1 instead of standard input and output; whoever reaches the port calls as this identity',
@@ -51,14 +54,17 @@ async function connect(server: string, options: ConnectOptions, context: CliCont
   const endpoint = serverEndpoint(deployment, server)
   const notice = (text: string) => context.err(`doorward connect ${server}: ${printable(text)}`)
   const problem = problemNotice(notice, () => performance.now())
-  const identity = await openLocalIdentity({ deployment, environment: context.environment }, options.as, problem)
+  const place = { deployment, environment: context.environment }
+  const identity = await openLocalIdentity(place, options.as, problem, onBehalfOf(options))
+  const caller = await callerText(identity)
+  if (identity.person !== null) notice(`calls as ${caller}`)
   const bridge = { identity, endpoint, notice, signal: context.signal }
   if (options.listen === undefined) {
     await bridgeStdio({ ...bridge, input: context.stdin, output: context.stdout })
     return
   }
   const port = portOf(options.listen)
-  await bridgeLoopback({ ...bridge, port, onOpen: ({ url }) => tellOpen(url, identity.id.uri, context) })
+  await bridgeLoopback({ ...bridge, port, onOpen: ({ url }) => tellOpen(url, caller, context) })
 }
 
 function tellOpen(url: string, identity: string, context: CliContext): void {

@@ -3,7 +3,8 @@
 import type { Command } from 'commander'
 import type { JsonObject } from '@doorward/core'
 import type { CliContext } from './context.ts'
-import { asOption } from './identity-option.ts'
+import { asOption, asUserOption, callerText, noUserOption, onBehalfOf, userOf } from './identity-option.ts'
+import type { UserOptions } from './identity-option.ts'
 import { painter, printable, table } from './output.ts'
 import { onServer } from './server-session.ts'
 
@@ -13,12 +14,15 @@ export function register(program: Command, context: CliContext): void {
     .description('list the tools of a server that this identity may call')
     .argument('<server>', 'name under servers: in the configuration')
     .option(...asOption)
+    .option(...asUserOption)
+    .option(...noUserOption)
     .addHelpText('after', '\nExample:\n  doorward tools files')
-    .action((server: string, options: { readonly as?: string }) =>
-      onServer(context, { server, as: options.as }, async (identity, client) => {
+    .action((server: string, options: UserOptions & { readonly as?: string }) =>
+      onServer(context, { server, as: options.as, onBehalf: onBehalfOf(options) }, async (identity, client) => {
         const listed = await client.list('tools/list', 'tools')
-        if (context.json) context.out(JSON.stringify({ identity: identity.id.uri, server, tools: listed }))
-        else show(context, { server, identity: identity.id.uri, listed })
+        const user = await userOf(identity)
+        if (context.json) context.out(JSON.stringify({ identity: identity.id.uri, ...user, server, tools: listed }))
+        else show(context, { server, identity: await callerText(identity), listed })
       }),
     )
 }

@@ -58,6 +58,8 @@ const login = section({
     .default(3600),
   /** How long ago the person may have proven who they are to the provider. */
   max_age_seconds: z.int().min(60).max(86_400).optional(),
+  /** Sign-ins by device code: providers leave our nonce out of them, so that no ID token of it is bound to a key. */
+  device: z.boolean().default(false),
 })
 
 const issuer = section({

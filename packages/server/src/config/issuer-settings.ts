@@ -28,6 +28,8 @@ export interface LoginSettings {
   readonly workloads: readonly SpiffeIdPattern[]
   readonly lifetimeSeconds: number
   readonly maxAgeSeconds: number | null
+  /** People may sign in by device code, whose ID tokens no nonce binds to a key. */
+  readonly device: boolean
 }
 
 export interface IssuerSettings {
@@ -100,6 +102,7 @@ export function readIssuer(name: string, section: IssuerSection, { file, trustDo
             workloads: (login.workloads ?? [`spiffe://${trustDomain}/**`]).map((text) => parseSpiffeIdPattern(text)),
             lifetimeSeconds: login.lifetime_seconds,
             maxAgeSeconds: login.max_age_seconds ?? null,
+            device: login.device,
           },
   }
 }

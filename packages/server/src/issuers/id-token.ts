@@ -10,6 +10,8 @@ export interface IdTokenUse {
   /** Of the sign-in. */
   readonly clientId: string
   readonly nonce: string
+  /** As for device codes. */
+  readonly mayLackNonce: boolean
   readonly maxAgeSeconds: number | null
   readonly now: EpochSeconds
 }
