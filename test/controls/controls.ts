@@ -33,6 +33,7 @@ const withdrawal = 'packages/enforcement/src/withdrawal.ts'
 const pipeline = 'packages/enforcement/src/pipeline.ts'
 const openCalls = 'packages/enforcement/src/open-calls.ts'
 const identify = 'packages/enforcement/src/identify.ts'
+const userLimit = 'packages/enforcement/src/user-limit.ts'
 const claims = 'packages/core/src/token/judge-claims.ts'
 const jws = 'packages/core/src/token/compact-jws.ts'
 const authorize = 'packages/enforcement/src/authorize.ts'
@@ -315,7 +316,7 @@ export type RefusalEntry =`,
   control(
     'rate_limiting.per_user',
     ['limits-rates', 'per_user: a caller is refused after its requests from whichever address, other callers go on'],
-    edit(identify, 'rate: settings.perUser }]', 'rate: { count: 1_000_000, periodSeconds: 1 } }]'),
+    edit(userLimit, 'rate: settings.perUser }]', 'rate: { count: 1_000_000, periodSeconds: 1 } }]'),
   ),
   control(
     'rate_limiting.global',

@@ -76,8 +76,8 @@ export const trustControls: readonly Control[] = [
     ],
     {
       file: 'packages/enforcement/src/withdrawal.ts',
-      from: 'if (token.epoch < view.state.epoch)',
-      to: 'if (token.epoch < 0)',
+      from: 'token.epoch !== null && token.epoch < view.state.epoch',
+      to: 'token.epoch !== null && token.epoch < 0',
     },
   ),
   control(

@@ -16,6 +16,7 @@ import { deny, isDenial } from './denial.ts'
 import type { Denial } from './denial.ts'
 import type { Identified } from './identify.ts'
 import type { DecisionPort } from './ports.ts'
+import { missingScope } from './scopes.ts'
 
 declare const authorized: unique symbol
 
@@ -73,6 +74,8 @@ async function authorizeOne<Detail>(
     return deny('policy_unavailable', `the decision engine failed: ${String(error)}`, subject)
   }
   if (verdict.effect === 'allow') {
+    const scope = identified.scopes === undefined ? null : missingScope(identified.scopes, asked)
+    if (scope !== null) return deny('scope_insufficient', `expected the scopes ${scope}`, { ...subject, scope })
     const { policies, obligations, version, shadow = null } = verdict
     return { classified, policies, obligations, policyVersion: version, shadow } as Authorized<Detail>
   }

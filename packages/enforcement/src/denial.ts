@@ -64,6 +64,15 @@ export const denialTable = {
   token_epoch: row(401, -31401, 'the access token is from an earlier trust epoch'),
   token_denied: row(401, -31401, 'the access token has been revoked'),
   token_inactive: row(401, -31401, 'the issuer of the access token says that it is not active'),
+  token_scheme: row(401, -31401, 'the access token is of another scheme than it was presented with'),
+  token_misplaced: row(400, -32600, 'an access token belongs in the Authorization header alone'),
+  bearer_refused: row(401, -31401, 'a bearer token is not accepted here: one that is bound to a key is'),
+  dpop_invalid: row(401, -31401, 'the DPoP proof is missing or not valid'),
+  dpop_nonce: row(401, -31401, 'the DPoP proof needs the nonce of this answer'),
+  dpop_replayed: row(401, -31401, 'the DPoP proof was used before'),
+  dpop_unavailable: row(503, -31503, 'DPoP proofs cannot be remembered now', busy),
+  client_unlisted: row(403, -31403, 'this OAuth client is not let in here'),
+  scope_insufficient: row(403, -31403, 'the access token lacks a scope'),
   issuer_unavailable: row(503, -31503, 'the issuer of the token cannot be asked', busy),
 
   // The shape of the request.
@@ -218,6 +227,8 @@ export interface Denial {
   readonly limit: ExhaustedLimit | null
   /** What a caller of our own API is told as well, because it may know it. */
   readonly details: JsonObject | null
+  /** All scopes that a token needs for this, where more of them would help. */
+  readonly scope: string | null
   /** JSON-RPC id to answer with; undefined when there is none to answer. */
   readonly rpcId: string | number | undefined
   /** `data` of the JSON-RPC error. */
@@ -239,6 +250,7 @@ const blank = {
   retryAfterSeconds: null,
   limit: null,
   details: null,
+  scope: null,
   rpcId: undefined,
   rpcData: undefined,
   http: null,

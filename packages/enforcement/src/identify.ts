@@ -1,14 +1,6 @@
 /** Stage 1: who is calling. Certificate first, then token; the body has not been read. */
 
-import {
-  backdatingSeconds,
-  epochClaim,
-  freshness,
-  subjectName,
-  toSeconds,
-  userClaim,
-  verifyToken,
-} from '@doorward/core'
+import { backdatingSeconds, epochClaim, toSeconds, userClaim, verifyToken } from '@doorward/core'
 import type {
   AccessTokenClaims,
   AuthenticationStrength,
@@ -24,9 +16,10 @@ import type { AcceptedToken, VerifiedLeaf } from './certificate-standing.ts'
 import { deny, isDenial } from './denial.ts'
 import type { Denial, PartialCaller } from './denial.ts'
 import type { Inbound } from './inbound.ts'
-import { exhausted } from './exhausted.ts'
 import type { KnownIdentities } from './known-identities.ts'
-import type { Rate, RateLimiter, Take, TrustSource, TrustView } from './ports.ts'
+import type { EdgeRules } from './edge-rules.ts'
+import type { Rate, RateLimiter, TrustSource, TrustView } from './ports.ts'
+import { takePerson, takeUser } from './user-limit.ts'
 import type { PresentedToken } from './withdrawal.ts'
 
 declare const identified: unique symbol
@@ -40,10 +33,15 @@ export interface Identified {
   readonly token: PresentedToken | null
   /** The trust view by which all this was judged. */
   readonly generation: number
+  /** Scopes of the token, where they narrow what policy allows; they narrow nothing where there are none. */
+  readonly scopes?: readonly string[]
 }
 
-/** `token`: certificate and bound token. `certificate`: the certificate alone, for the token endpoint only. */
-export type RequiredCredential = 'token' | 'certificate'
+/**
+ * `token`: certificate and bound token. `certificate`: the certificate alone, for the token endpoint only. `edge`: a token
+ * of a configured issuer, and no certificate, on the listener that is for them.
+ */
+export type RequiredCredential = 'token' | 'certificate' | 'edge'
 
 export interface IdentifySettings {
   /** Issuer of the tokens, from configuration. */
@@ -60,14 +58,15 @@ export interface IdentifyDependencies {
   readonly importP256: ImportP256
   readonly known: KnownIdentities
   readonly settings: IdentifySettings
+  /** Nobody is let in without a certificate where there is none. */
+  readonly edge?: EdgeRules
 }
 
-const REDUCED_DIVISOR = 10
 const LEEWAY_SECONDS = 30
 
 export async function identify(
   inbound: Inbound,
-  credential: RequiredCredential,
+  credential: Exclude<RequiredCredential, 'edge'>,
   dependencies: IdentifyDependencies,
 ): Promise<Identified | Denial> {
   const view = dependencies.trust.current()
@@ -85,7 +84,7 @@ export async function identify(
   }
   const problem = standingProblem(leaf, current, dependencies.trust.now())
   if (problem !== null) return problem
-  const limited = await takeUser(caller, dependencies)
+  const limited = await takeUser(caller.id, caller, dependencies)
   if (limited !== null) return limited
   const presented =
     credential === 'certificate'
@@ -115,7 +114,7 @@ export async function identifyEnrolment(
   if (view === null) return deny('trust_stale', 'no trust state has been published yet')
   if (certificate === null) return deny('certificate_missing', 'expected a self-signed certificate over the new key')
   const leaf = { certificate, id }
-  const limited = await takeUser(partialCaller(leaf), dependencies)
+  const limited = await takeUser(id.uri, partialCaller(leaf), dependencies)
   if (limited !== null) return limited
   const principal = principalOf(leaf, view, {
     strength: 'mtls-enrolment',
@@ -158,55 +157,6 @@ async function awaitMirror(
     const next = await dependencies.trust.next(left)
     if (next !== null && mirrored(next)) return next
   }
-}
-
-/** The limit per user, and what remains of it while the authority is out of reach. */
-async function takeUser(caller: PartialCaller, dependencies: IdentifyDependencies): Promise<Denial | null> {
-  const { settings, trust, limiter, known } = dependencies
-  const takes: Take[] = [{ scope: 'user', key: caller.id, rate: settings.perUser }]
-  switch (freshness(trust.ageSeconds(), settings.staleness)) {
-    case 'fresh':
-      break
-    case 'reduced':
-      if (!known.has(caller.id))
-        return deny('trust_stale', 'the trust state is old and this identity is not known yet', { caller })
-      takes.push({ scope: 'reduced', key: caller.id, rate: reduced(settings.perUser) })
-      break
-    case 'stale':
-      return deny('trust_stale', `the trust state was last confirmed ${Math.round(trust.ageSeconds())} s ago`, {
-        caller,
-      })
-  }
-  try {
-    const result = await limiter.take(takes)
-    if (result.ok) return null
-    const code = result.scope === 'reduced' ? 'trust_reduced' : 'limit_user'
-    return deny(code, `limit ${result.scope} of ${caller.id}`, { caller, ...exhausted(result, takes) })
-  } catch (error) {
-    return deny('limits_unavailable', `the limiter failed: ${String(error)}`, { caller })
-  }
-}
-
-/** A person has the limit of a user as well, whichever workload acts for them. Null for workloads and within the limit. */
-export async function takePerson(
-  principal: Principal,
-  { limiter, settings: { perUser: rate } }: Pick<IdentifyDependencies, 'limiter' | 'settings'>,
-): Promise<Denial | null> {
-  const { subject } = principal
-  if (subject.kind === 'workload') return null
-  const key = subjectName(subject)
-  const takes: Take[] = [{ scope: 'user', key, rate }]
-  try {
-    const result = await limiter.take(takes)
-    if (result.ok) return null
-    return deny('limit_user', `limit user of ${key}`, { caller: principal, ...exhausted(result, takes) })
-  } catch (error) {
-    return deny('limits_unavailable', `the limiter failed: ${String(error)}`, { caller: principal })
-  }
-}
-
-function reduced(rate: Rate): Rate {
-  return { count: Math.max(1, Math.floor(rate.count / REDUCED_DIVISOR)), periodSeconds: rate.periodSeconds }
 }
 
 function certificatePrincipal(leaf: VerifiedLeaf, view: TrustView): Principal {

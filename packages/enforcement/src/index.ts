@@ -9,7 +9,11 @@ export { classify } from './classify.ts'
 export type { Call, Classified, Classifier } from './classify.ts'
 export { denialRow, denialTable, deny, isDenial, isDenialCode } from './denial.ts'
 export type { Denial, DenialCode, ExhaustedLimit, PartialCaller } from './denial.ts'
-export { identify, identifyEnrolment, takePerson } from './identify.ts'
+export { identify, identifyEnrolment } from './identify.ts'
+export { takePerson } from './user-limit.ts'
+export { identifyEdge } from './identify-edge.ts'
+export type { EdgeRules, ProofRules } from './edge-rules.ts'
+export { missingScope, scopeOf } from './scopes.ts'
 export type { Identified, IdentifyDependencies, IdentifySettings, RequiredCredential } from './identify.ts'
 export type { Connection, Inbound, RequestHead } from './inbound.ts'
 export { KeptContent } from './kept-content.ts'
@@ -37,8 +41,10 @@ export type {
   IssuedToken,
   IssuedTokenRefusal,
   IssuerTokens,
+  ProofNonces,
   Rate,
   RateLimiter,
+  ReplayGuard,
   Take,
   TakeResult,
   TrustSource,

@@ -7,6 +7,7 @@ import { classify } from './classify.ts'
 import type { Classifier } from './classify.ts'
 import { deny, isDenial } from './denial.ts'
 import type { Denial } from './denial.ts'
+import { identifyEdge } from './identify-edge.ts'
 import { identify } from './identify.ts'
 import type { Identified, IdentifyDependencies, RequiredCredential } from './identify.ts'
 import type { KeptContent } from './kept-content.ts'
@@ -126,7 +127,11 @@ export class Pipeline {
     const { times } = options
     const over = await limitArrival(inbound, dependencies.limiter, dependencies.connectionLimits)
     if (over !== null) return over
-    const identified = await identify(inbound, options.credential, dependencies)
+    const { credential } = options
+    const identified =
+      credential === 'edge'
+        ? await identifyEdge(inbound, dependencies)
+        : await identify(inbound, credential, dependencies)
     if (isDenial(identified)) return identified
     times?.look('identified')
     caller.identified = identified

@@ -135,3 +135,25 @@ export interface IssuerTokens {
   /** `audience` must be among the token's. */
   verify(token: string, audience: string): Promise<IssuedToken | IssuedTokenRefusal>
 }
+
+/**
+ * Remembers what may be used once. `consume` is one atomic act, also across the processes that share a guard: of any
+ * number of concurrent ones for one id, exactly one hears `fresh`. Bounded: `full` when no more can be held, and nothing
+ * that is still good is forgotten to make room (reference ids RP-4, RP-5). A rejection means that nothing is known, which
+ * callers treat as used.
+ */
+export interface ReplayGuard {
+  /** Remembered until that moment, after which whoever asks has to refuse the id by itself. */
+  consume(id: string, until: EpochMillis): Promise<'fresh' | 'seen' | 'full'>
+}
+
+/**
+ * Nonces by which proofs say that they were made for this process, and when (RFC 9449 §9). They are of this process alone:
+ * a proof that another one has accepted is refused here, so several gateways need no memory in common.
+ */
+export interface ProofNonces {
+  /** For the next proof. */
+  current(): string
+  /** Until when a nonce of ours is accepted; null for any other, and for one that is not accepted any more. */
+  goodUntil(nonce: string): EpochMillis | null
+}

@@ -132,8 +132,10 @@ function callerName(caller: Principal | PartialCaller): string {
 }
 
 function callerFields(caller: Principal | PartialCaller): JsonObject {
-  const certificate = { fingerprint: caller.certificateFingerprint, serial: caller.certificateSerial }
-  if (!isPrincipal(caller)) return { caller: caller.id, certificate }
+  const { certificateFingerprint: fingerprint, certificateSerial: serial } = caller
+  // At the edge nobody has one.
+  const certified = fingerprint === '' ? {} : { certificate: { fingerprint, serial } }
+  if (!isPrincipal(caller)) return { caller: caller.id, ...certified }
   const { subject } = caller
   return {
     caller: principalName(caller),
@@ -144,7 +146,7 @@ function callerFields(caller: Principal | PartialCaller): JsonObject {
     roles: [...caller.roles],
     strength: caller.strength,
     epoch: caller.epoch,
-    certificate,
+    ...certified,
     ...(caller.tokenId === null ? {} : { token: caller.tokenId }),
   }
 }

@@ -3,7 +3,7 @@
  * time is not asked again: an answer that began in time may end after it, a denied one may not.
  */
 
-import { backdatingSeconds, userName } from '@doorward/core'
+import { backdatingSeconds, epochSeconds, userName } from '@doorward/core'
 import type { EpochSeconds, PeerCertificate, Principal } from '@doorward/core'
 import { deny } from './denial.ts'
 import type { Denial, DenialCode } from './denial.ts'
@@ -12,9 +12,9 @@ import type { TrustView } from './ports.ts'
 /** What can be held against a token later on. */
 export interface PresentedToken {
   readonly id: string
-  /** `kid` of the key that signed it. */
-  readonly keyId: string
-  readonly epoch: number
+  /** `kid` of the key that signed it; null for a token of another issuer, whose keys and epochs are not ours. */
+  readonly keyId: string | null
+  readonly epoch: number | null
   /** When it was made: what was issued to a user before a denial ends with it. */
   readonly issuedAt?: EpochSeconds
 }
@@ -44,7 +44,10 @@ export function personalWithdrawal({ inbound, principal, token }: ShownCredentia
     if (denied !== null) return { ...denied, caller: principal }
   }
   if (token !== null && view.deniedTokens.has(token.id)) return against('token_denied', `token ${token.id} is denied`)
-  const problem = userWithdrawal(principal, token?.issuedAt, view)
+  const atEdge = token !== null && token.keyId === null
+  const issuedAt = epochSeconds(Math.max(0, (token?.issuedAt ?? 0) - (atEdge ? ISSUER_SKEW : 0)))
+  const problem =
+    userWithdrawal(principal, issuedAt, view) ?? (atEdge ? clientWithdrawal(principal, issuedAt, view) : null)
   return problem === null ? null : against('identity_denied', problem)
 }
 
@@ -60,14 +63,25 @@ export function userWithdrawal(
   return `what was issued to ${userName(subject)} before ${issuedBefore} is denied`
 }
 
+/** The clock of an issuer may be ahead of ours by so much: what it issued before a denial may be dated after it. */
+const ISSUER_SKEW = 30
+
+/** A client at the edge has no certificate that would say since when it is good. */
+function clientWithdrawal({ presenter }: Principal, issuedAt: EpochSeconds, view: TrustView): string | null {
+  const issuedBefore = view.deniedIdentities.get(presenter.uri)
+  if (issuedBefore === undefined || issuedAt >= issuedBefore) return null
+  return `what ${presenter.uri} was given before ${issuedBefore} is denied`
+}
+
 function keyWithdrawal({ inbound, principal, token }: ShownCredentials, view: TrustView): Denial | null {
   const { certificate } = inbound.connection
   const denied = certificate === null ? null : certificateKeyWithdrawal(certificate, principal.presenter.uri, view)
   if (denied !== null) return { ...denied, caller: principal }
   if (token === null) return null
   const against = (code: DenialCode, explanation: string) => deny(code, explanation, { caller: principal })
-  if (view.deniedAuthorities.has(token.keyId)) return against('token_denied', `token key ${token.keyId} is denied`)
-  if (token.epoch < view.state.epoch)
+  if (token.keyId !== null && view.deniedAuthorities.has(token.keyId))
+    return against('token_denied', `token key ${token.keyId} is denied`)
+  if (token.epoch !== null && token.epoch < view.state.epoch)
     return against('token_epoch', `the token is of epoch ${token.epoch}, now is ${view.state.epoch}`)
   return null
 }

@@ -34,8 +34,11 @@ async function refused(result: Promise<Identified | Denial>): Promise<readonly [
   return [denial.code, denial.caller]
 }
 
-const at = ({ dependencies }: Stage, inbound: Inbound, credential: RequiredCredential = 'certificate') =>
-  identify(inbound, credential, dependencies)
+const at = (
+  { dependencies }: Stage,
+  inbound: Inbound,
+  credential: Exclude<RequiredCredential, 'edge'> = 'certificate',
+) => identify(inbound, credential, dependencies)
 
 test('a caller is who its certificate names, with the roles that the trust state gives it', async () => {
   const stage = newStage()

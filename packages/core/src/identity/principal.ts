@@ -19,7 +19,14 @@ export interface UserSubject {
 export type Subject = WorkloadSubject | UserSubject
 
 /** How strongly the caller proved itself on this request. Weaker ways get their own word. */
-export type AuthenticationStrength = 'mtls-bound-token' | 'mtls-enrolment' | 'mtls-client-credentials'
+export type AuthenticationStrength =
+  | 'mtls-bound-token'
+  | 'mtls-enrolment'
+  | 'mtls-client-credentials'
+  /** At the edge: no certificate, but a proof by the key that the token is bound to (RFC 9449). */
+  | 'dpop-bound-token'
+  /** At the edge, where an operator insists: whoever has the token is believed. */
+  | 'bearer-token'
 
 export interface Principal {
   /** On whose behalf the call is made. */
@@ -33,7 +40,7 @@ export interface Principal {
   /** The trust epoch of the credentials used. */
   readonly epoch: number
   readonly strength: AuthenticationStrength
-  /** SHA-256 of the peer's DER certificate, base64url (RFC 8705 `x5t#S256`). */
+  /** SHA-256 of the peer's DER certificate, base64url (RFC 8705 `x5t#S256`); empty at the edge. */
   readonly certificateFingerprint: string
   readonly certificateSerial: string
   /** `jti` of the token, absent where the credential is the certificate alone (token endpoint, enrolment). */

@@ -6,6 +6,7 @@ import type { AttestationEntry } from './attestation-entry.ts'
 import { inside, readFlag, readKeys, readSet, readText, readTexts, refuseValue } from './document-reader.ts'
 import type { DocumentProblem, Place, TextRule } from './document-reader.ts'
 import { readIpAddress } from './address-text.ts'
+import { isEdgeId } from './edge-id.ts'
 import { readSpiffeId } from './spiffe-id.ts'
 import type { SpiffeId, TrustDomain } from './spiffe-id.ts'
 
@@ -100,6 +101,8 @@ function readId(place: Place, value: JsonValue | undefined, { trustDomain, reser
   if ('problem' in id) return refuseValue(place, `not a SPIFFE ID: ${id.problem}`, below, text) ?? ''
   if (id.trustDomain !== trustDomain) return refuseValue(place, 'of another trust domain', below, text) ?? ''
   if (id.segments.length === 0) return refuseValue(place, 'no path', below, text) ?? ''
+  if (isEdgeId(id))
+    return refuseValue(place, 'reserved for clients at the edge', `${below} other than edge/`, text) ?? ''
   if (!reserved && isReservedId(id))
     return refuseValue(place, 'reserved for parts of Doorward', `${below} other than doorward/`, text) ?? ''
   return text

@@ -1,9 +1,12 @@
 /** What outlives a request, looked at again whenever trust changes, and now and then. */
 
+import { toSeconds } from '@doorward/core'
 import { deny } from '@doorward/enforcement'
 import type { Pipeline } from '@doorward/enforcement'
 import { timerSleep } from '@doorward/sdk'
 import type { SessionTable } from '../transports/session.ts'
+import type { StreamableHttp } from '../transports/streamable-http.ts'
+import type { RunningEdge } from './gateway-edge.ts'
 import { connectionProblem, sessionMustEnd } from './gateway-listeners.ts'
 import type { GatewayListeners } from './gateway-listeners.ts'
 import { trustNow } from './gateway-status.ts'
@@ -13,6 +16,9 @@ export interface Housekeeping extends GatewayFacts {
   readonly pipeline: Pipeline
   readonly sessions: SessionTable
   readonly listeners: GatewayListeners
+  readonly endpoint: StreamableHttp
+  /** Null where there is none. */
+  readonly edge: RunningEdge | null
   readonly onProblem: (error: unknown) => void
 }
 
@@ -36,6 +42,7 @@ export async function housekeep(parts: Housekeeping, signal: AbortSignal): Promi
   for (let pauses = 1; !signal.aborted; pauses++) {
     await timerSleep(PAUSE_MILLISECONDS, signal)
     if (pauses % SWEEP_PAUSES === 0) sessions.sweep()
+    parts.endpoint.endExpired(toSeconds(state.identity.trust.now()))
     if (trustNow(parts) === 'stale') closeAll(parts)
   }
   for (const stop of stops) stop()
@@ -52,8 +59,9 @@ function closeRefused({ state, pipeline, sessions, listeners }: Housekeeping): v
 }
 
 /** Nobody is let through any more: neither are streams that were opened before. */
-function closeAll({ listeners, pipeline }: Housekeeping): void {
+function closeAll({ listeners, edge, pipeline }: Housekeeping): void {
   pipeline.open.endAll(deny('trust_stale', 'the trust state was not confirmed for too long'))
   listeners.main.closeConnections(() => true)
   listeners.admin.closeConnections(() => true)
+  edge?.listener.closeConnections(() => true)
 }

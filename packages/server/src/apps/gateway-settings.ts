@@ -13,6 +13,8 @@ import type { CredentialSettings, SecretSettings } from '../config/secret-settin
 import type { TracingSettings } from '../config/tracing.ts'
 import type { RetentionSettings } from './log-retention.ts'
 import type { DetectionSettings } from '../config/detections.ts'
+import type { EdgeSettings } from '../config/edge-settings.ts'
+import type { IssuerSettings } from '../config/issuer-settings.ts'
 import type { PolicyReading } from '../config/policy-reading.ts'
 
 export type GatewayListenerName = 'main' | 'admin' | 'public'
@@ -117,6 +119,10 @@ export interface GatewaySettings {
   /** Issuer of tokens: the authority's public URL. */
   readonly issuer: string
   readonly listeners: Readonly<Record<GatewayListenerName, GatewayAddress>>
+  /** What hosts reach that hold no certificate; nothing by default. */
+  readonly edge?: EdgeSettings
+  /** Whose tokens say who somebody is, where no certificate does; nobody's by default. */
+  readonly issuers?: readonly IssuerSettings[]
   readonly servers: Readonly<Record<string, ServerSettings>>
   /** Plain HTTP services; none by default. No name is that of a server. */
   readonly backends?: Readonly<Record<string, BackendSettings>>
@@ -152,7 +158,7 @@ export interface GatewaySettings {
     readonly quotas: readonly Quota[]
     readonly listenerLimits?: Partial<ListenerOptions['limits']>
     /** Addresses that say whom their connections are from, by listener; none by default. */
-    readonly proxies?: Readonly<Record<GatewayListenerName, (address: string) => boolean>>
+    readonly proxies?: Readonly<Record<GatewayListenerName | 'edge', (address: string) => boolean>>
   }
   readonly limits?: {
     /** Of a request; 1 MiB by default. */

@@ -7,6 +7,8 @@ import { healthOf } from '../observability/health.ts'
 import type { Health } from '../observability/health.ts'
 import type { HttpBackend } from '../transports/http-backends.ts'
 import type { SessionTable } from '../transports/session.ts'
+import { edgeFacts } from './gateway-edge.ts'
+import type { RunningEdge } from './gateway-edge.ts'
 import type { GatewayServer } from './gateway-servers.ts'
 import type { GatewaySettings } from './gateway-settings.ts'
 import type { GatewayState } from './gateway-state.ts'
@@ -72,6 +74,8 @@ export interface StatusParts extends GatewayFacts {
   readonly servers: ReadonlyMap<string, GatewayServer>
   readonly backends: ReadonlyMap<string, HttpBackend>
   readonly sessions: SessionTable
+  /** Null where there is none. */
+  readonly edge: RunningEdge | null
   readonly health: () => Health
 }
 
@@ -106,6 +110,10 @@ export function statusNow(parts: StatusParts): object {
       failures_in_a_row: circuit.inARow,
     })),
     sessions: sessions.size,
+    edge:
+      parts.edge === null
+        ? null
+        : { ...edgeFacts(parts.edge), certificate_ends: Math.floor(parts.edge.certificateEnds() / 1000) },
   }
 }
 

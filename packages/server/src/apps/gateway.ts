@@ -30,6 +30,8 @@ import type { LiveTracing } from './gateway-tracing.ts'
 import { LiveExports } from './live-exports.ts'
 import { listenerLimits, LiveSettings } from './live-settings.ts'
 import { GatewayWitness } from './gateway-witness.ts'
+import { openEdge, openEdgeRules } from './gateway-edge.ts'
+import type { RunningEdge } from './gateway-edge.ts'
 import { openEndpoints } from './gateway-endpoints.ts'
 import type { EndpointParts, Endpoints } from './gateway-endpoints.ts'
 import { openGatewayListeners } from './gateway-listeners.ts'
@@ -79,7 +81,7 @@ export interface GatewayOptions {
 }
 
 export interface RunningGateway {
-  readonly addresses: Readonly<Record<GatewayListenerName, GatewayAddress>>
+  readonly addresses: Readonly<Record<GatewayListenerName, GatewayAddress>> & { readonly edge?: GatewayAddress }
   readonly id: string
   /** Origin and verifier key of the gateway's log. */
   readonly record: { readonly origin: string; readonly verifierKey: string; readonly folder: string }
@@ -206,7 +208,7 @@ async function assemble(
 ): Promise<Omit<RunningGateway, 'stopped'>> {
   const { settings, options, state, own } = starting
   await state.record.append({ kind: 'lifecycle', body: { event: 'gateway.start', name: settings.name } })
-  const loops = new AbortController()
+  const [loops, stopping] = [new AbortController(), new AbortController()]
   await state.identity.prepare(options.signal)
   await takeUpNames(state.identity, settings.names, { signal: options.signal, onProblem: starting.onProblem })
   const detections = openDetections(starting)
@@ -218,27 +220,16 @@ async function assemble(
   const changing = await openChanging(needs, stack)
   const endpoints = openEndpoints(starting, changing)
   const reload = openReload(starting, policy, changing)
-  const stopping = new AbortController()
   const health = () => healthNow({ ...starting, servers: changing.servers.ways }, stopping.signal)
   const witness = openWitness(starting)
   await witness.begin(options.signal)
   const { desk, telling } = await openGatewayDesk(deskParts(starting, { exports, policy, reload, definitions }))
   changing.toDesk(desk)
-  const listeners = await listen(
-    {
-      ...needs,
-      sessions: changing.sessions,
-      servers: changing.servers.ways,
-      backends: changing.backends.ways,
-      ...endpoints,
-      tracing: changing.tracing,
-      stopping,
-      health,
-      policy,
-      reload,
-    },
-    stack,
-  )
+  const limits = listenerLimits(starting.live)
+  const edge = await openEdge({ ...needs, ...endpoints, record: state.record, limits }, stack, GRACE_MILLISECONDS)
+  const ways = { servers: changing.servers.ways, backends: changing.backends.ways }
+  const serving = { ...needs, ...endpoints, ...ways, edge, sessions: changing.sessions, tracing: changing.tracing }
+  const listeners = await listen({ ...serving, stopping, health, policy, reload }, stack)
   const running = [
     pipeline.dependencies.refusals.run(loops.signal),
     state.identity.run(loops.signal),
@@ -246,14 +237,15 @@ async function assemble(
     ...[desk, telling].map((one) => one.run(loops.signal)),
     changing.urgent.run(loops.signal),
     witness.run(loops.signal),
-    housekeep({ ...needs, sessions: changing.sessions, listeners }, loops.signal),
+    housekeep({ ...serving, listeners }, loops.signal),
+    ...(edge === null ? [] : [edge.run(loops.signal)]),
     decideWithTime({ policy, pipeline }, loops.signal),
     watchLoad(own.metrics, pipeline, loops.signal),
     changing.tracing.run(loops.signal),
   ]
-  stack.defer(() => stopServing(starting, { ...endpoints, stopping, policy, reload, listeners, loops, running }))
+  stack.defer(() => stopServing(starting, { ...endpoints, stopping, policy, reload, listeners, edge, loops, running }))
   return {
-    ...runningOf(starting, listeners, health),
+    ...runningOf(starting, { listeners, edge }, health),
     reloadPolicy: (by) => policy.reload(by),
     reload: (by) => reload.reload(by),
   }
@@ -266,6 +258,7 @@ function openSecrets({ settings, state }: Starting, policy: ActivePolicy): Gatew
 
 interface Stopping extends Pick<Listening, 'stopping' | 'policy' | 'reload' | 'endpoint' | 'legacySse'> {
   readonly listeners: GatewayListeners
+  readonly edge: RunningEdge | null
   readonly loops: AbortController
   readonly running: readonly Promise<unknown>[]
 }
@@ -281,7 +274,8 @@ async function stopServing({ settings, state }: Starting, parts: Stopping): Prom
   parts.endpoint.endStreams()
   parts.legacySse.endStreams()
   const { main, admin, public: open } = parts.listeners
-  await Promise.all([main, admin].map((listener) => listener.close(GRACE_MILLISECONDS)))
+  const serving = parts.edge === null ? [main, admin] : [main, admin, parts.edge.listener]
+  await Promise.all(serving.map((listener) => listener.close(GRACE_MILLISECONDS)))
   await open.close(LAST_MILLISECONDS)
   parts.loops.abort()
   await Promise.all([...parts.running, reloaded])
@@ -340,7 +334,10 @@ async function openDecisions(starting: Starting, watch: PipelineWatch) {
   const { trust } = state.identity
   const { witnessed: log } = state
   const kept = await state.keptUnder(settings.keep ?? null)
-  const pipeline = openPipeline({ ...settings, trust, decisions, log, kept, clock, watch })
+  const { issuers = [] } = settings
+  const edge =
+    settings.edge === undefined ? null : await openEdgeRules({ ...settings, edge: settings.edge, issuers, trust })
+  const pipeline = openPipeline({ ...settings, trust, decisions, log, kept, clock, watch, edge })
   policy.onChange((version) => void pipeline.policyChanged(version))
   return { policy, pipeline }
 }
@@ -357,6 +354,8 @@ function activePolicy({ settings, options, state, clock, onProblem }: Starting):
 }
 
 interface Listening extends Starting, EndpointParts, Endpoints {
+  /** Null where there is none. */
+  readonly edge: RunningEdge | null
   readonly stopping: AbortController
   readonly health: () => Health
   readonly policy: ActivePolicy
@@ -407,7 +406,7 @@ async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<Ga
     GRACE_MILLISECONDS,
   )
   collectOwn(own.metrics, { ...gatewayFacts(parts), exports: parts.exports, policy, ready: () => health().ready })
-  collectListeners(own.metrics, listeners)
+  collectListeners(own.metrics, parts.edge === null ? listeners : { ...listeners, edge: parts.edge.listener })
   collectReloads(own.metrics, parts.reload)
   collectCalls(own.metrics, { open: pipeline.open, sessions: parts.sessions })
   collectCircuits(own.metrics, parts.servers, parts.backends)
@@ -425,12 +424,17 @@ async function hmacOnRecord({ pipeline, state }: Listening, value: JsonValue, by
 
 function runningOf(
   { state }: Starting,
-  listeners: GatewayListeners,
+  { listeners, edge }: Pick<Stopping, 'listeners' | 'edge'>,
   health: () => Health,
 ): Omit<RunningGateway, 'stopped' | 'reload' | 'reloadPolicy'> {
   const { main, admin, public: open } = listeners
   return {
-    addresses: { main: main.address, admin: admin.address, public: open.address },
+    addresses: {
+      main: main.address,
+      admin: admin.address,
+      public: open.address,
+      ...(edge === null ? {} : { edge: edge.listener.address }),
+    },
     id: state.identity.id.uri,
     record: { origin: state.record.stats().origin, verifierKey: verifierKeyOf(state), folder: state.recordFolder },
     health,

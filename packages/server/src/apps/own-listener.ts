@@ -80,16 +80,18 @@ export function ownLimits(
   }
 }
 
+const shares: Readonly<Record<string, readonly [number, number]>> = { main: [0.4, 0.0206], edge: [0.1, 0.005] }
+
 /**
  * What a listener may have open, so that all of a process take at most 60 % of its file descriptors: half for the callers,
- * and little for each of the three others.
+ * a fifth of that at the edge, and little for each of the three others.
  */
 export function descriptorShare(
   name: string,
   descriptors: number | null,
 ): Partial<Pick<ListenerLimits, 'connections' | 'pendingHandshakes'>> {
   if (descriptors === null) return {}
-  const [connections, pending] = name === 'main' ? [0.5, 0.0256] : [0.015, 0.0098]
+  const [connections, pending] = shares[name] ?? [0.015, 0.0098]
   const share = (part: number, most: number) => Math.max(LEAST_SHARE, Math.min(most, Math.floor(part * descriptors)))
   return {
     connections: share(connections, defaultListenerLimits.connections),

@@ -5,6 +5,7 @@ import { CallPlaces, KnownIdentities, LoadShedding, Pipeline, RefusalCounter } f
 import type {
   ConnectionLimits,
   DecisionPort,
+  EdgeRules,
   KeptContent,
   PipelineWatch,
   Quota,
@@ -31,12 +32,14 @@ export interface OwnPipeline {
   readonly watch: PipelineWatch
   /** What goes into entries of arguments and results; nothing by default. */
   readonly kept?: KeptContent | null
+  /** Whoever has no certificate; nobody by default. */
+  readonly edge?: EdgeRules | null
 }
 
 const MIRROR_WAIT_MILLISECONDS = 1000
 
 export function openPipeline(own: OwnPipeline): Pipeline {
-  const { issuer, staleness, security, trust, decisions, log, clock, watch, kept = null } = own
+  const { issuer, staleness, security, trust, decisions, log, clock, watch, kept = null, edge = null } = own
   const { perUser, connectionLimits, quotas } = security
   const load = new LoadShedding()
   return new Pipeline({
@@ -54,5 +57,6 @@ export function openPipeline(own: OwnPipeline): Pipeline {
     places: new CallPlaces(),
     watch,
     ...(kept === null ? {} : { kept }),
+    ...(edge === null ? {} : { edge }),
   })
 }

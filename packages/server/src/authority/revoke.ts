@@ -8,9 +8,9 @@ import {
   backdatingSeconds,
   denialMarginSeconds,
   epochSeconds,
+  isEdgeId,
   readSpiffeId,
   readUserName,
-  tokenLimits,
 } from '@doorward/core'
 import type { EpochSeconds } from '@doorward/core'
 import { nowSeconds } from './context.ts'
@@ -156,11 +156,14 @@ async function workloadObjection(
   { id, issuedBefore }: Subject<'workload'>,
   by: Revoker,
 ): Promise<AuthorityRefusal | null> {
-  if ('problem' in readSpiffeId(id)) return refuse('request_invalid', 'expected a SPIFFE ID')
+  const read = readSpiffeId(id)
+  if ('problem' in read) return refuse('request_invalid', 'expected a SPIFFE ID')
   if (issuedBefore !== null && issuedBefore > nowSeconds(context) + 1)
     return refuse('request_invalid', 'expected a moment that has passed')
   if (id === context.id.uri) return refuse('conflict', 'an authority is denied by its key id', { reason: 'authority' })
   if (id === by.id) return refuse('conflict', `${id} asks itself, and could not come back`, { reason: 'self' })
+  // Clients at the edge are known to gateways alone.
+  if (isEdgeId(read) && read.trustDomain === context.id.trustDomain) return null
   if ((await context.store.registrations.find(id)) !== null) return null
   return refuse('resource_unknown', `${id} is not registered: what was removed is denied already`, {
     reason: 'workload_unknown',
@@ -234,7 +237,8 @@ async function denialOf(
     case 'user':
       return denial('identity', subject.user, now + longestTokenSeconds, epochSeconds(now + 1))
     case 'token':
-      return denial('token', subject.tokenId, now + tokenLimits.lifetimeSeconds + leewaySeconds)
+      // What the record calls a token at the edge is denied so as well, and issuers let theirs live longer than ours.
+      return denial('token', subject.tokenId, now + longestTokenSeconds + leewaySeconds)
     case 'authority': {
       const slot = (await store.slots.list()).find(({ keyId }) => keyId === subject.keyId)
       return denial('authority', subject.keyId, slot?.notAfter ?? now + lifetimeSeconds)

@@ -17,6 +17,7 @@ import type { CallBoundsSection } from '../config/limits-schema.ts'
 import { definitionSettings } from '../config/definition-settings.ts'
 import { detectionSettings } from '../config/detections.ts'
 import type { DeploymentFolder } from '../config/deployment-folder.ts'
+import { edgeSettings } from '../config/edge-settings.ts'
 import type { Environment } from '../config/environment.ts'
 import { credentialSettings, secretSettings, variablesOf } from '../config/secret-settings.ts'
 import { readPolicy } from '../config/policy-reading.ts'
@@ -30,6 +31,7 @@ import {
   gateSettings,
   namedProxies,
   gatewayNames,
+  issuerSettings,
   retentionSettings,
   securityHeaders,
   stateFolders,
@@ -142,6 +144,7 @@ export async function gatewaySettings(
     publicUrl: gateway.publicUrl,
     issuer: deployment.authority.publicUrl,
     listeners: gateway.listeners,
+    ...edgeOf(deployment),
     servers: Object.fromEntries(
       await Promise.all(
         Object.entries(configuration.servers).map(async ([name, server]) => {
@@ -179,6 +182,11 @@ export async function gatewaySettings(
       upstream: { streamMilliseconds: limits.stream_seconds * 1000 },
     },
   }
+}
+
+function edgeOf(deployment: Deployment): Pick<GatewaySettings, 'edge' | 'issuers'> {
+  const edge = edgeSettings(deployment)
+  return edge === null ? {} : { edge, issuers: issuerSettings(deployment) }
 }
 
 function serverSettings(server: ServerSection, deployment: Deployment, environment: Environment): ServerSettings {

@@ -3,6 +3,7 @@
 import { compilePolicy, DoorwardError, ownServers, parseTrustDomain } from '@doorward/core'
 import type { BindingSource, PolicySource, TrustDomain } from '@doorward/core'
 import { keepProblems } from './audit-keep.ts'
+import { edgeProblems } from './edge-check.ts'
 import { alertProblems, exportProblems } from './export-check.ts'
 import { issuerProblems } from './issuer-check.ts'
 import { headerNameProblem } from './passed-headers.ts'
@@ -38,6 +39,7 @@ export function crossProblems(configuration: Configuration): readonly CrossProbl
   return [
     ...policyProblems(configuration, domain),
     ...listenerProblems(configuration),
+    ...edgeProblems(configuration),
     ...urlProblems('servers', configuration.servers),
     ...urlProblems('services', configuration.services),
     ...outputProblems(configuration),
@@ -103,6 +105,7 @@ function listenerProblems(configuration: Configuration): readonly CrossProblem[]
     [listen === undefined ? ['listeners', 'main'] : ['listen'], listen ?? listeners.main ?? '127.0.0.1:8443'],
     [['listeners', 'admin'], listeners.admin],
     [['listeners', 'public'], listeners.public],
+    ...(listeners.edge === undefined ? [] : [[['listeners', 'edge'], listeners.edge] as const]),
     ...(['main', 'admin', 'enrol', 'public'] as const).map(
       (name) => [['authority', 'listeners', name], authority.listeners[name]] as const,
     ),

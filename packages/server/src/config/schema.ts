@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { attestors } from './attestor-schema.ts'
 import { alerts, audit } from './audit-schema.ts'
 import { detections } from './detections-schema.ts'
+import { edge } from './edge-schema.ts'
 import { issuers } from './issuer-schema.ts'
 import { callBounds, limits, network } from './limits-schema.ts'
 import { backend } from './backend-schema.ts'
@@ -173,9 +174,9 @@ const proxyNetworks = z
   .default([])
 
 /** Who says, by a PROXY header, whom the connections are from that it makes to a listener. */
-const gatewayProxies = { main: proxyNetworks, admin: proxyNetworks, public: proxyNetworks }
-const proxies = section(gatewayProxies).prefault({})
-const authorityProxies = section({ ...gatewayProxies, enrol: proxyNetworks }).prefault({})
+const listenerProxies = { main: proxyNetworks, admin: proxyNetworks, public: proxyNetworks }
+const proxies = section({ ...listenerProxies, edge: proxyNetworks }).prefault({})
+const authorityProxies = section({ ...listenerProxies, enrol: proxyNetworks }).prefault({})
 
 const partName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, {
   error: 'not a name; expected lowercase letters, digits and -',
@@ -219,6 +220,8 @@ export const configuration = section({
     main: address.optional(),
     admin: address.default('127.0.0.1:8444'),
     public: address.default('127.0.0.1:8445'),
+    /** For hosts that cannot hold a certificate; nothing listens by default. */
+    edge: address.optional(),
     proxies,
   }).prefault({}),
   gateway: section({
@@ -251,6 +254,7 @@ export const configuration = section({
   bindings: z.array(binding).default([]),
   policy,
   issuers,
+  edge: edge.optional(),
   limits: limits.prefault({}),
   trust: section({ full_seconds: seconds(60), reduced_seconds: seconds(300) }).prefault({}),
   audit,

@@ -212,7 +212,8 @@ function namedNetwork({ limits }: Configuration) {
 
 /** Whether an address is a proxy that a listener of the gateway believes. */
 export function namedProxies({ listeners: { proxies } }: Configuration) {
-  return { main: among(proxies.main), admin: among(proxies.admin), public: among(proxies.public) }
+  const { main, admin, public: open, edge } = proxies
+  return { main: among(main), admin: among(admin), public: among(open), edge: among(edge) }
 }
 
 /** As `namedProxies`, of the authority. */

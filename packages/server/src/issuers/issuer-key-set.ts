@@ -119,6 +119,13 @@ function readKey(
   })
 }
 
+/** A key that somebody shows, for one algorithm; null where it does not fit, or is too small or too large. */
+export function importIssuerKey(algorithm: IssuerAlgorithm, jwk: JsonObject): VerifyKey | null {
+  const row = algorithmRows[algorithm]
+  const key = row.fits(jwk) ? importKey(jwk, row) : null
+  return key === null ? null : verifyKeyOf(key, row)
+}
+
 function importKey(jwk: JsonObject, { members, accepts }: AlgorithmRow): KeyObject | null {
   try {
     const values = members.map((name) => [name, member(jwk, name)] as const)

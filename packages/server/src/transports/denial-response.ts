@@ -18,8 +18,8 @@ export interface RefusalForm {
   readonly toolCall?: boolean
   /** The answer is to a request of the modern era, whose results say what they are. */
   readonly modern?: boolean
-  /** URL of the protected resource metadata (RFC 9728), only where it is served. */
-  readonly challenge?: { readonly resourceMetadata?: string }
+  /** Values of `WWW-Authenticate`, in place of the plain one of a 401; none for no challenge. */
+  readonly challenge?: (denial: Denial, status: number) => readonly string[]
 }
 
 /** The decision id, absent where the refusal was only counted or could not be recorded. */
@@ -37,8 +37,8 @@ export function sendRefusal(exchange: Exchange, refusal: Refusal, form: RefusalF
   // Whoever is refused before the body was read must not go on in the middle of it.
   if (exchange.problem !== null) closeAfterAnswer(exchange)
   const headers = refusalHeaders(denial, decision)
-  const challenge: Readonly<Record<string, string>> =
-    status === 401 ? { 'WWW-Authenticate': challengeOf(exchange, form) } : {}
+  const challenges = form.challenge?.(denial, status) ?? (status === 401 ? [challengeOf(exchange)] : [])
+  const challenge = challenges.length === 0 ? {} : { 'WWW-Authenticate': challenges }
   send(exchange, status, { ...headers, ...challenge }, JSON.stringify(body))
 }
 
@@ -66,12 +66,8 @@ function refusalHeaders(denial: Denial, decision: string | null): Readonly<Recor
 }
 
 /** RFC 6750 §3: the error is named only when a token was presented. */
-function challengeOf(exchange: Exchange, form: RefusalForm): string {
-  const parameters: string[] = []
-  if (exchange.head.headers['authorization'] !== undefined) parameters.push('error="invalid_token"')
-  const metadata = form.challenge?.resourceMetadata
-  if (metadata !== undefined) parameters.push(`resource_metadata="${metadata}"`)
-  return parameters.length === 0 ? 'Bearer' : `Bearer ${parameters.join(', ')}`
+function challengeOf(exchange: Exchange): string {
+  return exchange.head.headers['authorization'] === undefined ? 'Bearer' : 'Bearer error="invalid_token"'
 }
 
 function plainBody(denial: Denial, decision: string | null): JsonObject {

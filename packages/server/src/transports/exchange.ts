@@ -75,17 +75,16 @@ export function writePart({ response }: Exchange, part: Uint8Array): Promise<voi
 
 const ONE_WRITE_BYTES = 8192
 
+/** A list stands for as many lines. */
+export type AnswerHeaders = Readonly<Record<string, string | readonly string[]>>
+
 /** Sends a complete answer. Does nothing when the caller has gone or an answer has begun. */
-export function send(
-  exchange: Exchange,
-  status: number,
-  headers: Readonly<Record<string, string>>,
-  body: Uint8Array | string = '',
-): void {
+export function send(exchange: Exchange, status: number, headers: AnswerHeaders, body: Uint8Array | string = ''): void {
   const { request, response } = exchange
   if (response.headersSent || response.destroyed) return
   if (!request.complete) closeAfterAnswer(exchange)
-  response.writeHead(status, { ...headers, 'Content-Length': String(Buffer.byteLength(body)) })
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+  response.writeHead(status, { 'Content-Length': String(Buffer.byteLength(body)) })
   if (typeof body === 'string' || body.length > ONE_WRITE_BYTES) return void response.end(body)
   // As text the body leaves with the head in one write and one TLS record.
   response.end(Buffer.from(body.buffer, body.byteOffset, body.length).toString('latin1'), 'latin1')

@@ -1,9 +1,17 @@
 /** The MCP endpoint: one path per server, POST, GET and DELETE, each request decided and recorded on its own. */
 
 import { recordOutcome, isRefusal, deny, StageTimes } from '@doorward/enforcement'
-import type { DefinitionGate, Denial, Inbound, Outcome, Permit, Pipeline } from '@doorward/enforcement'
+import type {
+  DefinitionGate,
+  Denial,
+  Inbound,
+  Outcome,
+  Permit,
+  Pipeline,
+  RequiredCredential,
+} from '@doorward/enforcement'
 import { LEGACY_VERSIONS, MODERN_VERSIONS } from '@doorward/core'
-import type { ClassifiedRequest, ToolEffect } from '@doorward/core'
+import type { ClassifiedRequest, EpochSeconds, Principal, ToolEffect } from '@doorward/core'
 import type { PendingRequest } from './call-scope.ts'
 import { allowedReport, refusedReport } from './call-report.ts'
 import type { CallReport } from './call-report.ts'
@@ -48,14 +56,33 @@ export interface StreamableHttpOptions {
   readonly onProblem: (error: unknown) => void
 }
 
+/** By which door requests come in, and what is asked of them there. */
+export interface Entrance {
+  readonly credential: Exclude<RequiredCredential, 'certificate'>
+  /** Resource identifier of a server's path there, from configuration; null for a server that is not served there. */
+  readonly audienceOf: (name: string, server: McpServer) => string | null
+  /** How refusals about a server are told. */
+  readonly challenge?: (name: string, exchange: Exchange) => NonNullable<RefusalForm['challenge']>
+}
+
+/** With certificate and bound token. */
+const mainEntrance: Entrance = { credential: 'token', audienceOf: (_name, { audience }) => audience }
+
 export type { CallReport } from './call-report.ts'
 
 const PREFIX = '/mcp/'
+
+/** The server that a path is of; null for any other path. */
+export function serverNameOf(path: string): string | null {
+  return path.startsWith(PREFIX) ? path.slice(PREFIX.length) : null
+}
+
 const METHODS = new Set(['POST', 'GET', 'DELETE'])
 
 export class StreamableHttp {
   readonly #options: StreamableHttpOptions
-  readonly #streams = new Set<StreamableReply>()
+  /** Streams that would never end by themselves, and whose they are. */
+  readonly #streams = new Map<StreamableReply, Principal>()
   readonly #upstreams = new WeakMap<McpSession, UpstreamSession>()
 
   constructor(options: StreamableHttpOptions) {
@@ -64,20 +91,33 @@ export class StreamableHttp {
 
   /** Ends the streams that would never end by themselves; requests under way go on. */
   endStreams(): void {
-    for (const reply of this.#streams) reply.end()
+    for (const reply of this.#streams.keys()) reply.end()
+  }
+
+  /**
+   * Ends the streams of callers at the edge whose token is good no longer: a certificate ends its connections, and there is
+   * nothing else that would end these.
+   */
+  endExpired(now: EpochSeconds): void {
+    for (const [reply, caller] of this.#streams) {
+      if (caller.certificateFingerprint === '' && caller.expires <= now)
+        reply.withdraw(deny('token_expired', `exp was ${caller.expires}`, { caller }))
+    }
   }
 
   /** Answers one request. */
-  async serve(exchange: Exchange): Promise<void> {
+  async serve(exchange: Exchange, entrance: Entrance = mainEntrance): Promise<void> {
     const { head } = exchange
-    const name = head.path.startsWith(PREFIX) ? head.path.slice(PREFIX.length) : ''
-    const server = this.#options.servers.get(name)
-    const inbound: Inbound = { connection: exchange.connection, head, audience: server?.audience ?? '' }
+    const name = serverNameOf(head.path) ?? ''
+    const known = this.#options.servers.get(name)
+    const audience = known === undefined ? null : entrance.audienceOf(name, known)
+    const server = audience === null ? undefined : known
+    const inbound: Inbound = { connection: exchange.connection, head, audience: audience ?? '' }
     const problem = exchange.problem ?? routeProblem(head.method, server)
     if (problem !== null || server === undefined) {
       return this.#refuse(exchange, inbound, problem ?? deny('path_unknown', 'no server has this path'))
     }
-    await this.#decide(exchange, inbound, { name, server })
+    await this.#decide(exchange, inbound, { name, server, entrance })
   }
 
   async #refuse(exchange: Exchange, inbound: Inbound, denial: Denial): Promise<void> {
@@ -86,11 +126,7 @@ export class StreamableHttp {
     sendRefusal(exchange, refusal, { rpc: true })
   }
 
-  async #decide(
-    exchange: Exchange,
-    inbound: Inbound,
-    { name, server }: { name: string; server: McpServer },
-  ): Promise<void> {
+  async #decide(exchange: Exchange, inbound: Inbound, { name, server, entrance }: Route): Promise<void> {
     const { pipeline, sessions, handles, bodyBytes, monotonic } = this.#options
     const { head } = exchange
     const modern = isModern(head)
@@ -98,7 +134,7 @@ export class StreamableHttp {
     const times = new StageTimes(monotonic, trace?.sampled === true)
     let opened: McpSession | null = null
     const result = await pipeline.enforce(inbound, {
-      credential: 'token',
+      credential: entrance.credential,
       times,
       readBody: () => (head.method === 'POST' ? exchange.readBody(bodyBytes) : exchange.readBody(0)),
       classifier: mcpClassifier({
@@ -121,7 +157,8 @@ export class StreamableHttp {
     if (isRefusal(result)) {
       if (opened !== null) sessions.remove(opened)
       if (result.denial.code === 'http_method') exchange.response.setHeader('Allow', 'POST')
-      sendRefusal(exchange, result, formOf(result.denial, modern))
+      const challenge = entrance.challenge?.(name, exchange)
+      sendRefusal(exchange, result, { ...formOf(result.denial, modern), ...(challenge && { challenge }) })
       times.mark('closed')
       this.#options.onCall(refusedReport(exchange, result, { server: name, times, trace }))
       return
@@ -170,7 +207,7 @@ export class StreamableHttp {
 
   #forwardModern(permit: Permit<McpCall>, reply: StreamableReply, { upstream }: McpServer): void {
     const { message } = permit.admitted.authorized.classified.call.detail
-    if (lasts(message)) this.#keep(reply)
+    if (lasts(message)) this.#keep(reply, permit)
     const { modern } = upstream
     if (modern === null) return reply.fail('internal', 'a modern request to a server of the legacy era')
     modern.forward(permit, reply)
@@ -182,7 +219,7 @@ export class StreamableHttp {
     // Others may have begun since this one was judged.
     if (message.kind === 'session-operation' && message.operation === 'stream' && !session.mayStream())
       return reply.fail('stream_limit', 'the session has as many streams open as it may')
-    if (message.kind === 'session-operation') this.#keepStream(session, reply)
+    if (message.kind === 'session-operation') this.#keepStream(session, reply, permit)
     this.#options.sessions.touch(session)
     if (request !== null && !session.expect(request)) {
       return reply.fail('request_invalid', 'too many requests wait, or one with this id')
@@ -199,15 +236,15 @@ export class StreamableHttp {
     if (request !== null && request.method !== 'initialize') this.#upstreams.get(session)?.cancel(request.id)
   }
 
-  #keepStream(session: McpSession, reply: StreamableReply): void {
+  #keepStream(session: McpSession, reply: StreamableReply, permit: Permit<McpCall>): void {
     session.streams++
-    this.#keep(reply)
+    this.#keep(reply, permit)
     reply.onClose(() => session.streams--)
   }
 
   /** Streams that would never end by themselves. */
-  #keep(reply: StreamableReply): void {
-    this.#streams.add(reply)
+  #keep(reply: StreamableReply, { admitted }: Permit<McpCall>): void {
+    this.#streams.set(reply, admitted.authorized.classified.identified.principal)
     reply.onClose(() => this.#streams.delete(reply))
   }
 
@@ -236,6 +273,12 @@ export class StreamableHttp {
     const stream = !streamed ? 'none' : lasts(call.detail.message) ? 'session' : 'answer'
     this.#options.onCall(allowedReport(permit, outcome, { times, trace, method, stream }))
   }
+}
+
+interface Route {
+  readonly name: string
+  readonly server: McpServer
+  readonly entrance: Entrance
 }
 
 interface InSession {

@@ -1,0 +1,195 @@
+/** The edge of a gateway: a listener for hosts that hold no certificate, and by what they are known instead. */
+
+import { DoorwardError, toSeconds } from '@doorward/core'
+import type { EpochMillis, TrustDomain } from '@doorward/core'
+import type { EdgeRules, Pipeline, Record as AuditRecord, TrustSource } from '@doorward/enforcement'
+import { sha256, timerSleep } from '@doorward/sdk'
+import { readEdgeCertificate } from '../config/edge-certificate.ts'
+import type { EdgeCertificate } from '../config/edge-certificate.ts'
+import { clientNameOf } from '../config/edge-settings.ts'
+import type { EdgeSettings } from '../config/edge-settings.ts'
+import type { IssuerSettings } from '../config/issuer-settings.ts'
+import { importIssuerKey } from '../issuers/issuer-key-set.ts'
+import { MemoryReplayGuard } from '../state/memory-replay-guard.ts'
+import { SealedNonces } from '../state/sealed-nonces.ts'
+import { Edge } from '../transports/edge.ts'
+import { openListener } from '../transports/listener.ts'
+import type { Listener, ListenerOptions, TlsMaterial } from '../transports/listener.ts'
+import type { StreamableHttp } from '../transports/streamable-http.ts'
+import type { GatewaySettings } from './gateway-settings.ts'
+import { openIssuers } from './issuers.ts'
+import { ownListenerOptions } from './own-listener.ts'
+import type { OwnMetrics } from './own-metrics.ts'
+
+export interface EdgeRuleParts {
+  readonly edge: EdgeSettings
+  readonly issuers: readonly IssuerSettings[]
+  readonly trustDomain: TrustDomain
+  readonly trust: TrustSource
+}
+
+/** Throws the codes of `openIssuers`. */
+export async function openEdgeRules({ edge, issuers, trustDomain, trust }: EdgeRuleParts): Promise<EdgeRules> {
+  const accepted = issuers.filter(({ name }) => edge.issuers.includes(name))
+  // Tokens and proofs are judged by the time that no stepped local clock turns back.
+  const now = () => trust.now()
+  const { tokens } = await openIssuers(accepted, now)
+  return {
+    tokens,
+    trustDomain,
+    publicUrl: edge.publicUrl,
+    clientName: (clientId) => clientNameOf(edge, clientId),
+    bearer: edge.bearer,
+    scopesRequired: edge.scopesRequired,
+    proofs: {
+      algorithms: edge.algorithms,
+      importKey: importIssuerKey,
+      sha256,
+      guard: new MemoryReplayGuard({ now }),
+      nonces: new SealedNonces(now),
+      nonceRequired: edge.nonceRequired,
+      since: toSeconds(now()),
+    },
+  }
+}
+
+export interface EdgeParts {
+  readonly settings: Pick<GatewaySettings, 'edge' | 'issuers' | 'security'>
+  readonly limits: Partial<ListenerOptions['limits']>
+  readonly pipeline: Pipeline
+  readonly endpoint: StreamableHttp
+  /** That callers without a certificate are let in is on it each time. */
+  readonly record: Pick<AuditRecord, 'append'>
+  readonly own: Pick<OwnMetrics, 'handshakeRefused'>
+  readonly warn: (code: string, text: string) => void
+  readonly onProblem: (error: unknown) => void
+}
+
+export interface RunningEdge {
+  readonly settings: EdgeSettings
+  readonly listener: Listener
+  /** When the certificate that it shows now ends. */
+  readonly certificateEnds: () => EpochMillis
+  /** Takes up a certificate that replaces the one it shows. Runs until the signal aborts; never rejects. */
+  run(signal: AbortSignal): Promise<void>
+}
+
+/** Null where nothing is configured. Throws the codes of `readEdgeCertificate` and `openListener`. */
+export async function openEdge(
+  parts: EdgeParts,
+  stack: AsyncDisposableStack,
+  graceMilliseconds: number,
+): Promise<RunningEdge | null> {
+  const { settings, pipeline } = parts
+  const { edge } = settings
+  const rules = pipeline.dependencies.edge
+  if (edge === undefined || rules === undefined) return null
+  const now = () => pipeline.dependencies.trust.now()
+  let shown = await readEdgeCertificate(edge.certificate, edge.publicUrl, now())
+  const listener = await openListener(listenerOptions(parts, edge, { rules, material: materialOf(shown) }))
+  stack.defer(() => listener.close(graceMilliseconds))
+  warnOf(edge, parts.warn)
+  await parts.record.append({ kind: 'lifecycle', body: { event: 'edge.open', ...edgeFacts({ settings: edge }) } })
+  const look = async () => {
+    const read = await readEdgeCertificate(edge.certificate, edge.publicUrl, now())
+    if (read.fingerprint === shown.fingerprint && read.chain.length === shown.chain.length) return
+    listener.update(materialOf(read))
+    shown = read
+  }
+  return {
+    settings: edge,
+    listener,
+    certificateEnds: () => shown.notAfter,
+    run: (signal) => watchCertificate(look, parts.onProblem, signal),
+  }
+}
+
+interface EdgeServing {
+  readonly rules: EdgeRules
+  readonly material: TlsMaterial
+}
+
+function listenerOptions(parts: EdgeParts, edge: EdgeSettings, { rules, material }: EdgeServing): ListenerOptions {
+  const { settings, limits, pipeline, endpoint, own } = parts
+  const { cipherSuites, headers, proxies } = settings.security
+  const { nonces, nonceRequired } = rules.proofs
+  const served = new Edge({
+    pipeline,
+    endpoint,
+    publicUrl: edge.publicUrl,
+    servers: edge.servers,
+    issuers: (settings.issuers ?? []).flatMap(({ name, issuer }) => (edge.issuers.includes(name) ? [issuer] : [])),
+    bearer: edge.bearer,
+    algorithms: edge.algorithms,
+    requestScopes: edge.requestScopes,
+    scopesRequired: edge.scopesRequired,
+    origins: new Set(edge.origins),
+    nonce: nonceRequired ? () => nonces.current() : null,
+  })
+  return {
+    ...ownListenerOptions({
+      name: 'edge',
+      address: edge.address,
+      publicUrl: edge.publicUrl,
+      material,
+      cipherSuites,
+      headers,
+      limits,
+      ...(proxies === undefined ? {} : { isProxy: proxies.edge }),
+      pipeline,
+      onRefusedHandshake: own.handshakeRefused,
+    }),
+    clientCertificate: 'none',
+    origins: edge.origins,
+    onExchange: (exchange) => served.serve(exchange),
+  }
+}
+
+/** Nobody is asked for a certificate, so no anchor is named. */
+function materialOf({ chain, privateKey }: EdgeCertificate): TlsMaterial {
+  return { chain, privateKey, anchors: [] }
+}
+
+function warnOf({ publicUrl, bearer, unlistedClients }: EdgeSettings, warn: EdgeParts['warn']): void {
+  warn('edge_open', `callers without a certificate are let in at ${publicUrl}, by tokens of other issuers`)
+  if (bearer) warn('edge_bearer', 'edge.bearer is on: whoever has a token of somebody is taken for them')
+  if (unlistedClients) warn('edge_unlisted_clients', 'edge.unlisted_clients is on: every OAuth client is let in')
+}
+
+/** What the record says of it when it opens. */
+export function edgeFacts({ settings }: Pick<RunningEdge, 'settings'>) {
+  const { publicUrl, issuers, servers, bearer, unlistedClients, scopesRequired, nonceRequired, origins } = settings
+  return {
+    public_url: publicUrl,
+    issuers: [...issuers],
+    servers: [...servers],
+    bearer,
+    unlisted_clients: unlistedClients,
+    scopes: scopesRequired ? 'required' : 'optional',
+    nonce: nonceRequired ? 'required' : 'optional',
+    origins: [...origins],
+  }
+}
+
+const LOOK_MILLISECONDS = 5000
+
+/** A certificate that cannot be used is told once, and the one before goes on being shown. */
+async function watchCertificate(
+  look: () => Promise<void>,
+  onProblem: (error: unknown) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  let told = ''
+  while (!signal.aborted) {
+    await timerSleep(LOOK_MILLISECONDS, signal)
+    if (signal.aborted) return
+    try {
+      await look()
+      told = ''
+    } catch (error) {
+      const text = error instanceof DoorwardError ? `${error.code} ${error.got ?? ''}` : String(error)
+      if (text !== told) onProblem(error)
+      told = text
+    }
+  }
+}

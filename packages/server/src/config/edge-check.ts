@@ -1,0 +1,72 @@
+/** Mistakes of `edge` that only show beside other keys. */
+
+import { unlistedClient } from '@doorward/core'
+import type { EdgeSection } from './edge-schema.ts'
+
+interface EdgeProblem {
+  readonly keys: readonly (string | number)[]
+  readonly message: string
+  readonly expected: string | null
+  readonly got: string | null
+}
+
+export interface EdgeSurroundings {
+  readonly edge?: EdgeSection | undefined
+  readonly listeners: { readonly edge?: string | undefined }
+  readonly servers: Readonly<Record<string, unknown>>
+  readonly issuers: Readonly<Record<string, unknown>>
+}
+
+export function edgeProblems({ edge, listeners, servers, issuers }: EdgeSurroundings): readonly EdgeProblem[] {
+  if (edge === undefined && listeners.edge === undefined) return []
+  if (edge === undefined) {
+    return [wrong(['listeners', 'edge'], 'a listener without what it serves', 'edge: beside it', listeners.edge)]
+  }
+  const addressless =
+    listeners.edge === undefined
+      ? [wrong(['edge'], 'nothing listens for it', 'listeners.edge: host:port', undefined)]
+      : []
+  return [
+    ...addressless,
+    ...unknownNames(['edge', 'issuers'], edge.issuers, issuers),
+    ...unknownNames(['edge', 'servers'], edge.servers, servers),
+    ...clientProblems(edge),
+  ]
+}
+
+function unknownNames(
+  keys: readonly string[],
+  names: readonly string[],
+  known: Readonly<Record<string, unknown>>,
+): readonly EdgeProblem[] {
+  const list = Object.keys(known).join(', ')
+  const section = keys[1] ?? ''
+  return names.flatMap((name, at) => {
+    if (!Object.hasOwn(known, name))
+      return [wrong([...keys, at], `no such name in ${section}`, list === '' ? `one in ${section}` : list, name)]
+    return names.indexOf(name) === at ? [] : [wrong([...keys, at], 'named twice', 'each name once', name)]
+  })
+}
+
+/** Who is let in, and under one name alone. */
+function clientProblems({ clients, unlisted_clients: unlisted }: EdgeSection): readonly EdgeProblem[] {
+  const problems: EdgeProblem[] = []
+  const names = new Map<string, string>()
+  if (Object.keys(clients).length === 0 && !unlisted)
+    problems.push(wrong(['edge'], 'nobody is let in', 'clients, or unlisted_clients: true', undefined))
+  for (const [name, ids] of Object.entries(clients)) {
+    if (name === unlistedClient)
+      problems.push(wrong(['edge', 'clients', name], 'the name of clients that are not listed', 'another name', name))
+    for (const [at, id] of ids.entries()) {
+      const other = names.get(id)
+      if (other !== undefined)
+        problems.push(wrong(['edge', 'clients', name, at], `the id is one of ${other}`, 'each id once', id))
+      names.set(id, name)
+    }
+  }
+  return problems
+}
+
+function wrong(keys: EdgeProblem['keys'], message: string, expected: string, got: string | undefined): EdgeProblem {
+  return { keys, message, expected, got: got ?? null }
+}

@@ -1,0 +1,64 @@
+/** `edge` as plain values, with absolute paths. */
+
+import { resolve } from 'node:path'
+import { unlistedClient } from '@doorward/core'
+import type { ProofAlgorithm } from '@doorward/core'
+import { readAddress } from './settings.ts'
+import type { Address, Deployment } from './settings.ts'
+
+export interface EdgeSettings {
+  readonly address: Address
+  /** Origin, without trailing slash. */
+  readonly publicUrl: string
+  readonly certificate: EdgeCertificatePlace
+  /** Names of `issuers`. */
+  readonly issuers: readonly string[]
+  readonly servers: ReadonlySet<string>
+  /** By the id that issuers know a client by. */
+  readonly clients: ReadonlyMap<string, string>
+  readonly unlistedClients: boolean
+  readonly bearer: boolean
+  readonly origins: readonly string[]
+  readonly scopesRequired: boolean
+  readonly requestScopes: readonly string[]
+  readonly algorithms: readonly ProofAlgorithm[]
+  readonly nonceRequired: boolean
+}
+
+/** PEM files: the chain, leaf first, and its key. */
+export interface EdgeCertificatePlace {
+  readonly file: string
+  readonly keyFile: string
+}
+
+/** Null where there is no edge. */
+export function edgeSettings({ configuration, folder }: Deployment): EdgeSettings | null {
+  const { edge, listeners } = configuration
+  if (edge === undefined || listeners.edge === undefined) return null
+  const { file, key_file: keyFile } = edge.certificate
+  const ids = Object.entries(edge.clients).flatMap(([name, clients]) => clients.map((id) => [id, name] as const))
+  return {
+    address: readAddress(listeners.edge),
+    publicUrl: edge.public_url,
+    certificate: { file: resolve(folder, file), keyFile: resolve(folder, keyFile) },
+    issuers: edge.issuers,
+    servers: new Set(edge.servers),
+    clients: new Map(ids),
+    unlistedClients: edge.unlisted_clients,
+    bearer: edge.bearer,
+    origins: edge.origins,
+    scopesRequired: edge.scopes === 'required',
+    requestScopes: edge.request_scopes,
+    algorithms: edge.dpop.algorithms,
+    nonceRequired: edge.dpop.nonce === 'required',
+  }
+}
+
+/** What configuration calls a client; null for one that is not let in. */
+export function clientNameOf(
+  { clients, unlistedClients }: Pick<EdgeSettings, 'clients' | 'unlistedClients'>,
+  clientId: string | null,
+): string | null {
+  const listed = clientId === null ? undefined : clients.get(clientId)
+  return listed ?? (unlistedClients ? unlistedClient : null)
+}
