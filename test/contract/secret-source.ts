@@ -15,8 +15,10 @@ export interface SourceStage {
   /** Makes whatever is behind it fail, and mends it; undefined where nothing can fail. */
   readonly fail?: () => Promise<void>
   readonly mend?: () => Promise<void>
+  /** After a rejection, until it is asked again. */
+  readonly afterFailure?: () => Promise<unknown>
   /** Lets caches run out. */
-  readonly wait?: () => Promise<void>
+  readonly wait?: () => Promise<unknown>
   close(): Promise<void>
 }
 
@@ -85,6 +87,7 @@ export function secretSourceContract(name: string, open: () => Promise<SourceSta
         return true
       })
       await stage.set(CANARY)
+      await stage.afterFailure?.()
       equal((await stage.source.read({ fresh: true })).value.reveal(), CANARY)
     })
 

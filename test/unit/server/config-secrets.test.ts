@@ -1,7 +1,11 @@
 import { deepEqual, equal, match, ok, throws } from 'node:assert/strict'
 import { test } from 'node:test'
 import { Secret } from '@doorward/core'
-import { credentialSettings, secretSettings } from '../../../packages/server/src/config/secret-settings.ts'
+import {
+  credentialSettings,
+  secretSettings,
+  vaultSettings,
+} from '../../../packages/server/src/config/secret-settings.ts'
 import { parseConfiguration } from '../../../packages/server/src/config/load.ts'
 import type { ConfigurationError } from '../../../packages/server/src/config/problem.ts'
 import { configurationChanges } from '../../../packages/server/src/config/reloading.ts'
@@ -86,6 +90,26 @@ test('a credential names a secret that there is and that is meant for its server
   ])
   match(changed('{ secret: github }', '{ secret: github, by: [] }').join(), /not a credential/)
   match(changed('{ secret: github }', '{}').join(), /not a credential/)
+})
+
+test('a vault has one way in, and secrets of it need it', async () => {
+  const vault = 'vault: { url: "https://vault.example:8200", token_file: token, namespace: team/a }\n'
+  const inVault = (more: string, text = vault) =>
+    problems(`${text}${sound.replace('github: { servers:', `github: { vault: { ${more} }, servers:`)}`)
+  deepEqual(inVault('path: agents/github, field: token'), [])
+  deepEqual(inVault('path: agents/github', ''), ['secrets.github.vault: no vault is configured'])
+  for (const path of ['../sys', 'a/../b', '/a', 'a/', 'a//b', 'a?b', './a'])
+    match(inVault(`path: "${path}"`).join(), /not a path/, path)
+  for (const way of ['', 'token_file: t, approle: { role_id: r, secret_id_file: s }'])
+    match(
+      inVault('path: a', `vault: { url: "https://vault.example"${way === '' ? '' : `, ${way}`} }\n`).join(),
+      /no way in/,
+    )
+  match(inVault('path: a', 'vault: { url: "http://vault.example", token_file: t }\n').join(), /vault.url/)
+  match(inVault('path: a', vault.replace('namespace', 'cache_seconds: 301, namespace')).join(), /too large/)
+  const configuration = parseConfiguration(`${vault}${sound}`, 'doorward.yaml')
+  const settings = await vaultSettings({ configuration, folder: '/etc/doorward' })
+  deepEqual([settings?.auth, settings?.cacheMilliseconds], [{ kind: 'token', file: '/etc/doorward/token' }, 30_000])
 })
 
 test('headers that others set are not for credentials', () => {

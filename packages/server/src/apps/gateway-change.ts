@@ -81,7 +81,7 @@ function apply(parts: ChangingParts, settings: GatewaySettings, prepared: Prepar
   const { live, pipeline, counts, counted } = parts
   const { perUser, connectionLimits, quotas } = settings.security
   live.take(settings)
-  parts.secrets.take(settings.secrets ?? {})
+  parts.secrets.take(settings.secrets ?? {}, settings.vault ?? null)
   pipeline.retune({ perUser, connectionLimits, quotas, kept })
   endCalls(parts, [...servers.changes.removed, ...servers.changes.changed, ...backends.changes.removed])
   parts.servers.take(servers)

@@ -9,7 +9,7 @@ import type { SessionLimits } from '../transports/session.ts'
 import type { DeclaredEffects } from '../transports/tool-effects.ts'
 import type { UpstreamLimits } from '../transports/upstream.ts'
 import type { AlertPlace, ExportPlace } from '../config/audit-exports.ts'
-import type { CredentialSettings, SecretSettings } from '../config/secret-settings.ts'
+import type { CredentialSettings, SecretSettings, VaultSettings } from '../config/secret-settings.ts'
 import type { TracingSettings } from '../config/tracing.ts'
 import type { RetentionSettings } from './log-retention.ts'
 import type { DetectionSettings } from '../config/detections.ts'
@@ -128,6 +128,8 @@ export interface GatewaySettings {
   readonly backends?: Readonly<Record<string, BackendSettings>>
   /** By name; none by default. */
   readonly secrets?: Readonly<Record<string, SecretSettings>>
+  /** Where some of them are; null for none, the default. */
+  readonly vault?: VaultSettings | null
   /** PATH of server processes. */
   readonly path: string
   readonly policy: CompiledPolicy

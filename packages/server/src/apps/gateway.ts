@@ -216,6 +216,7 @@ async function assemble(
   const tell = (code: string, text: string) => options.report({ type: 'warning', code, text })
   const definitions = new GatewayDefinitions({ ...starting, warn: tell })
   const secrets = openSecrets(starting, policy)
+  stack.defer(() => secrets.close())
   const needs = { ...starting, pipeline, exports, definitions, secrets, warn: warning(starting), tell }
   const changing = await openChanging(needs, stack)
   const endpoints = openEndpoints(starting, changing)
@@ -252,8 +253,9 @@ async function assemble(
 }
 
 function openSecrets({ settings, state }: Starting, policy: ActivePolicy): GatewaySecrets {
-  const { secrets = {} } = settings
-  return new GatewaySecrets({ settings: secrets, store: state.secretStore, policy: () => policy.current().policy })
+  const { secrets = {}, vault = null } = settings
+  const { secretStore: store } = state
+  return new GatewaySecrets({ settings: secrets, vault, store, policy: () => policy.current().policy })
 }
 
 interface Stopping extends Pick<Listening, 'stopping' | 'policy' | 'reload' | 'endpoint' | 'legacySse'> {

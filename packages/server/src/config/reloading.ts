@@ -15,6 +15,7 @@ const live: readonly (readonly string[])[] = [
   ['servers'],
   ['services'],
   ['secrets'],
+  ['vault'],
   ['roles'],
   ['bindings'],
   ['policy'],

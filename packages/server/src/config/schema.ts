@@ -9,7 +9,7 @@ import { issuers } from './issuer-schema.ts'
 import { callBounds, limits, network } from './limits-schema.ts'
 import { backend } from './backend-schema.ts'
 import { binding, path, policy } from './policy-schema.ts'
-import { credential, environmentName, secrets, variable } from './secrets-schema.ts'
+import { credential, environmentName, secrets, variable, vault } from './secrets-schema.ts'
 import { section } from './section.ts'
 import { security } from './security-schema.ts'
 import { tracing } from './tracing-schema.ts'
@@ -248,6 +248,7 @@ export const configuration = section({
       }
     }),
   secrets,
+  vault,
   /** Plain HTTP services, at `/http/<name>/`. */
   services: z.record(serverName, backend).default({}),
   roles: z.record(z.string().min(1).max(64), z.array(z.string())).default({}),

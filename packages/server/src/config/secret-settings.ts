@@ -1,8 +1,9 @@
 /** What the configuration says of secrets and credentials, as a gateway goes by it. */
 
 import { resolve } from 'node:path'
-import { DoorwardError } from '@doorward/core'
+import { DoorwardError, fromUtf8 } from '@doorward/core'
 import type { Secret } from '@doorward/core'
+import { readBoundedFile } from './certificate-file.ts'
 import type { Environment } from './environment.ts'
 import type { CredentialSection, SecretSection } from './secrets-schema.ts'
 import type { Deployment } from './settings.ts'
@@ -12,6 +13,7 @@ export type SecretPlace =
   /** Absolute. */
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'environment'; readonly variable: string; readonly value: Secret }
+  | { readonly kind: 'vault'; readonly mount: string; readonly path: string; readonly field: string }
 
 export interface SecretSettings {
   readonly place: SecretPlace
@@ -20,6 +22,48 @@ export interface SecretSettings {
   /** Only for calls of which every party has one of these; null for all. */
   readonly roles: readonly string[] | null
 }
+
+export interface VaultSettings {
+  /** Origin. */
+  readonly url: string
+  readonly namespace: string | null
+  /** PEM; null for what the platform trusts. */
+  readonly ca: string | null
+  readonly auth:
+    | { readonly kind: 'token'; readonly file: string }
+    | { readonly kind: 'approle'; readonly mount: string; readonly roleId: string; readonly secretIdFile: string }
+  readonly cacheMilliseconds: number
+  readonly allowPrivateAddresses: boolean
+}
+
+/** Null where none is configured. Throws `file_unreadable`. */
+export async function vaultSettings({
+  configuration,
+  folder,
+}: Pick<Deployment, 'configuration' | 'folder'>): Promise<VaultSettings | null> {
+  const { vault } = configuration
+  if (vault === undefined) return null
+  const { approle, token_file: tokenFile = '', namespace = null, ca_file: caFile } = vault
+  const file = (path: string) => resolve(folder, path)
+  return {
+    url: vault.url.replace(/\/$/, ''),
+    namespace,
+    ca: caFile === undefined ? null : fromUtf8(await readBoundedFile(file(caFile), MAX_CA)),
+    auth:
+      approle === undefined
+        ? { kind: 'token', file: file(tokenFile) }
+        : {
+            kind: 'approle',
+            mount: approle.mount,
+            roleId: approle.role_id,
+            secretIdFile: file(approle.secret_id_file),
+          },
+    cacheMilliseconds: vault.cache_seconds * 1000,
+    allowPrivateAddresses: vault.allow_private_addresses,
+  }
+}
+
+const MAX_CA = 256 * 1024
 
 /** Of a header. */
 export interface HeaderForm {
@@ -43,10 +87,11 @@ export function secretSettings(
   { configuration, folder }: Pick<Deployment, 'configuration' | 'folder'>,
   environment: Pick<Environment, 'take'>,
 ): Readonly<Record<string, SecretSettings>> {
+  const mount = configuration.vault?.mount ?? ''
   return Object.fromEntries(
     Object.entries(configuration.secrets).map(([name, section]) => {
       const { servers, roles = null } = section
-      return [name, { place: placeOf(name, section, { folder, environment }), servers, roles }]
+      return [name, { place: placeOf(name, section, { folder, environment, mount }), servers, roles }]
     }),
   )
 }
@@ -54,9 +99,16 @@ export function secretSettings(
 interface Surroundings {
   readonly folder: string
   readonly environment: Pick<Environment, 'take'>
+  /** Of the vault. */
+  readonly mount: string
 }
 
-function placeOf(name: string, { file, env }: SecretSection, { folder, environment }: Surroundings): SecretPlace {
+function placeOf(
+  name: string,
+  { file, env, vault }: SecretSection,
+  { folder, environment, mount }: Surroundings,
+): SecretPlace {
+  if (vault !== undefined) return { kind: 'vault', mount: vault.mount ?? mount, path: vault.path, field: vault.field }
   if (file !== undefined) return { kind: 'file', path: resolve(folder, file) }
   if (env === undefined) return { kind: 'store' }
   const value = environment.take(env)

@@ -32,6 +32,7 @@ export function secretProblems(configuration: Configuration): readonly CrossProb
   )
   return [
     ...strangers,
+    ...vaultProblems(configuration),
     ...passedProblems(configuration),
     ...wantedBy(configuration).flatMap((wanted) => wantedProblem(wanted, secrets)),
     ...headerProblems(configuration),
@@ -40,6 +41,15 @@ export function secretProblems(configuration: Configuration): readonly CrossProb
 
 function problem(keys: Keys, message: string, expected: string, got: string): CrossProblem {
   return { keys, message, expected, got }
+}
+
+function vaultProblems({ secrets, vault }: Configuration): readonly CrossProblem[] {
+  if (vault !== undefined) return []
+  return Object.entries(secrets).flatMap(([name, secret]) =>
+    secret.vault === undefined
+      ? []
+      : [problem(['secrets', name, 'vault'], 'no vault is configured', 'vault: { url: … } beside secrets:', name)],
+  )
 }
 
 /** What is taken out of the environment as a secret cannot be passed on from it as well. */

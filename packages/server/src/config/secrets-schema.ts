@@ -13,11 +13,50 @@ export const environmentName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, {
 
 const roles = z.array(z.string().min(1).max(64)).min(1)
 
+/** Segments as Vault takes them; none that leads elsewhere. */
+const vaultPath = z
+  .string()
+  .max(512)
+  .regex(/^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[A-Za-z0-9._~@ -]+(?:\/[A-Za-z0-9._~@ -]+)*$/, {
+    error: 'not a path; expected segments with / between them, not at the ends',
+  })
+
+/** HashiCorp Vault or OpenBao. */
+export const vault = section({
+  url: z
+    .string()
+    .regex(/^https:\/\/[^\s/?#@]+\/?$/, { error: 'not an address of a vault; expected https://host[:port]' }),
+  namespace: vaultPath.optional(),
+  /** PEM of the authorities that alone are trusted; the platform's by default. */
+  ca_file: z.string().min(1).optional(),
+  /** Where the KV store is mounted. */
+  mount: vaultPath.default('secret'),
+  token_file: z.string().min(1).optional(),
+  approle: section({
+    role_id: z.string().min(1).max(256),
+    secret_id_file: z.string().min(1),
+    mount: vaultPath.default('approle'),
+  }).optional(),
+  /** The oldest that a value may be. */
+  cache_seconds: z.int().min(0).max(300).default(30),
+  allow_private_addresses: z.boolean().default(false),
+})
+  .refine(({ token_file, approle }) => (token_file === undefined) !== (approle === undefined), {
+    error: 'no way in, or two; expected either token_file or approle',
+  })
+  .optional()
+
 const secret = section({
   /** A file that somebody else keeps, such as a mounted secret. */
   file: z.string().min(1).optional(),
   /** A variable of the gateway's environment, read once. */
   env: environmentName.optional(),
+  /** Of a KV store of version 2 (`vault:`). */
+  vault: section({
+    path: vaultPath,
+    field: z.string().min(1).max(256).default('value'),
+    mount: vaultPath.optional(),
+  }).optional(),
   /** Names of servers and services. */
   servers: z
     .array(z.string())
@@ -26,8 +65,8 @@ const secret = section({
     .refine(({ length }) => length > 0, { error: 'a secret that is meant for no server; expected servers: [NAME, …]' }),
   /** Only for calls of which every party has one of these. */
   roles: roles.optional(),
-}).refine(({ file, env }) => file === undefined || env === undefined, {
-  error: 'a secret with two sources; expected file, env, or neither for the own store',
+}).refine((one) => [one.file, one.env, one.vault].filter((source) => source !== undefined).length < 2, {
+  error: 'a secret with two sources; expected file, env, vault, or none of them for the own store',
 })
 
 const MAX_SECRETS = 1000

@@ -73,12 +73,14 @@ export interface DocumentRequest {
   /** Beside those that every request has. */
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
+  /** Of the answer; 64 KiB by default. */
+  readonly maxBytes?: number
 }
 
 export interface DocumentAnswer {
   readonly status: number
   readonly headers: IncomingHttpHeaders
-  /** At most 64 KiB, without content coding. */
+  /** Bounded, without content coding. */
   readonly body: Uint8Array
 }
 
@@ -108,7 +110,7 @@ export async function exchangeDocument(
   if (isIP(host) !== 0 && !isFetchable(host, options.allowPrivateAddresses))
     throw refusedDocument(url, 'an address of a public network', host)
   try {
-    return await bodyOf(await answerOf(url, request, options))
+    return await bodyOf(await answerOf(url, request, options), request.maxBytes ?? documentBytes)
   } catch (error) {
     if (error instanceof DoorwardError) throw error
     throw unavailable(url, error instanceof Error ? error.message : String(error))
@@ -136,7 +138,7 @@ function answerOf(
   })
 }
 
-async function bodyOf(answer: IncomingMessage): Promise<DocumentAnswer> {
+async function bodyOf(answer: IncomingMessage, maxBytes: number): Promise<DocumentAnswer> {
   const { statusCode: status = 0, headers } = answer
   const encoding = headers['content-encoding'] ?? 'identity'
   if (encoding !== 'identity') {
@@ -147,7 +149,7 @@ async function bodyOf(answer: IncomingMessage): Promise<DocumentAnswer> {
   let length = 0
   for await (const part of answer as AsyncIterable<Uint8Array>) {
     length += part.length
-    if (length > documentBytes) throw new Error(`expected at most ${documentBytes} bytes`)
+    if (length > maxBytes) throw new Error(`expected at most ${maxBytes} bytes`)
     parts.push(part)
   }
   return { status, headers, body: joinBytes(parts) }

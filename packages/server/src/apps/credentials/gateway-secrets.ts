@@ -2,17 +2,21 @@
 
 import { isDoorwardError, PartyRoles } from '@doorward/core'
 import type { CompiledPolicy, Principal } from '@doorward/core'
-import type { SecretPlace, SecretSettings } from '../../config/secret-settings.ts'
+import type { SecretPlace, SecretSettings, VaultSettings } from '../../config/secret-settings.ts'
 import { environmentSource } from '../../secrets/environment-source.ts'
 import { fileSource } from '../../secrets/file-source.ts'
 import type { SecretSource, SecretVersion } from '../../secrets/secret-source.ts'
 import type { SecretStore } from '../../secrets/secret-store.ts'
 import type { UpstreamFailure } from '../../transports/upstream.ts'
+import { openVault } from './open-vault.ts'
+import type { OpenVault } from './open-vault.ts'
 
 export type SecretsByName = Readonly<Record<string, SecretSettings>>
 
 export interface GatewaySecretsParts {
   readonly settings: SecretsByName
+  /** Null where none of them is in a vault. */
+  readonly vault: VaultSettings | null
   readonly store: SecretStore
   /** What decides now. */
   readonly policy: () => Pick<CompiledPolicy, 'bindings' | 'subjects'>
@@ -42,11 +46,17 @@ interface Known {
 export class GatewaySecrets {
   readonly #parts: GatewaySecretsParts
   #known: ReadonlyMap<string, Known> = new Map()
+  #vault: OpenVault | null = null
+  #vaultText = 'null'
   #roles: { readonly of: object; readonly parties: PartyRoles } | null = null
 
   constructor(parts: GatewaySecretsParts) {
     this.#parts = parts
-    this.take(parts.settings)
+    this.take(parts.settings, parts.vault)
+  }
+
+  close(): void {
+    this.#vault?.vault.close()
   }
 
   get store(): SecretStore {
@@ -54,13 +64,17 @@ export class GatewaySecrets {
   }
 
   /** From now on these are the secrets. What comes from where it came from goes on as it is. */
-  take(settings: SecretsByName): void {
+  take(settings: SecretsByName, vault: VaultSettings | null): void {
+    const sameVault = JSON.stringify(vault) === this.#vaultText
+    if (!sameVault) this.#openVault(vault)
     const before = this.#known
     this.#known = new Map(
       Object.entries(settings).map(([name, one]): [string, Known] => {
         const same = before.get(name)
         const source =
-          same !== undefined && isSamePlace(same.settings.place, one.place) ? same.source : this.#open(name, one.place)
+          same !== undefined && isSamePlace(same.settings.place, one.place) && (sameVault || one.place.kind !== 'vault')
+            ? same.source
+            : this.#open(name, one.place)
         return [name, { settings: one, roles: one.roles === null ? null : new Set(one.roles), source }]
       }),
     )
@@ -101,6 +115,12 @@ export class GatewaySecrets {
     return this.#roles.parties.allHave(principal, roles)
   }
 
+  #openVault(settings: VaultSettings | null): void {
+    this.#vault?.vault.close()
+    this.#vault = settings === null ? null : openVault(settings)
+    this.#vaultText = JSON.stringify(settings)
+  }
+
   #open(name: string, place: SecretPlace): SecretSource {
     switch (place.kind) {
       case 'store':
@@ -109,6 +129,9 @@ export class GatewaySecrets {
         return fileSource(place.path)
       case 'environment':
         return environmentSource(place.value)
+      case 'vault':
+        if (this.#vault === null) throw new TypeError('a secret of a vault that is not configured')
+        return this.#vault.secrets.source(place)
     }
   }
 }
