@@ -19,7 +19,7 @@ import { detectionSettings } from '../config/detections.ts'
 import type { DeploymentFolder } from '../config/deployment-folder.ts'
 import { edgeSettings } from '../config/edge-settings.ts'
 import type { Environment } from '../config/environment.ts'
-import { credentialSettings, secretSettings, variablesOf, vaultSettings } from '../config/secret-settings.ts'
+import { credentialSettings, heldSettings, variablesOf } from '../config/secret-settings.ts'
 import { readPolicy } from '../config/policy-reading.ts'
 import { callQuotas, quotaSettings } from '../config/quotas.ts'
 import type { ServerSection } from '../config/schema.ts'
@@ -156,8 +156,7 @@ export async function gatewaySettings(
     backends: Object.fromEntries(
       Object.entries(configuration.services).map(([name, service]) => [name, backendSettings(service)]),
     ),
-    secrets: secretSettings(deployment, environment),
-    vault: await vaultSettings(deployment),
+    ...(await heldSettings(deployment, environment)),
     path: environment.path,
     policy,
     candidate,

@@ -36,6 +36,18 @@ export interface VaultSettings {
   readonly allowPrivateAddresses: boolean
 }
 
+/** What a gateway holds for servers, and where. Throws as both of its parts. */
+export async function heldSettings(
+  deployment: Pick<Deployment, 'configuration' | 'folder'>,
+  environment: Pick<Environment, 'take'>,
+): Promise<{
+  readonly secrets: Readonly<Record<string, SecretSettings>>
+  readonly vault: VaultSettings | null
+}> {
+  const vault = await vaultSettings(deployment)
+  return { secrets: secretSettings(deployment, environment), vault }
+}
+
 /** Null where none is configured. Throws `file_unreadable`. */
 export async function vaultSettings({
   configuration,
