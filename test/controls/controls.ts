@@ -10,6 +10,7 @@ import type { Edit } from './disabled-build.ts'
 import { joinControls } from './join-controls.ts'
 import { monitoringControls } from './monitoring-controls.ts'
 import { limitControls } from './limit-controls.ts'
+import { peopleControls } from './people-controls.ts'
 import { policyControls } from './policy-controls.ts'
 import { recordControls } from './record-controls.ts'
 import { secretControls } from './secret-controls.ts'
@@ -349,5 +350,6 @@ export type RefusalEntry =`,
   ...secretControls,
   ...trustControls,
   ...joinControls,
+  ...peopleControls,
   ...ceremonyControls,
 ]
