@@ -103,7 +103,7 @@ test('both the workload and the person must be allowed, and a list shows what ca
   equal(codeOf(await call('write_note')), 'policy_denied')
   equal(server.reached.length, reached)
   const [listed] = messagesOf(await gateway.rpc(bridge, 'files', { token, session, body: bodyOf('tools/list') }))
-  const { tools } = (listed as unknown as { result: { tools: readonly { name: string }[] } }).result
+  const tools = (listed?.result?.['tools'] ?? []) as readonly { readonly name: string }[]
   deepEqual(
     tools.map(({ name }) => name),
     ['read_note'],
