@@ -222,6 +222,31 @@ export function decisionPortContract(adapter: string, build: PortBuilder): void 
       ] as const)
         assert.notEqual(await port.some(someOf(principal, { name: method, group }, server, kind)), 'deny', method)
     })
+    test('rules ask for approvals of what is allowed: of calls, by whatever they are allowed, and of nothing else', async () => {
+      const rules = [
+        { permission: 'tools/call:github/get_*', by: 'team-a' },
+        { permission: 'write:github/*', by: 'team-b' },
+        { permission: '*', by: 'team-a' },
+      ]
+      const asking = await build({ ...source, approvals: { groups: ['team-a', 'team-b'], rules } })
+      const dutiesOf = async (request: DecisionRequest) => {
+        const verdict = await asking.decide(request)
+        assert.equal(verdict.effect, 'allow')
+        assert.equal(await asking.list(request), 'allow')
+        return verdict.effect === 'allow' ? verdict.obligations.filter(({ kind }) => kind === 'approval') : []
+      }
+      const [first, second, all] = rules.map(({ permission }) => `approval:${permission}`)
+      assert.deepEqual(await dutiesOf(toolCall(planner, 'github/get_issue', 'write')), [
+        { kind: 'approval', by: 'team-a', rules: [first, all] },
+        { kind: 'approval', by: 'team-b', rules: [second] },
+      ])
+      const reading = [{ kind: 'approval', by: 'team-a', rules: [all] }]
+      assert.deepEqual(await dutiesOf(toolCall(planner, 'files/read_file', 'read')), reading)
+      assert.deepEqual(await dutiesOf(sessionAction(planner, 'initialize', 'github')), [])
+      assert.deepEqual(await dutiesOf(sessionAction(planner, 'tools/list', 'github')), [])
+      assert.deepEqual(await dutiesOf(route(admin, 'DELETE authority/v1/workloads', 'admin')), [])
+      assert.equal((await asking.decide(toolCall(planner, 'github/set_issue', 'write'))).effect, 'deny')
+    })
     test('arguments of any shape change nothing and break nothing', async () => {
       for (const args of hostileArguments) {
         assert.equal((await port.decide(toolCall(planner, 'github/get_issue', 'write', args))).effect, 'allow')

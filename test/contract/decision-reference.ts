@@ -3,7 +3,15 @@
  * with compiler or engine, and serves as the small decision port that the contract is also run on.
  */
 
-import type { DecisionRequest, ListVerdict, PolicySource, SomeRequest, Verdict } from '@doorward/core'
+import type {
+  ApprovalDuty,
+  DecisionRequest,
+  ListVerdict,
+  Obligation,
+  PolicySource,
+  SomeRequest,
+  Verdict,
+} from '@doorward/core'
 import type { DecisionPort } from '@doorward/enforcement'
 
 const session =
@@ -31,6 +39,8 @@ const ownRoutes: readonly (readonly [RegExp, string])[] = [
   [/^POST authority\/v1\/(detections|witness|witness\/cosignature)$/, 'write'],
   [/^GET authority\/v1\/witness\/log$/, 'read'],
   [/^GET gateway\/v1\/receipt$/, 'read'],
+  [/^GET gateway\/v1\/approvals(\/request)?$/, 'read'],
+  [/^POST gateway\/v1\/approvals\/decision$/, 'write'],
   [/^(GET|POST|PUT|DELETE) authority\/v1\/workloads$/, 'admin'],
   [/^GET authority\/v1\/(workload|receivers|ceremonies\/newest|delegation|revocations)$/, 'admin'],
   [/^POST authority\/v1\/(gateways|instances\/lock|delegation|ceremonies|revocations)$/, 'admin'],
@@ -98,6 +108,7 @@ function partyAllowed(
   if (id !== null && forItself.includes(route)) return true
   if (id !== null && route === 'POST authority/v1/enrol' && principal.strength === 'mtls-enrolment') return true
   if (route === 'GET gateway/v1/receipt') return true
+  if (/^(GET gateway\/v1\/approvals(\/request)?|POST gateway\/v1\/approvals\/decision)$/.test(route)) return true
   const stream = ['GET authority/v1/trust-state', 'POST authority/v1/trust-state/ack'].includes(route)
   if (id !== null && stream) return true
   const ofGateways = [
@@ -122,6 +133,17 @@ export function referenceDecision(source: PolicySource, request: DecisionRequest
   return all && partyAllowed(request, source, presenter.uri, roles) ? 'allow' : 'deny'
 }
 
+/** Rules about approvals are about what is done on configured servers. */
+function askedOf({ approvals }: PolicySource, request: DecisionRequest): readonly ApprovalDuty[] {
+  if (request.action.group === 'session' || own.includes(request.resource.server)) return []
+  const asked = (approvals?.rules ?? []).filter(({ permission }) => permits(permission, request))
+  return [...new Set(asked.map(({ by }) => by))].map((by) => ({
+    kind: 'approval',
+    by,
+    rules: asked.filter((rule) => rule.by === by).map(({ permission }) => `approval:${permission}`),
+  }))
+}
+
 /** The reference as a decision port. */
 export function referencePort(source: PolicySource): DecisionPort {
   const version = { digest: 'reference', sequence: 1 }
@@ -133,7 +155,9 @@ export function referencePort(source: PolicySource): DecisionPort {
       request.action.name.endsWith('/list') &&
       request.action.group === 'session' &&
       !request.action.name.startsWith('notifications/')
-    return { effect: 'allow', policies: ['reference'], obligations: lists ? [{ kind: 'filter-list' }] : [], version }
+    const approvals = askedOf(source, request)
+    const obligations: readonly Obligation[] = lists ? [{ kind: 'filter-list' }] : approvals
+    return { effect: 'allow', policies: ['reference'], obligations, version }
   }
   const list = async (request: DecisionRequest): Promise<ListVerdict> => referenceDecision(source, request)
   const some = async (request: SomeRequest): Promise<ListVerdict> => {

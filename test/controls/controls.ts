@@ -3,6 +3,7 @@
  * The requirements manifest names them; `npm run campaign -- --only controls` disables them one by one.
  */
 
+import { approvalControls } from './approval-controls.ts'
 import { ceremonyControls } from './ceremony-controls.ts'
 import { definitionControls } from './definition-controls.ts'
 import { detectionControls } from './detection-controls.ts'
@@ -346,6 +347,7 @@ export type RefusalEntry =`,
   ...operationControls,
   ...upstreamControls,
   ...definitionControls,
+  ...approvalControls,
   ...modernControls,
   ...secretControls,
   ...trustControls,

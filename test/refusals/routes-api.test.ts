@@ -215,6 +215,11 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
   'gateway admin DELETE /v1/secrets': () => ({ query: '?name=nothing' }),
   'gateway admin GET /v1/servers': () => ({}),
   'gateway admin GET /v1/servers/definitions': () => ({ query: '?server=nothing' }),
+  'gateway admin GET /v1/approvals': () => ({}),
+  'gateway admin GET /v1/approvals/request': () => ({ query: '?id=ap-0' }),
+  'gateway admin POST /v1/approvals/decision': () => ({
+    body: JSON.stringify({ approve: true, requests: [{ id: 'ap-0', digest: '0'.repeat(64) }] }),
+  }),
   'gateway admin POST /v1/servers/approve': () => ({
     body: JSON.stringify({ server: 'nothing', digest: '0'.repeat(64) }),
   }),
@@ -244,6 +249,10 @@ const idle: Readonly<Record<string, DenialCode>> = {
   'gateway admin POST /v1/secrets': 'conflict',
   'gateway admin PUT /v1/secrets': 'conflict',
   'gateway admin DELETE /v1/secrets': 'resource_unknown',
+  // Administrators are no approvers.
+  'gateway admin GET /v1/approvals': 'approver_refused',
+  'gateway admin GET /v1/approvals/request': 'approver_refused',
+  'gateway admin POST /v1/approvals/decision': 'approver_refused',
 }
 
 function attemptOf({ log, address, caller }: Api, route: ApiRoute, { query = '', body = '' }: Content = {}): Attempt {
@@ -338,6 +347,8 @@ for (const name of apiNames) {
 
     if (name === 'authority admin' || name === 'gateway admin')
       withToken('is closed to a caller without the role admin', async (_right, target, route) => {
+        // Whoever is in a group of approvers, by no role.
+        if (route.path.startsWith('/v1/approvals')) return
         const on = await dial({ ...agent.tls, ...target.address })
         const token = await stage.token(agent, target.audience)
         const right = attemptOf(target, route, await contentOf(name, route, on))

@@ -59,6 +59,7 @@ export type {
 export type {
   Action,
   ActionGroup,
+  ApprovalDuty,
   DecisionContext,
   DecisionRequest,
   ListVerdict,
@@ -166,6 +167,8 @@ export { mayApplyToPrompt, mayApplyToServer, mayApplyToTool, reachesOwnApi } fro
 export type { Policy } from './policy/cedar/expression.ts'
 export type { CedarPolicy } from './policy/cedar-text.ts'
 export { boundRoles } from './policy/binding-index.ts'
+export { ApprovalDuties, approverOf, approversIn, isApprovalDuty } from './policy/approval-duties.ts'
+export type { ApprovalRule } from './policy/approval-duties.ts'
 export { compilePolicy } from './policy/compile.ts'
 export type { CompileResult, CompiledPolicy } from './policy/compile.ts'
 export { matchesName, readNamePattern } from './policy/name-pattern.ts'
@@ -176,6 +179,7 @@ export { PartyRoles } from './policy/party-roles.ts'
 export { PolicyJudge } from './policy/policy-judge.ts'
 export { argumentSchema, policySchema } from './policy/schema.ts'
 export type {
+  ApprovalsSource,
   Binding,
   BindingSource,
   KnownTool,
@@ -314,6 +318,7 @@ export type { PlatformAlgorithm, PlatformExpectation, PlatformToken } from './to
 export type { TokenExpectation } from './token/judge-claims.ts'
 
 // json
+export { exactJson } from './json/exact-json.ts'
 export { cutMembers, itemSpans, memberSpan, spliceItems, spliceSpans } from './json/item-spans.ts'
 export type { ArraySpans, ByteSpan, SpanEdit } from './json/item-spans.ts'
 export { DEFAULT_JSON_LIMITS } from './json/limits.ts'

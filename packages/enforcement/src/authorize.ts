@@ -1,6 +1,6 @@
 /** Stage 3: may this principal do this to that. Unmatched, erroring and unanswerable deny. */
 
-import { toSeconds } from '@doorward/core'
+import { isApprovalDuty, toSeconds } from '@doorward/core'
 import type {
   DecisionRequest,
   EpochMillis,
@@ -47,11 +47,13 @@ async function authorizeAll<Detail>(
 ): Promise<Authorized<Detail> | Denial> {
   const authorized = await authorizing(whole)
   if (isDenial(authorized)) return authorized
+  const obligations = [...authorized.obligations]
   for (const part of parts) {
     const one = await authorizing(part)
     if (isDenial(one)) return one
+    obligations.push(...one.obligations.filter(isApprovalDuty))
   }
-  return authorized
+  return { ...authorized, obligations }
 }
 
 async function authorizeOne<Detail>(

@@ -1,6 +1,6 @@
 /** Stage 2: which action on which resource. The body decides; what was judged is what is forwarded. */
 
-import type { Action, Resource } from '@doorward/core'
+import type { Action, JsonValue, Resource } from '@doorward/core'
 import { isDenial } from './denial.ts'
 import type { Denial } from './denial.ts'
 import type { Identified } from './identify.ts'
@@ -15,12 +15,22 @@ export interface Call<Detail> {
   readonly parts?: readonly { readonly action: Action; readonly resource: Resource }[]
   /** Arguments of the call; undefined when it has none. */
   readonly args: unknown
+  /** The one text of everything that is asked for, where nothing is rounded, and what of it people are shown. */
+  readonly exact?: () => ExactCall
   /** JSON-RPC id to answer a later refusal with. */
   readonly rpcId: string | number | undefined
   /** What the protocol's forwarder needs later. */
   readonly detail: Detail
   /** What may stand against the call beside policy, asked once policy allows it; nothing by default. */
   readonly objection?: (() => Promise<Denial | null>) | null
+}
+
+/** What an approval is bound to. */
+export interface ExactCall {
+  /** Two calls with the same text are the same to the server, but for what names and traces the exchange. */
+  readonly text: string
+  /** For people; may hold secrets. */
+  readonly shown: JsonValue
 }
 
 /** Pure: judges the complete body. */

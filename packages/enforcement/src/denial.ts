@@ -3,7 +3,15 @@
  * a caller may see. What the operator learns is `explanation`, kept apart.
  */
 
-import type { Action, JsonObject, PolicyVersion, Principal, Resource, ShadowVerdict } from '@doorward/core'
+import type {
+  Action,
+  EpochSeconds,
+  JsonObject,
+  PolicyVersion,
+  Principal,
+  Resource,
+  ShadowVerdict,
+} from '@doorward/core'
 
 interface DenialRow {
   readonly http: number
@@ -126,6 +134,12 @@ export const denialTable = {
   policy_forbidden: row(200, -31403, 'denied by policy'),
   policy_error: row(200, -31403, 'denied: a policy that applies could not be evaluated'),
   definition_unapproved: row(200, -31403, 'refused: an operator has not approved what the server says of this'),
+  approval_pending: row(200, -31403, 'a human has to approve this call before it is made'),
+  approval_denied: row(200, -31403, 'a human has denied this call'),
+  approval_cooling: row(200, -31403, 'calls of this have been denied too often: nobody is asked for a while'),
+  approval_limit: row(200, -31403, 'too many calls of this caller wait for an approval'),
+  approval_unavailable: row(503, -31503, 'nobody can be asked to approve this call', { retryable: true }),
+  approver_refused: row(403, -31403, 'this caller may not approve this'),
   request_invalid: row(400, -32602, 'the request is not valid'),
   resource_unknown: row(404, -32602, 'there is no such thing'),
   conflict: row(409, -32602, 'the request conflicts with what is there'),
@@ -207,6 +221,14 @@ export interface ExhaustedLimit {
   readonly windowSeconds: number | null
 }
 
+/** What a caller learns of the request that a human is asked with. */
+export interface AskedApproval {
+  readonly id: string
+  /** Groups, of each of which somebody has to approve. */
+  readonly by: readonly string[]
+  readonly expires: EpochSeconds
+}
+
 export interface Denial {
   readonly denied: true
   readonly code: DenialCode
@@ -225,6 +247,8 @@ export interface Denial {
   readonly retryAfterSeconds: number | null
   /** The limit that was exhausted, as the caller may know it. */
   readonly limit: ExhaustedLimit | null
+  /** The request for an approval that it is about. */
+  readonly approval: AskedApproval | null
   /** What a caller of our own API is told as well, because it may know it. */
   readonly details: JsonObject | null
   /** All scopes that a token needs for this, where more of them would help. */
@@ -249,6 +273,7 @@ const blank = {
   shadow: null,
   retryAfterSeconds: null,
   limit: null,
+  approval: null,
   details: null,
   scope: null,
   rpcId: undefined,

@@ -6,9 +6,9 @@ export type { Authorized } from './authorize.ts'
 export { CertificateStanding } from './certificate-standing.ts'
 export type { AcceptedToken, VerifiedLeaf } from './certificate-standing.ts'
 export { classify } from './classify.ts'
-export type { Call, Classified, Classifier } from './classify.ts'
+export type { Call, Classified, Classifier, ExactCall } from './classify.ts'
 export { denialRow, denialTable, deny, isDenial, isDenialCode } from './denial.ts'
-export type { Denial, DenialCode, ExhaustedLimit, PartialCaller } from './denial.ts'
+export type { AskedApproval, Denial, DenialCode, ExhaustedLimit, PartialCaller } from './denial.ts'
 export { identify, identifyEnrolment } from './identify.ts'
 export { takePerson } from './user-limit.ts'
 export { identifyEdge } from './identify-edge.ts'
@@ -107,6 +107,22 @@ export type { RefusalRatesOptions, RefusalThresholds } from './detect/refusal-ra
 export { findingKey, StandingFindings } from './detect/standing-findings.ts'
 export type { StandingChange, StandingFinding } from './detect/standing-findings.ts'
 export type { RateThreshold } from './detect/subject-rate.ts'
+
+// approvals
+export { ApprovalDesk, approvalEvents } from './approvals/approval-desk.ts'
+export type {
+  ApprovalDecision,
+  ApprovalDeskParts,
+  ApprovalEvent,
+  ApprovalSettings,
+  ApprovalStore,
+  Approver,
+  DecisionOutcome,
+  DecisionRefusal,
+} from './approvals/approval-desk.ts'
+export type { ApprovalAsk, ApprovalRequest, GivenApproval } from './approvals/approval-request.ts'
+export type { ApproverGroup, ApproverGroups } from './approvals/approver.ts'
+export type { ApprovalAnswer, ApprovalClaim, Approvals } from './approvals/ports.ts'
 
 // definitions
 export { DefinitionGate } from './definitions/definition-gate.ts'

@@ -21,6 +21,8 @@ export interface Admitted<Detail> {
   readonly authorized: Authorized<Detail>
   /** Whoever carries the call out releases it when the answer has ended; absent where nothing is held. */
   readonly hold?: CallHold
+  /** The approval by which the call goes, used up by it; absent where it needs none. */
+  readonly approval?: string
 }
 
 export interface ConnectionLimits {

@@ -1,10 +1,14 @@
 /** The one decision path: each stage takes what the previous one returned; refusals are recorded on the way out. */
 
 import type { PolicyVersion } from '@doorward/core'
+import { approve } from './approval.ts'
+import type { Approved, WhenGone } from './approval.ts'
+import type { Approvals } from './approvals/ports.ts'
 import { authorize } from './authorize.ts'
+import type { Authorized } from './authorize.ts'
 import type { CallPlaces } from './call-hold.ts'
 import { classify } from './classify.ts'
-import type { Classifier } from './classify.ts'
+import type { Classified, Classifier } from './classify.ts'
 import { deny, isDenial } from './denial.ts'
 import type { Denial } from './denial.ts'
 import { identifyEdge } from './identify-edge.ts'
@@ -50,6 +54,8 @@ export interface PipelineDependencies extends IdentifyDependencies {
   readonly watch?: PipelineWatch
   /** What goes into entries of arguments and results; nothing by default. */
   readonly kept?: KeptContent
+  /** By whom calls are approved; without it, those that need an approval are refused. */
+  readonly approvals?: Approvals
 }
 
 /** What may be replaced while requests pass. */
@@ -76,6 +82,15 @@ export interface EnforceOptions<Detail> {
   readonly classifier: Classifier<Detail>
   /** Is told when stages end; nobody measures by default. */
   readonly times?: StageTimes
+  /** Tells when the caller waits no longer; as long as it may by default. */
+  readonly whenGone?: WhenGone
+}
+
+const nobodyGoes: WhenGone = () => undefined
+
+function goingOn<Detail>(admitted: Admitted<Detail>, { authorized, claim }: Approved<Detail>): Admitted<Detail> {
+  if (claim !== null) return { ...admitted, authorized, approval: claim.id }
+  return authorized === admitted.authorized ? admitted : { ...admitted, authorized }
 }
 
 export function isRefusal(value: object): value is Refusal {
@@ -150,7 +165,7 @@ export class Pipeline {
     if (isDenial(admitted)) return admitted
     const { hold } = admitted
     try {
-      const result = await this.#recorded(admitted, times)
+      const result = await this.#recorded(admitted, options)
       // What was taken for a call that does not come about is given back.
       if (isDenial(result)) hold?.release()
       return result
@@ -160,13 +175,22 @@ export class Pipeline {
     }
   }
 
-  async #recorded<Detail>(admitted: Admitted<Detail>, times: StageTimes | undefined): Promise<Permit<Detail> | Denial> {
-    const { log, kept } = this.#dependencies
+  async #recorded<Detail>(
+    admitted: Admitted<Detail>,
+    { times, whenGone = nobodyGoes }: EnforceOptions<Detail>,
+  ): Promise<Permit<Detail> | Denial> {
+    const { log, kept, approvals = null } = this.#dependencies
     const { objection = null } = admitted.authorized.classified.call
     const cleared = objection === null ? admitted : await this.#cleared(admitted, objection)
     if (isDenial(cleared)) return cleared
+    const again = () => this.#again(cleared.authorized.classified)
+    const approved = await approve(cleared.authorized, { approvals, whenGone, again })
+    if (isDenial(approved)) return approved
     times?.mark('admitted')
-    return this.overtaken(cleared) ?? record(cleared, log, kept)
+    const going = goingOn(cleared, approved)
+    const result = this.overtaken(going) ?? (await record(going, log, kept))
+    if (isDenial(result)) await approved.claim?.giveBack()
+    return result
   }
 
   /** A server may have been asked, which takes its time: what was decided before is decided again. */
@@ -181,10 +205,20 @@ export class Pipeline {
       const { action, resource, rpcId } = call
       return { ...objected, caller: identified.principal, action, resource, rpcId }
     }
-    const { decisions, trust } = this.#dependencies
-    const now = { ...classified, identified: rolesNow(identified, trust.current()) }
-    const authorized = await authorize(now, decisions, trust.now())
+    const authorized = await this.#again(classified)
     return isDenial(authorized) ? authorized : { ...admitted, authorized }
+  }
+
+  /** The decision as it is now: with the roles that the caller has, at this time, by this policy. */
+  async #again<Detail>(classified: Classified<Detail>): Promise<Authorized<Detail> | Denial> {
+    const { decisions, trust } = this.#dependencies
+    const identified = rolesNow(classified.identified, trust.current())
+    const withdrawn = this.#withdrawn(identified)
+    if (withdrawn !== null) {
+      const { action, resource, rpcId } = classified.call
+      return { ...withdrawn, action, resource, rpcId }
+    }
+    return authorize({ ...classified, identified }, decisions, trust.now())
   }
 
   /**

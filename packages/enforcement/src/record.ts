@@ -35,6 +35,7 @@ export async function record<Detail>(
         policies: [...authorized.policies],
         policy: versionFields(authorized.policyVersion),
         ...shadowFields(authorized.shadow),
+        ...(admitted.approval === undefined ? {} : { approval: admitted.approval }),
         ...kept?.decision(call),
       },
     })
@@ -84,6 +85,7 @@ export async function recordRefusal(
         policies: [...denial.policies],
         ...(denial.policyVersion === null ? {} : { policy: versionFields(denial.policyVersion) }),
         ...shadowFields(denial.shadow),
+        ...(denial.approval === null ? {} : { approval: denial.approval.id }),
       },
     })
   } catch {
@@ -131,7 +133,8 @@ function callerName(caller: Principal | PartialCaller): string {
   return isPrincipal(caller) ? principalName(caller) : caller.id
 }
 
-function callerFields(caller: Principal | PartialCaller): JsonObject {
+/** Who a call is from, as entries say it. */
+export function callerFields(caller: Principal | PartialCaller): JsonObject {
   const { certificateFingerprint: fingerprint, certificateSerial: serial } = caller
   // At the edge nobody has one.
   const certified = fingerprint === '' ? {} : { certificate: { fingerprint, serial } }
@@ -162,12 +165,13 @@ function inboundFields(inbound: Inbound): JsonObject {
 /** Only where a candidate policy says something else. */
 function shadowFields(shadow: ShadowVerdict | null): JsonObject {
   if (shadow === null) return {}
-  const { effect, reason, policies, version } = shadow
+  const { effect, reason, policies, approvals = [], version } = shadow
   return {
     shadow: {
       decision: effect,
       ...(reason === null ? {} : { reason }),
       policies: [...policies],
+      ...(approvals.length === 0 ? {} : { approvals: [...approvals] }),
       policy: versionFields(version),
     },
   }

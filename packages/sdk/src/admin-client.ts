@@ -11,6 +11,8 @@ import type {
   WorkloadDocument,
 } from '@doorward/core'
 import { AdminRoute } from './admin-client-route.ts'
+import { readApproval, readApprovalResults, readApprovals } from './admin-approvals.ts'
+import type { ApprovalAnswerBody, ApprovalResult, ApprovalView } from './admin-approvals.ts'
 import { probeDocument, readCeremony, readDelegationView } from './admin-ceremony.ts'
 import type { CeremonyView, DelegationView, NewCeremony, Probe } from './admin-ceremony.ts'
 import { readReceivers, readRevocation, readRevocationRows } from './admin-revocation.ts'
@@ -252,6 +254,24 @@ export class AdminClient {
   /** Throws `resource_unknown`. */
   async removeSecret(name: string): Promise<void> {
     await this.#json('DELETE', `/v1/secrets?${search({ name })}`)
+  }
+
+  /** What waits for the groups of the caller, oldest first, without arguments. Throws `approver_refused`. */
+  async approvals(): Promise<readonly ApprovalView[]> {
+    return readApprovals(await this.#json('GET', '/v1/approvals'))
+  }
+
+  /** One of them, with what is asked for. Throws `resource_unknown`, `approver_refused`. */
+  async approval(id: string): Promise<ApprovalView> {
+    return readApproval(await this.#json('GET', `/v1/approvals/request?${search({ id })}`))
+  }
+
+  /** Answers exactly those. Throws, for a single one, `resource_unknown`, `approver_refused`, `conflict`. */
+  async decideApprovals(answer: ApprovalAnswerBody): Promise<readonly ApprovalResult[]> {
+    const { approve, requests, reason } = answer
+    const named = requests.map(({ id, digest }) => ({ id, digest }))
+    const body = { approve, requests: named, ...(reason === undefined ? {} : { reason }) }
+    return readApprovalResults(await this.#json('POST', '/v1/approvals/decision', body))
   }
 
   /** An authority that does not run any more: what it has issued is refused from then on. Throws `resource_unknown`, `conflict`. */

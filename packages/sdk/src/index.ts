@@ -21,6 +21,7 @@ export type {
 } from './admin-ceremony.ts'
 export { AdminClient } from './admin-client.ts'
 export type { AdminEndpoint, JoinInvitation, RecordLine } from './admin-client.ts'
+export type { ApprovalAnswerBody, ApprovalResult, ApprovalView } from './admin-approvals.ts'
 export type { DefinitionsAnswer, DefinitionsApproval } from './definitions-answer.ts'
 export { authorityAdminUrls } from './admin-client-route.ts'
 export type {

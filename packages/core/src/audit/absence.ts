@@ -11,7 +11,13 @@ export const ACCEPT_DAMAGE_CHANGE = 'record.damage_accepted'
  * Kinds of entries that may be redacted: what callers did and said. The others are what the log itself, its writer at a
  * start, and whoever has to explain an absence rely on.
  */
-export const REDACTABLE_KINDS = ['decision', 'outcome', 'refusals', 'detection'] as const satisfies readonly EntryKind[]
+export const REDACTABLE_KINDS = [
+  'decision',
+  'outcome',
+  'refusals',
+  'detection',
+  'approval',
+] as const satisfies readonly EntryKind[]
 
 const redactable: ReadonlySet<EntryKind> = new Set(REDACTABLE_KINDS)
 

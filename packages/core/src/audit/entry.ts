@@ -20,6 +20,7 @@ export const ENTRY_KINDS = [
   'issuance',
   'trust',
   'lifecycle',
+  'approval',
   'detection',
 ] as const
 

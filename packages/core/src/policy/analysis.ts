@@ -14,6 +14,7 @@ import { nearestName } from './analysis-suggestion.ts'
 import { isWritten } from './analysis-written.ts'
 import { partsOf } from './cedar/reads.ts'
 import type { Constraint, Policy } from './cedar/expression.ts'
+import { approverOf } from './approval-duties.ts'
 
 export interface Analysis {
   readonly findings: readonly Finding[]
@@ -141,6 +142,7 @@ function superfluousRules(
       if (i === j) continue
       if (--left < 0) return { superfluous, complete: false }
       if (narrow.policy.effect === 'forbid' && wide.policy.effect === 'permit') continue
+      if (asksForMore(narrow.policy, wide.policy)) continue
       if (!covers(wide, narrow)) continue
       const found = superfluity(wide, narrow, j < i)
       if (found === null) continue
@@ -149,6 +151,12 @@ function superfluousRules(
     }
   }
   return { superfluous, complete: true }
+}
+
+/** A permit that asks for approvers changes what another permits without them. */
+function asksForMore(narrow: Policy, wide: Policy): boolean {
+  const by = approverOf(narrow)
+  return wide.effect === 'permit' && by !== null && by !== approverOf(wide)
 }
 
 /** Of two that cover each other the first one stays, so that something does. */

@@ -2,6 +2,7 @@
 
 import { DoorwardError } from '../error.ts'
 import type { TrustDomain } from '../identity/spiffe-id.ts'
+import type { ApprovalRule } from './approval-duties.ts'
 import { readArguments, writeArgumentType } from './argument-type.ts'
 import type { Arguments } from './argument-type.ts'
 import { builtinPolicies, isOwnApi, ownServers } from './builtin.ts'
@@ -33,6 +34,9 @@ export interface CompiledPolicy {
   readonly servers: ReadonlySet<string>
   /** Those that are defined, with permissions or without; a registration may give others. */
   readonly roles: ReadonlySet<string>
+  /** Groups of approvers that policies may ask for. */
+  readonly approvers: ReadonlySet<string>
+  readonly approvals: readonly ApprovalRule[]
   readonly trustDomain: TrustDomain
 }
 
@@ -110,6 +114,8 @@ function header(source: PolicySource, judged: JudgedSource, tools: ReadonlyMap<s
     ...judged.subjects.map(
       ({ role, issuer, kind, name }) => `// role ${role}: ${kind} ${quote(name)} of ${quote(issuer)}`,
     ),
+    ...(source.approvals?.groups ?? []).map((name) => `// approvers: ${name}`),
+    ...judged.approvals.map(({ permission, by }) => `// approval by ${by}: ${permission.text}`),
     ...Array.from(tools, ([name, { type }]) => `// arguments of ${quote(name)}: ${writeArgumentType(type)}`),
   ].join('\n')
 }
@@ -133,14 +139,14 @@ function timeZoneProblems(timeZone: string): readonly DoorwardError[] {
  * Compiles to Cedar, or tells every mistake with its path in `where`: `permission_invalid`, `server_unknown`,
  * `server_reserved`, `server_name_invalid`, `role_invalid`, `role_reserved`, `role_duplicate`, `role_unknown`,
  * `spiffe_pattern_invalid`, `binding_trust_domain`, `binding_issuer`, `binding_empty`, `binding_subject`,
- * `time_zone_unknown`, `policy_too_large`. Does not read the Cedar text: the engine does before it activates it.
+ * `approver_unknown`, `time_zone_unknown`, `policy_too_large`. Does not read the Cedar text: the engine does before it activates it.
  */
 export function compilePolicy(source: PolicySource): CompileResult {
   const judged = judgeSource(source)
   const { files = [], timeZone = 'UTC' } = source
   const problems = [...judged.problems, ...timeZoneProblems(timeZone)]
   if (problems.length > 0) return { ok: false, problems }
-  const { roles, bindings, subjects } = judged
+  const { roles, bindings, subjects, approvals } = judged
   const policies = [...builtinPolicies, ...roles.flatMap(rolePolicies)]
   const tools = new Map(
     (source.tools ?? []).map(({ server, name, inputSchema }) => [`${server}/${name}`, readArguments(inputSchema)]),
@@ -149,9 +155,10 @@ export function compilePolicy(source: PolicySource): CompileResult {
   const text = `${header(source, judged, tools)}\n\n${texts.join('\n')}`
   const servers = new Set([...source.servers, ...ownServers])
   const { trustDomain } = source
-  const names = { servers, roles: new Set(roles.map(({ name }) => name)), trustDomain }
+  const approvers = new Set(source.approvals?.groups)
+  const names = { servers, roles: new Set(roles.map(({ name }) => name)), approvers, trustDomain }
   return {
     ok: true,
-    policy: { text, schema: policySchema(), policies, files, bindings, subjects, tools, timeZone, ...names },
+    policy: { text, schema: policySchema(), policies, files, bindings, subjects, tools, timeZone, approvals, ...names },
   }
 }

@@ -46,7 +46,16 @@ export interface SomeRequest {
 }
 
 /** A duty that an allow brings with it. Unknown kinds must be refused by who carries them out. */
-export type Obligation = { readonly kind: 'filter-list' }
+export type Obligation = { readonly kind: 'filter-list' } | ApprovalDuty
+
+/** Somebody of a group of approvers has to approve this very call before it leaves. */
+export interface ApprovalDuty {
+  readonly kind: 'approval'
+  /** The group, as configuration names it. */
+  readonly by: string
+  /** Ids of the policies, and `approval:<permission>` of the rules, that ask for it. */
+  readonly rules: readonly string[]
+}
 
 export interface PolicyVersion {
   /** SHA-256 over the canonical policy text, base64url. */
@@ -60,6 +69,8 @@ export interface ShadowVerdict {
   /** As in a denial; null for an allow. */
   readonly reason: 'none' | 'forbid' | 'error' | null
   readonly policies: readonly string[]
+  /** Groups whose approval it asks for; none by default. */
+  readonly approvals?: readonly string[]
   readonly version: PolicyVersion
 }
 

@@ -1,6 +1,7 @@
 /** Decides calls under one policy that does not change. */
 
 import { actionTable, isKnownUse } from './action.ts'
+import { ApprovalDuties } from './approval-duties.ts'
 import { ownRoute, ownServers } from './builtin.ts'
 import { CallContexts } from './call-context.ts'
 import { Call, actionUids } from './call-world.ts'
@@ -45,6 +46,7 @@ export class PolicyJudge {
   readonly #set: PolicySet
   readonly #rolesOf: RolesOf
   readonly #contexts: CallContexts
+  readonly #approvals: ApprovalDuties
 
   /** `policies`: those of `policy` and of its files, read; every id once. */
   constructor(policy: CompiledPolicy, policies: readonly Policy[], version: PolicyVersion) {
@@ -53,6 +55,7 @@ export class PolicyJudge {
     this.#set = new PolicySet(policies, actionUids)
     this.#rolesOf = new RolesOf(policy.bindings, policy.subjects)
     this.#contexts = new CallContexts(policy, policies)
+    this.#approvals = new ApprovalDuties(policies, policy.approvals)
   }
 
   /** Whether the same request may be decided differently at another time. */
@@ -74,7 +77,8 @@ export class PolicyJudge {
       if (denial !== null) return denial
       policies.push(...answer.reasons)
     }
-    return allowed(judged, call.parties.length === 1 ? policies : [...new Set(policies)])
+    const reasons = call.parties.length === 1 ? policies : [...new Set(policies)]
+    return allowed(judged, reasons, this.#approvals.of(request, reasons))
   }
 
   /** What `decide` says for some arguments or other; those of the request are not looked at. */

@@ -4,6 +4,7 @@ import { DoorwardError, isDoorwardError } from '../error.ts'
 import { parseSpiffeIdPattern } from '../identity/spiffe-id.ts'
 import type { SpiffeIdPattern, TrustDomain } from '../identity/spiffe-id.ts'
 import type { JsonObject } from '../json-value.ts'
+import type { ApprovalRule } from './approval-duties.ts'
 import { gatewayRole, ownServers } from './builtin.ts'
 import { isServerName, parsePermission } from './permission.ts'
 import type { Permission } from './permission.ts'
@@ -38,6 +39,13 @@ export interface KnownTool {
   readonly inputSchema: JsonObject
 }
 
+/** Who may be asked to approve calls, and which calls need it. */
+export interface ApprovalsSource {
+  /** Names of the groups of approvers. */
+  readonly groups: readonly string[]
+  readonly rules: readonly { readonly permission: string; readonly by: string }[]
+}
+
 export interface PolicySource {
   readonly trustDomain: TrustDomain
   /** `security.rbac.policies` of ADR-0011. */
@@ -52,6 +60,8 @@ export interface PolicySource {
   readonly tools?: readonly KnownTool[]
   /** IANA name, `UTC` by default. */
   readonly timeZone?: string
+  /** `approvals`; nobody by default. */
+  readonly approvals?: ApprovalsSource
 }
 
 export interface Role {
@@ -77,6 +87,7 @@ export interface JudgedSource {
   readonly roles: readonly Role[]
   readonly bindings: readonly Binding[]
   readonly subjects: readonly SubjectBinding[]
+  readonly approvals: readonly ApprovalRule[]
   readonly problems: readonly DoorwardError[]
 }
 
@@ -281,6 +292,25 @@ function judgeSubjects(
   return named.map(({ kind, name }) => ({ role, issuer, kind, name }))
 }
 
+const MAX_APPROVAL_RULES = 256
+
+/** Rules are about configured servers: what operators do to Doorward itself waits for nobody. */
+function judgeApprovals(source: PolicySource, problems: DoorwardError[]): readonly ApprovalRule[] {
+  const { groups, rules } = source.approvals ?? { groups: [], rules: [] }
+  const servers = new Set(source.servers)
+  return rules.flatMap(({ permission: text, by }, i) => {
+    const where = `approvals.rules[${i}]`
+    if (!groups.includes(by)) {
+      const expected = `one of approvals.groups: ${groups.join(', ') || '(none)'}`
+      problems.push(
+        problem('approver_unknown', 'approvers that are not defined', { where: `${where}.by`, got: by, expected }),
+      )
+    }
+    const permission = judgePermission(text, `${where}.permission`, servers, problems)
+    return permission === null ? [] : [{ id: `approval:${text}`, permission, by }]
+  })
+}
+
 function sizeProblems(source: PolicySource): DoorwardError[] {
   const permissions = [...source.rbac, ...source.roles].reduce((sum, role) => sum + role.permissions.length + 1, 0)
   const patterns = source.bindings.reduce(
@@ -291,13 +321,18 @@ function sizeProblems(source: PolicySource): DoorwardError[] {
     count <= limit
       ? []
       : [problem('policy_too_large', 'too many entries', { where, got: String(count), expected: `at most ${limit}` })]
-  return [...over('roles', permissions, maxPermissions), ...over('bindings', patterns, maxPatterns)]
+  return [
+    ...over('roles', permissions, maxPermissions),
+    ...over('bindings', patterns, maxPatterns),
+    ...over('approvals.rules', source.approvals?.rules.length ?? 0, MAX_APPROVAL_RULES),
+  ]
 }
 
 /** Parses everything; `problems` holds every mistake with its path in `where`. Codes as listed at `compilePolicy`. */
 export function judgeSource(source: PolicySource): JudgedSource {
   const problems = sizeProblems(source)
-  if (problems.length > 0) return { roles: [], bindings: [], subjects: [], problems }
+  if (problems.length > 0) return { roles: [], bindings: [], subjects: [], approvals: [], problems }
   const roles = judgeRoles(source, problems)
-  return { roles, ...judgeBindings(source, roles, problems), problems }
+  const approvals = judgeApprovals(source, problems)
+  return { roles, ...judgeBindings(source, roles, problems), approvals, problems }
 }

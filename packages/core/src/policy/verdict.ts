@@ -4,7 +4,7 @@ import { principalName } from '../identity/principal.ts'
 import { actionTable } from './action.ts'
 import type { Party } from './call-world.ts'
 import type { Authorization } from './cedar/policy-set.ts'
-import type { DecisionRequest, Obligation, PolicyVersion, Verdict } from './decision.ts'
+import type { ApprovalDuty, DecisionRequest, Obligation, PolicyVersion, Verdict } from './decision.ts'
 import { permissionFor } from './permission.ts'
 import type { RoleSet } from './role-set.ts'
 
@@ -22,8 +22,14 @@ function what({ principal, action, resource }: DecisionRequest): string {
   return `${principalName(principal)}: ${action.name} (${action.group}) on ${resource.kind} ${target}`
 }
 
-export function allowed({ request, version }: Judged, policies: readonly string[]): Verdict {
-  const obligations = actionTable.get(request.action.name)?.lists === true ? filterList : nothing
+export function allowed(
+  { request, version }: Judged,
+  policies: readonly string[],
+  approvals: readonly ApprovalDuty[],
+): Verdict {
+  const lists = actionTable.get(request.action.name)?.lists === true
+  // What lists asks for nobody.
+  const obligations = approvals.length > 0 ? approvals : lists ? filterList : nothing
   return { effect: 'allow', policies, obligations, version }
 }
 

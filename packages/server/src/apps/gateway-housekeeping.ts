@@ -2,7 +2,7 @@
 
 import { toSeconds } from '@doorward/core'
 import { deny } from '@doorward/enforcement'
-import type { Pipeline } from '@doorward/enforcement'
+import type { ApprovalDesk, Pipeline } from '@doorward/enforcement'
 import { timerSleep } from '@doorward/sdk'
 import type { SessionTable } from '../transports/session.ts'
 import type { StreamableHttp } from '../transports/streamable-http.ts'
@@ -19,6 +19,7 @@ export interface Housekeeping extends GatewayFacts {
   readonly endpoint: StreamableHttp
   /** Null where there is none. */
   readonly edge: RunningEdge | null
+  readonly approvals: Pick<ApprovalDesk, 'sweep'>
   readonly onProblem: (error: unknown) => void
 }
 
@@ -41,6 +42,8 @@ export async function housekeep(parts: Housekeeping, signal: AbortSignal): Promi
   ]
   for (let pauses = 1; !signal.aborted; pauses++) {
     await timerSleep(PAUSE_MILLISECONDS, signal)
+    // Waits for the record, which nothing else here does.
+    void parts.approvals.sweep()
     if (pauses % SWEEP_PAUSES === 0) sessions.sweep()
     parts.endpoint.endExpired(toSeconds(state.identity.trust.now()))
     if (trustNow(parts) === 'stale') closeAll(parts)

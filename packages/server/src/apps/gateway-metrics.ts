@@ -1,5 +1,7 @@
 /** What a gateway counts of its calls, and reads off itself. */
 
+import { approvalEvents } from '@doorward/enforcement'
+import type { ApprovalDesk } from '@doorward/enforcement'
 import { gatewayRows } from '../observability/metric-rows.ts'
 import type { Cell, Exemplar, HistogramCell, Metrics } from '../observability/metrics.ts'
 import type { Circuit, CircuitState } from '../transports/circuit.ts'
@@ -116,6 +118,19 @@ export function collectCalls(
     metrics.set(gatewayRows.callsOpen, open.size)
     metrics.set(gatewayRows.sessions, sessions.size)
     metrics.set(gatewayRows.streams, sessions.streams)
+  })
+}
+
+/** Requests for approvals, and what has become of them. */
+export function collectApprovals(metrics: Metrics, desk: Pick<ApprovalDesk, 'counts' | 'events'>): void {
+  metrics.onScrape(() => {
+    const { waiting, ...states } = desk.counts()
+    metrics.set(gatewayRows.approvalsWaiting, waiting)
+    for (const [state, count] of Object.entries(states))
+      metrics.numbers(gatewayRows.approvals).cell(state).value = count
+    const events = desk.events()
+    for (const event of approvalEvents)
+      metrics.numbers(gatewayRows.approvalEvents).cell(event).value = events.get(event) ?? 0
   })
 }
 

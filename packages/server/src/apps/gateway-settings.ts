@@ -1,7 +1,7 @@
 /** What a gateway needs to know: plain values, to which the configuration maps. */
 
 import type { CompiledPolicy, Definition, KeepRules, StalenessLimits, TrustDomain } from '@doorward/core'
-import type { ConnectionLimits, Quota, Rate } from '@doorward/enforcement'
+import type { ApprovalSettings, ConnectionLimits, Quota, Rate } from '@doorward/enforcement'
 import type { CallBounds } from '../transports/bounded-calls.ts'
 import type { ListenerOptions } from '../transports/listener.ts'
 import type { OutputObligations } from '../transports/output-obligations.ts'
@@ -133,6 +133,8 @@ export interface GatewaySettings {
   /** PATH of server processes. */
   readonly path: string
   readonly policy: CompiledPolicy
+  /** Who approves calls that need it; nobody by default, so that those are refused. */
+  readonly approvals?: ApprovalSettings
   /** To compare with, as `PolicyReading` has it; none by default. */
   readonly candidate?: PolicyReading['candidate']
   readonly staleness: StalenessLimits

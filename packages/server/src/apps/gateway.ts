@@ -5,7 +5,7 @@
 
 import { DoorwardError } from '@doorward/core'
 import type { Clock, JsonValue } from '@doorward/core'
-import type { PipelineWatch } from '@doorward/enforcement'
+import type { ApprovalDesk, PipelineWatch } from '@doorward/enforcement'
 import { importP256, sha256, systemClock } from '@doorward/sdk'
 import type { Health } from '../observability/health.ts'
 import { openLog } from '../observability/log.ts'
@@ -17,6 +17,7 @@ import type { GatewayReading } from './gateway-reload.ts'
 import type { ReloadOutcome } from './gateway-reload-entries.ts'
 import { GatewaySecrets } from './credentials/gateway-secrets.ts'
 import { secretsDesk } from './credentials/secrets-desk.ts'
+import { openApprovals } from './gateway-approvals.ts'
 import { prepareChange } from './gateway-change.ts'
 import type { ChangingParts } from './gateway-change.ts'
 import { openChanging } from './gateway-changing.ts'
@@ -24,7 +25,7 @@ import { detectionSender, GatewayCounts, openGatewayDesk } from './gateway-desk.
 import type { GatewayDeskParts } from './gateway-desk.ts'
 import { GatewayDefinitions } from './gateway-definitions.ts'
 import { GatewayDetections } from './gateway-detections.ts'
-import { collectCalls, collectCircuits, collectReloads } from './gateway-metrics.ts'
+import { collectApprovals, collectCalls, collectCircuits, collectReloads } from './gateway-metrics.ts'
 import { housekeep } from './gateway-housekeeping.ts'
 import type { LiveTracing } from './gateway-tracing.ts'
 import { LiveExports } from './live-exports.ts'
@@ -212,12 +213,12 @@ async function assemble(
   await state.identity.prepare(options.signal)
   await takeUpNames(state.identity, settings.names, { signal: options.signal, onProblem: starting.onProblem })
   const detections = openDetections(starting)
-  const { policy, pipeline } = await openDecisions(starting, own.watching(detections))
+  const { policy, pipeline, approvals } = await openDecisions(starting, own.watching(detections))
   const tell = (code: string, text: string) => options.report({ type: 'warning', code, text })
   const definitions = new GatewayDefinitions({ ...starting, warn: tell })
   const secrets = openSecrets(starting, policy)
   stack.defer(() => secrets.close())
-  const needs = { ...starting, pipeline, exports, definitions, secrets, warn: warning(starting), tell }
+  const needs = { ...starting, pipeline, approvals, exports, definitions, secrets, warn: warning(starting), tell }
   const changing = await openChanging(needs, stack)
   const endpoints = openEndpoints(starting, changing)
   const reload = openReload(starting, policy, changing)
@@ -244,7 +245,9 @@ async function assemble(
     watchLoad(own.metrics, pipeline, loops.signal),
     changing.tracing.run(loops.signal),
   ]
-  stack.defer(() => stopServing(starting, { ...endpoints, stopping, policy, reload, listeners, edge, loops, running }))
+  stack.defer(() =>
+    stopServing(starting, { ...endpoints, stopping, policy, approvals, reload, listeners, edge, loops, running }),
+  )
   return {
     ...runningOf(starting, { listeners, edge }, health),
     reloadPolicy: (by) => policy.reload(by),
@@ -259,6 +262,7 @@ function openSecrets({ settings, state }: Starting, policy: ActivePolicy): Gatew
 }
 
 interface Stopping extends Pick<Listening, 'stopping' | 'policy' | 'reload' | 'endpoint' | 'legacySse'> {
+  readonly approvals: ApprovalDesk
   readonly listeners: GatewayListeners
   readonly edge: RunningEdge | null
   readonly loops: AbortController
@@ -272,6 +276,7 @@ interface Stopping extends Pick<Listening, 'stopping' | 'policy' | 'reload' | 'e
 async function stopServing({ settings, state }: Starting, parts: Stopping): Promise<void> {
   parts.stopping.abort()
   parts.policy.close()
+  parts.approvals.close()
   const reloaded = parts.reload.close()
   parts.endpoint.endStreams()
   parts.legacySse.endStreams()
@@ -336,12 +341,13 @@ async function openDecisions(starting: Starting, watch: PipelineWatch) {
   const { trust } = state.identity
   const { witnessed: log } = state
   const kept = await state.keptUnder(settings.keep ?? null)
+  const approvals = await openApprovals({ ...starting, warn: warning(starting) })
   const { issuers = [] } = settings
   const edge =
     settings.edge === undefined ? null : await openEdgeRules({ ...settings, edge: settings.edge, issuers, trust })
-  const pipeline = openPipeline({ ...settings, trust, decisions, log, kept, clock, watch, edge })
+  const pipeline = openPipeline({ ...settings, trust, decisions, log, kept, clock, watch, edge, approvals })
   policy.onChange((version) => void pipeline.policyChanged(version))
-  return { policy, pipeline }
+  return { policy, pipeline, approvals }
 }
 
 function activePolicy({ settings, options, state, clock, onProblem }: Starting): ActivePolicy {
@@ -366,6 +372,7 @@ interface Listening extends Starting, EndpointParts, Endpoints {
   readonly definitions: GatewayDefinitions
   readonly secrets: GatewaySecrets
   readonly tracing: LiveTracing
+  readonly approvals: ApprovalDesk
 }
 
 async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<GatewayListeners> {
@@ -381,6 +388,7 @@ async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<Ga
     redactions: redactionPort(state.redaction, state.record),
     hmac: (value, by) => hmacOnRecord(parts, value, by),
     secrets: secretsDesk({ secrets: parts.secrets, record: state.record }),
+    approvals: parts.approvals,
     stopping: stopping.signal,
   })
   const callerRoutes = gatewayCallerRoutes({
@@ -410,6 +418,7 @@ async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<Ga
   collectOwn(own.metrics, { ...gatewayFacts(parts), exports: parts.exports, policy, ready: () => health().ready })
   collectListeners(own.metrics, parts.edge === null ? listeners : { ...listeners, edge: parts.edge.listener })
   collectReloads(own.metrics, parts.reload)
+  collectApprovals(own.metrics, parts.approvals)
   collectCalls(own.metrics, { open: pipeline.open, sessions: parts.sessions })
   collectCircuits(own.metrics, parts.servers, parts.backends)
   return listeners

@@ -3,6 +3,7 @@
 import type { Clock, StalenessLimits } from '@doorward/core'
 import { CallPlaces, KnownIdentities, LoadShedding, Pipeline, RefusalCounter } from '@doorward/enforcement'
 import type {
+  Approvals,
   ConnectionLimits,
   DecisionPort,
   EdgeRules,
@@ -34,12 +35,14 @@ export interface OwnPipeline {
   readonly kept?: KeptContent | null
   /** Whoever has no certificate; nobody by default. */
   readonly edge?: EdgeRules | null
+  /** By whom calls are approved; nobody by default. */
+  readonly approvals?: Approvals
 }
 
 const MIRROR_WAIT_MILLISECONDS = 1000
 
 export function openPipeline(own: OwnPipeline): Pipeline {
-  const { issuer, staleness, security, trust, decisions, log, clock, watch, kept = null, edge = null } = own
+  const { issuer, staleness, security, trust, decisions, log, clock, watch, kept = null, edge = null, approvals } = own
   const { perUser, connectionLimits, quotas } = security
   const load = new LoadShedding()
   return new Pipeline({
@@ -58,5 +61,6 @@ export function openPipeline(own: OwnPipeline): Pipeline {
     watch,
     ...(kept === null ? {} : { kept }),
     ...(edge === null ? {} : { edge }),
+    ...(approvals === undefined ? {} : { approvals }),
   })
 }

@@ -52,6 +52,7 @@ export class FactReader {
       case 'refusals':
       case 'lifecycle':
       case 'detection':
+      case 'approval':
         return null
     }
   }

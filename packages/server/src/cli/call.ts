@@ -128,7 +128,15 @@ function refusalIn(answer: McpAnswer): CheckFailed | null {
     message: 'the call was denied',
     decision: text(meta['doorward/decision']) ?? decision,
     permission: text(meta['doorward/permission']),
+    next: approvalAdvice(code, text(meta['doorward/approval'])),
   })
+}
+
+const APPROVAL = /^ap-[0-9a-f]{16}$/
+
+function approvalAdvice(code: string, id: string | null): string | undefined {
+  if (code !== 'approval_pending' || id === null || !APPROVAL.test(id)) return undefined
+  return `somebody else has to approve it: doorward approvals approve ${id}; then call again with the same arguments`
 }
 
 /** Text as it is, with control characters shown; everything else by its kind. */

@@ -10,6 +10,7 @@ import type { BackendSettings, GatewaySettings, ServerSettings } from '../apps/g
 import { keepVerifierKey } from '../apps/log-places.ts'
 import { supervisorLink } from '../apps/supervision.ts'
 import type { SupervisorLink } from '../apps/supervision.ts'
+import { approvalSettings } from '../config/approvals.ts'
 import { alertPlaces, exportPlaces } from '../config/audit-exports.ts'
 import { keepRules } from '../config/audit-keep.ts'
 import type { BackendSection } from '../config/backend-schema.ts'
@@ -130,7 +131,6 @@ export async function gatewaySettings(
 ): Promise<GatewaySettings> {
   const { configuration, trustDomain, gateway } = deployment
   const { security, limits, trust } = configuration
-  const { policy, candidate } = await readPolicy(deployment)
   const sink = await secondSink(deployment)
   return {
     name: gateway.name,
@@ -158,8 +158,7 @@ export async function gatewaySettings(
     ),
     ...(await heldSettings(deployment, environment)),
     path: environment.path,
-    policy,
-    candidate,
+    ...(await decidedBy(deployment)),
     exports: exportPlaces(deployment),
     tracing: tracingSettings(deployment),
     alerts: alertPlaces(deployment),
@@ -182,6 +181,11 @@ export async function gatewaySettings(
       upstream: { streamMilliseconds: limits.stream_seconds * 1000 },
     },
   }
+}
+
+async function decidedBy(deployment: Deployment): Promise<Pick<GatewaySettings, 'policy' | 'candidate' | 'approvals'>> {
+  const { policy, candidate } = await readPolicy(deployment)
+  return { policy, candidate, approvals: approvalSettings(deployment.configuration) }
 }
 
 function edgeOf(deployment: Deployment): Pick<GatewaySettings, 'edge' | 'issuers'> {

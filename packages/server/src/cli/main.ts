@@ -26,6 +26,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
   ['policy', 'judge, explain, test and reload the policy', () => import('./policy.ts')],
   ['servers', 'show what servers say of themselves and their tools, and approve it', () => import('./servers.ts')],
   ['secret', 'keep the secrets that servers want', () => import('./secret.ts')],
+  ['approvals', 'show calls that wait for a human, and answer them', () => import('./approvals.ts')],
   ['workload', 'register, show, change and remove workloads', () => import('./workload.ts')],
   ['revoke', 'deny what was issued, on open connections too', () => import('./revoke.ts')],
   ['join', 'become a workload with a join string', () => import('./join.ts')],

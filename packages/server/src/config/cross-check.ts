@@ -2,6 +2,7 @@
 
 import { compilePolicy, DoorwardError, ownServers, parseTrustDomain } from '@doorward/core'
 import type { BindingSource, PolicySource, TrustDomain } from '@doorward/core'
+import { approvalProblems } from './approvals.ts'
 import { keepProblems } from './audit-keep.ts'
 import { edgeProblems } from './edge-check.ts'
 import { alertProblems, exportProblems } from './export-check.ts'
@@ -38,6 +39,7 @@ export function crossProblems(configuration: Configuration): readonly CrossProbl
   }
   return [
     ...policyProblems(configuration, domain),
+    ...approvalProblems(configuration, domain),
     ...listenerProblems(configuration),
     ...edgeProblems(configuration),
     ...urlProblems('servers', configuration.servers),
@@ -73,6 +75,10 @@ export function policySource(configuration: Configuration, trustDomain: TrustDom
     bindings: configuration.bindings.map(bindingSource),
     servers: [...Object.keys(configuration.servers), ...Object.keys(configuration.services)],
     timeZone: configuration.policy.time_zone,
+    approvals: {
+      groups: Object.keys(configuration.approvals.groups),
+      rules: configuration.approvals.rules,
+    },
   }
 }
 

@@ -45,7 +45,8 @@ const expectation = section({
   args: z.record(z.string(), z.unknown()).default({}),
   time: moment.default(defaultTime),
   address: text.default('127.0.0.1'),
-  expect: z.enum(['allow', 'deny'], { error: 'no answer; expected allow or deny' }),
+  /** `approval`: allowed once a human has approved it. */
+  expect: z.enum(['allow', 'approval', 'deny'], { error: 'no answer; expected allow, approval or deny' }),
   reason: z.enum(['none', 'forbid', 'error'], { error: 'no reason; expected none, forbid or error' }).optional(),
   by: texts.optional(),
 })
@@ -91,7 +92,7 @@ export interface WrittenExpectation {
   readonly args: Readonly<Record<string, unknown>>
   readonly timeSeconds: number
   readonly address: string
-  readonly expect: 'allow' | 'deny'
+  readonly expect: 'allow' | 'approval' | 'deny'
   readonly reason: 'none' | 'forbid' | 'error' | null
   readonly by: readonly string[] | null
 }

@@ -89,5 +89,6 @@ function operatorRoles({ configuration: { security, roles } }: Deployment): read
 export function isPolicy([first = '', second, third, ...rest]: readonly string[]): boolean {
   if (first === 'servers') return third === 'tools' && rest.length === 0
   if (first === 'security') return second === 'rbac'
+  if (first === 'approvals') return second === 'rules'
   return second === undefined && ['roles', 'bindings', 'policy'].includes(first)
 }

@@ -19,6 +19,7 @@ const live: readonly (readonly string[])[] = [
   ['roles'],
   ['bindings'],
   ['policy'],
+  ['approvals'],
   ['security', 'rbac'],
   ['security', 'rate_limiting'],
   ['limits', 'networks'],

@@ -1,6 +1,7 @@
 /** `doorward.yaml`: strict, unknown keys are errors. */
 
 import { z } from 'zod'
+import { approvals } from './approval-schema.ts'
 import { attestors } from './attestor-schema.ts'
 import { alerts, audit } from './audit-schema.ts'
 import { detections } from './detections-schema.ts'
@@ -254,6 +255,7 @@ export const configuration = section({
   roles: z.record(z.string().min(1).max(64), z.array(z.string())).default({}),
   bindings: z.array(binding).default([]),
   policy,
+  approvals,
   issuers,
   edge: edge.optional(),
   limits: limits.prefault({}),

@@ -1,16 +1,19 @@
 /** Expectations of a policy, held against what it decides. */
 
-import { PolicyCoverage } from '@doorward/core'
-import type { CoverageReport, Explanation, KnownNames, PolicyExplainer } from '@doorward/core'
+import { approversIn, PolicyCoverage } from '@doorward/core'
+import type { CoverageReport, Explanation, KnownNames, PolicyExplainer, Verdict } from '@doorward/core'
 import { requestOf } from './policy-tools-question.ts'
 import type { Question } from './policy-tools-question.ts'
+
+/** `approval`: allowed once a human has approved it. */
+type Answer = 'allow' | 'approval' | 'deny'
 
 export interface Expectation {
   readonly name: string
   /** `<file>:<line>`. */
   readonly where: string
   readonly question: Question
-  readonly expect: 'allow' | 'deny'
+  readonly expect: Answer
   readonly reason: 'none' | 'forbid' | 'error' | null
   /** Ids of the policies that decide, in any order; null for any. */
   readonly by: readonly string[] | null
@@ -19,7 +22,7 @@ export interface Expectation {
 export interface ExpectationOutcome {
   readonly expectation: Expectation
   readonly met: boolean
-  readonly got: 'allow' | 'deny'
+  readonly got: Answer
   readonly reason: 'none' | 'forbid' | 'error' | null
   readonly by: readonly string[]
   readonly explanation: Explanation
@@ -50,9 +53,15 @@ function outcomeOf(expectation: Expectation, explanation: Explanation): Expectat
   const reason = verdict.effect === 'deny' ? verdict.reason : null
   const by = verdict.policies
   const asked = expectation.by
+  const got = answerOf(verdict)
   const met =
-    verdict.effect === expectation.expect &&
+    got === expectation.expect &&
     (expectation.reason === null || expectation.reason === reason) &&
     (asked === null || (new Set(asked).size === new Set(by).size && by.every((id) => asked.includes(id))))
-  return { expectation, met, got: verdict.effect, reason, by, explanation }
+  return { expectation, met, got, reason, by, explanation }
+}
+
+function answerOf(verdict: Verdict): Answer {
+  if (verdict.effect === 'deny') return 'deny'
+  return approversIn(verdict.obligations).length > 0 ? 'approval' : 'allow'
 }

@@ -1,7 +1,7 @@
 /** The throw-away thread in which policies are read and checked: hostile text may kill it. */
 
 import { parentPort, workerData } from 'node:worker_threads'
-import { guesses, isDoorwardError, reachesOwnApi, readPolicy, unknownNames } from '@doorward/core'
+import { approverOf, guesses, isDoorwardError, reachesOwnApi, readPolicy, unknownNames } from '@doorward/core'
 import type { CompiledPolicy, JsonObject } from '@doorward/core'
 import { keepLongs, loadCedar } from './cedar-module.ts'
 import type { Cedar } from './cedar-module.ts'
@@ -46,6 +46,7 @@ function prepare(compiled: CompiledPolicy, cedar: Cedar): Prepared {
   const names = namesIn(read, compiled)
   const warnings = [...names.warnings, ...found.warnings].slice(0, MAX_REPORTED)
   problems.push(...found.problems, ...names.problems, ...openings(read))
+  problems.push(...approverProblems(read, compiled))
   if (problems.length > 0) return { policies: [], problems: problems.slice(0, MAX_REPORTED), warnings }
   const policies = read.map((one) => ({
     id: one.id,
@@ -147,6 +148,22 @@ function* openings(read: Reading['read']): Iterable<PolicyProblem> {
     const help =
       'name the servers, tools or routes in the scope, such as resource in Server::"github" or resource is Tool'
     yield { code: 'policy_own_api', policyId: one.id, where: placeIn(one, start), message, help }
+  }
+}
+
+/** An annotation that nobody would go by stands for nothing, and whoever wrote it relies on it. */
+function* approverProblems(read: Reading['read'], { approvers }: CompiledPolicy): Iterable<PolicyProblem> {
+  for (const one of read) {
+    const by = approverOf(one.policy)
+    if (by === null) continue
+    const found = { code: 'policy_approval', policyId: one.id, where: placeIn(one, start) }
+    if (one.policy.effect === 'forbid') {
+      const message = 'a policy that forbids asks for an approval'
+      yield { ...found, message, help: 'write @approval above the policy that permits the calls' }
+    } else if (!approvers.has(by)) {
+      const message = `the approvers ${JSON.stringify(by.slice(0, 64))} are not defined`
+      yield { ...found, message, help: `name one of approvals.groups: ${[...approvers].join(', ') || '(none)'}` }
+    }
   }
 }
 

@@ -6,22 +6,29 @@ import type { DecisionRequest, EntryEnvelope, JsonObject, JsonValue, Principal, 
 export interface RecalledCall {
   readonly request: DecisionRequest
   readonly decided: 'allow' | 'deny'
+  /** It needed an approval. */
+  readonly approval: boolean
   readonly code: string
 }
 
 /** Codes of decisions that policy made; other refusals came before it. */
 const ofPolicy: ReadonlySet<string> = new Set(['allowed', 'policy_denied', 'policy_forbidden', 'policy_error'])
+/** Codes of calls that policy allowed, and for which nobody was there to approve them. */
+const ofApproval: ReadonlySet<string> = new Set(['approval_pending', 'approval_denied'])
 
 /** Null for an entry that is no decision of policy, or that lacks what policy looks at. */
 export function recallCall({ kind, time, body }: EntryEnvelope): RecalledCall | null {
   if (kind !== 'decision') return null
-  const { decision, code, remote } = body as JsonObject
-  if (typeof code !== 'string' || !ofPolicy.has(code) || (decision !== 'allow' && decision !== 'deny')) return null
+  const { decision, code, remote, approval } = body as JsonObject
+  if (typeof code !== 'string' || (decision !== 'allow' && decision !== 'deny')) return null
+  const asked = ofApproval.has(code)
+  if (!asked && !ofPolicy.has(code)) return null
   const principal = principalOf(body as JsonObject)
-  const asked = askedOf(body as JsonObject)
-  if (principal === null || asked === null || typeof remote !== 'string') return null
+  const what = askedOf(body as JsonObject)
+  if (principal === null || what === null || typeof remote !== 'string') return null
   const context = { args: undefined, timeSeconds: Math.floor(time / 1000), remoteAddress: remote }
-  return { request: { principal, ...asked, context }, decided: decision, code }
+  const decided = asked ? 'allow' : decision
+  return { request: { principal, ...what, context }, decided, approval: typeof approval === 'string', code }
 }
 
 function askedOf({ action, group, resource }: JsonObject): Pick<DecisionRequest, 'action' | 'resource'> | null {

@@ -1,11 +1,12 @@
 /** Recorded calls decided anew under a candidate: who gains, who loses, and of whom the record does not tell enough. */
 
+import { approversIn, isApprovalDuty } from '@doorward/core'
 import type { EntryEnvelope, PolicyJudge } from '@doorward/core'
 import { recallCall } from './recalled-call.ts'
 import type { RecalledCall } from './recalled-call.ts'
 
-/** `depends`: on arguments, which are not in the record. */
-export type Change = 'gains' | 'loses' | 'depends'
+/** `depends`: on arguments, which are not in the record. `asks`: a human would have to approve it, who had not before. */
+export type Change = 'gains' | 'loses' | 'asks' | 'depends'
 
 export interface ReplayRow {
   readonly change: Change
@@ -56,16 +57,21 @@ export class Replay {
   }
 
   report(): ReplayReport {
-    const order: Readonly<Record<Change, number>> = { gains: 0, loses: 1, depends: 2 }
+    const order: Readonly<Record<Change, number>> = { gains: 0, loses: 1, asks: 2, depends: 3 }
     const rows = [...this.#rows.values()].toSorted((a, b) => order[a.change] - order[b.change] || b.calls - a.calls)
     return { calls: this.#calls, same: this.#same, skipped: this.#skipped, rows, more: this.#more }
   }
 
-  #changeOf({ request, decided }: RecalledCall): Change | null {
+  #changeOf({ request, decided, approval }: RecalledCall): Change | null {
     const now = this.#judge.list(request)
     if (now === 'depends') return 'depends'
-    if (now === decided) return null
+    if (now === decided) return now === 'allow' && !approval && this.#asks(request) ? 'asks' : null
     return now === 'allow' ? 'gains' : 'loses'
+  }
+
+  #asks(request: RecalledCall['request']): boolean {
+    const verdict = this.#judge.decide(request)
+    return verdict.effect === 'allow' && approversIn(verdict.obligations).length > 0
   }
 
   #note(change: Change, { request }: RecalledCall): void {
@@ -87,6 +93,11 @@ export class Replay {
   #whyOf(change: Change, request: RecalledCall['request']): string {
     if (change === 'depends') return 'a policy looks at arguments, which the record does not hold'
     const verdict = this.#judge.decide(request)
-    return verdict.effect === 'allow' ? verdict.policies.join(', ') : verdict.explanation
+    if (verdict.effect === 'deny') return verdict.explanation
+    if (change !== 'asks') return verdict.policies.join(', ')
+    return verdict.obligations
+      .filter(isApprovalDuty)
+      .map(({ by, rules }) => `${by}: ${rules.join(', ')}`)
+      .join('; ')
   }
 }

@@ -1,5 +1,6 @@
 /** Decides by the active policy, and notes where a candidate would have decided otherwise. */
 
+import { approversIn } from '@doorward/core'
 import type { DecisionRequest, ListVerdict, ShadowVerdict, SomeRequest, Verdict } from '@doorward/core'
 import type { DecisionPort } from '@doorward/enforcement'
 import type { CedarEngine } from './cedar-engine.ts'
@@ -34,7 +35,7 @@ export class ShadowEngine implements DecisionPort {
   async #decideBoth(request: DecisionRequest, candidate: CedarEngine): Promise<Verdict> {
     const verdict = await this.#active.decide(request)
     const other = await verdictOf(candidate, request)
-    if (other.effect === verdict.effect && other.reason === reasonOf(verdict)) return verdict
+    if (isSame(other, verdict)) return verdict
     this.#differences++
     return { ...verdict, shadow: other }
   }
@@ -52,10 +53,24 @@ async function verdictOf(candidate: CedarEngine, request: DecisionRequest): Prom
   try {
     const verdict = await candidate.decide(request)
     const { effect, policies, version } = verdict
-    return { effect, reason: reasonOf(verdict), policies, version }
+    return { effect, reason: reasonOf(verdict), policies, approvals: approvalsOf(verdict), version }
   } catch {
-    return { effect: 'deny', reason: 'error', policies: [], version: candidate.version() }
+    return { effect: 'deny', reason: 'error', policies: [], approvals: [], version: candidate.version() }
   }
+}
+
+function isSame({ effect, reason, approvals = [] }: ShadowVerdict, verdict: Verdict): boolean {
+  const asked = new Set(approvalsOf(verdict))
+  return (
+    effect === verdict.effect &&
+    reason === reasonOf(verdict) &&
+    approvals.length === asked.size &&
+    approvals.every((by) => asked.has(by))
+  )
+}
+
+function approvalsOf(verdict: Verdict): readonly string[] {
+  return verdict.effect === 'allow' ? approversIn(verdict.obligations) : []
 }
 
 function reasonOf(verdict: Verdict): ShadowVerdict['reason'] {

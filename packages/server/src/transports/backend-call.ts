@@ -3,6 +3,7 @@
 import { deny } from '@doorward/enforcement'
 import type { Classifier, Denial, RequestHead } from '@doorward/enforcement'
 import type { CallTrace } from './call-trace.ts'
+import { exactRequest } from './exact-call.ts'
 
 /** What the forwarder needs of a judged request. */
 export interface BackendCall {
@@ -65,7 +66,7 @@ export interface BackendCallOptions extends BackendRoute {
 
 /** The classifier of one request to a service. */
 export function backendClassifier(options: BackendCallOptions): Classifier<BackendCall> {
-  return () => {
+  return (body) => {
     const { backend, path, head, trace } = options
     const problem = queryProblem(head.query)
     if (problem !== null) return problem
@@ -74,6 +75,7 @@ export function backendClassifier(options: BackendCallOptions): Classifier<Backe
       action: { name: head.method, group: READS.has(head.method) ? 'read' : 'write' },
       resource,
       args: undefined,
+      exact: () => exactRequest(head, path, body),
       rpcId: undefined,
       detail: { method: head.method, path, query: head.query, head, trace },
     }

@@ -71,7 +71,8 @@ function challengeOf(exchange: Exchange): string {
 }
 
 function plainBody(denial: Denial, decision: string | null): JsonObject {
-  const details = denial.details === null ? {} : { details: denial.details }
+  const told = { ...denial.details, ...approvalMember(denial) }
+  const details = Object.keys(told).length === 0 ? {} : { details: told }
   const message = denialRow(denial.code).text
   return { error: { code: denial.code, message, decision, permission: denial.wouldAllow, ...details } }
 }
@@ -87,7 +88,8 @@ function rpcBody(
     const result = toolResult(denial, decision)
     return { jsonrpc: '2.0', id, result: modern ? { resultType: 'complete', ...result } : result }
   }
-  const data = (denial.rpcData ?? { code: denial.code, decision, permission: denial.wouldAllow }) as JsonValue
+  const own = { code: denial.code, decision, permission: denial.wouldAllow, ...approvalMember(denial) }
+  const data = (denial.rpcData ?? own) as JsonValue
   return { jsonrpc: '2.0', id, error: { code: denial.rpc ?? row.rpc, message: row.text, data } }
 }
 
@@ -95,12 +97,36 @@ const POLICY = -31403
 
 function toolResult(denial: Denial, decision: string | null): JsonObject {
   return {
-    content: [
-      { type: 'text', text: `${denialRow(denial.code).text}${permissionHint(denial)}${decisionHint(decision)}` },
-    ],
+    content: [{ type: 'text', text: `${denialRow(denial.code).text}${hints(denial)}${decisionHint(decision)}` }],
     isError: true,
-    _meta: { 'doorward/code': denial.code, 'doorward/decision': decision, 'doorward/permission': denial.wouldAllow },
+    _meta: {
+      'doorward/code': denial.code,
+      'doorward/decision': decision,
+      'doorward/permission': denial.wouldAllow,
+      ...(denial.approval === null ? {} : { 'doorward/approval': denial.approval.id }),
+    },
   }
+}
+
+function approvalMember({ approval }: Denial): JsonObject {
+  if (approval === null) return {}
+  const { id, by, expires } = approval
+  return { approval: { id, by: [...by], expires } }
+}
+
+function hints(denial: Denial): string {
+  return `${permissionHint(denial)}${approvalHint(denial)}`
+}
+
+/** Models read it, and people behind them. Who has answered is nobody's business. */
+function approvalHint({ code, approval }: Denial): string {
+  if (code === 'approval_pending') {
+    if (approval === null) return ': what was approved has been used by another call; call again to ask anew'
+    const { id, by, expires } = approval
+    const until = new Date(expires * 1000).toISOString()
+    return `: ${by.join(' and ')} can approve the request ${id} until ${until}; then call again with the same arguments`
+  }
+  return approval === null ? '' : `: the request ${approval.id}`
 }
 
 function permissionHint(denial: Denial): string {

@@ -75,6 +75,12 @@ export function writePart({ response }: Exchange, part: Uint8Array): Promise<voi
 
 const ONE_WRITE_BYTES = 8192
 
+/** Calls the listener once, when the caller waits for no answer any more, or has got one. */
+export function whenGone({ request, response }: Exchange, listener: () => void): void {
+  if (response.destroyed || request.socket.destroyed) queueMicrotask(listener)
+  else response.once('close', listener)
+}
+
 /** A list stands for as many lines. */
 export type AnswerHeaders = Readonly<Record<string, string | readonly string[]>>
 

@@ -1,6 +1,8 @@
 /** The gateway's own API: its record, its status and its policy for operators, and what every caller may ask. */
 
 import type { ApiRoute } from './api-routes.ts'
+import { approvalRoutes } from './approval-routes.ts'
+import type { ApprovalsPort } from './approval-routes.ts'
 import { configurationRoutes } from './configuration-routes.ts'
 import type { ConfigurationPort } from './configuration-routes.ts'
 import { hmacRoute } from './hmac-route.ts'
@@ -30,6 +32,7 @@ export interface GatewayApiOptions extends RecordRouteOptions {
   readonly redactions: RedactionPort
   readonly hmac: HmacPort
   readonly secrets: SecretsPort
+  readonly approvals: ApprovalsPort
 }
 
 /** `GET /v1/receipt`: what every caller may ask, on the listener of the servers. */
@@ -41,7 +44,8 @@ const token = { credential: 'token', group: 'admin', body: 'none' } as const
 
 /**
  * `GET /v1/status`, `GET /v1/record`, `POST /v1/redactions`, `POST /v1/audit/hmac`, `GET /metrics`, `GET` and `POST` of
- * `/v1/policy` and `/v1/configuration`, and those of `/v1/servers` and `/v1/secrets`.
+ * `/v1/policy` and `/v1/configuration`, and those of `/v1/servers`, `/v1/secrets` and
+ * `/v1/approvals`.
  */
 export function gatewayRoutes(options: GatewayApiOptions): readonly ApiRoute[] {
   return [
@@ -55,6 +59,7 @@ export function gatewayRoutes(options: GatewayApiOptions): readonly ApiRoute[] {
     ...serversRoutes(options.definitions),
     ...configurationRoutes(options.configuration),
     ...secretsRoutes(options.secrets),
+    ...approvalRoutes(options.approvals),
     recordRoute(options),
     hmacRoute(options.hmac),
     metricsRoute(options.metrics),

@@ -8,6 +8,7 @@ import type { BeginTrace } from './call-trace.ts'
 import type { BoundedCalls } from './bounded-calls.ts'
 import type { Circuit } from './circuit.ts'
 import { sendRefusal } from './denial-response.ts'
+import { whenGone } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
 import { resultOf } from './guarded-upstream.ts'
 import { backendClassifier, backendRoute } from './backend-call.ts'
@@ -77,6 +78,7 @@ export class HttpBackends {
     const result = await pipeline.enforce(inbound, {
       credential: 'token',
       times,
+      whenGone: (listener) => whenGone(exchange, listener),
       readBody: () => exchange.readBody(BODILESS.has(head.method) ? 0 : bodyBytes),
       classifier: backendClassifier({ ...route, head, trace }),
     })

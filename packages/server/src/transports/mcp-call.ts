@@ -25,6 +25,7 @@ import type {
 } from '@doorward/enforcement'
 import type { CallScope } from './call-scope.ts'
 import type { CallTrace } from './call-trace.ts'
+import { exactMessage } from './exact-call.ts'
 import type { Handles } from './handles.ts'
 import { ModernRequest } from './modern-request.ts'
 import { restoreNames } from './restored-handles.ts'
@@ -109,13 +110,14 @@ export function mcpClassifier(options: McpCallOptions): Classifier<McpCall> {
       return deny('session_unknown', 'no such session of this caller', rpcIdOf(message))
     if (message.kind === 'request' && message.era === 'modern')
       return modernCallOf({ message, body, value: scanned.value, identified }, options)
-    return callOf({ message, session, value: scanned.value, identified }, options)
+    return callOf({ message, session, body, value: scanned.value, identified }, options)
   }
 }
 
 interface Understood {
   readonly message: Classified
   readonly session: McpSession | null
+  readonly body: Uint8Array
   readonly value: JsonValue | undefined
   readonly identified: Identified
 }
@@ -132,6 +134,7 @@ function callOf(understood: Understood, options: McpCallOptions): Call<McpCall> 
     action: mcpAction(message, server, (_server, tool) => effectOf(tool)),
     resource: { server, kind: message.subject.kind, name: message.subject.name },
     args: message.kind === 'request' ? message.args : undefined,
+    exact: () => exactMessage(understood.body, understood.value),
     rpcId: message.kind === 'request' ? message.id : undefined,
     detail: { scope: session, session, message, restored: null, opens: session.version === null, head, trace },
     objection: options.definitions?.objection(message) ?? null,
@@ -169,6 +172,7 @@ function modernCallOf(
     resource: { server, kind, name },
     ...(parts.length === 0 ? {} : { parts }),
     args: message.args,
+    exact: () => exactMessage(body, value),
     rpcId: message.id,
     detail: { scope, session: null, message: own, restored: names.restored, opens: false, head, trace },
     objection: options.definitions?.objection(own) ?? null,

@@ -18,6 +18,7 @@ import type { CallReport } from './call-report.ts'
 import type { BeginTrace, CallTrace } from './call-trace.ts'
 import { sendRefusal } from './denial-response.ts'
 import type { RefusalForm } from './denial-response.ts'
+import { whenGone } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
 import type { Handles } from './handles.ts'
 import { isModern, lasts, mcpClassifier } from './mcp-call.ts'
@@ -136,6 +137,7 @@ export class StreamableHttp {
     const result = await pipeline.enforce(inbound, {
       credential: entrance.credential,
       times,
+      whenGone: (listener) => whenGone(exchange, listener),
       readBody: () => (head.method === 'POST' ? exchange.readBody(bodyBytes) : exchange.readBody(0)),
       classifier: mcpClassifier({
         server: name,

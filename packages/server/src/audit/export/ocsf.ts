@@ -291,6 +291,27 @@ const lifecycle: Mapping = (body, { origin }) => {
   return { class: 'applicationLifecycle', activity, severity: INFORMATIONAL, message: event, members: { app } }
 }
 
+/** What waits for a human, and what became of it. Nothing is called yet, so that it is no API Activity: the request is managed. */
+const approval: Mapping = (body) => {
+  const event = text(body['event']) ?? 'unknown'
+  const id = text(body['approval'])
+  const who = text(body['by']) ?? text(body['caller'])
+  const { server, name } = object(body['resource'])
+  const target = [server, name].filter((part) => text(part) !== undefined).join('/')
+  const entity = given({ type: 'approval', uid: id, name: target === '' ? 'approval' : target })
+  const actor = who === undefined ? undefined : { user: userOf(who) }
+  const members = given({
+    status_id: event === 'denied' || event === 'cooling' ? FAILURE : SUCCESS,
+    actor,
+    comment: text(body['reason']),
+    entity,
+  })
+  const message = ['approval', id, event, text(body['action']), target, who === undefined ? '' : `by ${who}`]
+  const activity = event === 'requested' ? 1 : event
+  const severity = event === 'cooling' ? MEDIUM : event === 'denied' ? LOW : INFORMATIONAL
+  return { class: 'entityManagement', activity, severity, message: message.filter(Boolean).join(' '), members }
+}
+
 const mappings: Readonly<Record<EntryKind, Mapping>> = {
   decision,
   outcome,
@@ -300,6 +321,7 @@ const mappings: Readonly<Record<EntryKind, Mapping>> = {
   trust,
   lifecycle,
   detection,
+  approval,
 }
 
 const product = { name: 'Doorward', vendor_name: 'Doorward' }

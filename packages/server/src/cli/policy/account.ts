@@ -1,5 +1,6 @@
 /** An explanation in lines, for people. */
 
+import { isApprovalDuty } from '@doorward/core'
 import type { Explanation, PartyAccount, PolicyAccount, Shortfall } from '@doorward/core'
 
 const MAX_CONSIDERED = 20
@@ -7,7 +8,11 @@ const MAX_CONSIDERED = 20
 /** Why it is decided as it is, in plain text without colours; from the worst party to what would have to change. */
 export function whyLines({ verdict, unknown, parties }: Explanation): readonly string[] {
   if (unknown !== null) return [unknown]
-  if (verdict.effect === 'allow') return [`allowed by ${verdict.policies.join(', ')}`]
+  if (verdict.effect === 'allow') {
+    const duties = verdict.obligations.filter(isApprovalDuty)
+    const asked = duties.map(({ by, rules }) => `needs an approval of ${by}: ${rules.join(', ')}`)
+    return [`allowed by ${verdict.policies.join(', ')}`, ...asked]
+  }
   const denied = parties.filter(({ decision }) => decision === 'deny')
   const permission = verdict.wouldAllow === null ? [] : [`the permission ${verdict.wouldAllow} would allow it`]
   return [...denied.flatMap(deniedLines), ...permission]

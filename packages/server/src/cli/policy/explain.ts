@@ -1,7 +1,8 @@
 /** `doorward policy explain`: one decision, why it comes out as it does, and what would have to change. */
 
 import type { Command } from 'commander'
-import type { ActionGroup, Explanation, ResourceKind } from '@doorward/core'
+import { approversIn } from '@doorward/core'
+import type { ActionGroup, Explanation, ResourceKind, Verdict } from '@doorward/core'
 import { behalfOf, openPolicy, requestOf } from '../../apps/policy-tools.ts'
 import type { Question } from '../../apps/policy-tools.ts'
 import type { CliContext } from '../context.ts'
@@ -92,6 +93,7 @@ function jsonOf({ verdict, unknown, parties }: Explanation): object {
     verdict: verdict.effect,
     reason: denied ? verdict.reason : null,
     policies: verdict.policies,
+    approvals: approversOf(verdict),
     would_allow: denied ? verdict.wouldAllow : null,
     unknown,
     digest: verdict.version.digest,
@@ -99,10 +101,16 @@ function jsonOf({ verdict, unknown, parties }: Explanation): object {
   }
 }
 
+function approversOf(verdict: Verdict): readonly string[] {
+  return verdict.effect === 'allow' ? approversIn(verdict.obligations) : []
+}
+
 function humanLines(explanation: Explanation, what: string, color: boolean): readonly string[] {
   const paint = painter(color)
   const { verdict, parties } = explanation
-  const answer = verdict.effect === 'allow' ? paint('green', 'allow') : paint('red', `deny (${verdict.reason})`)
+  const asks = approversOf(verdict).length > 0
+  const allowed = asks ? paint('yellow', 'allow (approval)') : paint('green', 'allow')
+  const answer = verdict.effect === 'allow' ? allowed : paint('red', `deny (${verdict.reason})`)
   return [
     `${answer}  ${printable(what)}`,
     ...whyLines(explanation).map((line) => printable(line)),

@@ -85,7 +85,7 @@ function fails({ rows }: ReplayReport, failOn: ReplayCommandOptions['failOn']): 
   return rows.some(({ change }) => (failOn === 'any' ? change !== 'depends' : change === failOn))
 }
 
-const paints: Readonly<Record<Change, Paint>> = { gains: 'green', loses: 'red', depends: 'yellow' }
+const paints: Readonly<Record<Change, Paint>> = { gains: 'green', loses: 'red', asks: 'cyan', depends: 'yellow' }
 const MAX_SHOWN = 200
 
 function linesOf({ calls, same, skipped, rows, more }: ReplayReport, color: boolean): readonly string[] {
@@ -96,8 +96,12 @@ function linesOf({ calls, same, skipped, rows, more }: ReplayReport, color: bool
   return [
     ...shown.flatMap((row) => rowLines(row, width, paint)),
     ...(hidden > 0 ? [paint('dim', `… and ${hidden} more: --json tells all that were kept`)] : []),
-    `${calls} decisions: ${same} the same, ${sum(rows, 'gains')} gained, ${sum(rows, 'loses')} lost, ${sum(rows, 'depends')} depend on arguments; ${skipped} other entries`,
+    `${calls} decisions: ${same} the same, ${sum(rows, 'gains')} gained, ${sum(rows, 'loses')} lost, ${asksText(sum(rows, 'asks'))}${sum(rows, 'depends')} depend on arguments; ${skipped} other entries`,
   ]
+}
+
+function asksText(calls: number): string {
+  return calls === 0 ? '' : `${calls} would need an approval, `
 }
 
 function rowLines(
