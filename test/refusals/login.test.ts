@@ -1,7 +1,7 @@
 /** People who sign in: what the authority makes of an ID token, and everything that it makes nothing of. */
 
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -17,6 +17,7 @@ import {
   providerKey,
   providerSettings,
   providerUrl,
+  secretTexts,
   signedIn,
   signIn,
 } from '../fixtures/authority/sign-in.ts'
@@ -160,6 +161,23 @@ test('a provider that leaves the nonce out is believed where device codes are al
   }
 })
 
+test('while its provider is out of reach nobody signs in, and whoever has signed in goes on', async () => {
+  const { keys: _keys, ...settings } = providerSettings('')
+  const access = { caFile: null, allowPrivateAddresses: true }
+  const keys = { kind: 'fetched', jwksUrl: 'https://localhost:1/jwks' } as const
+  const signed = await signedIn(authority, bridge, { sub: 'dora' })
+  const away = await startTestAuthority({ settings: { issuers: [{ ...settings, access, keys }] } })
+  try {
+    const laptop = await joined(away, 'spiffe://test.example/bridge/laptop')
+    const { answer } = await signIn(away, laptop)
+    assert.deepEqual([answer.status, answer.headers['doorward-code']], [503, 'issuer_unavailable'])
+  } finally {
+    await away.stop()
+    await removeFolders(away.folders)
+  }
+  assert.equal(await codeOf({}, signed), 'good')
+})
+
 test('a workload that may not act for people does not, whoever signs in at it', async () => {
   const agent = await joined(authority, 'spiffe://test.example/agent/planner')
   assert.equal(await refusal({}, agent), 'login_refused workload_excluded')
@@ -238,4 +256,19 @@ test('a sign-in ends within the hour, and showing the same ID token again does n
   assert.ok(Number(unlimited.json()['expires_at']) <= at() + 3600)
   const again = await postLogin(authority, bridge, body)
   assert.equal(again.json()['expires_at'], first)
+})
+
+test('no token of a sign-in stands in the record, the store or what was reported', async () => {
+  // Payload and signature: a header alone says nothing.
+  const parts = secretTexts.flatMap((text) => text.split('.').slice(1))
+  assert.ok(parts.length > 50)
+  const files = await readdir(authority.folders.root, { recursive: true, withFileTypes: true })
+  const told = [Buffer.from(JSON.stringify(authority.events))]
+  for (const file of files) if (file.isFile()) told.push(await readFile(join(file.parentPath, file.name)))
+  assert.ok(told.some((bytes) => bytes.includes(alice)))
+  for (const part of parts)
+    assert.ok(
+      told.every((bytes) => !bytes.includes(part)),
+      part.slice(0, 20),
+    )
 })

@@ -45,7 +45,7 @@ const CONTEXT = 'doorward identity login'
 const VERSION = 1
 const MAX_BYTES = 65_536
 
-/** `login.json` in the folder of an identity: whose sign-in it is in clear, the rest sealed. */
+/** `login.json` in the folder of an identity: sealed, so that nobody else says whose sign-in it is. */
 export class LoginStore {
   readonly path: string
   readonly #sealer: Sealer
@@ -64,25 +64,24 @@ export class LoginStore {
   async read(): Promise<Login | null> {
     const bytes = await readBounded(this.path, MAX_BYTES)
     if (bytes === null) return null
-    const document = objectIn(bytes)
-    const user = userIn(document?.['user'])
-    const { version, expires_at: expires, sealed } = document ?? {}
-    const closed = typeof sealed === 'string' ? fromBase64(sealed) : null
-    if (version !== VERSION || user === null || !isSeconds(expires) || closed === null) throw this.#unreadable()
-    const opened = objectIn(await this.#open(closed))
-    const { identity, key } = opened ?? {}
+    const { version, sealed } = objectIn(bytes) ?? {}
+    const closed = version === VERSION && typeof sealed === 'string' ? fromBase64(sealed) : null
+    if (closed === null) throw this.#unreadable()
+    const opened = objectIn(await this.#open(closed)) ?? {}
+    const { identity, key, expires_at: expires } = opened
+    const user = userIn(opened['user'])
     const der = typeof key === 'string' ? fromBase64(key) : null
-    if (typeof identity !== 'string' || der === null) throw this.#unreadable()
+    if (typeof identity !== 'string' || der === null || user === null || !isSeconds(expires)) throw this.#unreadable()
     return { user, expires, identity: new Secret(identity), key: this.#keyOf(der) }
   }
 
   async write({ user, expires, identity, key }: Login): Promise<void> {
     const der = new Uint8Array(key.export({ type: 'pkcs8', format: 'der' }))
-    const inner = utf8(JSON.stringify({ identity: identity.reveal(), key: toBase64(der) }))
-    const sealed = toBase64(await this.#sealer.seal(inner, CONTEXT))
+    const opened = { user, expires_at: expires, identity: identity.reveal(), key: toBase64(der) }
+    const inner = utf8(JSON.stringify(opened))
+    const document = { version: VERSION, sealed: toBase64(await this.#sealer.seal(inner, CONTEXT)) }
     der.fill(0)
     inner.fill(0)
-    const document = { version: VERSION, user, expires_at: expires, sealed }
     await writeDurably(this.path, utf8(`${JSON.stringify(document, null, 2)}\n`))
   }
 
