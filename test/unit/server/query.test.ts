@@ -91,6 +91,8 @@ const find = (writers: readonly Writer[], filter: Partial<QueryFilter> = {}, lim
 const names = (hits: readonly SetEntry[]) => hits.map(({ origin, index }) => `${origin}#${index}`)
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => from + n)
 
+const alice = 'https://login.acme.example#alice'
+
 /** A call of a tool. */
 function decision(time: number, more: object = {}): Written {
   const caller = id('agent/a')
@@ -104,6 +106,22 @@ function decision(time: number, more: object = {}): Written {
 }
 
 const outcome = (time: number, of: number): Written => ({ time, kind: 'outcome', body: { of, status: 'completed' } })
+
+test('entries are found by the person on whose behalf a call was made, and whom they are about', async () => {
+  const a = await newWriter('x.example/gateway/main')
+  const forAlice = { caller: `${id('agent/a')} for ${alice}`, subject: alice }
+  await a.write(
+    decision(1),
+    decision(2, forAlice),
+    { time: 3, kind: 'admin', body: { phase: 'user', user: alice, id: id('agent/b') } },
+    { time: 4, kind: 'admin', body: { change: 'revoke', subject: 'user', user: alice, by: id('operator/o') } },
+    decision(5, { ...forAlice, subject: alice.replace('alice', 'alice2') }),
+  )
+  const found = async (filter: Partial<QueryFilter>) => (await find([a], filter)).map(({ index }) => index)
+  assert.deepEqual(await found({ user: alice }), [3, 2, 1])
+  assert.deepEqual(await found({ user: alice, principal: parseSpiffeIdPattern(id('agent/*')) }), [2, 1])
+  assert.deepEqual(await found({ user: `${alice}3` }), [])
+})
 
 test('entries are found by each thing that they say, and by all together', async () => {
   const a = await newWriter('x.example/gateway/main')
@@ -144,6 +162,7 @@ test('entries are found by each thing that they say, and by all together', async
     [{ principal: parseSpiffeIdPattern(id('*/new')) }, [3]],
     [{ principal: parseSpiffeIdPattern(id('*')) }, []],
     [{ principal: parseSpiffeIdPattern('spiffe://y.example/agent/*') }, []],
+    [{ user: alice }, []],
     [{ delegation: id('agent/b') }, [2]],
     [{ delegation: id('agent/c') }, [2]],
     [{ delegation: id('agent/a') }, []],
@@ -179,7 +198,7 @@ test('whatever is asked, the index finds what reading everything finds', async (
           decision: at(salt, 3) === 0 ? 'deny' : 'allow',
           code: `code${at(salt, 3)}`,
           presenter: who,
-          subject: other,
+          subject: at(salt, 3) === 0 ? alice : other,
           act: at(salt, 2) === 0 ? [id('agent/b')] : [],
           resource: { server: `s${at(salt, 2)}`, kind: 'tool', name: `t${at(salt, 5)}` },
         })
@@ -192,6 +211,7 @@ test('whatever is asked, the index finds what reading everything finds', async (
     principal: some(
       fc.constantFrom('agent/a', 'agent/*', '*/a', 'agent/**', 'no/one').map((path) => parseSpiffeIdPattern(id(path))),
     ),
+    user: some(fc.constantFrom(alice, 'https://login.acme.example#bob')),
     delegation: some(fc.constantFrom(...paths).map(id)),
     server: some(fc.constantFrom('s0', 's1', 's2')),
     tool: some(fc.constantFrom('t0', 't1', 't9')),

@@ -68,6 +68,12 @@ export function selectionOf(filter: QueryFilter, { idOf, idsUnder }: SelectionPa
     conditions.push(`idx IN (SELECT idx FROM party WHERE name = ? AND role = ${ACTOR})`)
     values.push(id)
   }
+  if (filter.user !== null) {
+    const id = idOf(filter.user)
+    if (id === null) return null
+    conditions.push(`idx IN (SELECT idx FROM party WHERE name = ? AND role = ${PRINCIPAL})`)
+    values.push(id)
+  }
   if (filter.principal !== null) {
     idsUnder(filter.principal)
     conditions.push(`idx IN (SELECT idx FROM party WHERE name IN (SELECT id FROM wanted) AND role = ${PRINCIPAL})`)

@@ -1,6 +1,6 @@
 /** What entries can be looked for by, and what an entry has to be found by. Pure. */
 
-import { matchesSpiffeId, readSpiffeId } from '@doorward/core'
+import { matchesSpiffeId, readSpiffeId, readUserName } from '@doorward/core'
 import type { EntryEnvelope, EntryKind, EpochMillis, SpiffeIdPattern } from '@doorward/core'
 import type { EntryContent } from './log-set.ts'
 
@@ -8,6 +8,8 @@ import type { EntryContent } from './log-set.ts'
 export interface QueryFilter {
   /** Who called, for whom, or who or what an entry is about. */
   readonly principal: SpiffeIdPattern | null
+  /** The person on whose behalf, or whom an entry is about: `<issuer>#<subject>`. */
+  readonly user: string | null
   /** An actor anywhere in the chain of a delegated call. */
   readonly delegation: string | null
   readonly server: string | null
@@ -25,6 +27,7 @@ export interface QueryFilter {
 
 export const everyEntry: QueryFilter = {
   principal: null,
+  user: null,
   delegation: null,
   server: null,
   tool: null,
@@ -47,7 +50,7 @@ export interface EntryFacts {
   readonly action: string | null
   /** The decision of which this is the outcome. */
   readonly of: number | null
-  /** SPIFFE IDs, each once and in order. */
+  /** SPIFFE IDs and names of users, each once and in order. */
   readonly principals: readonly string[]
   readonly actors: readonly string[]
 }
@@ -71,7 +74,7 @@ export function factsOf({ kind, body }: EntryEnvelope): EntryFacts {
 }
 
 /** Members that name a party: of decisions, and of what operators and authorities do. `caller` says both of a delegated call. */
-const PARTIES = ['caller', 'presenter', 'subject', 'by', 'id', 'source']
+const PARTIES = ['caller', 'presenter', 'subject', 'user', 'by', 'id', 'source']
 
 /** Whoever acts for somebody else: the presenter, and those between it and the subject (RFC 8693 §4.1). */
 function chainOf(body: Fields): readonly unknown[] {
@@ -81,7 +84,9 @@ function chainOf(body: Fields): readonly unknown[] {
 }
 
 function idsIn(values: readonly unknown[]): readonly string[] {
-  const ids = values.filter((value) => typeof value === 'string' && !('problem' in readSpiffeId(value)))
+  const ids = values.filter(
+    (value) => typeof value === 'string' && (!('problem' in readSpiffeId(value)) || readUserName(value) !== null),
+  )
   return [...new Set(ids as readonly string[])].toSorted()
 }
 
@@ -139,15 +144,16 @@ export function matchesFilter({ origin, index, time, content }: Candidate, filte
 
 /** Whether anything but place and time is asked for. */
 export function asksForContent(filter: QueryFilter): boolean {
-  const { principal, delegation, server, tool, action, decision, reason, kind } = filter
-  return [principal, delegation, server, tool, action, decision, reason, kind].some((asked) => asked !== null)
+  const { principal, user, delegation, server, tool, action, decision, reason, kind } = filter
+  return [principal, user, delegation, server, tool, action, decision, reason, kind].some((asked) => asked !== null)
 }
 
 const EQUAL = ['kind', 'decision', 'reason', 'server', 'tool', 'action'] as const
 
 function matchesFacts(facts: EntryFacts, filter: QueryFilter): boolean {
   if (EQUAL.some((name) => filter[name] !== null && filter[name] !== facts[name])) return false
-  const { principal, delegation } = filter
+  const { principal, user, delegation } = filter
+  if (user !== null && !facts.principals.includes(user)) return false
   if (delegation !== null && !facts.actors.includes(delegation)) return false
   return principal === null || facts.principals.some((id) => matchesId(principal, id))
 }

@@ -8,6 +8,7 @@ import {
   isEntryKind,
   parseSpiffeId,
   parseSpiffeIdPattern,
+  readUserName,
 } from '@doorward/core'
 import type { EpochMillis, JsonObject } from '@doorward/core'
 import type { QueryFilter, QueryHit } from '../apps/query-log.ts'
@@ -19,6 +20,7 @@ import { painter, table } from './output.ts'
 interface QueryOptions {
   readonly log?: string
   readonly principal?: string
+  readonly user?: string
   readonly delegation?: string
   readonly server?: string
   readonly tool?: string
@@ -49,6 +51,7 @@ export function registerQuery(audit: Command, context: CliContext): void {
     .description('find entries of all logs of this machine by what they say, newest first; calls with their outcome')
     .option(...logOption)
     .option('--principal <id>', 'SPIFFE ID of who called, for whom, or what an entry is about; * stands for a segment')
+    .option('--user <name>', 'person on whose behalf, or whom an entry is about: <issuer>#<subject>')
     .option('--delegation <id>', 'SPIFFE ID that acted for somebody else, anywhere in the chain')
     .option('--server <name>', 'server of the call; authority and gateway are our own')
     .option('--tool <name>', 'tool that was called')
@@ -91,11 +94,14 @@ async function query(options: QueryOptions, context: CliContext): Promise<void> 
 
 /** Throws `usage`, `spiffe_pattern_invalid`, `spiffe_id_invalid`. */
 function filterOf(options: QueryOptions, now: EpochMillis): Partial<QueryFilter> {
-  const { principal, delegation, server, tool, action, decision, reason, kind, since, until, id } = options
+  const { principal, user, delegation, server, tool, action, decision, reason, kind, since, until, id } = options
   if (kind !== undefined && !isEntryKind(kind)) throw misuse('not a kind of entries', ENTRY_KINDS.join(', '), kind)
   if (decision !== undefined && decision !== 'allow' && decision !== 'deny')
     throw misuse('not a decision', 'allow or deny', decision)
+  if (user !== undefined && readUserName(user) === null)
+    throw misuse('not the name of a person', '<issuer>#<subject>', user)
   return {
+    ...(user === undefined ? {} : { user }),
     ...(principal === undefined ? {} : { principal: parseSpiffeIdPattern(principal) }),
     ...(delegation === undefined ? {} : { delegation: parseSpiffeId(delegation).uri }),
     ...(server === undefined ? {} : { server }),
