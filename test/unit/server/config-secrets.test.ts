@@ -38,7 +38,7 @@ const changed = (from: string, to: string) => {
   return problems(sound.replace(from, to))
 }
 
-test('secrets and credentials are read', () => {
+test('secrets and credentials are read', async () => {
   const configuration = parseConfiguration(sound, 'doorward.yaml')
   const taken: string[] = []
   const take = (name: string) => (taken.push(name), new Secret('value'))
@@ -48,12 +48,12 @@ test('secrets and credentials are read', () => {
   deepEqual(settings['crm']?.place, { kind: 'file', path: '/etc/doorward/secrets/crm' })
   equal(JSON.stringify(settings['old']).includes('"value":"[secret]"'), true)
   const { github, crm } = configuration.servers
-  deepEqual('url' in github! && credentialSettings(github.credential!), {
+  deepEqual('url' in github! && (await credentialSettings(github.credential!, '/')), {
     kind: 'secret',
     secret: 'github',
     form: { header: 'authorization', scheme: 'Bearer' },
   })
-  deepEqual('url' in crm! && credentialSettings(crm.credential!), {
+  deepEqual('url' in crm! && (await credentialSettings(crm.credential!, '/')), {
     kind: 'by',
     by: [{ roles: ['a'], secret: 'crm' }],
     own: 'crm',
@@ -110,6 +110,26 @@ test('a vault has one way in, and secrets of it need it', async () => {
   const configuration = parseConfiguration(`${vault}${sound}`, 'doorward.yaml')
   const settings = await vaultSettings({ configuration, folder: '/etc/doorward' })
   deepEqual([settings?.auth, settings?.cacheMilliseconds], [{ kind: 'token', file: '/etc/doorward/token' }, 30_000])
+})
+
+test('tokens of an authorization server are asked for at one place, with a secret of the server', async () => {
+  const of = (more: string) =>
+    changed('credential: { secret: github }', `credential: { client_credentials: { ${more} } }`)
+  const right = 'client_id: gateway, secret: github'
+  deepEqual(of(`token_url: "https://login.example/token", ${right}`), [])
+  deepEqual(
+    of(
+      `issuer: "https://login.example", ${right}, auth: private_key_jwt, scopes: [a.b], resource: "https://x.example"`,
+    ),
+    [],
+  )
+  match(of(right).join(), /no place to ask, or two/)
+  match(of(`issuer: "https://a.example", token_url: "https://a.example/t", ${right}`).join(), /no place to ask, or two/)
+  match(of(`token_url: "http://login.example/token", ${right}`).join(), /not an address/)
+  match(of(`token_url: "https://login.example/token", ${right}, scopes: ["a b"]`).join(), /not a scope/)
+  deepEqual(of('token_url: "https://login.example/token", client_id: gateway, secret: crm'), [
+    'servers.github.credential.client_credentials.secret: this secret is not meant for github',
+  ])
 })
 
 test('headers that others set are not for credentials', () => {

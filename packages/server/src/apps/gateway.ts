@@ -255,10 +255,10 @@ async function assemble(
   }
 }
 
-function openSecrets({ settings, state }: Starting, policy: ActivePolicy): GatewaySecrets {
+function openSecrets({ settings, state, clock }: Starting, policy: ActivePolicy): GatewaySecrets {
   const { secrets = {}, vault = null } = settings
-  const { secretStore: store } = state
-  return new GatewaySecrets({ settings: secrets, vault, store, policy: () => policy.current().policy })
+  const { secretStore: store, record } = state
+  return new GatewaySecrets({ settings: secrets, vault, store, record, clock, policy: () => policy.current().policy })
 }
 
 interface Stopping extends Pick<Listening, 'stopping' | 'policy' | 'reload' | 'endpoint' | 'legacySse'> {

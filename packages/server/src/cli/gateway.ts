@@ -20,7 +20,7 @@ import { detectionSettings } from '../config/detections.ts'
 import type { DeploymentFolder } from '../config/deployment-folder.ts'
 import { edgeSettings } from '../config/edge-settings.ts'
 import type { Environment } from '../config/environment.ts'
-import { credentialSettings, heldSettings, variablesOf } from '../config/secret-settings.ts'
+import { credentialOf, heldSettings, variablesOf } from '../config/secret-settings.ts'
 import { readPolicy } from '../config/policy-reading.ts'
 import { callQuotas, quotaSettings } from '../config/quotas.ts'
 import type { ServerSection } from '../config/schema.ts'
@@ -145,17 +145,7 @@ export async function gatewaySettings(
     issuer: deployment.authority.publicUrl,
     listeners: gateway.listeners,
     ...edgeOf(deployment),
-    servers: Object.fromEntries(
-      await Promise.all(
-        Object.entries(configuration.servers).map(async ([name, server]) => {
-          const definitions = await definitionSettings(server, { folder: deployment.folder, name })
-          return [name, { ...serverSettings(server, deployment, environment), ...definitions }] as const
-        }),
-      ),
-    ),
-    backends: Object.fromEntries(
-      Object.entries(configuration.services).map(([name, service]) => [name, backendSettings(service)]),
-    ),
+    ...(await waySettings(deployment, environment)),
     ...(await heldSettings(deployment, environment)),
     path: environment.path,
     ...(await decidedBy(deployment)),
@@ -188,15 +178,38 @@ async function decidedBy(deployment: Deployment): Promise<Pick<GatewaySettings, 
   return { policy, candidate, approvals: approvalSettings(deployment.configuration) }
 }
 
+/** Of servers and services. */
+async function waySettings(
+  deployment: Deployment,
+  environment: Environment,
+): Promise<Pick<GatewaySettings, 'servers' | 'backends'>> {
+  const { configuration, folder } = deployment
+  const servers = Object.entries(configuration.servers).map(async ([name, server]) => {
+    const definitions = await definitionSettings(server, { folder, name })
+    return [name, { ...(await serverSettings(server, deployment, environment)), ...definitions }] as const
+  })
+  const backends = Object.entries(configuration.services).map(
+    async ([name, service]) => [name, await backendSettings(service, folder)] as const,
+  )
+  return {
+    servers: Object.fromEntries(await Promise.all(servers)),
+    backends: Object.fromEntries(await Promise.all(backends)),
+  }
+}
+
 function edgeOf(deployment: Deployment): Pick<GatewaySettings, 'edge' | 'issuers'> {
   const edge = edgeSettings(deployment)
   return edge === null ? {} : { edge, issuers: issuerSettings(deployment) }
 }
 
-function serverSettings(server: ServerSection, deployment: Deployment, environment: Environment): ServerSettings {
+async function serverSettings(
+  server: ServerSection,
+  deployment: Deployment,
+  environment: Environment,
+): Promise<ServerSettings> {
   if ('url' in server) {
     const { url, transport, effects, insecure_upstream: insecureUpstream, legacy_sse: legacySse } = server
-    const credential = server.credential === undefined ? null : credentialSettings(server.credential)
+    const credential = await credentialOf(server, deployment.folder)
     const limits = boundsOf(server.limits)
     return { kind: 'http', url, transport, insecureUpstream, effects, legacySse, credential, limits }
   }
@@ -225,7 +238,7 @@ function serverSettings(server: ServerSection, deployment: Deployment, environme
   }
 }
 
-function backendSettings(section: BackendSection): BackendSettings {
+async function backendSettings(section: BackendSection, folder: string): Promise<BackendSettings> {
   const { url, methods } = section
   return {
     url,
@@ -236,7 +249,7 @@ function backendSettings(section: BackendSection): BackendSettings {
     answerBytes: section.answer_bytes,
     redact: section.output.redact,
     limits: boundsOf(section.limits),
-    credential: section.credential === undefined ? null : credentialSettings(section.credential),
+    credential: await credentialOf(section, folder),
   }
 }
 

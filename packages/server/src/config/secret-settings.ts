@@ -5,7 +5,7 @@ import { DoorwardError, fromUtf8 } from '@doorward/core'
 import type { Secret } from '@doorward/core'
 import { readBoundedFile } from './certificate-file.ts'
 import type { Environment } from './environment.ts'
-import type { CredentialSection, SecretSection } from './secrets-schema.ts'
+import type { ClientSection, CredentialSection, FixedSection, SecretSection } from './secrets-schema.ts'
 import type { Deployment } from './settings.ts'
 
 export type SecretPlace =
@@ -93,6 +93,28 @@ export type CredentialSettings =
       readonly own: string | null
       readonly form: HeaderForm
     }
+  | ClientCredentialsSettings
+
+export type ClientAuth = 'basic' | 'post' | 'private_key_jwt'
+
+/** Tokens of an authorization server, asked for as its client. */
+export interface ClientCredentialsSettings {
+  readonly kind: 'client'
+  /** One of the two. */
+  readonly tokenUrl: string | null
+  readonly issuer: string | null
+  readonly clientId: string
+  /** Name of the secret: the client's, or the private key of its assertions. */
+  readonly secret: string
+  readonly auth: ClientAuth
+  readonly keyId: string | null
+  readonly scopes: readonly string[]
+  /** RFC 8707; null for none. */
+  readonly resource: string | null
+  /** PEM; null for what the platform trusts. */
+  readonly ca: string | null
+  readonly allowPrivateAddresses: boolean
+}
 
 /** Throws `environment_missing`. */
 export function secretSettings(
@@ -133,15 +155,42 @@ function placeOf(
   return { kind: 'environment', variable: env, value }
 }
 
-export function credentialSettings(section: CredentialSection): CredentialSettings {
+/** Null where there is none. Throws `file_unreadable`. */
+export async function credentialOf(
+  { credential }: { readonly credential?: CredentialSection | undefined },
+  folder: string,
+): Promise<CredentialSettings | null> {
+  return credential === undefined ? null : credentialSettings(credential, folder)
+}
+
+/** Throws `file_unreadable`. */
+export async function credentialSettings(section: CredentialSection, folder: string): Promise<CredentialSettings> {
+  if ('client_credentials' in section) return clientSettings(section.client_credentials, folder)
   const form = formOf(section)
   if ('secret' in section) return { kind: 'secret', secret: section.secret, form }
   const by = section.by.map(({ roles = null, secret }) => ({ roles, secret }))
   return { kind: 'by', by, own: section.own ?? null, form }
 }
 
+async function clientSettings(section: ClientSection, folder: string): Promise<ClientCredentialsSettings> {
+  const { token_url: tokenUrl = null, issuer = null, key_id: keyId = null, resource = null, ca_file: caFile } = section
+  return {
+    kind: 'client',
+    tokenUrl,
+    issuer,
+    clientId: section.client_id,
+    secret: section.secret,
+    auth: section.auth,
+    keyId,
+    scopes: section.scopes,
+    resource,
+    ca: caFile === undefined ? null : fromUtf8(await readBoundedFile(resolve(folder, caFile), MAX_CA)),
+    allowPrivateAddresses: section.allow_private_addresses,
+  }
+}
+
 /** `Authorization: Bearer …`; any other header has the value alone. */
-function formOf({ header = 'authorization', scheme }: Pick<CredentialSection, 'header' | 'scheme'>): HeaderForm {
+function formOf({ header = 'authorization', scheme }: Pick<FixedSection, 'header' | 'scheme'>): HeaderForm {
   const name = header.toLowerCase()
   return { header: name, scheme: scheme ?? (name === 'authorization' ? 'Bearer' : null) }
 }

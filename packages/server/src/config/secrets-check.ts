@@ -96,6 +96,10 @@ function wantedBy({ servers, services }: Configuration): readonly Wanted[] {
 }
 
 function inCredential(credential: CredentialSection, keys: Keys, by: string): readonly Wanted[] {
+  if ('client_credentials' in credential) {
+    const { secret } = credential.client_credentials
+    return [{ keys: [...keys, 'client_credentials', 'secret'], secret, by }]
+  }
   if ('secret' in credential) return [{ keys: [...keys, 'secret'], secret: credential.secret, by }]
   return [
     ...credential.by.map(({ secret }, i) => ({ keys: [...keys, 'by', i, 'secret'], secret, by })),
@@ -115,7 +119,8 @@ function headerProblems({ servers, services }: Configuration): readonly CrossPro
     credential: CredentialSection | undefined,
     passed: readonly string[],
   ) => {
-    const header = credential?.header?.toLowerCase()
+    if (credential === undefined || 'client_credentials' in credential) return
+    const header = credential.header?.toLowerCase()
     if (header === undefined) return
     const keys = [section, name, 'credential', 'header']
     if (TAKEN.test(header)) problems.push(problem(keys, 'this header is not for credentials', 'another header', header))

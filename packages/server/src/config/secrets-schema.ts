@@ -97,7 +97,34 @@ const chosen = section({
   scheme: scheme.optional(),
 })
 
-const shapes = { secret: fixed, by: chosen } as const
+const httpsUrl = z
+  .string()
+  .regex(/^https:\/\/[^\s#@]{1,2040}$/, { error: 'not an address; expected https://host/path' })
+
+/** RFC 6749 §4.4. */
+const client = section({
+  token_url: httpsUrl.optional(),
+  /** Its metadata say where tokens are given (RFC 8414). */
+  issuer: httpsUrl.optional(),
+  client_id: z.string().min(1).max(512),
+  /** The client's secret, or with private_key_jwt a private key in PEM. */
+  secret: secretName,
+  auth: z.enum(['basic', 'post', 'private_key_jwt']).default('basic'),
+  /** `kid` of its assertions. */
+  key_id: z.string().min(1).max(256).optional(),
+  scopes: z
+    .array(z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/, { error: 'not a scope' }))
+    .max(64)
+    .default([]),
+  /** RFC 8707: for which server the token is to be good. */
+  resource: httpsUrl.optional(),
+  ca_file: z.string().min(1).optional(),
+  allow_private_addresses: z.boolean().default(false),
+}).refine(({ token_url, issuer }) => (token_url === undefined) !== (issuer === undefined), {
+  error: 'no place to ask, or two; expected either token_url or issuer',
+})
+
+const shapes = { secret: fixed, by: chosen, client_credentials: section({ client_credentials: client }) } as const
 const kinds = Object.keys(shapes) as (keyof typeof shapes)[]
 
 /** Which of the kinds an entry is decides how its mistakes are told. */
@@ -122,7 +149,8 @@ export const credential = z.unknown().transform((value, context): CredentialSect
 export type SecretSection = z.output<typeof secret>
 export type FixedSection = z.output<typeof fixed>
 export type ChosenSection = z.output<typeof chosen>
-export type CredentialSection = FixedSection | ChosenSection
+export type ClientSection = z.output<typeof client>
+export type CredentialSection = FixedSection | ChosenSection | { readonly client_credentials: ClientSection }
 
 /** A variable of a process: a text, or the name of a secret. */
 export const variable = z.union([z.string(), section({ secret: secretName })], {

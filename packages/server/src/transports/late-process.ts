@@ -4,7 +4,7 @@ import type { JsonObject, Principal, RequestId } from '@doorward/core'
 import type { Channel, ChannelEvents } from './duplex-session.ts'
 import { StdioProcess } from './stdio.ts'
 import type { StdioCommand } from './stdio.ts'
-import type { UpstreamFailure } from './upstream.ts'
+import type { UpstreamFailure } from './server-credential.ts'
 
 /** Variables of a process that hold secrets. */
 export interface SecretVariables {

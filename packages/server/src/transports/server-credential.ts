@@ -1,9 +1,11 @@
 /** What the gateway proves itself with to a server: a port, and the one place where it joins a request. */
 
 import type { JsonObject, Principal } from '@doorward/core'
-import type { DenialCode } from '@doorward/enforcement'
+import type { Denial, DenialCode } from '@doorward/enforcement'
 import type { Dispatcher } from 'undici'
-import type { UpstreamFailure } from './upstream.ts'
+
+/** A denial found after the permit. */
+export type UpstreamFailure = Pick<Denial, 'code' | 'explanation'>
 
 /** For whom a credential is wanted. */
 export interface CredentialWish {

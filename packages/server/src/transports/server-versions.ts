@@ -9,6 +9,7 @@ import type { Discovered, JsonObject } from '@doorward/core'
 import { deny } from '@doorward/enforcement'
 import type { Denial, DenialCode, Permit } from '@doorward/enforcement'
 import type { McpCall } from './mcp-call.ts'
+import { CredentialError } from './server-credential.ts'
 
 /** What the server answered: the HTTP status, and the message that was in the body. */
 export interface DiscoveryAnswer {
@@ -36,7 +37,7 @@ interface Refusable {
 /** Newest first; the legacy versions, of which servers say nothing here, of one that is not of the modern era. */
 export type KnownVersions = readonly string[]
 
-const KEPT_MILLISECONDS = { modern: 5 * 60_000, legacy: 60_000, failed: 5000 } as const
+const KEPT_MILLISECONDS = { modern: 5 * 60_000, legacy: 60_000, failed: 5000, unasked: 0 } as const
 
 export class ServerVersions {
   readonly #parts: ServerVersionsParts
@@ -115,6 +116,7 @@ export class ServerVersions {
     try {
       discovered = discoveryOf(await ask())
     } catch (error) {
+      if (error instanceof CredentialError) return this.#failed(deny(error.denial, error.message), 'unasked')
       return this.#failed(deny('upstream_unavailable', `its versions are not known: ${String(error)}`))
     }
     if (discovered === null)
@@ -130,9 +132,9 @@ export class ServerVersions {
     return versions
   }
 
-  #failed(denial: Denial): KnownVersions | Denial {
+  #failed(denial: Denial, how: 'failed' | 'unasked' = 'failed'): KnownVersions | Denial {
     this.#failure = denial
-    this.#keepFor('failed')
+    this.#keepFor(how)
     return this.#known ?? denial
   }
 

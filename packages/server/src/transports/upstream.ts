@@ -84,9 +84,6 @@ export interface Upstream {
   close(): Promise<void>
 }
 
-/** A denial found after the permit. */
-export type UpstreamFailure = Pick<Denial, 'code' | 'explanation'>
-
 export interface UpstreamLimits {
   /** Until the head of the answer; 30 s by default. */
   readonly responseMilliseconds: number

@@ -1,13 +1,14 @@
 /** The secrets of a gateway that runs: which there are, who may use each, and where its value comes from. */
 
-import { isDoorwardError, PartyRoles } from '@doorward/core'
-import type { CompiledPolicy, Principal } from '@doorward/core'
+import { isDoorwardError, PartyRoles, toSeconds } from '@doorward/core'
+import type { Clock, CompiledPolicy, JsonObject, Principal } from '@doorward/core'
+import type { RecordEntry } from '@doorward/enforcement'
 import type { SecretPlace, SecretSettings, VaultSettings } from '../../config/secret-settings.ts'
 import { environmentSource } from '../../secrets/environment-source.ts'
 import { fileSource } from '../../secrets/file-source.ts'
 import type { SecretSource, SecretVersion } from '../../secrets/secret-source.ts'
 import type { SecretStore } from '../../secrets/secret-store.ts'
-import type { UpstreamFailure } from '../../transports/upstream.ts'
+import type { UpstreamFailure } from '../../transports/server-credential.ts'
 import { openVault } from './open-vault.ts'
 import type { OpenVault } from './open-vault.ts'
 
@@ -18,6 +19,9 @@ export interface GatewaySecretsParts {
   /** Null where none of them is in a vault. */
   readonly vault: VaultSettings | null
   readonly store: SecretStore
+  /** Resolves when the entry is durable. */
+  readonly record: { append(entry: RecordEntry): Promise<unknown> }
+  readonly clock: Clock
   /** What decides now. */
   readonly policy: () => Pick<CompiledPolicy, 'bindings' | 'subjects'>
 }
@@ -83,6 +87,15 @@ export class GatewaySecrets {
   /** By name, with the source of each. */
   entries(): readonly (readonly [string, SecretSettings, SecretSource])[] {
     return [...this.#known].map(([name, { settings, source }]) => [name, settings, source] as const)
+  }
+
+  nowSeconds(): number {
+    return toSeconds(this.#parts.clock())
+  }
+
+  /** What is used beside calls, before it is. Rejects when it cannot be recorded. */
+  async recordOwnUse(server: string, use: JsonObject): Promise<void> {
+    await this.#parts.record.append({ kind: 'lifecycle', body: { event: 'secret.use', server, ...use } })
   }
 
   isDeclared(name: string): boolean {

@@ -4,7 +4,7 @@ import { Secret } from '@doorward/core'
 import type { Principal } from '@doorward/core'
 import type { CredentialSettings, HeaderForm } from '../../config/secret-settings.ts'
 import type { CredentialFields, CredentialWish, ServerCredential } from '../../transports/server-credential.ts'
-import type { UpstreamFailure } from '../../transports/upstream.ts'
+import type { UpstreamFailure } from '../../transports/server-credential.ts'
 import type { GatewaySecrets, UsedSecret } from './gateway-secrets.ts'
 import type { KnownValues } from './known-values.ts'
 
