@@ -18,6 +18,9 @@ const alice = { issuer, subject: 'alice', groups: ['research'] }
 const bob = { issuer, subject: 'bob', groups: [] }
 const eve = { issuer: 'https://login.other.example', subject: 'alice', groups: ['research'] }
 
+const carol = { issuer, subject: 'carol', groups: ['research'] }
+const once = { count: 1, periodSeconds: 3600 }
+
 let gateway: GatewayFixture
 let server: ScriptedServer
 let bridge: TestSvid
@@ -37,11 +40,12 @@ before(async () => {
       files: { url: server.url, effects: { read: ['read_*'], write: ['write_*'], admin: [] } },
     },
     roles: { reader: ['read:files/*'], writer: ['write:files/*'] },
+    pipeline: { quotas: [{ action: 'rare', covers: (_id, _action, { name }) => name === 'read_rare', rate: once }] },
     bindings: [
       { role: 'reader', workloads: ['spiffe://test.example/bridge/*'] },
       { role: 'writer', workloads: ['spiffe://test.example/bridge/*'] },
       { role: 'reader', issuer, groups: ['research'] },
-      { role: 'writer', issuer, users: ['carol'] },
+      { role: 'writer', issuer, users: ['dora'] },
     ],
   })
   bridge = await gateway.trust.issue('bridge/laptop')
@@ -147,6 +151,19 @@ test('a token for a person is refused in another hand, with another subject, and
   for (const [code, token] of wrong)
     equal(codeOf(await gateway.rpc(bridge, 'files', { token, body: callOf('read_note') })), code)
   equal(server.reached.length, reached)
+})
+
+test('a quota is that of the workload and of the person, whichever of them comes in another company', async () => {
+  const second = await gateway.trust.issue('bridge/second')
+  const rare = async (person: Person, svid: TestSvid) => {
+    const token = await tokenFor(person, svid)
+    const session = await sessionOf(token, svid)
+    return codeOf(await gateway.rpc(svid, 'files', { token, session, body: callOf('read_rare') }))
+  }
+  equal(await rare(alice, bridge), 'allowed')
+  equal(await rare(carol, bridge), 'limit_user')
+  equal(await rare(alice, second), 'limit_user')
+  equal(await rare(carol, second), 'allowed')
 })
 
 test('a denial of the person ends the stream that is open and what was issued before, and no other', async () => {
