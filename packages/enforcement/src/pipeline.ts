@@ -183,7 +183,11 @@ export class Pipeline {
     const { objection = null } = admitted.authorized.classified.call
     const cleared = objection === null ? admitted : await this.#cleared(admitted, objection)
     if (isDenial(cleared)) return cleared
-    const again = () => this.#again(cleared.authorized.classified)
+    const again = async () => {
+      if (objection === null) return this.#again(cleared.authorized.classified)
+      const anew = await this.#cleared(cleared, objection)
+      return isDenial(anew) ? anew : anew.authorized
+    }
     const approved = await approve(cleared.authorized, { approvals, whenGone, again })
     if (isDenial(approved)) return approved
     times?.mark('admitted')

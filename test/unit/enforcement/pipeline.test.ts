@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { epochMillis, toMillis } from '@doorward/core'
+import { epochMillis, epochSeconds, toMillis } from '@doorward/core'
 import type { DecisionRequest, Verdict } from '@doorward/core'
 import { CallPlaces, deny, EntryReference, isRefusal, Permit, Pipeline } from '@doorward/enforcement'
-import type { Denial, TakeResult } from '@doorward/enforcement'
+import type { Approvals, Denial, TakeResult } from '@doorward/enforcement'
 import { denials, id, inboundOf, leaf, now, partial, viewOf } from './call-fixture.ts'
 import { allow, body, call, header, newPipeline, permitOf, refusalOf, STAGES, version } from './pipeline-fixture.ts'
 import type { Answers, PipelineStage } from './pipeline-fixture.ts'
@@ -226,6 +226,31 @@ test('what is held for a call that an objection, a change meanwhile or a failure
   }
   assert.deepEqual(codes, ['definition_unapproved', 'policy_denied', 'internal'])
   assert.ok(made.recorded().every((entry) => entry['decision'] === 'deny'))
+})
+
+test('after a human was waited for, what keeps a call back is asked for once more, and the approval is not used', async () => {
+  const made = newPipeline()
+  const claims: string[] = []
+  let approved = false
+  const approvals: Approvals = {
+    claim: async ({ key }) => {
+      if (!approved) return null
+      claims.push(key)
+      return { id: 'a', giveBack: async () => undefined }
+    },
+    ask: async () => {
+      approved = true
+      return { kind: 'approved', id: 'a', by: ['team'], expires: epochSeconds(0) }
+    },
+  }
+  const pipeline = new Pipeline({ ...made.pipeline.dependencies, approvals })
+  made.answers.decide = async () => ({ ...allow, obligations: [{ kind: 'approval', by: 'team', rules: ['p'] }] })
+  const options = { credential: 'token', readBody: async () => body } as const
+  let asked = 0
+  const objection = async () => (++asked === 1 ? null : deny('definition_unapproved', 'changed meanwhile'))
+  const classifier = () => ({ ...call, objection })
+  const refusal = await refusalOf(pipeline.enforce(inboundOf(header), { ...options, classifier }))
+  assert.deepEqual([refusal.denial.code, asked, claims], ['definition_unapproved', 2, []])
 })
 
 test('a fault in the head of a request counts against its address, and is refused as that or as the limit', async () => {
