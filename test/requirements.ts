@@ -83,7 +83,18 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
     file: token,
     name: 'a token bound to another certificate',
   }),
-  'ADR11-CFG-auth.methods[1]': partial({ file: token, name: 'a token of a foreign issuer' }),
+  'ADR11-CFG-auth.methods[1]': done(
+    'issuers.algorithms',
+    {
+      file: 'test/unit/server/issuer-tokens.test.ts',
+      name: 'every algorithm that is configured verifies, and no other one does',
+    },
+    { file: token, name: 'a token of a foreign issuer' },
+    {
+      file: 'test/refusals/login.test.ts',
+      name: 'a person who signs in acts through the workload at which they did, by a token of five minutes',
+    },
+  ),
   'ADR11-CFG-auth.methods[2]': done('certificate.issuance_mirror', noCertificate, {
     file: tls,
     name: 'CA-5: a certificate that the anchor signed but that is not in the issuance mirror is refused',
