@@ -8,6 +8,7 @@ import { ceremonyControls } from './ceremony-controls.ts'
 import { definitionControls } from './definition-controls.ts'
 import { detectionControls } from './detection-controls.ts'
 import type { Edit } from './disabled-build.ts'
+import { edgeControls } from './edge-controls.ts'
 import { joinControls } from './join-controls.ts'
 import { monitoringControls } from './monitoring-controls.ts'
 import { limitControls } from './limit-controls.ts'
@@ -351,6 +352,7 @@ export type RefusalEntry =`,
   ...modernControls,
   ...secretControls,
   ...trustControls,
+  ...edgeControls,
   ...joinControls,
   ...peopleControls,
   ...ceremonyControls,

@@ -46,12 +46,12 @@ describe('metadata of a protected resource (RFC 9728)', () => {
     }
   })
 
-  test('is told to nobody who names another host: host_unknown', async () => {
+  test('is told to nobody who names another host', async () => {
     for (const host of ['evil.test.example', 'edge.test.example.evil', 'edge.test.example:444', 'EDGE.test.example'])
       equal((await get(metadataPath, { Host: host })).headers['doorward-code'], 'host_unknown', host)
   })
 
-  test('is there for no server that is not served at the edge, whether there is one or not: path_unknown', async () => {
+  test('is there for no server that is not served at the edge, whether there is one or not', async () => {
     const [hidden, absent] = [await get(metadataPath.replace('notes', 'hidden')), await get(`${metadataPath}x`)]
     equal(hidden.headers['doorward-code'], 'path_unknown')
     deepEqual([hidden.status, hidden.body], [absent.status, absent.body])
@@ -63,7 +63,7 @@ describe('metadata of a protected resource (RFC 9728)', () => {
     equal((await get(root, {}, plain)).body, (await get(metadataPath, {}, plain)).body)
   })
 
-  test('is read, and nothing else: http_method', async () => {
+  test('is read, and nothing else', async () => {
     const answer = await stage.raw(
       `POST ${metadataPath} HTTP/1.1\r\nHost: edge.test.example\r\nContent-Length: 0\r\n\r\n`,
     )
@@ -82,7 +82,7 @@ async function getAs(host: string): Promise<RawAnswer> {
 }
 
 describe('paths', () => {
-  test('a server that is not served at the edge is not there, with the best of credentials: path_unknown', async () => {
+  test('a server that is not served at the edge is not there, with the best of credentials', async () => {
     for (const path of ['/mcp/hidden', '/mcp/nowhere', '/mcp/', '/mcp/notes/', '/sse/notes', '/http/notes', '/']) {
       const before = stage.tap.reached.length
       const answer = await stage.send(list(), { path, claims: { aud: `${publicUrl}${path}` } })
@@ -91,7 +91,7 @@ describe('paths', () => {
     }
   })
 
-  test('our own API is not there: path_unknown', async () => {
+  test('our own API is not there', async () => {
     for (const path of ['/v1/status', '/v1/record', '/v1/receipt', '/metrics', '/livez', '/v1/token'])
       equal((await get(path)).headers['doorward-code'], 'path_unknown', path)
   })
@@ -127,7 +127,7 @@ describe('pages in a browser', () => {
     equal(answer.body, '')
   })
 
-  test('of any other origin are refused, with a token and without, and told nothing: origin_unknown', async () => {
+  test('of any other origin are refused, with a token and without, and told nothing', async () => {
     for (const origin of [
       'https://evil.test.example',
       `${page}.evil`,
@@ -144,13 +144,13 @@ describe('pages in a browser', () => {
     }
   })
 
-  test('are refused where none is named: origin_unknown', async () => {
+  test('are refused where none is named', async () => {
     const answer = await plain.send(list(), { headers: { Origin: page } })
     equal(answer.headers['doorward-code'], 'origin_unknown')
     equal((await ask(page, plain)).headers['doorward-code'], 'origin_unknown')
   })
 
-  test('what asks for nothing, or for what is not there, is no question: http_method, path_unknown', async () => {
+  test('what asks for nothing, or for what is not there, is no question', async () => {
     equal((await ask(null)).headers['doorward-code'], 'http_method')
     equal((await ask(page, stage, '/mcp/hidden')).headers['doorward-code'], 'path_unknown')
   })

@@ -36,7 +36,7 @@ async function staged(use: (stage: EdgeStage) => Promise<void>, options: Paramet
 
 describe('what is denied', () => {
   const denied = (what: string, code: string, deny: (stage: EdgeStage) => void) =>
-    void test(`${what} is refused from then on: ${code}`, () =>
+    void test(`${what} is refused`, () =>
       staged(async (stage) => {
         const first = await stage.send(call())
         equal(first.status, 200, first.text)
@@ -52,10 +52,10 @@ describe('what is denied', () => {
     stage.gateway.trust.denied.identities.push({ id, issuedBefore: epochSeconds(at() + 1) })
     stage.gateway.trust.apply()
   }
-  denied('a person', 'identity_denied', identity(`${issuerUrl}#ada`))
-  denied('a client at the edge', 'identity_denied', identity('spiffe://test.example/edge/claude'))
+  denied('a person who is denied', 'identity_denied', identity(`${issuerUrl}#ada`))
+  denied('a client at the edge that is denied', 'identity_denied', identity('spiffe://test.example/edge/claude'))
 
-  test('a token is refused by the name that the record has for it, and others of the person are not: token_denied', () =>
+  test('a token is refused by the name that the record has for it, and others of the person are not', () =>
     staged(async (stage) => {
       const token = await stage.token()
       const first = await stage.send(call(), { token })
@@ -83,7 +83,7 @@ describe('sessions and streams', () => {
     return id
   }
 
-  test('a session belongs to a person and a client: nobody else finds it: session_unknown', () =>
+  test('a session belongs to a person and a client: nobody else finds it', () =>
     staged(
       async (stage) => {
         const id = await session(stage)
@@ -146,7 +146,7 @@ describe('sessions and streams', () => {
       equal(stage.gateway.pipeline.open.size, 1)
       await sleep(2100)
       stage.gateway.endpoint.endExpired(toSeconds(stage.gateway.pipeline.dependencies.trust.now()))
-      match(await ended, /event-stream/)
+      match(await Promise.race([ended, sleep(20_000).then(() => 'it goes on')]), /event-stream/)
       for (let looks = 0; stage.gateway.pipeline.open.size > 0 && looks < 200; looks++) await sleep(10)
       equal(stage.gateway.pipeline.open.size, 0)
       socket.destroy()
@@ -172,7 +172,7 @@ describe('sessions and streams', () => {
 })
 
 describe('limits', () => {
-  test('the limit per user is that of the person, whatever client it is: limit_user', () =>
+  test('the limit per user is that of the person, whatever client it is', () =>
     staged(
       async (stage) => {
         for (let i = 0; i < 3; i++) equal((await stage.send(call())).status, 200)
@@ -197,7 +197,7 @@ describe('with bearer tokens, as an operator insisted', () => {
     equal(stage.entryOf(answer)?.['strength'], 'bearer-token')
   })
 
-  test('a token that is bound to a key is refused as a bearer token all the same: token_scheme', async () => {
+  test('a token that is bound to a key is refused as a bearer token all the same', async () => {
     const before = stage.tap.having('tools/call').length
     equal(codeOf(await stage.send(call(), { scheme: 'Bearer' })), 'token_scheme')
     equal(codeOf(await stage.send(call(), { claims: { cnf: undefined } })), 'token_scheme')
@@ -231,7 +231,7 @@ describe('where scopes are required', () => {
   after(() => stage.close())
   const challenge = (answer: RawAnswer) => /www-authenticate: (.*)\r\n/i.exec(answer.text)?.[1] ?? ''
 
-  test('a call that policy allows needs a scope that covers it: scope_insufficient, with all that is needed', async () => {
+  test('a call that policy allows needs a scope that covers it, with all that is needed', async () => {
     equal((await stage.send(call(), { claims: { scope: 'openid notes:write' } })).status, 200)
     const before = stage.tap.having('tools/call').length
     const answer = await stage.send(call(), { claims: { scope: 'openid notes:read' } })
@@ -253,7 +253,7 @@ describe('where scopes are required', () => {
       equal(codeOf(await stage.send(list(), { claims: { scope } })), 'scope_insufficient', scope)
   })
 
-  test('scopes alone allow nothing: policy_denied', async () => {
+  test('scopes alone allow nothing', async () => {
     const shown = { claims: { sub: 'eve', scope: 'notes:admin' } }
     equal(codeOf(await stage.send(call(), shown)), 'policy_denied')
   })
@@ -268,7 +268,7 @@ describe('where nonces are optional', () => {
   before(async () => void (stage = await EdgeStage.open({ edge: { nonceRequired: false } })))
   after(() => stage.close())
 
-  test('RP-6: a proof from before the start is refused: dpop_invalid', async () => {
+  test('RP-6: a proof from before the start is refused', async () => {
     const answer = await stage.send(call(), { proof: { nonce: null, iat: at() - 30 } })
     equal(codeOf(answer), 'dpop_invalid')
     await sleep(1100)
@@ -283,13 +283,13 @@ describe('where nonces are optional', () => {
     equal(codeOf(await stage.send(call(), { proof: { nonce: 'A'.repeat(48) } })), 'dpop_nonce')
   })
 
-  test('a proof that is older than a minute is refused: dpop_invalid', async () => {
+  test('a proof that is older than a minute is refused', async () => {
     equal(codeOf(await stage.send(call(), { proof: { nonce: null, iat: at() - 61 } })), 'dpop_invalid')
     equal(codeOf(await stage.send(call(), { proof: { nonce: null, iat: at() + 62 } })), 'dpop_invalid')
   })
 })
 
-test('RP-4: a proof that one gateway has accepted is refused by another, which shares nothing with it: dpop_nonce', () =>
+test('RP-4: a proof that one gateway has accepted is refused by another, which shares nothing with it', () =>
   staged((one) =>
     staged(async (other) => {
       const shown = { proof: { nonce: one.nonce } }
@@ -298,7 +298,7 @@ test('RP-4: a proof that one gateway has accepted is refused by another, which s
     }),
   ))
 
-test('RP-5: when no more proofs can be remembered, none is accepted: dpop_unavailable', async () => {
+test('RP-5: when no more proofs can be remembered, none is accepted', async () => {
   const stage = await EdgeStage.open()
   try {
     const { edge } = stage.gateway.pipeline.dependencies
@@ -314,7 +314,7 @@ test('RP-5: when no more proofs can be remembered, none is accepted: dpop_unavai
   }
 })
 
-test('a trust state that is too old lets nobody in, however good the token is: trust_stale', () =>
+test('a trust state that is too old lets nobody in, however good the token is', () =>
   staged(async (stage) => {
     equal((await stage.send(call())).status, 200)
     Reflect.set(stage.gateway.trust.holder, 'ageSeconds', () => 301)

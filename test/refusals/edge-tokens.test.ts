@@ -59,29 +59,35 @@ test('the server hears nothing of the token, the proof and the nonce of the call
   ok(!JSON.stringify({ headers, body }).includes('eyJ'))
 })
 
-describe('a token is refused', () => {
+describe('tokens', () => {
   const claims = (code: DenialCode, what: string, change: () => Readonly<Record<string, unknown>>) =>
-    void test(`${what}: ${code}`, async () => {
+    void test(`${what} is refused`, async () => {
       await passes()
       await refused(code, { claims: change() })
     })
-  claims('token_audience', 'for another server of the same gateway', () => ({ aud: `${publicUrl}/mcp/hidden` }))
-  claims('token_audience', 'for the origin alone', () => ({ aud: publicUrl }))
-  claims('token_audience', 'for ours and somebody else', () => ({ aud: [`${publicUrl}/mcp/notes`, 'https://else'] }))
-  claims('token_audience', 'for the audience of callers with a certificate', () => ({
+  claims('token_audience', 'a token for another server of the same gateway', () => ({ aud: `${publicUrl}/mcp/hidden` }))
+  claims('token_audience', 'a token for the origin alone', () => ({ aud: publicUrl }))
+  claims('token_audience', 'a token for ours and somebody else', () => ({
+    aud: [`${publicUrl}/mcp/notes`, 'https://else'],
+  }))
+  claims('token_audience', 'a token for the audience of callers with a certificate', () => ({
     aud: 'https://gateway.test.example/mcp/notes',
   }))
-  claims('token_issuer', 'of an issuer that is not configured', () => ({ iss: 'https://evil.test.example' }))
-  claims('token_issuer', 'of an issuer that is configured, but not for the edge', () => ({ iss: otherIssuer }))
-  claims('token_expired', 'that has expired', () => ({ iat: at() - 900, nbf: at() - 900, exp: at() - 300 }))
-  claims('token_not_yet_valid', 'that is not good yet', () => ({ nbf: at() + 200, iat: at() + 200, exp: at() + 300 }))
-  claims('token_lifetime', 'that lives too long', () => ({ exp: at() + 86_400 }))
-  claims('token_claims', 'without subject', () => ({ sub: undefined }))
-  claims('client_unlisted', 'of a client that is not listed', () => ({ client_id: 'evil-client' }))
-  claims('client_unlisted', 'that names no client', () => ({ client_id: undefined }))
-  claims('token_scheme', 'that is bound to no key, shown with a proof', () => ({ cnf: undefined }))
+  claims('token_issuer', 'a token of an issuer that is not configured', () => ({ iss: 'https://evil.test.example' }))
+  claims('token_issuer', 'a token of an issuer that is configured, but not for the edge', () => ({ iss: otherIssuer }))
+  claims('token_expired', 'a token that has expired', () => ({ iat: at() - 900, nbf: at() - 900, exp: at() - 300 }))
+  claims('token_not_yet_valid', 'a token that is not good yet', () => ({
+    nbf: at() + 200,
+    iat: at() + 200,
+    exp: at() + 300,
+  }))
+  claims('token_lifetime', 'a token that lives too long', () => ({ exp: at() + 86_400 }))
+  claims('token_claims', 'a token without subject', () => ({ sub: undefined }))
+  claims('client_unlisted', 'a token of a client that is not listed', () => ({ client_id: 'evil-client' }))
+  claims('client_unlisted', 'a token that names no client', () => ({ client_id: undefined }))
+  claims('token_scheme', 'a token that is bound to no key, shown with a proof', () => ({ cnf: undefined }))
 
-  test('signed by a key of another issuer: token_signature or token_key_unknown', async () => {
+  test('a token signed by a key of another issuer is refused', async () => {
     await refused('token_algorithm', { token: await stage.token({}, stage.other) })
     const stolen = { ...stage.issuer, privateKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey }
     await refused('token_signature', { token: await stage.token({}, stolen) })
@@ -96,24 +102,24 @@ describe('a token is refused', () => {
     exp: at() + 300,
   })
   const headers: readonly (readonly [string, Readonly<Record<string, unknown>>, DenialCode])[] = [
-    ['signed with a public key as a secret', { alg: 'HS256', typ: 'at+jwt' }, 'token_algorithm'],
-    ['signed by nobody', { alg: 'none', typ: 'at+jwt' }, 'token_algorithm'],
-    ['with a key of its own', { typ: 'at+jwt', jwk: { kty: 'EC' } }, 'token_header'],
-    ['with the address of a key', { typ: 'at+jwt', jku: 'https://evil/jwks' }, 'token_header'],
-    ['with the address of a certificate', { typ: 'at+jwt', x5u: 'https://evil/x5' }, 'token_header'],
-    ['with critical parameters', { typ: 'at+jwt', crit: ['b64'], b64: false }, 'token_header'],
-    ['of another type', { typ: 'dpop+jwt' }, 'token_type'],
+    ['a token signed with a public key as a secret', { alg: 'HS256', typ: 'at+jwt' }, 'token_algorithm'],
+    ['a token signed by nobody', { alg: 'none', typ: 'at+jwt' }, 'token_algorithm'],
+    ['a token with a key of its own', { typ: 'at+jwt', jwk: { kty: 'EC' } }, 'token_header'],
+    ['a token with the address of a key', { typ: 'at+jwt', jku: 'https://evil/jwks' }, 'token_header'],
+    ['a token with the address of a certificate', { typ: 'at+jwt', x5u: 'https://evil/x5' }, 'token_header'],
+    ['a token with critical parameters', { typ: 'at+jwt', crit: ['b64'], b64: false }, 'token_header'],
+    ['a token of another type', { typ: 'dpop+jwt' }, 'token_type'],
   ]
   for (const [what, header, code] of headers)
-    test(`${what}: ${code}`, async () => {
+    test(`${what} is refused`, async () => {
       await refused(code, { token: forged(stage.issuer, own(), header) })
     })
 
-  test('that is larger than any of ours: token_too_large', async () => {
+  test('a token that is larger than any of ours is refused', async () => {
     await refused('token_too_large', { token: `${await stage.token()}${'A'.repeat(9000)}` })
   })
 
-  test('none at all: token_missing, and the challenge tells where the metadata is', async () => {
+  test('without a token a caller is told where the metadata is', async () => {
     const answer = await stage.send(call(), { token: null })
     equal(answer.status, 401)
     equal(answer.headers['doorward-code'], 'token_missing')
@@ -124,61 +130,61 @@ describe('a token is refused', () => {
     equal(lines[1]?.toLowerCase(), `www-authenticate: dpop algs="es256 eddsa", ${where}`.toLowerCase())
   })
 
-  test('in the query: token_misplaced, and nothing of it is on the record', async () => {
+  test('a token in the query is refused, and nothing of it is on the record', async () => {
     await refused('token_misplaced', { path: `/mcp/notes?access_token=${await stage.token()}` })
     await refused('token_misplaced', { path: `/mcp/notes?ACCESS%5FTOKEN=${await stage.token()}` })
   })
 
-  test('as a bearer token where bearer tokens are off: bearer_refused', async () => {
+  test('a bearer token is refused where bearer tokens are off', async () => {
     await refused('bearer_refused', { scheme: 'Bearer' })
     await refused('bearer_refused', { scheme: 'Bearer', claims: { cnf: undefined } })
   })
 
-  test('of nobody whom policy knows, and of a client whom it does not: policy_denied', async () => {
+  test('a token of somebody whom no policy allows this is refused', async () => {
     await refused('policy_denied', { claims: { sub: 'eve' } })
     await refused('policy_denied', { claims: { sub: 'bob', groups: ['readers'] } })
   })
 })
 
-describe('a proof is refused', () => {
+describe('proofs', () => {
   const proof = (what: string, change: () => Shown['proof'], code: DenialCode = 'dpop_invalid') =>
-    void test(`${what}: ${code}`, async () => {
+    void test(`${what} is refused`, async () => {
       await passes()
       await refused(code, { proof: change() ?? null })
     })
   const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
-  proof('that is missing', () => null)
-  proof('by another key than the token is bound to', () => ({ key: other }))
-  proof('by one key that says it is by another', () => ({ key: other, header: { jwk: publicOf(stage.key) } }))
-  proof('for another method', () => ({ method: 'GET' }))
-  proof('for the path of another server', () => ({ url: `${publicUrl}/mcp/hidden` }))
-  proof('for another host', () => ({ url: 'https://evil.test.example/mcp/notes' }))
-  proof('for the address that Host could name', () => ({ url: `https://127.0.0.1:${stage.port}/mcp/notes` }))
-  proof('over plain HTTP', () => ({ url: 'http://edge.test.example/mcp/notes' }))
-  proof('with somebody in front of the host', () => ({ url: 'https://edge.test.example@evil/mcp/notes' }))
-  proof('for another token', () => ({ token: 'another' }))
-  proof('for no token', () => ({ claims: { ath: undefined } }))
-  proof('without an id', () => ({ claims: { jti: undefined } }))
-  proof('without a time', () => ({ claims: { iat: undefined } }))
-  proof('with a time that is no whole number', () => ({ claims: { iat: '1' } }))
-  proof('that is too old, even with a nonce', () => ({ iat: at() - 400 }))
-  proof('from too far ahead, even with a nonce', () => ({ iat: at() + 400 }))
-  proof('of another type', () => ({ header: { typ: 'JWT' } }))
-  proof('signed by nobody', () => ({ header: { alg: 'none' } }))
-  proof('with an algorithm that is not accepted', () => ({ header: { alg: 'ES384' } }))
-  proof('with a private key', () => ({ header: { jwk: { ...publicOf(stage.key), d: 'AAAA' } } }))
-  proof('with a symmetric key', () => ({ header: { jwk: { kty: 'oct', k: 'AAAA' }, alg: 'HS256' } }))
-  proof('with the address of a key', () => ({ header: { jku: 'https://evil/jwks' } }))
-  proof('with the name of a key', () => ({ header: { kid: 'own' } }))
-  proof('that was changed', () => ({
+  proof('a proof that is missing', () => null)
+  proof('a proof by another key than the token is bound to', () => ({ key: other }))
+  proof('a proof by one key that says it is by another', () => ({ key: other, header: { jwk: publicOf(stage.key) } }))
+  proof('a proof for another method', () => ({ method: 'GET' }))
+  proof('a proof for the path of another server', () => ({ url: `${publicUrl}/mcp/hidden` }))
+  proof('a proof for another host', () => ({ url: 'https://evil.test.example/mcp/notes' }))
+  proof('a proof for the address that Host could name', () => ({ url: `https://127.0.0.1:${stage.port}/mcp/notes` }))
+  proof('a proof over plain HTTP', () => ({ url: 'http://edge.test.example/mcp/notes' }))
+  proof('a proof with somebody in front of the host', () => ({ url: 'https://edge.test.example@evil/mcp/notes' }))
+  proof('a proof for another token', () => ({ token: 'another' }))
+  proof('a proof for no token', () => ({ claims: { ath: undefined } }))
+  proof('a proof without an id', () => ({ claims: { jti: undefined } }))
+  proof('a proof without a time', () => ({ claims: { iat: undefined } }))
+  proof('a proof with a time that is no whole number', () => ({ claims: { iat: '1' } }))
+  proof('a proof that is too old, even with a nonce', () => ({ iat: at() - 400 }))
+  proof('a proof from too far ahead, even with a nonce', () => ({ iat: at() + 400 }))
+  proof('a proof of another type', () => ({ header: { typ: 'JWT' } }))
+  proof('a proof signed by nobody', () => ({ header: { alg: 'none' } }))
+  proof('a proof with an algorithm that is not accepted', () => ({ header: { alg: 'ES384' } }))
+  proof('a proof with a private key', () => ({ header: { jwk: { ...publicOf(stage.key), d: 'AAAA' } } }))
+  proof('a proof with a symmetric key', () => ({ header: { jwk: { kty: 'oct', k: 'AAAA' }, alg: 'HS256' } }))
+  proof('a proof with the address of a key', () => ({ header: { jku: 'https://evil/jwks' } }))
+  proof('a proof with the name of a key', () => ({ header: { kid: 'own' } }))
+  proof('a proof that was changed', () => ({
     text: (text) => text.replace(/.(?=\.[^.]+$)/, (last) => (last === 'A' ? 'B' : 'A')),
   }))
-  proof('beside another in one header', () => ({ text: (text) => `${text}, ${text}` }))
-  proof('that is larger than it may be', () => ({ claims: { padding: 'x'.repeat(4000) } }))
-  proof('without a nonce', () => ({ nonce: null }), 'dpop_nonce')
-  proof('with the nonce of somebody else', () => ({ nonce: 'A'.repeat(48) }), 'dpop_nonce')
+  proof('a proof beside another in one header', () => ({ text: (text) => `${text}, ${text}` }))
+  proof('a proof that is larger than it may be', () => ({ claims: { padding: 'x'.repeat(4000) } }))
+  proof('a proof without a nonce', () => ({ nonce: null }), 'dpop_nonce')
+  proof('a proof with the nonce of somebody else', () => ({ nonce: 'A'.repeat(48) }), 'dpop_nonce')
 
-  test('that is used a second time: dpop_replayed', async () => {
+  test('a proof that is used a second time is refused', async () => {
     const token = await stage.token()
     const request = await stage.request(call(), { token })
     equal((await stage.raw(request)).status, 200)
@@ -190,21 +196,21 @@ describe('a proof is refused', () => {
     equal(stage.tap.having('tools/call').length, before)
   })
 
-  test('that is used fifty times at once: one of them passes', async () => {
+  test('of a proof that is used fifty times at once, one use passes', async () => {
     const request = await stage.request(call())
     const answers = await Promise.all(Array.from({ length: 50 }, () => stage.raw(request)))
     equal(answers.filter(({ status }) => status === 200).length, 1)
     equal(answers.filter(({ headers }) => headers['doorward-code'] === 'dpop_replayed').length, 49)
   })
 
-  test('in two headers: header_duplicate', async () => {
+  test('a proof in two headers is refused', async () => {
     const before = stage.tap.having('tools/call').length
     const request = (await stage.request(call())).replace(/^DPoP: .*\r\n/m, '$&$&')
     equal((await stage.raw(request)).headers['doorward-code'], 'header_duplicate')
     equal(stage.tap.having('tools/call').length, before)
   })
 
-  test('without a nonce, with the nonce that is to be used in the answer', async () => {
+  test('whoever shows no nonce is told the one to use', async () => {
     const token = await stage.token()
     const answer = await stage.send(call(), { token, proof: { nonce: null } })
     match(answer.text, /DPoP error="use_dpop_nonce"/)

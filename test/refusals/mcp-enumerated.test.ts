@@ -11,11 +11,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { TLSSocket } from 'node:tls'
-import { REVISIONS } from '@doorward/core'
 import { isDenialCode } from '@doorward/enforcement'
+import { tried } from '../fixtures/every-method.ts'
 import { answered, GatewayFixture, messagesOf } from '../fixtures/gateway-fixture.ts'
 import type { Rpc } from '../fixtures/gateway-fixture.ts'
-import { modern, modernServer, modernVersion, result } from '../fixtures/modern-server.ts'
+import { modernServer, modernVersion, result } from '../fixtures/modern-server.ts'
 import { dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
 import type { RawAnswer } from '../fixtures/raw-http.ts'
 import { scriptedServer } from '../fixtures/scripted-server.ts'
@@ -93,40 +93,6 @@ async function refused(what: string, answer: RawAnswer, codes?: readonly string[
   if (decision === undefined) return
   const entry = gateway.record.entries[Number(decision.split('#')[1])]
   deepEqual([entry?.body['decision'], entry?.body['code']], ['deny', code], what)
-}
-
-interface Tried {
-  readonly what: string
-  readonly method: string
-  readonly version: string
-  readonly group: string
-  readonly rpc: Rpc
-}
-
-/** Every method as a client of its revision sends it; what keeps sessions going is told by its group. */
-function tried(): readonly Tried[] {
-  return [...REVISIONS.values()].flatMap(({ version, era, client }) =>
-    [...client.values()].map(({ method, kind, subject, group, refersTo }): Tried => {
-      const params =
-        method === 'initialize'
-          ? { protocolVersion: version, capabilities: {}, clientInfo: { name: 'test', version: '1' } }
-          : refersTo !== undefined
-            ? { [refersTo]: 9, progress: 1 }
-            : subject.from === 'param'
-              ? { [subject.field]: subject.field === 'uri' ? 'file:///two' : 'two' }
-              : subject.from === 'ref'
-                ? { ref: { type: 'ref/prompt', name: 'two' }, argument: { name: 'a', value: 'b' } }
-                : subject.from === 'filter'
-                  ? { notifications: { resourceSubscriptions: ['file:///two'] } }
-                  : {}
-      const message = { jsonrpc: '2.0', method, params, ...(kind === 'request' ? { id: 1 } : {}) }
-      const rpc =
-        era === 'modern'
-          ? modern(method, { params })
-          : { body: JSON.stringify(message), headers: { 'MCP-Protocol-Version': version } }
-      return { what: `${version} ${method}`, method, version, group, rpc }
-    }),
-  )
 }
 
 for (const transport of transports) {

@@ -13,7 +13,6 @@ export interface IdentityRule {
 
 const workloadApi = 'the Workload API'
 const federation = 'federation'
-const exchange = 'token exchange between services'
 
 export const identityRules = {
   'SID-1': { level: 'M', rule: 'an id has the scheme spiffe, no query and no fragment' },
@@ -87,8 +86,8 @@ export const identityRules = {
   'RP-3': { level: 'O', rule: 'a token may be used again by its own key until it ends' },
   'RP-4': { level: 'O', rule: 'consuming is one atomic step, also among processes' },
   'RP-5': { level: 'O', rule: 'a store that is full refuses and forgets nothing that lives' },
-  'RP-6': { level: 'O', rule: 'after a restart without memory, proofs from before are refused', later: exchange },
-  'RP-7': { level: 'O', rule: 'a store that does not answer is never worked around', later: exchange },
+  'RP-6': { level: 'O', rule: 'after a restart without memory, proofs from before are refused' },
+  'RP-7': { level: 'O', rule: 'a store that does not answer is never worked around' },
   'DT-1': { level: 'O', rule: 'a credential that was not issued, or is of another epoch, is an alarm' },
   'DT-2': { level: 'O', rule: 'two instances of a single-instance identity are an alarm' },
   'DT-3': { level: 'O', rule: 'a join state from the past is an alarm' },

@@ -18,6 +18,9 @@ const files = {
   clients: 'test/scenarios/clients-modern.test.ts',
   conformance: 'test/scenarios/conformance/gateway.test.ts',
   definitions: 'test/refusals/definitions.test.ts',
+  edge: 'test/refusals/edge-tokens.test.ts',
+  edgeHttp: 'test/refusals/edge-http.test.ts',
+  edgeMethods: 'test/refusals/edge-enumerated.test.ts',
   documents: 'test/unit/server/attest-issuer-keys.test.ts',
   enumerated: 'test/refusals/mcp-enumerated.test.ts',
   faults: 'test/refusals/gateway-transport-faults.test.ts',
@@ -163,6 +166,7 @@ export const mcpRules: Readonly<Record<string, McpRule>> = {
   'MS-1': proven(
     'Origin is checked on every request; SNI, Host and configuration are one; local listeners are on loopback',
     ['host', 'any Origin is refused, because none is configured'],
+    ['edgeHttp', 'of any other origin are refused, with a token and without, and told nothing'],
     ['host', 'a handshake for another name than the Host is refused'],
     ['bridge', 'a foreign host or origin is passed on for the gateway to refuse'],
   ),
@@ -170,6 +174,7 @@ export const mcpRules: Readonly<Record<string, McpRule>> = {
     'nothing is trusted for its connection, session id, clientInfo or serverInfo',
     ['routes', '${method} is closed to ${what}'],
     ['enumerated', 'is closed under the session of somebody else'],
+    ['edgeMethods', 'every method at the edge is closed to a token without proof'],
   ),
   'MS-3': proven(
     'headers are capped before they are decoded; CR, LF and bad base64 are refused; times are bounded',
@@ -181,6 +186,9 @@ export const mcpRules: Readonly<Record<string, McpRule>> = {
     'audiences are checked, tokens are not passed on, and stand in no URL and no log',
     ['routes', 'a token for another audience'],
     ['http', 'a token in the query counts for nothing'],
+    ['edge', 'a token for another server of the same gateway'],
+    ['edge', 'a token in the query is refused, and nothing of it is on the record'],
+    ['edge', 'the server hears nothing of the token, the proof and the nonce of the caller'],
     ['canary', 'do not go on to the server: neither the token nor other headers of the client'],
   ),
   'MS-5': partly(

@@ -44,14 +44,23 @@ export const threats: readonly ThreatRow[] = [
     bound,
     test(short.token, 'a token of before a renewal is refused over the renewed certificate'),
   ),
-  done('Replay', bound, joined),
+  done(
+    'Replay',
+    bound,
+    joined,
+    test('test/refusals/edge-tokens.test.ts', 'of a proof that is used fifty times at once, one use passes'),
+  ),
   done('Connection outlives trust', resumed, denials),
   done(
     'Identity header spoofing',
     test(short.over, 'three hundred names and more'),
     test(short.token, 'X5-10: what is said about a caller beside its token counts for nothing'),
   ),
-  done('DNS rebinding, browser', test(short.host, 'a preflight of a browser is refused')),
+  done(
+    'DNS rebinding, browser',
+    test(short.host, 'a preflight of a browser is refused'),
+    test('test/refusals/edge-http.test.ts', 'is told to nobody who names another host'),
+  ),
   planned('Other process uses sidecar', 'there is no sidecar'),
   partial(
     'Rogue upstream',

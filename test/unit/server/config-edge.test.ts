@@ -1,0 +1,141 @@
+import { deepEqual, equal, ok, rejects } from 'node:assert/strict'
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { epochMillis, isDoorwardError } from '@doorward/core'
+import { readEdgeCertificate } from '../../../packages/server/src/config/edge-certificate.ts'
+import { clientNameOf } from '../../../packages/server/src/config/edge-settings.ts'
+import { parseConfiguration } from '../../../packages/server/src/config/load.ts'
+import { ConfigurationError } from '../../../packages/server/src/config/problem.ts'
+import { certificateFiles } from '../../fixtures/edge-stage.ts'
+import { foreign, foreignKey, pemFile } from '../../fixtures/foreign-certificates.ts'
+
+const right = {
+  listeners: '{ edge: 127.0.0.1:9443 }',
+  public_url: 'https://mcp.acme.example',
+  certificate: '{ file: edge.pem, key_file: edge.key }',
+  issuers: '[corp]',
+  servers: '[notes]',
+  clients: '{ claude: [one] }',
+}
+
+/** Paths of what is wrong; none by default. */
+function problems(change: Partial<Record<keyof typeof right, string | null>> = {}, more = ''): readonly string[] {
+  const { listeners, ...edge } = { ...right, ...change }
+  const lines = Object.entries(edge).flatMap(([key, value]) => (value === null ? [] : [`  ${key}: ${value}\n`]))
+  const text = `trust_domain: acme.example
+${listeners === null ? '' : `listeners: ${listeners}\n`}issuers:
+  corp: { issuer: https://login.acme.example }
+servers:
+  notes: { url: https://notes.acme.example/mcp }
+edge:
+${lines.join('')}${more}`
+  try {
+    parseConfiguration(text, 'doorward.yaml')
+    return []
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error
+    return error.problems.map(({ path }) => path)
+  }
+}
+
+describe('edge in the configuration', () => {
+  test('is accepted where all of it fits together', () => deepEqual(problems(), []))
+
+  const refused: readonly (readonly [string, Parameters<typeof problems>, string])[] = [
+    ['without a listener', [{ listeners: null }], 'edge'],
+    ['without anybody who is let in', [{ clients: null }], 'edge'],
+    ['with a name for clients that are not listed', [{ clients: '{ unlisted: [one] }' }], 'edge.clients.unlisted'],
+    ['with one id under two names', [{ clients: '{ a: [one], b: [one] }' }], 'edge.clients.b[0]'],
+    ['with a name that is no part of an id', [{ clients: '{ A/b: [one] }' }], 'edge.clients.A/b'],
+    ['with an issuer that there is not', [{ issuers: '[corp, other]' }], 'edge.issuers[1]'],
+    ['with a server that there is not', [{ servers: '[other]' }], 'edge.servers[0]'],
+    ['with a server twice', [{ servers: '[notes, notes]' }], 'edge.servers[1]'],
+    ['without a server', [{ servers: '[]' }], 'edge.servers'],
+    ['without an issuer', [{ issuers: '[]' }], 'edge.issuers'],
+    ['with a path in its URL', [{ public_url: 'https://mcp.acme.example/edge' }], 'edge.public_url'],
+    ['with a final slash in its URL', [{ public_url: 'https://mcp.acme.example/' }], 'edge.public_url'],
+    ['with plain HTTP', [{ public_url: 'http://mcp.acme.example' }], 'edge.public_url'],
+    ['with somebody in its URL', [{ public_url: 'https://a@mcp.acme.example' }], 'edge.public_url'],
+    ['with any page', [{}, '  origins: ["*"]\n'], 'edge.origins[0]'],
+    ['with a page over plain HTTP', [{}, '  origins: ["http://host.example"]\n'], 'edge.origins[0]'],
+    ['with a symmetric algorithm', [{}, '  dpop: { algorithms: [HS256] }\n'], 'edge.dpop.algorithms[0]'],
+    ['with a word for scopes that is none', [{}, '  scopes: some\n'], 'edge.scopes'],
+    ['with two scopes in one', [{}, '  request_scopes: ["a b"]\n'], 'edge.request_scopes[0]'],
+    ['on the address of another listener', [{ listeners: '{ edge: 127.0.0.1:8444 }' }], 'listeners.edge'],
+  ]
+  for (const [what, asked, path] of refused)
+    test(`is refused ${what}`, () => ok(problems(...asked).includes(path), problems(...asked).join(', ')))
+
+  test('a listener without it is refused', () => {
+    const text = 'trust_domain: acme.example\nlisteners: { edge: 127.0.0.1:9443 }\n'
+    try {
+      parseConfiguration(text, 'doorward.yaml')
+      ok(false)
+    } catch (error) {
+      ok(error instanceof ConfigurationError)
+      deepEqual(
+        error.problems.map(({ path }) => path),
+        ['listeners.edge'],
+      )
+    }
+  })
+})
+
+test('a client has the name of the configuration, and one that is not listed has none unless it is let in', () => {
+  const clients = new Map([['one', 'claude']])
+  const strict = { clients, unlistedClients: false }
+  deepEqual(
+    [clientNameOf(strict, 'one'), clientNameOf(strict, 'two'), clientNameOf(strict, null)],
+    ['claude', null, null],
+  )
+  const open = { clients, unlistedClients: true }
+  deepEqual(
+    [clientNameOf(open, 'one'), clientNameOf(open, 'two'), clientNameOf(open, null)],
+    ['claude', 'unlisted', 'unlisted'],
+  )
+})
+
+describe('the certificate of the edge', () => {
+  let folder: string
+  before(async () => void (folder = await mkdtemp(join(tmpdir(), 'doorward-edge-'))))
+  after(() => rm(folder, { recursive: true, force: true }))
+  const url = 'https://edge.test.example'
+  const now = () => epochMillis(Date.now())
+  const refusedAs = (code: string) => (error: unknown) => isDoorwardError(error, code)
+
+  test('is read with its key', async () => {
+    const { certificate } = await certificateFiles(folder)
+    const read = await readEdgeCertificate(certificate, url, now())
+    equal(read.chain.length, 1)
+    ok(read.notAfter > Date.now())
+  })
+
+  test('is refused for another host, for another time, and beside another key', async () => {
+    const { certificate } = await certificateFiles(folder)
+    const refused = refusedAs('edge_certificate')
+    await rejects(readEdgeCertificate(certificate, 'https://other.test.example', now()), refused)
+    await rejects(readEdgeCertificate(certificate, 'https://127.0.0.1', now()), refused)
+    await rejects(readEdgeCertificate(certificate, url, epochMillis(Date.now() + 40 * 365 * 86_400_000)), refused)
+    await rejects(readEdgeCertificate(certificate, url, epochMillis(0)), refused)
+    const other = foreignKey('p256').export({ type: 'pkcs8', format: 'pem' })
+    await writeFile(certificate.keyFile, other, { mode: 0o600 })
+    await rejects(readEdgeCertificate(certificate, url, now()), refused)
+  })
+
+  test('is refused with a weak key, one that is encrypted, and one that others can read', async () => {
+    const authority = foreign({ subject: ['Hosts'], key: foreignKey('p256'), ca: true })
+    const key = foreignKey('rsa1024')
+    const leaf = foreign({ subject: ['edge'], key, ca: false, dns: ['edge.test.example'] }, authority)
+    const certificate = { file: join(folder, 'weak.pem'), keyFile: join(folder, 'weak.key') }
+    await writeFile(certificate.file, pemFile(leaf))
+    await writeFile(certificate.keyFile, key.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
+    await rejects(readEdgeCertificate(certificate, url, now()), refusedAs('edge_certificate'))
+    const sealed = key.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' })
+    await writeFile(certificate.keyFile, sealed)
+    await rejects(readEdgeCertificate(certificate, url, now()), refusedAs('edge_certificate'))
+    await chmod(certificate.keyFile, 0o644)
+    await rejects(readEdgeCertificate(certificate, url, now()), refusedAs('secret_file'))
+  })
+})
