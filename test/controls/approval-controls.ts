@@ -10,6 +10,8 @@ const duties = 'packages/core/src/policy/approval-duties.ts'
 const calls = 'test/refusals/approvals.test.ts'
 const bounds = 'test/refusals/approvals-bounds.test.ts'
 const policies = 'test/unit/core/approval-duties.test.ts'
+const links = 'test/refusals/approval-links.test.ts'
+const served = 'packages/server/src/transports/approval-links.ts'
 
 function control(name: string, [file, test]: readonly [string, string], ...edits: readonly Edit[]): Control {
   return { name, edits, test: { file, name: test } }
@@ -130,5 +132,43 @@ export const approvalControls: readonly Control[] = [
     file: desk,
     from: 'if (pause > 0) return',
     to: 'if (pause < 0) return',
+  }),
+  control(
+    'approvals.prefetch',
+    [links, 'fetching a link shows the call and approves nothing, however often; its form approves it once'],
+    {
+      file: served,
+      from: "if (head.method !== 'POST') return deny('http_method'",
+      to: "if (head.method === 'GET') return pageOf(await desk.decide(request, { kind: 'link', group, remoteAddress: '' }, { approve: true, reason: '' }))\n  if (head.method !== 'POST') return deny('http_method'",
+    },
+    {
+      file: served,
+      from: "if (head.method === 'GET') return approvalPage(request, group, token)",
+      to: "if (head.method === 'HEAD') return approvalPage(request, group, token)",
+    },
+  ),
+  control('approvals.same_origin', [links, 'nothing but the form of the page answers'], {
+    file: served,
+    from: "headers['origin'] !== origin ||",
+    to: "headers['origin'] === '' ||",
+  }),
+  control('approvals.form_token', [links, 'nothing but the form of the page answers'], {
+    file: served,
+    from: 'if (!equalBytes(utf8(form.token), utf8(token)))',
+    to: "if (token === '')",
+  }),
+  control(
+    'approvals.link_once',
+    [links, 'a link is good for one answer, and for none when the request is over or links are off'],
+    {
+      file: desk,
+      from: 'return open && allowed && held.told && !this.#isOver(held) ? { request, group } : null',
+      to: 'return allowed && held.told ? { request, group } : null',
+    },
+  ),
+  control('approvals.escaped', [links, 'whatever a caller writes is text on the page'], {
+    file: 'packages/server/src/transports/approval-page.ts',
+    from: "return lines.join('\\n').replaceAll(",
+    to: "if (lines.length > 0) return lines.join('\\n')\n  return lines.join('').replaceAll(",
   }),
 ]

@@ -119,6 +119,7 @@ export type {
   Approver,
   DecisionOutcome,
   DecisionRefusal,
+  LinkTokens,
 } from './approvals/approval-desk.ts'
 export type { ApprovalAsk, ApprovalRequest, GivenApproval } from './approvals/approval-request.ts'
 export type { ApproverGroup, ApproverGroups } from './approvals/approver.ts'

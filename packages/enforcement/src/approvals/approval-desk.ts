@@ -4,10 +4,11 @@
  */
 
 import type { Clock, EpochMillis, JsonObject, Principal, RandomBytes } from '@doorward/core'
-import { hex, matchesSpiffeId, readSpiffeId, toSeconds } from '@doorward/core'
+import { hex, matchesSpiffeId, readSpiffeId, Secret, toBase64url, toSeconds } from '@doorward/core'
 import type { Record as AuditRecord } from '../record/record.ts'
 import { approverName, groupsOf, takesPart } from './approver.ts'
 import type { ApproverGroup, ApproverGroups } from './approver.ts'
+import { sha256 } from './approval-request.ts'
 import type { ApprovalAsk, ApprovalRequest, GivenApproval } from './approval-request.ts'
 import { ApprovalWaiting } from './approval-waiting.ts'
 import { DeniedOften } from './denied-often.ts'
@@ -38,14 +39,17 @@ export interface ApprovalDeskParts {
   /** True for identities that the trust state denies now: what they have approved is worth nothing any more. */
   readonly isDenied: (id: string) => boolean
   /** Told of requests that are new, and that wait no longer; must not throw. */
-  readonly onRequested: (request: ApprovalRequest) => void
+  readonly onRequested: (request: ApprovalRequest, links: LinkTokens) => void
   readonly onProblem: (error: unknown) => void
 }
+
+/** By group, what opens the link that it is sent. */
+export type LinkTokens = ReadonlyMap<string, Secret>
 
 /** Who answers: a caller of the admin API, or somebody with a link that was sent to a group. */
 export type Approver =
   | { readonly kind: 'caller'; readonly principal: Principal }
-  | { readonly kind: 'link'; readonly group: string }
+  | { readonly kind: 'link'; readonly group: string; readonly remoteAddress: string }
 
 export interface ApprovalDecision {
   readonly approve: boolean
@@ -63,6 +67,7 @@ export type DecisionRefusal = 'unknown' | 'changed' | 'decided' | 'takes_part'
 const MOST_PENDING = 16
 const MOST_KEPT = 1000
 const ID_BYTES = 8
+const LINK_BYTES = 32
 
 interface Held {
   request: ApprovalRequest
@@ -136,10 +141,12 @@ export class ApprovalDesk implements Approvals {
     const id = `ap-${hex(this.#parts.random(ID_BYTES))}`
     const { shown, ...bound } = ask
     const expires = (now + expiresMilliseconds) as EpochMillis
-    const request: ApprovalRequest = { ...bound, shown, id, state: 'pending', created: now, expires, given: [] }
+    const tokens = this.#tokensFor(ask)
+    const links = Array.from(tokens, ([group, token]) => ({ group, hash: sha256(token.reveal()) }))
+    const request: ApprovalRequest = { ...bound, shown, id, state: 'pending', created: now, expires, given: [], links }
     const held: Held = { request, busy: true, told: false, made: Promise.resolve() }
     this.#hold(held)
-    held.made = this.#make(held)
+    held.made = this.#make(held, tokens)
     return this.#await(held, whenGone)
   }
 
@@ -147,6 +154,26 @@ export class ApprovalDesk implements Approvals {
   listFor(groups: ReadonlySet<string>): readonly ApprovalRequest[] {
     const shown = [...this.#byId.values()].filter((held) => held.told && !this.#isOver(held))
     return shown.map(({ request }) => request).filter(({ duties }) => duties.some(({ by }) => groups.has(by)))
+  }
+
+  /** What a link is for; null where it is of nothing that its group may still answer. */
+  linked(token: string): { readonly request: ApprovalRequest; readonly group: string } | null {
+    const hash = sha256(token)
+    for (const held of this.#byId.values()) {
+      const { request } = held
+      const group = request.links.find((link) => link.hash === hash)?.group
+      if (group === undefined) continue
+      const open = request.state === 'pending' && !request.given.some((one) => one.group === group)
+      const allowed = this.#parts.settings().groups.get(group)?.links === true
+      return open && allowed && held.told && !this.#isOver(held) ? { request, group } : null
+    }
+    return null
+  }
+
+  /** True while somebody still has to answer. */
+  isPending(id: string): boolean {
+    const held = this.#byId.get(id)
+    return held !== undefined && held.request.state === 'pending' && !this.#isOver(held)
   }
 
   groupsOf(principal: Principal): ReadonlySet<string> {
@@ -213,7 +240,13 @@ export class ApprovalDesk implements Approvals {
     return count
   }
 
-  async #make(held: Held): Promise<void> {
+  #tokensFor({ duties }: ApprovalAsk): LinkTokens {
+    const { groups } = this.#parts.settings()
+    const linked = duties.filter(({ by }) => groups.get(by)?.links === true)
+    return new Map(linked.map(({ by }) => [by, new Secret(toBase64url(this.#parts.random(LINK_BYTES)))]))
+  }
+
+  async #make(held: Held, tokens: LinkTokens): Promise<void> {
     const { request } = held
     try {
       await this.#parts.store.write(request)
@@ -230,7 +263,7 @@ export class ApprovalDesk implements Approvals {
       held.busy = false
     }
     held.told = true
-    this.#parts.onRequested(request)
+    this.#parts.onRequested(request, tokens)
   }
 
   async #await(held: Held, whenGone: (listener: () => void) => void): Promise<ApprovalAnswer> {
@@ -268,6 +301,7 @@ export class ApprovalDesk implements Approvals {
     await this.#record(decision.approve ? 'approved' : 'denied', before, {
       by: by ?? `link of ${open.join(', ')}`,
       groups: [...open],
+      ...(approver.kind === 'link' ? { remote: approver.remoteAddress } : {}),
       ...(decision.reason === '' ? {} : { reason: decision.reason }),
     })
     await store.write(after)

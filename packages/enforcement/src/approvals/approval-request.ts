@@ -43,6 +43,8 @@ export interface ApprovalRequest extends Omit<ApprovalAsk, 'shown'> {
   readonly created: EpochMillis
   readonly expires: EpochMillis
   readonly given: readonly GivenApproval[]
+  /** By which groups may answer that were sent one: SHA-256 of each, in hexadecimal. */
+  readonly links: readonly { readonly group: string; readonly hash: string }[]
 }
 
 /** Bytes of what people are shown of one call. */

@@ -112,6 +112,7 @@ function requestOf(one: JsonObject): ApprovalRequest | null {
     created: epochMillis(created),
     expires: epochMillis(expires),
     given: listOf(given).flatMap(givenOf),
+    links: listOf(one['links']).flatMap(linkOf),
   }
 }
 
@@ -126,6 +127,12 @@ function textsIn(value: JsonValue | undefined): readonly string[] {
 function dutyOf(one: JsonValue): readonly ApprovalDuty[] {
   if (!isJsonObject(one) || typeof one['by'] !== 'string') return []
   return [{ kind: 'approval', by: one['by'], rules: textsIn(one['rules']) }]
+}
+
+function linkOf(one: JsonValue): ApprovalRequest['links'] {
+  if (!isJsonObject(one)) return []
+  const { group, hash } = one
+  return typeof group === 'string' && typeof hash === 'string' ? [{ group, hash }] : []
 }
 
 function givenOf(one: JsonValue): readonly GivenApproval[] {

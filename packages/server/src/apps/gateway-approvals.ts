@@ -5,6 +5,8 @@ import { ApprovalDesk } from '@doorward/enforcement'
 import type { ApprovalSettings } from '@doorward/enforcement'
 import { randomBytes } from '@doorward/sdk'
 import { aesGcmSealer } from '../secrets/sealer.ts'
+import { ApprovalWebhooks } from './approval-webhooks.ts'
+import type { ApprovalNotices } from './approval-webhooks.ts'
 import { approvalFiles } from './approval-files.ts'
 import type { GatewaySettings } from './gateway-settings.ts'
 import type { GatewayState } from './gateway-state.ts'
@@ -12,7 +14,7 @@ import type { LiveSettings } from './live-settings.ts'
 
 export interface GatewayApprovalsParts {
   readonly live: LiveSettings
-  readonly state: Pick<GatewayState, 'folder' | 'witnessed' | 'identity'>
+  readonly state: Pick<GatewayState, 'folder' | 'record' | 'witnessed' | 'identity'>
   readonly clock: Clock
   readonly warn: (code: string, text: string) => void
   readonly onProblem: (error: unknown) => void
@@ -21,19 +23,28 @@ export interface GatewayApprovalsParts {
 /** Nobody approves. */
 const noApprovals: ApprovalSettings = { groups: new Map(), waitMilliseconds: 0, expiresMilliseconds: 1 }
 
+const noNotices: ApprovalNotices = { webhooks: new Map(), linksAt: null }
+
 function approvalsOf({ approvals = noApprovals }: GatewaySettings): ApprovalSettings {
   return approvals
 }
 
 /** Says loudly which requests are lost. */
-export async function openApprovals(parts: GatewayApprovalsParts): Promise<ApprovalDesk> {
+export async function openApprovals(parts: GatewayApprovalsParts, stack: AsyncDisposableStack): Promise<ApprovalDesk> {
   const { live, state, clock, warn, onProblem } = parts
   const store = approvalFiles(live.current.stateDir, aesGcmSealer(state.folder.key, randomBytes))
   const { requests, lost } = await store.readAll()
   if (lost.length > 0)
     warn('approvals_lost', `requests for approvals cannot be read and are gone, call again: ${lost.join(', ')}`)
   const { trust } = state.identity
-  return new ApprovalDesk(
+  const webhooks = new ApprovalWebhooks({
+    notices: () => live.current.approvalNotices ?? noNotices,
+    origin: state.record.stats().origin,
+    clock,
+    warn,
+  })
+  stack.defer(() => webhooks.close())
+  const desk = new ApprovalDesk(
     {
       store,
       log: state.witnessed,
@@ -41,9 +52,10 @@ export async function openApprovals(parts: GatewayApprovalsParts): Promise<Appro
       random: randomBytes,
       settings: () => approvalsOf(live.current),
       isDenied: (id) => trust.current()?.deniedIdentities.has(id) !== false,
-      onRequested: () => undefined,
+      onRequested: (request, links) => webhooks.tell(request, links, desk),
       onProblem,
     },
     requests,
   )
+  return desk
 }

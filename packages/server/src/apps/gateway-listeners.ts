@@ -1,7 +1,10 @@
 /** The three listeners of a gateway and what each of them serves. */
 
-import { isDenial, standingProblem, personalWithdrawal } from '@doorward/enforcement'
-import type { Connection, Denial, Pipeline, TrustView } from '@doorward/enforcement'
+import { deny, isDenial, standingProblem, personalWithdrawal } from '@doorward/enforcement'
+import type { ApprovalDesk, Connection, Denial, Pipeline, TrustView } from '@doorward/enforcement'
+import { isApprovalLink, serveApprovalLink } from '../transports/approval-links.ts'
+import type { ApprovalLinks } from '../transports/approval-links.ts'
+import { sendRefusal } from '../transports/denial-response.ts'
 import { isBackendPath } from '../transports/backend-call.ts'
 import { serveApi } from '../transports/api-routes.ts'
 import type { ApiRoute, ApiTraces } from '../transports/api-routes.ts'
@@ -36,6 +39,7 @@ export interface GatewayListenerParts {
   readonly callerRoutes: readonly ApiRoute[]
   readonly material: TlsMaterial
   readonly ready: () => boolean
+  readonly approvals: ApprovalDesk
   readonly own: Pick<OwnMetrics, 'handshakeRefused' | 'apiAnswered'>
   readonly onProblem: (error: unknown) => void
 }
@@ -64,11 +68,12 @@ export async function openGatewayListeners(
 function listenerOptions(name: GatewayListenerName, parts: GatewayListenerParts): ListenerOptions {
   const { settings, limits, pipeline, material, own } = parts
   const { cipherSuites, headers, origins = [], proxies } = settings.security
+  const { linksAt = null } = settings.approvalNotices ?? {}
   return {
     ...ownListenerOptions({
       name,
       address: settings.listeners[name],
-      publicUrl: name === 'main' ? settings.publicUrl : null,
+      publicUrl: name === 'main' ? settings.publicUrl : name === 'public' ? linksAt : null,
       material,
       cipherSuites,
       headers,
@@ -78,7 +83,7 @@ function listenerOptions(name: GatewayListenerName, parts: GatewayListenerParts)
       onRefusedHandshake: own.handshakeRefused,
     }),
     clientCertificate: clientCertificates[name],
-    ...(name === 'main' ? { origins } : {}),
+    ...(name === 'main' ? { origins } : name === 'public' && linksAt !== null ? { origins: [linksAt] } : {}),
     onExchange: exchangeFor(name, parts),
   }
 }
@@ -99,8 +104,29 @@ function exchangeFor(name: GatewayListenerName, parts: GatewayListenerParts): (e
     case 'admin':
       return (exchange) => serveApi(exchange, { ...api, routes, audience: audienceOfAdmin(settings) })
     case 'public':
-      return (exchange) => servePublic(exchange, { pipeline, ready, bundle: null, crls: null })
+      return (exchange) => {
+        const links = linksOf(parts)
+        return links !== null && isApprovalLink(exchange.head.path)
+          ? serveApprovalLink(exchange, { pipeline, links }).catch((error: unknown) => failLink(exchange, parts, error))
+          : servePublic(exchange, { pipeline, ready, bundle: null, crls: null })
+      }
   }
+}
+
+function linksOf({ settings, approvals }: GatewayListenerParts): ApprovalLinks | null {
+  const { linksAt = null } = settings.approvalNotices ?? {}
+  return linksAt === null ? null : { desk: approvals, origin: linksAt }
+}
+
+/** Nothing counts that is not on record. */
+async function failLink(
+  exchange: Exchange,
+  { pipeline, onProblem }: GatewayListenerParts,
+  error: unknown,
+): Promise<void> {
+  onProblem(error)
+  const inbound = { connection: exchange.connection, head: exchange.head, audience: '' }
+  sendRefusal(exchange, await pipeline.refuse(inbound, deny('record_unavailable', String(error))))
 }
 
 /** What the newest trust state has against the holder of a certificate; null when nothing. */

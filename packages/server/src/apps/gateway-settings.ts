@@ -11,6 +11,7 @@ import type { UpstreamLimits } from '../transports/upstream.ts'
 import type { AlertPlace, ExportPlace } from '../config/audit-exports.ts'
 import type { CredentialSettings, SecretSettings, VaultSettings } from '../config/secret-settings.ts'
 import type { TracingSettings } from '../config/tracing.ts'
+import type { ApprovalNotices } from './approval-webhooks.ts'
 import type { RetentionSettings } from './log-retention.ts'
 import type { DetectionSettings } from '../config/detections.ts'
 import type { EdgeSettings } from '../config/edge-settings.ts'
@@ -135,6 +136,8 @@ export interface GatewaySettings {
   readonly policy: CompiledPolicy
   /** Who approves calls that need it; nobody by default, so that those are refused. */
   readonly approvals?: ApprovalSettings
+  /** How approvers hear of requests; by nothing by default. */
+  readonly approvalNotices?: ApprovalNotices
   /** To compare with, as `PolicyReading` has it; none by default. */
   readonly candidate?: PolicyReading['candidate']
   readonly staleness: StalenessLimits

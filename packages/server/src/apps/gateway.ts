@@ -213,7 +213,7 @@ async function assemble(
   await state.identity.prepare(options.signal)
   await takeUpNames(state.identity, settings.names, { signal: options.signal, onProblem: starting.onProblem })
   const detections = openDetections(starting)
-  const { policy, pipeline, approvals } = await openDecisions(starting, own.watching(detections))
+  const { policy, pipeline, approvals } = await openDecisions(starting, own.watching(detections), stack)
   const tell = (code: string, text: string) => options.report({ type: 'warning', code, text })
   const definitions = new GatewayDefinitions({ ...starting, warn: tell })
   const secrets = openSecrets(starting, policy)
@@ -333,7 +333,7 @@ function openWitness(starting: Starting): GatewayWitness {
 }
 
 /** The policy is on record before anything is decided by it. */
-async function openDecisions(starting: Starting, watch: PipelineWatch) {
+async function openDecisions(starting: Starting, watch: PipelineWatch, stack: AsyncDisposableStack) {
   const { settings, state, clock } = starting
   const policy = activePolicy(starting)
   await policy.start()
@@ -341,7 +341,7 @@ async function openDecisions(starting: Starting, watch: PipelineWatch) {
   const { trust } = state.identity
   const { witnessed: log } = state
   const kept = await state.keptUnder(settings.keep ?? null)
-  const approvals = await openApprovals({ ...starting, warn: warning(starting) })
+  const approvals = await openApprovals({ ...starting, warn: warning(starting) }, stack)
   const { issuers = [] } = settings
   const edge =
     settings.edge === undefined ? null : await openEdgeRules({ ...settings, edge: settings.edge, issuers, trust })
@@ -411,7 +411,7 @@ async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<Ga
     onProblem,
   }
   const listeners = await openGatewayListeners(
-    { ...listenerParts, material: state.identity.material(), ready: () => health().ready },
+    { ...listenerParts, approvals: parts.approvals, material: state.identity.material(), ready: () => health().ready },
     stack,
     GRACE_MILLISECONDS,
   )

@@ -10,7 +10,7 @@ import type { BackendSettings, GatewaySettings, ServerSettings } from '../apps/g
 import { keepVerifierKey } from '../apps/log-places.ts'
 import { supervisorLink } from '../apps/supervision.ts'
 import type { SupervisorLink } from '../apps/supervision.ts'
-import { approvalSettings } from '../config/approvals.ts'
+import { approvalNotices, approvalSettings } from '../config/approvals.ts'
 import { alertPlaces, exportPlaces } from '../config/audit-exports.ts'
 import { keepRules } from '../config/audit-keep.ts'
 import type { BackendSection } from '../config/backend-schema.ts'
@@ -173,9 +173,12 @@ export async function gatewaySettings(
   }
 }
 
-async function decidedBy(deployment: Deployment): Promise<Pick<GatewaySettings, 'policy' | 'candidate' | 'approvals'>> {
+async function decidedBy(
+  deployment: Deployment,
+): Promise<Pick<GatewaySettings, 'policy' | 'candidate' | 'approvals' | 'approvalNotices'>> {
   const { policy, candidate } = await readPolicy(deployment)
-  return { policy, candidate, approvals: approvalSettings(deployment.configuration) }
+  const approvals = approvalSettings(deployment.configuration)
+  return { policy, candidate, approvals, approvalNotices: approvalNotices(deployment) }
 }
 
 /** Of servers and services. */

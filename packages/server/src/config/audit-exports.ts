@@ -3,6 +3,7 @@
 import { isAbsolute, resolve } from 'node:path'
 import { fromUtf8 } from '@doorward/core'
 import type { Secret } from '@doorward/core'
+import type { ApprovalWebhookSection } from './approval-schema.ts'
 import type { AlertWebhookSection, ExportSection } from './audit-schema.ts'
 import { readBoundedFile } from './certificate-file.ts'
 import { readSecretFile } from './secret-file.ts'
@@ -108,4 +109,10 @@ async function readTls({ ca_file, certificate_file, key_file }: RemoteSection, a
 
 async function readPem(path: string): Promise<string> {
   return fromUtf8(await readBoundedFile(path, MAX_PEM))
+}
+
+/** A webhook without a name of its own. */
+export function webhookPlace(one: ApprovalWebhookSection, folder: string) {
+  const at: At = (path) => (isAbsolute(path) ? path : resolve(folder, path))
+  return { url: one.url, secret: () => readSecretFile(at(one.secret_file)), ...remoteOf(one, isPlain(one.url), at) }
 }

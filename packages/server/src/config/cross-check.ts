@@ -2,7 +2,7 @@
 
 import { compilePolicy, DoorwardError, ownServers, parseTrustDomain } from '@doorward/core'
 import type { BindingSource, PolicySource, TrustDomain } from '@doorward/core'
-import { approvalProblems } from './approvals.ts'
+import { approvalProblems } from './approvals-check.ts'
 import { keepProblems } from './audit-keep.ts'
 import { edgeProblems } from './edge-check.ts'
 import { alertProblems, exportProblems } from './export-check.ts'

@@ -1,5 +1,6 @@
 /** Mistakes in exports and webhooks that only show when several keys are read together. */
 
+import type { ApprovalWebhookSection } from './approval-schema.ts'
 import type { AlertWebhookSection, ExportSection } from './audit-schema.ts'
 
 interface ExportProblem {
@@ -88,4 +89,16 @@ function placeOf(
   if (username !== '' || password !== '' || hash !== '')
     say('url', 'the URL of an export has no credentials and no fragment', 'https://host/path')
   return { host: hostname, plain: protocol === 'http:' }
+}
+
+/** The same of one webhook at these keys. */
+export function webhookProblems(
+  keys: ExportProblem['keys'],
+  webhook: ApprovalWebhookSection,
+): readonly ExportProblem[] {
+  const found: ExportProblem[] = []
+  const say: Say = (key, message, expected, got = null) =>
+    void found.push({ keys: [...keys, key], message, expected, got })
+  remoteProblems({ ...webhook, kind: 'webhook', name: 'approval', spool_bytes: 0 }, say)
+  return found
 }
