@@ -184,6 +184,26 @@ describe('limits', () => {
     ))
 })
 
+describe('quotas at the edge', () => {
+  test('a quota is that of the person: nobody takes from others by the host that all of them use', () =>
+    staged(
+      async (stage) => {
+        const read = () => modern('tools/call', { params: { name: 'read_note', arguments: {} } })
+        const bob = { claims: { sub: 'bob', groups: ['readers'] } }
+        for (let i = 0; i < 2; i++) equal((await stage.send(read())).status, 200)
+        equal(codeOf(await stage.send(read())), 'limit_user')
+        equal((await stage.send(read(), bob)).status, 200)
+      },
+      {
+        gateway: {
+          pipeline: {
+            quotas: [{ action: 'tools/call', rate: { count: 2, periodSeconds: 60 } }],
+          },
+        },
+      },
+    ))
+})
+
 describe('with bearer tokens, as an operator insisted', () => {
   let stage: EdgeStage
   before(async () => void (stage = await EdgeStage.open({ edge: { bearer: true } })))

@@ -1,6 +1,6 @@
 /** Limits: per address and global before anything is parsed, quotas per principal and action after the decision. */
 
-import { subjectName } from '@doorward/core'
+import { isEdgeId, subjectName } from '@doorward/core'
 import type { Action, Principal } from '@doorward/core'
 import type { Authorized } from './authorize.ts'
 import { CallHold } from './call-hold.ts'
@@ -124,9 +124,13 @@ interface QuotaTakes {
   readonly bytes: readonly Take[]
 }
 
-/** A person has each quota as well, whichever workload acts for them. */
+/**
+ * A person has each quota as well, whichever workload acts for them. A client at the edge is whatever everybody uses: nobody
+ * takes from others by it.
+ */
 function quotaCallers({ presenter, subject }: Principal): readonly string[] {
-  return subject.kind === 'workload' ? [presenter.uri] : [presenter.uri, subjectName(subject)]
+  if (subject.kind === 'workload') return [presenter.uri]
+  return isEdgeId(presenter) ? [subjectName(subject)] : [presenter.uri, subjectName(subject)]
 }
 
 function takesOf(

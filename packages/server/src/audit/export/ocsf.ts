@@ -52,7 +52,7 @@ type Mapping = (body: Body, entry: Pick<LoggedEntry, 'origin' | 'index'>) => Map
 
 /** Codes of refusals that say who somebody is not; the others say what somebody may not do, or not now. */
 const authenticationCode =
-  /^(certificate|token|identity|tls|handshake|connection)_|^(session_resumed|join_refused|instance_locked|proof_invalid)$/
+  /^(certificate|token|bearer|dpop|client|identity|tls|handshake|connection)_|^(session_resumed|join_refused|instance_locked|proof_invalid)$/
 /** Somebody who was let in before, and is not any more. */
 const takenAwayCode = /_denied$|_epoch$|^instance_locked$/
 
