@@ -4,7 +4,9 @@
  */
 
 import { deepEqual, equal, ok } from 'node:assert/strict'
+import { createServer } from 'node:http'
 import type { ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DenialCode } from '@doorward/enforcement'
@@ -276,6 +278,43 @@ describe('credentials towards servers', () => {
     const answer = await fromService()
     deepEqual([answer.headers['doorward-code'], answer.status, server.reached], ['credential_unavailable', 503, []])
     equal((await outcomeOf(answer))['code'], 'credential_unavailable')
+  })
+
+  test('a service that says it back is without it too, in whatever pieces it says it', async () => {
+    const echo = createServer((request, response) => {
+      const said = String(request.headers.authorization)
+      if (request.url?.includes('json') === true)
+        return void response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify({ said }))
+      response.writeHead(200, { 'Content-Type': 'text/plain', 'X-Said': said })
+      let at = 0
+      const timer = setInterval(() => {
+        response.write(said.slice(at, at + 3))
+        at += 3
+        if (at < said.length) return
+        clearInterval(timer)
+        response.end(' and more')
+      }, 5)
+    })
+    await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(echo.address() as AddressInfo).port}`
+    const orders = {
+      url,
+      redact: true,
+      answerHeaders: ['x-said'],
+      known: stage.known,
+      credential: stage.credential('orders', secret('spare', { header: 'authorization', scheme: 'token' })),
+    }
+    const own = await GatewayFixture.open({ backends: { orders }, roles: { all: ['*'] } })
+    const caller = await own.trust.issue('agent/planner', { roles: ['all'] })
+    const token = await own.trust.token(caller, 'https://gateway.test.example/http/orders')
+    for (const path of ['json', 'text']) {
+      const head = `GET /http/orders/${path} HTTP/1.1\r\nHost: ${own.host}\r\nAuthorization: Bearer ${token}\r\n\r\n`
+      const answer = await own.raw(caller, head, whole)
+      ok(answer.text.includes('[redacted]') && !answer.text.includes('canary-of'), answer.text)
+    }
+    await own.close()
+    echo.closeAllConnections()
+    echo.close()
   })
 
   test('an answer that says the value back is without it, where redact is on', async () => {

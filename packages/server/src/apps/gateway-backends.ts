@@ -22,12 +22,14 @@ export function openBackend(
 ): HttpBackend {
   const { settings, live, secrets, log, warn } = parts
   if (backend.insecureUpstream) warn('server_insecure', `service ${name} is reached without TLS, as configured`)
+  const known = new KnownValues()
   const upstream = openBackendUpstream({
     name,
     url: backend.url,
     tls: tlsOf(parts, backend, stack),
     limits: boundedLimits(parts, name),
-    credential: openCredential(backend.credential ?? null, { server: name, secrets, known: new KnownValues() }),
+    credential: openCredential(backend.credential ?? null, { server: name, secrets, known }),
+    known,
     answerBytes: backend.answerBytes,
     redact: backend.redact === true,
     requestHeaders: [...requestHeaders, ...backend.requestHeaders],

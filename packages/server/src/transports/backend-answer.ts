@@ -5,7 +5,7 @@ import type { DenialCode } from '@doorward/enforcement'
 import { textWithoutSecrets } from '@doorward/core'
 import { listedHeaders } from './backend-headers.ts'
 import { openAnswerFilter } from './backend-redaction.ts'
-import type { AnswerFilter } from './backend-redaction.ts'
+import type { AnswerFilter, KnownTexts } from './backend-redaction.ts'
 import type { BackendReply } from './backend-reply.ts'
 import type { CredentialedAnswer } from './server-credential.ts'
 import { failureOf } from './upstream-failure.ts'
@@ -17,6 +17,8 @@ export interface BackendAnswerParts {
   readonly answerBytes: number
   /** Known secrets are taken out of what can be read. */
   readonly redact: boolean
+  /** What it was given by us, which is taken out too. */
+  readonly known: KnownTexts
   /** Until the head of the answer, and between its parts where it is no event stream. */
   readonly responseMilliseconds: number
   /** All of it. */
@@ -98,14 +100,14 @@ export class BackendAnswer implements CredentialedAnswer {
     if (this.#wasRefused(status)) return
     const problem = this.#problem(status, headers)
     if (problem !== null) return this.#giveUp('upstream_invalid', problem)
-    const { reply, headers: names, redact, answerBytes } = this.#parts
+    const { reply, headers: names, redact, known, answerBytes } = this.#parts
     const type = String(headers['content-type'] ?? '').toLowerCase()
     this.#isStream = type.startsWith('text/event-stream')
     this.#isPatient = this.#isStream
     this.#wait.refresh()
     const listed = { 'content-type': 'application/octet-stream', ...listedHeaders(headers, names) }
     if (!redact) return reply.begin(status, listed)
-    this.#filter = openAnswerFilter(type === '' ? undefined : type, answerBytes)
+    this.#filter = openAnswerFilter(type === '' ? undefined : type, answerBytes, known)
     if (this.#filter === null) return this.#giveUp('upstream_invalid', 'a character set that cannot be read')
     const kept = this.#withoutSecrets(listed)
     if (this.#filter.isWhole) this.#begin = () => reply.begin(status, kept)
@@ -117,7 +119,7 @@ export class BackendAnswer implements CredentialedAnswer {
       Object.entries(headers)
         .filter(([name]) => name !== 'accept-ranges')
         .map(([name, value]) => {
-          const filtered = textWithoutSecrets(value)
+          const filtered = textWithoutSecrets(this.#parts.known.without(value))
           if (filtered !== value) this.#parts.reply.redacted(1)
           return [name, filtered]
         }),

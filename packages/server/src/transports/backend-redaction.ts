@@ -13,6 +13,15 @@ export interface AnswerFilter {
   end(): Uint8Array | null
 }
 
+/** What the service was given by us. */
+export interface KnownTexts {
+  /** Characters of the longest; 0 for none. */
+  readonly longest: number
+  readonly without: (text: string) => string
+}
+
+export const noTexts: KnownTexts = { longest: 0, without: (text) => text }
+
 /** JSON that is read as a whole; no longer answer of it can be. */
 const WHOLE_BYTES = 4 * 1024 * 1024
 const JSON_LIMITS = { maxBytes: WHOLE_BYTES, maxDepth: 64, maxKeys: 100_000, prototypeKeys: 'keep' } as const
@@ -24,13 +33,17 @@ const BINARY_TYPE =
 const CHARSET = /^(?:utf-?8|us-ascii|iso-8859-\d{1,2}|windows-125\d)$/
 
 /** Null for what cannot be read: it must not pass. */
-export function openAnswerFilter(contentType: string | undefined, answerBytes: number): AnswerFilter | null {
+export function openAnswerFilter(
+  contentType: string | undefined,
+  answerBytes: number,
+  known: KnownTexts = noTexts,
+): AnswerFilter | null {
   const [type = '', ...parameters] = (contentType ?? '').toLowerCase().split(';')
   const media = type.trim()
   const named = parameters.map((text) => /^\s*charset\s*=\s*"?([^"\s]*)"?\s*$/.exec(text)?.[1])
   if (named.some((charset) => charset !== undefined && !CHARSET.test(charset))) return null
   if (BINARY_TYPE.test(media)) return untouched
-  return JSON_TYPE.test(media) ? new WholeJson(Math.min(answerBytes, WHOLE_BYTES)) : new TextAsItComes()
+  return JSON_TYPE.test(media) ? new WholeJson(Math.min(answerBytes, WHOLE_BYTES), known) : new TextAsItComes(known)
 }
 
 const untouched: AnswerFilter = {
@@ -44,9 +57,11 @@ class WholeJson implements AnswerFilter {
   readonly isWhole = true
   readonly #body = new GrowingBytes()
   readonly #most: number
+  readonly #known: KnownTexts
   #count = 0
 
-  constructor(most: number) {
+  constructor(most: number, known: KnownTexts) {
+    this.#known = known
     this.#most = most
   }
 
@@ -65,7 +80,7 @@ class WholeJson implements AnswerFilter {
     if (bytes.length === 0) return bytes
     const scan = scanJson(bytes, JSON_LIMITS)
     if (!scan.ok) return null
-    const { bytes: filtered, count } = withoutSecretsInJson(bytes, scan.value)
+    const { bytes: filtered, count } = withoutSecretsInJson(bytes, scan.value, this.#known.without)
     this.#count = count
     return filtered
   }
@@ -75,10 +90,18 @@ class WholeJson implements AnswerFilter {
 class TextAsItComes implements AnswerFilter {
   readonly isWhole = false
   readonly #stream = new SecretStream()
+  readonly #known: KnownTexts
+  /** May be the beginning of what goes on in the next piece. */
+  #held = ''
   #seen = 0
+  #count = 0
+
+  constructor(known: KnownTexts) {
+    this.#known = known
+  }
 
   get count(): number {
-    return this.#stream.count
+    return this.#stream.count + this.#count
   }
 
   push(chunk: Uint8Array): Uint8Array | null {
@@ -86,10 +109,19 @@ class TextAsItComes implements AnswerFilter {
     const first = chunk.subarray(0, Math.max(0, 64 - this.#seen))
     this.#seen += first.length
     if (first.includes(0)) return null
-    return Buffer.from(this.#stream.push(Buffer.from(chunk).toString('latin1')), 'latin1')
+    return Buffer.from(this.#stream.push(this.#without(Buffer.from(chunk).toString('latin1'))), 'latin1')
+  }
+
+  #without(piece: string): string {
+    const before = this.#held + piece
+    const text = this.#known.without(before)
+    if (text !== before) this.#count++
+    const cut = Math.max(0, text.length - Math.max(0, this.#known.longest - 1))
+    this.#held = text.slice(cut)
+    return text.slice(0, cut)
   }
 
   end(): Uint8Array {
-    return Buffer.from(this.#stream.end(), 'latin1')
+    return Buffer.from(this.#stream.push(this.#held) + this.#stream.end(), 'latin1')
   }
 }

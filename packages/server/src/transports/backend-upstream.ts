@@ -4,6 +4,8 @@ import type { Permit } from '@doorward/enforcement'
 import { BackendAnswer } from './backend-answer.ts'
 import type { BackendCall } from './backend-call.ts'
 import { listedHeaders } from './backend-headers.ts'
+import { noTexts } from './backend-redaction.ts'
+import type { KnownTexts } from './backend-redaction.ts'
 import type { BackendReply } from './backend-reply.ts'
 import { checkUrl, poolOf } from './upstream-http.ts'
 import { ownHeaders } from './upstream-http-wire.ts'
@@ -21,6 +23,8 @@ export interface BackendUpstreamOptions {
   readonly answerBytes: number
   /** Known secrets are taken out of answers; not by default. */
   readonly redact?: boolean
+  /** What it was given by us; nothing by default. */
+  readonly known?: KnownTexts
   /** Names of headers that pass to the service, and of those that pass from it. */
   readonly requestHeaders: readonly string[]
   readonly answerHeaders: readonly string[]
@@ -77,6 +81,7 @@ export function openBackendUpstream(options: BackendUpstreamOptions): BackendUps
         headers: answerHeaders,
         answerBytes,
         redact,
+        known: options.known ?? noTexts,
         responseMilliseconds: limits.responseMilliseconds,
         streamMilliseconds: limits.streamMilliseconds,
         again: IDEMPOTENT.has(method) ? () => sending.dispatch(request, answer, own) : null,

@@ -22,6 +22,13 @@ export class KnownValues {
     }
   }
 
+  /** Characters of the longest; 0 for none. */
+  get longest(): number {
+    let longest = 0
+    for (const value of this.#values.values()) longest = Math.max(longest, value.reveal().length)
+    return longest
+  }
+
   /** The text without them; the very same where there are none. */
   readonly without = (text: string): string => {
     let kept = text
