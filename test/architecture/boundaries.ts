@@ -18,6 +18,7 @@ const serverParts = [
   'authority',
   'audit',
   'issuers',
+  'acme',
   'storage',
   'state',
   'secrets',
@@ -62,6 +63,7 @@ export const importTable: readonly ZoneRow[] = [
     values: ['core/index'],
     types: ['enforcement', ...inServer('authority', 'audit')],
   })),
+  { zone: 'server/acme', values: ['core/index'], types: [] },
   { zone: 'server/issuers', values: ['core/index'], types: ['enforcement'] },
   { zone: 'server/policy', values: ['core/index'], types: ['enforcement'] },
   {

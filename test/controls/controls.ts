@@ -3,6 +3,7 @@
  * The requirements manifest names them; `npm run campaign -- --only controls` disables them one by one.
  */
 
+import { acmeControls } from './acme-controls.ts'
 import { approvalControls } from './approval-controls.ts'
 import { ceremonyControls } from './ceremony-controls.ts'
 import { definitionControls } from './definition-controls.ts'
@@ -339,6 +340,7 @@ export type RefusalEntry =`,
       'exchange.readBody(100_000_000)',
     ),
   ),
+  ...acmeControls,
   ...policyControls,
   ...recordControls,
   ...witnessControls,

@@ -219,6 +219,8 @@ export {
   svidTemplate,
 } from './identity/certificate-template.ts'
 export type { AnchorContents, CertificateTemplate, IssuerName, SvidContents } from './identity/certificate-template.ts'
+export { acmeChallengeTemplate, certificationRequest } from './identity/acme-certificate.ts'
+export type { ChallengeContents, RequestContents } from './identity/acme-certificate.ts'
 export { readJoinState } from './identity/join-state.ts'
 export type { JoinStateParts } from './identity/join-state.ts'
 export { commonNames } from './identity/distinguished-name.ts'

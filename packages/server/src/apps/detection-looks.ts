@@ -1,11 +1,13 @@
 /** What a part looks at once a second beside what it counts: its certificate, record, trust, clock, policy and witness. */
 
-import { freshness } from '@doorward/core'
+import { freshness, toSeconds } from '@doorward/core'
 import type { Clock, EpochSeconds, Severity, StalenessLimits } from '@doorward/core'
 import { ClockSteps, RecordProgress } from '@doorward/enforcement'
 import type { FailingServers, Found, ProgressFacts, ProgressProblem, WitnessedRecord } from '@doorward/enforcement'
 import type { ExportState } from '../audit/export/state.ts'
+import type { EdgeCertificate } from '../config/edge-certificate.ts'
 import type { Look } from './detection-desk.ts'
+import type { EdgeCertificates } from './edge-certificate-source.ts'
 import type { Mistakes } from './policy-reload-entries.ts'
 
 interface Certificate {
@@ -31,6 +33,38 @@ export function renewalLook(
     const detail = `the own certificate is past ${lived} % of its life and was not renewed: ${left}`
     return [{ detector: 'renewal_late', subject, severity, detail }]
   }
+}
+
+/** For the first certificate of the edge to be issued, unless that has failed already. */
+const FIRST_MILLISECONDS = 180_000
+const EDGE = 'edge certificate'
+
+/** Without a certificate nobody is let in at the edge; with an old one soon nobody. */
+export function edgeCertificateLook(
+  percent: number | null,
+  certificates: Pick<EdgeCertificates, 'current' | 'problem'> | null,
+  { now, monotonic }: { readonly now: Clock; readonly monotonic: () => number },
+): Look {
+  if (certificates === null || percent === null) return () => []
+  const began = monotonic()
+  const late = renewalLook(
+    EDGE,
+    percent,
+    () => lifeOf(certificates.current()),
+    () => toSeconds(now()),
+  )
+  return () => {
+    if (certificates.current() !== null) return late()
+    const why = certificates.problem()
+    if (why === null && monotonic() - began < FIRST_MILLISECONDS) return []
+    const detail = `the edge has no certificate and refuses handshakes: ${why ?? 'none was issued yet'}`
+    return [{ detector: 'renewal_late', subject: EDGE, severity: 'critical', detail }]
+  }
+}
+
+function lifeOf(certificate: EdgeCertificate | null): Certificate | null {
+  if (certificate === null) return null
+  return { notBefore: toSeconds(certificate.notBefore), notAfter: toSeconds(certificate.notAfter) }
 }
 
 /** The record, and what is delivered from it. */

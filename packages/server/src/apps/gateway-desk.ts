@@ -14,11 +14,13 @@ import { notSentCodes } from './gateway-metrics.ts'
 import type { CallReport } from '../transports/streamable-http.ts'
 import { DetectionDesk } from './detection-desk.ts'
 import type { Look } from './detection-desk.ts'
+import type { EdgeCertificates } from './edge-certificate-source.ts'
 import { keepFindings, readFindings } from './detection-file.ts'
 import { refusalRates, warnOfOff } from './detection-thresholds.ts'
 import {
   clockLook,
   configurationLook,
+  edgeCertificateLook,
   policyLook,
   recordLook,
   renewalLook,
@@ -101,6 +103,8 @@ export interface GatewayDeskParts {
   readonly policy: Pick<ActivePolicy, 'refusal'>
   /** What servers show otherwise than approved. */
   readonly definitions: { look(): readonly Found[] }
+  /** Of the edge; null where there is none. */
+  readonly certificates: Pick<EdgeCertificates, 'current' | 'problem'> | null
   /** Why the newest reload of the configuration was refused; null when it was not. */
   readonly refusedReload: () => Mistakes | null
   readonly exports: () => readonly ExportState[]
@@ -169,7 +173,8 @@ function looksBy(counts: Pick<GatewayCounts, 'thresholds'>, make: () => readonly
   }
 }
 
-function looksOf({ settings, state, counts, policy, definitions, refusedReload, exports, clock }: GatewayDeskParts) {
+function looksOf(parts: GatewayDeskParts): readonly Look[] {
+  const { settings, state, counts, policy, definitions, certificates, refusedReload, exports, clock } = parts
   const { thresholds, rates, servers } = counts
   const { identity, record, witnessed } = state
   const { trust, credentials } = identity
@@ -178,6 +183,7 @@ function looksOf({ settings, state, counts, policy, definitions, refusedReload, 
     () => rates.look(),
     upstreamLook(servers, monotonic),
     renewalLook(identity.id.uri, thresholds.renewalPercent, own, () => toSeconds(trust.now())),
+    edgeCertificateLook(thresholds.renewalPercent, certificates, { now: () => trust.now(), monotonic }),
     recordLook(thresholds.recordLagSeconds, { stats: () => record.stats(), exports, clock, monotonic }),
     trustLook(thresholds.trustPercent, settings.staleness, {
       isThere: () => trust.current() !== null,

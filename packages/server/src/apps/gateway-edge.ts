@@ -1,10 +1,9 @@
 /** The edge of a gateway: a listener for hosts that hold no certificate, and by what they are known instead. */
 
-import { DoorwardError, toSeconds } from '@doorward/core'
+import { toSeconds } from '@doorward/core'
 import type { EpochMillis, TrustDomain } from '@doorward/core'
 import type { EdgeRules, Pipeline, Record as AuditRecord, TrustSource } from '@doorward/enforcement'
-import { sha256, timerSleep } from '@doorward/sdk'
-import { readEdgeCertificate } from '../config/edge-certificate.ts'
+import { sha256 } from '@doorward/sdk'
 import type { EdgeCertificate } from '../config/edge-certificate.ts'
 import { clientNameOf } from '../config/edge-settings.ts'
 import type { EdgeSettings } from '../config/edge-settings.ts'
@@ -12,10 +11,12 @@ import type { IssuerSettings } from '../config/issuer-settings.ts'
 import { importIssuerKey } from '../issuers/issuer-key-set.ts'
 import { MemoryReplayGuard } from '../state/memory-replay-guard.ts'
 import { SealedNonces } from '../state/sealed-nonces.ts'
+import type { NameProofs } from '../transports/alpn.ts'
 import { Edge } from '../transports/edge.ts'
 import { openListener } from '../transports/listener.ts'
 import type { Listener, ListenerOptions, TlsMaterial } from '../transports/listener.ts'
 import type { StreamableHttp } from '../transports/streamable-http.ts'
+import type { EdgeCertificates } from './edge-certificate-source.ts'
 import type { GatewaySettings } from './gateway-settings.ts'
 import { openIssuers } from './issuers.ts'
 import { ownListenerOptions } from './own-listener.ts'
@@ -61,55 +62,57 @@ export interface EdgeParts {
   /** That callers without a certificate are let in is on it each time. */
   readonly record: Pick<AuditRecord, 'append'>
   readonly own: Pick<OwnMetrics, 'handshakeRefused'>
+  /** Null where there is no edge. */
+  readonly certificates: EdgeCertificates | null
   readonly warn: (code: string, text: string) => void
-  readonly onProblem: (error: unknown) => void
 }
 
 export interface RunningEdge {
   readonly settings: EdgeSettings
   readonly listener: Listener
-  /** When the certificate that it shows now ends. */
-  readonly certificateEnds: () => EpochMillis
+  /** When the certificate that it shows now ends; null while there is none. */
+  readonly certificateEnds: () => EpochMillis | null
   /** Takes up a certificate that replaces the one it shows. Runs until the signal aborts; never rejects. */
   run(signal: AbortSignal): Promise<void>
 }
 
-/** Null where nothing is configured. Throws the codes of `readEdgeCertificate` and `openListener`. */
+/** Null where nothing is configured. Throws the codes of `openListener`. */
 export async function openEdge(
   parts: EdgeParts,
   stack: AsyncDisposableStack,
   graceMilliseconds: number,
 ): Promise<RunningEdge | null> {
-  const { settings, pipeline } = parts
+  const { settings, pipeline, certificates } = parts
   const { edge } = settings
   const rules = pipeline.dependencies.edge
-  if (edge === undefined || rules === undefined) return null
-  const now = () => pipeline.dependencies.trust.now()
-  let shown = await readEdgeCertificate(edge.certificate, edge.publicUrl, now())
-  const listener = await openListener(listenerOptions(parts, edge, { rules, material: materialOf(shown) }))
+  if (edge === undefined || rules === undefined || certificates === null) return null
+  const shown = certificates.current()
+  const material = shown === null ? null : materialOf(shown)
+  const listener = await openListener(listenerOptions(parts, edge, { rules, material, proofs: certificates.proofs }))
   stack.defer(() => listener.close(graceMilliseconds))
   warnOf(edge, parts.warn)
   await parts.record.append({ kind: 'lifecycle', body: { event: 'edge.open', ...edgeFacts({ settings: edge }) } })
-  const look = async () => {
-    const read = await readEdgeCertificate(edge.certificate, edge.publicUrl, now())
-    if (read.fingerprint === shown.fingerprint && read.chain.length === shown.chain.length) return
-    listener.update(materialOf(read))
-    shown = read
-  }
+  if (shown === null)
+    parts.warn('edge_certificate', 'the edge has no certificate yet: it refuses handshakes until it has')
   return {
     settings: edge,
     listener,
-    certificateEnds: () => shown.notAfter,
-    run: (signal) => watchCertificate(look, parts.onProblem, signal),
+    certificateEnds: () => certificates.current()?.notAfter ?? null,
+    run: (signal) => certificates.run(signal, (certificate) => listener.update(materialOf(certificate))),
   }
 }
 
 interface EdgeServing {
   readonly rules: EdgeRules
-  readonly material: TlsMaterial
+  readonly material: TlsMaterial | null
+  readonly proofs: NameProofs | null
 }
 
-function listenerOptions(parts: EdgeParts, edge: EdgeSettings, { rules, material }: EdgeServing): ListenerOptions {
+function listenerOptions(
+  parts: EdgeParts,
+  edge: EdgeSettings,
+  { rules, material, proofs }: EdgeServing,
+): ListenerOptions {
   const { settings, limits, pipeline, endpoint, own } = parts
   const { cipherSuites, headers, proxies } = settings.security
   const { nonces, nonceRequired } = rules.proofs
@@ -140,6 +143,7 @@ function listenerOptions(parts: EdgeParts, edge: EdgeSettings, { rules, material
       onRefusedHandshake: own.handshakeRefused,
     }),
     clientCertificate: 'none',
+    ...(proofs === null ? {} : { proofs }),
     origins: edge.origins,
     onExchange: (exchange) => served.serve(exchange),
   }
@@ -168,28 +172,5 @@ export function edgeFacts({ settings }: Pick<RunningEdge, 'settings'>) {
     scopes: scopesRequired ? 'required' : 'optional',
     nonce: nonceRequired ? 'required' : 'optional',
     origins: [...origins],
-  }
-}
-
-const LOOK_MILLISECONDS = 5000
-
-/** A certificate that cannot be used is told once, and the one before goes on being shown. */
-async function watchCertificate(
-  look: () => Promise<void>,
-  onProblem: (error: unknown) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  let told = ''
-  while (!signal.aborted) {
-    await timerSleep(LOOK_MILLISECONDS, signal)
-    if (signal.aborted) return
-    try {
-      await look()
-      told = ''
-    } catch (error) {
-      const text = error instanceof DoorwardError ? `${error.code} ${error.got ?? ''}` : String(error)
-      if (text !== told) onProblem(error)
-      told = text
-    }
   }
 }

@@ -1,5 +1,6 @@
 /** What a gateway counts of its calls, and reads off itself. */
 
+import type { Clock, EpochMillis } from '@doorward/core'
 import { approvalEvents } from '@doorward/enforcement'
 import type { ApprovalDesk } from '@doorward/enforcement'
 import { gatewayRows } from '../observability/metric-rows.ts'
@@ -107,6 +108,15 @@ export function collectReloads(
   metrics.onScrape(() => {
     for (const [outcome, count] of Object.entries(reload.numbers()))
       metrics.numbers(gatewayRows.reloads).cell(outcome).value = count
+  })
+}
+
+/** 0 while the edge has no certificate. */
+export function collectEdge(metrics: Metrics, ends: () => EpochMillis | null, now: Clock): void {
+  metrics.onScrape(() => {
+    const end = ends()
+    const left = end === null ? 0 : Math.max(0, Math.floor((end - now()) / 1000))
+    metrics.numbers(gatewayRows.edgeCertificateSeconds).cell('edge').value = left
   })
 }
 

@@ -28,6 +28,9 @@ export interface GatewayState {
   readonly recordFolder: string
   readonly redaction: Redaction
   readonly logKey: LogKey
+  /** Of secrets and keys in the state folder. */
+  readonly sealer: Sealer
+  readonly keys: KeyCustody
   readonly witness: LogWitness
   /** What goes into entries of arguments and results; null where no rule keeps anything. */
   readonly keptUnder: (keep: KeepRules | null) => Promise<KeptContent | null>
@@ -90,7 +93,7 @@ export async function openGatewayState(
   })
   const secretStore = await openSecrets(stateDir, tools, sealer)
   const witnessed = new WitnessedRecord(record)
-  const opened = { folder, identity, record, recordFolder, redaction, logKey, witness, keptUnder }
+  const opened = { folder, identity, record, recordFolder, redaction, logKey, sealer, keys, witness, keptUnder }
   return { ...opened, handleKey, secretStore, witnessed }
 }
 
@@ -159,4 +162,13 @@ async function openOwnIdentity(settings: GatewaySettings, tools: GatewayStateToo
     got: identity.id.uri,
     next: 'name another state folder, or join with a join string for this gateway',
   })
+}
+
+/** The join string of a gateway that nobody invites. */
+export function nobodyToAsk(): Promise<string> {
+  return Promise.reject(
+    new DoorwardError('join_string_missing', 'the gateway has no identity yet and no join string', {
+      next: 'make one with `doorward gateway add`, and start the gateway with it',
+    }),
+  )
 }

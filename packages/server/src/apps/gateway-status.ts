@@ -110,11 +110,14 @@ export function statusNow(parts: StatusParts): object {
       failures_in_a_row: circuit.inARow,
     })),
     sessions: sessions.size,
-    edge:
-      parts.edge === null
-        ? null
-        : { ...edgeFacts(parts.edge), certificate_ends: Math.floor(parts.edge.certificateEnds() / 1000) },
+    edge: parts.edge === null ? null : { ...edgeFacts(parts.edge), certificate_ends: certificateEnd(parts.edge) },
   }
+}
+
+/** Null while there is no certificate. */
+function certificateEnd({ certificateEnds }: RunningEdge): number | null {
+  const ends = certificateEnds()
+  return ends === null ? null : toSeconds(ends)
 }
 
 /** Verifier key of the gateway's log. */

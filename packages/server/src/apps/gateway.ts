@@ -3,7 +3,6 @@
  * call. Start-up: state, record, identity, policy, servers, and listeners last. Any failure closes what was opened.
  */
 
-import { DoorwardError } from '@doorward/core'
 import type { Clock, JsonValue } from '@doorward/core'
 import type { ApprovalDesk, PipelineWatch } from '@doorward/enforcement'
 import { importP256, sha256, systemClock } from '@doorward/sdk'
@@ -25,7 +24,7 @@ import { detectionSender, GatewayCounts, openGatewayDesk } from './gateway-desk.
 import type { GatewayDeskParts } from './gateway-desk.ts'
 import { GatewayDefinitions } from './gateway-definitions.ts'
 import { GatewayDetections } from './gateway-detections.ts'
-import { collectApprovals, collectCalls, collectCircuits, collectReloads } from './gateway-metrics.ts'
+import { collectApprovals, collectCalls, collectCircuits, collectEdge, collectReloads } from './gateway-metrics.ts'
 import { housekeep } from './gateway-housekeeping.ts'
 import type { LiveTracing } from './gateway-tracing.ts'
 import { LiveExports } from './live-exports.ts'
@@ -33,13 +32,15 @@ import { listenerLimits, LiveSettings } from './live-settings.ts'
 import { GatewayWitness } from './gateway-witness.ts'
 import { openEdge, openEdgeRules } from './gateway-edge.ts'
 import type { RunningEdge } from './gateway-edge.ts'
+import { gatewayCertificates } from './edge-certificates.ts'
+import type { EdgeCertificates } from './edge-certificate-source.ts'
 import { openEndpoints } from './gateway-endpoints.ts'
 import type { EndpointParts, Endpoints } from './gateway-endpoints.ts'
 import { openGatewayListeners } from './gateway-listeners.ts'
 import type { GatewayListeners } from './gateway-listeners.ts'
 import { takeUpNames } from './gateway-names.ts'
 import type { GatewayAddress, GatewayListenerName, GatewaySettings } from './gateway-settings.ts'
-import { openGatewayState } from './gateway-state.ts'
+import { nobodyToAsk, openGatewayState } from './gateway-state.ts'
 import type { GatewayState } from './gateway-state.ts'
 import { gatewayFacts, healthNow, statusNow, verifierKeyOf } from './gateway-status.ts'
 import { collectListeners, collectOwn } from './own-gauges.ts'
@@ -149,13 +150,17 @@ interface Watched {
   readonly policy: ActivePolicy
   readonly reload: GatewayReload
   readonly definitions: GatewayDefinitions
+  readonly certificates: EdgeCertificates | null
 }
 
-function deskParts(starting: Starting, { exports, policy, reload, definitions }: Watched): GatewayDeskParts {
+function deskParts(
+  starting: Starting,
+  { exports, policy, reload, definitions, certificates }: Watched,
+): GatewayDeskParts {
   const { lookMilliseconds: pauseMilliseconds } = starting.options
   const refusedReload = () => reload.refusal()
   const warn = warning(starting)
-  const watched = { policy, definitions, refusedReload, exports: () => exports.states() }
+  const watched = { policy, definitions, certificates, refusedReload, exports: () => exports.states() }
   return { ...starting, ...watched, warn, pauseMilliseconds }
 }
 
@@ -165,14 +170,6 @@ function warning({ log, options }: Pick<Starting, 'log' | 'options'>): (code: st
     log.warning(code, { text })
     options.report({ type: 'warning', code, text })
   }
-}
-
-function nobodyToAsk(): Promise<string> {
-  return Promise.reject(
-    new DoorwardError('join_string_missing', 'the gateway has no identity yet and no join string', {
-      next: 'make one with `doorward gateway add`, and start the gateway with it',
-    }),
-  )
 }
 
 async function stopOn(
@@ -215,17 +212,20 @@ async function assemble(
   const detections = openDetections(starting)
   const { policy, pipeline, approvals } = await openDecisions(starting, own.watching(detections), stack)
   const tell = (code: string, text: string) => options.report({ type: 'warning', code, text })
+  const certificates = await gatewayCertificates(settings, state, starting.onProblem)
   const definitions = new GatewayDefinitions({ ...starting, warn: tell })
   const secrets = openSecrets(starting, policy)
   stack.defer(() => secrets.close())
-  const needs = { ...starting, pipeline, approvals, exports, definitions, secrets, warn: warning(starting), tell }
+  const warn = warning(starting)
+  const held = { approvals, definitions, secrets, certificates }
+  const needs = { ...starting, ...held, pipeline, exports, warn, tell }
   const changing = await openChanging(needs, stack)
   const endpoints = openEndpoints(starting, changing)
   const reload = openReload(starting, policy, changing)
   const health = () => healthNow({ ...starting, servers: changing.servers.ways }, stopping.signal)
-  const witness = openWitness(starting)
-  await witness.begin(options.signal)
-  const { desk, telling } = await openGatewayDesk(deskParts(starting, { exports, policy, reload, definitions }))
+  const witness = await openWitness(starting)
+  const watched = { exports, policy, reload, definitions, certificates }
+  const { desk, telling } = await openGatewayDesk(deskParts(starting, watched))
   changing.toDesk(desk)
   const limits = listenerLimits(starting.live)
   const edge = await openEdge({ ...needs, ...endpoints, record: state.record, limits }, stack, GRACE_MILLISECONDS)
@@ -320,16 +320,18 @@ function openDetections({ state, clock, counts, options, onProblem }: Starting):
   return detections
 }
 
-function openWitness(starting: Starting): GatewayWitness {
-  const { settings, state, onProblem } = starting
+async function openWitness(starting: Starting): Promise<GatewayWitness> {
+  const { settings, state, options, onProblem } = starting
   const { trustDomain } = settings
   const named = new RegExp(`^${trustDomain.replaceAll('.', String.raw`\.`)}/authority(?:/[a-z0-9._-]{1,64})?$`)
-  return new GatewayWitness({
+  const witness = new GatewayWitness({
     ...state,
     ofAuthority: (origin) => named.test(origin),
     warn: warning(starting),
     onProblem,
   })
+  await witness.begin(options.signal)
+  return witness
 }
 
 /** The policy is on record before anything is decided by it. */
@@ -417,6 +419,7 @@ async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<Ga
   )
   collectOwn(own.metrics, { ...gatewayFacts(parts), exports: parts.exports, policy, ready: () => health().ready })
   collectListeners(own.metrics, parts.edge === null ? listeners : { ...listeners, edge: parts.edge.listener })
+  if (parts.edge !== null) collectEdge(own.metrics, parts.edge.certificateEnds, () => state.identity.trust.now())
   collectReloads(own.metrics, parts.reload)
   collectApprovals(own.metrics, parts.approvals)
   collectCalls(own.metrics, { open: pipeline.open, sessions: parts.sessions })

@@ -15,7 +15,7 @@ export interface OwnListener {
   readonly publicUrl: string | null
   /** Further `host:port` by which callers reach it; none by default. */
   readonly hosts?: readonly string[]
-  readonly material: TlsMaterial
+  readonly material: TlsMaterial | null
   readonly cipherSuites: readonly string[]
   readonly headers: Readonly<Record<string, string>>
   /** Replaces single values of the default limits. */

@@ -1,4 +1,4 @@
-/** The certificate by which hosts know the edge, from files that another program renews (certbot, an orchestrator). */
+/** The certificate by which hosts know the edge: whether they can accept it, and how it is read from files that another program renews. */
 
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
@@ -18,12 +18,13 @@ export interface EdgeCertificate {
   readonly privateKey: KeyObject
   /** SHA-256 of the leaf, as tools print it. */
   readonly fingerprint: string
+  readonly notBefore: EpochMillis
   readonly notAfter: EpochMillis
 }
 
 /**
- * Reads chain and key, and whether hosts can accept them: the key is that of the leaf, and the leaf is good now and for the
- * name of the public URL. Throws `file_unreadable`, `certificates_invalid`, `secret_file`, `edge_certificate`.
+ * Reads chain and key, and whether hosts can accept them. Throws `file_unreadable`, `certificates_invalid`, `secret_file`,
+ * `edge_certificate`.
  */
 export async function readEdgeCertificate(
   { file, keyFile }: EdgeCertificatePlace,
@@ -31,18 +32,45 @@ export async function readEdgeCertificate(
   now: EpochMillis,
 ): Promise<EdgeCertificate> {
   const chain = await readCertificateFile(file, MAX_CHAIN)
-  const leaf = leafOf(chain, file)
-  const privateKey = await keyOf(keyFile)
-  if (!leaf.checkPrivateKey(privateKey)) throw unusable(keyFile, 'the key of the first certificate', 'another key')
-  const notAfter = leaf.validToDate.getTime()
-  if (now < leaf.validFromDate.getTime() || now >= notAfter)
-    throw unusable(file, 'a certificate that is good now', `one from ${leaf.validFrom} to ${leaf.validTo}`)
+  return judgeEdgeCertificate(
+    { chain, privateKey: await keyOf(keyFile), where: file, keyWhere: keyFile },
+    publicUrl,
+    now,
+  )
+}
+
+export interface ShownCertificate {
+  /** DER, leaf first. */
+  readonly chain: readonly Uint8Array[]
+  readonly privateKey: KeyObject
+  /** Where they are from, for the operator. */
+  readonly where: string
+  readonly keyWhere: string
+}
+
+/** The key is that of the leaf, and the leaf is good now and for the name of the public URL. Throws `edge_certificate`. */
+export function judgeEdgeCertificate(
+  { chain, privateKey, where, keyWhere }: ShownCertificate,
+  publicUrl: string,
+  now: EpochMillis,
+): EdgeCertificate {
+  const leaf = leafOf(chain, where)
+  if (!leaf.checkPrivateKey(privateKey)) throw unusable(keyWhere, 'the key of the first certificate', 'another key')
+  const [notBefore, notAfter] = [leaf.validFromDate.getTime(), leaf.validToDate.getTime()]
+  if (now < notBefore || now >= notAfter)
+    throw unusable(where, 'a certificate that is good now', `one from ${leaf.validFrom} to ${leaf.validTo}`)
   const { hostname } = new URL(publicUrl)
   const host = hostname.replaceAll(/^\[|\]$/g, '')
   const named = isIP(host) === 0 ? leaf.checkHost(host, { subject: 'never' }) : leaf.checkIP(host)
   if (named === undefined)
-    throw unusable(file, `a certificate for ${host}`, leaf.subjectAltName ?? 'one without alternative names')
-  return { chain, privateKey, fingerprint: leaf.fingerprint256, notAfter: notAfter as EpochMillis }
+    throw unusable(where, `a certificate for ${host}`, leaf.subjectAltName ?? 'one without alternative names')
+  return {
+    chain,
+    privateKey,
+    fingerprint: leaf.fingerprint256,
+    notBefore: notBefore as EpochMillis,
+    notAfter: notAfter as EpochMillis,
+  }
 }
 
 function leafOf([der]: readonly Uint8Array[], where: string): X509Certificate {

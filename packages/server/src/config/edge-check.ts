@@ -31,6 +31,7 @@ export function edgeProblems({ edge, listeners, servers, issuers }: EdgeSurround
     ...unknownNames(['edge', 'issuers'], edge.issuers, issuers),
     ...unknownNames(['edge', 'servers'], edge.servers, servers),
     ...clientProblems(edge),
+    ...certificateProblems(edge),
   ]
 }
 
@@ -66,6 +67,27 @@ function clientProblems({ clients, unlisted_clients: unlisted }: EdgeSection): r
   }
   return problems
 }
+
+/** From files or from an authority, never both: nobody would know which is shown. */
+function certificateProblems({ certificate, public_url: publicUrl }: EdgeSection): readonly EdgeProblem[] {
+  const keys = ['edge', 'certificate']
+  const { file, key_file: keyFile, acme } = certificate
+  const filed = file !== undefined || keyFile !== undefined
+  if (acme === undefined) {
+    if (file !== undefined && keyFile !== undefined) return []
+    return [wrong(keys, 'no certificate', 'file and key_file, or acme', filed ? 'one of the files' : undefined)]
+  }
+  if (filed) return [wrong(keys, 'two certificates', 'file and key_file, or acme', 'both')]
+  const host = new URL(publicUrl).hostname
+  if (!NAME.test(host))
+    return [
+      wrong(['edge', 'public_url'], 'no authority is asked for it', 'a DNS name of several labels, with acme', host),
+    ]
+  return []
+}
+
+/** A name that is under a public suffix at least in form; no address. */
+const NAME = /^(?!-)(?:[a-z0-9-]{1,63}\.)+[a-z][a-z0-9-]{0,62}$/
 
 function wrong(keys: EdgeProblem['keys'], message: string, expected: string, got: string | undefined): EdgeProblem {
   return { keys, message, expected, got: got ?? null }

@@ -2,6 +2,7 @@
 
 import { proofAlgorithms } from '@doorward/core'
 import { z } from 'zod'
+import { httpsUrl } from './attestor-schema.ts'
 import { path } from './policy-schema.ts'
 import { section } from './section.ts'
 
@@ -38,9 +39,29 @@ const algorithm = z.enum(proofAlgorithms, {
   error: `not an algorithm of proofs; expected ${proofAlgorithms.join(', ')}`,
 })
 
+/** A public certificate authority (RFC 8555). */
+const acme = section({
+  directory: httpsUrl,
+  /** Where the authority writes about certificates. */
+  email: z
+    .string()
+    .max(254)
+    .regex(/^[\w.+-]+@[A-Za-z0-9.-]+$/, { error: 'not an address; expected name@host' })
+    .optional(),
+  agree_tos: z.literal(true, {
+    error: 'the authority issues nothing without it; expected true, once you have read its terms of service',
+  }),
+  /** PEM; trusted alone when the authority is asked. */
+  ca_file: path.optional(),
+  allow_private_addresses: z.boolean().default(false),
+})
+
+/** Either files or an authority; that it is one of them is checked beside the other keys. */
+const certificate = section({ file: path.optional(), key_file: path.optional(), acme: acme.optional() })
+
 export const edge = section({
   public_url: origin,
-  certificate: section({ file: path, key_file: path }),
+  certificate,
   /** Names of `issuers`. */
   issuers: z
     .array(text)

@@ -3,6 +3,8 @@
 import { resolve } from 'node:path'
 import { unlistedClient } from '@doorward/core'
 import type { ProofAlgorithm } from '@doorward/core'
+import type { EdgeSection } from './edge-schema.ts'
+import type { ProviderAccess } from './issuer-settings.ts'
 import { readAddress } from './settings.ts'
 import type { Address, Deployment } from './settings.ts'
 
@@ -10,7 +12,7 @@ export interface EdgeSettings {
   readonly address: Address
   /** Origin, without trailing slash. */
   readonly publicUrl: string
-  readonly certificate: EdgeCertificatePlace
+  readonly certificate: EdgeCertificatePlace | AcmePlace
   /** Names of `issuers`. */
   readonly issuers: readonly string[]
   readonly servers: ReadonlySet<string>
@@ -31,16 +33,23 @@ export interface EdgeCertificatePlace {
   readonly keyFile: string
 }
 
+/** A certificate authority that is asked for a certificate and for each that follows. */
+export interface AcmePlace {
+  readonly directory: string
+  /** Null names nobody. */
+  readonly email: string | null
+  readonly access: ProviderAccess
+}
+
 /** Null where there is no edge. */
 export function edgeSettings({ configuration, folder }: Deployment): EdgeSettings | null {
   const { edge, listeners } = configuration
   if (edge === undefined || listeners.edge === undefined) return null
-  const { file, key_file: keyFile } = edge.certificate
   const ids = Object.entries(edge.clients).flatMap(([name, clients]) => clients.map((id) => [id, name] as const))
   return {
     address: readAddress(listeners.edge),
     publicUrl: edge.public_url,
-    certificate: { file: resolve(folder, file), keyFile: resolve(folder, keyFile) },
+    certificate: certificateFrom(edge.certificate, (path) => resolve(folder, path)),
     issuers: edge.issuers,
     servers: new Set(edge.servers),
     clients: new Map(ids),
@@ -51,6 +60,20 @@ export function edgeSettings({ configuration, folder }: Deployment): EdgeSetting
     requestScopes: edge.request_scopes,
     algorithms: edge.dpop.algorithms,
     nonceRequired: edge.dpop.nonce === 'required',
+  }
+}
+
+/** The check of the configuration has let one of the two pass, and whole. */
+function certificateFrom(
+  { file = '', key_file: keyFile = '', acme }: EdgeSection['certificate'],
+  place: (path: string) => string,
+): EdgeCertificatePlace | AcmePlace {
+  if (acme === undefined) return { file: place(file), keyFile: place(keyFile) }
+  const { directory, email = null, ca_file: caFile, allow_private_addresses: allowPrivateAddresses } = acme
+  return {
+    directory,
+    email,
+    access: { caFile: caFile === undefined ? null : place(caFile), allowPrivateAddresses },
   }
 }
 

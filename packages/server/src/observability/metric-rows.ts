@@ -162,6 +162,12 @@ export const gatewayRows = {
     'What became of requests for approvals, as the record has it.',
     'event',
   ),
+  edgeCertificateSeconds: row(
+    'gauge',
+    'doorward_edge_certificate_remaining_seconds',
+    'Until the certificate of the edge ends; 0 while it has none. Told where there is an edge.',
+    'listener',
+  ),
   callsOpen: row('gauge', 'doorward_calls_open', 'Answers that are under way.'),
   sessions: row('gauge', 'doorward_sessions', 'MCP sessions.'),
   streams: row('gauge', 'doorward_streams', 'Open streams of sessions.'),

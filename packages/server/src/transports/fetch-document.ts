@@ -16,10 +16,12 @@ export interface FetchOptions {
   readonly ca?: string
   /** Addresses of private networks and of this machine are accepted too; link-local ones, where metadata services are, never. */
   readonly allowPrivateAddresses: boolean
+  /** For the whole answer; 2000 by default. */
+  readonly milliseconds?: number
 }
 
 export const documentBytes = 65_536
-const milliseconds = 2000
+const defaultMilliseconds = 2000
 
 const PRIVATE = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '127.0.0.0/8', '::1/128', 'fc00::/7']
 /** Link-local, multicast, reserved and documentation, and forms that hide an IPv4 address. */
@@ -120,7 +122,7 @@ export async function exchangeDocument(
 function answerOf(
   url: URL,
   { method, headers, body }: DocumentRequest,
-  { ca, allowPrivateAddresses }: FetchOptions,
+  { ca, allowPrivateAddresses, milliseconds = defaultMilliseconds }: FetchOptions,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const outgoing = request(url, {

@@ -24,6 +24,7 @@ export type HandshakeReason =
   | 'tls_aborted'
   | 'tls_resumed'
   | 'tls_error'
+  | 'own_certificate_missing'
   | 'request_malformed'
   | 'header_limit'
   | 'body_slow'
@@ -57,6 +58,12 @@ export function handshakeReason(error: NodeJS.ErrnoException, socket: TLSSocket)
   const verification: unknown = socket.authorizationError
   if (typeof verification === 'string') return byVerification.get(verification) ?? 'certificate_untrusted'
   return byErrorCode.get(error.code ?? '') ?? 'tls_error'
+}
+
+/** The same while we have nothing to show: what we cannot do is no mistake of the peer's. */
+export function withoutCertificate(error: NodeJS.ErrnoException, socket: TLSSocket): HandshakeReason {
+  if (error.code === 'ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM') return 'own_certificate_missing'
+  return handshakeReason(error, socket)
 }
 
 /** For the operator: OpenSSL's own words, without addresses of memory. */

@@ -11,6 +11,8 @@ import { connectionLife, epochSeconds, readCertificate } from '@doorward/core'
 import type { Clock, EpochMillis } from '@doorward/core'
 import { CertificateStanding } from '@doorward/enforcement'
 import type { Connection } from '@doorward/enforcement'
+import { acmeProtocol, alpnOptions } from './alpn.ts'
+import type { NameProofs } from './alpn.ts'
 import { Arrivals } from './arrivals.ts'
 import { BodyReader } from './body-reader.ts'
 import type { BodyRules } from './body-reader.ts'
@@ -20,7 +22,7 @@ import { ConnectionPace } from './connection-pace.ts'
 import type { PaceRules } from './connection-pace.ts'
 import { exchangeOf } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
-import { handshakeDetail, handshakeReason } from './handshake-refusal.ts'
+import { handshakeDetail, handshakeReason, withoutCertificate } from './handshake-refusal.ts'
 import type { HandshakeReason } from './handshake-refusal.ts'
 import { listenError, parserStatus } from './listener-errors.ts'
 import { rawAnswer } from './raw-answer.ts'
@@ -76,7 +78,10 @@ export interface ListenerOptions {
    * `none`: none is asked for.
    */
   readonly clientCertificate: 'required' | 'self-signed' | 'none'
-  readonly material: TlsMaterial
+  /** Null: there is none yet, and handshakes are refused until there is. */
+  readonly material: TlsMaterial | null
+  /** Names that are proven to a certificate authority here; none by default. */
+  readonly proofs?: NameProofs
   /** Accepted `Host` values, `host` or `host:port`; with port 0 a value `host:0` stands for the port taken. */
   readonly authorities: readonly string[]
   /** Accepted `Origin` values; none by default. */
@@ -136,12 +141,14 @@ class TlsListener implements Listener {
   readonly #drains = new WeakMap<TLSSocket, EpochMillis>()
   #rules: HeadRules
   #address = { host: '', port: 0 }
+  #shows: boolean
   #closing = false
   #handshakes = 0
 
   constructor(options: ListenerOptions) {
     this.name = options.name
     this.#options = options
+    this.#shows = options.material !== null
     this.#rules = this.#rulesFor(options.port)
     this.#bodies = new BodyReader(options.monotonic, options.limits.body)
     this.#server = createServer(serverOptions(options))
@@ -179,6 +186,7 @@ class TlsListener implements Listener {
 
   update(material: TlsMaterial): void {
     this.#server.setSecureContext(contextOptions(material, this.#options.cipherSuites))
+    this.#shows = true
   }
 
   closeConnections(which: (connection: Connection) => boolean): number {
@@ -249,6 +257,8 @@ class TlsListener implements Listener {
 
   #secured(socket: TLSSocket): void {
     this.#arrivals.handshakeEnded()
+    // The handshake was the proof, and nothing follows it.
+    if (socket.alpnProtocol === acmeProtocol) return socket.on('error', () => socket.destroy()).destroySoon()
     this.#handshakes++
     const connection = connectionOf(socket, this.#addressOf(socket), this.#options.name)
     this.#connections.set(socket, connection)
@@ -302,7 +312,7 @@ class TlsListener implements Listener {
 
   #handshakeFailed(error: NodeJS.ErrnoException, socket: TLSSocket): void {
     this.#arrivals.handshakeEnded()
-    const reason = handshakeReason(error, socket)
+    const reason = this.#shows ? handshakeReason(error, socket) : withoutCertificate(error, socket)
     this.#refused(this.#addressOf(socket), reason, handshakeDetail(error, socket))
     socket.destroy()
   }
@@ -369,7 +379,7 @@ function serverOptions(options: ListenerOptions): ServerOptions {
     requestCert: options.clientCertificate !== 'none',
     rejectUnauthorized: options.clientCertificate === 'required',
     handshakeTimeout: limits.handshakeMilliseconds,
-    ALPNProtocols: ['http/1.1'],
+    ...alpnOptions(options.proofs ?? null, options.cipherSuites),
     maxHeaderSize: limits.headerBytes,
     headersTimeout: limits.headersMilliseconds,
     requestTimeout: limits.requestMilliseconds,

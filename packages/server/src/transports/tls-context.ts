@@ -17,13 +17,11 @@ export const defaultCipherSuites = ['TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY
 /** Hybrid post-quantum first; no finite-field groups (threats F6). */
 const tlsGroups = 'X25519MLKEM768:X25519:P-256:P-384'
 
-/** Everything that `setSecureContext` forgets when it is not repeated. Throws `tls_material_invalid`. */
-export function contextOptions(material: TlsMaterial, cipherSuites: readonly string[]): SecureContextOptions {
+/** Everything that `setSecureContext` forgets when it is not repeated. Without material no handshake succeeds. Throws `tls_material_invalid`. */
+export function contextOptions(material: TlsMaterial | null, cipherSuites: readonly string[]): SecureContextOptions {
   try {
     return {
-      key: material.privateKey.export({ type: 'pkcs8', format: 'pem' }),
-      cert: material.chain.map(pem).join(''),
-      ca: material.anchors.map(pem),
+      ...(material === null ? {} : shownOf(material)),
       minVersion: 'TLSv1.3',
       maxVersion: 'TLSv1.3',
       ciphers: cipherSuites.join(':'),
@@ -36,6 +34,14 @@ export function contextOptions(material: TlsMaterial, cipherSuites: readonly str
     throw new DoorwardError('tls_material_invalid', 'the certificate or key of a listener does not parse', {
       cause: error,
     })
+  }
+}
+
+function shownOf({ privateKey, chain, anchors }: TlsMaterial): Pick<SecureContextOptions, 'key' | 'cert' | 'ca'> {
+  return {
+    key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
+    cert: chain.map(pem).join(''),
+    ca: anchors.map(pem),
   }
 }
 
