@@ -52,6 +52,7 @@ const ownRoutes: readonly (readonly [RegExp, string])[] = [
   [/^(GET|POST) gateway\/v1\/configuration$/, 'admin'],
   [/^POST gateway\/v1\/audit\/hmac$/, 'admin'],
   [/^(GET|POST|PUT|DELETE) gateway\/v1\/secrets$/, 'admin'],
+  [/^(GET|DELETE) gateway\/v1\/grants$/, 'admin'],
   [/^GET (authority|gateway)\/metrics$/, 'admin'],
 ]
 

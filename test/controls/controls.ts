@@ -16,6 +16,7 @@ import { limitControls } from './limit-controls.ts'
 import { peopleControls } from './people-controls.ts'
 import { policyControls } from './policy-controls.ts'
 import { recordControls } from './record-controls.ts'
+import { grantControls } from './grant-controls.ts'
 import { secretControls } from './secret-controls.ts'
 import { trustControls } from './trust-controls.ts'
 import { operationControls } from './operation-controls.ts'
@@ -353,6 +354,7 @@ export type RefusalEntry =`,
   ...approvalControls,
   ...modernControls,
   ...secretControls,
+  ...grantControls,
   ...trustControls,
   ...edgeControls,
   ...joinControls,

@@ -36,6 +36,7 @@ export const tables: Readonly<Record<ApiName, readonly ApiRoute[]>> = {
     redactions,
     metrics,
     hmac: nobody,
+    grants: { list: nobody, revoke: nobody },
     secrets: { list: nobody, put: nobody, rotate: nobody, remove: nobody },
     approvals: { groupsOf: () => new Set(), listFor: () => [], decide: nobody },
   }),

@@ -213,6 +213,8 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
   'gateway admin POST /v1/secrets': () => undeclared,
   'gateway admin PUT /v1/secrets': () => undeclared,
   'gateway admin DELETE /v1/secrets': () => ({ query: '?name=nothing' }),
+  'gateway admin GET /v1/grants': () => ({}),
+  'gateway admin DELETE /v1/grants': () => ({ query: `?id=${'0'.repeat(32)}` }),
   'gateway admin GET /v1/servers': () => ({}),
   'gateway admin GET /v1/servers/definitions': () => ({ query: '?server=nothing' }),
   'gateway admin GET /v1/approvals': () => ({}),

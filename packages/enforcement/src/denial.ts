@@ -184,6 +184,12 @@ export const denialTable = {
   credential_unavailable: row(503, -31503, 'the credential for the server behind the gateway cannot be had now', {
     retryable: true,
   }),
+  credential_user_needed: row(403, -31403, 'the server behind the gateway is called for people alone: sign in first'),
+  consent_needed: row(200, -31403, 'the person has to allow this in a browser first'),
+  consent_unknown: row(404, -31403, 'this link is not good any more', stranger),
+  consent_refused: row(403, -31403, 'nothing was granted', stranger),
+  consent_other_person: row(403, -31403, 'this link is for another person', stranger),
+  consent_unavailable: row(503, -31503, 'the provider cannot be asked now', busy),
   credential_withheld: row(403, -31403, 'no credential for the server behind the gateway is meant for this caller'),
   credential_refused: row(502, -31502, 'the server behind the gateway does not accept the credential that it is given'),
   server_changed: row(404, -31502, 'the server behind the gateway was changed or taken away: begin again', {
@@ -229,6 +235,13 @@ export interface AskedApproval {
   readonly expires: EpochSeconds
 }
 
+/** Where the person of a call can allow what it needs. */
+export interface AskedConsent {
+  readonly url: string
+  /** Seconds since 1970. */
+  readonly expires: number
+}
+
 export interface Denial {
   readonly denied: true
   readonly code: DenialCode
@@ -249,6 +262,8 @@ export interface Denial {
   readonly limit: ExhaustedLimit | null
   /** The request for an approval that it is about. */
   readonly approval: AskedApproval | null
+  /** For the person of the call, and good for nobody else. */
+  readonly consent: AskedConsent | null
   /** What a caller of our own API is told as well, because it may know it. */
   readonly details: JsonObject | null
   /** All scopes that a token needs for this, where more of them would help. */
@@ -274,6 +289,7 @@ const blank = {
   retryAfterSeconds: null,
   limit: null,
   approval: null,
+  consent: null,
   details: null,
   scope: null,
   rpcId: undefined,

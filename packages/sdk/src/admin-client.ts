@@ -274,6 +274,16 @@ export class AdminClient {
     return readApprovalResults(await this.#json('POST', '/v1/approvals/decision', body))
   }
 
+  /** What people have granted the gateway towards servers; no token is told. */
+  async grants(): Promise<readonly JsonObject[]> {
+    return grantsIn(await this.#json('GET', '/v1/grants'))
+  }
+
+  /** One grant, or all of a person: taken away, and told so to the provider. Throws `resource_unknown`. */
+  async revokeGrants(what: { readonly id: string } | { readonly user: string }): Promise<readonly JsonObject[]> {
+    return grantsIn(await this.#json('DELETE', `/v1/grants?${search({ ...what })}`))
+  }
+
   /** An authority that does not run any more: what it has issued is refused from then on. Throws `resource_unknown`, `conflict`. */
   async forgetAuthority(name: string): Promise<void> {
     await this.#json('DELETE', `/v1/authorities?${search({ name })}`)
@@ -398,4 +408,11 @@ function parsed(line: string): JsonObject {
     // Told below.
   }
   throw invalidAnswer('one JSON object per line')
+}
+
+function grantsIn(answer: JsonObject): readonly JsonObject[] {
+  return listOf(answer['grants'], (one) => {
+    if (!isJsonObject(one)) throw invalidAnswer('grants as objects')
+    return one
+  })
 }

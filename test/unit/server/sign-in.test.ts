@@ -76,6 +76,7 @@ const settings = (device = false): DeviceSignIn['settings'] => ({
   access: { caFile: join(folder, 'ca.pem'), allowPrivateAddresses: true },
   keys: { kind: 'fetched', jwksUrl: null },
   introspection: null,
+  consent: null,
   login: {
     clientId: 'doorward-cli',
     clientSecretFile: null,

@@ -85,6 +85,7 @@ export const ownRoutes: readonly OwnRoute[] = [
   ...admin('gateway', '/v1/servers/definitions', 'GET'),
   ...admin('gateway', '/v1/servers/approve', 'POST'),
   ...admin('gateway', '/v1/secrets', 'GET', 'POST', 'PUT', 'DELETE'),
+  ...admin('gateway', '/v1/grants', 'GET', 'DELETE'),
 ]
 
 function matchesPath(pattern: string, path: string): boolean {

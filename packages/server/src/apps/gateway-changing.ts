@@ -7,6 +7,7 @@ import type { Log } from '../observability/log.ts'
 import { SessionTable } from '../transports/session.ts'
 import { runUrgentAlerts } from './alert-webhooks.ts'
 import type { GatewaySecrets } from './credentials/gateway-secrets.ts'
+import type { PeopleGrants } from './credentials/people-grants.ts'
 import type { DetectionDesk } from './detection-desk.ts'
 import type { ChangingParts } from './gateway-change.ts'
 import type { GatewayDefinitions } from './gateway-definitions.ts'
@@ -36,6 +37,7 @@ export interface ChangingNeeds {
   readonly exports: LiveExports
   readonly definitions: GatewayDefinitions
   readonly secrets: GatewaySecrets
+  readonly people: PeopleGrants | null
   /** For the process log, and loudly for the operator. */
   readonly warn: (code: string, text: string) => void
   /** Loudly for the operator alone. */
@@ -49,14 +51,14 @@ export interface Changing extends ChangingParts {
 
 /** Opens the ways to servers, which `stack` closes after their sessions. Throws as `openServer`. */
 export async function openChanging(needs: ChangingNeeds, stack: AsyncDisposableStack): Promise<Changing> {
-  const { live, state, log, counts, own, pipeline, exports, definitions, secrets, tell: warn } = needs
+  const { live, state, log, counts, own, pipeline, exports, definitions, secrets, people, tell: warn } = needs
   const settings = live.current
   const sessions = new SessionTable({
     limits: sessionLimits(live),
     random: randomBytes,
     monotonic: () => performance.now(),
   })
-  const ways = { live, identity: state.identity, secrets, log, warn }
+  const ways = { live, identity: state.identity, secrets, people, log, warn }
   const servers = liveServers({ ...ways, pipeline, definitions })
   stack.defer(() => servers.close())
   servers.take(await servers.prepare(settings))

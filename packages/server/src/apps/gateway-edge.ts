@@ -12,6 +12,8 @@ import { importIssuerKey } from '../issuers/issuer-key-set.ts'
 import { MemoryReplayGuard } from '../state/memory-replay-guard.ts'
 import { SealedNonces } from '../state/sealed-nonces.ts'
 import type { NameProofs } from '../transports/alpn.ts'
+import { isConsentPath, serveConsent } from '../transports/consent-pages.ts'
+import type { ConsentPort } from '../transports/consent-pages.ts'
 import { Edge } from '../transports/edge.ts'
 import { openListener } from '../transports/listener.ts'
 import type { Listener, ListenerOptions, TlsMaterial } from '../transports/listener.ts'
@@ -59,6 +61,8 @@ export interface EdgeParts {
   readonly limits: Partial<ListenerOptions['limits']>
   readonly pipeline: Pipeline
   readonly endpoint: StreamableHttp
+  /** Where people grant the gateway something; null serves no such pages. */
+  readonly people: { readonly consents: ConsentPort } | null
   /** That callers without a certificate are let in is on it each time. */
   readonly record: Pick<AuditRecord, 'append'>
   readonly own: Pick<OwnMetrics, 'handshakeRefused'>
@@ -113,7 +117,8 @@ function listenerOptions(
   edge: EdgeSettings,
   { rules, material, proofs }: EdgeServing,
 ): ListenerOptions {
-  const { settings, limits, pipeline, endpoint, own } = parts
+  const { settings, limits, pipeline, endpoint, people, own } = parts
+  const consents = people?.consents ?? null
   const { cipherSuites, headers, proxies } = settings.security
   const { nonces, nonceRequired } = rules.proofs
   const served = new Edge({
@@ -144,8 +149,12 @@ function listenerOptions(
     }),
     clientCertificate: 'none',
     ...(proofs === null ? {} : { proofs }),
-    origins: edge.origins,
-    onExchange: (exchange) => served.serve(exchange),
+    // Our own pages have forms alone.
+    origins: [...edge.origins, ...(consents === null ? [] : [edge.publicUrl])],
+    onExchange: (exchange) =>
+      consents !== null && isConsentPath(exchange.head.path)
+        ? serveConsent(exchange, { pipeline, publicUrl: edge.publicUrl, consents })
+        : served.serve(exchange),
   }
 }
 

@@ -13,6 +13,7 @@ import { guardUpstream } from '../transports/guarded-upstream.ts'
 import type { McpServer } from '../transports/streamable-http.ts'
 import type { TrafficOptions } from '../transports/server-traffic.ts'
 import { possibleEffects, toolEffects } from '../transports/tool-effects.ts'
+import type { ServerCredential } from '../transports/server-credential.ts'
 import { openHttpUpstream } from '../transports/upstream-http.ts'
 import type { UpstreamTls } from '../transports/upstream-http.ts'
 import { ownUse } from '../transports/upstream-http-wire.ts'
@@ -20,7 +21,10 @@ import { openSseUpstream } from '../transports/upstream-sse.ts'
 import { openStdioUpstream } from '../transports/upstream-stdio.ts'
 import { defaultUpstreamLimits } from '../transports/upstream.ts'
 import type { UpstreamLimits } from '../transports/upstream.ts'
+import { GrantClient } from './credentials/grant-client.ts'
 import { openCredential } from './credentials/open-credential.ts'
+import type { PeopleGrants } from './credentials/people-grants.ts'
+import { userCredential } from './credentials/user-credential.ts'
 import type { GatewaySecrets } from './credentials/gateway-secrets.ts'
 import { KnownValues } from './credentials/known-values.ts'
 import { secretVariables } from './credentials/secret-variables.ts'
@@ -52,6 +56,8 @@ export interface ServerParts {
   readonly identity: Identity
   readonly definitions: GatewayDefinitions
   readonly secrets: GatewaySecrets
+  /** Null: people grant nothing here. */
+  readonly people: PeopleGrants | null
   readonly log: Log
   readonly warn: (code: string, text: string) => void
 }
@@ -207,13 +213,13 @@ function openHttp(
   { name, server, traffic, asking, known }: Opening<HttpServerSettings>,
   stack: AsyncDisposableStack,
 ) {
-  const { secrets, log, warn } = parts
+  const { log, warn } = parts
   const limits = boundedLimits(parts, name)
   if (server.insecureUpstream) warn('server_insecure', `server ${name} is reached without TLS, as configured`)
   const tls = tlsOf(parts, server, stack)
   const recordAct = actsOf(parts)
   const onOwnUse = ownUses({ name, recordAct })
-  const credential = openCredential(server.credential ?? null, { server: name, secrets, known })
+  const credential = credentialOf(parts, { name, server, known }, stack)
   const own = credential === null ? null : { credential, onUse: (use: JsonObject) => onOwnUse(use, null) }
   const place = { url: server.url, tls, limits, own }
   const inspectIt = server.transport === 'sse' ? inspectSseServer : inspectHttpServer
@@ -234,6 +240,18 @@ function openHttp(
     recordAct,
     monotonic,
   })
+}
+
+function credentialOf(
+  { people, secrets }: ServerParts,
+  { name, server, known }: Pick<Opening<HttpServerSettings>, 'name' | 'server' | 'known'>,
+  stack: AsyncDisposableStack,
+): ServerCredential | null {
+  const settings = server.credential ?? null
+  if (settings?.kind !== 'user' || people === null) return openCredential(settings, { server: name, secrets, known })
+  const client = new GrantClient({ server: name, url: server.url, settings, secrets })
+  stack.defer(people.grants.register(client))
+  return userCredential({ client, ...people, secrets, known })
 }
 
 export function tlsOf(

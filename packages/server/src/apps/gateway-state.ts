@@ -10,6 +10,7 @@ import { join as joinAuthority, openIdentity, randomBytes, sha256, systemRuntime
 import type { Identity, Sealer } from '@doorward/sdk'
 import { KeyCustody } from '../secrets/key-custody.ts'
 import { openSealedSecret } from '../secrets/sealed-secret.ts'
+import { GrantStore } from '../secrets/grant-store.ts'
 import { SecretStore } from '../secrets/secret-store.ts'
 import { aesGcmSealer } from '../secrets/sealer.ts'
 import { openStateFolder } from '../secrets/state-folder.ts'
@@ -38,6 +39,8 @@ export interface GatewayState {
   readonly handleKey: Uint8Array
   /** Secrets that operators have put. */
   readonly secretStore: SecretStore
+  /** What people have granted towards servers. */
+  readonly grantStore: GrantStore
   /** The record, as far as something is permitted by it. */
   readonly witnessed: WitnessedRecord
 }
@@ -92,9 +95,10 @@ export async function openGatewayState(
     purpose: 'gateway/handles',
   })
   const secretStore = await openSecrets(stateDir, tools, sealer)
+  const grantStore = await openGrants(stateDir, tools, sealer)
   const witnessed = new WitnessedRecord(record)
   const opened = { folder, identity, record, recordFolder, redaction, logKey, sealer, keys, witness, keptUnder }
-  return { ...opened, handleKey, secretStore, witnessed }
+  return { ...opened, handleKey, secretStore, grantStore, witnessed }
 }
 
 function openSecrets(stateDir: string, { clock, warn }: GatewayStateTools, sealer: Sealer): Promise<SecretStore> {
@@ -103,6 +107,14 @@ function openSecrets(stateDir: string, { clock, warn }: GatewayStateTools, seale
     sealer,
     now: () => toSeconds(clock()),
     onBroken: (name) => warn('secret_broken', `the secret ${name} does not open: it is refused until it is put anew`),
+  })
+}
+
+function openGrants(stateDir: string, { warn }: GatewayStateTools, sealer: Sealer): Promise<GrantStore> {
+  return GrantStore.open({
+    folder: join(stateDir, 'grants'),
+    sealer,
+    onBroken: (file) => warn('grant_broken', `the grant ${file} does not open: its person is asked again`),
   })
 }
 

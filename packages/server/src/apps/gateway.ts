@@ -15,6 +15,9 @@ import { configurationPort, GatewayReload } from './gateway-reload.ts'
 import type { GatewayReading } from './gateway-reload.ts'
 import type { ReloadOutcome } from './gateway-reload-entries.ts'
 import { GatewaySecrets } from './credentials/gateway-secrets.ts'
+import { grantsDesk } from './credentials/grants-desk.ts'
+import { openGatewayPeople } from './credentials/people-grants.ts'
+import type { PeopleGrants } from './credentials/people-grants.ts'
 import { secretsDesk } from './credentials/secrets-desk.ts'
 import { openApprovals } from './gateway-approvals.ts'
 import { prepareChange } from './gateway-change.ts'
@@ -216,9 +219,9 @@ async function assemble(
   const definitions = new GatewayDefinitions({ ...starting, warn: tell })
   const secrets = openSecrets(starting, policy)
   stack.defer(() => secrets.close())
-  const warn = warning(starting)
-  const held = { approvals, definitions, secrets, certificates }
-  const needs = { ...starting, ...held, pipeline, exports, warn, tell }
+  const people = await openGatewayPeople(starting, stack)
+  const held = { approvals, definitions, secrets, people, certificates }
+  const needs = { ...starting, ...held, pipeline, exports, warn: warning(starting), tell }
   const changing = await openChanging(needs, stack)
   const endpoints = openEndpoints(starting, changing)
   const reload = openReload(starting, policy, changing)
@@ -373,6 +376,7 @@ interface Listening extends Starting, EndpointParts, Endpoints {
   readonly exports: LiveExports
   readonly definitions: GatewayDefinitions
   readonly secrets: GatewaySecrets
+  readonly people: PeopleGrants | null
   readonly tracing: LiveTracing
   readonly approvals: ApprovalDesk
 }
@@ -389,6 +393,7 @@ async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<Ga
     metrics: own.port,
     redactions: redactionPort(state.redaction, state.record),
     hmac: (value, by) => hmacOnRecord(parts, value, by),
+    grants: grantsDesk(parts.people?.grants ?? null),
     secrets: secretsDesk({ secrets: parts.secrets, record: state.record }),
     approvals: parts.approvals,
     stopping: stopping.signal,

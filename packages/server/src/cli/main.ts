@@ -25,6 +25,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
   ['gateway', 'run the gateway alone', () => import('./gateway.ts')],
   ['policy', 'judge, explain, test and reload the policy', () => import('./policy.ts')],
   ['servers', 'show what servers say of themselves and their tools, and approve it', () => import('./servers.ts')],
+  ['grants', 'see and take away what people have granted towards servers', () => import('./grants.ts')],
   ['secret', 'keep the secrets that servers want', () => import('./secret.ts')],
   ['approvals', 'show calls that wait for a human, and answer them', () => import('./approvals.ts')],
   ['workload', 'register, show, change and remove workloads', () => import('./workload.ts')],

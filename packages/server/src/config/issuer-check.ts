@@ -62,7 +62,7 @@ function repeated(entries: readonly (readonly [string, IssuerSection])[]): reado
 }
 
 function keyProblems(name: string, issuer: IssuerSection): readonly IssuerProblem[] {
-  const { jwks_file, jwks_url, ca_file, allow_private_addresses, introspection, login, claims } = issuer
+  const { jwks_file, jwks_url, ca_file, allow_private_addresses, introspection, login, consent, claims } = issuer
   const problems: IssuerProblem[] = []
   const told = (key: string, message: string, expected: string) =>
     problems.push({ keys: ['issuers', name, key], message, expected, got: null })
@@ -70,7 +70,7 @@ function keyProblems(name: string, issuer: IssuerSection): readonly IssuerProble
     told('claims', 'a prefix of groups, and no claim that names them', 'claims.groups beside claims.group_prefix')
   if (jwks_file === undefined) return problems
   if (jwks_url !== undefined) told('jwks_url', 'two places for the keys', 'jwks_file or jwks_url')
-  if (introspection !== undefined || login !== undefined) return problems
+  if (introspection !== undefined || login !== undefined || consent !== undefined) return problems
   if (ca_file !== undefined) told('ca_file', 'nothing is fetched where keys are in a file', 'no ca_file')
   if (allow_private_addresses)
     told('allow_private_addresses', 'nothing is fetched where keys are in a file', 'no such key')

@@ -62,6 +62,12 @@ const login = section({
   device: z.boolean().default(false),
 })
 
+const consent = section({
+  client_id: text,
+  /** Mode 0600. */
+  client_secret_file: path.optional(),
+})
+
 const issuer = section({
   issuer: httpsUrl,
   /** What its tokens are for, where the provider cannot name our resources. */
@@ -85,6 +91,8 @@ const issuer = section({
   max_lifetime_seconds: z.int().min(60).max(86_400).default(5400),
   introspection: introspection.optional(),
   login: login.optional(),
+  /** By which people show who they are before they grant the gateway anything towards servers. */
+  consent: consent.optional(),
 })
 
 export const issuers = z.record(name, issuer).default({})

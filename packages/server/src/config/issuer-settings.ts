@@ -51,6 +51,8 @@ export interface IssuerSettings {
   readonly introspection: IntrospectionSettings | null
   /** Null: nobody signs in there with `doorward login`. */
   readonly login: LoginSettings | null
+  /** The gateway's own client there, by which people show who they are; null for none. */
+  readonly consent: { readonly clientId: string; readonly clientSecretFile: string | null } | null
 }
 
 export interface IssuerPlaces {
@@ -59,7 +61,7 @@ export interface IssuerPlaces {
 }
 
 export function readIssuer(name: string, section: IssuerSection, { file, trustDomain }: IssuerPlaces): IssuerSettings {
-  const { claims, jwks_file, jwks_url, ca_file, introspection, login } = section
+  const { claims, jwks_file, jwks_url, ca_file, introspection, login, consent } = section
   return {
     name,
     issuer: section.issuer,
@@ -103,6 +105,13 @@ export function readIssuer(name: string, section: IssuerSection, { file, trustDo
             lifetimeSeconds: login.lifetime_seconds,
             maxAgeSeconds: login.max_age_seconds ?? null,
             device: login.device,
+          },
+    consent:
+      consent === undefined
+        ? null
+        : {
+            clientId: consent.client_id,
+            clientSecretFile: consent.client_secret_file === undefined ? null : file(consent.client_secret_file),
           },
   }
 }

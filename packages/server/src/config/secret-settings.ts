@@ -5,7 +5,8 @@ import { DoorwardError, fromUtf8 } from '@doorward/core'
 import type { Secret } from '@doorward/core'
 import { readBoundedFile } from './certificate-file.ts'
 import type { Environment } from './environment.ts'
-import type { ClientSection, CredentialSection, FixedSection, SecretSection } from './secrets-schema.ts'
+import type { ProviderAccess } from './issuer-settings.ts'
+import type { ClientSection, CredentialSection, FixedSection, SecretSection, UserSection } from './secrets-schema.ts'
 import type { Deployment } from './settings.ts'
 
 export type SecretPlace =
@@ -94,6 +95,7 @@ export type CredentialSettings =
       readonly form: HeaderForm
     }
   | ClientCredentialsSettings
+  | ({ readonly kind: 'user' } & UserOAuthSettings)
 
 export type ClientAuth = 'basic' | 'post' | 'private_key_jwt'
 
@@ -114,6 +116,22 @@ export interface ClientCredentialsSettings {
   /** PEM; null for what the platform trusts. */
   readonly ca: string | null
   readonly allowPrivateAddresses: boolean
+}
+
+/** Each person's own tokens, which they grant in a browser. */
+export interface UserOAuthSettings {
+  /** Of the authorization server, exactly. */
+  readonly issuer: string
+  readonly clientId: string
+  /** Name of a secret; null for a public client. */
+  readonly clientSecret: string | null
+  /** Null: those that the server asks for. */
+  readonly scopes: readonly string[] | null
+  /** Null: what the server's metadata says (RFC 9728). */
+  readonly resource: string | null
+  /** Secret for what the gateway asks for itself; null sends nothing then. */
+  readonly own: string | null
+  readonly access: ProviderAccess
 }
 
 /** Throws `environment_missing`. */
@@ -166,6 +184,7 @@ export async function credentialOf(
 /** Throws `file_unreadable`. */
 export async function credentialSettings(section: CredentialSection, folder: string): Promise<CredentialSettings> {
   if ('client_credentials' in section) return clientSettings(section.client_credentials, folder)
+  if ('user_oauth' in section) return userSettings(section, folder)
   const form = formOf(section)
   if ('secret' in section) return { kind: 'secret', secret: section.secret, form }
   const by = section.by.map(({ roles = null, secret }) => ({ roles, secret }))
@@ -186,6 +205,20 @@ async function clientSettings(section: ClientSection, folder: string): Promise<C
     resource,
     ca: caFile === undefined ? null : fromUtf8(await readBoundedFile(resolve(folder, caFile), MAX_CA)),
     allowPrivateAddresses: section.allow_private_addresses,
+  }
+}
+
+function userSettings({ user_oauth: user, own }: UserSection, folder: string): CredentialSettings {
+  const { ca_file: caFile, allow_private_addresses: allowPrivateAddresses } = user
+  return {
+    kind: 'user',
+    issuer: user.authorization_server,
+    clientId: user.client_id,
+    clientSecret: user.client_secret ?? null,
+    scopes: user.scopes ?? null,
+    resource: user.resource ?? null,
+    own: own ?? null,
+    access: { caFile: caFile === undefined ? null : resolve(folder, caFile), allowPrivateAddresses },
   }
 }
 

@@ -36,6 +36,7 @@ export function secretProblems(configuration: Configuration): readonly CrossProb
     ...passedProblems(configuration),
     ...wantedBy(configuration).flatMap((wanted) => wantedProblem(wanted, secrets)),
     ...headerProblems(configuration),
+    ...userProblems(configuration),
   ]
 }
 
@@ -101,10 +102,48 @@ function inCredential(credential: CredentialSection, keys: Keys, by: string): re
     return [{ keys: [...keys, 'client_credentials', 'secret'], secret, by }]
   }
   if ('secret' in credential) return [{ keys: [...keys, 'secret'], secret: credential.secret, by }]
+  if ('user_oauth' in credential) {
+    const { client_secret: secret } = credential.user_oauth
+    return [
+      ...(secret === undefined ? [] : [{ keys: [...keys, 'user_oauth', 'client_secret'], secret, by }]),
+      ...(credential.own === undefined ? [] : [{ keys: [...keys, 'own'], secret: credential.own, by }]),
+    ]
+  }
   return [
     ...credential.by.map(({ secret }, i) => ({ keys: [...keys, 'by', i, 'secret'], secret, by })),
     ...(credential.own === undefined ? [] : [{ keys: [...keys, 'own'], secret: credential.own, by }]),
   ]
+}
+
+/** People need a place to grant it at, and a way to say who they are; and only answers in JSON-RPC can show them the link. */
+function userProblems({ servers, services, edge, issuers }: Configuration): readonly CrossProblem[] {
+  const wanted = Object.entries(servers).filter(
+    ([, server]) => 'url' in server && server.credential !== undefined && 'user_oauth' in server.credential,
+  )
+  const problems = Object.entries(services).flatMap(([name, { credential }]) =>
+    credential !== undefined && 'user_oauth' in credential
+      ? [
+          problem(
+            ['services', name, 'credential'],
+            'not for services',
+            'user_oauth at a server of servers:',
+            'user_oauth',
+          ),
+        ]
+      : [],
+  )
+  for (const [name, server] of wanted) {
+    const keys = ['servers', name, 'credential', 'user_oauth']
+    if ('url' in server && server.transport === 'sse')
+      problems.push(problem(keys, 'not for servers of HTTP+SSE', 'transport: http', 'sse'))
+    if (edge === undefined)
+      problems.push(problem(keys, 'there is no page where people could grant it', 'edge: beside servers:', 'no edge'))
+    if (!Object.values(issuers).some(({ consent }) => consent !== undefined))
+      problems.push(
+        problem(keys, 'nobody can show who they are', 'issuers.NAME.consent for the issuer of your people', 'none'),
+      )
+  }
+  return problems
 }
 
 /** What the protocol or the gateway itself says in a request is not what a credential may say. */
@@ -119,7 +158,7 @@ function headerProblems({ servers, services }: Configuration): readonly CrossPro
     credential: CredentialSection | undefined,
     passed: readonly string[],
   ) => {
-    if (credential === undefined || 'client_credentials' in credential) return
+    if (credential === undefined || 'client_credentials' in credential || 'user_oauth' in credential) return
     const header = credential.header?.toLowerCase()
     if (header === undefined) return
     const keys = [section, name, 'credential', 'header']

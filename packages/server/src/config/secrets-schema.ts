@@ -124,7 +124,34 @@ const client = section({
   error: 'no place to ask, or two; expected either token_url or issuer',
 })
 
-const shapes = { secret: fixed, by: chosen, client_credentials: section({ client_credentials: client }) } as const
+const scope = z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/, {
+  error: 'not a scope; expected visible ASCII without blank, quote and backslash',
+})
+
+const perUser = section({
+  user_oauth: section({
+    /** The one authorization server that is believed, and shown the client; its metadata says the same text. */
+    authorization_server: httpsUrl,
+    client_id: z.string().min(1).max(512),
+    client_secret: secretName.optional(),
+    /** Those that the server asks for by default. */
+    scopes: z.array(scope).min(1).max(64).optional(),
+    /** What the server's metadata says by default. */
+    resource: httpsUrl.optional(),
+    /** PEM; trusted alone when anything is fetched from server and authorization server. */
+    ca_file: z.string().min(1).optional(),
+    allow_private_addresses: z.boolean().default(false),
+  }),
+  /** For what the gateway asks for itself. */
+  own: secretName.optional(),
+})
+
+const shapes = {
+  secret: fixed,
+  by: chosen,
+  client_credentials: section({ client_credentials: client }),
+  user_oauth: perUser,
+} as const
 const kinds = Object.keys(shapes) as (keyof typeof shapes)[]
 
 /** Which of the kinds an entry is decides how its mistakes are told. */
@@ -150,7 +177,12 @@ export type SecretSection = z.output<typeof secret>
 export type FixedSection = z.output<typeof fixed>
 export type ChosenSection = z.output<typeof chosen>
 export type ClientSection = z.output<typeof client>
-export type CredentialSection = FixedSection | ChosenSection | { readonly client_credentials: ClientSection }
+export type UserSection = z.output<typeof perUser>
+export type CredentialSection =
+  | FixedSection
+  | ChosenSection
+  | UserSection
+  | { readonly client_credentials: ClientSection }
 
 /** A variable of a process: a text, or the name of a secret. */
 export const variable = z.union([z.string(), section({ secret: secretName })], {

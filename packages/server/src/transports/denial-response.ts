@@ -88,9 +88,12 @@ function rpcBody(
     const result = toolResult(denial, decision)
     return { jsonrpc: '2.0', id, result: modern ? { resultType: 'complete', ...result } : result }
   }
-  const own = { code: denial.code, decision, permission: denial.wouldAllow, ...approvalMember(denial) }
+  const { code, consent } = denial
+  const link = consent === null ? {} : { consent_url: consent.url }
+  const own = { code, decision, permission: denial.wouldAllow, ...approvalMember(denial), ...link }
   const data = (denial.rpcData ?? own) as JsonValue
-  return { jsonrpc: '2.0', id, error: { code: denial.rpc ?? row.rpc, message: row.text, data } }
+  const message = `${row.text}${consentHint(denial)}`
+  return { jsonrpc: '2.0', id, error: { code: denial.rpc ?? row.rpc, message, data } }
 }
 
 const POLICY = -31403
@@ -115,7 +118,7 @@ function approvalMember({ approval }: Denial): JsonObject {
 }
 
 function hints(denial: Denial): string {
-  return `${permissionHint(denial)}${approvalHint(denial)}`
+  return `${permissionHint(denial)}${approvalHint(denial)}${consentHint(denial)}`
 }
 
 /** Models read it, and people behind them. Who has answered is nobody's business. */
@@ -127,6 +130,13 @@ function approvalHint({ code, approval }: Denial): string {
     return `: ${by.join(' and ')} can approve the request ${id} until ${until}; then call again with the same arguments`
   }
   return approval === null ? '' : `: the request ${approval.id}`
+}
+
+/** Hosts show it to their person. The link is good for that person alone. */
+function consentHint({ consent }: Denial): string {
+  if (consent === null) return ''
+  const until = new Date(consent.expires * 1000).toISOString()
+  return `: open ${consent.url} before ${until}, then call again`
 }
 
 function permissionHint(denial: Denial): string {

@@ -5,6 +5,8 @@ import { approvalRoutes } from './approval-routes.ts'
 import type { ApprovalsPort } from './approval-routes.ts'
 import { configurationRoutes } from './configuration-routes.ts'
 import type { ConfigurationPort } from './configuration-routes.ts'
+import { grantsRoutes } from './grants-routes.ts'
+import type { GrantsPort } from './grants-routes.ts'
 import { hmacRoute } from './hmac-route.ts'
 import type { HmacPort } from './hmac-route.ts'
 import { metricsRoute } from './metrics-route.ts'
@@ -33,6 +35,7 @@ export interface GatewayApiOptions extends RecordRouteOptions {
   readonly hmac: HmacPort
   readonly secrets: SecretsPort
   readonly approvals: ApprovalsPort
+  readonly grants: GrantsPort
 }
 
 /** `GET /v1/receipt`: what every caller may ask, on the listener of the servers. */
@@ -44,8 +47,7 @@ const token = { credential: 'token', group: 'admin', body: 'none' } as const
 
 /**
  * `GET /v1/status`, `GET /v1/record`, `POST /v1/redactions`, `POST /v1/audit/hmac`, `GET /metrics`, `GET` and `POST` of
- * `/v1/policy` and `/v1/configuration`, and those of `/v1/servers`, `/v1/secrets` and
- * `/v1/approvals`.
+ * `/v1/policy` and `/v1/configuration`, and those of `/v1/servers`, `/v1/secrets`, `/v1/grants` and `/v1/approvals`.
  */
 export function gatewayRoutes(options: GatewayApiOptions): readonly ApiRoute[] {
   return [
@@ -60,6 +62,7 @@ export function gatewayRoutes(options: GatewayApiOptions): readonly ApiRoute[] {
     ...configurationRoutes(options.configuration),
     ...secretsRoutes(options.secrets),
     ...approvalRoutes(options.approvals),
+    ...grantsRoutes(options.grants),
     recordRoute(options),
     hmacRoute(options.hmac),
     metricsRoute(options.metrics),

@@ -1,11 +1,11 @@
 /** What the gateway proves itself with to a server: a port, and the one place where it joins a request. */
 
 import type { JsonObject, Principal } from '@doorward/core'
-import type { Denial, DenialCode } from '@doorward/enforcement'
+import type { AskedConsent, Denial, DenialCode } from '@doorward/enforcement'
 import type { Dispatcher } from 'undici'
 
 /** A denial found after the permit. */
-export type UpstreamFailure = Pick<Denial, 'code' | 'explanation'>
+export type UpstreamFailure = Pick<Denial, 'code' | 'explanation'> & { readonly consent?: AskedConsent }
 
 /** For whom a credential is wanted. */
 export interface CredentialWish {
@@ -24,8 +24,8 @@ export interface CredentialFields {
 
 /**
  * One server's. `fields` settles within bounded time and never rejects: what cannot be had is a failure with one of the codes
- * `credential_unavailable`, `credential_withheld` and `credential_refused`, and then nothing is sent. Nothing of the caller's own
- * credentials is in the fields. Safe for concurrent use.
+ * `credential_unavailable`, `credential_withheld`, `credential_refused`, `credential_user_needed` and `consent_needed`, and then
+ * nothing is sent. Nothing of the caller's own credentials is in the fields. Safe for concurrent use.
  */
 export interface ServerCredential {
   fields(wish: CredentialWish): Promise<CredentialFields | UpstreamFailure>
@@ -39,17 +39,21 @@ export interface Sender {
 
 /** True of failures that are not the server's doing, but that of what we have for it. */
 export function isOfCredential(code: DenialCode): boolean {
-  return code === 'credential_unavailable' || code === 'credential_withheld' || code === 'credential_refused'
+  return code.startsWith('credential_') || code === 'consent_needed'
 }
+
+type WithConsent = Omit<UpstreamFailure, 'consent'> & { readonly consent?: AskedConsent | null }
 
 /** A credential that could not be had, on the way on which connections fail. */
 export class CredentialError extends Error {
   override readonly name = 'CredentialError'
   readonly denial: DenialCode
+  readonly consent: AskedConsent | null
 
-  constructor({ code, explanation }: UpstreamFailure) {
+  constructor({ code, explanation, consent = null }: WithConsent) {
     super(explanation)
     this.denial = code
+    this.consent = consent
   }
 }
 

@@ -194,9 +194,11 @@ export class StreamableReply implements Reply, OpenCall {
     this.#code = found.code
     if (this.started) return this.end()
     this.#begins()
-    const { exchange, entry, rpcId, modern } = this.#options
+    const { exchange, entry, rpcId, modern, authorized } = this.#options
     const denial = { ...found, rpcId }
-    sendRefusal(exchange, { refused: true, denial, entry }, { rpc: true, modern })
+    // A model passes on what its person has to do; any other failure is its host's business.
+    const toolCall = found.consent !== null && authorized.classified.call.action.name === 'tools/call'
+    sendRefusal(exchange, { refused: true, denial, entry }, { rpc: true, modern, toolCall })
     this.#http = this.#options.exchange.response.statusCode
   }
 

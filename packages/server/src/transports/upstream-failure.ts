@@ -1,6 +1,6 @@
 /** What an error of a connection to a server says about the server. */
 
-import type { DenialCode } from '@doorward/enforcement'
+import type { AskedConsent, DenialCode } from '@doorward/enforcement'
 import { CredentialError } from './server-credential.ts'
 
 export interface ConnectionFailure {
@@ -8,6 +8,8 @@ export interface ConnectionFailure {
   readonly reason: string
   /** The connection did not come about or broke, and not for lack of time. Whether anything was sent, others know. */
   readonly refused: boolean
+  /** What its person can do about it. */
+  readonly consent: AskedConsent | null
 }
 
 const REFUSED: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
@@ -19,9 +21,10 @@ const INVALID: ReadonlySet<string> = new Set([
 ])
 
 export function failureOf(error: Error): ConnectionFailure {
-  if (error instanceof CredentialError) return { code: error.denial, reason: error.message, refused: false }
+  if (error instanceof CredentialError)
+    return { code: error.denial, reason: error.message, refused: false, consent: error.consent }
   // The parser has codes of its own, or none.
   const reason = error.name === 'HTTPParserError' || !('code' in error) ? error.name : String(error.code)
   const code = INVALID.has(reason) ? 'upstream_invalid' : 'upstream_unavailable'
-  return { code, reason, refused: REFUSED.has(reason) }
+  return { code, reason, refused: REFUSED.has(reason), consent: null }
 }

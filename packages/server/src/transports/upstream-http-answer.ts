@@ -3,7 +3,7 @@
 import type { Dispatcher } from 'undici'
 import { errorBody, parseMessage, scanJson, textWithoutSecrets } from '@doorward/core'
 import type { McpMessage } from '@doorward/core'
-import { denialRow } from '@doorward/enforcement'
+import { denialRow, deny } from '@doorward/enforcement'
 import type { DenialCode } from '@doorward/enforcement'
 import type { CallScope } from './call-scope.ts'
 import { isEventName } from './event-names.ts'
@@ -317,7 +317,8 @@ export class HttpAnswer implements CredentialedAnswer {
     const { reply, scope, call, onFailure } = this.#parts
     if (this.#cancelled !== null) return
     if (call.message.kind === 'request' && !reply.started) scope.answered(call.message.id)
-    const { code, reason } = failureOf(error)
+    const { code, reason, consent } = failureOf(error)
+    if (consent !== null) return reply.refuse(deny(code, reason, { consent }))
     onFailure(reason)
     reply.fail(code, reason)
   }

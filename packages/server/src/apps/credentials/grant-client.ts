@@ -1,0 +1,93 @@
+/** The gateway as an OAuth client of the authorization server of one MCP server. */
+
+import { DoorwardError } from '@doorward/core'
+import type { UserOAuthSettings } from '../../config/secret-settings.ts'
+import { findAuthorizationServer } from '../../transports/authorization-server.ts'
+import type { AuthorizationServer, OAuthClient } from '../../transports/authorization-server.ts'
+import type { FetchOptions } from '../../transports/fetch-document.ts'
+import { findProtectedResource } from '../../transports/protected-resource.ts'
+import type { ProtectedResource } from '../../transports/protected-resource.ts'
+import { fetchOptions } from '../issuers.ts'
+import type { GatewaySecrets } from './gateway-secrets.ts'
+
+export interface GrantClientParts {
+  /** Name of the server. */
+  readonly server: string
+  /** Of the server. */
+  readonly url: string
+  readonly settings: UserOAuthSettings
+  readonly secrets: GatewaySecrets
+}
+
+export interface GrantPlan extends ProtectedResource {
+  readonly server: AuthorizationServer
+  readonly client: OAuthClient
+}
+
+/** What providers say of themselves changes with their releases. */
+const KEPT_MILLISECONDS = 300_000
+
+interface Kept {
+  readonly until: number
+  readonly found: Promise<AuthorizationServer>
+}
+
+export class GrantClient {
+  readonly #parts: GrantClientParts
+  #kept: Kept | null = null
+
+  constructor(parts: GrantClientParts) {
+    this.#parts = parts
+  }
+
+  get name(): string {
+    return this.#parts.server
+  }
+
+  get settings(): UserOAuthSettings {
+    return this.#parts.settings
+  }
+
+  /** The authorization server, and us as its client. Throws as `findAuthorizationServer`, and `secret_unavailable`. */
+  async known(): Promise<Pick<GrantPlan, 'server' | 'client'>> {
+    const access = await fetchOptions(this.#parts.settings.access)
+    const [server, secret] = await Promise.all([this.#server(access), this.#secret()])
+    return { server, client: { clientId: this.#parts.settings.clientId, secret, access } }
+  }
+
+  /** All that a consent needs: what the server itself says of its tokens is asked for now. Throws as `findProtectedResource`. */
+  async plan(): Promise<GrantPlan> {
+    const { url, settings } = this.#parts
+    const known = await this.known()
+    const { access } = known.client
+    const found =
+      settings.resource === null
+        ? await findProtectedResource(url, settings.issuer, access)
+        : { resource: settings.resource, scopes: [] }
+    return { ...known, ...found, scopes: settings.scopes ?? found.scopes }
+  }
+
+  /** A question that failed is asked again the next time. */
+  #server(access: FetchOptions): Promise<AuthorizationServer> {
+    const now = performance.now()
+    if (this.#kept !== null && now < this.#kept.until) return this.#kept.found
+    const found = findAuthorizationServer(this.#parts.settings.issuer, access)
+    const kept = { until: now + KEPT_MILLISECONDS, found }
+    this.#kept = kept
+    found.catch(() => {
+      if (this.#kept === kept) this.#kept = null
+    })
+    return found
+  }
+
+  async #secret(): Promise<OAuthClient['secret']> {
+    const { settings, secrets, server } = this.#parts
+    if (settings.clientSecret === null) return null
+    const used = await secrets.use({ name: settings.clientSecret, server, principal: null })
+    if (!('code' in used)) return used.value
+    throw new DoorwardError('secret_unavailable', 'the secret of the client cannot be had now', {
+      where: `servers.${server}.credential.user_oauth.client_secret`,
+      got: used.explanation,
+    })
+  }
+}
