@@ -184,17 +184,22 @@ test('a listener that is full closes the connection that has been idle for longe
 
 test('each listener of ours sheds by the load of its process, and takes its share of the file descriptors', () => {
   const own = new LoadShedding()
-  const { sheds } = ownLimits('main', {}, own)
+  const { sheds } = ownLimits('main', own)
   equal(sheds?.(), null)
   for (let i = 0; i < 4; i++) own.observe(60)
   equal(sheds?.(), 'overloaded')
   for (const descriptors of [1024, 4096, 20_000, 1_048_576]) {
-    const taken = ['main', 'admin', 'enrol', 'public'].map((name) => descriptorShare(name, descriptors))
-    const sum = taken.reduce(
-      (all, { connections = 0, pendingHandshakes = 0 }) => all + connections + pendingHandshakes,
-      0,
-    )
-    ok(sum <= 0.6 * descriptors, `${sum} of ${descriptors}`)
+    for (const names of [
+      ['main', 'admin', 'enrol', 'public'],
+      ['main', 'edge', 'admin', 'public'],
+    ]) {
+      const taken = names.map((name) => descriptorShare(name, descriptors, names.includes('edge')))
+      const sum = taken.reduce(
+        (all, { connections = 0, pendingHandshakes = 0 }) => all + connections + pendingHandshakes,
+        0,
+      )
+      ok(sum <= 0.6 * descriptors, `${sum} of ${descriptors}`)
+    }
   }
   deepEqual(descriptorShare('main', 20_000), { connections: 10_000, pendingHandshakes: 512 })
   deepEqual(descriptorShare('main', null), {})

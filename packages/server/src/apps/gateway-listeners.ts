@@ -80,6 +80,7 @@ function listenerOptions(name: GatewayListenerName, parts: GatewayListenerParts)
       limits,
       ...(proxies === undefined ? {} : { isProxy: proxies[name] }),
       pipeline,
+      besideEdge: settings.edge !== undefined,
       onRefusedHandshake: own.handshakeRefused,
     }),
     clientCertificate: clientCertificates[name],

@@ -25,6 +25,8 @@ export interface OwnListener {
   readonly pipeline: Pipeline
   /** Told in every answer; nothing is told by default. */
   readonly time?: Clock
+  /** True where the process has an edge as well; false by default. */
+  readonly besideEdge?: boolean
   /** Told of connections and handshakes that were refused; must not throw. */
   readonly onRefusedHandshake: (listener: string, reason: HandshakeReason) => void
 }
@@ -43,6 +45,7 @@ export function ownListenerOptions(own: OwnListener): Omit<ListenerOptions, 'cli
     isProxy,
     pipeline,
     time,
+    besideEdge = false,
     onRefusedHandshake,
   } = own
   return {
@@ -52,7 +55,7 @@ export function ownListenerOptions(own: OwnListener): Omit<ListenerOptions, 'cli
     authorities: [...new Set([...acceptedHosts(address, publicUrl), ...hosts])],
     cipherSuites,
     securityHeaders: headers,
-    limits: ownLimits(name, limits, pipeline.dependencies.load),
+    limits: { ...ownLimits(name, pipeline.dependencies.load, besideEdge), ...limits },
     // A clock that is set ends no connection, and keeps none: the authority's time goes on.
     clock: () => pipeline.dependencies.trust.now(),
     ...(time === undefined ? {} : { time }),
@@ -66,32 +69,34 @@ export function ownListenerOptions(own: OwnListener): Omit<ListenerOptions, 'cli
   }
 }
 
-/** Our own limits; those given replace single ones. */
-export function ownLimits(
-  name: string,
-  limits: Partial<ListenerLimits>,
-  load: LoadShedding | undefined,
-): ListenerLimits {
+/** Our own limits. */
+export function ownLimits(name: string, load: LoadShedding | undefined, besideEdge = false): ListenerLimits {
   return {
     ...defaultListenerLimits,
-    ...descriptorShare(name, descriptorLimit()),
+    ...descriptorShare(name, descriptorLimit(), besideEdge),
     sheds: () => load?.connectionRefusal() ?? null,
-    ...limits,
   }
 }
 
-const shares: Readonly<Record<string, readonly [number, number]>> = { main: [0.4, 0.0206], edge: [0.1, 0.005] }
+/** Of the file descriptors: connections, and handshakes under way. */
+type Share = readonly [number, number]
+const callers: Share = [0.5, 0.0256]
+const callersBesideEdge: Share = [0.4, 0.0206]
+const edge: Share = [0.1, 0.005]
+const others: Share = [0.015, 0.0098]
 
 /**
  * What a listener may have open, so that all of a process take at most 60 % of its file descriptors: half for the callers,
- * a fifth of that at the edge, and little for each of the three others.
+ * of which an edge has a fifth where there is one, and little for each of the three others.
  */
 export function descriptorShare(
   name: string,
   descriptors: number | null,
+  besideEdge = false,
 ): Partial<Pick<ListenerLimits, 'connections' | 'pendingHandshakes'>> {
   if (descriptors === null) return {}
-  const [connections, pending] = shares[name] ?? [0.015, 0.0098]
+  const main = besideEdge ? callersBesideEdge : callers
+  const [connections, pending] = name === 'main' ? main : name === 'edge' ? edge : others
   const share = (part: number, most: number) => Math.max(LEAST_SHARE, Math.min(most, Math.floor(part * descriptors)))
   return {
     connections: share(connections, defaultListenerLimits.connections),
