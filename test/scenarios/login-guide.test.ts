@@ -72,13 +72,18 @@ describe('docs/login.md', () => {
 
   /** The provider's own pages: for a device first the code, then who it is, then consent. */
   async function agree(page: Page, person: string): Promise<void> {
-    for (let step = 0; step < 6 && page.url().startsWith(provider.url); step++) {
+    for (const end = Date.now() + 60_000; page.url().startsWith(provider.url) && Date.now() < end;) {
+      if (/Sign-in Success/.test(await page.locator('body').innerText())) return
+      if ((await page.locator('[type=submit]').count()) === 0) {
+        // A page that goes on by itself is on its way to the next one.
+        await new Promise((resolve) => setTimeout(resolve, 50))
+        continue
+      }
       if ((await page.locator('input[name=login]').count()) > 0) {
         await page.locator('input[name=login]').fill(person)
         await page.locator('input[name=password]').fill('any')
       }
-      if ((await page.locator('[type=submit]').count()) === 0) return
-      await page.locator('[type=submit]').first().click()
+      await Promise.all([page.waitForNavigation({ timeout: 20_000 }), page.locator('[type=submit]').first().click()])
     }
   }
 

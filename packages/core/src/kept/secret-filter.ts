@@ -55,9 +55,15 @@ const TOKEN_START = /\beyJ/g
 const LETTERS = /[A-Za-z0-9_-]*/y
 const TOKEN = /eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{2,}(?:\.[A-Za-z0-9_-]*){0,3}/y
 
+interface Span {
+  readonly start: number
+  readonly end: number
+}
+
 /** Tokens of RFC 7515 and 7516. Letters that no point follows are read once, however often a token could begin in them. */
-function withoutTokens(text: string): string {
-  let [out, from, letters] = ['', 0, 0]
+function tokenSpans(text: string): Span[] {
+  const spans: Span[] = []
+  let [from, letters] = [0, 0]
   for (const { index } of text.matchAll(TOKEN_START)) {
     if (index < letters || index < from) continue
     LETTERS.lastIndex = index
@@ -66,17 +72,27 @@ function withoutTokens(text: string): string {
     TOKEN.lastIndex = index
     const found = TOKEN.exec(text)?.[0]
     if (found === undefined) continue
-    out += text.slice(from, index) + REDACTED
     from = index + found.length
+    spans.push({ start: index, end: from })
+  }
+  return spans
+}
+
+function withoutTokens(text: string): string {
+  let [out, from] = ['', 0]
+  for (const { start, end } of tokenSpans(text)) {
+    out += text.slice(from, start) + REDACTED
+    from = end
   }
   return out + text.slice(from)
 }
 
 /** Where in the text known secrets stand, in no order; one that may go on ends with the text. */
-export function secretSpans(text: string): { readonly start: number; readonly end: number }[] {
-  const spans = formats.flatMap((format) =>
+export function secretSpans(text: string): Span[] {
+  const known = formats.map((format) =>
     Array.from(text.matchAll(format), ({ 0: found, index }) => ({ start: index, end: index + found.length })),
   )
+  const spans = [...known, tokenSpans(text)].flat()
   for (let from = 0; ;) {
     const begin = text.indexOf(BEGIN, from)
     if (begin < 0) return spans
