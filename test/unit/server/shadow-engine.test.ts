@@ -38,7 +38,7 @@ before(async () => {
 test('a candidate that denies is noted beside the allow that stays', async () => {
   const verdict = await beside(active, strict).decide(reading)
   equal(verdict.effect, 'allow')
-  deepEqual(verdict.shadow, { effect: 'deny', reason: 'none', policies: [], version: strict.version() })
+  deepEqual(verdict.shadow, { effect: 'deny', reason: 'none', policies: [], approvals: [], version: strict.version() })
 })
 
 test('a candidate that allows is noted beside the denial that stays', async () => {
@@ -48,6 +48,7 @@ test('a candidate that allows is noted beside the denial that stays', async () =
     effect: 'allow',
     reason: null,
     policies: ['role:researcher/0'],
+    approvals: [],
     version: active.version(),
   })
 })
