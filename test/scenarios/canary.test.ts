@@ -8,6 +8,8 @@ import type { Identity } from '@doorward/sdk'
 import { serverEndpoint } from '../../packages/server/src/apps/bridge.ts'
 import type { RunResult } from '../fixtures/deployment.ts'
 import { TestDeployment, wideLimits } from '../fixtures/deployment.ts'
+import { descendants } from '../fixtures/process-tree.ts'
+import type { RunningProcess } from '../fixtures/process-tree.ts'
 import { dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
 import { json, scriptedServer } from '../fixtures/scripted-server.ts'
 import type { ScriptedServer } from '../fixtures/scripted-server.ts'
@@ -29,19 +31,13 @@ const vault = `process.stdin.on('data', (chunk) => {
   }
 })`
 
-interface Process {
-  readonly pid: number
-  readonly words: string
-  readonly environment: string
-}
-
 describe('secrets', () => {
   let system: TestDeployment
   let server: ScriptedServer
   let agent: Identity
   const secrets = new Map<string, string>()
   const outputs: RunResult[] = []
-  let processes: readonly Process[] = []
+  let processes: readonly RunningProcess[] = []
 
   before(async () => {
     server = await scriptedServer(({ body }, response) => {
@@ -196,26 +192,4 @@ ${wideLimits}`)
 function emptyWhenGone(error: unknown): string {
   if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return ''
   throw error
-}
-
-/** The process and all below it, as the operating system shows them. */
-async function descendants(root: number): Promise<readonly Process[]> {
-  if (process.platform !== 'linux') return []
-  const parents = new Map<number, number>()
-  for (const name of await readdir('/proc')) {
-    const status = /^\d+$/.test(name) ? await readFile(`/proc/${name}/status`, 'utf8').catch(() => '') : ''
-    const parent = /^PPid:\t(\d+)/m.exec(status)?.[1]
-    if (parent !== undefined) parents.set(Number(name), Number(parent))
-  }
-  const below = (pid: number): readonly number[] => [
-    pid,
-    ...[...parents].filter(([, parent]) => parent === pid).flatMap(([child]) => below(child)),
-  ]
-  return Promise.all(
-    below(root).map(async (pid) => ({
-      pid,
-      words: (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).replaceAll('\0', ' '),
-      environment: await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => ''),
-    })),
-  )
 }

@@ -11,6 +11,7 @@ import { repository, TestDeployment, wideLimits } from '../fixtures/deployment.t
 import type { RunResult } from '../fixtures/deployment.ts'
 import { readGuide } from '../fixtures/guide.ts'
 import type { GuideCommand } from '../fixtures/guide.ts'
+import { descendants } from '../fixtures/process-tree.ts'
 import { json, scriptedServer } from '../fixtures/scripted-server.ts'
 import type { ScriptedServer } from '../fixtures/scripted-server.ts'
 
@@ -200,32 +201,6 @@ describe('docs/secrets.md', () => {
       }
     },
   )
-
-  interface Process {
-    readonly pid: number
-    readonly words: string
-    readonly environment: string
-  }
-
-  async function descendants(root: number): Promise<readonly Process[]> {
-    const parents = new Map<number, number>()
-    for (const name of await readdir('/proc')) {
-      const status = /^\d+$/.test(name) ? await readFile(`/proc/${name}/status`, 'utf8').catch(() => '') : ''
-      const parent = /^PPid:\t(\d+)/m.exec(status)?.[1]
-      if (parent !== undefined) parents.set(Number(name), Number(parent))
-    }
-    const below = (pid: number): readonly number[] => [
-      pid,
-      ...[...parents].filter(([, parent]) => parent === pid).flatMap(([child]) => below(child)),
-    ]
-    return Promise.all(
-      below(root).map(async (pid) => ({
-        pid,
-        words: (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).replaceAll('\0', ' '),
-        environment: await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => ''),
-      })),
-    )
-  }
 
   /** Canaries in everything that the process may write and a core dump would have. */
   async function memoryOf(pid: number): Promise<readonly string[]> {
