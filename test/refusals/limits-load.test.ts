@@ -202,5 +202,6 @@ test('each listener of ours sheds by the load of its process, and takes its shar
     }
   }
   deepEqual(descriptorShare('main', 20_000), { connections: 10_000, pendingHandshakes: 512 })
+  deepEqual(descriptorShare('enrol', 20_000), { connections: 236, pendingHandshakes: 260 })
   deepEqual(descriptorShare('main', null), {})
 })

@@ -83,7 +83,7 @@ type Share = readonly [number, number]
 const callers: Share = [0.5, 0.0256]
 const callersBesideEdge: Share = [0.4, 0.0206]
 const edge: Share = [0.1, 0.005]
-const others: Share = [0.015, 0.0098]
+const others: Share = [0.0118, 0.013]
 
 /**
  * What a listener may have open, so that all of a process take at most 60 % of its file descriptors: half for the callers,
