@@ -56,9 +56,14 @@ interface HeldVersion {
 }
 
 async function readVersion(session: Session, { application }: Schema): Promise<HeldVersion | null> {
+  // Read as tables: `to_regnamespace` answers from a cache that does not hear of others' commits within a transaction.
   const present = await one(
     session,
-    `SELECT to_regnamespace('${schemaName}') IS NOT NULL AS schema, to_regclass('${schemaName}.store') IS NOT NULL AS store`,
+    `SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = '${schemaName}') AS schema,
+      EXISTS (
+        SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = '${schemaName}' AND c.relname = 'store'
+      ) AS store`,
   )
   if (present['schema'] !== 't') return null
   if (present['store'] !== 't') throw foreign('a schema without a mark')
@@ -70,7 +75,8 @@ async function readVersion(session: Session, { application }: Schema): Promise<H
 /** One transaction: a crash leaves the version before or after. Whoever waited for the lock finds it done. */
 async function apply(session: Session, schema: Schema, migration: PostgresMigration): Promise<HeldVersion> {
   const { version, minimumProgram, sql } = migration
-  await session.command('BEGIN')
+  // Each statement sees what was committed before it, so also what was done while the lock was waited for.
+  await session.command('BEGIN ISOLATION LEVEL READ COMMITTED')
   try {
     await session.query(`SELECT pg_advisory_xact_lock(${LOCK})`, [])
     const held = await readVersion(session, schema)
