@@ -143,6 +143,18 @@ describe('stages of a ceremony', () => {
     }
   })
 
+  test('connections move before their keys go, and in a planned rotation slow calls end as well', () => {
+    const { move, moveCalm } = ceremonyTimes
+    const after = (kind: Ceremony['kind'], milliseconds: number) =>
+      judgeStage(
+        ceremonyAt('reissue', { kind, retire: true }),
+        sightAt(milliseconds, { reissuedSince: epochMillis(start) }),
+        ceremonyTimes,
+      ).verdict
+    assert.deepEqual([after('recover', move - 1), after('recover', move)], ['wait', 'next'])
+    assert.deepEqual([after('rotate', move + moveCalm - 1), after('rotate', move + moveCalm)], ['wait', 'next'])
+  })
+
   test('names of stragglers are bounded, their number is told', () => {
     const stragglers = Array.from({ length: 5000 }, (_, index) => `spiffe://test.example/agent/${index}`)
     const audience = { followers: stragglers, stragglers, each: [] }

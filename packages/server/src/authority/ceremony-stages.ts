@@ -19,6 +19,8 @@ export interface CeremonyTimes {
   readonly move: number
   readonly moveEach: number
   readonly moveMost: number
+  /** More where nothing hurries: a planned rotation cuts no call that is slow. */
+  readonly moveCalm: number
   /** For anchors to become free of everything that depends on them. */
   readonly retire: number
   /** For the recovery root to sign. */
@@ -35,6 +37,7 @@ export const ceremonyTimes: CeremonyTimes = {
   move: 2000,
   moveEach: 5,
   moveMost: 10_000,
+  moveCalm: 4000,
   retire: 120_000,
   sign: 3_600_000,
   prove: 60_000,
@@ -162,9 +165,10 @@ function judgeActivate(ceremony: Ceremony, sight: Sight, times: CeremonyTimes): 
   return sight.shownSince === null && elapsed(ceremony, sight) >= times.answer ? activated : wait
 }
 
-function judgeReissue(ceremony: Ceremony, sight: Sight, { reissue, move, moveEach, moveMost }: CeremonyTimes): Verdict {
+function judgeReissue(ceremony: Ceremony, sight: Sight, times: CeremonyTimes): Verdict {
+  const { reissue, move, moveEach, moveMost, moveCalm } = times
   const { followers } = sight.audience
-  const moving = Math.min(moveMost, move + moveEach * followers.length)
+  const moving = Math.min(moveMost, move + moveEach * followers.length) + (ceremony.kind === 'rotate' ? moveCalm : 0)
   const late = withoutNew(sight)
   if (sight.shownSince === null) return wait
   const over =
