@@ -1,7 +1,7 @@
 /**
- * `npm test`: type check, lint, and every `*.test.ts` under test/. `npm test -- unit/core refusals` runs only the test
- * files whose path contains one of the words. The last line is `N passed, N failed`; exit 1 when anything failed.
- * With CI=true a skipped test counts as failed.
+ * `npm test`: type check, lint, a build of the command, and every `*.test.ts` under test/, whose deployments run what was
+ * built. `npm test -- unit/core refusals` runs only the test files whose path contains one of the words. The last line is
+ * `N passed, N failed`; exit 1 when anything failed. With CI=true a skipped test counts as failed.
  */
 
 import { spawnSync } from 'node:child_process'
@@ -11,6 +11,8 @@ import type { TestRecord } from './runner/reporter.ts'
 import { type FileRun, runFile } from './runner/run-file.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
+/** Few files instead of some hundred: starting it is most of what a deployment costs. */
+const program = fileURLToPath(new URL('../packages/server/dist/main.js', import.meta.url))
 const concurrency = 2
 const fileTimeoutSeconds = 180
 const budgetSeconds = 1700
@@ -39,6 +41,7 @@ if (words.length === 0) {
   check('types', ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'])
   check('lint', ['scripts/lint.ts'])
 }
+check('command', ['scripts/build.ts', 'server'])
 await runAll(testFiles())
 for (const failure of failures) console.log(`\nFAILED ${failure}`)
 console.log(
@@ -77,7 +80,7 @@ async function runAll(paths: readonly string[]): Promise<void> {
   const budget = AbortSignal.timeout(budgetSeconds * 1000)
   const worker = async (queue: string[]): Promise<void> => {
     for (let path = queue.shift(); path !== undefined; path = queue.shift()) {
-      report(await runFile(path, { cwd: root, timeoutSeconds: fileTimeoutSeconds, signal: budget }))
+      report(await runFile(path, { cwd: root, timeoutSeconds: fileTimeoutSeconds, signal: budget, program }))
     }
   }
   const queue = paths.filter((path) => !waiting.has(path))

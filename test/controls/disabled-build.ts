@@ -9,6 +9,8 @@ const repository = join(import.meta.dirname, '..', '..')
 const copied = ['packages', 'test', 'examples', 'package.json', 'tsconfig.json', 'doorward.yaml']
 const ours = new Set(['@doorward', 'doorward', '.bin', '.package-lock.json'])
 const TEST_MILLISECONDS = 180_000
+/** A command that was built before is not the one that is edited here. */
+const { DOORWARD_TEST_PROGRAM: _, ...env } = process.env
 
 export interface Edit {
   /** From the root of the repository. */
@@ -72,7 +74,12 @@ export class DisabledBuild {
   run(file: string, names: readonly string[]): Promise<TestRun> {
     const patterns = names.flatMap((name) => ['--test-name-pattern', `^${escaped(name)}$`])
     const args = ['--conditions=source', '--test', '--test-reporter=tap', ...patterns, file]
-    const child = spawn(process.execPath, args, { cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+    const child = spawn(process.execPath, args, {
+      cwd: this.folder,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    })
     let output = ''
     child.stdout.on('data', (part: Buffer) => (output += part.toString()))
     child.stderr.on('data', (part: Buffer) => (output += part.toString()))

@@ -25,6 +25,8 @@ export interface FileRunOptions {
   readonly timeoutSeconds: number
   /** Kills the process group when the whole run has used up its time. */
   readonly signal?: AbortSignal
+  /** The built command, by which deployments are started; their sources where there is none. */
+  readonly program?: string
 }
 
 /**
@@ -53,7 +55,7 @@ type Ending =
   | { readonly kind: 'killed'; readonly why: string }
 
 /** node:test hides the reporter from a run that believes to be part of another one. */
-const { NODE_TEST_CONTEXT: _, ...inherited } = process.env
+const { NODE_TEST_CONTEXT: _, DOORWARD_TEST_PROGRAM: __, ...inherited } = process.env
 
 /** Most of what a test's processes do is to compile the same sources once more. */
 const env = { ...inherited, NODE_COMPILE_CACHE: join(import.meta.dirname, '../../node_modules/.cache/doorward-tests') }
@@ -70,7 +72,7 @@ function start(path: string, log: string, options: FileRunOptions): Promise<{ en
     ]
     const child = spawn(process.execPath, args, {
       cwd: options.cwd,
-      env,
+      env: options.program === undefined ? env : { ...env, DOORWARD_TEST_PROGRAM: options.program },
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     })

@@ -4,12 +4,10 @@ import { readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { repository } from '../fixtures/deployment.ts'
-
-const shim = join(repository, 'packages', 'server', 'bin', 'doorward.cjs')
+import { program } from '../fixtures/deployment.ts'
 
 function drill(words: readonly string[]): Promise<{ readonly code: number | null; readonly lines: readonly string[] }> {
-  const child = spawn(process.execPath, [shim, 'authority', 'drill', '--json', ...words], {
+  const child = spawn(process.execPath, [program, 'authority', 'drill', '--json', ...words], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let text = ''

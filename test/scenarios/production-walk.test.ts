@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { parseTrustDomain, workloadId } from '@doorward/core'
-import { compileCache, freePorts, repository } from '../fixtures/deployment.ts'
+import { compileCache, freePorts, program, repository } from '../fixtures/deployment.ts'
 import { readGuide } from '../fixtures/guide.ts'
 import type { GuideCommand } from '../fixtures/guide.ts'
 import { PostgresServer } from '../fixtures/postgres.ts'
@@ -31,7 +31,6 @@ interface Running {
   readonly events: Readonly<Record<string, unknown>>[]
 }
 
-const shim = join(repository, 'packages', 'server', 'bin', 'doorward.cjs')
 const guide = readGuide(await readFile(join(repository, 'docs', 'production.md'), 'utf8'))
 const machines = [...new Set(guide.commands.map(({ machine }) => machine))]
 const running = new Map<string, Running>()
@@ -107,7 +106,7 @@ function start(machine: string, words: readonly string[]): ChildProcess {
     NO_COLOR: '1',
     ...compileCache,
   }
-  return spawn(process.execPath, [shim, ...words], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  return spawn(process.execPath, [program, ...words], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
 function finish(child: ChildProcess): Promise<Ended> {

@@ -9,7 +9,7 @@ var support = require('./runtime-support.cjs')
 
 var sourceCondition = '--conditions=source'
 var sourceEntry = path.join(__dirname, '..', 'src', 'cli', 'main.ts')
-var builtEntry = path.join(__dirname, '..', 'dist', 'cli', 'main.js')
+var builtEntry = path.join(__dirname, '..', 'dist', 'main.js')
 
 /** Packages that carry a Node.js binary, by `platform-arch`. */
 var runtimePackages = {
