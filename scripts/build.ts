@@ -1,6 +1,7 @@
 /**
  * `npm run build`: JavaScript and declarations of every package into its `dist/`, in order of dependency, and then a
- * load of what each package exports; of `server` the command, which is started once. `npm run build -- core` builds only the named packages. Exit 1 on any error.
+ * load of what each package exports; of `server` the command, which is started once. `npm run build -- core` builds only
+ * the named packages. Exit 1 on any error.
  */
 
 import { spawnSync } from 'node:child_process'

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { Socket } from 'node:net'
 import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join as path } from 'node:path'
@@ -50,6 +51,31 @@ test('the token is sent only in the second message', async () => {
   assert.equal(bodies.length, 2)
   assert.equal(bodies[0], '{"hello":1}')
   assert.match(bodies[1] ?? '', /"token"/)
+})
+
+/** The enrolment listener closes the next connections before their handshake, as one does that has too many under way. */
+function closeNext(server: FakeAuthority, count: number): { readonly closed: () => number } {
+  const enrol = server.places[0]?.servers[1]
+  let closed = 0
+  enrol?.prependListener('connection', (socket: Socket) => {
+    if (closed === count) return
+    closed++
+    socket.destroy()
+  })
+  return { closed: () => closed }
+}
+
+test('a connection that was not taken is tried again, a few times, and the token is sent once', async () => {
+  const server = await authority()
+  const two = closeNext(server, 2)
+  await join({ joinString: server.joinString(), folder: path(root, 'busy'), sealer })
+  assert.deepEqual([two.closed(), server.asked.filter(({ body }) => body.includes('"token"')).length], [2, 1])
+  const full = await authority()
+  const all = closeNext(full, 100)
+  await assert.rejects(join({ joinString: full.joinString(), folder: path(root, 'full'), sealer }), {
+    code: 'connection_lost',
+  })
+  assert.deepEqual([all.closed(), full.asked.length], [5, 0])
 })
 
 test('a server under another recovery root gets the greeting and nothing more', async () => {
