@@ -61,5 +61,6 @@ describe('docs/approvals.md', () => {
     equal(both.code, 1)
     const own = await system.run(['approvals', 'approve', id, '--yes', '--as', 'agent/planner', '--json'])
     deepEqual([own.code, /"code":"(\w+)"/.exec(own.stdout)?.[1]], [1, 'approver_refused'])
+    match(own.stdout, /"next":"an operator names approvers/)
   })
 })

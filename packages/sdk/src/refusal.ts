@@ -67,9 +67,16 @@ export class ServerRefused extends DoorwardError {
   }
 }
 
+/** What to do next, by code: of routes that only the tools of operators and approvers ask. */
+const help: Readonly<Record<string, string>> = {
+  approver_refused:
+    'an operator names approvers under `approvals.groups`; whoever takes part in a call never answers for it',
+}
+
 /** The refusal as an error. */
 export function refusalError(refusal: ServerRefusal, where: string): ServerRefused {
   const { code, text, status, decision, retryAfterSeconds } = refusal
+  const next = retryAfterSeconds === null ? help[code ?? ''] : `try again in ${retryAfterSeconds} s`
   return new ServerRefused(code ?? 'server_refused', text, {
     where,
     got: `HTTP ${status}${decision === null ? '' : `, decision ${decision}`}`,
@@ -77,7 +84,7 @@ export function refusalError(refusal: ServerRefusal, where: string): ServerRefus
     permission: permissionIn(refusal.body),
     details: detailsIn(refusal.body),
     retryAfterSeconds,
-    ...(retryAfterSeconds === null ? {} : { next: `try again in ${retryAfterSeconds} s` }),
+    ...(next === undefined ? {} : { next }),
   })
 }
 
