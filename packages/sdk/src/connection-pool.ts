@@ -16,6 +16,7 @@ import type { Clock, PeerCertificate, SpiffeId } from '@doorward/core'
 import { ClientContexts } from './client-context.ts'
 import { connectionError } from './connection-error.ts'
 import { connectMutualTls } from './mutual-tls.ts'
+import { redialled } from './redial.ts'
 import type { ServerProblem } from './server-identity.ts'
 import type { Svid } from './svid.ts'
 
@@ -129,14 +130,16 @@ export class ConnectionPool {
   }
 
   async #connect({ agent, target, svid }: Order): Promise<TLSSocket> {
-    const { socket, server } = await connectMutualTls({
-      host: target.host,
-      port: target.port,
-      svid,
-      anchors: this.#trust.anchors(target),
-      contexts: this.#contexts,
-      judge: (certificate) => this.#trust.judge(certificate, target, 'connecting'),
-    })
+    const { socket, server } = await redialled(() =>
+      connectMutualTls({
+        host: target.host,
+        port: target.port,
+        svid,
+        anchors: this.#trust.anchors(target),
+        contexts: this.#contexts,
+        judge: (certificate) => this.#trust.judge(certificate, target, 'connecting'),
+      }),
+    )
     const drain = () => {
       this.#draining.add(socket)
       if (isIdle(agent, socket)) socket.destroy()

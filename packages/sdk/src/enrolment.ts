@@ -14,7 +14,6 @@ import {
   buildCertificate,
   DoorwardError,
   epochSeconds,
-  isDoorwardError,
   newSerial,
   openTrustAnchors,
   openTrustState,
@@ -43,11 +42,13 @@ import type {
 } from '@doorward/core'
 import { exchange, exportKey, readJsonBody, withinAnswerTime } from './https-exchange.ts'
 import { tlsOptions, untilJudged } from './mutual-tls.ts'
+import type { Connected } from './mutual-tls.ts'
 import { randomBytes, sha256 } from './platform/hash.ts'
 import { importP256 } from './platform/p256.ts'
 import type { P256KeyPair } from './platform/p256.ts'
+import { redialled } from './redial.ts'
 import { readRefusal, refusalError } from './refusal.ts'
-import { backoffMilliseconds, systemRuntime } from './runtime.ts'
+import { systemRuntime } from './runtime.ts'
 import { anchorsAlone, serverProblem } from './server-identity.ts'
 
 export interface EnrolmentPin {
@@ -100,8 +101,6 @@ export interface MachineProof {
 export const enrolExporter = 'EXPORTER-doorward-enrol'
 const LIFETIME_SECONDS = 600
 const HELLO = '{"hello":1}'
-const RETRIES = 4
-const BACKOFF = { first: 250, cap: 2000 }
 
 /**
  * Connects and proves the server. Throws `server_unreachable`, `connection_timeout`, `connection_lost`, `authority_not_pinned`
@@ -109,7 +108,7 @@ const BACKOFF = { first: 250, cap: 2000 }
  * `delegation_*` or `trust_anchors_*` code.
  */
 export async function openEnrolment(options: EnrolmentOptions): Promise<Enrolment> {
-  const { socket, server } = await dialled(options)
+  const { socket, server } = await redialled(() => dial(options), systemRuntime, options.signal)
   try {
     const agent = agentOver(socket)
     const url = new URL(`https://${options.address}/v1/enrol`)
@@ -178,26 +177,7 @@ function proveServer(server: PeerCertificate, anchors: TrustAnchors, { pin, cloc
   })
 }
 
-interface Dialled {
-  readonly socket: TLSSocket
-  readonly server: PeerCertificate
-}
-
-/** A server with too many handshakes under way closes new connections. Nothing was sent yet: a little later is as good. */
-async function dialled(options: EnrolmentOptions): Promise<Dialled> {
-  const { sleep, chance } = systemRuntime
-  for (let retries = 0; ; retries++) {
-    try {
-      return await dial(options)
-    } catch (error) {
-      const again = isDoorwardError(error, 'connection_lost') && retries < RETRIES
-      if (!again || options.signal?.aborted === true) throw error
-      await sleep(backoffMilliseconds(retries, BACKOFF, chance()), options.signal)
-    }
-  }
-}
-
-async function dial(options: EnrolmentOptions): Promise<Dialled> {
+async function dial(options: EnrolmentOptions): Promise<Connected> {
   const { hostname, port } = new URL(`https://${options.address}`)
   const host = hostname.replaceAll(/^\[|\]$/g, '')
   const now = toSeconds(options.clock())
