@@ -239,7 +239,13 @@ for (const [name, code, answer] of faults) {
     equal(failed.headers['doorward-code'], code)
     equal(failed.status, code === 'upstream_timeout' ? 504 : 502)
     equal(failed.body.includes('xxx') || failed.body.includes('roots/list'), false)
-    equal((await outcomeOf(failed))['code'], code)
+    const { code: recorded, explanation } = await outcomeOf(failed)
+    equal(recorded, code)
+    // The operator reads why; the caller does not.
+    ok(
+      typeof explanation === 'string' && explanation.length > 10 && !failed.body.includes(explanation),
+      String(explanation),
+    )
     equal(bad.bodies.length, sent + 1, 'it was sent once')
     // Another connection of the pool may be idle: what has failed is the one of this call.
     if (ends.test(name)) while (bad.asked?.destroyed === false) await sleep(5)
@@ -274,7 +280,9 @@ test('a stream that breaks off ends without an answer, and the record says why',
   const answer = await call()
   equal(answer.headers['content-type'], 'text/event-stream')
   equal(answer.body.includes('"result"'), false)
-  equal((await outcomeOf(answer))['code'], 'upstream_unavailable')
+  const { code, explanation } = await outcomeOf(answer)
+  equal(code, 'upstream_unavailable')
+  ok(typeof explanation === 'string' && explanation.length > 10)
   bad.answer = good
   equal((await call()).status, 200)
 })

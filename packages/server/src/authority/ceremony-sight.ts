@@ -209,7 +209,7 @@ function isShown(ceremony: Ceremony, state: TrustState, { slots, authorities }: 
   }
 }
 
-/** Every new key that is out, in its present state, and at least one. */
+/** Every new key that is out, in its present state, and at least one: unless all were revoked after they had signed. */
 function showsNew(ceremony: Ceremony, state: TrustState, { slots, authorities }: Shown): boolean {
   const live = new Set(authorities.filter((one) => one.live && one.delegated).map(({ instance }) => instance))
   const out = slots.filter(
@@ -221,7 +221,7 @@ function showsNew(ceremony: Ceremony, state: TrustState, { slots, authorities }:
   ])
   const activated = hasReached(ceremony, 'activate')
   return (
-    out.length > 0 &&
+    (out.length > 0 || ceremony.stage === 'settle') &&
     out.every(({ keyId, state: slot }) => shown.get(keyId) === slot || (!activated && shown.has(keyId)))
   )
 }

@@ -102,7 +102,6 @@ export class BackendReply implements OpenCall {
   }
 
   forbid(denial: Denial): void {
-    this.#explanation = denial.explanation
     this.#refuse(denial)
   }
 
@@ -110,6 +109,7 @@ export class BackendReply implements OpenCall {
     if (this.closed) return
     const { exchange, entry, times } = this.#options
     this.#code = denial.code
+    this.#explanation = denial.explanation
     if (this.started) {
       exchange.response.destroy()
       return this.#close(true)

@@ -54,7 +54,10 @@ export class StreamableReply implements Reply, OpenCall {
   #bytes = 0
   #http = 0
   #code: DenialCode | undefined
+  /** For the operator: why it failed. */
   #explanation: string | undefined
+  /** What was allowed is not any more. */
+  #forbidden = false
   #redacted = 0
   #attempts = 1
   readonly #uses = new Map<string, JsonObject>()
@@ -192,6 +195,7 @@ export class StreamableReply implements Reply, OpenCall {
   refuse(found: Denial): void {
     if (this.closed) return
     this.#code = found.code
+    this.#explanation = found.explanation
     if (this.started) return this.end()
     this.#begins()
     const { exchange, entry, rpcId, modern, authorized } = this.#options
@@ -212,6 +216,7 @@ export class StreamableReply implements Reply, OpenCall {
     const { exchange, entry, rpcId, modern, onForbidden } = this.#options
     this.#code = denial.code
     this.#explanation = denial.explanation
+    this.#forbidden = true
     onForbidden()
     const form = { rpc: true, modern, toolCall: denial.action?.name === 'tools/call' }
     const refusal = { refused: true, denial: { ...denial, rpcId }, entry } as const
@@ -229,7 +234,7 @@ export class StreamableReply implements Reply, OpenCall {
   /** The answer told the caller of a failure in a message of its own. */
   note(code: DenialCode): void {
     // What forbade it is why it ended, whatever its server says of that.
-    if (this.#explanation === undefined) this.#code = code
+    if (!this.#forbidden) this.#code = code
   }
 
   used(use: JsonObject): void {
@@ -273,7 +278,7 @@ export class StreamableReply implements Reply, OpenCall {
 
   #close(finished: boolean): void {
     if (this.#end !== null) return
-    const status = this.#explanation !== undefined ? 'failed' : endOf(finished, this.#code)
+    const status = this.#forbidden ? 'failed' : endOf(finished, this.#code)
     const end = { status, code: this.#code, http: this.#http }
     this.#end = end
     const { times } = this.#options
