@@ -9,7 +9,6 @@ import { abandonCeremony } from '../../../packages/server/src/authority/ceremony
 import { stagesOf } from '../../../packages/server/src/authority/ceremony.ts'
 import type { Ceremony } from '../../../packages/server/src/authority/ceremony.ts'
 import { delegationRequest } from '../../../packages/server/src/authority/delegation-request.ts'
-import { revoke } from '../../../packages/server/src/authority/revoke.ts'
 import {
   assertSound,
   begin,
@@ -52,12 +51,6 @@ async function states(name: string): Promise<readonly string[]> {
 async function bindInstances(id: string, instances: readonly string[]): Promise<void> {
   await ground.store.registrations.add(registration(id), 10)
   for (const instance of instances) await ground.store.instances.bind(id, binding(instance, instance))
-}
-
-async function denied(keyId: string): Promise<void> {
-  const by = { name: 'ann', id: operator, serial: '01' }
-  const parts = { context: a.context, settleKeys: async () => false, publish: async () => undefined }
-  expectDone(await revoke(parts, { subject: { kind: 'authority', keyId }, reason: 'lost', by }))
 }
 
 /** A certificate for one instance under the newest anchor of `a`. */
@@ -107,33 +100,6 @@ describe('a planned rotation', () => {
         ['anchor', 'anchor', 'token', 'trust'],
       )
     assert.deepEqual([...a.problems, ...b.problems], [])
-  })
-
-  test('fails when its new keys are revoked on the way, instead of waiting for them', async () => {
-    const { id } = await begin(a, { kind: 'rotate' })
-    const ended = await runToEnd(ground, both, async () => {
-      const made = (await ground.store.slots.list()).filter(({ ceremony }) => ceremony === id)
-      if ((await newest(ground)).stage === 'publish')
-        for (const { keyId } of made.filter(({ purpose }) => purpose === 'anchor'))
-          await ground.store.slots.remove(keyId)
-    })
-    assert.deepEqual([ended.stage, ended.stages.at(-1)?.note], ['failed', 'the new keys are gone: they were revoked'])
-    await assertSound(ground, both())
-  })
-
-  test('comes to its end when its new keys are revoked after they have signed and everybody has started again', async () => {
-    const { id } = await begin(a, { kind: 'rotate' })
-    let again = false
-    const ended = await runToEnd(ground, both, async () => {
-      await follow(ground, 'spiffe://test.example/agent/slow', { delegation: 1, sequence: 1 })
-      if (again || (await newest(ground)).stage !== 'settle') return
-      again = true
-      for (const { keyId, ceremony } of await ground.store.slots.list()) if (ceremony === id) await denied(keyId)
-      a = await ground.open('a')
-      b = await ground.open('b')
-    })
-    assert.deepEqual([again, ended.stage], [true, 'done'])
-    await assertSound(ground, both())
   })
 
   test('OP-3: whoever follows is waited for, whoever does not answer is named and keeps nobody waiting', async () => {
