@@ -51,7 +51,10 @@ process.exitCode = totals.failed === 0 ? 0 : 1
 
 /** Scenarios and refusals first: they take longest, and the short ones fill the gaps at the end. */
 function testFiles(): readonly string[] {
-  const paths = globSync('test/**/*.test.ts', { cwd: root, exclude: (name) => name === 'third_party' })
+  const paths = globSync('test/**/*.test.ts', {
+    cwd: root,
+    exclude: (name) => name === 'third_party' || name === 'node_modules',
+  })
     .map((path) => path.replaceAll('\\', '/'))
     .toSorted()
   const chosen = words.length === 0 ? paths : paths.filter((path) => words.some((word) => path.includes(word)))
