@@ -2,7 +2,6 @@
 
 import { deepEqual, equal, notEqual, ok } from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { until } from '../fixtures/findings.ts'
 import { GatewayFixture, messagesOf } from '../fixtures/gateway-fixture.ts'
 import type { RpcMessage } from '../fixtures/gateway-fixture.ts'
 import { dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
@@ -98,25 +97,6 @@ test('a session that was ended is gone', async () => {
   equal((await gateway.rpc(agent, 'files', { session, method: 'DELETE' })).status, 200)
   equal(server.reached.at(-1)?.method, 'DELETE')
   equal((await gateway.rpc(agent, 'files', { session, body: ping })).status, 404)
-})
-
-test('a session that we end is ended at its server, too, once, and one that the server has forgotten is not', async () => {
-  const ended = () =>
-    server.reached.filter(({ method }) => method === 'DELETE').map(({ headers }) => headers['mcp-session-id'])
-  const many = await gateway.trust.issue('agent/many', { roles: ['all'] })
-  const before = ended().length
-  const first = await gateway.initialize(many, 'twin')
-  for (let i = 0; i < 4; i++) await gateway.initialize(many, 'twin')
-  equal((await gateway.rpc(many, 'twin', { session: first, body: ping })).status, 404)
-  await until(() => ended().length > before || undefined, 'the end of the session')
-  equal(ended().length, before + 1)
-  equal(ended().at(-1), 'upstream-session')
-  script = (_reached, response) => response.writeHead(404).end()
-  const other = await gateway.trust.issue('agent/other', { roles: ['all'] })
-  const forgotten = await gateway.initialize(other, 'twin')
-  await gateway.rpc(other, 'twin', { session: forgotten, body: ping })
-  equal((await gateway.rpc(other, 'twin', { session: forgotten, body: ping })).status, 404)
-  equal(ended().length, before + 1)
 })
 
 test("a session's own stream ends with it, and that is no failure", async () => {

@@ -75,7 +75,9 @@ for (const [name, code, answer] of faults) {
     equal(failed.headers['doorward-code'], code)
     equal(failed.status, code === 'upstream_timeout' ? 504 : 502)
     for (const header of ['location', 'www-authenticate']) equal(failed.headers[header], undefined)
-    equal((await stage.outcomeOf(failed))['code'], code)
+    const { code: recorded, explanation } = await stage.outcomeOf(failed)
+    equal(recorded, code)
+    ok(typeof explanation === 'string' && explanation.length > 10 && !failed.body.includes(explanation))
     equal(orders.requests.length, sent + 1)
     orders.answer = good
     equal((await stage.ask(all, '/http/orders/v1/x')).status, 200)

@@ -17,6 +17,7 @@ import { ClientContexts } from './client-context.ts'
 import { connectionError } from './connection-error.ts'
 import { connectMutualTls } from './mutual-tls.ts'
 import { redialled } from './redial.ts'
+import { systemRuntime } from './runtime.ts'
 import type { ServerProblem } from './server-identity.ts'
 import type { Svid } from './svid.ts'
 
@@ -69,6 +70,7 @@ export class ConnectionPool {
   readonly #live = new Set<Live>()
   readonly #draining = new WeakSet<Duplex>()
   readonly #contexts = new ClientContexts()
+  readonly #closed = new AbortController()
 
   constructor(trust: PoolTrust, clock: Clock) {
     this.#trust = trust
@@ -100,8 +102,9 @@ export class ConnectionPool {
     for (const live of this.#live) this.#leaveIfOutdated(live)
   }
 
-  /** Closes every connection at once. */
+  /** Closes every connection at once, and begins none of those that are waited for. */
   close(): void {
+    this.#closed.abort()
     for (const { agent } of this.#entries.values()) agent.destroy()
     this.#entries.clear()
     this.#contexts.clear()
@@ -130,7 +133,7 @@ export class ConnectionPool {
   }
 
   async #connect({ agent, target, svid }: Order): Promise<TLSSocket> {
-    const { socket, server } = await redialled(() =>
+    const dial = () =>
       connectMutualTls({
         host: target.host,
         port: target.port,
@@ -138,8 +141,8 @@ export class ConnectionPool {
         anchors: this.#trust.anchors(target),
         contexts: this.#contexts,
         judge: (certificate) => this.#trust.judge(certificate, target, 'connecting'),
-      }),
-    )
+      })
+    const { socket, server } = await redialled(dial, systemRuntime, this.#closed.signal)
     const drain = () => {
       this.#draining.add(socket)
       if (isIdle(agent, socket)) socket.destroy()

@@ -10,7 +10,7 @@ const BACKOFF = { first: 250, cap: 2000 }
 
 /**
  * What `dial` resolves with. A server that has too much to do, or too many handshakes under way, closes new connections before
- * it has read anything (`connection_lost`). Nothing was sent yet, so a little later is as good. Throws what the last try throws.
+ * it has read anything (`connection_lost`). Nothing was sent yet, so a little later is as good. Throws what the last try throws; none begins once the signal is aborted.
  */
 export async function redialled<T>(
   dial: () => Promise<T>,
@@ -21,9 +21,9 @@ export async function redialled<T>(
     try {
       return await dial()
     } catch (error) {
-      const again = isDoorwardError(error, 'connection_lost') && retries < RETRIES
-      if (!again || signal?.aborted === true) throw error
+      if (!isDoorwardError(error, 'connection_lost') || retries >= RETRIES) throw error
       await sleep(backoffMilliseconds(retries, BACKOFF, chance()), signal)
+      if (signal?.aborted === true) throw error
     }
   }
 }

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
+import { createServer as createTcpServer, type AddressInfo } from 'node:net'
 import { after, test } from 'node:test'
 import { createServer } from 'node:tls'
 import type { Server, TlsOptions, TLSSocket } from 'node:tls'
@@ -195,6 +195,24 @@ test('a pool connects by the anchors of now', async () => {
   anchors = [other.der, anchor.der]
   assert.equal(await call(), 200)
   pool.close()
+})
+
+test('a pool that is closed asks no busy server again', async () => {
+  let taken = 0
+  const busy = createTcpServer((socket) => {
+    taken++
+    socket.resetAndDestroy()
+    pool.close()
+  }).listen(0, '127.0.0.1')
+  await once(busy, 'listening')
+  const pool = new ConnectionPool({ anchors: () => [anchor.der], judge: async () => null }, systemClock)
+  const { port } = busy.address() as AddressInfo
+  const svid = svidOf(caller.chain, caller.privateKey, trustDomain)
+  const agent = pool.agent({ host: '127.0.0.1', port, expected: gateway }, svid)
+  const url = new URL(`https://127.0.0.1:${port}/`)
+  await assert.rejects(exchange(agent, url, { method: 'GET', headers: {} }), { code: 'connection_lost' })
+  assert.equal(taken, 1)
+  busy.close()
 })
 
 /** SHA-256 as Node.js writes it. */

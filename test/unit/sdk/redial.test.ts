@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join as path } from 'node:path'
 import { test } from 'node:test'
 import { DoorwardError } from '@doorward/core'
-import { join, openIdentity, redialled } from '@doorward/sdk'
+import { join, openIdentity } from '@doorward/sdk'
+import { redialled } from '../../../packages/sdk/src/redial.ts'
 import { newLeaf } from '../../fixtures/trust-fixture.ts'
 import { FakeAuthority } from './fake-authority.ts'
 import { memorySealer } from './memory-sealer.ts'
@@ -53,4 +54,13 @@ test('a server that takes no connection is tried five times with growing pauses,
   assert.deepEqual(pauses.splice(0), [250, 500, 1000, 2000])
   await assert.rejects(failing('connection_refused'), { code: 'connection_refused' })
   assert.deepEqual(pauses, [])
+})
+
+test('nothing is tried again once it is not wanted any more', async () => {
+  const wanted = new AbortController()
+  let tries = 0
+  const dial = () => Promise.reject(new DoorwardError('connection_lost', `try ${++tries}`))
+  const runtime = { chance: () => 1, sleep: async () => wanted.abort() }
+  await assert.rejects(redialled(dial, runtime, wanted.signal), { code: 'connection_lost' })
+  assert.equal(tries, 1)
 })

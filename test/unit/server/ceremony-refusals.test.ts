@@ -1,4 +1,4 @@
-/** What ceremonies and delegations refuse: a second one, an unwilling end, another root, other keys. */
+/** What ceremonies and delegations refuse: a second one, an unwilling end, another root, other keys, keys that are revoked meanwhile. */
 
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
@@ -6,6 +6,7 @@ import { jwkThumbprint, signDelegation } from '@doorward/core'
 import { generateP256, sha256 } from '@doorward/sdk'
 import { abandonCeremony, startCeremony } from '../../../packages/server/src/authority/ceremony-start.ts'
 import { acceptDelegation, delegationRequest } from '../../../packages/server/src/authority/delegation-request.ts'
+import { revoke } from '../../../packages/server/src/authority/revoke.ts'
 import {
   assertSound,
   begin,
@@ -35,6 +36,12 @@ beforeEach(async () => {
 afterEach(() => ground.remove())
 
 const both = () => [a, b]
+
+async function denied(keyId: string): Promise<void> {
+  const by = { name: 'ann', id: operator, serial: '01' }
+  const parts = { context: a.context, settleKeys: async () => false, publish: async () => undefined }
+  expectDone(await revoke(parts, { subject: { kind: 'authority', keyId }, reason: 'lost', by }))
+}
 
 describe('one ceremony at a time', () => {
   test('a second one is refused while one is open', async () => {
@@ -187,5 +194,34 @@ describe('an authority that does not come back', () => {
     const again = await authority.forget('b', operator)
     assert.ok('refused' in again && again.code === 'resource_unknown')
     assert.ok(ground.record.some(({ kind, body }) => kind === 'admin' && body['change'] === 'authority.forget'))
+  })
+})
+
+describe('new keys that are revoked meanwhile', () => {
+  test('a rotation fails when its new keys are revoked on the way, instead of waiting for them', async () => {
+    const { id } = await begin(a, { kind: 'rotate' })
+    const ended = await runToEnd(ground, both, async () => {
+      const made = (await ground.store.slots.list()).filter(({ ceremony }) => ceremony === id)
+      if ((await newest(ground)).stage === 'publish')
+        for (const { keyId } of made.filter(({ purpose }) => purpose === 'anchor'))
+          await ground.store.slots.remove(keyId)
+    })
+    assert.deepEqual([ended.stage, ended.stages.at(-1)?.note], ['failed', 'the new keys are gone: they were revoked'])
+    await assertSound(ground, both())
+  })
+
+  test('a rotation comes to its end when its new keys are revoked after they have signed and everybody has started again', async () => {
+    const { id } = await begin(a, { kind: 'rotate' })
+    let again = false
+    const ended = await runToEnd(ground, both, async () => {
+      await follow(ground, 'spiffe://test.example/agent/slow', { delegation: 1, sequence: 1 })
+      if (again || (await newest(ground)).stage !== 'settle') return
+      again = true
+      for (const { keyId, ceremony } of await ground.store.slots.list()) if (ceremony === id) await denied(keyId)
+      a = await ground.open('a')
+      b = await ground.open('b')
+    })
+    assert.deepEqual([again, ended.stage], [true, 'done'])
+    await assertSound(ground, both())
   })
 })

@@ -4,7 +4,7 @@ import type { TLSSocket } from 'node:tls'
 import { DoorwardError, toSeconds } from '@doorward/core'
 import type { PeerCertificate, SpiffeId } from '@doorward/core'
 import type { TrustView } from '@doorward/enforcement'
-import { connectMutualTls, importP256, redialled, serverProblem, systemClock } from '@doorward/sdk'
+import { connectMutualTls, importP256, serverProblem, systemClock } from '@doorward/sdk'
 import type { Identity, ServerProblem } from '@doorward/sdk'
 import type { UpstreamTls } from '../transports/upstream-http.ts'
 
@@ -33,15 +33,13 @@ export function ownUpstream(
     for (const [socket, server] of live) if (judge(server, 'skip') !== null) socket.destroy()
   })
   const connect = async (host: string, port: number): Promise<TLSSocket> => {
-    const { socket, server } = await redialled(() =>
-      connectMutualTls({
-        host,
-        port,
-        svid: identity.credentials.current(),
-        anchors: identity.material().anchors,
-        judge: async (certificate) => judge(certificate, 'require'),
-      }),
-    )
+    const { socket, server } = await connectMutualTls({
+      host,
+      port,
+      svid: identity.credentials.current(),
+      anchors: identity.material().anchors,
+      judge: async (certificate) => judge(certificate, 'require'),
+    })
     live.set(socket, server)
     socket.once('close', () => live.delete(socket))
     return socket

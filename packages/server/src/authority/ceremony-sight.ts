@@ -209,7 +209,10 @@ function isShown(ceremony: Ceremony, state: TrustState, { slots, authorities }: 
   }
 }
 
-/** Every new key that is out, in its present state, and at least one: unless all were revoked after they had signed. */
+/**
+ * Every new key that is out, in its present state, and at least one. Once they have signed none may be left: where all were
+ * revoked meanwhile, or their authorities have gone, there is nothing of them that anybody could wait for.
+ */
 function showsNew(ceremony: Ceremony, state: TrustState, { slots, authorities }: Shown): boolean {
   const live = new Set(authorities.filter((one) => one.live && one.delegated).map(({ instance }) => instance))
   const out = slots.filter(

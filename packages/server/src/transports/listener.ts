@@ -7,7 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import { connectionLife, epochSeconds, readCertificate } from '@doorward/core'
+import { connectionLife, epochSeconds, readCertificate, toMillis } from '@doorward/core'
 import type { Clock, EpochMillis } from '@doorward/core'
 import { CertificateStanding } from '@doorward/enforcement'
 import type { Connection } from '@doorward/enforcement'
@@ -261,6 +261,7 @@ class TlsListener implements Listener {
     if (socket.alpnProtocol === acmeProtocol) return socket.on('error', () => socket.destroy()).destroySoon()
     this.#handshakes++
     const connection = connectionOf(socket, this.#addressOf(socket), this.#options.name)
+    if (this.#isOver(connection)) return this.#refuseEnded(socket, connection)
     this.#connections.set(socket, connection)
     this.#idle.add(socket)
     this.#paces.set(socket, new ConnectionPace(this.#options.limits.pace))
@@ -272,6 +273,17 @@ class TlsListener implements Listener {
       this.#idle.delete(socket)
     })
     if (this.#connections.size > this.#options.limits.connections) this.#shedIdlest()
+  }
+
+  /** The TLS library reads a coarser clock, which lets in what has ended less than a tick ago. */
+  #isOver({ certificate }: Connection): boolean {
+    const { clientCertificate, clock } = this.#options
+    return clientCertificate === 'required' && certificate !== null && toMillis(certificate.notAfter) <= clock()
+  }
+
+  #refuseEnded(socket: TLSSocket, { remoteAddress }: Connection): void {
+    this.#refused(remoteAddress, 'certificate_expired', '')
+    socket.on('error', () => undefined).destroy()
   }
 
   /** Ends what comes too slowly, what is not taken, and what carries nothing. */

@@ -103,8 +103,6 @@ class HttpSession implements UpstreamSession {
   readonly #open = new Set<HttpAnswer>()
   /** The server's own id of this session, once it has named one. */
   #upstreamId: string | null = null
-  /** The server has ended it, or was told to by the client. */
-  #gone = false
 
   constructor(session: McpSession, wire: Wire) {
     this.#session = session
@@ -128,10 +126,7 @@ class HttpSession implements UpstreamSession {
       call: call.detail,
       reply,
       scope: this.#session,
-      onGone: () => {
-        this.#gone = true
-        this.#session.end()
-      },
+      onGone: () => this.#session.end(),
       limits: this.#wire.options.limits,
       traffic: this.#wire.options.traffic,
       onFailure: this.#wire.options.onFailure,
@@ -155,23 +150,21 @@ class HttpSession implements UpstreamSession {
     this.#tellServer(cancellation(id))
   }
 
-  /** A server that keeps sessions is told that nobody comes back to this one (MCP 2025-11-25, session management). */
   end(): void {
     for (const answer of this.#open) answer.cancel('the session has ended')
-    if (this.#upstreamId !== null && !this.#gone) this.#send({ method: 'DELETE', headers: {}, body: null })
   }
 
   /** A message of our own, such as the answer to a request of the server that its client must not see. */
   #tellServer(message: Uint8Array): void {
-    const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' }
-    this.#send({ method: 'POST', headers, body: message })
-  }
-
-  #send({ method, headers, body }: OwnRequest): void {
     if (!this.#wire.enter()) return
+    const headers = {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      ...this.#sessionHeaders(),
+    }
     const { principal } = this.#session.identified
     this.#wire.dispatch(
-      { method, path: this.#wire.path, headers: { ...headers, ...this.#sessionHeaders() }, body },
+      { method: 'POST', path: this.#wire.path, headers, body: message },
       forgotten(() => this.#wire.leave(), this.#wire.options.limits),
       { principal, onUse: ownUse(this.#wire.options, principal) },
     )
@@ -198,12 +191,6 @@ class HttpSession implements UpstreamSession {
     if (this.#upstreamId !== null) headers['mcp-session-id'] = this.#upstreamId
     return headers
   }
-}
-
-interface OwnRequest {
-  readonly method: 'POST' | 'DELETE'
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: Uint8Array | null
 }
 
 const FORGOTTEN_BYTES = 64 * 1024
