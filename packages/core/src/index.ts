@@ -289,6 +289,8 @@ export { mintUserIdentity, userIdentitySeconds, verifyUserIdentity } from './tok
 export type { UserIdentityCheck, UserIdentityClaims, VerifiedUserIdentity } from './token/user-identity.ts'
 export { loginNonce, loginProofBytes, loginProofSeconds } from './token/login-proof.ts'
 export type { LoginProof } from './token/login-proof.ts'
+export { mintFrontToken, verifyFrontToken } from './token/front-token.ts'
+export type { FrontTokenCheck, FrontTokenClaims, VerifiedFrontToken } from './token/front-token.ts'
 export { keySetOf } from './token/key-set.ts'
 export type { TokenKeySet } from './token/key-set.ts'
 export { mintToken } from './token/mint.ts'
