@@ -18,6 +18,8 @@ export interface ArrivalOptions {
   readonly isProxy: (address: string) => boolean
   /** Milliseconds that never go back. */
   readonly monotonic: () => number
+  /** Whether callers are being served. */
+  readonly busy: () => boolean
   readonly startHandshake: (socket: Socket) => void
   readonly onRefused: (address: string, reason: GateRefusal | 'proxy_header', detail: string) => void
 }
@@ -25,7 +27,7 @@ export interface ArrivalOptions {
 export class Arrivals {
   readonly #options: ArrivalOptions
   readonly #gate: ConnectionGate
-  readonly #queue = new HandshakeQueue<Socket>((socket) => this.#begin(socket))
+  readonly #queue: HandshakeQueue<Socket>
   readonly #sockets = new Set<Socket>()
   /** Whom a TCP connection is from: the socket forgets it when it closes, and a proxied one never knew. */
   readonly #addresses = new WeakMap<object, string>()
@@ -35,6 +37,7 @@ export class Arrivals {
   constructor(options: ArrivalOptions) {
     this.#options = options
     this.#gate = new ConnectionGate(options.limits)
+    this.#queue = new HandshakeQueue((socket) => this.#begin(socket), options)
   }
 
   take(socket: Socket): void {

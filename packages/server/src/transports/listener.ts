@@ -118,6 +118,8 @@ export interface Listener {
 let connectionsSeen = 0
 /** A flood of records costs no more than this much of a core before it is seen. */
 const LOOK_MILLISECONDS = 500
+/** Callers are being served for so long after a request. */
+const BUSY_MILLISECONDS = 100
 
 /** Opens a listener. Throws `port_in_use`, `address_unavailable`, `tls_material_invalid`. */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
@@ -144,6 +146,8 @@ class TlsListener implements Listener {
   #shows: boolean
   #closing = false
   #handshakes = 0
+  /** When the last request came. */
+  #askedAt = Number.NEGATIVE_INFINITY
 
   constructor(options: ListenerOptions) {
     this.name = options.name
@@ -250,6 +254,7 @@ class TlsListener implements Listener {
       headerMilliseconds: limits.handshakeMilliseconds,
       isProxy,
       monotonic,
+      busy: () => monotonic() - this.#askedAt < BUSY_MILLISECONDS,
       startHandshake,
       onRefused: (address, reason, detail) => this.#refused(address, reason, detail),
     })
@@ -365,6 +370,7 @@ class TlsListener implements Listener {
     request.on('error', () => socket.destroy())
     response.on('error', () => socket.destroy())
     this.#idle.delete(socket)
+    this.#askedAt = this.#options.monotonic()
     response.once('close', () => void (this.#connections.has(socket) && this.#idle.add(socket)))
     for (const [name, value] of Object.entries(this.#headers())) response.setHeader(name, value)
     const { head, problem } = readHead(request, socket.servername, this.#rules)
