@@ -1,7 +1,7 @@
 /** What is asked of callers who hold no certificate, as a gateway is configured. */
 
 import type { EpochSeconds, ImportPublicKey, ProofAlgorithm, Sha256, TrustDomain } from '@doorward/core'
-import type { IssuerTokens, ProofNonces, ReplayGuard } from './ports.ts'
+import type { IssuedToken, IssuerTokens, ProofNonces, ReplayGuard } from './ports.ts'
 
 /** What the edge insists on. */
 export interface EdgeRules {
@@ -10,7 +10,7 @@ export interface EdgeRules {
   /** Origin by which callers reach the edge, from configuration: what proofs are for. */
   readonly publicUrl: string
   /** The name of an OAuth client; null for one that is not let in. */
-  readonly clientName: (clientId: string | null) => string | null
+  readonly clientName: (issued: Pick<IssuedToken, 'clientId' | 'own'>) => string | null
   /** Tokens that are bound to no key are accepted. */
   readonly bearer: boolean
   /** What policy allows has to be covered by a scope of the token, too. */

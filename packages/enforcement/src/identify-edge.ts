@@ -21,7 +21,7 @@ import type { Inbound } from './inbound.ts'
 import type { EdgeRules, ProofRules } from './edge-rules.ts'
 import type { IssuedToken, TrustView } from './ports.ts'
 import { takeUser } from './user-limit.ts'
-import { personalWithdrawal } from './withdrawal.ts'
+import { withdrawal } from './withdrawal.ts'
 import type { PresentedToken } from './withdrawal.ts'
 
 /** Whoever holds no certificate is who its token says. */
@@ -40,7 +40,7 @@ export async function identifyEdge(inbound: Inbound, dependencies: IdentifyDepen
   const { principal, token, name } = caller
   const problem =
     schemeProblem(issued, shown, principal) ??
-    personalWithdrawal({ inbound, principal, token }, view) ??
+    withdrawal({ inbound, principal, token }, view) ??
     (await proofProblem({ inbound, shown, issued, principal }, dependencies, edge)) ??
     null
   if (problem !== null) return problem
@@ -85,16 +85,14 @@ const TOKEN_NAME = 22
 function callerOf(issued: IssuedToken, { scheme }: Shown, edge: EdgeRules, view: TrustView): EdgeCaller | Denial {
   const { user } = issued
   const name = userName(user)
-  const client = edge.clientName(issued.clientId)
+  const client = edge.clientName(issued)
   if (client === null) {
     const caller = { id: name, certificateFingerprint: '', certificateSerial: '' }
     const got = issued.clientId === null ? 'none' : JSON.stringify(issued.clientId.slice(0, 120))
     return deny('client_unlisted', `expected a client of edge.clients, got ${got}`, { caller })
   }
   const presenter = edgeClientId(edge.trustDomain, client)
-  // Ids of tokens are unique per issuer only; this one is, and `doorward revoke --token` takes it.
-  const named = edge.proofs.sha256(utf8(`${user.issuer}\0${issued.id}`))
-  const id = toBase64url(named).slice(0, TOKEN_NAME)
+  const id = nameOf(issued, edge)
   const principal: Principal = {
     subject: user,
     presenter,
@@ -107,7 +105,15 @@ function callerOf(issued: IssuedToken, { scheme }: Shown, edge: EdgeRules, view:
     tokenId: id,
     expires: issued.expires,
   }
-  return { principal, name, token: { id, keyId: null, epoch: null, issuedAt: issued.issuedAt } }
+  const { keyId, epoch } = issued.own ?? { keyId: null, epoch: null }
+  return { principal, name, token: { id, keyId, epoch, issuedAt: issued.issuedAt } }
+}
+
+/** Ids of tokens are unique per issuer only; this one is, and `doorward revoke token` takes it. Ours is on the authority's record. */
+function nameOf({ user, id, own }: IssuedToken, { proofs }: EdgeRules): string {
+  if (own !== null) return id
+  const named = proofs.sha256(utf8(`${user.issuer}\0${id}`))
+  return toBase64url(named).slice(0, TOKEN_NAME)
 }
 
 /** A token that is bound is never taken without its proof, and a proof proves nothing about one that is not. */

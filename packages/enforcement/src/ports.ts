@@ -115,6 +115,8 @@ export interface IssuedToken {
     readonly amr: readonly string[]
     readonly authTime: EpochSeconds | null
   }
+  /** Token key and epoch of a token that our own authority has issued; null for one of another issuer. */
+  readonly own: { readonly keyId: string; readonly epoch: number } | null
 }
 
 /** Why a token of an issuer is not accepted. The token itself is in no message. */

@@ -4,7 +4,15 @@
  */
 
 import { backdatingSeconds, signedClaims, toSeconds, userClaim, userName } from '@doorward/core'
-import type { AccessTokenClaims, EpochSeconds, ImportP256, PeerCertificate, TokenKey, VerifyKey } from '@doorward/core'
+import type {
+  AccessTokenClaims,
+  EpochSeconds,
+  ImportP256,
+  PeerCertificate,
+  SignedClaims,
+  TokenKey,
+  VerifyKey,
+} from '@doorward/core'
 import type { Denial } from './denial.ts'
 import { bearer } from './identify.ts'
 import type { Inbound } from './inbound.ts'
@@ -57,6 +65,9 @@ interface EndedKey {
   readonly endedAt: EpochSeconds
 }
 
+/** At the edge. */
+const SHOWN = /^(?:Bearer|DPoP) +([^ ]+)$/i
+
 type Found = Pick<Sighting, 'kind' | 'keyId' | 'credential' | 'claimed' | 'reason' | 'unissued'>
 
 export class Sightings {
@@ -86,8 +97,11 @@ export class Sightings {
   judge(inbound: Inbound, denial: Denial): Sighting | null {
     const { remoteAddress, listener, certificate } = inbound.connection
     const view = this.#dependencies.trust.current()
-    if (view === null || certificate === null) return null
-    const found = this.#certificate(certificate, denial) ?? this.#token(inbound, denial, view)
+    if (view === null) return null
+    const found =
+      certificate === null
+        ? this.#frontToken(inbound, denial, view)
+        : (this.#certificate(certificate, denial) ?? this.#token(inbound, denial, view))
     return found === null ? null : { ...found, remoteAddress, listener }
   }
 
@@ -120,11 +134,9 @@ export class Sightings {
   }
 
   #token({ head }: Inbound, { code }: Denial, view: TrustView): Found | null {
-    const text = bearer(head.headers['authorization'])
-    if (text === null || !suspicious.has(code)) return null
-    const ended = new Map([...this.#ended].map(([kid, { key }]) => [kid, key]))
-    const signed = signedClaims(text, code === 'token_key_unknown' ? ended : view.tokenKeys)
-    if (signed === null) return null
+    const signed = this.#signed(bearer(head.headers['authorization']), code, view)
+    // The authority has made a token of the front; that it is shown in the wrong place proves nothing.
+    if (signed === null || signed.front !== null) return null
     const { keyId, claims } = signed
     const found = { kind: 'token', keyId, credential: claims?.jti ?? '', claimed: claims?.sub ?? '' } as const
     if (claims === null) return { ...found, reason: 'claims', unissued: null }
@@ -133,19 +145,41 @@ export class Sightings {
     return { ...found, reason, unissued: reason === 'not_bound' ? claims.cnf['x5t#S256'] : null }
   }
 
+  /** At the edge, where there is no certificate: tokens of the front alone are good there. */
+  #frontToken({ head }: Inbound, { code }: Denial, view: TrustView): Found | null {
+    const [, text = null] = SHOWN.exec(head.headers['authorization'] ?? '') ?? []
+    const signed = this.#signed(text, code, view)
+    if (signed === null || signed.claims !== null) return null
+    const { keyId, front } = signed
+    const found = { kind: 'token', keyId, credential: front?.jti ?? '', claimed: front?.sub ?? '' } as const
+    if (front === null) return { ...found, reason: 'claims', unissued: null }
+    const reason = this.#endedReason(code, front.iat, keyId)
+    return reason === null ? null : { ...found, reason, unissued: null }
+  }
+
+  /** What one of our keys has signed; a key that has ended, where no other is known. */
+  #signed(text: string | null, code: Denial['code'], { tokenKeys }: TrustView): SignedClaims | null {
+    if (text === null || !suspicious.has(code)) return null
+    const ended = new Map([...this.#ended].map(([kid, { key }]) => [kid, key]))
+    return signedClaims(text, code === 'token_key_unknown' ? ended : tokenKeys)
+  }
+
+  /** What no token has that was issued before its key or its epoch had ended. */
+  #endedReason(code: Denial['code'], issuedAt: EpochSeconds, keyId: string): SightingReason | null {
+    if (code === 'token_lifetime') return 'lifetime'
+    if (code === 'token_epoch') return this.#isLater(issuedAt) ? 'old_epoch' : null
+    if (code !== 'token_key_unknown') return null
+    const endedAt = this.#ended.get(keyId)?.endedAt ?? issuedAt
+    return issuedAt > endedAt + graceSeconds ? 'old_key' : null
+  }
+
   #reasonOf(
     code: Denial['code'],
     claims: AccessTokenClaims,
     { view, keyId }: { readonly view: TrustView; readonly keyId: string },
   ): SightingReason | null {
     const holder = view.issued.get(claims.cnf['x5t#S256'])?.id
-    if (code === 'token_lifetime') return 'lifetime'
-    if (code === 'token_epoch') return this.#isLater(claims.iat) ? 'old_epoch' : null
-    if (code === 'token_key_unknown') {
-      const endedAt = this.#ended.get(keyId)?.endedAt ?? claims.iat
-      return claims.iat > endedAt + graceSeconds ? 'old_key' : null
-    }
-    if (code !== 'token_subject' && code !== 'token_binding') return null
+    if (code !== 'token_subject' && code !== 'token_binding') return this.#endedReason(code, claims.iat, keyId)
     if (holder === undefined) return claims.exp > toSeconds(this.#dependencies.trust.now()) ? 'not_bound' : null
     return isIssued(claims, holder) ? null : 'subject'
   }

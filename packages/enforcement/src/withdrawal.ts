@@ -44,8 +44,9 @@ export function personalWithdrawal({ inbound, principal, token }: ShownCredentia
     if (denied !== null) return { ...denied, caller: principal }
   }
   if (token !== null && view.deniedTokens.has(token.id)) return against('token_denied', `token ${token.id} is denied`)
-  const atEdge = token !== null && token.keyId === null
-  const issuedAt = epochSeconds(Math.max(0, (token?.issuedAt ?? 0) - (atEdge ? ISSUER_SKEW : 0)))
+  const atEdge = token !== null && certificate === null
+  const skew = token?.keyId === null ? ISSUER_SKEW : 0
+  const issuedAt = epochSeconds(Math.max(0, (token?.issuedAt ?? 0) - skew))
   const problem =
     userWithdrawal(principal, issuedAt, view) ?? (atEdge ? clientWithdrawal(principal, issuedAt, view) : null)
   return problem === null ? null : against('identity_denied', problem)

@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { epochClaim, mintToken, toSeconds } from '@doorward/core'
-import type { AccessTokenClaims } from '@doorward/core'
+import { epochClaim, epochSeconds, mintToken, toSeconds, userClaim } from '@doorward/core'
+import type { AccessTokenClaims, FrontTokenClaims, JsonObject } from '@doorward/core'
 import { generateP256, importP256, systemClock } from '@doorward/sdk'
+import { signCompactJws } from '../../../packages/core/src/token/sign-compact-jws.ts'
 import { CertificateStanding } from '../../../packages/enforcement/src/certificate-standing.ts'
 import { deny } from '../../../packages/enforcement/src/denial.ts'
 import type { DenialCode } from '../../../packages/enforcement/src/denial.ts'
@@ -125,6 +126,66 @@ test('DT-1: what is of an earlier epoch is a sighting only when it says that it 
   assert.equal(sightings.judge(inbound(before), denied('certificate_epoch')), null)
   const later = await trust.issue('agent/later', { startsIn: 300, secondsLeft: 900 })
   assert.equal(sightings.judge(inbound(later), denied('certificate_epoch'))?.reason, 'old_epoch')
+})
+
+/** As the front gives it to a client; `claims` replaces what a test wants wrong. */
+function frontToken({ tokenKey, epoch }: TrustFixture, claims: Partial<FrontTokenClaims> = {}): Promise<string> {
+  const iat = toSeconds(systemClock())
+  const person = { issuer: 'https://login.test.example', subject: 'ada', groups: [] }
+  const plain = {
+    iss: 'https://front.test.example',
+    sub: 'https://login.test.example#ada',
+    aud: audience,
+    client_id: 'claude',
+    iat,
+    exp: iat + 300,
+    jti: 'one',
+    [epochClaim]: epoch,
+    [userClaim]: person,
+    ...claims,
+  }
+  return signCompactJws('at+jwt', JSON.parse(JSON.stringify(plain)) as JsonObject, {
+    kid: 'token-1',
+    signKey: tokenKey.signKey,
+  })
+}
+
+test('a token of the front where callers have a certificate is no sighting: whoever holds it may show it', async () => {
+  const { trust, sightings } = await stage()
+  const svid = await trust.issue('agent/x')
+  const token = await frontToken(trust)
+  assert.equal(sightings.judge(inbound(svid, token), denied('token_claims')), null)
+  trust.denied.authorities.push('token-1')
+  trust.apply()
+  assert.equal(sightings.judge(inbound(svid, token), denied('token_key_unknown')), null)
+})
+
+test('DT-1: at the edge a token that the front does not make is a sighting of its key', async () => {
+  const { trust, at, sightings } = await stage()
+  const svid = await trust.issue('agent/x')
+  const seen = (token: string, code: DenialCode) => {
+    const { connection, head } = inbound(svid, token)
+    return sightings.judge({ connection: { ...connection, certificate: null }, head, audience }, denied(code))
+  }
+  const iat = epochSeconds(toSeconds(systemClock()) + 400)
+  const reason = async (code: DenialCode, claims: object) => seen(await frontToken(trust, claims), code)?.reason ?? null
+  assert.equal(await reason('token_lifetime', { exp: iat + 9999 }), 'lifetime')
+  assert.equal(await reason('token_claims', { admin: true }), 'claims')
+  for (const code of ['token_expired', 'token_audience', 'token_denied', 'dpop_invalid', 'client_unlisted'] as const)
+    assert.equal(await reason(code, {}), null, code)
+  const forger = await TrustFixture.create()
+  assert.equal(seen(await frontToken(forger, { exp: iat }), 'token_lifetime'), null, 'anybody can write a kid')
+  assert.equal(seen(await trust.token(svid, audience), 'token_claims'), null, 'issued, and shown in the wrong place')
+  trust.epoch = 2
+  trust.apply()
+  assert.equal(await reason('token_epoch', { [epochClaim]: 1 }), null)
+  at.ahead = 600
+  assert.equal(await reason('token_epoch', { [epochClaim]: 1, iat, exp: iat + 300 }), 'old_epoch')
+  trust.denied.authorities.push('token-1')
+  trust.apply()
+  assert.equal(await reason('token_key_unknown', {}), null)
+  const late = epochSeconds(iat + 400)
+  assert.equal(await reason('token_key_unknown', { iat: late, exp: late + 300 }), 'old_key')
 })
 
 test('what has ended long ago is forgotten, so that memory is bounded', async () => {

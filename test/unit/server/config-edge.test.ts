@@ -85,15 +85,20 @@ describe('edge in the configuration', () => {
 
 test('a client has the name of the configuration, and one that is not listed has none unless it is let in', () => {
   const clients = new Map([['one', 'claude']])
-  const strict = { clients, unlistedClients: false }
+  const nameIn = (edge: Parameters<typeof clientNameOf>[0]) => (clientId: string | null) =>
+    clientNameOf(edge, { clientId, ofFront: false })
+  const strict = { front: null, clients, unlistedClients: false }
+  deepEqual(['one', 'two', null].map(nameIn(strict)), ['claude', null, null])
+  deepEqual(['one', 'two', null].map(nameIn({ ...strict, unlistedClients: true })), ['claude', 'unlisted', 'unlisted'])
+})
+
+test('a client of the front is let in by tokens of the front alone', () => {
+  const front = { publicUrl: 'https://front', provider: 'https://login', clients: new Map([['two', 'cursor']]) }
+  const edge = { front, clients: new Map([['one', 'claude']]), unlistedClients: false }
+  const nameOf = (clientId: string, ofFront: boolean) => clientNameOf(edge, { clientId, ofFront })
   deepEqual(
-    [clientNameOf(strict, 'one'), clientNameOf(strict, 'two'), clientNameOf(strict, null)],
-    ['claude', null, null],
-  )
-  const open = { clients, unlistedClients: true }
-  deepEqual(
-    [clientNameOf(open, 'one'), clientNameOf(open, 'two'), clientNameOf(open, null)],
-    ['claude', 'unlisted', 'unlisted'],
+    [nameOf('two', true), nameOf('two', false), nameOf('one', true), nameOf('three', true)],
+    ['cursor', null, 'claude', null],
   )
 })
 

@@ -135,7 +135,7 @@ function factsOf(claims: FrontTokenClaims, keyId: string): VerifiedFrontToken {
 }
 
 /** The claims, or what is wrong with their shape. */
-function readFrontToken(value: JsonValue): FrontTokenClaims | string {
+export function readFrontToken(value: JsonValue): FrontTokenClaims | string {
   const claims = exactObject(value, REQUIRED, OPTIONAL)
   if (claims === null) return `expected exactly the claims ${REQUIRED.join(', ')} and at most ${OPTIONAL.join(', ')}`
   const { iss, sub, aud, client_id, iat, exp, jti } = claims as Readonly<Record<string, JsonValue>>

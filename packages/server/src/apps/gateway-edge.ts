@@ -8,6 +8,7 @@ import type { EdgeCertificate } from '../config/edge-certificate.ts'
 import { clientNameOf } from '../config/edge-settings.ts'
 import type { EdgeSettings } from '../config/edge-settings.ts'
 import type { IssuerSettings } from '../config/issuer-settings.ts'
+import { frontTokens, withFront } from '../issuers/front-tokens.ts'
 import { importIssuerKey } from '../issuers/issuer-key-set.ts'
 import { MemoryReplayGuard } from '../state/memory-replay-guard.ts'
 import { SealedNonces } from '../state/sealed-nonces.ts'
@@ -37,11 +38,12 @@ export async function openEdgeRules({ edge, issuers, trustDomain, trust }: EdgeR
   // Tokens and proofs are judged by the time that no stepped local clock turns back.
   const now = () => trust.now()
   const { tokens } = await openIssuers(accepted, now)
+  const { front } = edge
   return {
-    tokens,
+    tokens: front === null ? tokens : withFront(front, frontTokens(front, trust), tokens),
     trustDomain,
     publicUrl: edge.publicUrl,
-    clientName: (clientId) => clientNameOf(edge, clientId),
+    clientName: ({ clientId, own }) => clientNameOf(edge, { clientId, ofFront: own !== null }),
     bearer: edge.bearer,
     scopesRequired: edge.scopesRequired,
     proofs: {
@@ -126,7 +128,7 @@ function listenerOptions(
     endpoint,
     publicUrl: edge.publicUrl,
     servers: edge.servers,
-    issuers: (settings.issuers ?? []).flatMap(({ name, issuer }) => (edge.issuers.includes(name) ? [issuer] : [])),
+    issuers: authorizationServers(edge, settings.issuers ?? []),
     bearer: edge.bearer,
     algorithms: edge.algorithms,
     requestScopes: edge.requestScopes,
@@ -158,23 +160,37 @@ function listenerOptions(
   }
 }
 
+/** Where hosts get tokens; ours first, because many ask the first alone. */
+function authorizationServers(
+  { front, issuers }: EdgeSettings,
+  configured: readonly IssuerSettings[],
+): readonly string[] {
+  const others = configured.flatMap(({ name, issuer }) => (issuers.includes(name) ? [issuer] : []))
+  return front === null ? others : [front.publicUrl, ...others]
+}
+
 /** Nobody is asked for a certificate, so no anchor is named. */
 function materialOf({ chain, privateKey }: EdgeCertificate): TlsMaterial {
   return { chain, privateKey, anchors: [] }
 }
 
-function warnOf({ publicUrl, bearer, unlistedClients }: EdgeSettings, warn: EdgeParts['warn']): void {
-  warn('edge_open', `callers without a certificate are let in at ${publicUrl}, by tokens of other issuers`)
+function warnOf({ publicUrl, front, bearer, unlistedClients }: EdgeSettings, warn: EdgeParts['warn']): void {
+  warn(
+    'edge_open',
+    `callers without a certificate are let in at ${publicUrl}, ${front === null ? 'by tokens of other issuers' : `by tokens of ${front.publicUrl}`}`,
+  )
   if (bearer) warn('edge_bearer', 'edge.bearer is on: whoever has a token of somebody is taken for them')
   if (unlistedClients) warn('edge_unlisted_clients', 'edge.unlisted_clients is on: every OAuth client is let in')
 }
 
 /** What the record says of it when it opens. */
 export function edgeFacts({ settings }: Pick<RunningEdge, 'settings'>) {
-  const { publicUrl, issuers, servers, bearer, unlistedClients, scopesRequired, nonceRequired, origins } = settings
+  const { publicUrl, issuers, front, servers, bearer, unlistedClients, scopesRequired, nonceRequired, origins } =
+    settings
   return {
     public_url: publicUrl,
     issuers: [...issuers],
+    ...(front === null ? {} : { front: front.publicUrl }),
     servers: [...servers],
     bearer,
     unlisted_clients: unlistedClients,

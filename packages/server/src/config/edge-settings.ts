@@ -15,6 +15,8 @@ export interface EdgeSettings {
   readonly certificate: EdgeCertificatePlace | AcmePlace
   /** Names of `issuers`. */
   readonly issuers: readonly string[]
+  /** Our own authorization server, where it is the edge's; null where tokens of `issuers` alone are accepted. */
+  readonly front: EdgeFront | null
   readonly servers: ReadonlySet<string>
   /** By the id that issuers know a client by. */
   readonly clients: ReadonlyMap<string, string>
@@ -25,6 +27,16 @@ export interface EdgeSettings {
   readonly requestScopes: readonly string[]
   readonly algorithms: readonly ProofAlgorithm[]
   readonly nonceRequired: boolean
+}
+
+/** What the edge has to know of the authority's front. */
+export interface EdgeFront {
+  /** `iss` of its tokens. */
+  readonly publicUrl: string
+  /** `issuer` of the provider at which it signs people in. */
+  readonly provider: string
+  /** Names of its clients, by id. */
+  readonly clients: ReadonlyMap<string, string>
 }
 
 /** PEM files: the chain, leaf first, and its key. */
@@ -51,6 +63,7 @@ export function edgeSettings({ configuration, folder }: Deployment): EdgeSetting
     publicUrl: edge.public_url,
     certificate: certificateFrom(edge.certificate, (path) => resolve(folder, path)),
     issuers: edge.issuers,
+    front: null,
     servers: new Set(edge.servers),
     clients: new Map(ids),
     unlistedClients: edge.unlisted_clients,
@@ -77,11 +90,12 @@ function certificateFrom(
   }
 }
 
-/** What configuration calls a client; null for one that is not let in. */
+/** What configuration calls a client; null for one that is not let in. Clients of the front are known by its tokens alone. */
 export function clientNameOf(
-  { clients, unlistedClients }: Pick<EdgeSettings, 'clients' | 'unlistedClients'>,
-  clientId: string | null,
+  { front, clients, unlistedClients }: Pick<EdgeSettings, 'front' | 'clients' | 'unlistedClients'>,
+  { clientId, ofFront }: { readonly clientId: string | null; readonly ofFront: boolean },
 ): string | null {
-  const listed = clientId === null ? undefined : clients.get(clientId)
+  const own = ofFront ? front?.clients : undefined
+  const listed = clientId === null ? undefined : (own?.get(clientId) ?? clients.get(clientId))
   return listed ?? (unlistedClients ? unlistedClient : null)
 }

@@ -46,5 +46,5 @@ export function issuedToken(
   const problem = judgeIssuerClaims(claims, expected)
   if (problem !== null) return problem
   const mapped = mapIssuerClaims(claims, issuer.claims)
-  return 'ok' in mapped ? mapped : { ...mapped, id: mapped.id ?? digest }
+  return 'ok' in mapped ? mapped : { ...mapped, id: mapped.id ?? digest, own: null }
 }
