@@ -92,7 +92,9 @@ function callerOf(issued: IssuedToken, { scheme }: Shown, edge: EdgeRules, view:
     return deny('client_unlisted', `expected a client of edge.clients, got ${got}`, { caller })
   }
   const presenter = edgeClientId(edge.trustDomain, client)
-  const id = nameOf(issued, edge)
+  // Ids of tokens are unique per issuer only; this one is, and `doorward revoke token` takes it.
+  const named = edge.proofs.sha256(utf8(`${user.issuer}\0${issued.id}`))
+  const id = toBase64url(named).slice(0, TOKEN_NAME)
   const principal: Principal = {
     subject: user,
     presenter,
@@ -107,13 +109,6 @@ function callerOf(issued: IssuedToken, { scheme }: Shown, edge: EdgeRules, view:
   }
   const { keyId, epoch } = issued.own ?? { keyId: null, epoch: null }
   return { principal, name, token: { id, keyId, epoch, issuedAt: issued.issuedAt } }
-}
-
-/** Ids of tokens are unique per issuer only; this one is, and `doorward revoke token` takes it. Ours is on the authority's record. */
-function nameOf({ user, id, own }: IssuedToken, { proofs }: EdgeRules): string {
-  if (own !== null) return id
-  const named = proofs.sha256(utf8(`${user.issuer}\0${id}`))
-  return toBase64url(named).slice(0, TOKEN_NAME)
 }
 
 /** A token that is bound is never taken without its proof, and a proof proves nothing about one that is not. */
