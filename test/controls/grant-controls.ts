@@ -8,6 +8,7 @@ const grants = 'packages/server/src/apps/credentials/user-grants.ts'
 const credential = 'packages/server/src/apps/credentials/user-credential.ts'
 const pages = 'packages/server/src/transports/consent-pages.ts'
 const server = 'packages/server/src/transports/authorization-server.ts'
+const tokens = 'packages/server/src/transports/token-request.ts'
 const resource = 'packages/server/src/transports/protected-resource.ts'
 
 function control(name: string, test: string, ...edits: readonly Edit[]): Control {
@@ -86,7 +87,7 @@ export const grantControls: readonly Control[] = [
     to: 'return before !== undefined && since < 0',
   }),
   control('grants.taken-back', 'a person who is denied loses what they granted, here and at the provider', {
-    file: server,
+    file: tokens,
     from: 'if (server.revocation === null) return',
     to: 'if (server.revocation !== null) return',
   }),

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { isDoorwardError } from '@doorward/core'
 import { foreign, foreignKey, pemFile } from '../../fixtures/foreign-certificates.ts'
-import { findAuthorizationServer } from '../../../packages/server/src/transports/authorization-server.ts'
+import { findCodeServer } from '../../../packages/server/src/transports/authorization-server.ts'
 import { findProtectedResource } from '../../../packages/server/src/transports/protected-resource.ts'
 
 const authority = foreign({ subject: ['Discovery'], key: foreignKey('p256'), ca: true })
@@ -69,7 +69,7 @@ describe('discovery of authorization', () => {
     for (const [i, place] of places.entries()) {
       asked = []
       pages = { [place]: { json: metadata() } }
-      const found = await findAuthorizationServer(`${base}/as`, access)
+      const found = await findCodeServer(`${base}/as`, access)
       equal(found.token.href, `${base}/token`)
       deepEqual(asked, places.slice(0, i + 1))
     }
@@ -87,7 +87,7 @@ describe('discovery of authorization', () => {
     ]
     for (const change of wrong) {
       pages = { '/.well-known/oauth-authorization-server/as': { json: metadata(change) } }
-      equal(await codeOf(() => findAuthorizationServer(`${base}/as`, access)), 'authorization_server_invalid')
+      equal(await codeOf(() => findCodeServer(`${base}/as`, access)), 'authorization_server_invalid')
     }
   })
 
@@ -136,12 +136,12 @@ describe('discovery of authorization', () => {
     const strict = { ...access, allowPrivateAddresses: false }
     for (const place of [base, 'https://127.0.0.1', 'https://10.0.0.1', 'https://[::1]', 'https://localhost']) {
       asked = []
-      await rejects(findAuthorizationServer(place, strict), { code: 'document_refused' })
+      await rejects(findCodeServer(place, strict), { code: 'document_refused' })
       deepEqual(asked, [])
     }
     const moved = { status: 302, headers: { Location: `${base}/secret` } }
     pages = { '/.well-known/oauth-authorization-server/as': moved, '/secret': { json: metadata() } }
-    equal(await codeOf(() => findAuthorizationServer(`${base}/as`, access)), 'document_unavailable')
+    equal(await codeOf(() => findCodeServer(`${base}/as`, access)), 'document_unavailable')
     equal(asked.includes('/secret'), false)
   })
 })

@@ -3,8 +3,9 @@
 import { isDoorwardError } from '@doorward/core'
 import type { JsonObject } from '@doorward/core'
 import type { ClientCredentialsSettings } from '../../config/secret-settings.ts'
-import { requestToken, tokenEndpointOf } from '../../transports/token-request.ts'
+import { findAuthorizationServer } from '../../transports/authorization-server.ts'
 import type { FetchOptions } from '../../transports/fetch-document.ts'
+import { requestTokens } from '../../transports/token-request.ts'
 import type { CredentialFields, CredentialWish, ServerCredential } from '../../transports/server-credential.ts'
 import type { UpstreamFailure } from '../../transports/server-credential.ts'
 import { clientProof } from './client-proof.ts'
@@ -27,6 +28,8 @@ interface Failure {
 
 /** A token is not used in the last tenth of its life, at most half a minute. */
 const LAST_SECONDS = 30
+/** Where the server does not say how long it is good. */
+const UNSAID_SECONDS = 60
 const PAUSE_MILLISECONDS = 1000
 const ENDPOINT_MILLISECONDS = 600_000
 const NONE: CredentialFields = { fields: {}, use: {} }
@@ -114,11 +117,12 @@ export class ClientCredentials implements ServerCredential {
     }
     known.remember(`${name} ${version}`, value)
     await secrets.recordOwnUse(server, { secret: name, version, for: 'token' })
-    const { token, expiresIn } = await requestToken(url, form, proof, this.#access)
+    const { access: token, expiresInSeconds } = await requestTokens(url, { proof, access: this.#access }, form)
     const number = ++this.#count
     known.remember(`token ${number}`, token)
     const use: JsonObject = { secret: name, version, token: number }
-    const usable = expiresIn - Math.min(LAST_SECONDS, expiresIn / 10)
+    const life = expiresInSeconds ?? UNSAID_SECONDS
+    const usable = life - Math.min(LAST_SECONDS, life / 10)
     const fields: CredentialFields = { fields: { authorization: `Bearer ${token.reveal()}` }, use }
     const since = monotonic()
     return { fields, version, since, until: since + usable * 1000 }
@@ -128,7 +132,7 @@ export class ClientCredentials implements ServerCredential {
     const { issuer, tokenUrl } = this.#settings
     if (tokenUrl !== null) return new URL(tokenUrl)
     if (this.#endpoint === null || monotonic() >= this.#endpoint.until) {
-      const url = await tokenEndpointOf(issuer ?? '', this.#access)
+      const { token: url } = await findAuthorizationServer(issuer ?? '', this.#access)
       this.#endpoint = { url, until: monotonic() + ENDPOINT_MILLISECONDS }
     }
     return this.#endpoint.url

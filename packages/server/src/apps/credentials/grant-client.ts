@@ -1,13 +1,16 @@
 /** The gateway as an OAuth client of the authorization server of one MCP server. */
 
 import { DoorwardError } from '@doorward/core'
+import type { Secret } from '@doorward/core'
 import type { UserOAuthSettings } from '../../config/secret-settings.ts'
-import { findAuthorizationServer } from '../../transports/authorization-server.ts'
-import type { AuthorizationServer, OAuthClient } from '../../transports/authorization-server.ts'
+import { findCodeServer } from '../../transports/authorization-server.ts'
+import type { CodeServer } from '../../transports/authorization-server.ts'
 import type { FetchOptions } from '../../transports/fetch-document.ts'
 import { findProtectedResource } from '../../transports/protected-resource.ts'
 import type { ProtectedResource } from '../../transports/protected-resource.ts'
+import type { OAuthClient } from '../../transports/token-request.ts'
 import { fetchOptions } from '../issuers.ts'
+import { publicClient, secretProof } from './client-proof.ts'
 import type { GatewaySecrets } from './gateway-secrets.ts'
 
 export interface GrantClientParts {
@@ -20,7 +23,7 @@ export interface GrantClientParts {
 }
 
 export interface GrantPlan extends ProtectedResource {
-  readonly server: AuthorizationServer
+  readonly server: CodeServer
   readonly client: OAuthClient
 }
 
@@ -29,7 +32,7 @@ const KEPT_MILLISECONDS = 300_000
 
 interface Kept {
   readonly until: number
-  readonly found: Promise<AuthorizationServer>
+  readonly found: Promise<CodeServer>
 }
 
 export class GrantClient {
@@ -48,11 +51,13 @@ export class GrantClient {
     return this.#parts.settings
   }
 
-  /** The authorization server, and us as its client. Throws as `findAuthorizationServer`, and `secret_unavailable`. */
+  /** The authorization server, and us as its client. Throws as `findCodeServer`, and `secret_unavailable`. */
   async known(): Promise<Pick<GrantPlan, 'server' | 'client'>> {
     const access = await fetchOptions(this.#parts.settings.access)
     const [server, secret] = await Promise.all([this.#server(access), this.#secret()])
-    return { server, client: { clientId: this.#parts.settings.clientId, secret, access } }
+    const { clientId } = this.#parts.settings
+    const proof = secret === null ? publicClient(clientId) : secretProof(secret, clientId, server.auth)
+    return { server, client: { clientId, proof, access } }
   }
 
   /** All that a consent needs: what the server itself says of its tokens is asked for now. Throws as `findProtectedResource`. */
@@ -68,10 +73,10 @@ export class GrantClient {
   }
 
   /** A question that failed is asked again the next time. */
-  #server(access: FetchOptions): Promise<AuthorizationServer> {
+  #server(access: FetchOptions): Promise<CodeServer> {
     const now = performance.now()
     if (this.#kept !== null && now < this.#kept.until) return this.#kept.found
-    const found = findAuthorizationServer(this.#parts.settings.issuer, access)
+    const found = findCodeServer(this.#parts.settings.issuer, access)
     const kept = { until: now + KEPT_MILLISECONDS, found }
     this.#kept = kept
     found.catch(() => {
@@ -80,7 +85,7 @@ export class GrantClient {
     return found
   }
 
-  async #secret(): Promise<OAuthClient['secret']> {
+  async #secret(): Promise<Secret | null> {
     const { settings, secrets, server } = this.#parts
     if (settings.clientSecret === null) return null
     const used = await secrets.use({ name: settings.clientSecret, server, principal: null })

@@ -9,9 +9,9 @@ import type { TrustView } from '@doorward/enforcement'
 import { randomBytes } from '@doorward/sdk'
 import { grantId } from '../../secrets/grant-store.ts'
 import type { Grant, GrantKey, GrantStore } from '../../secrets/grant-store.ts'
-import { refreshGrant, takeBack } from '../../transports/authorization-server.ts'
-import type { IssuedTokens } from '../../transports/authorization-server.ts'
 import type { UpstreamFailure } from '../../transports/server-credential.ts'
+import { refreshGrant, takeBack } from '../../transports/token-request.ts'
+import type { IssuedTokens } from '../../transports/token-request.ts'
 import type { GrantClient } from './grant-client.ts'
 
 export interface UserGrantsParts {
@@ -102,7 +102,7 @@ export class UserGrants {
       await record({ event: 'grant.refresh', ...factsOf(grant) })
       tokens = await refreshGrant(server, own, { refresh: grant.refresh, resource: grant.resource })
     } catch (error) {
-      if (isDoorwardError(error, 'grant_refused') && error.got === 'invalid_grant') {
+      if (isDoorwardError(error, 'token_refused') && error.got === 'invalid_grant') {
         await this.end(grant, 'provider_refused')
         return null
       }
