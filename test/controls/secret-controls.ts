@@ -6,6 +6,11 @@ import type { Edit } from './disabled-build.ts'
 const secrets = 'packages/server/src/apps/credentials/gateway-secrets.ts'
 const header = 'packages/server/src/apps/credentials/header-credential.ts'
 const sender = 'packages/server/src/transports/server-credential.ts'
+const client = 'packages/server/src/apps/credentials/client-credentials.ts'
+const exchange = 'packages/server/src/apps/credentials/token-exchange.ts'
+const held = 'packages/server/src/apps/credentials/held-tokens.ts'
+const subject = 'packages/server/src/apps/credentials/exchanged-subject.ts'
+const tokens = 'packages/server/src/transports/token-request.ts'
 const store = 'packages/server/src/secrets/secret-store.ts'
 
 function control(name: string, test: string, ...edits: readonly Edit[]): Control {
@@ -14,6 +19,14 @@ function control(name: string, test: string, ...edits: readonly Edit[]): Control
 
 function ofSource(name: string, test: string, ...edits: readonly Edit[]): Control {
   return { name, edits, test: { file: 'test/contract/secret-source.test.ts', name: test } }
+}
+
+function ofClient(name: string, test: string, ...edits: readonly Edit[]): Control {
+  return { name, edits, test: { file: 'test/refusals/server-credentials-oauth.test.ts', name: test } }
+}
+
+function ofExchange(name: string, test: string, ...edits: readonly Edit[]): Control {
+  return { name, edits, test: { file: 'test/refusals/token-exchange.test.ts', name: test } }
 }
 
 export const secretControls: readonly Control[] = [
@@ -63,6 +76,122 @@ export const secretControls: readonly Control[] = [
       file: sender,
       from: 'if (Object.keys(found.use).length > 0) sender.onUse(found.use)',
       to: 'void sender.onUse',
+    },
+  ),
+  ofExchange(
+    'exchange.people',
+    'for whom nothing may be said nothing is asked: workloads, and people of another issuer',
+    {
+      file: subject,
+      from: 'if (subject.issuer === people) return',
+      to: 'if (subject.issuer !== people || people !== null) return',
+    },
+  ),
+  ofExchange(
+    'exchange.workloads',
+    'for whom nothing may be said nothing is asked: workloads, and people of another issuer',
+    {
+      file: subject,
+      from: 'if (workloads) return',
+      to: 'if (workloads || people !== null) return',
+    },
+  ),
+  ofExchange('exchange.actors', 'another agent for the same person has a token of its own', {
+    file: subject,
+    from: 'key: JSON.stringify([subjectName(subject), ...actors.map(({ uri }) => uri)]),',
+    to: 'key: subjectName(subject),',
+  }),
+  ofExchange(
+    'exchange.once',
+    'however many calls wait, one question is asked, and a token is not used at the end of its life',
+    {
+      file: held,
+      from: '    if (other?.versions === versions) return other.answer\n',
+      to: '',
+    },
+  ),
+  ofExchange(
+    'exchange.life',
+    'however many calls wait, one question is asked, and a token is not used at the end of its life',
+    {
+      file: held,
+      from: ' || this.#monotonic() >= held.until) return null',
+      to: ') return null',
+    },
+  ),
+  ofExchange(
+    'exchange.versions',
+    'with another key or another secret of the client there is no token, from the next call on',
+    {
+      file: held,
+      from: 'if (held.versions !== versions || ',
+      to: 'if (',
+    },
+  ),
+  ofExchange('exchange.kind', 'with the provider down, slow or answering with something else, nothing is sent', {
+    file: exchange,
+    from: 'if (answer.issuedType !== ACCESS_TOKEN)',
+    to: "if (answer.issuedType === '')",
+  }),
+  ofExchange('exchange.denied', 'a person who is denied has no token any more, and the provider is told', {
+    file: exchange,
+    from: 'parts.onClose(parts.denials.onChange(() => this.#review()))',
+    to: '',
+  }),
+  ofExchange('exchange.meanwhile', 'a person who is denied while a token is asked for gets none of it', {
+    file: exchange,
+    from: 'if (!this.#isDenied(held)) {',
+    to: 'if (held.asked > 0) {',
+  }),
+  ofExchange('exchange.refused', 'whom the provider gives no token is refused, and nobody else', {
+    file: exchange,
+    from: 'REFUSES_SUBJECT.has(error.got',
+    to: 'REFUSES_SUBJECT.has(error.code',
+  }),
+  ofClient('client.roles', 'a secret that is narrowed to roles gives its token to nobody else', {
+    file: client,
+    from: "    if ('code' in used) return principal === null && used.code === 'credential_withheld' ? NONE : used\n",
+    to: "    if ('code' in used) return this.#held?.fields ?? used\n",
+  }),
+  ofClient(
+    'client.version',
+    'another secret counts with the next call: with one that is wrong there is no token, and nothing is sent',
+    {
+      file: client,
+      from: 'if (this.#held?.version === used.version && now',
+      to: 'if (this.#held !== null && now',
+    },
+  ),
+  ofClient('client.once', 'a server that refuses every token is told so, and has no token asked for with every call', {
+    file: client,
+    from: 'if (monotonic() - this.#held.since < PAUSE_MILLISECONDS)',
+    to: 'if (monotonic() < 0)',
+  }),
+  ofClient(
+    'client.failed',
+    'an authorization server that fails, lies or sends elsewhere gives no token, and is not asked by every call',
+    {
+      file: client,
+      from: 'if (this.#failed?.version === used.version && now < this.#failed.until) return this.#failed.failure',
+      to: '',
+    },
+  ),
+  ofClient(
+    'client.bearer',
+    'an authorization server that fails, lies or sends elsewhere gives no token, and is not asked by every call',
+    {
+      file: tokens,
+      from: "if (!fits(access) || typeof type !== 'string' || type.toLowerCase() !== 'bearer')",
+      to: 'if (!fits(access))',
+    },
+  ),
+  ofClient(
+    'client.issuer',
+    'where tokens are given is found by the issuer, which must be itself; never at an address that is not allowed',
+    {
+      file: 'packages/server/src/transports/authorization-server.ts',
+      from: "if (values === null || member(values, 'issuer') !== issuer)",
+      to: 'if (values === null)',
     },
   ),
   ofSource('secrets.file.mode', 'one that others can read, or anybody else write, is refused', {

@@ -132,6 +132,31 @@ test('tokens of an authorization server are asked for at one place, with a secre
   ])
 })
 
+test('who is spoken for at an exchange stands there, with a key for it, and a token is for one server', () => {
+  const issuers = 'issuers: { corp: { issuer: "https://login.example" } }\n'
+  const of = (more: string) =>
+    problems(
+      issuers +
+        sound.replace('credential: { secret: github }', `credential: { token_exchange: { ${more} }, own: github }`),
+    )
+  const client = 'issuer: "https://login.example", client_id: gateway, secret: github'
+  const said = 'assertion: { issuer: "https://gateway.example", secret: github }'
+  const people = 'people: "https://login.example"'
+  deepEqual(of(`${client}, ${said}, ${people}, resource: "https://x.example", scopes: [a.b]`), [])
+  deepEqual(of(`${client}, ${said}, workloads: true, audience: notes`), [])
+  match(of(`${client}, ${said}, audience: notes`).join(), /for nobody/)
+  match(of(`${client}, ${said}, ${people}`).join(), /a token for any server/)
+  match(of(`${client}, ${people}, audience: notes`).join(), /assertion/)
+  match(
+    of(`${client}, ${said}, people: "https://other.example", audience: notes`).join(),
+    /no people are of this issuer/,
+  )
+  match(of(`client_id: gateway, secret: github, ${said}, ${people}, audience: notes`).join(), /no place to ask, or two/)
+  deepEqual(of(`${client}, ${said.replace('secret: github', 'secret: crm')}, ${people}, audience: notes`), [
+    'servers.github.credential.token_exchange.assertion.secret: this secret is not meant for github',
+  ])
+})
+
 test('headers that others set are not for credentials', () => {
   for (const header of ['Host', 'content-type', 'Cookie', 'mcp-session-id', 'X-Forwarded-For', 'Proxy-Authorization'])
     match(changed('header: X-Api-Key', `header: ${header}`).join(), /not for credentials/, header)

@@ -8,7 +8,7 @@ import { Circuit, defaultCircuitThreshold } from '../transports/circuit.ts'
 import type { HttpBackend } from '../transports/http-backends.ts'
 import { KnownValues } from './credentials/known-values.ts'
 import { openCredential } from './credentials/open-credential.ts'
-import { boundedLimits, tellOfCircuit, tlsOf } from './gateway-servers.ts'
+import { boundedLimits, keepingParts, tellOfCircuit, tlsOf } from './gateway-servers.ts'
 import type { ServerParts } from './gateway-servers.ts'
 import { audienceOfBackend } from './gateway-settings.ts'
 import type { BackendSettings } from './gateway-settings.ts'
@@ -28,7 +28,12 @@ export function openBackend(
     url: backend.url,
     tls: tlsOf(parts, backend, stack),
     limits: boundedLimits(parts, name),
-    credential: openCredential(backend.credential ?? null, { server: name, secrets, known }),
+    credential: openCredential(backend.credential ?? null, {
+      server: name,
+      secrets,
+      known,
+      ...keepingParts(parts, stack),
+    }),
     known,
     answerBytes: backend.answerBytes,
     redact: backend.redact === true,

@@ -21,7 +21,9 @@ import { openSseUpstream } from '../transports/upstream-sse.ts'
 import { openStdioUpstream } from '../transports/upstream-stdio.ts'
 import { defaultUpstreamLimits } from '../transports/upstream.ts'
 import type { UpstreamLimits } from '../transports/upstream.ts'
+import { denialsOf } from './credentials/denials.ts'
 import { GrantClient } from './credentials/grant-client.ts'
+import type { KeepingParts } from './credentials/header-credential.ts'
 import { openCredential } from './credentials/open-credential.ts'
 import type { PeopleGrants } from './credentials/people-grants.ts'
 import { userCredential } from './credentials/user-credential.ts'
@@ -243,15 +245,24 @@ function openHttp(
 }
 
 function credentialOf(
-  { people, secrets }: ServerParts,
+  { people, secrets, identity }: ServerParts,
   { name, server, known }: Pick<Opening<HttpServerSettings>, 'name' | 'server' | 'known'>,
   stack: AsyncDisposableStack,
 ): ServerCredential | null {
   const settings = server.credential ?? null
-  if (settings?.kind !== 'user' || people === null) return openCredential(settings, { server: name, secrets, known })
+  if (settings?.kind !== 'user' || people === null)
+    return openCredential(settings, { server: name, secrets, known, ...keepingParts({ identity }, stack) })
   const client = new GrantClient({ server: name, url: server.url, settings, secrets })
   stack.defer(people.grants.register(client))
   return userCredential({ client, ...people, secrets, known })
+}
+
+/** What a credential needs that keeps something in the names of callers. */
+export function keepingParts(
+  { identity }: Pick<ServerParts, 'identity'>,
+  stack: AsyncDisposableStack,
+): Pick<KeepingParts, 'denials' | 'onClose'> {
+  return { denials: denialsOf(identity.trust), onClose: (work) => stack.defer(work) }
 }
 
 export function tlsOf(

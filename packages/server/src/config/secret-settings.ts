@@ -6,7 +6,14 @@ import type { Secret } from '@doorward/core'
 import { readBoundedFile } from './certificate-file.ts'
 import type { Environment } from './environment.ts'
 import type { ProviderAccess } from './issuer-settings.ts'
-import type { ClientSection, CredentialSection, FixedSection, SecretSection, UserSection } from './secrets-schema.ts'
+import type {
+  ClientSection,
+  CredentialSection,
+  ExchangeSection,
+  FixedSection,
+  SecretSection,
+  UserSection,
+} from './secrets-schema.ts'
 import type { Deployment } from './settings.ts'
 
 export type SecretPlace =
@@ -95,13 +102,13 @@ export type CredentialSettings =
       readonly form: HeaderForm
     }
   | ClientCredentialsSettings
+  | TokenExchangeSettings
   | ({ readonly kind: 'user' } & UserOAuthSettings)
 
 export type ClientAuth = 'basic' | 'post' | 'private_key_jwt'
 
-/** Tokens of an authorization server, asked for as its client. */
-export interface ClientCredentialsSettings {
-  readonly kind: 'client'
+/** The gateway as a client of an authorization server. */
+export interface TokenClientSettings {
   /** One of the two. */
   readonly tokenUrl: string | null
   readonly issuer: string | null
@@ -116,6 +123,26 @@ export interface ClientCredentialsSettings {
   /** PEM; null for what the platform trusts. */
   readonly ca: string | null
   readonly allowPrivateAddresses: boolean
+}
+
+/** Tokens for the gateway itself. */
+export interface ClientCredentialsSettings extends TokenClientSettings {
+  readonly kind: 'client'
+}
+
+/** Tokens in the names of callers, exchanged for what the gateway says of them. */
+export interface TokenExchangeSettings extends TokenClientSettings {
+  readonly kind: 'exchange'
+  /** What the gateway signs of who calls: as whom, with the key of which secret, under which `kid`. */
+  readonly assertion: { readonly issuer: string; readonly secret: string; readonly keyId: string | null }
+  /** Whose people it speaks for: the text of their `iss`; null for nobody's. */
+  readonly people: string | null
+  /** Also for workloads that act for themselves or for each other. */
+  readonly workloads: boolean
+  /** RFC 8693; null for none. */
+  readonly audience: string | null
+  /** Secret for what the gateway asks for itself; null sends nothing then. */
+  readonly own: string | null
 }
 
 /** Each person's own tokens, which they grant in a browser. */
@@ -184,6 +211,7 @@ export async function credentialOf(
 /** Throws `file_unreadable`. */
 export async function credentialSettings(section: CredentialSection, folder: string): Promise<CredentialSettings> {
   if ('client_credentials' in section) return clientSettings(section.client_credentials, folder)
+  if ('token_exchange' in section) return exchangeSettings(section, folder)
   if ('user_oauth' in section) return userSettings(section, folder)
   const form = formOf(section)
   if ('secret' in section) return { kind: 'secret', secret: section.secret, form }
@@ -192,9 +220,25 @@ export async function credentialSettings(section: CredentialSection, folder: str
 }
 
 async function clientSettings(section: ClientSection, folder: string): Promise<ClientCredentialsSettings> {
+  return { kind: 'client', ...(await tokenClient(section, folder)) }
+}
+
+async function exchangeSettings(
+  { token_exchange: section, own }: ExchangeSection,
+  folder: string,
+): Promise<TokenExchangeSettings> {
+  const { assertion, people = null, workloads, audience = null } = section
+  const { issuer, secret, key_id: keyId = null } = assertion
+  const said = { assertion: { issuer, secret, keyId }, people, workloads, audience, own: own ?? null }
+  return { kind: 'exchange', ...(await tokenClient(section, folder)), ...said }
+}
+
+async function tokenClient(
+  section: ClientSection | ExchangeSection['token_exchange'],
+  folder: string,
+): Promise<TokenClientSettings> {
   const { token_url: tokenUrl = null, issuer = null, key_id: keyId = null, resource = null, ca_file: caFile } = section
   return {
-    kind: 'client',
     tokenUrl,
     issuer,
     clientId: section.client_id,

@@ -37,6 +37,7 @@ export function secretProblems(configuration: Configuration): readonly CrossProb
     ...wantedBy(configuration).flatMap((wanted) => wantedProblem(wanted, secrets)),
     ...headerProblems(configuration),
     ...userProblems(configuration),
+    ...exchangeProblems(configuration),
   ]
 }
 
@@ -101,6 +102,14 @@ function inCredential(credential: CredentialSection, keys: Keys, by: string): re
     const { secret } = credential.client_credentials
     return [{ keys: [...keys, 'client_credentials', 'secret'], secret, by }]
   }
+  if ('token_exchange' in credential) {
+    const { secret, assertion } = credential.token_exchange
+    return [
+      { keys: [...keys, 'token_exchange', 'secret'], secret, by },
+      { keys: [...keys, 'token_exchange', 'assertion', 'secret'], secret: assertion.secret, by },
+      ...(credential.own === undefined ? [] : [{ keys: [...keys, 'own'], secret: credential.own, by }]),
+    ]
+  }
   if ('secret' in credential) return [{ keys: [...keys, 'secret'], secret: credential.secret, by }]
   if ('user_oauth' in credential) {
     const { client_secret: secret } = credential.user_oauth
@@ -146,6 +155,26 @@ function userProblems({ servers, services, edge, issuers }: Configuration): read
   return problems
 }
 
+/** An issuer that nobody comes from is a mistake in its text: every call would be refused. */
+function exchangeProblems({ servers, services, issuers }: Configuration): readonly CrossProblem[] {
+  const known = new Set(Object.values(issuers).map(({ issuer }) => issuer))
+  const look = (
+    section: string,
+    [name, of]: readonly [string, { readonly credential?: CredentialSection | undefined }],
+  ) => {
+    const { credential } = of
+    if (credential === undefined || !('token_exchange' in credential)) return []
+    const { people } = credential.token_exchange
+    if (people === undefined || known.has(people)) return []
+    const keys = [section, name, 'credential', 'token_exchange', 'people']
+    return [problem(keys, 'no people are of this issuer', 'the issuer of one of issuers:', people)]
+  }
+  return [
+    ...Object.entries(servers).flatMap(([name, server]) => ('url' in server ? look('servers', [name, server]) : [])),
+    ...Object.entries(services).flatMap((one) => look('services', one)),
+  ]
+}
+
 /** What the protocol or the gateway itself says in a request is not what a credential may say. */
 const TAKEN =
   /^(?:host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|content-.*|accept.*|cookie2?|user-agent|traceparent|tracestate|baggage|via|forwarded|x-forwarded.*|x-real-ip|proxy-.*|mcp-.*|last-event-id|doorward-.*|if-.*|range|origin|referer)$/
@@ -158,7 +187,7 @@ function headerProblems({ servers, services }: Configuration): readonly CrossPro
     credential: CredentialSection | undefined,
     passed: readonly string[],
   ) => {
-    if (credential === undefined || 'client_credentials' in credential || 'user_oauth' in credential) return
+    if (credential === undefined || !('secret' in credential || 'by' in credential)) return
     const header = credential.header?.toLowerCase()
     if (header === undefined) return
     const keys = [section, name, 'credential', 'header']

@@ -101,8 +101,8 @@ const httpsUrl = z
   .string()
   .regex(/^https:\/\/[^\s#@]{1,2040}$/, { error: 'not an address; expected https://host/path' })
 
-/** RFC 6749 §4.4. */
-const client = section({
+/** The gateway as a client, where tokens are given. */
+const tokenClient = {
   token_url: httpsUrl.optional(),
   /** Its metadata say where tokens are given (RFC 8414). */
   issuer: httpsUrl.optional(),
@@ -120,8 +120,37 @@ const client = section({
   resource: httpsUrl.optional(),
   ca_file: z.string().min(1).optional(),
   allow_private_addresses: z.boolean().default(false),
-}).refine(({ token_url, issuer }) => (token_url === undefined) !== (issuer === undefined), {
+}
+
+const onePlace = {
+  of: ({ token_url, issuer }: { readonly token_url?: string | undefined; readonly issuer?: string | undefined }) =>
+    (token_url === undefined) !== (issuer === undefined),
   error: 'no place to ask, or two; expected either token_url or issuer',
+}
+
+/** RFC 6749 §4.4. */
+const client = section(tokenClient).refine(onePlace.of, { error: onePlace.error })
+
+/** RFC 8693. */
+const exchange = section({
+  token_exchange: section({
+    ...tokenClient,
+    /** What the gateway says of who calls: signed with a private key in PEM, whose other half the provider has. */
+    assertion: section({ issuer: httpsUrl, secret: secretName, key_id: z.string().min(1).max(256).optional() }),
+    /** Issuer of the people who may be spoken for. */
+    people: httpsUrl.optional(),
+    workloads: z.boolean().default(false),
+    audience: z.string().min(1).max(2048).optional(),
+  })
+    .refine(onePlace.of, { error: onePlace.error })
+    .refine(({ people, workloads }) => people !== undefined || workloads, {
+      error: 'for nobody; expected people: ISSUER, workloads: true, or both',
+    })
+    .refine(({ audience, resource }) => audience !== undefined || resource !== undefined, {
+      error: 'a token for any server; expected audience, resource, or both',
+    }),
+  /** For what the gateway asks for itself. */
+  own: secretName.optional(),
 })
 
 const scope = z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/, {
@@ -150,6 +179,7 @@ const shapes = {
   secret: fixed,
   by: chosen,
   client_credentials: section({ client_credentials: client }),
+  token_exchange: exchange,
   user_oauth: perUser,
 } as const
 const kinds = Object.keys(shapes) as (keyof typeof shapes)[]
@@ -177,11 +207,13 @@ export type SecretSection = z.output<typeof secret>
 export type FixedSection = z.output<typeof fixed>
 export type ChosenSection = z.output<typeof chosen>
 export type ClientSection = z.output<typeof client>
+export type ExchangeSection = z.output<typeof exchange>
 export type UserSection = z.output<typeof perUser>
 export type CredentialSection =
   | FixedSection
   | ChosenSection
   | UserSection
+  | ExchangeSection
   | { readonly client_credentials: ClientSection }
 
 /** A variable of a process: a text, or the name of a secret. */

@@ -3,14 +3,13 @@
 import { isDoorwardError } from '@doorward/core'
 import type { JsonObject } from '@doorward/core'
 import type { ClientCredentialsSettings } from '../../config/secret-settings.ts'
-import { findAuthorizationServer } from '../../transports/authorization-server.ts'
-import type { FetchOptions } from '../../transports/fetch-document.ts'
 import { requestTokens } from '../../transports/token-request.ts'
 import type { CredentialFields, CredentialWish, ServerCredential } from '../../transports/server-credential.ts'
 import type { UpstreamFailure } from '../../transports/server-credential.ts'
 import { clientProof } from './client-proof.ts'
 import type { UsedSecret } from './gateway-secrets.ts'
 import type { CredentialParts } from './header-credential.ts'
+import { TokenPlace } from './token-place.ts'
 
 interface Held {
   readonly fields: CredentialFields
@@ -31,7 +30,6 @@ const LAST_SECONDS = 30
 /** Where the server does not say how long it is good. */
 const UNSAID_SECONDS = 60
 const PAUSE_MILLISECONDS = 1000
-const ENDPOINT_MILLISECONDS = 600_000
 const NONE: CredentialFields = { fields: {}, use: {} }
 
 const monotonic = () => performance.now()
@@ -39,18 +37,16 @@ const monotonic = () => performance.now()
 export class ClientCredentials implements ServerCredential {
   readonly #settings: ClientCredentialsSettings
   readonly #parts: CredentialParts
-  readonly #access: FetchOptions
+  readonly #place: TokenPlace
   #held: Held | null = null
   #failed: Failure | null = null
   #asking: { readonly version: string; readonly answer: Promise<Held | UpstreamFailure> } | null = null
-  #endpoint: { readonly url: URL; readonly until: number } | null = null
   #count = 0
 
   constructor(settings: ClientCredentialsSettings, parts: CredentialParts) {
     this.#settings = settings
     this.#parts = parts
-    const { ca, allowPrivateAddresses } = settings
-    this.#access = { allowPrivateAddresses, ...(ca === null ? {} : { ca }) }
+    this.#place = new TokenPlace(settings)
   }
 
   /** The secret is looked up for each call, so that one who may not have it has no token by it, and a new one counts at once. */
@@ -92,7 +88,7 @@ export class ClientCredentials implements ServerCredential {
       return held
     } catch (error) {
       const why = isDoorwardError(error) ? `${error.code} ${error.got ?? ''}`.trim() : 'it failed'
-      const explanation = `no token of ${this.#settings.issuer ?? this.#settings.tokenUrl ?? ''}: ${why}`
+      const explanation = `no token of ${this.#place.name}: ${why}`
       const failure = { code: 'credential_unavailable', explanation } as const
       this.#failed = { failure, version, until: monotonic() + PAUSE_MILLISECONDS }
       return failure
@@ -100,14 +96,14 @@ export class ClientCredentials implements ServerCredential {
   }
 
   async #heldFor({ name, version, value }: UsedSecret): Promise<Held> {
-    const { clientId, auth, keyId, scopes, resource, issuer } = this.#settings
+    const { clientId, auth, keyId, scopes, resource } = this.#settings
     const { known, secrets, server } = this.#parts
-    const url = await this.#endpointUrl()
+    const { token: url } = await this.#place.find()
     const proof = clientProof(value, {
       clientId,
       auth,
       keyId,
-      audience: issuer ?? url.href,
+      audience: this.#place.name,
       nowSeconds: secrets.nowSeconds(),
     })
     const form = {
@@ -117,7 +113,7 @@ export class ClientCredentials implements ServerCredential {
     }
     known.remember(`${name} ${version}`, value)
     await secrets.recordOwnUse(server, { secret: name, version, for: 'token' })
-    const { access: token, expiresInSeconds } = await requestTokens(url, { proof, access: this.#access }, form)
+    const { access: token, expiresInSeconds } = await requestTokens(url, { proof, access: this.#place.access }, form)
     const number = ++this.#count
     known.remember(`token ${number}`, token)
     const use: JsonObject = { secret: name, version, token: number }
@@ -126,15 +122,5 @@ export class ClientCredentials implements ServerCredential {
     const fields: CredentialFields = { fields: { authorization: `Bearer ${token.reveal()}` }, use }
     const since = monotonic()
     return { fields, version, since, until: since + usable * 1000 }
-  }
-
-  async #endpointUrl(): Promise<URL> {
-    const { issuer, tokenUrl } = this.#settings
-    if (tokenUrl !== null) return new URL(tokenUrl)
-    if (this.#endpoint === null || monotonic() >= this.#endpoint.until) {
-      const { token: url } = await findAuthorizationServer(issuer ?? '', this.#access)
-      this.#endpoint = { url, until: monotonic() + ENDPOINT_MILLISECONDS }
-    }
-    return this.#endpoint.url
   }
 }

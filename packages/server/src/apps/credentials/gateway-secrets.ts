@@ -94,8 +94,13 @@ export class GatewaySecrets {
   }
 
   /** What is used beside calls, before it is. Rejects when it cannot be recorded. */
-  async recordOwnUse(server: string, use: JsonObject): Promise<void> {
-    await this.#parts.record.append({ kind: 'lifecycle', body: { event: 'secret.use', server, ...use } })
+  recordOwnUse(server: string, use: JsonObject): Promise<void> {
+    return this.recordAct({ event: 'secret.use', server, ...use })
+  }
+
+  /** Rejects when it cannot be recorded. */
+  async recordAct(body: JsonObject): Promise<void> {
+    await this.#parts.record.append({ kind: 'lifecycle', body })
   }
 
   isDeclared(name: string): boolean {

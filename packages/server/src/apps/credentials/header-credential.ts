@@ -6,6 +6,7 @@ import type { CredentialSettings, HeaderForm } from '../../config/secret-setting
 import type { CredentialFields, CredentialWish, ServerCredential } from '../../transports/server-credential.ts'
 import type { UpstreamFailure } from '../../transports/server-credential.ts'
 import type { GatewaySecrets, UsedSecret } from './gateway-secrets.ts'
+import type { Denials } from './denials.ts'
 import type { KnownValues } from './known-values.ts'
 
 export type HeaderSettings = Extract<CredentialSettings, { kind: 'secret' | 'by' }>
@@ -16,6 +17,13 @@ export interface CredentialParts {
   readonly secrets: GatewaySecrets
   /** Of this server. */
   readonly known: KnownValues
+}
+
+/** Also for what is kept in the names of callers. */
+export interface KeepingParts extends CredentialParts {
+  readonly denials: Denials
+  /** Called once the way to the server is closed. */
+  readonly onClose: (work: () => void) => void
 }
 
 /** Nothing is sent along where the gateway asks for itself and nothing is meant for that. */

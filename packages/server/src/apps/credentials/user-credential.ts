@@ -1,6 +1,5 @@
 /** A person's own access token towards a server: for calls in their name, and for nobody else's. */
 
-import { Secret } from '@doorward/core'
 import type {
   CredentialFields,
   CredentialWish,
@@ -11,6 +10,7 @@ import type { Consents } from './consents.ts'
 import type { GrantClient } from './grant-client.ts'
 import type { GatewaySecrets } from './gateway-secrets.ts'
 import type { KnownValues } from './known-values.ts'
+import { ownFields } from './own-fields.ts'
 import type { UserGrants } from './user-grants.ts'
 
 export interface UserCredentialParts {
@@ -23,10 +23,10 @@ export interface UserCredentialParts {
 }
 
 export function userCredential(parts: UserCredentialParts): ServerCredential {
-  const { client, grants, consents, known } = parts
+  const { client, grants, consents, secrets, known } = parts
   return {
     async fields({ principal, refused }: CredentialWish): Promise<CredentialFields | UpstreamFailure> {
-      if (principal === null) return ownFields(parts)
+      if (principal === null) return ownFields({ own: client.settings.own, server: client.name, secrets, known })
       const { subject } = principal
       if (subject.kind !== 'user')
         return { code: 'credential_user_needed', explanation: `${client.name} is called for people alone` }
@@ -48,14 +48,4 @@ export function userCredential(parts: UserCredentialParts): ServerCredential {
       return { code: 'consent_needed', explanation: `${name} has granted nothing for ${client.name}`, consent }
     },
   }
-}
-
-/** For what the gateway asks for itself: a secret of its own, or nothing. Never what a person has granted. */
-async function ownFields({ client, secrets, known }: UserCredentialParts): Promise<CredentialFields | UpstreamFailure> {
-  const { own } = client.settings
-  if (own === null) return { fields: {}, use: {} }
-  const used = await secrets.use({ name: own, server: client.name, principal: null })
-  if ('code' in used) return used
-  known.remember(`${own} ${used.version}`, new Secret(used.value.reveal()))
-  return { fields: { authorization: `Bearer ${used.value.reveal()}` }, use: { secret: own, version: used.version } }
 }

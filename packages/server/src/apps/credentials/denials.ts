@@ -1,0 +1,24 @@
+/** Whom the trust state denies, for what is kept in their names. */
+
+import type { TrustView } from '@doorward/enforcement'
+
+export interface Denials {
+  /** Whether what was given to that name by then counts no more. */
+  isDenied(name: string, since: number): boolean
+  /** Called with each new state; the function ends it. */
+  onChange(listener: () => void): () => void
+}
+
+/** Denials are dated by the second: nothing is let pass for that. */
+export function denialsOf(trust: {
+  current(): Pick<TrustView, 'deniedIdentities'> | null
+  onApply(listener: () => void): () => void
+}): Denials {
+  return {
+    isDenied: (name, since) => {
+      const before = trust.current()?.deniedIdentities.get(name)
+      return before !== undefined && since <= before
+    },
+    onChange: (listener) => trust.onApply(listener),
+  }
+}

@@ -1,0 +1,208 @@
+/**
+ * Access tokens for a server, each in the name of whom the call is for: exchanged at a provider (RFC 8693) for a statement of the
+ * gateway's own about who calls. Nothing that a caller has shown is in it. Kept while they are good, and no longer than anybody
+ * in them is.
+ */
+
+import { DoorwardError, isDoorwardError } from '@doorward/core'
+import type { JsonObject } from '@doorward/core'
+import type { TokenExchangeSettings } from '../../config/secret-settings.ts'
+import type { CredentialFields, CredentialWish, ServerCredential } from '../../transports/server-credential.ts'
+import type { UpstreamFailure } from '../../transports/server-credential.ts'
+import { requestTokens, takeBack } from '../../transports/token-request.ts'
+import { clientProof } from './client-proof.ts'
+import { exchangedSubject } from './exchanged-subject.ts'
+import type { ExchangedSubject } from './exchanged-subject.ts'
+import type { UsedSecret } from './gateway-secrets.ts'
+import type { KeepingParts } from './header-credential.ts'
+import { HeldTokens } from './held-tokens.ts'
+import type { HeldToken } from './held-tokens.ts'
+import { ownFields } from './own-fields.ts'
+import { signAssertion } from './signed-assertion.ts'
+import { TokenPlace } from './token-place.ts'
+
+const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token'
+/** Where the provider does not say how long a token is good. */
+const UNSAID_SECONDS = 60
+const PAUSE_MILLISECONDS = 1000
+/** What a provider says of a person or workload that it gives no token for; anything else is about us. */
+const REFUSES_SUBJECT: ReadonlySet<string> = new Set(['invalid_grant', 'access_denied'])
+
+const monotonic = () => performance.now()
+
+/** What is asked for, by whom, and with what. */
+interface Asking {
+  readonly subject: ExchangedSubject
+  readonly client: UsedSecret
+  readonly key: UsedSecret
+  /** Another text for other secrets. */
+  readonly versions: string
+}
+
+export class TokenExchange implements ServerCredential {
+  readonly #settings: TokenExchangeSettings
+  readonly #parts: KeepingParts
+  readonly #place: TokenPlace
+  readonly #tokens = new HeldTokens<UsedSecret>(monotonic)
+  /** The provider is away: nobody asks for a while. */
+  #away: { readonly failure: UpstreamFailure; readonly until: number } | null = null
+  #count = 0
+
+  constructor(settings: TokenExchangeSettings, parts: KeepingParts) {
+    this.#settings = settings
+    this.#parts = parts
+    this.#place = new TokenPlace(settings)
+    parts.onClose(parts.denials.onChange(() => this.#review()))
+  }
+
+  /** The secrets are looked up for each call, so that one who may not have them has no token by them. */
+  async fields({ principal, refused }: CredentialWish): Promise<CredentialFields | UpstreamFailure> {
+    const { server, secrets, known } = this.#parts
+    if (principal === null) return ownFields({ own: this.#settings.own, server, secrets, known })
+    const subject = exchangedSubject(principal, this.#settings, server)
+    if ('code' in subject) return subject
+    const client = await secrets.use({ name: this.#settings.secret, server, principal })
+    if ('code' in client) return client
+    const key = await secrets.use({ name: this.#settings.assertion.secret, server, principal })
+    if ('code' in key) return key
+    const held = this.#tokens.find(subject.key)
+    if (refused !== undefined && held?.fields === refused) {
+      // A server that refuses every token does not have one asked for with every call.
+      if (monotonic() - held.since < PAUSE_MILLISECONDS)
+        return { code: 'credential_refused', explanation: `${server} refuses a token that was just given` }
+      this.#tokens.forget(subject.key)
+    }
+    const versions = `${client.version} ${key.version}`
+    const found = await this.#current({ subject, client, key, versions })
+    if ('code' in found) return found
+    known.remember(`token ${found.number}`, found.token)
+    return found.fields
+  }
+
+  #current(asking: Asking): HeldToken<UsedSecret> | UpstreamFailure | Promise<HeldToken<UsedSecret> | UpstreamFailure> {
+    const { subject, versions } = asking
+    const held = this.#tokens.good(subject.key, versions)
+    if (held !== null) return held
+    if (this.#away !== null && monotonic() < this.#away.until) return this.#away.failure
+    return this.#tokens.once(subject.key, versions, () => this.#ask(asking)) ?? this.#tooMany()
+  }
+
+  #tooMany(): UpstreamFailure {
+    return { code: 'credential_unavailable', explanation: `too many questions are under way at ${this.#place.name}` }
+  }
+
+  /** Never rejects. */
+  async #ask(asking: Asking): Promise<HeldToken<UsedSecret> | UpstreamFailure> {
+    const { subject, versions } = asking
+    try {
+      const held = await this.#exchanged(asking)
+      if (!this.#isDenied(held)) {
+        this.#tokens.keep(subject.key, held)
+        return held
+      }
+      void this.#takeBack(held)
+      return { code: 'credential_withheld', explanation: `${subject.name} was denied meanwhile` }
+    } catch (error) {
+      const failure = this.#failureOf(subject, error)
+      const until = monotonic() + PAUSE_MILLISECONDS
+      if (failure.code === 'credential_withheld') this.#tokens.fail(subject.key, { failure, versions, until })
+      else this.#away = { failure, until }
+      return failure
+    }
+  }
+
+  #failureOf({ name }: ExchangedSubject, error: unknown): UpstreamFailure {
+    const at = this.#place.name
+    if (isDoorwardError(error, 'token_refused') && REFUSES_SUBJECT.has(error.got ?? ''))
+      return { code: 'credential_withheld', explanation: `${at} gives no token for ${name}: ${error.got ?? ''}` }
+    const why = isDoorwardError(error) ? `${error.code} ${error.got ?? error.expected ?? ''}`.trim() : 'it failed'
+    return { code: 'credential_unavailable', explanation: `no token of ${at}: ${why}` }
+  }
+
+  async #exchanged({ subject, client, key, versions }: Asking): Promise<HeldToken<UsedSecret>> {
+    const { audience, resource, scopes } = this.#settings
+    const { known, secrets, server } = this.#parts
+    const places = await this.#place.find()
+    const assertion = this.#assertion(subject, key)
+    known.remember(`${client.name} ${client.version}`, client.value)
+    const asked = secrets.nowSeconds()
+    const use = { secret: client.name, version: client.version, for: 'token', subject: subject.name }
+    await secrets.recordOwnUse(server, use)
+    const answer = await requestTokens(places.token, this.#client(client), {
+      grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+      subject_token: assertion,
+      subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+      requested_token_type: ACCESS_TOKEN,
+      ...(audience === null ? {} : { audience }),
+      ...(resource === null ? {} : { resource }),
+      ...(scopes.length === 0 ? {} : { scope: scopes.join(' ') }),
+    })
+    if (answer.issuedType !== ACCESS_TOKEN)
+      throw new DoorwardError('token_answer_invalid', 'the provider gave another kind of token', {
+        where: places.token.origin,
+        expected: ACCESS_TOKEN,
+      })
+    const number = ++this.#count
+    const fields: CredentialFields = {
+      fields: { authorization: `Bearer ${answer.access.reveal()}` },
+      use: { secret: client.name, version: client.version, token: number },
+    }
+    const { parties, name } = subject
+    const life = answer.expiresInSeconds ?? UNSAID_SECONDS
+    return this.#tokens.held({
+      fields,
+      number,
+      token: answer.access,
+      versions,
+      life,
+      asked,
+      parties,
+      name,
+      used: client,
+    })
+  }
+
+  /** To the provider alone, and good for a minute. */
+  #assertion({ subject, act }: ExchangedSubject, key: UsedSecret): string {
+    const { assertion } = this.#settings
+    return signAssertion(key.value, {
+      issuer: assertion.issuer,
+      subject,
+      audience: this.#place.name,
+      keyId: assertion.keyId,
+      nowSeconds: this.#parts.secrets.nowSeconds(),
+      more: act === null ? {} : { act },
+    })
+  }
+
+  #client({ value }: UsedSecret) {
+    const { clientId, auth, keyId } = this.#settings
+    const nowSeconds = this.#parts.secrets.nowSeconds()
+    const proof = clientProof(value, { clientId, auth, keyId, audience: this.#place.name, nowSeconds })
+    return { proof, access: this.#place.access }
+  }
+
+  #isDenied({ parties, asked }: HeldToken<UsedSecret>): boolean {
+    return parties.some((party) => this.#parts.denials.isDenied(party, asked))
+  }
+
+  /** Whoever the trust state denies has no token any more, and whoever acts for them neither. */
+  #review(): void {
+    for (const held of this.#tokens.take((one) => this.#isDenied(one))) void this.#takeBack(held)
+  }
+
+  /** Best effort (RFC 7009): the provider is told, and whether it heard is on the record. Never rejects. */
+  async #takeBack({ number, token, name, used }: HeldToken<UsedSecret>): Promise<void> {
+    const { server, secrets } = this.#parts
+    let told = 'it has no revocation endpoint'
+    try {
+      const places = await this.#place.find()
+      await takeBack(places, this.#client(used), token)
+      if (places.revocation !== null) told = 'done'
+    } catch (error) {
+      told = isDoorwardError(error) ? `${error.code} ${error.got ?? ''}`.trim() : 'failed'
+    }
+    const body: JsonObject = { token: number, subject: name, at_provider: told }
+    await secrets.recordAct({ event: 'token.revoked', server, ...body }).catch(() => undefined)
+  }
+}
