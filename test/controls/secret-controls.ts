@@ -101,24 +101,16 @@ export const secretControls: readonly Control[] = [
     from: 'key: JSON.stringify([subjectName(subject), ...actors.map(({ uri }) => uri)]),',
     to: 'key: subjectName(subject),',
   }),
-  ofExchange(
-    'exchange.once',
-    'however many calls wait, one question is asked, and a token is not used at the end of its life',
-    {
-      file: held,
-      from: '    if (other?.versions === versions) return other.answer\n',
-      to: '',
-    },
-  ),
-  ofExchange(
-    'exchange.life',
-    'however many calls wait, one question is asked, and a token is not used at the end of its life',
-    {
-      file: held,
-      from: ' || this.#monotonic() >= held.until) return null',
-      to: ') return null',
-    },
-  ),
+  ofExchange('exchange.once', 'however many calls wait, one question is asked', {
+    file: held,
+    from: '    if (other?.versions === versions) return other.answer\n',
+    to: '',
+  }),
+  ofExchange('exchange.life', 'a token is not used at the end of its life', {
+    file: held,
+    from: ' || this.#monotonic() >= held.until) return null',
+    to: ') return null',
+  }),
   ofExchange(
     'exchange.versions',
     'with another key or another secret of the client there is no token, from the next call on',
