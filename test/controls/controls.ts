@@ -10,6 +10,7 @@ import { definitionControls } from './definition-controls.ts'
 import { detectionControls } from './detection-controls.ts'
 import type { Edit } from './disabled-build.ts'
 import { edgeControls } from './edge-controls.ts'
+import { edgeFrontControls } from './edge-front-controls.ts'
 import { joinControls } from './join-controls.ts'
 import { monitoringControls } from './monitoring-controls.ts'
 import { limitControls } from './limit-controls.ts'
@@ -357,6 +358,7 @@ export type RefusalEntry =`,
   ...grantControls,
   ...trustControls,
   ...edgeControls,
+  ...edgeFrontControls,
   ...joinControls,
   ...peopleControls,
   ...ceremonyControls,
