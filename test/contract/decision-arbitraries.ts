@@ -14,6 +14,7 @@ const paths = [
   '/v1/token',
   '/v1/login',
   '/v1/renew',
+  '/v1/jwt-svid',
   '/v1/trust-state',
   '/v1/trust-state/ack',
   '/v1/trust-state/full',

@@ -105,7 +105,12 @@ function partyAllowed(
     (binding) => id !== null && (binding.workloads ?? []).some((pattern) => bound(pattern, id)),
   )
   const roles = new Set([...given, ...bindings.map((binding) => binding.role)])
-  const forItself = ['POST authority/v1/token', 'POST authority/v1/login', 'POST authority/v1/renew']
+  const forItself = [
+    'POST authority/v1/token',
+    'POST authority/v1/login',
+    'POST authority/v1/renew',
+    'POST authority/v1/jwt-svid',
+  ]
   if (id !== null && forItself.includes(route)) return true
   if (id !== null && route === 'POST authority/v1/enrol' && principal.strength === 'mtls-enrolment') return true
   if (route === 'GET gateway/v1/receipt') return true

@@ -165,6 +165,28 @@ export const controls: readonly Control[] = [
     edit(jws, "if ((member(header, 'typ') ?? null) !== typ)", "if ((member(header, 'typ') ?? null) === '')"),
   ),
   control(
+    'jwt_svid.audience',
+    ['jwt-svid', 'an audience that is neither registered nor listed is refused, on record, and nothing is issued'],
+    edit(
+      'packages/server/src/authority/mint-jwt-svid.ts',
+      'if (!bare && !registered(audience))',
+      'if (audience.length === 0)',
+    ),
+  ),
+  control(
+    'jwt_svid.key',
+    ['jwt-svid', 'JW-7, JW-8: it names a key that signs JWT-SVIDs alone, and says that it is one'],
+    edit('packages/server/src/authority/key-slots.ts', "this.#signing('jwt-svid', now)", "this.#signing('token', now)"),
+  ),
+  control(
+    'jwt_svid.binding',
+    [
+      'jwt-svid',
+      'one within the trust domain is bound to the certificate of who asked; one for an audience outside is not',
+    ],
+    edit('packages/server/src/authority/mint-jwt-svid.ts', '...(bare ? {}', '...(!bare ? {}'),
+  ),
+  control(
     'token.epoch',
     ['token-forged', 'a token of the previous epoch is refused'],
     edit(claims, 'claims[epochClaim] >= expect.epoch', 'claims[epochClaim] >= 0'),

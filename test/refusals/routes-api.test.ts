@@ -132,6 +132,7 @@ const rightRequests: Readonly<Record<string, (on: TLSSocket) => Content | Promis
     const join_state = await stage.joinState(agent)
     return { body: JSON.stringify({ public_key: toBase64url(key.spki), proof, join_state }) }
   },
+  'authority main POST /v1/jwt-svid': () => ({ body: JSON.stringify({ audience: other.id }) }),
   'authority main GET /v1/trust-state': () => ({}),
   'authority main GET /v1/trust-state/full': () => ({}),
   'authority main POST /v1/detections': () => ({ body: JSON.stringify({ detections: [] }) }),

@@ -57,7 +57,8 @@ test('CA-6: no private key is in the store, on the record, in any other file or 
 
   const numbers = await secretNumbers()
   const names = [...numbers.keys()].map((name) => name.replace(/-.*$/, ''))
-  for (const kind of ['anchor', 'token', 'log']) assert.ok(names.includes(kind), `${kind} among ${names.join(', ')}`)
+  for (const kind of ['anchor', 'token', 'jwt', 'log'])
+    assert.ok(names.includes(kind), `${kind} among ${names.join(', ')}`)
   const entries = await readdir(folders.stateDir, { recursive: true, withFileTypes: true })
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
   for (const what of ['authority.db', 'record'])

@@ -83,15 +83,19 @@ test('TB-1, TB-4: the bundle is a key set with a sequence and a hint, and with n
   assert.ok(Number.isSafeInteger(document['spiffe_sequence']))
 })
 
-test('X5-9, JW-6: its entries are certificates alone, each with its key and without kid; keys of access tokens are no part of it', async () => {
+test('X5-9, JW-6: its entries are certificates without kid and keys for JWT-SVIDs with one; keys of access tokens are no part of it', async () => {
   const { document, x509, jwt } = await bundle()
-  const keys = document['keys'] as readonly Readonly<Record<string, unknown>>[]
+  const entries = document['keys'] as readonly Readonly<Record<string, unknown>>[]
+  const signed = entries.filter(({ use }) => use === 'jwt-svid')
+  for (const key of signed) assert.deepEqual(Object.keys(key).toSorted(), ['crv', 'kid', 'kty', 'use', 'x', 'y'])
+  assert.deepEqual([jwt.length, signed.length], [1, 1])
+  const keys = entries.filter(({ use }) => use !== 'jwt-svid')
   for (const key of keys) {
     assert.deepEqual(Object.keys(key).toSorted(), ['crv', 'kty', 'use', 'x', 'x5c', 'y'])
     assert.equal(key['use'], 'x509-svid')
     assert.equal((key['x5c'] as readonly string[]).length, 1)
   }
-  assert.deepEqual([x509.length, jwt.length], [keys.length, 0])
+  assert.equal(x509.length, keys.length)
 })
 
 test('TB-3, X5-8: what the authority issues chains to the bundle, and to nothing without it', async () => {

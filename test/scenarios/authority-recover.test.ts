@@ -180,8 +180,8 @@ describe('a recovery', () => {
 
     // The old keys are gone for good, as soon as the authority has noticed the end: one is left of each kind.
     const folder = join(stateFolders(stage.deployment.stateDir).authority, 'keys')
-    const isKey = (name: string) => /^(?:anchor|token|trust-state)-/.test(name)
-    const left = async () => ((await readdir(folder)).filter(isKey).length === 3 ? true : undefined)
+    const isKey = (name: string) => /^(?:anchor|token|jwt-svid|trust-state)-/.test(name)
+    const left = async () => ((await readdir(folder)).filter(isKey).length === 4 ? true : undefined)
     assert.ok(await stage.poll(left, 'the old keys gone', 10_000))
   })
 
@@ -194,6 +194,7 @@ describe('a recovery', () => {
       'ceremony.start',
       'anchor.prepare',
       'token.prepare',
+      'jwt-svid.prepare',
       'trust-key.prepare',
       'delegation.accept',
       'anchor.publish',

@@ -23,19 +23,19 @@ async function onDay(days: number): Promise<{ anchors: readonly string[]; tokens
   return {
     anchors: states('anchor'),
     tokens: states('token'),
-    keys: names.filter((name) => /^(anchor|token)-/.test(name)).length,
+    keys: names.filter((name) => /^(anchor|token|jwt-svid)-/.test(name)).length,
   }
 }
 
 test('CA-2: keys are made, published, activated and dropped on their days; a retired anchor signs its revocation list until it goes', async () => {
-  assert.deepEqual(await onDay(0), { anchors: ['active'], tokens: ['active'], keys: 2 })
-  assert.deepEqual(await onDay(3), { anchors: ['active'], tokens: ['active'], keys: 2 })
-  assert.deepEqual(await onDay(3.6), { anchors: ['active', 'published'], tokens: ['active', 'published'], keys: 4 })
-  assert.deepEqual(await onDay(5.9), { anchors: ['retired', 'active'], tokens: ['retired', 'active'], keys: 3 })
-  assert.deepEqual(await onDay(6), { anchors: ['retired', 'active'], tokens: ['active'], keys: 3 })
-  assert.deepEqual(await onDay(6.95), { anchors: ['active'], tokens: ['active'], keys: 2 })
+  assert.deepEqual(await onDay(0), { anchors: ['active'], tokens: ['active'], keys: 3 })
+  assert.deepEqual(await onDay(3), { anchors: ['active'], tokens: ['active'], keys: 3 })
+  assert.deepEqual(await onDay(3.6), { anchors: ['active', 'published'], tokens: ['active', 'published'], keys: 6 })
+  assert.deepEqual(await onDay(5.9), { anchors: ['retired', 'active'], tokens: ['retired', 'active'], keys: 4 })
+  assert.deepEqual(await onDay(6), { anchors: ['retired', 'active'], tokens: ['active'], keys: 4 })
+  assert.deepEqual(await onDay(6.95), { anchors: ['active'], tokens: ['active'], keys: 3 })
 })
 
 test('an authority that was dark past every expiry starts with new keys', async () => {
-  assert.deepEqual(await onDay(40), { anchors: ['active'], tokens: ['active'], keys: 2 })
+  assert.deepEqual(await onDay(40), { anchors: ['active'], tokens: ['active'], keys: 3 })
 })

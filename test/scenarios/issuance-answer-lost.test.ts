@@ -87,6 +87,7 @@ before(async () => {
     clock: systemClock,
     issuer: publicUrl,
     allowedAudience: () => true,
+    outsideAudience: () => false,
     enrolAddress: () => '127.0.0.1:1',
     settleKeys: () => Promise.resolve(false),
     signal: new AbortController().signal,

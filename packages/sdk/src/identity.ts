@@ -15,6 +15,7 @@ import { openEnrolment } from './enrolment.ts'
 import type { PersonSource } from './login.ts'
 import { IdentityFolder } from './identity-folder.ts'
 import type { IdentityDescription } from './identity-folder.ts'
+import { fetchJwtSvid } from './jwt-svid.ts'
 import { sha256 } from './platform/hash.ts'
 import { generateP256 } from './platform/p256.ts'
 import { systemProcesses } from './process-identity.ts'
@@ -77,6 +78,8 @@ export interface Identity extends SignedFetch {
   receipt(options: ReceiptOptions): Promise<Receipt>
   /** A token for the audience, bound to the current SVID. Throws as `TokenSource.token`. */
   token(audience: string): Promise<Secret>
+  /** A JWT-SVID for somebody who is no server of ours. Throws as `fetchJwtSvid`. */
+  jwtSvid(audience: string, signal?: AbortSignal): Promise<Secret>
   /**
    * Makes the identity usable now: returns by the machine key when its certificate has lapsed, fetches the trust state, renews
    * if due. What fails but is not needed yet goes to `onProblem`. Throws when no usable certificate can be had.
@@ -228,6 +231,8 @@ function identityOf(description: IdentityDescription, parts: Parts): Identity {
     callAuthority: async (path, options) => (await parts.authority.call(path, options)).response,
     receipt: (options) => fetchReceipt(parts.fetch, options),
     token: (audience) => parts.tokens.token({ svid: credentials.current(), audience }),
+    jwtSvid: (audience, signal) =>
+      fetchJwtSvid(async (path, options) => (await parts.authority.call(path, options)).response, audience, signal),
     prepare: (signal) => prepare(parts, signal),
     isUsable: () => !renewal.isUnusable(),
     renew: (signal) => renewal.renewNow(signal),

@@ -99,6 +99,7 @@ test('a statement is no message of the trust-state stream, and no trust state is
     scope: 'full',
     authorities: [],
     tokenKeys: [],
+    jwtSvidKeys: [],
     workloads: [],
     issued: [],
     denied: { identities: [], serials: [], tokens: [], authorities: [] },

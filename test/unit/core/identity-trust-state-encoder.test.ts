@@ -17,6 +17,7 @@ const empty: TrustState = {
   authorities: [],
   anchors: [],
   tokenKeys: [],
+  jwtSvidKeys: [],
   workloads: [],
   issued: [],
   denied: { identities: [], serials: [], tokens: [], authorities: [] },

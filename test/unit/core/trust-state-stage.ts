@@ -54,6 +54,7 @@ before(async () => {
       },
     ],
     tokenKeys: [{ kid: 't1', state: 'active', jwk: tokenKey.jwk }],
+    jwtSvidKeys: [],
     workloads: [{ id: 'spiffe://example.org/agent/planner', roles: ['researcher'] }],
     issued: [{ fingerprint: leaf.fingerprint, id: 'spiffe://example.org/agent/planner', notAfter: leaf.notAfter }],
     denied: {

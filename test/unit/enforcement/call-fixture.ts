@@ -52,6 +52,7 @@ export function stateOf(change: Partial<TrustState> = {}): TrustState {
     authorities: [],
     anchors: [trustAnchorOf({ keyPair, keyId: anchor.keyId, der: certificate.der }, { epoch: 7 })],
     tokenKeys: [{ kid, state: 'active', jwk: tokenKey.jwk }],
+    jwtSvidKeys: [],
     workloads: [{ id: id.uri, roles: ['reader'] }],
     issued: [{ fingerprint: leaf.fingerprint, id: id.uri, notAfter: leaf.notAfter }],
     ...denials({}),

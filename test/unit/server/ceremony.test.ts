@@ -70,6 +70,9 @@ async function issueNew(id: string, instance: string): Promise<void> {
   assert.equal(await issuance.release(made.serial), true)
 }
 
+/** Of an authority whose keys were all replaced. */
+const allTwice = ['anchor', 'jwt-svid', 'token'].flatMap((purpose) => [`${purpose} active`, `${purpose} retired`])
+
 describe('a planned rotation', () => {
   test('CA-2: replaces every key in order, and each step is on record before it is taken', async () => {
     const before = await ground.store.slots.list()
@@ -78,8 +81,7 @@ describe('a planned rotation', () => {
     assert.deepEqual(names(ended), stagesOf(ended))
     assert.equal(ended.stage, 'done')
     const slots = await ground.store.slots.list()
-    for (const name of ['a', 'b'])
-      assert.deepEqual(await states(name), ['anchor active', 'anchor retired', 'token active', 'token retired'])
+    for (const name of ['a', 'b']) assert.deepEqual(await states(name), allTwice)
     const journal = (keyId: string) =>
       ground.record
         .filter(({ body }) => body['key_id'] === keyId)
@@ -89,7 +91,8 @@ describe('a planned rotation', () => {
     const state = await newestState(ground)
     for (const { keyId, purpose } of before)
       assert.ok(
-        [...state.anchors, ...state.tokenKeys.map(({ kid }) => ({ keyId: kid }))].some((one) => one.keyId === keyId),
+        [...state.tokenKeys, ...state.jwtSvidKeys].some(({ kid }) => kid === keyId) ||
+          state.anchors.some((one) => one.keyId === keyId),
         purpose,
       )
     assert.deepEqual([state.epoch, state.denied.authorities], [1, []])
@@ -97,7 +100,7 @@ describe('a planned rotation', () => {
     for (const authority of both())
       assert.deepEqual(
         authority.keys().map((key) => key.split('-')[0]),
-        ['anchor', 'anchor', 'token', 'trust'],
+        ['anchor', 'anchor', 'jwt', 'token', 'trust'],
       )
     assert.deepEqual([...a.problems, ...b.problems], [])
   })
@@ -175,8 +178,8 @@ describe('a planned rotation', () => {
       ended.authorities.map(({ name }) => name),
       ['b'],
     )
-    assert.deepEqual(await states('a'), ['anchor active', 'token active'])
-    assert.deepEqual(await states('b'), ['anchor active', 'anchor retired', 'token active', 'token retired'])
+    assert.deepEqual(await states('a'), ['anchor active', 'jwt-svid active', 'token active'])
+    assert.deepEqual(await states('b'), allTwice)
   })
 
   test('with re-issue marks what it replaces, and counts who has a new certificate', async () => {
@@ -214,7 +217,7 @@ describe('a planned rotation', () => {
     assert.ok((await states('a')).includes('anchor published'))
     await begin(a, { kind: 'rotate' })
     await runToEnd(ground, both)
-    assert.deepEqual(await states('a'), ['anchor active', 'anchor retired', 'token active', 'token retired'])
+    assert.deepEqual(await states('a'), allTwice)
   })
 })
 
@@ -234,12 +237,13 @@ describe('a recovery', () => {
         [2, 'active'],
       ],
     )
-    assert.equal(state.tokenKeys.length, 2)
-    for (const name of ['a', 'b']) assert.deepEqual(await states(name), ['anchor active', 'token active'])
+    assert.deepEqual([state.tokenKeys.length, state.jwtSvidKeys.length], [2, 2])
+    for (const name of ['a', 'b'])
+      assert.deepEqual(await states(name), ['anchor active', 'jwt-svid active', 'token active'])
     for (const authority of both())
       assert.deepEqual(
         authority.keys().map((key) => key.split('-')[0]),
-        ['anchor', 'token', 'trust'],
+        ['anchor', 'jwt', 'token', 'trust'],
       )
     assert.deepEqual([...a.problems, ...b.problems], [])
   })
@@ -269,8 +273,11 @@ describe('a recovery', () => {
     const ended = await runToEnd(ground, both)
     assert.deepEqual(ended.canary?.signed.map(({ authority, kind }) => `${authority} ${kind}`).toSorted(), [
       'a certificate',
+      // By the key of access tokens, and by that of JWT-SVIDs.
+      'a token',
       'a token',
       'b certificate',
+      'b token',
       'b token',
     ])
     const origin = `${trustDomain}/authority/a`
@@ -396,8 +403,9 @@ describe('a recovery', () => {
       [before.epoch, before.delegation, before.anchors.map(({ keyId }) => keyId)],
     )
     // Keys that were made for nothing are gone.
-    for (const name of ['a', 'b']) assert.deepEqual(await states(name), ['anchor active', 'token active'])
-    for (const authority of both()) assert.equal(authority.keys().length, 3)
+    for (const name of ['a', 'b'])
+      assert.deepEqual(await states(name), ['anchor active', 'jwt-svid active', 'token active'])
+    for (const authority of both()) assert.equal(authority.keys().length, 4)
   })
 
   test('with nobody who answers there is nothing to go on with', async () => {

@@ -18,6 +18,7 @@ const held: TrustState = {
   authorities: [{ name: 'main', main: '127.0.0.1:1', enrol: '127.0.0.1:2' }],
   anchors: [{ keyId: 'a1', state: 'active', certificate: new Uint8Array([1]), epoch: 1, reissue: false }],
   tokenKeys: [{ kid: 't1', state: 'active', jwk }],
+  jwtSvidKeys: [{ kid: 'j1', state: 'active', jwk }],
   workloads: [],
   issued: [{ fingerprint: 'f1', id: 'spiffe://test.example/doorward/gateway/g', notAfter: end }],
   denied: { identities: [], serials: [], tokens: [], authorities: [] },
@@ -31,6 +32,7 @@ const additions: Readonly<Record<string, Partial<TrustState>>> = {
   'an anchor': { anchors: second(held.anchors, { keyId: 'a2', state: 'published' }) },
   'an anchor that signs no more': { anchors: [{ ...held.anchors[0]!, state: 'retired' }] },
   'a token key': { tokenKeys: second(held.tokenKeys, { kid: 't2', state: 'published' }) },
+  'a key for JWT-SVIDs': { jwtSvidKeys: second(held.jwtSvidKeys, { kid: 'j2', state: 'published' }) },
   'a certificate': { issued: second(held.issued, { fingerprint: 'f2' }) },
 }
 
@@ -42,6 +44,7 @@ const reductions: Readonly<Record<string, Partial<TrustState>>> = {
   'an anchor that is gone': { anchors: [] },
   'an anchor whose certificates are recalled': { anchors: [{ ...held.anchors[0]!, reissue: true }] },
   'a token key that is gone': { tokenKeys: [] },
+  'a key for JWT-SVIDs that is gone': { jwtSvidKeys: [] },
   'a certificate that is gone': { issued: [] },
   'a denied serial': { denied: { ...held.denied, serials: ['01'] } },
   'a denied identity': {

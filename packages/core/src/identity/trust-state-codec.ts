@@ -28,6 +28,7 @@ export const trustStateLimits = {
   authorities: 8,
   anchors: 64,
   tokenKeys: 64,
+  jwtSvidKeys: 64,
   workloads: 20_000,
   issued: 100_000,
   denied: 20_000,
@@ -43,6 +44,8 @@ const SERIAL = /^(?:[0-9a-f]{2}){1,20}$/
 const ADDRESS = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9a-fA-F:.]{2,45}\]):([1-9][0-9]{0,4})$/
 const HEADER = ['v', 'trust_domain', 'delegation', 'sequence', 'issued_at', 'expires_at', 'epoch']
 const MEMBERS = [...HEADER, 'scope', 'authorities', 'anchors', 'token_keys', 'workloads', 'issued', 'denied']
+/** Authorities of before have no such keys. */
+const LATER_MEMBERS = ['jwt_svid_keys']
 
 type Members = Readonly<Record<string, JsonValue>>
 
@@ -55,11 +58,8 @@ export function encodeTrustState(state: TrustState): Uint8Array {
     ...stateHeader(state),
     authorities: state.authorities.map(placeDocument),
     anchors: state.anchors.map(anchorDocument),
-    token_keys: state.tokenKeys.map(({ kid, state: slot, jwk: { kty, crv, x, y } }) => ({
-      kid,
-      state: slot,
-      jwk: { kty, crv, x, y },
-    })),
+    token_keys: state.tokenKeys.map(tokenKeyDocument),
+    jwt_svid_keys: state.jwtSvidKeys.map(tokenKeyDocument),
     workloads: state.workloads.map(workloadDocument),
     issued: state.issued.map(issuedDocument),
     denied: {
@@ -70,6 +70,10 @@ export function encodeTrustState(state: TrustState): Uint8Array {
     },
   }
   return utf8(JSON.stringify(document))
+}
+
+function tokenKeyDocument({ kid, state, jwk: { kty, crv, x, y } }: TokenKey): JsonObject {
+  return { kid, state, jwk: { kty, crv, x, y } }
 }
 
 function placeDocument({ name, main, enrol, admin }: AuthorityPlace): JsonObject {
@@ -104,7 +108,7 @@ export function anchorDocument({ keyId, state, certificate, epoch, reissue }: Tr
 /** The state in payload bytes, or null when the bytes are not exactly one. Judges neither times nor order. */
 export function decodeTrustState(payload: Uint8Array, sha256: Sha256): TrustState | null {
   const scan = scanJson(payload, LIMITS)
-  const document = scan.ok ? exactObject(scan.value, MEMBERS) : null
+  const document = scan.ok ? exactObject(scan.value, MEMBERS, LATER_MEMBERS) : null
   if (document === null || document['v'] !== statementVersion) return null
   const header = readHeader(document)
   return header === null ? null : readLists(document, header, sha256)
@@ -131,6 +135,7 @@ function readLists(document: JsonObject, header: Header, sha256: Sha256): TrustS
   const authorities = readList(document['authorities'], trustStateLimits.authorities, readPlace)
   const anchors = readAnchors(document['anchors'], domain, sha256)
   const tokenKeys = readList(document['token_keys'], trustStateLimits.tokenKeys, readTokenKey)
+  const jwtSvidKeys = readList(document['jwt_svid_keys'] ?? [], trustStateLimits.jwtSvidKeys, readTokenKey)
   const workloads = readList(document['workloads'], trustStateLimits.workloads, (item) => readWorkload(item, domain))
   const issued = readList(document['issued'], trustStateLimits.issued, (item) => readIssued(item, domain))
   const denied = readDenials(document['denied'], domain)
@@ -139,6 +144,7 @@ function readLists(document: JsonObject, header: Header, sha256: Sha256): TrustS
     authorities === null ||
     anchors === null ||
     tokenKeys === null ||
+    jwtSvidKeys === null ||
     workloads === null ||
     issued === null ||
     denied === null
@@ -146,10 +152,12 @@ function readLists(document: JsonObject, header: Header, sha256: Sha256): TrustS
     return null
   const unambiguous =
     distinct(authorities, ({ name }) => name) &&
-    distinct(tokenKeys, ({ kid }) => kid) &&
+    distinct([...tokenKeys, ...jwtSvidKeys], ({ kid }) => kid) &&
     distinct(workloads, ({ id }) => id) &&
     distinct(issued, ({ fingerprint }) => fingerprint)
-  return unambiguous ? { ...header, scope, authorities, anchors, tokenKeys, workloads, issued, denied } : null
+  return unambiguous
+    ? { ...header, scope, authorities, anchors, tokenKeys, jwtSvidKeys, workloads, issued, denied }
+    : null
 }
 
 /** A list of anchors of the trust domain with distinct key ids, or null when one of them is none. */

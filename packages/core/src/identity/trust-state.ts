@@ -80,7 +80,7 @@ export interface Denials {
   readonly serials: readonly string[]
   /** Token ids (`jti`). */
   readonly tokens: readonly string[]
-  /** Key ids of signing authorities and `kid`s of token keys. */
+  /** Key ids of signing authorities, and `kid`s of token keys and of keys for JWT-SVIDs. */
   readonly authorities: readonly string[]
 }
 
@@ -97,6 +97,8 @@ export interface TrustState {
   readonly authorities: readonly AuthorityPlace[]
   readonly anchors: readonly TrustAnchor[]
   readonly tokenKeys: readonly TokenKey[]
+  /** Keys that sign JWT-SVIDs and nothing else (JW-8). */
+  readonly jwtSvidKeys: readonly TokenKey[]
   readonly workloads: readonly RegisteredWorkload[]
   readonly issued: readonly Issued[]
   readonly denied: Denials

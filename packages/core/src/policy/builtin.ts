@@ -33,6 +33,7 @@ const openRoutes: readonly (OwnRoute & { readonly open: Opening })[] = [
   { server: 'authority', method: 'POST', path: '/v1/token', group: 'write', open: 'caller' },
   { server: 'authority', method: 'POST', path: '/v1/login', group: 'write', open: 'caller' },
   { server: 'authority', method: 'POST', path: '/v1/renew', group: 'write', open: 'caller' },
+  { server: 'authority', method: 'POST', path: '/v1/jwt-svid', group: 'write', open: 'caller' },
   { server: 'authority', method: 'POST', path: '/v1/enrol', group: 'write', open: 'enrolment' },
   { server: 'authority', method: 'GET', path: '/v1/trust-state', group: 'read', open: 'caller' },
   { server: 'authority', method: 'GET', path: '/v1/trust-state/full', group: 'read', open: 'gateway' },

@@ -139,20 +139,20 @@ function exchangeFor(name: ListenerName, parts: ListenerParts): (exchange: Excha
 }
 
 /**
- * The SPIFFE bundle, made once for each state that callers see: that changes with every anchor, and seldom otherwise, and its
+ * The SPIFFE bundle, made once for each state that callers see: that changes with every key, and seldom otherwise, and its
  * sequence is the same at every authority. Keys of access tokens are no part of it, because those are no JWT-SVIDs (JW-6).
  */
 function bundleOf({ authority, sha256 }: ListenerParts): () => PublicBundle {
   let held: PublicBundle | null = null
   return () => {
-    const { sequence: number, anchors } = authority.trustState().callers.state
+    const { sequence: number, anchors, jwtSvidKeys } = authority.trustState().callers.state
     const sequence = BigInt(number)
     if (held?.sequence === sequence) return held
     const x509 = anchors.flatMap(({ certificate }) => {
       const read = readCertificate(certificate, { sha256 })
       return 'problem' in read ? [] : [read]
     })
-    const text = encodeTrustBundle({ sequence, refreshHintSeconds: REFRESH_HINT_SECONDS, x509, jwt: [] })
+    const text = encodeTrustBundle({ sequence, refreshHintSeconds: REFRESH_HINT_SECONDS, x509, jwt: jwtSvidKeys })
     return (held = { sequence, text })
   }
 }

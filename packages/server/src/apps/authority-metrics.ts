@@ -11,12 +11,14 @@ import type { Metrics } from '../observability/metrics.ts'
 import type { AuthorityState } from './authority-state.ts'
 import type { OwnIdentity } from './authority-identity.ts'
 import type { OwnFacts } from './own-gauges.ts'
+import type { IssuedKind } from './own-metrics.ts'
 
 /** Counts what was issued. */
-export function issuedCounter(metrics: Metrics): (kind: 'certificate' | 'token') => void {
+export function issuedCounter(metrics: Metrics): (kind: IssuedKind) => void {
   const issued = metrics.numbers(authorityRows.issued)
-  const cells = { certificate: issued.cell('certificate'), token: issued.cell('token') }
-  return (kind) => cells[kind].add()
+  const kinds = ['certificate', 'token', 'jwt-svid'] as const
+  const cells = new Map(kinds.map((kind) => [kind, issued.cell(kind)]))
+  return (kind) => cells.get(kind)?.add()
 }
 
 export interface AuthorityFacts {

@@ -27,6 +27,8 @@ export interface AuthoritySettings extends StatePlaces {
   readonly advertise?: Advertised
   /** Audiences for which tokens are given, beside `publicUrl`. */
   readonly allowedAudience: (audience: string) => boolean
+  /** Audiences outside the trust domain for which JWT-SVIDs are given; none by default. */
+  readonly jwtSvidAudiences?: readonly string[]
   readonly policy: CompiledPolicy
   /** To compare with, as `PolicyReading` has it; none by default. */
   readonly candidate?: PolicyReading['candidate']

@@ -32,6 +32,7 @@ export interface TrustParts {
   readonly clock: Clock
   readonly issuer: string
   readonly allowedAudience: (audience: string) => boolean
+  readonly outsideAudience: (audience: string) => boolean
   readonly enrolAddress: () => string
   /** Puts keys in place of own ones that are denied, with everything that has to follow; true when that was published. */
   readonly settleKeys: () => Promise<boolean>
@@ -80,7 +81,7 @@ export async function openTrust(parts: TrustParts): Promise<OpenedTrust> {
   })
   const onceDelegated = <T>(work: () => Promise<T>) => retried(work, () => untilDelegated(parts, delegateAgain))
   await onceDelegated(() => publisher.publish())
-  const { issuer, allowedAudience, enrolAddress } = parts
+  const { issuer, allowedAudience, outsideAudience, enrolAddress } = parts
   const { rootFingerprint } = state
   const driver = new CeremonyDriver({ context, slots, publisher, audience, issuer, times: ceremonyTimes })
   const authority = new Authority({
@@ -92,6 +93,7 @@ export async function openTrust(parts: TrustParts): Promise<OpenedTrust> {
     ceremonies: new Ceremonies({ context, driver, allowedAudience, signer: noteSigner(state) }),
     issuer,
     allowedAudience,
+    outsideAudience,
     enrolAddress,
     rootFingerprint,
     rootAtHand: async () => (await readRecoveryRoot(state.rootFile, sha256)) !== null,

@@ -150,7 +150,6 @@ interface Starting {
 async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'stopped'>> {
   const { settings, options, clock, state, stack } = starting
   const context = await contextOf(starting)
-  const floor = await beginRun(starting, context)
   const bound = { enrolAddress: '', settleKeys: () => Promise.resolve(false), allows: settings.allowedAudience }
   const issuer = settings.publicUrl
   const allowedAudience = (audience: string) => audience === issuer || bound.allows(audience)
@@ -160,9 +159,10 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
     clock,
     issuer,
     allowedAudience,
+    outsideAudience: (audience) => settings.jwtSvidAudiences?.includes(audience) === true,
     enrolAddress: () => bound.enrolAddress,
     settleKeys: () => bound.settleKeys(),
-    floor,
+    floor: await beginRun(starting, context),
     signal: options.signal,
     onWaiting: (thumbprint) => warnOfWaiting(starting, thumbprint),
   })

@@ -23,6 +23,8 @@ const limitOf: Readonly<Record<string, string>> = {
   trust_reduced: 'reduced',
 }
 
+export type IssuedKind = 'certificate' | 'token' | 'jwt-svid'
+
 export class OwnMetrics {
   readonly metrics: Metrics
   readonly #refusals = new Map<string, Map<string, Cell>>()
@@ -91,7 +93,7 @@ export class OwnMetrics {
   }
 
   /** Counts entries as they become durable, detections and what was issued among them. */
-  countEntries(record: Pick<FileRecord, 'onDurable'>, issued: (kind: 'certificate' | 'token') => void): void {
+  countEntries(record: Pick<FileRecord, 'onDurable'>, issued: (kind: IssuedKind) => void): void {
     const appends = this.metrics.numbers(ownRows.recordAppends)
     const cells = new Map<string, Cell>()
     for (const kind of ENTRY_KINDS) cells.set(kind, appends.cell(kind))
@@ -105,7 +107,7 @@ export class OwnMetrics {
         if (ended !== true) detections.cell(name, weight).add()
       } else if (kind === 'issuance') {
         const { phase, outcome } = body as { readonly phase?: unknown; readonly outcome?: unknown }
-        if (phase === 'token') issued('token')
+        if (phase === 'token' || phase === 'jwt-svid') issued(phase)
         else if (outcome === 'issued') issued('certificate')
       }
     })

@@ -25,6 +25,7 @@ import { forgetAuthority } from './forget.ts'
 import type { KeySlots } from './key-slots.ts'
 import { login } from './login.ts'
 import type { LoginRequest, SignedIn } from './login.ts'
+import { jwtSvidFor } from './mint-jwt-svid.ts'
 import type { Instance, Registration } from './ports.ts'
 import type { AuthorityRefusal } from './refusal.ts'
 import { lockInstance, removeInstance } from './registration-instances.ts'
@@ -51,6 +52,8 @@ export interface AuthorityParts {
   readonly revocations: Revocations
   readonly issuer: string
   readonly allowedAudience: (audience: string) => boolean
+  /** Audiences outside the trust domain for which JWT-SVIDs are given. */
+  readonly outsideAudience: (audience: string) => boolean
   readonly rootFingerprint: string
   /** `host:port` of the enrolment listener as workloads reach it. */
   readonly enrolAddress: () => string
@@ -132,6 +135,16 @@ export class Authority {
   /** The same for a person who has signed in. */
   userToken(request: Omit<UserTokenRequest, 'epoch'>): Promise<MintedToken | AuthorityRefusal> {
     return exchangeUserToken(this.#minting(), { ...request, epoch: this.trustState().state.epoch })
+  }
+
+  /** A JWT-SVID, for workloads of the trust domain and for those outside that configuration names. */
+  jwtSvid(request: Omit<TokenRequest, 'epoch'>): Promise<MintedToken | AuthorityRefusal> {
+    const { context, slots, issuer, outsideAudience: outside } = this.#parts
+    const { state } = this.trustState()
+    const registered = (id: string) => state.workloads.some((workload) => workload.id === id)
+    const deniedBefore = (id: string) => this.#deniedBefore(id)
+    const dependencies = { context, slots, issuer, outside, registered, deniedBefore }
+    return jwtSvidFor(dependencies, { ...request, epoch: state.epoch })
   }
 
   login(request: Omit<LoginRequest, 'epoch'>): Promise<SignedIn | AuthorityRefusal> {

@@ -182,7 +182,8 @@ export class CeremonyDriver {
     const wanted = (await store.slots.list()).filter(
       (slot) => isReplaced(ceremony, slot) && slot.notAfter > now && !known.has(slot.keyId),
     )
-    if (slots.anchor(now)?.slot.ceremony !== ceremony.id || slots.tokenKey(now)?.slot.ceremony !== ceremony.id) return
+    const signing = [slots.anchor(now), slots.tokenKey(now), slots.jwtSvidKey(now)]
+    if (signing.some((active) => active?.slot.ceremony !== ceremony.id)) return
     if (wanted.length === 0 && (domain?.epoch ?? 0) >= ceremony.epoch) return
     const key_ids = wanted.map(({ keyId }) => keyId)
     const body = { change: 'authority.deny', key_ids, epoch: ceremony.epoch, ceremony: ceremony.id }

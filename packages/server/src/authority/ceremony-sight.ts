@@ -220,7 +220,7 @@ function showsNew(ceremony: Ceremony, state: TrustState, { slots, authorities }:
   )
   const shown = new Map([
     ...state.anchors.map(({ keyId, state: slot }) => [keyId, slot] as const),
-    ...state.tokenKeys.map(({ kid, state: slot }) => [kid, slot] as const),
+    ...[...state.tokenKeys, ...state.jwtSvidKeys].map(({ kid, state: slot }) => [kid, slot] as const),
   ])
   const activated = hasReached(ceremony, 'activate')
   return (

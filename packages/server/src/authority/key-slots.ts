@@ -20,7 +20,7 @@ export interface ActiveAnchor extends ActiveKey {
   readonly issuer: IssuerName
 }
 
-export const slotPurposes: readonly SlotPurpose[] = ['anchor', 'token']
+export const slotPurposes: readonly SlotPurpose[] = ['anchor', 'token', 'jwt-svid']
 /** More steps in one go would be a schedule that contradicts itself. */
 const MAX_STEPS = 32
 
@@ -134,7 +134,16 @@ export class KeySlots {
 
   /** Null while there is no token key that can sign. */
   tokenKey(now: EpochSeconds): ActiveKey | null {
-    const active = this.#active.get('token')
+    return this.#signing('token', now)
+  }
+
+  /** Null while there is no key that can sign JWT-SVIDs. */
+  jwtSvidKey(now: EpochSeconds): ActiveKey | null {
+    return this.#signing('jwt-svid', now)
+  }
+
+  #signing(purpose: SlotPurpose, now: EpochSeconds): ActiveKey | null {
+    const active = this.#active.get(purpose)
     return active !== undefined && this.#signs(active, now) ? active : null
   }
 

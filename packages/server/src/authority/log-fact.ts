@@ -84,6 +84,7 @@ function trustFact(body: FactEntry['body']): LogFact | null {
   switch (change) {
     case 'anchor.prepare':
     case 'token.prepare':
+    case 'jwt-svid.prepare':
       return typeof key_id === 'string' ? { fact: 'keys', keyIds: [key_id] } : null
     case 'keys':
       return Array.isArray(key_ids) ? { fact: 'keys', keyIds: key_ids.filter((id) => typeof id === 'string') } : null

@@ -319,7 +319,8 @@ export interface IssuanceStore {
   late(now: EpochSeconds, limit: number): Promise<readonly IssuedCertificateRow[]>
 }
 
-export type SlotPurpose = 'anchor' | 'token'
+/** A key of one purpose signs nothing else (JW-8). */
+export type SlotPurpose = 'anchor' | 'token' | 'jwt-svid'
 
 /** One key's place in the rotation. */
 export interface KeySlot {
@@ -330,7 +331,7 @@ export interface KeySlot {
   readonly authority: string
   readonly state: SlotState
   readonly jwk: P256Jwk
-  /** DER of the self-signed certificate; null for token keys. */
+  /** DER of the self-signed certificate of an anchor; null for other keys. */
   readonly certificate: Uint8Array | null
   /** When the key stops to sign. */
   readonly notAfter: EpochSeconds

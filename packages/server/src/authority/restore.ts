@@ -82,6 +82,7 @@ export function restoreStep({ kind, time, body }: FactEntry): RestoreStep | null
         : null
     case 'trust anchor.prepare':
     case 'trust token.prepare':
+    case 'trust jwt-svid.prepare':
       return { step: 'keys', keyIds: [text('key_id') ?? ''] }
     case 'trust keys':
       return { step: 'keys', keyIds: Array.isArray(body['key_ids']) ? body['key_ids'].map(String) : [] }

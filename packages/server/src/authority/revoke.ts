@@ -182,12 +182,13 @@ async function instanceObjection(
 }
 
 async function authorityObjection(context: AuthorityContext, keyId: string): Promise<AuthorityRefusal | null> {
-  if (!KEY_ID.test(keyId)) return refuse('request_invalid', 'expected the key id of an anchor or of a token key')
+  if (!KEY_ID.test(keyId))
+    return refuse('request_invalid', 'expected the key id of an anchor, of a token key or of a key for JWT-SVIDs')
   const { slots, denials } = context.store
   if ((await slots.list()).some((slot) => slot.keyId === keyId)) return null
   const denied = await denials.list(nowSeconds(context))
   if (denied.some(({ kind, value }) => kind === 'authority' && value === keyId)) return null
-  return refuse('resource_unknown', `no anchor and no token key has the id ${keyId}`, { reason: 'key_unknown' })
+  return refuse('resource_unknown', `no signing key has the id ${keyId}`, { reason: 'key_unknown' })
 }
 
 async function deny(

@@ -29,6 +29,13 @@ export const tokenSchedule: SlotSchedule = {
   signedLifetimeSeconds: 3660,
 }
 
+/** Seven days; JWT-SVIDs live five minutes, plus leeway. */
+export const jwtSvidSchedule: SlotSchedule = {
+  lifetimeSeconds: 7 * DAY,
+  publishedSeconds: 15,
+  signedLifetimeSeconds: 360,
+}
+
 /** What decides, beside their times, which slots may sign. */
 export interface SlotStanding {
   /** Key ids that are denied: they neither sign nor verify. */

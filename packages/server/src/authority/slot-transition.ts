@@ -13,10 +13,14 @@ import {
 import type { EpochSeconds } from '@doorward/core'
 import type { AuthorityContext } from './context.ts'
 import type { CustodyKey, KeySlot, SlotPurpose } from './ports.ts'
-import { anchorSchedule, tokenSchedule } from './slot-schedule.ts'
+import { anchorSchedule, jwtSvidSchedule, tokenSchedule } from './slot-schedule.ts'
 import type { SlotSchedule } from './slot-schedule.ts'
 
-export const schedules: Readonly<Record<SlotPurpose, SlotSchedule>> = { anchor: anchorSchedule, token: tokenSchedule }
+export const schedules: Readonly<Record<SlotPurpose, SlotSchedule>> = {
+  anchor: anchorSchedule,
+  token: tokenSchedule,
+  'jwt-svid': jwtSvidSchedule,
+}
 
 export interface NewSlot {
   readonly purpose: SlotPurpose

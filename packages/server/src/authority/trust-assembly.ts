@@ -2,7 +2,7 @@
 
 import { epochSeconds } from '@doorward/core'
 import type { EpochSeconds, TrustState } from '@doorward/core'
-import type { Denial } from './ports.ts'
+import type { Denial, SlotPurpose } from './ports.ts'
 import type { WholeMaterial } from './trust-mirror.ts'
 
 export interface StateHead {
@@ -24,6 +24,8 @@ export function assembleTrustState(material: WholeMaterial, head: StateHead): Tr
   const shown = slots.filter(
     ({ state, keyId, notAfter }) => state !== 'prepared' && notAfter > head.now && !authorities.includes(keyId),
   )
+  const keysOf = (purpose: SlotPurpose) =>
+    shown.flatMap((slot) => (slot.purpose === purpose ? [{ kid: slot.keyId, state: slot.state, jwk: slot.jwk }] : []))
   return {
     scope: 'full',
     trustDomain: head.trustDomain,
@@ -36,9 +38,8 @@ export function assembleTrustState(material: WholeMaterial, head: StateHead): Tr
     anchors: shown.flatMap(({ keyId, state, certificate, epoch, reissue }) =>
       certificate === null ? [] : [{ keyId, state, certificate, epoch, reissue }],
     ),
-    tokenKeys: shown.flatMap(({ purpose, keyId, state, jwk }) =>
-      purpose === 'token' ? [{ kid: keyId, state, jwk }] : [],
-    ),
+    tokenKeys: keysOf('token'),
+    jwtSvidKeys: keysOf('jwt-svid'),
     workloads: material.workloads,
     issued: material.issued,
     denied: {
@@ -78,12 +79,13 @@ export function onlyAdds(held: TrustState, later: TrustState): boolean {
     held.authorities.every(has(later.authorities, (one) => JSON.stringify(one))) &&
     held.anchors.every(has(later.anchors, ({ keyId, reissue }) => `${keyId} ${reissue}`)) &&
     held.tokenKeys.every(has(later.tokenKeys, ({ kid }) => kid)) &&
+    held.jwtSvidKeys.every(has(later.jwtSvidKeys, ({ kid }) => kid)) &&
     held.issued.every(has(later.issued, ({ fingerprint }) => fingerprint))
   )
 }
 
 function content(state: TrustState): string {
-  const { delegation, epoch, authorities, anchors, tokenKeys, issued, denied } = state
+  const { delegation, epoch, authorities, anchors, tokenKeys, jwtSvidKeys, issued, denied } = state
   const keys = anchors.map(({ keyId, state: slot, epoch: of, reissue }) => [keyId, slot, of, reissue])
-  return JSON.stringify([delegation, epoch, authorities, keys, tokenKeys, issued, denied])
+  return JSON.stringify([delegation, epoch, authorities, keys, tokenKeys, jwtSvidKeys, issued, denied])
 }

@@ -197,6 +197,18 @@ const authority = section({
     .min(300, { error: 'too short for verifiers that fetch it now and then; expected at least 300' })
     .max(86_400, { error: 'too long for anybody to hear of a denial; expected at most 86400' })
     .default(3600),
+  /** Whom outside the trust domain workloads may prove themselves to by a JWT-SVID, which nothing binds to a certificate then. */
+  jwt_svid_audiences: z
+    .array(
+      z
+        .string()
+        .regex(/^[\x21-\x7e]{1,2048}$/, { error: 'not an audience; expected visible characters without spaces' })
+        .refine((text) => !text.startsWith('spiffe://'), {
+          error: 'a SPIFFE ID; those of registered workloads need no entry, and others are not audiences here',
+        }),
+    )
+    .max(64)
+    .default([]),
   /** From when on issuance is an alarm (DT-4). */
   detect: section({
     certificates_per_instance: z.number().min(3).max(1000).default(6),

@@ -1,6 +1,6 @@
 /** The authority's main API: tokens, renewal and the trust state, for every registered workload. */
 
-import { exactObject, fromBase64url, isCount, isTrustScope, toBase64 } from '@doorward/core'
+import { exactObject, fromBase64url, isCount, isText, isTrustScope, toBase64 } from '@doorward/core'
 import type { JsonObject, TrustScope } from '@doorward/core'
 import { deny } from '@doorward/enforcement'
 import type { Denial, Permit } from '@doorward/enforcement'
@@ -19,6 +19,7 @@ import { witnessRoutes } from './witness-routes.ts'
 import type { WitnessPort } from './witness-routes.ts'
 
 const MAX_KEY = 512
+const MAX_AUDIENCE = 2048
 
 /** `stopping` ends open streams, so that a shutdown does not wait for them. */
 export function authorityRoutes(
@@ -35,6 +36,14 @@ export function authorityRoutes(
       group: 'write',
       body: 'json',
       handle: (permit, exchange) => renewal(authority, permit, exchange),
+    },
+    {
+      method: 'POST',
+      path: '/v1/jwt-svid',
+      credential: 'token',
+      group: 'write',
+      body: 'json',
+      handle: (permit) => jwtSvid(authority, permit),
     },
     {
       method: 'GET',
@@ -65,6 +74,22 @@ export function authorityRoutes(
     detectionsRoute(authority),
     ...witnessRoutes(witness),
   ]
+}
+
+/** `{audience}` → `{svid, expires_in}`. */
+async function jwtSvid(authority: Authority, permit: Permit<ApiRequest>): Promise<ApiAnswer | Denial> {
+  const audience = exactObject(requestOf(permit).json ?? {}, ['audience'])?.['audience']
+  if (!isText(audience, MAX_AUDIENCE)) return deny('request_invalid', 'expected exactly audience, a text')
+  const { presenter, certificateFingerprint, expires } = callerOf(permit)
+  const minted = await authority.jwtSvid({
+    id: presenter.uri,
+    certificateFingerprint,
+    certificateNotAfter: expires,
+    audience,
+  })
+  if (isAuthorityRefusal(minted)) return denialOf(minted)
+  const value = { svid: minted.token.reveal(), expires_in: minted.expiresInSeconds }
+  return { kind: 'json', status: 200, value, headers: { Pragma: 'no-cache' } }
 }
 
 async function renewal(

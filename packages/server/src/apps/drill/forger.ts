@@ -160,6 +160,7 @@ function poisoned(document: object): TrustState {
     authorities: [{ name: 'evil', main: '127.0.0.1:1', enrol: '127.0.0.1:1' }],
     anchors: [],
     tokenKeys: [],
+    jwtSvidKeys: [],
     workloads: [],
     issued: [],
     denied: { identities: [], serials: [], tokens: [], authorities: [] },

@@ -209,6 +209,7 @@ function entityActivity(change: string): number | string {
 const provenPhases: ReadonlyMap<string, readonly [activity: 1 | 'Token', what: string]> = new Map([
   ['attested', [1, 'attested']],
   ['token', ['Token', 'token issued']],
+  ['jwt-svid', ['Token', 'JWT-SVID issued']],
   ['user', [1, 'signed in']],
 ])
 

@@ -102,6 +102,7 @@ export async function authoritySettings(deployment: Deployment, folder: Deployme
     publicUrl: authority.publicUrl,
     listeners: authority.listeners,
     allowedAudience: (audience) => audiences.has(audience),
+    jwtSvidAudiences: configuration.authority.jwt_svid_audiences,
     policy,
     candidate,
     operatorRoles,

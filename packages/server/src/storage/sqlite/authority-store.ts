@@ -5,6 +5,7 @@ import { authoritySchema } from '../migrations/sqlite-001-authority.ts'
 import { manyAuthoritiesSchema } from '../migrations/sqlite-002-many-authorities.ts'
 import { receiptsSchema } from '../migrations/sqlite-003-receipts.ts'
 import { trustKeysSchema } from '../migrations/sqlite-004-trust-keys.ts'
+import { jwtSvidKeysSchema } from '../migrations/sqlite-005-jwt-svid-keys.ts'
 import { sqliteAcks } from './acks.ts'
 import { sqliteAlarms } from './alarms.ts'
 import { sqliteCeremonies } from './ceremonies.ts'
@@ -32,6 +33,7 @@ const migrations = [
   { version: 2, sql: manyAuthoritiesSchema },
   { version: 3, sql: receiptsSchema },
   { version: 4, sql: trustKeysSchema },
+  { version: 5, sql: jwtSvidKeysSchema },
 ]
 
 /** Opens or, with `create`, makes the store. Codes as at `openSqlite`. */
