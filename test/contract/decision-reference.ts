@@ -117,8 +117,9 @@ function partyAllowed(
   if (/^(GET gateway\/v1\/approvals(\/request)?|POST gateway\/v1\/approvals\/decision)$/.test(route)) return true
   const stream = ['GET authority/v1/trust-state', 'POST authority/v1/trust-state/ack'].includes(route)
   if (id !== null && stream) return true
+  const decides = roles.has('gateway') || roles.has('doorward:callee')
+  if (id !== null && decides && route === 'GET authority/v1/trust-state/full') return true
   const ofGateways = [
-    'GET authority/v1/trust-state/full',
     'POST authority/v1/detections',
     'POST authority/v1/witness',
     'GET authority/v1/witness/log',

@@ -104,4 +104,31 @@ export const trustControls: readonly Control[] = [
       to: 'if (epoch !== undefined && epoch < 0)',
     },
   ),
+  control(
+    'audience.of_a_workload',
+    ['refusals/audiences', 'a token is minted for an audience while a workload has it, and for nothing beside it'],
+    {
+      file: 'packages/server/src/authority/authority.ts',
+      from: 'isOurs(audience) || (await context.store.registrations.audienceHolder(audience)) !== null',
+      to: 'isOurs(audience) || audience !== issuer',
+    },
+  ),
+  control(
+    'audience.of_one',
+    ['refusals/audiences', 'an audience belongs to one workload, and none of Doorward itself is registered'],
+    {
+      file: 'packages/server/src/authority/registration-check.ts',
+      from: 'isOwnAudience(audience)\n',
+      to: "isOwnAudience('')\n",
+    },
+  ),
+  control(
+    'trust_state.full_for_callees',
+    ['refusals/audiences', 'who has an audience follows the whole trust state, and callers recognise its certificates'],
+    {
+      file: 'packages/core/src/policy/builtin.ts',
+      from: "path: '/v1/trust-state/full', group: 'read', open: 'decider' }",
+      to: "path: '/v1/trust-state/full', group: 'read', open: 'caller' }",
+    },
+  ),
 ]

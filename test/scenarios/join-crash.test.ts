@@ -50,6 +50,7 @@ class Copy {
       machineKey: this.machine.jwk,
       machineProof: await this.machine.signKey.sign(exported),
       joinState: this.#held?.joinState ?? null,
+      scope: 'callers',
       exported,
       publicKey: key.spki,
     })

@@ -156,7 +156,7 @@ export type { Crc32, FrameRead, JournalFrame, SegmentFault, SegmentHeader, Segme
 // policy
 export { actionTable, isActionGroup, isKnownUse, isResourceKind } from './policy/action.ts'
 export type { ActionRow, ActionUse } from './policy/action.ts'
-export { builtinPolicies, gatewayRole, ownRoute, ownRoutes, ownServers } from './policy/builtin.ts'
+export { builtinPolicies, calleeRole, gatewayRole, ownRoute, ownRoutes, ownServers } from './policy/builtin.ts'
 export type { OwnRoute } from './policy/builtin.ts'
 export { readArguments, writeArgumentType } from './policy/argument-type.ts'
 export type { ArgumentMember, ArgumentType, Arguments } from './policy/argument-type.ts'

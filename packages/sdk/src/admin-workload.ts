@@ -66,6 +66,7 @@ const members = [
   'attest',
   'single_instance',
   'canary',
+  'audiences',
 ]
 
 /** Members that a later release adds are left out. Throws `response_invalid`. */

@@ -52,6 +52,7 @@ export async function enrol(what: EnrolWith): Promise<Admission> {
       ...proof,
       machine_key: { ...proof.machine_key },
       ...(what.id === null ? {} : { id: what.id }),
+      ...(pin.scope === 'full' ? { scope: pin.scope } : {}),
       ...(what.evidence === null
         ? {}
         : { evidence: await evidenceMessage(what.evidence, { machineKey: machine.jwk, exported }) }),

@@ -21,6 +21,7 @@ export function registrationRules(rule: Rule): void {
       attestation: [{ kind: 'bound_key', thumbprint: 'T' }],
       singleInstance: true,
       canary: true,
+      audiences: ['https://b.example'],
     })
     assert.equal(await registrations.add(whole, 3), 'added')
     assert.equal(await registrations.add(registration(b, { roles: [] }), 3), 'exists')
@@ -73,6 +74,33 @@ export function registrationRules(rule: Rule): void {
     assert.equal(await registrations.add(registration(c, { dnsNames: ['y.example'] }), 10), 'added')
     assert.deepEqual(await holder(a, ['x.example', 'y.example'], true), { id: c, name: 'y.example' })
     assert.equal(await holder(a, [], false), null)
+  })
+
+  rule('an audience belongs to one identity, until it lets go or is removed', async (store) => {
+    const { registrations, trust } = store
+    await store.domain.found(domain)
+    const [orders, stock] = ['https://orders.example:9443/api', 'https://stock.example']
+    const called = (id: string, audiences: readonly string[]) => registration(id, { audiences })
+    assert.equal(await registrations.add(called(a, [orders, stock]), 10), 'added')
+    assert.deepEqual((await registrations.find(a))?.audiences, [orders, stock])
+    assert.equal(await registrations.add(called(b, [orders]), 10), 'audience_taken')
+    assert.equal(await registrations.find(b), null)
+    assert.equal(await registrations.add(called(b, []), 10), 'added')
+    assert.equal(await registrations.update(called(b, [stock]), 1), 'audience_taken')
+    assert.deepEqual(
+      await Promise.all([orders, stock, `${orders}/x`].map((one) => registrations.audienceHolder(one))),
+      [a, a, null],
+    )
+    assert.equal(await registrations.update(called(a, [orders]), 1), 'updated')
+    assert.equal(await registrations.update(called(b, [stock]), 1), 'updated')
+    assert.equal(await registrations.audienceHolder(stock), b)
+    const { workloads } = await trust.material(at(60))
+    assert.deepEqual(workloads, [
+      { id: a, roles: ['reader', 'doorward:callee'] },
+      { id: b, roles: ['reader', 'doorward:callee'] },
+    ])
+    await registrations.remove(b, identityDenial(b, 60))
+    assert.equal(await registrations.audienceHolder(stock), null)
   })
 
   rule('a registration becomes one for a single instance only when it has no more', async (store) => {

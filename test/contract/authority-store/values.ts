@@ -50,6 +50,7 @@ export function registration(id: string, more: Partial<Registration> = {}): Regi
     attestation: [{ kind: 'join_token' }],
     singleInstance: false,
     canary: false,
+    audiences: [],
     createdAt: at(1),
     updatedAt: at(1),
     revision: 1,

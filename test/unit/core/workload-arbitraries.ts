@@ -25,6 +25,10 @@ const attestation: fc.Arbitrary<AttestationEntry> = fc.oneof(
     .map(([issuer, claims]): AttestationEntry => ({ oidc: { issuer, claims } })),
 )
 
+const audience = fc
+  .tuple(dnsName, fc.integer({ min: 444, max: 65_535 }), word)
+  .map(([host, port, path]) => `https://${host}:${port}/${path}`)
+
 const unique = <T>(of: fc.Arbitrary<T>, maxLength: number) =>
   fc.uniqueArray(of, { maxLength, selector: (item) => JSON.stringify(item) })
 
@@ -44,6 +48,7 @@ export function anyWorkload(id?: string): fc.Arbitrary<WorkloadDocument> {
       attest: unique(attestation, 3),
       single_instance: fc.boolean(),
       canary: fc.boolean(),
+      audiences: unique(audience, 3),
     })
     .map((value) => {
       const document = readWorkloadDocument(JSON.parse(JSON.stringify(value)) as JsonObject, {

@@ -39,6 +39,7 @@ describe('a workload document', () => {
       attest: [{ join_token: true }],
       single_instance: false,
       canary: false,
+      audiences: [],
     })
     assert.deepEqual(places({}), ['id'])
   })
@@ -80,6 +81,15 @@ describe('a workload document', () => {
     ['a capital in a name', { id, dns_names: ['A.example'] }, ['dns_names.0']],
     ['an address with a zone', { id, ip_addresses: ['fe80::1%eth0'] }, ['ip_addresses.0']],
     ['the same address in two forms', { id, ip_addresses: ['::1', '0:0:0:0:0:0:0:1'] }, ['ip_addresses.1']],
+    ['an audience without TLS', { id, audiences: ['http://a.example'] }, ['audiences.0']],
+    ['an audience with the usual port', { id, audiences: ['https://a.example:443'] }, ['audiences.0']],
+    ['an audience in capitals', { id, audiences: ['https://A.example'] }, ['audiences.0']],
+    ['an audience with a final slash', { id, audiences: ['https://a.example/'] }, ['audiences.0']],
+    ['an audience with a query', { id, audiences: ['https://a.example/x?y'] }, ['audiences.0']],
+    ['an audience with a user', { id, audiences: ['https://a@b.example'] }, ['audiences.0']],
+    ['an audience with a step up', { id, audiences: ['https://a.example/x/..'] }, ['audiences.0']],
+    ['an audience at no address', { id, audiences: ['https://256.1.1.1'] }, ['audiences.0']],
+    ['an audience at a port that is none', { id, audiences: ['https://a.example:65536'] }, ['audiences.0']],
     ['a flag as text', { id, canary: 'yes' }, ['canary']],
     ['an unknown way to join', { id, attest: [{ password: 'x' }] }, ['attest.0.password']],
     ['two ways in one entry', { id, attest: [{ join_token: true, bound_key: 'x' }] }, ['attest.0']],

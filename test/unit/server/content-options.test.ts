@@ -40,10 +40,11 @@ test('a lifetime is a number with its unit', () => {
 test('only what is given is changed; a list that is taken away is empty', () => {
   assert.deepEqual(givenContent({}), {})
   assert.deepEqual(givenContent({ role: ['a', 'b', 'a'], canary: false }), { roles: ['a', 'b'], canary: false })
-  assert.deepEqual(givenContent({ role: false, dns: false, ip: false, attest: false }), {
+  assert.deepEqual(givenContent({ role: false, dns: false, ip: false, attest: false, audience: false }), {
     roles: [],
     dns_names: [],
     ip_addresses: [],
     attest: [],
+    audiences: [],
   })
 })

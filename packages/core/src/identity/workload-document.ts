@@ -6,6 +6,7 @@ import type { AttestationEntry } from './attestation-entry.ts'
 import { inside, readFlag, readKeys, readSet, readText, readTexts, refuseValue } from './document-reader.ts'
 import type { DocumentProblem, Place, TextRule } from './document-reader.ts'
 import { readIpAddress } from './address-text.ts'
+import { isAudienceUrl } from './audience.ts'
 import { isEdgeId } from './edge-id.ts'
 import { readSpiffeId } from './spiffe-id.ts'
 import type { SpiffeId, TrustDomain } from './spiffe-id.ts'
@@ -25,12 +26,15 @@ export interface WorkloadDocument {
   readonly attest: readonly AttestationEntry[]
   readonly single_instance: boolean
   readonly canary: boolean
+  /** Exact https URLs for which tokens may be asked by whoever calls it; each belongs to one workload. */
+  readonly audiences: readonly string[]
 }
 
 export const workloadLimits = {
   roles: 64,
   names: 16,
   attestations: 16,
+  audiences: 16,
   leastTtlSeconds: 300,
   mostTtlSeconds: 86_400,
   defaultTtlSeconds: 3600,
@@ -56,6 +60,7 @@ const optional: readonly (keyof WorkloadDocument)[] = [
   'attest',
   'single_instance',
   'canary',
+  'audiences',
 ]
 
 const ROLE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
@@ -68,6 +73,12 @@ const addressRule: TextRule = {
   read: readIpAddress,
   message: 'not an IP address',
   expected: '192.0.2.7 or 2001:db8::7',
+}
+
+const audienceRule: TextRule = {
+  read: (text) => (isAudienceUrl(text) ? text : null),
+  message: 'not an audience',
+  expected: 'https://orders.acme.example:9443/api: lowercase host, no port 443, no query, no final slash',
 }
 
 /** The document with its defaults, or everything that is wrong with it. What is missing beside `id` has a default. */
@@ -89,6 +100,7 @@ export function readWorkloadDocument(
     attest: readAttestations(...at('attest')),
     single_instance: readFlag(...at('single_instance')),
     canary: readFlag(...at('canary')),
+    audiences: readTexts(...at('audiences'), audienceRule, workloadLimits.audiences),
   }
   return top.problems.length === 0 ? document : { problems: top.problems }
 }

@@ -5,7 +5,7 @@ import type { TrustDomain } from '../identity/spiffe-id.ts'
 import { nearestName } from './analysis-suggestion.ts'
 import type { Guess } from './analysis-suggestion.ts'
 import type { KnownWorld } from './analysis-reach.ts'
-import { gatewayRole, ownRoutes, ownServers } from './builtin.ts'
+import { calleeRole, gatewayRole, ownRoutes, ownServers } from './builtin.ts'
 import type { Constraint, Expression, Policy } from './cedar/expression.ts'
 import { partsOf } from './cedar/reads.ts'
 import { EntityUid } from './cedar/value.ts'
@@ -134,7 +134,7 @@ function routesOf(server: string): readonly string[] {
 }
 
 function judgeRole(uid: EntityUid, { roles, guess = nearestName }: NamesThereAre): UnknownName | null {
-  if (roles.has(uid.id) || uid.id === gatewayRole) return null
+  if (roles.has(uid.id) || uid.id === gatewayRole || uid.id === calleeRole) return null
   const near = guess(uid.id, roles)
   return {
     code: 'policy_role_unknown',

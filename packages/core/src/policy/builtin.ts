@@ -15,6 +15,12 @@ export const ownServers: readonly string[] = ['authority', 'gateway']
 /** The role that the authority gives to gateways. No configured role may have its name. */
 export const gatewayRole = 'gateway'
 
+/**
+ * What the trust state says of a workload that has audiences, beside its roles: it decides about its callers. No role that
+ * anybody may register or configure has such a name.
+ */
+export const calleeRole = 'doorward:callee'
+
 export interface OwnRoute {
   readonly server: 'authority' | 'gateway'
   readonly method: string
@@ -25,9 +31,9 @@ export interface OwnRoute {
 
 /**
  * Who may use a route without any permission: each registered workload for itself, everybody who calls and for whom,
- * gateways, holders of a join token.
+ * gateways, whoever decides about callers, holders of a join token.
  */
-type Opening = 'caller' | 'everybody' | 'gateway' | 'enrolment'
+type Opening = 'caller' | 'everybody' | 'gateway' | 'decider' | 'enrolment'
 
 const openRoutes: readonly (OwnRoute & { readonly open: Opening })[] = [
   { server: 'authority', method: 'POST', path: '/v1/token', group: 'write', open: 'caller' },
@@ -36,7 +42,7 @@ const openRoutes: readonly (OwnRoute & { readonly open: Opening })[] = [
   { server: 'authority', method: 'POST', path: '/v1/jwt-svid', group: 'write', open: 'caller' },
   { server: 'authority', method: 'POST', path: '/v1/enrol', group: 'write', open: 'enrolment' },
   { server: 'authority', method: 'GET', path: '/v1/trust-state', group: 'read', open: 'caller' },
-  { server: 'authority', method: 'GET', path: '/v1/trust-state/full', group: 'read', open: 'gateway' },
+  { server: 'authority', method: 'GET', path: '/v1/trust-state/full', group: 'read', open: 'decider' },
   { server: 'authority', method: 'POST', path: '/v1/trust-state/ack', group: 'write', open: 'caller' },
   { server: 'authority', method: 'POST', path: '/v1/detections', group: 'write', open: 'gateway' },
   { server: 'authority', method: 'POST', path: '/v1/witness', group: 'write', open: 'gateway' },
@@ -117,6 +123,10 @@ const openTo: Readonly<Record<Opening, { readonly principal: string; readonly wh
   caller: { principal: 'principal is Workload' },
   everybody: { principal: 'principal' },
   gateway: { principal: `principal in ${entity('Role', gatewayRole)}` },
+  decider: {
+    principal: 'principal is Workload',
+    when: [`principal in [${entity('Role', gatewayRole)}, ${entity('Role', calleeRole)}]`],
+  },
   enrolment: { principal: 'principal is Workload', when: [`context.strength == ${quote('mtls-enrolment')}`] },
 }
 

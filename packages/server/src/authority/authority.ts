@@ -1,6 +1,6 @@
 /** One authority: its rules over one store, one custody and one record. Knows no wire. */
 
-import { gatewayRole, keySetOf } from '@doorward/core'
+import { calleeRole, gatewayRole, keySetOf } from '@doorward/core'
 import type { Delegation, EpochMillis, SignedDelegation, TrustDomain, TrustScope, TrustState } from '@doorward/core'
 import type { Ceremonies } from './ceremonies.ts'
 import { nowSeconds } from './context.ts'
@@ -33,7 +33,15 @@ import type { InstanceTarget } from './registration-instances.ts'
 import { findRegistrations, showRegistration } from './registration-search.ts'
 import type { RegistrationDetail, RegistrationPage, RegistrationQuery } from './registration-search.ts'
 import { addRegistration, ensureRegistration, removeRegistration, updateRegistration } from './registrations.ts'
-import type { Addition, Change, NewRegistration, Removal, Removed, Replacement } from './registrations.ts'
+import type {
+  Addition,
+  Change,
+  NewRegistration,
+  RegistrationContext,
+  Removal,
+  Removed,
+  Replacement,
+} from './registrations.ts'
 import { renew } from './renew.ts'
 import type { Renewed, RenewRequest } from './renew.ts'
 import { ShownTokens } from './shown-tokens.ts'
@@ -97,11 +105,11 @@ export class Authority {
     return (await this.#parts.publisher.heartbeat(scope))?.text ?? null
   }
 
-  /** JSON of the newest state in the scope that the workload needs: all of it for gateways, the callers' for others. */
-  trustFor(id: string): string {
+  /** JSON of the newest state: all of it for gateways, and for workloads with audiences that follow it; the callers' for others. */
+  trustFor(id: string, scope: TrustScope): string {
     const { state, text, callers } = this.trustState()
-    const decides = state.workloads.some((workload) => workload.id === id && workload.roles.includes(gatewayRole))
-    return decides ? text : callers.text
+    const { roles = [] } = state.workloads.find((workload) => workload.id === id) ?? {}
+    return roles.includes(gatewayRole) || (scope === 'full' && roles.includes(calleeRole)) ? text : callers.text
   }
 
   /** A certificate for the authority itself, with these names; with those of the registration by default. */
@@ -169,15 +177,15 @@ export class Authority {
   }
 
   addRegistration(addition: Addition, by: string): Promise<Registration | AuthorityRefusal> {
-    return addRegistration(this.#parts.context, addition, this.#change(by))
+    return addRegistration(this.#registering(), addition, this.#change(by))
   }
 
   updateRegistration(replacement: Replacement, by: string): Promise<Registration | AuthorityRefusal> {
-    return updateRegistration(this.#parts.context, replacement, this.#change(by))
+    return updateRegistration(this.#registering(), replacement, this.#change(by))
   }
 
   ensureRegistration(registration: NewRegistration, by: string): Promise<Registration | AuthorityRefusal> {
-    return ensureRegistration(this.#parts.context, registration, this.#change(by))
+    return ensureRegistration(this.#registering(), registration, this.#change(by))
   }
 
   removeRegistration(removal: Removal, by: string): Promise<Removed | AuthorityRefusal> {
@@ -254,9 +262,17 @@ export class Authority {
   }
 
   #minting(): TokenDependencies {
-    const { context, slots, issuer, allowedAudience } = this.#parts
+    const { context, slots, issuer } = this.#parts
+    const { allowedAudience: isOurs } = this.#parts
+    const allowedAudience = async (audience: string) =>
+      isOurs(audience) || (await context.store.registrations.audienceHolder(audience)) !== null
     const deniedBefore = (id: string) => this.#deniedBefore(id)
     return { context, slots, issuer, allowedAudience, deniedBefore, published: () => this.#published() }
+  }
+
+  #registering(): RegistrationContext {
+    const { context, allowedAudience } = this.#parts
+    return { ...context, isOwnAudience: allowedAudience }
   }
 
   /** Read anew with each state. */

@@ -30,7 +30,7 @@ export interface TokenDependencies {
   /** `iss` of every token. */
   readonly issuer: string
   /** Whether tokens may be asked for this audience at all; what they may do there is decided there. */
-  readonly allowedAudience: (audience: string) => boolean
+  readonly allowedAudience: (audience: string) => Promise<boolean>
   readonly deniedBefore: (id: string) => number
   /** Keys of all authorities that are not denied, and ids of tokens that are. */
   readonly published: () => { readonly tokenKeys: TokenKeySet; readonly deniedTokens: readonly string[] }
@@ -62,7 +62,7 @@ export async function exchangeToken(
   request: TokenRequest,
 ): Promise<MintedToken | AuthorityRefusal> {
   const { allowedAudience, deniedBefore } = dependencies
-  if (!allowedAudience(request.audience)) return unknownAudience(request)
+  if (!(await allowedAudience(request.audience))) return unknownAudience(request)
   const { id } = request
   return minted(dependencies, request, {
     claims: { sub: id },
@@ -82,7 +82,7 @@ export async function exchangeUserToken(
   request: UserTokenRequest,
 ): Promise<MintedToken | AuthorityRefusal> {
   const { allowedAudience, deniedBefore, issuer } = dependencies
-  if (request.audience === issuer || !allowedAudience(request.audience)) return unknownAudience(request)
+  if (request.audience === issuer || !(await allowedAudience(request.audience))) return unknownAudience(request)
   const claims = userOf(dependencies, request)
   if (isAuthorityRefusal(claims)) return claims
   const { [userClaim]: user, sub, exp } = claims

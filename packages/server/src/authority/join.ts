@@ -4,7 +4,7 @@
  */
 
 import { jwkThumbprint } from '@doorward/core'
-import type { P256Jwk, Secret } from '@doorward/core'
+import type { P256Jwk, Secret, TrustScope } from '@doorward/core'
 import { attest } from './attest/attestor.ts'
 import type { Attested, Evidence } from './attest/attestor.ts'
 import { attestorsOf } from './attest/attestors.ts'
@@ -31,6 +31,8 @@ export interface EnrolRequest {
   readonly machineKey: P256Jwk
   /** ES256 by the machine key over `exported`. */
   readonly machineProof: Uint8Array
+  /** What of the trust state it follows; `callers` when it does not say. */
+  readonly scope: TrustScope
   /** What it was given with its last certificate; null when it has none. */
   readonly joinState: Secret | null
   /** Keying material of this connection under `enrolLabel`. */

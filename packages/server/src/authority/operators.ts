@@ -78,7 +78,10 @@ export class Operators {
   async invite(wanted: OperatorWanted, by: string): Promise<InvitedOperator | AuthorityRefusal> {
     const { authority, context } = this.#parts
     const { id, role } = wanted
-    const document = checkedDocument({ id, roles: [role] }, context.trustDomain, 'operator')
+    const document = checkedDocument(
+      { id, roles: [role] },
+      { ...context, asking: 'operator', isOwnAudience: () => false },
+    )
     if (isAuthorityRefusal(document)) return document
     const standing = await this.standing()
     const held = await context.store.registrations.find(id)

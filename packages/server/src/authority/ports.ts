@@ -52,6 +52,8 @@ export interface Registration {
   readonly singleInstance: boolean
   /** Nobody is meant to have it: issuing to it is an alarm (DT-5). */
   readonly canary: boolean
+  /** For which tokens may be asked by whoever calls it. Who has some decides about callers, and follows the full trust state. */
+  readonly audiences: readonly string[]
   readonly createdAt: EpochSeconds
   readonly updatedAt: EpochSeconds
   /** 1 at first, one more with every change: whoever changes it names the one that was seen. */
@@ -69,14 +71,14 @@ export interface RegistrationRange {
 export interface RegistrationStore {
   /**
    * `exists` leaves the registration that is there as it is; `removed` for an id that was removed before, unless it
-   * comes `again` (SID-8); `name_taken` when another identity has one of its DNS names and not both share them; `full`
-   * when `limit` are there.
+   * comes `again` (SID-8); `name_taken` when another identity has one of its DNS names and not both share them;
+   * `audience_taken` when another one has one of its audiences; `full` when `limit` are there.
    */
   add(
     registration: Registration,
     limit: number,
     again?: boolean,
-  ): Promise<'added' | 'exists' | 'removed' | 'name_taken' | 'full'>
+  ): Promise<'added' | 'exists' | 'removed' | 'name_taken' | 'audience_taken' | 'full'>
   /**
    * Compare-and-swap: replaces everything but id and `createdAt` when `revision` is the one there, and raises it.
    * `several_instances` when it is to have a single one and has more. Where no join token suffices any more, unused
@@ -85,7 +87,7 @@ export interface RegistrationStore {
   update(
     registration: Registration,
     revision: number,
-  ): Promise<'updated' | 'unknown' | 'changed' | 'name_taken' | 'several_instances'>
+  ): Promise<'updated' | 'unknown' | 'changed' | 'name_taken' | 'audience_taken' | 'several_instances'>
   find(id: string): Promise<Registration | null>
   /** Sorted by id, by the order of their bytes. */
   list(): Promise<readonly Registration[]>
@@ -99,6 +101,8 @@ export interface RegistrationStore {
   holder(
     registration: Pick<Registration, 'id' | 'dnsNames' | 'sharedNames'>,
   ): Promise<{ readonly id: string; readonly name: string } | null>
+  /** Whose audience it is, byte for byte; null when it is nobody's. */
+  audienceHolder(audience: string): Promise<string | null>
   /** When the id was removed; null when it never was, or has been added again. */
   removedAt(id: string): Promise<EpochSeconds | null>
   /**

@@ -1,6 +1,13 @@
 /** What may be registered, beyond the form of the document (reference ids CA-7, SID-8). Pure. */
 
-import { gatewayRole, isReservedId, parseSpiffeId, readWorkloadDocument, workloadLimits } from '@doorward/core'
+import {
+  gatewayRole,
+  isReservedId,
+  parseSpiffeId,
+  readWorkloadDocument,
+  trustStateLimits,
+  workloadLimits,
+} from '@doorward/core'
 import type { DocumentProblem, JsonObject, JsonValue, TrustDomain, WorkloadDocument } from '@doorward/core'
 import { refuse } from './refusal.ts'
 import type { AuthorityRefusal } from './refusal.ts'
@@ -17,14 +24,21 @@ export function longestTtlSeconds(anchorLifetimeSeconds: number): number {
 /** Who asks: an operator, or the authority itself for parts of Doorward. */
 export type Asking = 'operator' | 'authority'
 
+export interface DocumentCheck {
+  readonly trustDomain: TrustDomain
+  readonly asking: Asking
+  /** Audiences that are the deployment's: nobody registers them. */
+  readonly isOwnAudience: (audience: string) => boolean
+}
+
 /** The document with its defaults. Refusal: `request_invalid`, with every problem. */
 export function checkedDocument(
   value: JsonValue,
-  trustDomain: TrustDomain,
-  asking: Asking,
+  { trustDomain, asking, isOwnAudience }: DocumentCheck,
 ): WorkloadDocument | AuthorityRefusal {
   const read = readWorkloadDocument(value, { trustDomain, reserved: asking === 'authority' })
-  const problems = 'problems' in read ? read.problems : ruleProblems(read)
+  const problems =
+    'problems' in read ? read.problems : [...ruleProblems(read), ...audienceProblems(read, isOwnAudience)]
   if (problems.length > 0 || 'problems' in read) return invalid(problems)
   return read
 }
@@ -45,6 +59,33 @@ function ruleProblems(document: WorkloadDocument): readonly DocumentProblem[] {
       message: 'the role of gateways, which see everything',
       expected: 'a role of yours; gateways are added by: doorward gateway add',
       got: gatewayRole,
+    })
+  return problems
+}
+
+function audienceProblems(
+  { audiences, roles }: WorkloadDocument,
+  isOwnAudience: DocumentCheck['isOwnAudience'],
+): readonly DocumentProblem[] {
+  const problems: DocumentProblem[] = audiences.flatMap((audience, i) =>
+    isOwnAudience(audience)
+      ? [
+          {
+            keys: ['audiences', i],
+            message: 'an audience of Doorward itself',
+            expected: 'a URL at which the workload is called',
+            got: audience,
+          },
+        ]
+      : [],
+  )
+  // The trust state says by one more role that it decides about callers.
+  if (audiences.length > 0 && roles.length >= trustStateLimits.rolesPerWorkload)
+    problems.push({
+      keys: ['roles'],
+      message: 'too many for a workload with audiences',
+      expected: `at most ${trustStateLimits.rolesPerWorkload - 1}`,
+      got: String(roles.length),
     })
   return problems
 }

@@ -20,6 +20,7 @@ export function documentOf(registration: RegistrationContent): WorkloadDocument 
     attest: sortedAttestations(registration.attestation.map(entryOf)),
     single_instance: registration.singleInstance,
     canary: registration.canary,
+    audiences: registration.audiences.toSorted(),
   }
 }
 
@@ -34,6 +35,7 @@ export function contentOf(document: WorkloadDocument): RegistrationContent {
     attestation: document.attest.map(ruleOf),
     singleInstance: document.single_instance,
     canary: document.canary,
+    audiences: document.audiences,
   }
 }
 

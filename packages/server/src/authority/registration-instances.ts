@@ -4,7 +4,7 @@ import { nowSeconds } from './context.ts'
 import type { Instance } from './ports.ts'
 import { isAuthorityRefusal, refuse } from './refusal.ts'
 import type { AuthorityRefusal } from './refusal.ts'
-import type { Change, RegistrationContext } from './registrations.ts'
+import type { Change, RegistryContext } from './registrations.ts'
 
 export interface InstanceTarget {
   readonly id: string
@@ -18,7 +18,7 @@ export interface InstanceTarget {
  * Refusals: `resource_unknown`; `conflict` with the reason `locked`.
  */
 export async function lockInstance(
-  context: RegistrationContext,
+  context: RegistryContext,
   target: InstanceTarget,
   change: Change,
 ): Promise<Instance | AuthorityRefusal> {
@@ -34,7 +34,7 @@ export async function lockInstance(
 
 /** Denies what the instance holds and forgets its key; it may join anew as any other may. Refusal: `resource_unknown`. */
 export async function removeInstance(
-  context: RegistrationContext,
+  context: RegistryContext,
   target: InstanceTarget,
   change: Change,
 ): Promise<Instance | AuthorityRefusal> {
@@ -47,7 +47,7 @@ export async function removeInstance(
   return held
 }
 
-async function find({ store }: RegistrationContext, target: InstanceTarget): Promise<Instance | AuthorityRefusal> {
+async function find({ store }: RegistryContext, target: InstanceTarget): Promise<Instance | AuthorityRefusal> {
   const held = await store.instances.find(target.instance)
   return held === null || held.id !== target.id ? unknownInstance(target) : held
 }
@@ -57,7 +57,7 @@ function unknownInstance({ id, instance }: InstanceTarget): AuthorityRefusal {
 }
 
 async function record(
-  { log }: RegistrationContext,
+  { log }: RegistryContext,
   name: string,
   { id, instance, reason }: InstanceTarget,
   { by }: Change,

@@ -6,7 +6,7 @@ import { nowSeconds } from './context.ts'
 import type { Instance, IssuedCertificateRow, JoinToken, Registration } from './ports.ts'
 import { refuse } from './refusal.ts'
 import type { AuthorityRefusal } from './refusal.ts'
-import type { RegistrationContext } from './registrations.ts'
+import type { RegistryContext } from './registrations.ts'
 
 export interface RegistrationQuery {
   /** The id itself and what lies below it, by whole segments; null for all. */
@@ -33,7 +33,7 @@ export function isAttestationKind(text: string): text is AttestationKind {
 
 /** The work of a page is bounded by `limit`, however few match. */
 export async function findRegistrations(
-  { store }: RegistrationContext,
+  { store }: RegistryContext,
   { under, role, attestation, after, limit }: RegistrationQuery,
 ): Promise<RegistrationPage> {
   const seen = await store.registrations.range({ under, after, limit })
@@ -56,7 +56,7 @@ export interface RegistrationDetail {
 
 /** Refusal: `resource_unknown`. */
 export async function showRegistration(
-  context: RegistrationContext,
+  context: RegistryContext,
   id: string,
 ): Promise<RegistrationDetail | AuthorityRefusal> {
   const { store } = context

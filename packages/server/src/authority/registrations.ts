@@ -30,10 +30,16 @@ export interface NewRegistration {
   readonly attestation?: readonly AttestationRule[]
   readonly singleInstance?: boolean
   readonly canary?: boolean
+  readonly audiences?: readonly string[]
 }
 
 /** What the rules of registrations need. */
-export type RegistrationContext = Pick<AuthorityContext, 'trustDomain' | 'id' | 'store' | 'log' | 'clock'>
+export interface RegistrationContext extends RegistryContext {
+  /** Audiences that are the deployment's: nobody registers them. */
+  readonly isOwnAudience: (audience: string) => boolean
+}
+
+export type RegistryContext = Pick<AuthorityContext, 'trustDomain' | 'id' | 'store' | 'log' | 'clock'>
 
 export interface Change {
   /** Who does it, for the record. */
@@ -57,14 +63,14 @@ export interface Addition {
 
 /**
  * Registers a workload. Refusals: `request_invalid` with every problem; `conflict` with a reason: `exists`, `removed`,
- * `name_taken`, `full`.
+ * `name_taken`, `audience_taken`, `full`.
  */
 export async function addRegistration(
   context: RegistrationContext,
   { document: value, again, asking }: Addition,
   change: Change,
 ): Promise<Registration | AuthorityRefusal> {
-  const document = checkedDocument(value, context.trustDomain, asking)
+  const document = checkedDocument(value, { ...context, asking })
   if (isAuthorityRefusal(document)) return document
   const { registrations } = context.store
   if ((await registrations.find(document.id)) !== null) return conflictOf(context, document, 'exists')
@@ -87,7 +93,7 @@ type Conflict = Exclude<
 
 /** Says what is there, so that the operator can decide without asking again. */
 async function conflictOf(
-  { store }: RegistrationContext,
+  { store }: RegistryContext,
   document: WorkloadDocument,
   reason: Conflict,
 ): Promise<AuthorityRefusal> {
@@ -104,6 +110,12 @@ async function conflictOf(
       const holder = await registrations.holder(contentOf(document))
       const said = holder === null ? 'another identity' : `${holder.id} has ${holder.name}`
       return refuse('conflict', `a DNS name is taken: ${said}`, { reason, holder: { ...holder } })
+    }
+    case 'audience_taken': {
+      const holders = await Promise.all(document.audiences.map((audience) => registrations.audienceHolder(audience)))
+      const at = holders.findIndex((holder) => holder !== null && holder !== id)
+      const [name = '', holder = 'another identity'] = [document.audiences[at], holders[at] ?? undefined]
+      return refuse('conflict', `${holder} has the audience ${name}`, { reason, holder: { id: holder, name } })
     }
     case 'removed': {
       const removedAt = await registrations.removedAt(id)
@@ -135,15 +147,15 @@ export interface Replacement {
 /**
  * Puts the document in place of the one at `revision`. Roles bite at once, on live connections too: they are part of
  * the trust state. Names and lifetime are those of the next certificate; who has joined stays joined. Without a
- * difference nothing happens. Refusals: as `addRegistration`, with the reasons `changed`, `name_taken` and
- * `several_instances`; `resource_unknown`.
+ * difference nothing happens. Refusals: as `addRegistration`, with the reasons `changed`, `name_taken`,
+ * `audience_taken` and `several_instances`; `resource_unknown`.
  */
 export async function updateRegistration(
   context: RegistrationContext,
   { document: value, revision, asking }: Replacement,
   change: Change,
 ): Promise<Registration | AuthorityRefusal> {
-  const document = checkedDocument(value, context.trustDomain, asking)
+  const document = checkedDocument(value, { ...context, asking })
   if (isAuthorityRefusal(document)) return document
   const held = await context.store.registrations.find(document.id)
   if (held === null) return conflictOf(context, document, 'unknown')
@@ -209,6 +221,7 @@ function completed(registration: NewRegistration): RegistrationContent {
     attestation: [{ kind: 'join_token' }],
     singleInstance: false,
     canary: false,
+    audiences: [],
     ...registration,
   }
 }
@@ -233,7 +246,7 @@ export interface Removed {
  * reason `changed`.
  */
 export async function removeRegistration(
-  context: RegistrationContext,
+  context: RegistryContext,
   { id, revision }: Removal,
   change: Change,
 ): Promise<Removed | AuthorityRefusal> {
@@ -259,7 +272,7 @@ export async function removeRegistration(
   return removed
 }
 
-async function endedBy({ store }: RegistrationContext, id: string, now: EpochSeconds): Promise<Removed> {
+async function endedBy({ store }: RegistryContext, id: string, now: EpochSeconds): Promise<Removed> {
   const [instances, certificates, tokens] = await Promise.all([
     store.instances.list(id),
     store.issuance.live(now, id),

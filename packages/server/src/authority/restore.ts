@@ -87,7 +87,9 @@ export function restoreStep({ kind, time, body }: FactEntry): RestoreStep | null
     case 'trust keys':
       return { step: 'keys', keyIds: Array.isArray(body['key_ids']) ? body['key_ids'].map(String) : [] }
     case 'admin workload.add':
-      return isDocument(body['workload']) ? { step: 'register', document: body['workload'], at } : null
+      return isDocument(body['workload'])
+        ? { step: 'register', document: { ...saysNothing, ...body['workload'] }, at }
+        : null
     case 'admin workload.update':
       return id === null
         ? null
@@ -268,6 +270,9 @@ async function forgottenBy(
   }
   return [...forgotten]
 }
+
+/** What entries of earlier releases say nothing of. */
+const saysNothing = { audiences: [] } as const
 
 function isDocument(value: unknown): value is WorkloadDocument {
   return typeof value === 'object' && value !== null && 'id' in value && 'attest' in value && 'ttl_seconds' in value

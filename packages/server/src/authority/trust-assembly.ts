@@ -1,6 +1,6 @@
 /** The trust states that the store's facts amount to. Pure. */
 
-import { epochSeconds } from '@doorward/core'
+import { calleeRole, epochSeconds } from '@doorward/core'
 import type { EpochSeconds, TrustState } from '@doorward/core'
 import type { Denial, SlotPurpose } from './ports.ts'
 import type { WholeMaterial } from './trust-mirror.ts'
@@ -53,11 +53,12 @@ export function assembleTrustState(material: WholeMaterial, head: StateHead): Tr
   }
 }
 
-/** What callers see of a full state: no workload, and of what was issued only Doorward's own servers. */
+/** What callers see of a full state: no workload, and what was issued to those whom they call. */
 export function callersState(full: TrustState): TrustState {
   const servers = [`spiffe://${full.trustDomain}/doorward/authority`, `spiffe://${full.trustDomain}/doorward/gateway/`]
+  const callees = new Set(full.workloads.flatMap(({ id, roles }) => (roles.includes(calleeRole) ? [id] : [])))
   const isServer = (id: string) =>
-    servers.some((server) => (server.endsWith('/') ? id.startsWith(server) : id === server))
+    callees.has(id) || servers.some((server) => (server.endsWith('/') ? id.startsWith(server) : id === server))
   return { ...full, scope: 'callers', workloads: [], issued: full.issued.filter(({ id }) => isServer(id)) }
 }
 

@@ -159,5 +159,6 @@ const defaults: ReadonlyMap<string, string> = new Map(
     attest: [{ join_token: true }],
     single_instance: false,
     canary: false,
+    audiences: [],
   } satisfies Omit<WorkloadDocument, 'id'>).map(([name, value]) => [name, JSON.stringify(value)]),
 )

@@ -1,6 +1,7 @@
 /** What the rows of the authority's tables say; the columns are named alike in every database. */
 
-import type { SlotState } from '@doorward/core'
+import { calleeRole } from '@doorward/core'
+import type { RegisteredWorkload, SlotState } from '@doorward/core'
 import type { AttestationRule } from '../authority/attest/rule.ts'
 import type { Ceremony } from '../authority/ceremony.ts'
 import type {
@@ -57,10 +58,17 @@ export function registrationOf(row: Row): Registration {
     attestation: document(row, 'attestation') as readonly AttestationRule[],
     singleInstance: whole(row, 'single_instance') === 1,
     canary: whole(row, 'canary') === 1,
+    audiences: texts(row, 'audiences'),
     createdAt: seconds(row, 'created_at'),
     updatedAt: seconds(row, 'updated_at'),
     revision: whole(row, 'revision'),
   }
+}
+
+/** As the trust state has it: who is called by others decides about them. */
+export function trustedWorkloadOf(row: Row): RegisteredWorkload {
+  const [roles, audiences] = [texts(row, 'roles'), texts(row, 'audiences')]
+  return { id: text(row, 'id'), roles: audiences.length === 0 ? roles : [...roles, calleeRole] }
 }
 
 export function tokenOf(row: Row): JoinToken {

@@ -19,8 +19,10 @@ import {
   limitArrival,
   record,
   recordOutcome,
+  send,
+  sendRefusal,
 } from '@doorward/enforcement'
-import type { Call, Denial, Inbound, Permit, Pipeline } from '@doorward/enforcement'
+import type { Call, Denial, Exchange, Inbound, Permit, Pipeline } from '@doorward/enforcement'
 import type { Authority } from '../authority/authority.ts'
 import { enrolLabel } from '../authority/join.ts'
 import type { EnrolmentRefusal, EnrolRequest, ExaminedEnrolment } from '../authority/join.ts'
@@ -28,10 +30,7 @@ import type { IssuedWithState } from '../authority/join-state.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
 import { failureOf, readJsonObject } from './api-routes.ts'
 import { denialOf } from './token-endpoint.ts'
-import { sendRefusal } from './denial-response.ts'
 import { readEnrolMessage } from './enrol-message.ts'
-import { send } from './exchange.ts'
-import type { Exchange } from './exchange.ts'
 
 export interface EnrolOptions {
   readonly pipeline: Pipeline
@@ -157,7 +156,7 @@ async function complete(exchange: Exchange, permit: Permit<ExaminedEnrolment>, o
   } else {
     const headers = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' }
     const decision = { 'Doorward-Decision': permit.entry.toString(), 'Doorward-Code': 'allowed' }
-    send(exchange, 200, { ...headers, ...decision }, answerOf(issued, options))
+    send(exchange, 200, { ...headers, ...decision }, answerOf(issued, call.detail.request, options))
   }
   options.onAnswered('denied' in issued ? issued.code : 'allowed')
   const http = exchange.response.statusCode
@@ -185,8 +184,12 @@ async function issue(
 }
 
 /** The trust state goes in as it was signed: it holds the new certificate's fingerprint and the anchors to judge it by. */
-function answerOf({ id, certificate, joinState }: IssuedWithState, { authority, publicUrl }: EnrolOptions): string {
+function answerOf(
+  { id, certificate, joinState }: IssuedWithState,
+  { scope }: EnrolRequest,
+  { authority, publicUrl }: EnrolOptions,
+): string {
   const what = { id, certificate: toBase64(certificate), join_state: joinState.reveal(), authority_url: publicUrl }
   const head = JSON.stringify(what)
-  return `${head.slice(0, -1)},"trust_state":${authority.trustFor(id)}}`
+  return `${head.slice(0, -1)},"trust_state":${authority.trustFor(id, scope)}}`
 }

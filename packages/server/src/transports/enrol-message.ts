@@ -6,6 +6,7 @@ import {
   fromBase64,
   fromBase64url,
   isText,
+  isTrustScope,
   foreignTokenBytes,
   readJoinState,
   readList,
@@ -30,9 +31,12 @@ const MAX_FOREIGN_PROOF = 700
 export type EnrolMessage = Omit<EnrolRequest, 'exported' | 'publicKey'>
 
 export function readEnrolMessage(message: JsonObject): EnrolMessage | Denial {
-  const body = exactObject(message, ['machine_key', 'machine_proof'], ['evidence', 'id', 'join_state'])
+  const body = exactObject(message, ['machine_key', 'machine_proof'], ['evidence', 'id', 'join_state', 'scope'])
   if (body === null)
-    return deny('request_invalid', 'expected machine_key and machine_proof, and at most evidence, id and join_state')
+    return deny(
+      'request_invalid',
+      'expected machine_key and machine_proof, and at most evidence, id, join_state and scope',
+    )
   const machineKey = readP256Jwk(body['machine_key'])
   const machineProof = readBytes(body['machine_proof'], MAX_PROOF)
   if (machineKey === null || machineProof === null)
@@ -41,12 +45,14 @@ export function readEnrolMessage(message: JsonObject): EnrolMessage | Denial {
   const joinState = readState(body['join_state'])
   if ((id !== null && !isText(id, MAX_ID)) || joinState === undefined)
     return deny('request_invalid', 'expected an id and a join state in their forms')
+  const scope = body['scope'] ?? 'callers'
+  if (!isTrustScope(scope)) return deny('request_invalid', 'expected the scope full or callers')
   const evidence = body['evidence'] === undefined ? null : readEvidence(body['evidence'])
   if (evidence === undefined)
     return deny('request_invalid', 'expected evidence of a kind that is known, in the form of that kind')
   if (id === null && evidence?.kind !== 'join_token')
     return deny('request_invalid', 'expected an id where there is no join token')
-  return { evidence, id, machineKey, machineProof, joinState }
+  return { evidence, id, machineKey, machineProof, joinState, scope }
 }
 
 /** Null for none, undefined for what is no join state. */

@@ -14,6 +14,7 @@ export interface ContentOptions {
   readonly sharedNames?: boolean
   readonly singleInstance?: boolean
   readonly canary?: boolean
+  readonly audience?: readonly string[] | false
 }
 
 /** `add` starts from nothing, `set` from what is there: only it needs words that take something away. */
@@ -24,6 +25,7 @@ export function withContentOptions(command: Command, { removing }: { readonly re
     .option('--dns <name...>', 'DNS names in its certificates, for clients that dial by name')
     .option('--ip <address...>', 'IP addresses in its certificates')
     .option('--attest <way...>', 'how it may prove who it is: join_token, bound_key:…, x509_pop:…, oidc:…')
+    .option('--audience <url...>', 'URLs at which it is called, for which its callers may ask for tokens')
     .option('--shared-names', 'others may have its DNS names too, when they say the same')
     .option('--single-instance', 'a new instance ends the earlier ones')
     .option('--canary', 'nobody is meant to have it: issuing to it is an alarm')
@@ -33,6 +35,7 @@ export function withContentOptions(command: Command, { removing }: { readonly re
     .option('--no-dns', 'no DNS names')
     .option('--no-ip', 'no IP addresses')
     .option('--no-attest', 'nobody joins any more')
+    .option('--no-audience', 'nobody is given tokens for it any more')
     .option('--no-shared-names', 'its DNS names are its own')
     .option('--no-single-instance', 'any number of instances')
     .option('--no-canary', 'somebody has it')
@@ -40,7 +43,7 @@ export function withContentOptions(command: Command, { removing }: { readonly re
 
 /** The members that were given; lists replace the ones that are there. Throws `usage`. */
 export function givenContent(options: ContentOptions): Partial<Omit<WorkloadDocument, 'id'>> {
-  const { role, ttl, dns, ip, attest, sharedNames, singleInstance, canary } = options
+  const { role, ttl, dns, ip, attest, sharedNames, singleInstance, canary, audience } = options
   return {
     ...(role === undefined ? {} : { roles: listOf(role) }),
     ...(ttl === undefined ? {} : { ttl_seconds: secondsOf(ttl) }),
@@ -50,6 +53,7 @@ export function givenContent(options: ContentOptions): Partial<Omit<WorkloadDocu
     ...(sharedNames === undefined ? {} : { shared_names: sharedNames }),
     ...(singleInstance === undefined ? {} : { single_instance: singleInstance }),
     ...(canary === undefined ? {} : { canary }),
+    ...(audience === undefined ? {} : { audiences: listOf(audience) }),
   }
 }
 

@@ -52,6 +52,11 @@ function conflict(error: ServerRefused, details: JsonObject): ServerRefused | Ch
         ...holderIn(details['holder']),
         next: 'take it away there first, or let both share it with --shared-names',
       })
+    case 'audience_taken':
+      return new CheckFailed('audience_taken', 'another workload has one of the audiences', {
+        ...holderIn(details['holder']),
+        next: 'take it away there first: an audience belongs to one workload',
+      })
     case 'several_instances':
       return new CheckFailed('several_instances', 'it has several instances', {
         next: 'end all but one first: doorward workload show ID, doorward workload unlock ID INSTANCE',

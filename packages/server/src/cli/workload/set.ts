@@ -78,5 +78,6 @@ function sorted(document: WorkloadDocument): WorkloadDocument {
     dns_names: document.dns_names.toSorted(),
     ip_addresses: document.ip_addresses.toSorted(),
     attest: sortedAttestations(document.attest),
+    audiences: document.audiences.toSorted(),
   }
 }

@@ -5,6 +5,7 @@ import { postgresAuthoritySchema } from '../migrations/postgres-001-authority.ts
 import { postgresReceiptsSchema } from '../migrations/postgres-002-receipts.ts'
 import { postgresTrustKeysSchema } from '../migrations/postgres-003-trust-keys.ts'
 import { postgresJwtSvidKeysSchema } from '../migrations/postgres-004-jwt-svid-keys.ts'
+import { postgresAudiencesSchema } from '../migrations/postgres-005-audiences.ts'
 import { postgresAcks } from './acks.ts'
 import { postgresAlarms } from './alarms.ts'
 import { postgresCeremonies } from './ceremonies.ts'
@@ -35,6 +36,7 @@ export const authorityMigrations: readonly PostgresMigration[] = [
   { version: 2, minimumProgram: 1, sql: postgresReceiptsSchema },
   { version: 3, minimumProgram: 1, sql: postgresTrustKeysSchema },
   { version: 4, minimumProgram: 4, sql: postgresJwtSvidKeysSchema },
+  { version: 5, minimumProgram: 4, sql: postgresAudiencesSchema },
 ]
 
 /** Opens or, with `create`, makes the store. Codes as at `openPostgres`. */

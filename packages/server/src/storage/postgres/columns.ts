@@ -1,7 +1,7 @@
 /** Columns by name: a star would change its meaning, and break statements already parsed, when a later release adds one. */
 
 export const registrationColumns =
-  'id, roles, ttl_seconds, dns_names, ip_addresses, shared_names, attestation, single_instance, canary, created_at, updated_at, revision'
+  'id, roles, ttl_seconds, dns_names, ip_addresses, shared_names, attestation, single_instance, canary, audiences, created_at, updated_at, revision'
 export const tokenColumns = 'hash, id, created_at, expires_at, used_at'
 export const instanceColumns =
   'instance, id, jwk, attested_by, bound_at, seen_at, sequence, current, offered, offered_serial, locked_at, locked_reason'

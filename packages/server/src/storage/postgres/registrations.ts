@@ -25,15 +25,16 @@ function fields(registration: Registration): readonly SqlValue[] {
     JSON.stringify(attestation),
     Number(registration.singleInstance),
     Number(registration.canary),
+    JSON.stringify(registration.audiences),
     updatedAt,
     registration.revision,
   ]
 }
 
 const changing =
-  'roles, ttl_seconds, dns_names, ip_addresses, shared_names, attestation, single_instance, canary, updated_at, revision'
-const insert = `INSERT INTO registrations (${changing}, id, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
-const update = `UPDATE registrations SET (${changing}) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) WHERE id = $11`
+  'roles, ttl_seconds, dns_names, ip_addresses, shared_names, attestation, single_instance, canary, audiences, updated_at, revision'
+const insert = `INSERT INTO registrations (${changing}, id, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+const update = `UPDATE registrations SET (${changing}) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) WHERE id = $12`
 const find = `SELECT ${registrationColumns} FROM registrations WHERE id = $1`
 const removal = 'SELECT removed_at FROM removed_ids WHERE id = $1'
 
@@ -70,6 +71,10 @@ export function postgresRegistrations(database: PostgresDatabase): RegistrationS
       )
       return row === null ? null : { id: text(row, 'id'), name: text(row, 'name') }
     },
+    audienceHolder: async (audience) => {
+      const row = await database.one('SELECT id FROM audiences WHERE audience = $1', audience)
+      return row === null ? null : text(row, 'id')
+    },
     removedAt: async (id) => {
       const row = await database.one(removal, id)
       return row === null ? null : seconds(row, 'removed_at')
@@ -96,10 +101,12 @@ async function add(
   if ((await tx.one(find, id)) !== null) return 'exists'
   if (!again && (await tx.one(removal, id)) !== null) return 'removed'
   if (await isNameTaken(tx, registration)) return 'name_taken'
+  if (await isAudienceTaken(tx, registration)) return 'audience_taken'
   if (whole((await tx.one('SELECT count(*) AS n FROM registrations')) ?? {}, 'n') >= limit) return 'full'
   await tx.run(insert, ...fields(registration), id, createdAt)
   await markRegistry(tx)
   await writeNames(tx, registration)
+  await writeAudiences(tx, registration)
   await tx.run('DELETE FROM removed_ids WHERE id = $1', id)
   return 'added'
 }
@@ -114,12 +121,15 @@ async function replace(
   if (held === null) return 'unknown'
   if (whole(held, 'revision') !== revision) return 'changed'
   if (await isNameTaken(tx, registration)) return 'name_taken'
+  if (await isAudienceTaken(tx, registration)) return 'audience_taken'
   const instances = await tx.one('SELECT count(*) AS n FROM instances WHERE id = $1 AND locked_at IS NULL', id)
   if (registration.singleInstance && whole(instances ?? {}, 'n') > 1) return 'several_instances'
   await tx.run(update, ...fields({ ...registration, revision: revision + 1 }), id)
   await markRegistry(tx)
   await tx.run('DELETE FROM dns_names WHERE id = $1', id)
   await writeNames(tx, registration)
+  await tx.run('DELETE FROM audiences WHERE id = $1', id)
+  await writeAudiences(tx, registration)
   if (!registration.attestation.some(({ kind }) => kind === 'join_token'))
     await tx.run('DELETE FROM join_tokens WHERE id = $1 AND used_at IS NULL', id)
   return 'updated'
@@ -136,6 +146,21 @@ async function writeNames(tx: Transaction, { id, dnsNames }: Registration): Prom
     id,
     dnsNames,
   )
+}
+
+async function writeAudiences(tx: Transaction, { id, audiences }: Registration): Promise<void> {
+  if (audiences.length === 0) return
+  await tx.run(
+    'INSERT INTO audiences (audience, id) SELECT DISTINCT audience, $1 FROM unnest($2::text[]) AS audience',
+    id,
+    audiences,
+  )
+}
+
+async function isAudienceTaken(tx: Transaction, { id, audiences }: Registration): Promise<boolean> {
+  if (audiences.length === 0) return false
+  const held = 'SELECT id FROM audiences WHERE audience = ANY ($2::text[]) AND id <> $1 LIMIT 1'
+  return (await tx.one(held, id, audiences)) !== null
 }
 
 async function isNameTaken(tx: Transaction, { id, dnsNames, sharedNames }: Registration): Promise<boolean> {

@@ -2,8 +2,8 @@
 
 import type { EpochSeconds, RegisteredWorkload } from '@doorward/core'
 import type { StoredTrustState, TrustMark, TrustMaterial, TrustStateStore } from '../../authority/ports.ts'
-import { delegationOf, denialOf, slotOf, trustStateOf } from '../authority-rows.ts'
-import { seconds, text, texts, whole } from '../row.ts'
+import { delegationOf, denialOf, slotOf, trustedWorkloadOf, trustStateOf } from '../authority-rows.ts'
+import { seconds, text, whole } from '../row.ts'
 import type { PostgresDatabase } from './database.ts'
 import { liveDenials } from './denials.ts'
 import { allSlots } from './key-slots.ts'
@@ -108,6 +108,5 @@ async function readMaterial(tx: Transaction, now: EpochSeconds, since: TrustMark
 }
 
 async function readWorkloads(tx: Transaction): Promise<readonly RegisteredWorkload[]> {
-  const rows = await tx.all('SELECT id, roles FROM registrations ORDER BY id')
-  return rows.map((row) => ({ id: text(row, 'id'), roles: texts(row, 'roles') }))
+  return (await tx.all('SELECT id, roles, audiences FROM registrations ORDER BY id')).map(trustedWorkloadOf)
 }

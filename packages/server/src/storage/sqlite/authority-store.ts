@@ -6,6 +6,7 @@ import { manyAuthoritiesSchema } from '../migrations/sqlite-002-many-authorities
 import { receiptsSchema } from '../migrations/sqlite-003-receipts.ts'
 import { trustKeysSchema } from '../migrations/sqlite-004-trust-keys.ts'
 import { jwtSvidKeysSchema } from '../migrations/sqlite-005-jwt-svid-keys.ts'
+import { audiencesSchema } from '../migrations/sqlite-006-audiences.ts'
 import { sqliteAcks } from './acks.ts'
 import { sqliteAlarms } from './alarms.ts'
 import { sqliteCeremonies } from './ceremonies.ts'
@@ -34,6 +35,7 @@ const migrations = [
   { version: 3, sql: receiptsSchema },
   { version: 4, sql: trustKeysSchema },
   { version: 5, sql: jwtSvidKeysSchema },
+  { version: 6, sql: audiencesSchema },
 ]
 
 /** Opens or, with `create`, makes the store. Codes as at `openSqlite`. */

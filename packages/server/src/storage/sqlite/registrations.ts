@@ -22,6 +22,7 @@ function fields(registration: Registration): readonly (string | number)[] {
     JSON.stringify(attestation),
     Number(registration.singleInstance),
     Number(registration.canary),
+    JSON.stringify(registration.audiences),
     updatedAt,
     registration.revision,
   ]
@@ -36,6 +37,7 @@ const columns = [
   'attestation',
   'single_instance',
   'canary',
+  'audiences',
   'updated_at',
   'revision',
 ]
@@ -63,6 +65,11 @@ export function sqliteRegistrations(database: SqliteDatabase): RegistrationStore
       database.read(() => {
         const row = holderOf(database, registration)
         return row === null ? null : { id: text(row, 'id'), name: text(row, 'name') }
+      }),
+    audienceHolder: (audience) =>
+      database.read(() => {
+        const row = database.one('SELECT id FROM audiences WHERE audience = ?', audience)
+        return row === null ? null : text(row, 'id')
       }),
     removedAt: (id) => database.read(() => removedAt(database, id)),
     remove: (id, denial, revision) =>
@@ -92,10 +99,12 @@ function add(
   if (find(database, id) !== null) return 'exists'
   if (!again && removedAt(database, id) !== null) return 'removed'
   if (isNameTaken(database, registration)) return 'name_taken'
+  if (isAudienceTaken(database, registration)) return 'audience_taken'
   if (whole(database.one('SELECT count(*) AS n FROM registrations') ?? {}, 'n') >= limit) return 'full'
   database.run(insert, id, createdAt, ...fields(registration))
   markRegistry(database)
   writeNames(database, registration)
+  writeAudiences(database, registration)
   database.run('DELETE FROM removed_ids WHERE id = ?', id)
   return 'added'
 }
@@ -110,6 +119,7 @@ function replace(
   if (held === null) return 'unknown'
   if (held.revision !== revision) return 'changed'
   if (isNameTaken(database, registration)) return 'name_taken'
+  if (isAudienceTaken(database, registration)) return 'audience_taken'
   const instances = whole(
     database.one('SELECT count(*) AS n FROM instances WHERE id = ? AND locked_at IS NULL', id) ?? {},
     'n',
@@ -119,6 +129,8 @@ function replace(
   markRegistry(database)
   database.run('DELETE FROM dns_names WHERE id = ?', id)
   writeNames(database, registration)
+  database.run('DELETE FROM audiences WHERE id = ?', id)
+  writeAudiences(database, registration)
   if (!registration.attestation.some(({ kind }) => kind === 'join_token'))
     database.run('DELETE FROM join_tokens WHERE id = ? AND used_at IS NULL', id)
   return 'updated'
@@ -131,6 +143,16 @@ function markRegistry(database: SqliteDatabase): void {
 
 function writeNames(database: SqliteDatabase, { id, dnsNames }: Registration): void {
   for (const name of new Set(dnsNames)) database.run('INSERT INTO dns_names (name, id) VALUES (?, ?)', name, id)
+}
+
+function writeAudiences(database: SqliteDatabase, { id, audiences }: Registration): void {
+  for (const audience of new Set(audiences))
+    database.run('INSERT INTO audiences (audience, id) VALUES (?, ?)', audience, id)
+}
+
+function isAudienceTaken(database: SqliteDatabase, { id, audiences }: Registration): boolean {
+  const held = 'SELECT id FROM audiences WHERE audience = ? AND id <> ?'
+  return audiences.some((audience) => database.one(held, audience, id) !== null)
 }
 
 function isNameTaken(database: SqliteDatabase, { id, dnsNames, sharedNames }: Registration): boolean {

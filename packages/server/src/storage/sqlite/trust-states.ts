@@ -3,8 +3,8 @@
 import { toMillis } from '@doorward/core'
 import type { EpochSeconds, RegisteredWorkload } from '@doorward/core'
 import type { TrustMark, TrustMaterial, TrustStateStore } from '../../authority/ports.ts'
-import { delegationOf, denialOf, slotOf, trustStateOf } from '../authority-rows.ts'
-import { seconds, text, texts, whole } from '../row.ts'
+import { delegationOf, denialOf, slotOf, trustedWorkloadOf, trustStateOf } from '../authority-rows.ts'
+import { seconds, text, whole } from '../row.ts'
 import type { SqliteDatabase } from './database.ts'
 import { liveDenials } from './denials.ts'
 import { newestMark } from './issuance.ts'
@@ -39,9 +39,7 @@ function readMaterial(database: SqliteDatabase, now: EpochSeconds, since: TrustM
 }
 
 function readWorkloads(database: SqliteDatabase): readonly RegisteredWorkload[] {
-  return database
-    .all('SELECT id, roles FROM registrations ORDER BY id')
-    .map((row) => ({ id: text(row, 'id'), roles: texts(row, 'roles') }))
+  return database.all('SELECT id, roles, audiences FROM registrations ORDER BY id').map(trustedWorkloadOf)
 }
 
 export function sqliteTrustStates(database: SqliteDatabase): TrustStateStore {
