@@ -52,28 +52,31 @@ export const importTable: readonly ZoneRow[] = [
     ],
     types: [],
   },
-  { zone: 'enforcement', values: ['core/index'], types: [] },
-  { zone: 'sdk', values: ['core/index', 'enforcement'], types: [] },
+  { zone: 'enforcement/path', values: ['core/index'], types: [] },
+  { zone: 'enforcement/wire', values: ['core/index', 'enforcement/path'], types: [] },
+  { zone: 'enforcement/index', values: ['enforcement/path', 'enforcement/wire'], types: [] },
+  { zone: 'sdk', values: ['core/index', 'enforcement/index'], types: [] },
   { zone: 'server/config', values: ['core/index', 'server/bin'], types: [] },
   { zone: 'server/observability', values: ['core/index'], types: [] },
   { zone: 'server/authority', values: ['core/index'], types: ['server/observability'] },
   { zone: 'server/audit', values: ['core/index'], types: ['server/observability'] },
   ...inServer('storage', 'state', 'secrets').map((zone) => ({
     zone,
-    values: ['core/index'],
-    types: ['enforcement', ...inServer('authority', 'audit')],
+    // Key files and sealing are the SDK's: programs have them without the server.
+    values: zone === 'server/secrets' ? ['core/index', 'sdk'] : ['core/index'],
+    types: ['enforcement/index', ...inServer('authority', 'audit')],
   })),
   { zone: 'server/acme', values: ['core/index'], types: [] },
-  { zone: 'server/issuers', values: ['core/index'], types: ['enforcement'] },
-  { zone: 'server/policy', values: ['core/index'], types: ['enforcement'] },
+  { zone: 'server/issuers', values: ['core/index'], types: ['enforcement/index'] },
+  { zone: 'server/policy', values: ['core/index'], types: ['enforcement/index'] },
   {
     zone: 'server/transports',
-    values: ['core/index', 'enforcement', ...inServer('authority', 'audit')],
+    values: ['core/index', 'enforcement/index', ...inServer('authority', 'audit')],
     types: ['server/observability'],
   },
   {
     zone: 'server/apps',
-    values: ['core/index', 'enforcement', 'sdk', ...inServer(...serverParts, 'transports')],
+    values: ['core/index', 'enforcement/index', 'sdk', ...inServer(...serverParts, 'transports')],
     types: [],
   },
   { zone: 'server/cli', values: ['core/index', 'sdk', ...inServer('apps', 'config')], types: [] },
@@ -88,7 +91,7 @@ export type DeclaredPackages = ReadonlyMap<string, ReadonlySet<string>>
 
 const workspacePackages = new Map([
   ['@doorward/core', 'core/index'],
-  ['@doorward/enforcement', 'enforcement'],
+  ['@doorward/enforcement', 'enforcement/index'],
   ['@doorward/sdk', 'sdk'],
 ])
 
@@ -116,6 +119,7 @@ export function zoneOf(path: string): string | undefined {
   if (inside !== 'src') return undefined
   const inFolder = rest.length > 0
   if (name === 'core') return coreZone(folder, inFolder)
+  if (name === 'enforcement') return enforcementZone(folder, inFolder)
   if (name === 'server') return inFolder ? known(`server/${folder}`) : undefined
   return known(name)
 }
@@ -123,6 +127,12 @@ export function zoneOf(path: string): string | undefined {
 function coreZone(folder: string, inFolder: boolean): string | undefined {
   if (!inFolder) return folder === 'index.ts' ? 'core/index' : 'core/vocabulary'
   return vocabularyFolders.has(folder) ? 'core/vocabulary' : known(`core/${folder}`)
+}
+
+/** What decides knows nothing of what it is asked over. */
+function enforcementZone(folder: string, inFolder: boolean): string {
+  if (!inFolder) return folder === 'index.ts' ? 'enforcement/index' : 'enforcement/path'
+  return folder === 'wire' ? 'enforcement/wire' : 'enforcement/path'
 }
 
 function known(zone: string): string | undefined {

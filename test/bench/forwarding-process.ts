@@ -13,9 +13,9 @@ import {
   defaultCipherSuites,
   defaultListenerLimits,
   openListener,
-} from '../../packages/server/src/transports/listener.ts'
-import { send } from '../../packages/server/src/transports/exchange.ts'
-import type { Exchange } from '../../packages/server/src/transports/exchange.ts'
+} from '../../packages/enforcement/src/wire/listener.ts'
+import { send } from '../../packages/enforcement/src/wire/exchange.ts'
+import type { Exchange } from '../../packages/enforcement/src/wire/exchange.ts'
 import { defaultHeaders } from '../../packages/server/src/config/security-schema.ts'
 import { started, tell } from './child.ts'
 

@@ -1,7 +1,7 @@
 import { equal } from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Take } from '@doorward/enforcement'
-import { MemoryRateLimiter } from '../../packages/server/src/state/memory-rate-limiter.ts'
+import { MemoryRateLimiter } from '../../packages/enforcement/src/memory-rate-limiter.ts'
 import { rateLimiterContract } from './rate-limiter.ts'
 
 rateLimiterContract('memory', () => {

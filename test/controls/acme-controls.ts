@@ -11,14 +11,18 @@ interface Change {
 }
 
 function control(name: string, test: string, { file, from, to }: Change): Control {
-  return { name, edits: [{ file: `packages/server/src/${file}`, from, to }], test: { file: live, name: test } }
+  return {
+    name,
+    edits: [{ file: file.startsWith('packages/') ? file : `packages/server/src/${file}`, from, to }],
+    test: { file: live, name: test },
+  }
 }
 
 const proof = 'a name is proven to who offers acme-tls/1 alone and for the name, while it is asked for; nothing follows'
 
 export const acmeControls: readonly Control[] = [
   control('acme.proof_protocol_alone', proof, {
-    file: 'transports/alpn.ts',
+    file: 'packages/enforcement/src/wire/alpn.ts',
     from: 'protocols.length === 1 ?',
     to: 'protocols.length > 0 ?',
   }),
@@ -33,7 +37,7 @@ export const acmeControls: readonly Control[] = [
     to: 'if (this.#shown === null)',
   }),
   control('acme.proof_carries_nothing', proof, {
-    file: 'transports/listener.ts',
+    file: 'packages/enforcement/src/wire/listener.ts',
     from: 'if (socket.alpnProtocol === acmeProtocol)',
     to: "if (socket.alpnProtocol === '')",
   }),

@@ -32,8 +32,8 @@ export interface Control {
   readonly test: { readonly file: string; readonly name: string }
 }
 
-const listener = 'packages/server/src/transports/listener.ts'
-const tlsContext = 'packages/server/src/transports/tls-context.ts'
+const listener = 'packages/enforcement/src/wire/listener.ts'
+const tlsContext = 'packages/enforcement/src/wire/tls-context.ts'
 const standing = 'packages/enforcement/src/certificate-standing.ts'
 const withdrawal = 'packages/enforcement/src/withdrawal.ts'
 const pipeline = 'packages/enforcement/src/pipeline.ts'
@@ -43,7 +43,7 @@ const userLimit = 'packages/enforcement/src/user-limit.ts'
 const claims = 'packages/core/src/token/judge-claims.ts'
 const jws = 'packages/core/src/token/compact-jws.ts'
 const authorize = 'packages/enforcement/src/authorize.ts'
-const head = 'packages/server/src/transports/request-head.ts'
+const head = 'packages/enforcement/src/wire/request-head.ts'
 
 function control(name: string, [file, testName]: readonly [string, string], ...edits: readonly Edit[]): Control {
   return { name, edits, test: { file: `test/refusals/${file}.test.ts`, name: testName } }

@@ -77,7 +77,7 @@ export const edgeControls: readonly Control[] = [
     'edge.preflight_origins',
     [http, 'of any other origin are refused, with a token and without, and told nothing'],
     {
-      file: 'packages/server/src/transports/request-head.ts',
+      file: 'packages/enforcement/src/wire/request-head.ts',
       from: 'if (origin === undefined || origins.has(origin)) return null',
       to: 'if (origin === undefined || origins.size > 0) return null',
     },

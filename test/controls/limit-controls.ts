@@ -3,7 +3,7 @@
 import type { Control } from './controls.ts'
 
 const settings = 'packages/server/src/config/settings.ts'
-const gate = 'packages/server/src/transports/connection-gate.ts'
+const gate = 'packages/enforcement/src/wire/connection-gate.ts'
 const asMany =
   'limits.connections_per_ip: an address has as many as it may, which go on when the next is refused; one that closes makes room'
 const networks =
@@ -37,7 +37,7 @@ export const limitControls: readonly Control[] = [
     to: 'if ((seen?.open ?? 0) >= limits.connections)',
   }),
   control('limits.connections_per_ip.record', ['limits-connections', asMany], {
-    file: 'packages/server/src/transports/listener.ts',
+    file: 'packages/enforcement/src/wire/listener.ts',
     from: 'onRefused: (address, reason, detail) => this.#refused(address, reason, detail),',
     to: 'onRefused: () => undefined,',
   }),
@@ -131,7 +131,7 @@ export const limitControls: readonly Control[] = [
     },
   ),
   control('limits.fields', ['limits-calls', ofTool], {
-    file: 'packages/server/src/transports/denial-response.ts',
+    file: 'packages/enforcement/src/wire/denial-response.ts',
     from: '...(denial.limit === null ? {} : rateLimitFields(denial.limit, denial.retryAfterSeconds)),',
     to: '...(denial.limit === null ? {} : {}),',
   }),
@@ -165,7 +165,7 @@ export const limitControls: readonly Control[] = [
     },
   ),
   control('proxies.required', ['proxy-protocol', 'a named address without a right header is closed'], {
-    file: 'packages/server/src/transports/proxy-header.ts',
+    file: 'packages/enforcement/src/wire/proxy-header.ts',
     from: "return problem('no PROXY header of version 2')",
     to: "return { kind: 'header', address: null, length: 0 }",
   }),
@@ -173,13 +173,13 @@ export const limitControls: readonly Control[] = [
     'proxies.address',
     ['proxy-protocol', 'the address of the header is that of the connection: in the record, and for the limits'],
     {
-      file: 'packages/server/src/transports/arrivals.ts',
+      file: 'packages/enforcement/src/wire/arrivals.ts',
       from: 'this.#admit(socket, header.address ?? proxy)',
       to: 'this.#admit(socket, proxy)',
     },
   ),
   control('load.connections', ['limits-load', ofLoop], {
-    file: 'packages/server/src/transports/connection-gate.ts',
+    file: 'packages/enforcement/src/wire/connection-gate.ts',
     from: 'if (shed !== null) return shed',
     to: 'void shed',
   }),
@@ -200,7 +200,7 @@ export const limitControls: readonly Control[] = [
       'a listener that is full closes the connection that has been idle for longest, and none with a request',
     ],
     {
-      file: 'packages/server/src/transports/listener.ts',
+      file: 'packages/enforcement/src/wire/listener.ts',
       from: 'if (this.#connections.size > this.#options.limits.connections) this.#shedIdlest()',
       to: 'void this.#shedIdlest',
     },
@@ -209,13 +209,13 @@ export const limitControls: readonly Control[] = [
     'pace.bodies',
     ['limits-pace', 'a body that comes slower than a kilobyte in a second is refused, however steadily it comes'],
     {
-      file: 'packages/server/src/transports/listener.ts',
+      file: 'packages/enforcement/src/wire/listener.ts',
       from: 'this.#bodies.look()',
       to: 'void this.#bodies',
     },
   ),
   control('pace.crumbs', ['limits-pace', 'a body in crumbs is refused early, and a fair one in many pieces passes'], {
-    file: 'packages/server/src/transports/body-reader.ts',
+    file: 'packages/enforcement/src/wire/body-reader.ts',
     from: 'if (this.#count - FREE_PIECES > this.#size / PIECE_BYTES) return false',
     to: 'if (this.#count - FREE_PIECES > this.#size * PIECE_BYTES) return false',
   }),
@@ -223,7 +223,7 @@ export const limitControls: readonly Control[] = [
     'pace.readers',
     ['limits-pace', 'a peer has ten seconds to take something, and must take a kilobyte for each'],
     {
-      file: 'packages/server/src/transports/connection-pace.ts',
+      file: 'packages/enforcement/src/wire/connection-pace.ts',
       from: "return 'reader_slow'",
       to: 'return null',
     },
@@ -235,7 +235,7 @@ export const limitControls: readonly Control[] = [
       'a flood of key updates, which no request shows, ends the connection before it has cost a second of a core',
     ],
     {
-      file: 'packages/server/src/transports/arrivals.ts',
+      file: 'packages/enforcement/src/wire/arrivals.ts',
       from: 'return below instanceof Socket ? below.bytesRead : 0',
       to: 'return below instanceof Socket ? 0 : 0',
     },

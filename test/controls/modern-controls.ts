@@ -27,7 +27,7 @@ export const modernControls: readonly Control[] = [
     'test/refusals/slow-readers.test.ts',
     'a server over HTTP waits for a caller of the legacy era that does not read',
     {
-      file: `${transports}/exchange.ts`,
+      file: 'packages/enforcement/src/wire/exchange.ts',
       from: 'if (response.writableLength > mostWaiting &&',
       to: 'if (response.writableLength < 0 &&',
     },

@@ -121,7 +121,7 @@ export const upstreamControls: readonly Control[] = [
       'backend.path',
       'a path is decided and forwarded in its one spelling: any other is refused, and none means something else there',
       {
-        file: 'packages/server/src/transports/request-path.ts',
+        file: 'packages/enforcement/src/wire/request-path.ts',
         from: "  return canonical === segment ? null : 'an escape in another spelling'",
         to: '  return null',
       },

@@ -17,8 +17,8 @@ import {
   defaultCipherSuites,
   defaultListenerLimits,
   openListener,
-} from '../../packages/server/src/transports/listener.ts'
-import type { Listener } from '../../packages/server/src/transports/listener.ts'
+} from '../../packages/enforcement/src/wire/listener.ts'
+import type { Listener } from '../../packages/enforcement/src/wire/listener.ts'
 import { openBrowser } from '../fixtures/browser.ts'
 import { freePorts } from '../fixtures/deployment.ts'
 import { ApprovalStage, callOf, newPath, until } from '../fixtures/approval-stage.ts'

@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test'
 import { Secret, backdatingSeconds, checkAnchor, readCertificate, toSeconds, workloadId } from '@doorward/core'
 import {
   AdminClient,
+  aesGcmSealer,
   importP256,
   join as joinDomain,
   openIdentity,
@@ -18,7 +19,6 @@ import type { ProbeTarget } from '../../packages/server/src/apps/denied-keys.ts'
 import { recover } from '../../packages/server/src/apps/recovery.ts'
 import { fileRootSigner, signedBy } from '../../packages/server/src/apps/root-signer.ts'
 import type { RootSigner } from '../../packages/server/src/apps/root-signer.ts'
-import { aesGcmSealer } from '../../packages/server/src/secrets/sealer.ts'
 import { RawClient } from '../fixtures/authority/raw-client.ts'
 import { makeFolders, recordOf, removeFolders, startTestAuthority, trustDomain } from '../fixtures/authority/running.ts'
 import type { Folders, TestAuthority } from '../fixtures/authority/running.ts'

@@ -1,4 +1,4 @@
-/** The one decision path, for gateway, sidecar and SDK alike. Knows neither wire nor database. */
+/** The one decision path, for gateway, sidecar and SDK alike, and beside it the wire that they share; neither knows a database. */
 
 // pipeline
 export { authorize, couldCall, couldCallSome } from './authorize.ts'
@@ -18,6 +18,7 @@ export type { Identified, IdentifyDependencies, IdentifySettings, RequiredCreden
 export type { Connection, Inbound, RequestHead } from './inbound.ts'
 export { KeptContent } from './kept-content.ts'
 export type { KeptCall, ResultKeeper } from './kept-content.ts'
+export { MemoryRateLimiter } from './memory-rate-limiter.ts'
 export { KnownIdentities } from './known-identities.ts'
 export { CallHold, CallPlaces } from './call-hold.ts'
 export type { CallHoldParts } from './call-hold.ts'
@@ -84,6 +85,18 @@ export { Retention } from './record/retention.ts'
 export type { Expired, RetentionParts, RetentionRules, RetentionStep } from './record/retention.ts'
 export { RefusalCounter } from './record/refusal-counter.ts'
 export type { RefusalCounterOptions } from './record/refusal-counter.ts'
+
+// wire
+export type { NameProofs } from './wire/alpn.ts'
+export { closeAfterAnswer, drainedOf, mostWaiting, send, sendJson, whenGone, writePart } from './wire/exchange.ts'
+export type { AnswerHeaders, Exchange } from './wire/exchange.ts'
+export { refusalMessage, sendRefusal } from './wire/denial-response.ts'
+export type { RefusalForm } from './wire/denial-response.ts'
+export { GrowingBytes } from './wire/growing-bytes.ts'
+export type { HandshakeReason } from './wire/handshake-refusal.ts'
+export { defaultCipherSuites, defaultListenerLimits, openListener } from './wire/listener.ts'
+export type { Listener, ListenerLimits, ListenerOptions, TlsMaterial } from './wire/listener.ts'
+export { addressKey } from './wire/remote-address.ts'
 
 // standing (of open connections and calls)
 export { standingProblem } from './certificate-standing.ts'

@@ -8,6 +8,20 @@ export { hmacSha256, jwkThumbprint, randomBytes, sha256 } from './platform/hash.
 export { generateP256, importP256, p256KeyPairOf, signKeyOf } from './platform/p256.ts'
 export type { P256KeyPair } from './platform/p256.ts'
 
+// keys at rest
+export { aesGcmSealer } from './aes-gcm-sealer.ts'
+export { checkPrivate } from './file-mode.ts'
+export { checkKey, createKeyFile, keyCheckValue, readKeyFile } from './key-file.ts'
+export type { KeyEncryptionKey, KeyFilePlace } from './key-file.ts'
+
+// a program's identity
+export { connect } from './connect.ts'
+export type { ConnectedIdentity, ConnectOptions } from './connect.ts'
+export type { IdentityFetch, IdentityFetchInit, Peer, Peers } from './identity-fetch.ts'
+export type { JoinSource } from './join-source.ts'
+export { keyFileSealer } from './key-home.ts'
+export type { KeyHome } from './key-home.ts'
+
 // identity
 export { readStatement, statementDocument } from './admin-ceremony.ts'
 export type {

@@ -6,6 +6,6 @@ export interface Sealer {
    * only under the same context, so one sealed file cannot stand in for another.
    */
   seal(bytes: Uint8Array, context: string): Promise<Uint8Array>
-  /** The sealed bytes again. Rejects when they, the context or the key are not those of `seal`. */
+  /** The sealed bytes again. Safe for concurrent use, as `seal` is. Rejects when they, the context or the key are not those of `seal`. */
   open(sealed: Uint8Array, context: string): Promise<Uint8Array>
 }

@@ -8,7 +8,7 @@ import type { DenialCode, RefusalThresholds } from '@doorward/enforcement'
 import { RateJump } from '../../../packages/enforcement/src/detect/rate-jump.ts'
 import { SubjectRate } from '../../../packages/enforcement/src/detect/subject-rate.ts'
 import { WindowedSketch } from '../../../packages/enforcement/src/detect/windowed-sketch.ts'
-import { addressKey } from '../../../packages/server/src/transports/remote-address.ts'
+import { addressKey } from '../../../packages/enforcement/src/wire/remote-address.ts'
 
 const SECOND = 1000
 const MINUTE = 60_000

@@ -3,9 +3,9 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { takeCell } from '@doorward/core'
 import { healthOf } from '../../../packages/server/src/observability/health.ts'
-import { ConnectionGate, defaultGateLimits } from '../../../packages/server/src/transports/connection-gate.ts'
-import { GrowingBytes } from '../../../packages/server/src/transports/growing-bytes.ts'
-import { rawAnswer } from '../../../packages/server/src/transports/raw-answer.ts'
+import { ConnectionGate, defaultGateLimits } from '../../../packages/enforcement/src/wire/connection-gate.ts'
+import { GrowingBytes } from '../../../packages/enforcement/src/wire/growing-bytes.ts'
+import { rawAnswer } from '../../../packages/enforcement/src/wire/raw-answer.ts'
 import { noEffects, toolEffects } from '../../../packages/server/src/transports/tool-effects.ts'
 
 test('a tool that nobody declared writes, and the strongest declaration counts', () => {

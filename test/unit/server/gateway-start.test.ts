@@ -6,7 +6,15 @@ import { chmod } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { compilePolicy, Secret } from '@doorward/core'
-import { join as joinAuthority, openIdentity, openMcpClient, randomBytes, readBody, systemRuntime } from '@doorward/sdk'
+import {
+  aesGcmSealer,
+  join as joinAuthority,
+  openIdentity,
+  openMcpClient,
+  randomBytes,
+  readBody,
+  systemRuntime,
+} from '@doorward/sdk'
 import type { Identity } from '@doorward/sdk'
 import { startGateway } from '../../../packages/server/src/apps/gateway.ts'
 import type {
@@ -16,8 +24,7 @@ import type {
   RunningGateway,
 } from '../../../packages/server/src/apps/gateway.ts'
 import { silentLog } from '../../../packages/server/src/observability/log.ts'
-import { aesGcmSealer } from '../../../packages/server/src/secrets/sealer.ts'
-import { defaultCipherSuites } from '../../../packages/server/src/transports/listener.ts'
+import { defaultCipherSuites } from '../../../packages/enforcement/src/wire/listener.ts'
 import { noEffects } from '../../../packages/server/src/transports/tool-effects.ts'
 import { makeFolders, removeFolders, startTestAuthority, trustDomain } from '../../fixtures/authority/running.ts'
 import type { Folders, TestAuthority } from '../../fixtures/authority/running.ts'

@@ -8,11 +8,10 @@ import { after, before, test } from 'node:test'
 import { definitionsDigest, Secret } from '@doorward/core'
 import type { Definition } from '@doorward/core'
 import type { ApprovalMode } from '@doorward/enforcement'
-import { randomBytes, sha256 } from '@doorward/sdk'
+import { aesGcmSealer, randomBytes, sha256 } from '@doorward/sdk'
 import { memoryRecord } from '../../../packages/enforcement/src/record/memory-record.ts'
 import { definitionFile } from '../../../packages/server/src/apps/definition-file.ts'
 import { ServerDefinitions } from '../../../packages/server/src/apps/server-definitions.ts'
-import { aesGcmSealer } from '../../../packages/server/src/secrets/sealer.ts'
 
 const tool = (name: string, description: string): Definition => ({ kind: 'tool', name, value: { name, description } })
 const itself: Definition = { kind: 'server', name: '', value: { name: 's' } }

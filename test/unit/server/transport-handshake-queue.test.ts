@@ -1,7 +1,7 @@
 import { deepEqual, equal } from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { HandshakeQueue } from '../../../packages/server/src/transports/handshake-queue.ts'
+import { HandshakeQueue } from '../../../packages/enforcement/src/wire/handshake-queue.ts'
 
 const idle = { busy: () => false, monotonic: () => 0 }
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))

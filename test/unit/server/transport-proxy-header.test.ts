@@ -2,7 +2,7 @@
 
 import { deepEqual, equal } from 'node:assert/strict'
 import { test } from 'node:test'
-import { PROXY_HEADER_BYTES, readProxyHeader } from '../../../packages/server/src/transports/proxy-header.ts'
+import { PROXY_HEADER_BYTES, readProxyHeader } from '../../../packages/enforcement/src/wire/proxy-header.ts'
 import { proxyHeader } from '../../fixtures/proxy-header.ts'
 
 test('the source address is read, of either family, and where the connection begins', () => {

@@ -1,9 +1,9 @@
 import { equal, match } from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { readHead } from '../../../packages/server/src/transports/request-head.ts'
-import { readTarget } from '../../../packages/server/src/transports/request-path.ts'
-import { addressKey, remoteAddressOf } from '../../../packages/server/src/transports/remote-address.ts'
+import { readHead } from '../../../packages/enforcement/src/wire/request-head.ts'
+import { readTarget } from '../../../packages/enforcement/src/wire/request-path.ts'
+import { addressKey, remoteAddressOf } from '../../../packages/enforcement/src/wire/remote-address.ts'
 
 const accepted = [
   '/',

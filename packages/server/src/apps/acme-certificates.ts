@@ -7,7 +7,7 @@ import { createHash, X509Certificate } from 'node:crypto'
 import { DoorwardError, epochMillis } from '@doorward/core'
 import type { Clock, EpochMillis, JsonObject } from '@doorward/core'
 import { sha256 } from '@doorward/sdk'
-import type { Runtime } from '@doorward/sdk'
+import type { Runtime, Sealer } from '@doorward/sdk'
 import { AcmeConnection } from '../acme/acme-connection.ts'
 import { orderCertificate } from '../acme/acme-order.ts'
 import { AcmeRefusal } from '../acme/acme-problem.ts'
@@ -25,7 +25,6 @@ import { AcmeProofs } from './acme-proofs.ts'
 import { AcmeStore } from './acme-store.ts'
 import type { EdgeCertificates } from './edge-certificate-source.ts'
 import { fetchOptions } from './issuers.ts'
-import type { Sealer } from '../secrets/sealer.ts'
 
 export interface AcmeTools {
   readonly stateDir: string

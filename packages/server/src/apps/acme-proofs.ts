@@ -2,10 +2,9 @@
 
 import { acmeChallengeTemplate, buildCertificate, newSerial, toSeconds, epochSeconds } from '@doorward/core'
 import type { Clock } from '@doorward/core'
+import type { NameProofs, TlsMaterial } from '@doorward/enforcement'
 import { randomBytes } from '@doorward/sdk'
 import { generatePrivateKey, signingKeyOf } from '../secrets/signing-key.ts'
-import type { NameProofs } from '../transports/alpn.ts'
-import type { TlsMaterial } from '../transports/tls-context.ts'
 
 const HOUR_SECONDS = 3600
 

@@ -5,9 +5,9 @@ import type { KeyObject } from 'node:crypto'
 import { join } from 'node:path'
 import { DoorwardError, fromBase64, isJsonObject, member, scanJson, toBase64, utf8 } from '@doorward/core'
 import type { JsonObject, JsonValue } from '@doorward/core'
+import type { Sealer } from '@doorward/sdk'
 import { readSealedFile, writeSealedFile } from '../secrets/sealed-file.ts'
 import type { SealedPlace } from '../secrets/sealed-file.ts'
-import type { Sealer } from '../secrets/sealer.ts'
 
 export interface KeptCertificate {
   /** Of the authority that has issued it. */

@@ -3,9 +3,9 @@
 import { readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { isDoorwardError } from '@doorward/core'
+import { checkPrivate } from '@doorward/sdk'
 import type { Finding } from '../authority/detect/finding.ts'
 import { isMissing } from '../secrets/durable-file.ts'
-import { checkPrivate } from '../secrets/file-mode.ts'
 
 export interface WatchedFiles {
   readonly keyFile: string

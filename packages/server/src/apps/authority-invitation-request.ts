@@ -3,9 +3,9 @@
 import { lstat } from 'node:fs/promises'
 import { DoorwardError, isDoorwardError, isJsonObject, isSeconds, scanJson, Secret, utf8 } from '@doorward/core'
 import type { EpochSeconds, JsonObject, JsonValue } from '@doorward/core'
+import { checkPrivate } from '@doorward/sdk'
 import type { OperatorWanted } from '../authority/operators.ts'
 import { isMissing } from '../secrets/durable-file.ts'
-import { checkPrivate } from '../secrets/file-mode.ts'
 import { askLocally, localLimits } from '../transports/local-socket.ts'
 import { invitationSocket, localPrincipal } from './authority-invitation.ts'
 

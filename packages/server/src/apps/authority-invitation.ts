@@ -6,10 +6,10 @@
 import { join } from 'node:path'
 import { exactObject, isText, scanJson } from '@doorward/core'
 import type { JsonObject } from '@doorward/core'
+import { checkPrivate } from '@doorward/sdk'
 import type { Operators, OperatorWanted } from '../authority/operators.ts'
 import { isAuthorityRefusal, refuse } from '../authority/refusal.ts'
 import type { AuthorityRefusal } from '../authority/refusal.ts'
-import { checkPrivate } from '../secrets/file-mode.ts'
 import { listenLocally, localLimits } from '../transports/local-socket.ts'
 
 export interface InvitationPlace {

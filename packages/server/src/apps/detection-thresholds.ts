@@ -1,9 +1,8 @@
 /** Thresholds of the configuration as they are counted by, and a loud word about those that are off. */
 
-import { RefusalRates } from '@doorward/enforcement'
+import { addressKey, RefusalRates } from '@doorward/enforcement'
 import { randomBytes } from '@doorward/sdk'
 import type { DetectionSettings } from '../config/detections.ts'
-import { addressKey } from '../transports/remote-address.ts'
 
 export function refusalRates(thresholds: DetectionSettings): RefusalRates {
   const random = () => new DataView(randomBytes(4).buffer).getUint32(0)

@@ -1,7 +1,7 @@
 /** The port by which an edge has its certificate, wherever that is from. */
 
 import type { EdgeCertificate } from '../config/edge-certificate.ts'
-import type { NameProofs } from '../transports/alpn.ts'
+import type { NameProofs } from '@doorward/enforcement'
 
 /** One that cannot be replaced goes on being shown, for as long as it is good. */
 export interface EdgeCertificates {

@@ -2,8 +2,7 @@
 
 import type { Definition, OtherServer } from '@doorward/core'
 import type { Found } from '@doorward/enforcement'
-import { randomBytes } from '@doorward/sdk'
-import { aesGcmSealer } from '../secrets/sealer.ts'
+import { aesGcmSealer, randomBytes } from '@doorward/sdk'
 import type { DefinitionsPort } from '../transports/servers-routes.ts'
 import { definitionFile } from './definition-file.ts'
 import type { DefinitionFile } from './definition-file.ts'

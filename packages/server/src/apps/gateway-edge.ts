@@ -2,7 +2,17 @@
 
 import { toSeconds } from '@doorward/core'
 import type { EpochMillis, TrustDomain } from '@doorward/core'
-import type { EdgeRules, Pipeline, Record as AuditRecord, TrustSource } from '@doorward/enforcement'
+import { openListener } from '@doorward/enforcement'
+import type {
+  EdgeRules,
+  Listener,
+  ListenerOptions,
+  NameProofs,
+  Pipeline,
+  Record as AuditRecord,
+  TlsMaterial,
+  TrustSource,
+} from '@doorward/enforcement'
 import { sha256 } from '@doorward/sdk'
 import type { EdgeCertificate } from '../config/edge-certificate.ts'
 import { clientNameOf } from '../config/edge-settings.ts'
@@ -12,12 +22,9 @@ import { frontTokens, withFront } from '../issuers/front-tokens.ts'
 import { importIssuerKey } from '../issuers/issuer-key-set.ts'
 import { MemoryReplayGuard } from '../state/memory-replay-guard.ts'
 import { SealedNonces } from '../state/sealed-nonces.ts'
-import type { NameProofs } from '../transports/alpn.ts'
 import { isConsentPath, serveConsent } from '../transports/consent-pages.ts'
 import type { ConsentPort } from '../transports/consent-pages.ts'
 import { Edge } from '../transports/edge.ts'
-import { openListener } from '../transports/listener.ts'
-import type { Listener, ListenerOptions, TlsMaterial } from '../transports/listener.ts'
 import type { StreamableHttp } from '../transports/streamable-http.ts'
 import type { EdgeCertificates } from './edge-certificate-source.ts'
 import type { GatewaySettings } from './gateway-settings.ts'

@@ -1,18 +1,24 @@
 /** The three listeners of a gateway and what each of them serves. */
 
-import { deny, isDenial, standingProblem, personalWithdrawal } from '@doorward/enforcement'
-import type { ApprovalDesk, Connection, Denial, Pipeline, TrustView } from '@doorward/enforcement'
+import { deny, isDenial, openListener, personalWithdrawal, sendRefusal, standingProblem } from '@doorward/enforcement'
+import type {
+  ApprovalDesk,
+  Connection,
+  Denial,
+  Exchange,
+  Listener,
+  ListenerOptions,
+  Pipeline,
+  TlsMaterial,
+  TrustView,
+} from '@doorward/enforcement'
 import { isApprovalLink, serveApprovalLink } from '../transports/approval-links.ts'
 import type { ApprovalLinks } from '../transports/approval-links.ts'
-import { sendRefusal } from '../transports/denial-response.ts'
 import { isBackendPath } from '../transports/backend-call.ts'
 import { serveApi } from '../transports/api-routes.ts'
 import type { ApiRoute, ApiTraces } from '../transports/api-routes.ts'
-import type { Exchange } from '../transports/exchange.ts'
 import type { HttpBackends } from '../transports/http-backends.ts'
-import { openListener } from '../transports/listener.ts'
 import { metricsPath } from '../transports/metrics-route.ts'
-import type { Listener, ListenerOptions, TlsMaterial } from '../transports/listener.ts'
 import { legacyPrefix } from '../transports/legacy-sse.ts'
 import type { LegacySse } from '../transports/legacy-sse.ts'
 import { servePublic } from '../transports/public-api.ts'

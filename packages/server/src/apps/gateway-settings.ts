@@ -1,9 +1,8 @@
 /** What a gateway needs to know: plain values, to which the configuration maps. */
 
 import type { CompiledPolicy, Definition, KeepRules, StalenessLimits, TrustDomain } from '@doorward/core'
-import type { ApprovalSettings, ConnectionLimits, Quota, Rate } from '@doorward/enforcement'
+import type { ApprovalSettings, ConnectionLimits, ListenerOptions, Quota, Rate } from '@doorward/enforcement'
 import type { CallBounds } from '../transports/bounded-calls.ts'
-import type { ListenerOptions } from '../transports/listener.ts'
 import type { OutputObligations } from '../transports/output-obligations.ts'
 import type { SessionLimits } from '../transports/session.ts'
 import type { DeclaredEffects } from '../transports/tool-effects.ts'

@@ -6,22 +6,21 @@ import { join } from 'node:path'
 import { DoorwardError, isDoorwardError, parseJoinString, parseSpiffeId, toSeconds } from '@doorward/core'
 import type { Secret, SpiffeId } from '@doorward/core'
 import {
+  aesGcmSealer,
+  createKeyFile,
   join as joinDomain,
   LoginStore,
   openIdentity,
   personSource,
   prepareMachineKey,
+  readKeyFile,
   systemClock,
 } from '@doorward/sdk'
-import type { Evidence, Identity, Joined } from '@doorward/sdk'
+import type { Evidence, Identity, Joined, KeyFilePlace, Sealer } from '@doorward/sdk'
 import { openDeploymentFolder } from '../config/deployment-folder.ts'
 import type { Environment } from '../config/environment.ts'
 import { stateFolders } from '../config/settings.ts'
 import type { Deployment } from '../config/settings.ts'
-import { createKeyFile, readKeyFile } from '../secrets/key-file.ts'
-import type { KeyFilePlace } from '../secrets/key-file.ts'
-import { aesGcmSealer } from '../secrets/sealer.ts'
-import type { Sealer } from '../secrets/sealer.ts'
 
 export interface IdentityHome {
   readonly folder: string

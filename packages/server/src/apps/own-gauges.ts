@@ -2,11 +2,10 @@
 
 import { readdir } from 'node:fs/promises'
 import type { Freshness } from '@doorward/core'
-import type { FileRecord, TrustSource } from '@doorward/enforcement'
+import type { FileRecord, Listener, TrustSource } from '@doorward/enforcement'
 import type { ExportState } from '../audit/export/state.ts'
 import { ownRows } from '../observability/metric-rows.ts'
 import type { Metrics } from '../observability/metrics.ts'
-import type { Listener } from '../transports/listener.ts'
 import type { ActivePolicy } from './policy-reload.ts'
 
 export interface OwnFacts {

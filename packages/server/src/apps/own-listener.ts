@@ -2,11 +2,16 @@
 
 import { isIP } from 'node:net'
 import type { Clock } from '@doorward/core'
-import type { LoadShedding, Pipeline } from '@doorward/enforcement'
+import { defaultListenerLimits } from '@doorward/enforcement'
+import type {
+  HandshakeReason,
+  ListenerLimits,
+  ListenerOptions,
+  LoadShedding,
+  Pipeline,
+  TlsMaterial,
+} from '@doorward/enforcement'
 import { descriptorLimit } from '../config/machine.ts'
-import { defaultListenerLimits } from '../transports/listener.ts'
-import type { HandshakeReason } from '../transports/handshake-refusal.ts'
-import type { ListenerLimits, ListenerOptions, TlsMaterial } from '../transports/listener.ts'
 
 export interface OwnListener {
   readonly name: string

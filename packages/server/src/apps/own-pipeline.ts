@@ -1,7 +1,14 @@
 /** The decision path as authority and gateway have it. */
 
 import type { Clock, StalenessLimits } from '@doorward/core'
-import { CallPlaces, KnownIdentities, LoadShedding, Pipeline, RefusalCounter } from '@doorward/enforcement'
+import {
+  CallPlaces,
+  KnownIdentities,
+  LoadShedding,
+  MemoryRateLimiter,
+  Pipeline,
+  RefusalCounter,
+} from '@doorward/enforcement'
 import type {
   Approvals,
   ConnectionLimits,
@@ -15,7 +22,6 @@ import type {
   TrustHolder,
 } from '@doorward/enforcement'
 import { importP256 } from '@doorward/sdk'
-import { MemoryRateLimiter } from '../state/memory-rate-limiter.ts'
 
 export interface OwnPipeline {
   /** Of tokens. */

@@ -7,9 +7,9 @@ import { createHash } from 'node:crypto'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DoorwardError, fromUtf8, isJsonObject, isText, Secret, utf8 } from '@doorward/core'
+import { checkPrivate } from '@doorward/sdk'
+import type { Sealer } from '@doorward/sdk'
 import { makePrivateFolder, partialSuffix, readIfPresent, syncFolder, writeDurably } from './durable-file.ts'
-import { checkPrivate } from './file-mode.ts'
-import type { Sealer } from './sealer.ts'
 
 /** Whose it is, for which server, and whose tokens it holds: a token is never shown to another issuer or server. */
 export interface GrantKey {

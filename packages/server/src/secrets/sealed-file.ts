@@ -2,8 +2,8 @@
 
 import { dirname } from 'node:path'
 import { makePrivateFolder, readIfPresent, writeDurably } from './durable-file.ts'
-import { checkPrivate } from './file-mode.ts'
-import type { Sealer } from './sealer.ts'
+import { checkPrivate } from '@doorward/sdk'
+import type { Sealer } from '@doorward/sdk'
 
 export interface SealedPlace {
   readonly path: string

@@ -2,9 +2,9 @@
 
 import { dirname } from 'node:path'
 import type { RandomBytes } from '@doorward/core'
+import { checkPrivate } from '@doorward/sdk'
+import type { Sealer } from '@doorward/sdk'
 import { makePrivateFolder, readIfPresent, writeDurably } from './durable-file.ts'
-import { checkPrivate } from './file-mode.ts'
-import type { Sealer } from './sealer.ts'
 
 const SECRET_BYTES = 32
 const MAX_FILE = 4096

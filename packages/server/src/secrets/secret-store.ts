@@ -6,9 +6,9 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DoorwardError, fromUtf8, Secret, utf8 } from '@doorward/core'
+import { checkPrivate } from '@doorward/sdk'
+import type { Sealer } from '@doorward/sdk'
 import { isMissing, makePrivateFolder, partialSuffix, readIfPresent, syncFolder, writeDurably } from './durable-file.ts'
-import { checkPrivate } from './file-mode.ts'
-import type { Sealer } from './sealer.ts'
 import { isSecretName, secretBytes, secretMissing } from './secret-source.ts'
 import type { SecretSource } from './secret-source.ts'
 

@@ -10,12 +10,11 @@ import { chmod, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DoorwardError, exactObject, hex, scanJson, utf8 } from '@doorward/core'
 import type { JsonValue, RandomBytes } from '@doorward/core'
+import { checkKey, checkPrivate, createKeyFile, keyCheckValue, readKeyFile } from '@doorward/sdk'
+import type { KeyEncryptionKey, KeyFilePlace } from '@doorward/sdk'
 import { isMissing, makePrivateFolder, partialSuffix, readIfPresent, writeDurably } from './durable-file.ts'
-import { checkPrivate } from './file-mode.ts'
 import { lockFolder, lockName } from './instance-lock.ts'
 import type { InstanceLock } from './instance-lock.ts'
-import { checkKey, createKeyFile, keyCheckValue, readKeyFile } from './key-file.ts'
-import type { KeyEncryptionKey, KeyFilePlace } from './key-file.ts'
 
 export interface StateFolderOptions {
   readonly folder: string

@@ -2,25 +2,33 @@
 
 import { fromUtf8, isJsonObject, scanJson } from '@doorward/core'
 import type { ActionGroup, JsonObject, JsonValue, Principal } from '@doorward/core'
-import { deny, isDenial, isDenialCode, isRefusal, recordOutcome, StageTimes } from '@doorward/enforcement'
+import {
+  deny,
+  isDenial,
+  isDenialCode,
+  isRefusal,
+  recordOutcome,
+  send,
+  sendJson,
+  sendRefusal,
+  StageTimes,
+} from '@doorward/enforcement'
 import type {
   Call,
   Denial,
+  Exchange,
   Inbound,
   OpenCall,
   Outcome,
   Permit,
   Pipeline,
   Refusal,
+  RefusalForm,
   RequiredCredential,
 } from '@doorward/enforcement'
 import { allowedReport, refusedReport } from './call-report.ts'
 import type { CallReport } from './call-report.ts'
 import type { BeginTrace, CallTrace } from './call-trace.ts'
-import { sendRefusal } from './denial-response.ts'
-import type { RefusalForm } from './denial-response.ts'
-import { send, sendJson } from './exchange.ts'
-import type { Exchange } from './exchange.ts'
 import { sendLines } from './ndjson.ts'
 
 /** What a route's request brought, already checked for its form. */

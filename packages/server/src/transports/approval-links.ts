@@ -4,12 +4,17 @@
  */
 
 import { equalBytes, fromUtf8, utf8 } from '@doorward/core'
-import { deny, isDenial, limitArrival } from '@doorward/enforcement'
-import type { ApprovalDesk, DecisionOutcome, DecisionRefusal, Denial, Inbound, Pipeline } from '@doorward/enforcement'
+import { deny, isDenial, limitArrival, send, sendRefusal } from '@doorward/enforcement'
+import type {
+  ApprovalDesk,
+  DecisionOutcome,
+  DecisionRefusal,
+  Denial,
+  Exchange,
+  Inbound,
+  Pipeline,
+} from '@doorward/enforcement'
 import { answeredPage, approvalPage, approvalPageHeaders } from './approval-page.ts'
-import { sendRefusal } from './denial-response.ts'
-import { send } from './exchange.ts'
-import type { Exchange } from './exchange.ts'
 
 export interface ApprovalLinks {
   readonly desk: Pick<ApprovalDesk, 'linked' | 'decide'>

@@ -1,7 +1,7 @@
 /** How a service's answer is read for known secrets: JSON as a whole, texts as they come, images and files not at all. */
 
 import { scanJson, SecretStream, withoutSecretsInJson } from '@doorward/core'
-import { GrowingBytes } from './growing-bytes.ts'
+import { GrowingBytes } from '@doorward/enforcement'
 
 export interface AnswerFilter {
   /** Nothing of the answer is known before all of it is there. */

@@ -1,20 +1,18 @@
 /** One HTTP answer of a service, and its outcome on the record. */
 
 import type { JsonObject } from '@doorward/core'
-import { deny } from '@doorward/enforcement'
+import { closeAfterAnswer, deny, drainedOf, sendRefusal } from '@doorward/enforcement'
 import type {
   Authorized,
   CallHold,
   Denial,
   DenialCode,
   EntryReference,
+  Exchange,
   OpenCall,
   Outcome,
   StageTimes,
 } from '@doorward/enforcement'
-import { sendRefusal } from './denial-response.ts'
-import { closeAfterAnswer, drainedOf } from './exchange.ts'
-import type { Exchange } from './exchange.ts'
 import type { ReplyEnd } from './upstream.ts'
 
 export interface BackendReplyOptions {

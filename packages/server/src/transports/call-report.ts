@@ -1,9 +1,8 @@
 /** One report of a call that has ended: for the log, counters and traces. */
 
 import type { ActionGroup } from '@doorward/core'
-import type { Outcome, Permit, Refusal, StageTimes } from '@doorward/enforcement'
+import type { Exchange, Outcome, Permit, Refusal, StageTimes } from '@doorward/enforcement'
 import type { CallTrace } from './call-trace.ts'
-import type { Exchange } from './exchange.ts'
 
 /** One line of the log. */
 export interface CallReport {

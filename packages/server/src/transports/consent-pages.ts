@@ -3,10 +3,8 @@
  * fetched ahead, changes nothing; what comes back from providers counts once, in the browser that went there.
  */
 
-import { deny, denialRow, limitArrival } from '@doorward/enforcement'
-import type { Denial, DenialCode, Inbound, Pipeline } from '@doorward/enforcement'
-import { send } from './exchange.ts'
-import type { AnswerHeaders, Exchange } from './exchange.ts'
+import { denialRow, deny, limitArrival, send } from '@doorward/enforcement'
+import type { AnswerHeaders, Denial, DenialCode, Exchange, Inbound, Pipeline } from '@doorward/enforcement'
 
 export type ConsentProblem = 'consent_unknown' | 'consent_refused' | 'other_person' | 'consent_unavailable'
 

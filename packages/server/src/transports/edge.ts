@@ -3,13 +3,10 @@
  * and the servers themselves by the code that serves everybody else. Every URL is from configuration, never from `Host`.
  */
 
-import { deny, limitArrival, scopeOf } from '@doorward/enforcement'
-import type { Denial, Inbound, Pipeline } from '@doorward/enforcement'
-import { sendRefusal } from './denial-response.ts'
+import { deny, limitArrival, scopeOf, send, sendRefusal } from '@doorward/enforcement'
+import type { Denial, Exchange, Inbound, Pipeline } from '@doorward/enforcement'
 import { edgeChallenges } from './edge-challenge.ts'
 import type { EdgeChallenge } from './edge-challenge.ts'
-import { send } from './exchange.ts'
-import type { Exchange } from './exchange.ts'
 import { serverNameOf } from './streamable-http.ts'
 import type { Entrance, StreamableHttp } from './streamable-http.ts'
 

@@ -1,15 +1,12 @@
 /** Plain HTTP services: `/http/<service>/…`, each request decided and recorded on its own, and forwarded as it was judged. */
 
-import { deny, isRefusal, recordOutcome, StageTimes } from '@doorward/enforcement'
-import type { Denial, Inbound, Outcome, Permit, Pipeline } from '@doorward/enforcement'
+import { deny, isRefusal, recordOutcome, sendRefusal, StageTimes, whenGone } from '@doorward/enforcement'
+import type { Denial, Exchange, Inbound, Outcome, Permit, Pipeline } from '@doorward/enforcement'
 import { allowedReport, refusedReport } from './call-report.ts'
 import type { CallReport } from './call-report.ts'
 import type { BeginTrace } from './call-trace.ts'
 import type { BoundedCalls } from './bounded-calls.ts'
 import type { Circuit } from './circuit.ts'
-import { sendRefusal } from './denial-response.ts'
-import { whenGone } from './exchange.ts'
-import type { Exchange } from './exchange.ts'
 import { resultOf } from './guarded-upstream.ts'
 import { backendClassifier, backendRoute } from './backend-call.ts'
 import type { BackendCall, BackendRoute } from './backend-call.ts'

@@ -1,10 +1,18 @@
 /** The stream of one HTTP+SSE client: the decision that opened it, the session that it carries, and its end. */
 
-import type { Authorized, CallHold, Denial, DenialCode, OpenCall, Outcome, StageTimes } from '@doorward/enforcement'
+import type {
+  Authorized,
+  CallHold,
+  Denial,
+  DenialCode,
+  Exchange,
+  OpenCall,
+  Outcome,
+  StageTimes,
+} from '@doorward/enforcement'
 import { utf8 } from '@doorward/core'
 import type { IncomingMessage } from 'node:http'
 import type { EventResponse } from './event-response.ts'
-import type { Exchange } from './exchange.ts'
 
 export interface LegacyStreamOptions {
   readonly exchange: Exchange

@@ -2,7 +2,7 @@
 
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import type { Exchange } from './exchange.ts'
+import type { Exchange } from '@doorward/enforcement'
 
 export interface SentLines {
   readonly bytes: number

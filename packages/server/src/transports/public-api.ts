@@ -1,11 +1,8 @@
 /** What anybody may read: trust bundle, revocation lists, liveness, readiness. Nothing of who is registered. */
 
 import { crlPem } from '@doorward/core'
-import { deny, limitArrival } from '@doorward/enforcement'
-import type { Denial, Inbound, Pipeline } from '@doorward/enforcement'
-import { sendRefusal } from './denial-response.ts'
-import { send } from './exchange.ts'
-import type { Exchange } from './exchange.ts'
+import { deny, limitArrival, send, sendRefusal } from '@doorward/enforcement'
+import type { Denial, Exchange, Inbound, Pipeline } from '@doorward/enforcement'
 
 export interface PublicBundle {
   /** Changes with its content. */

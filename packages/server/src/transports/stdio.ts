@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { Readable } from 'node:stream'
-import { GrowingBytes } from './growing-bytes.ts'
+import { GrowingBytes } from '@doorward/enforcement'
 
 export interface StdioCommand {
   /** Program and arguments. */

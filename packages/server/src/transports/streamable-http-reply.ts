@@ -1,22 +1,20 @@
 /** One HTTP answer of the MCP endpoint: JSON, an event stream or a status, and its outcome on the record. */
 
-import { deny } from '@doorward/enforcement'
+import { deny, mostWaiting, refusalMessage, send, sendRefusal, writePart } from '@doorward/enforcement'
 import type {
   Authorized,
   CallHold,
   Denial,
   DenialCode,
   EntryReference,
+  Exchange,
   OpenCall,
   Outcome,
   ResultKeeper,
   StageTimes,
 } from '@doorward/enforcement'
 import type { JsonObject, RequestId } from '@doorward/core'
-import { refusalMessage, sendRefusal } from './denial-response.ts'
 import { EventResponse } from './event-response.ts'
-import { mostWaiting, send, writePart } from './exchange.ts'
-import type { Exchange } from './exchange.ts'
 import { messageEvent } from './sse.ts'
 import type { Reply, ReplyEnd } from './upstream.ts'
 

@@ -1,13 +1,15 @@
 /** The MCP endpoint: one path per server, POST, GET and DELETE, each request decided and recorded on its own. */
 
-import { recordOutcome, isRefusal, deny, StageTimes } from '@doorward/enforcement'
+import { deny, isRefusal, recordOutcome, sendRefusal, StageTimes, whenGone } from '@doorward/enforcement'
 import type {
   DefinitionGate,
   Denial,
+  Exchange,
   Inbound,
   Outcome,
   Permit,
   Pipeline,
+  RefusalForm,
   RequiredCredential,
 } from '@doorward/enforcement'
 import { LEGACY_VERSIONS, MODERN_VERSIONS } from '@doorward/core'
@@ -16,10 +18,6 @@ import type { PendingRequest } from './call-scope.ts'
 import { allowedReport, refusedReport } from './call-report.ts'
 import type { CallReport } from './call-report.ts'
 import type { BeginTrace, CallTrace } from './call-trace.ts'
-import { sendRefusal } from './denial-response.ts'
-import type { RefusalForm } from './denial-response.ts'
-import { whenGone } from './exchange.ts'
-import type { Exchange } from './exchange.ts'
 import type { Handles } from './handles.ts'
 import { isModern, lasts, mcpClassifier } from './mcp-call.ts'
 import type { McpCall } from './mcp-call.ts'

@@ -13,7 +13,7 @@ import {
 } from '@doorward/core'
 import type { JsonObject, JsonValue } from '@doorward/core'
 import { deny, isDenial } from '@doorward/enforcement'
-import type { Denial, Permit } from '@doorward/enforcement'
+import type { Denial, Exchange, Permit } from '@doorward/enforcement'
 import type { Authority } from '../authority/authority.ts'
 import type { MintedToken } from '../authority/exchange-token.ts'
 import type { PresentedProof } from '../authority/login-key.ts'
@@ -21,7 +21,6 @@ import { isAuthorityRefusal } from '../authority/refusal.ts'
 import type { AuthorityRefusal } from '../authority/refusal.ts'
 import { callerOf, requestOf } from './api-routes.ts'
 import type { ApiAnswer, ApiRequest, ApiRoute } from './api-routes.ts'
-import type { Exchange } from './exchange.ts'
 
 const MAX_AUDIENCE = 2048
 const MAX_TOKEN = 8192

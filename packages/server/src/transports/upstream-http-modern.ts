@@ -2,8 +2,8 @@
 
 import type { Dispatcher } from 'undici'
 import { DISCOVER_HEADERS, DISCOVER_REQUEST, encodeMirrored } from '@doorward/core'
+import { GrowingBytes } from '@doorward/enforcement'
 import type { Permit } from '@doorward/enforcement'
-import { GrowingBytes } from './growing-bytes.ts'
 import type { McpCall } from './mcp-call.ts'
 import { ServerVersions } from './server-versions.ts'
 import type { DiscoveryAnswer } from './server-versions.ts'

@@ -5,16 +5,16 @@ import { join } from 'node:path'
 import { isDoorwardError, isJsonObject, parseSpiffeId, parseTrustMessage, Secret } from '@doorward/core'
 import type { JsonValue } from '@doorward/core'
 import {
+  aesGcmSealer,
   join as joinAuthority,
   openIdentity,
   openMcpClient,
   randomBytes,
-  TrustMemory,
   systemRuntime,
   timerSleep,
+  TrustMemory,
 } from '@doorward/sdk'
 import type { Identity, McpClient } from '@doorward/sdk'
-import { aesGcmSealer } from '../../secrets/sealer.ts'
 import type { CrowdGateway, CrowdMember, CrowdOrder, CrowdReport, MemberLook, Tally } from './crowd-messages.ts'
 
 interface Member {

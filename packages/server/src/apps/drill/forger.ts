@@ -26,10 +26,8 @@ import {
   toSeconds,
 } from '@doorward/core'
 import type { EpochSeconds, JsonValue, SignKey, TrustState } from '@doorward/core'
-import { generateP256, randomBytes, sha256, systemClock } from '@doorward/sdk'
+import { aesGcmSealer, generateP256, randomBytes, readKeyFile, sha256, systemClock } from '@doorward/sdk'
 import { KeyCustody } from '../../secrets/key-custody.ts'
-import { readKeyFile } from '../../secrets/key-file.ts'
-import { aesGcmSealer } from '../../secrets/sealer.ts'
 import { asP256 } from '../../secrets/signing-key.ts'
 import type { P256SigningKey } from '../../secrets/signing-key.ts'
 import { drillDomain } from './plan.ts'

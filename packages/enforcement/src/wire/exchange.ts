@@ -2,7 +2,8 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
-import type { Connection, Denial, RequestHead } from '@doorward/enforcement'
+import type { Denial } from '../denial.ts'
+import type { Connection, RequestHead } from '../inbound.ts'
 import type { BodyReader } from './body-reader.ts'
 
 export interface Exchange {

@@ -1,8 +1,8 @@
 /** Request bodies as they arrive: within a limit, fast enough, and not in crumbs. */
 
 import type { IncomingMessage } from 'node:http'
-import { deny } from '@doorward/enforcement'
-import type { Denial } from '@doorward/enforcement'
+import { deny } from '../denial.ts'
+import type { Denial } from '../denial.ts'
 import { GrowingBytes } from './growing-bytes.ts'
 
 interface Reading {

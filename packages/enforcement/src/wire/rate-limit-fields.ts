@@ -1,6 +1,6 @@
 /** `RateLimit` and `RateLimit-Policy` of a refusal (draft-ietf-httpapi-ratelimit-headers-11). */
 
-import type { ExhaustedLimit } from '@doorward/enforcement'
+import type { ExhaustedLimit } from '../denial.ts'
 
 /** Nothing is left of the limit; `t` is there where it is known when some of it comes back. */
 export function rateLimitFields(

@@ -4,14 +4,7 @@ import { createCipheriv, createDecipheriv } from 'node:crypto'
 import { concat, DoorwardError, utf8 } from '@doorward/core'
 import type { RandomBytes } from '@doorward/core'
 import type { KeyEncryptionKey } from './key-file.ts'
-
-/** Both verbs are safe for concurrent use. */
-export interface Sealer {
-  /** `context` names the purpose, for example `authority/key/token-1`; it is authenticated and not stored. */
-  seal(bytes: Uint8Array, context: string): Promise<Uint8Array>
-  /** Throws `seal_broken` for another context, another key or altered bytes, `seal_version` for a format of another release. */
-  open(sealed: Uint8Array, context: string): Promise<Uint8Array>
-}
+import type { Sealer } from './sealer.ts'
 
 const VERSION = 1
 const NONCE_BYTES = 12
@@ -20,6 +13,7 @@ const TAG_BYTES = 16
 /**
  * AES-256-GCM (NIST SP 800-38D). Format: version byte 1, nonce of 12 random bytes, ciphertext, tag of 16 bytes.
  * The additional data are the version and the context. Good for 2^32 seals per key; a state makes a few per day.
+ * `open` throws `seal_broken` for another context, another key or altered bytes, `seal_version` for a format of another release.
  */
 export function aesGcmSealer(key: KeyEncryptionKey, random: RandomBytes): Sealer {
   return {

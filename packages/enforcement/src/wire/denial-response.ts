@@ -2,8 +2,10 @@
 
 import { utf8 } from '@doorward/core'
 import type { JsonObject, JsonValue } from '@doorward/core'
-import { denialRow } from '@doorward/enforcement'
-import type { Denial, Refusal, RefusalEntry } from '@doorward/enforcement'
+import { denialRow } from '../denial.ts'
+import type { Denial } from '../denial.ts'
+import type { Refusal } from '../pipeline.ts'
+import type { RefusalEntry } from '../record.ts'
 import { closeAfterAnswer, send } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
 import { oauthErrorOf } from './oauth-error.ts'

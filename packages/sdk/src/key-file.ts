@@ -6,11 +6,11 @@
  */
 
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { lstat, realpath } from 'node:fs/promises'
+import { lstat, mkdir, realpath } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import { DoorwardError, fromBase64url, fromUtf8, Secret, toBase64url, utf8 } from '@doorward/core'
 import type { RandomBytes } from '@doorward/core'
-import { isMissing, makePrivateFolder, readIfPresent, writeDurably } from './durable-file.ts'
+import { isErrno, readBounded, writeDurably } from './durable-file.ts'
 import { checkPrivate } from './file-mode.ts'
 
 /** 32 bytes for AES-256-GCM. */
@@ -33,9 +33,9 @@ const CHECK_LABEL = 'doorward key check v1'
 /** Makes a new key, in a folder of mode 0700, in a file of mode 0600. Throws `key_inside_state`, `key_file_mode`, `key_file_exists`. */
 export async function createKeyFile(place: KeyFilePlace, random: RandomBytes): Promise<KeyEncryptionKey> {
   await checkOutside(place)
-  await makePrivateFolder(dirname(place.path))
+  await mkdir(dirname(place.path), { recursive: true, mode: 0o700 })
   await checkPrivate(dirname(place.path), 'key_file_mode')
-  if ((await readIfPresent(place.path, MAX_FILE)) !== null) {
+  if ((await readBounded(place.path, MAX_FILE)) !== null) {
     throw new DoorwardError('key_file_exists', 'a key file is there already', { where: place.path })
   }
   const key = random(KEY_BYTES)
@@ -49,7 +49,7 @@ export async function createKeyFile(place: KeyFilePlace, random: RandomBytes): P
  */
 export async function readKeyFile(place: KeyFilePlace): Promise<KeyEncryptionKey> {
   await checkOutside(place)
-  const bytes = await readIfPresent(place.path, MAX_FILE)
+  const bytes = await readBounded(place.path, MAX_FILE)
   if (bytes === null) {
     throw new DoorwardError('key_file_missing', 'the key file is missing: without it the state cannot be opened', {
       where: place.path,
@@ -136,4 +136,8 @@ async function exists(path: string): Promise<boolean> {
   } catch {
     return false
   }
+}
+
+function isMissing(error: unknown): boolean {
+  return isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR')
 }

@@ -1,8 +1,8 @@
 /** Refusals in the words of OAuth: the error response of a token endpoint (RFC 6749 §5.2, RFC 8707 §2). */
 
 import type { JsonObject } from '@doorward/core'
-import { denialRow } from '@doorward/enforcement'
-import type { Denial, DenialCode } from '@doorward/enforcement'
+import { denialRow } from '../denial.ts'
+import type { Denial, DenialCode } from '../denial.ts'
 
 export interface OAuthError {
   readonly status: number

@@ -1,7 +1,7 @@
 /** Rate limits of one process: a bounded table of GCRA cells. */
 
 import { chargeCell, takeCell } from '@doorward/core'
-import type { RateLimiter, Take, TakeResult } from '@doorward/enforcement'
+import type { RateLimiter, Take, TakeResult } from './ports.ts'
 
 export interface MemoryRateLimiterOptions {
   /** Milliseconds that never go back. */

@@ -1,8 +1,9 @@
 /** Header hygiene: a parsed request head, or the reason why it is refused. Nothing is repaired. */
 
 import type { IncomingMessage } from 'node:http'
-import { deny } from '@doorward/enforcement'
-import type { Denial, RequestHead } from '@doorward/enforcement'
+import { deny } from '../denial.ts'
+import type { Denial } from '../denial.ts'
+import type { RequestHead } from '../inbound.ts'
 import { readTarget } from './request-path.ts'
 
 /** What the HTTP parser says of a request's head. */

@@ -2,7 +2,7 @@
 
 import { takeCell } from '@doorward/core'
 import type { CellRate } from '@doorward/core'
-import type { LoadRefusal } from '@doorward/enforcement'
+import type { LoadRefusal } from '../load-shedding.ts'
 import { addressKey } from './remote-address.ts'
 
 export interface GateLimits {
