@@ -19,6 +19,10 @@ function ofDiscovery(name: string, test: string, ...edits: readonly Edit[]): Con
   return { name, edits, test: { file: 'test/unit/server/authorization-discovery.test.ts', name: test } }
 }
 
+function ofStepUp(name: string, test: string, ...edits: readonly Edit[]): Control {
+  return { name, edits, test: { file: 'test/refusals/step-up.test.ts', name: test } }
+}
+
 const comesBack = 'what comes back counts in the browser that went away, with its state, and once'
 
 export const grantControls: readonly Control[] = [
@@ -98,6 +102,34 @@ export const grantControls: readonly Control[] = [
       file: credential,
       from: '        known.remember(`${grant.id} ${grant.version}`, grant.access)\n',
       to: '',
+    },
+  ),
+  ofStepUp('grants.step-up', 'what configuration does not allow is asked of nobody', {
+    file: credential,
+    from: 'if (!scopes.every((scope) => allowed.has(scope)))',
+    to: 'if (scopes.length === 0)',
+  }),
+  ofStepUp(
+    'grants.step-up.once',
+    'a server that is not content with what it demanded has nobody asked again, but for an hour later',
+    {
+      file: credential,
+      from: 'if (grants.age(grant) >= PAUSE_SECONDS || ',
+      to: 'if (grants.age(grant) >= 0 || ',
+    },
+  ),
+  ofStepUp('grants.step-up.off', 'without step_up the refusal is the server’s own', {
+    file: credential,
+    from: 'if (stepUp.length === 0 || ',
+    to: 'if (',
+  }),
+  ofStepUp(
+    'grants.document',
+    'an authorization server that reads no documents is not asked, and one with a registered client has none to read',
+    {
+      file: 'packages/server/src/apps/credentials/grant-client.ts',
+      from: 'if (clientDocuments) return documentUrl',
+      to: 'if (issuer !== documentUrl || clientDocuments) return documentUrl',
     },
   ),
   ofDiscovery(

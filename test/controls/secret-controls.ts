@@ -79,7 +79,7 @@ export const secretControls: readonly Control[] = [
     },
   ),
   ofExchange(
-    'exchange.people',
+    'token_exchange.people',
     'for whom nothing may be said nothing is asked: workloads, and people of another issuer',
     {
       file: subject,
@@ -88,7 +88,7 @@ export const secretControls: readonly Control[] = [
     },
   ),
   ofExchange(
-    'exchange.workloads',
+    'token_exchange.workloads',
     'for whom nothing may be said nothing is asked: workloads, and people of another issuer',
     {
       file: subject,
@@ -96,23 +96,23 @@ export const secretControls: readonly Control[] = [
       to: 'if (workloads || people !== null) return',
     },
   ),
-  ofExchange('exchange.actors', 'another agent for the same person has a token of its own', {
+  ofExchange('token_exchange.actors', 'another agent for the same person has a token of its own', {
     file: subject,
     from: 'key: JSON.stringify([subjectName(subject), ...actors.map(({ uri }) => uri)]),',
     to: 'key: subjectName(subject),',
   }),
-  ofExchange('exchange.once', 'however many calls wait, one question is asked', {
+  ofExchange('token_exchange.once', 'however many calls wait, one question is asked', {
     file: held,
     from: '    if (other?.versions === versions) return other.answer\n',
     to: '',
   }),
-  ofExchange('exchange.life', 'a token is not used at the end of its life', {
+  ofExchange('token_exchange.life', 'a token is not used at the end of its life', {
     file: held,
     from: ' || this.#monotonic() >= held.until) return null',
     to: ') return null',
   }),
   ofExchange(
-    'exchange.versions',
+    'token_exchange.versions',
     'with another key or another secret of the client there is no token, from the next call on',
     {
       file: held,
@@ -120,22 +120,22 @@ export const secretControls: readonly Control[] = [
       to: 'if (',
     },
   ),
-  ofExchange('exchange.kind', 'with the provider down, slow or answering with something else, nothing is sent', {
+  ofExchange('token_exchange.kind', 'with the provider down, slow or answering with something else, nothing is sent', {
     file: exchange,
     from: 'if (answer.issuedType !== ACCESS_TOKEN)',
     to: "if (answer.issuedType === '')",
   }),
-  ofExchange('exchange.denied', 'a person who is denied has no token any more, and the provider is told', {
+  ofExchange('token_exchange.denied', 'a person who is denied has no token any more, and the provider is told', {
     file: exchange,
     from: 'parts.onClose(parts.denials.onChange(() => this.#review()))',
     to: '',
   }),
-  ofExchange('exchange.meanwhile', 'a person who is denied while a token is asked for gets none of it', {
+  ofExchange('token_exchange.meanwhile', 'a person who is denied while a token is asked for gets none of it', {
     file: exchange,
     from: 'if (!this.#isDenied(held)) {',
     to: 'if (held.asked > 0) {',
   }),
-  ofExchange('exchange.refused', 'whom the provider gives no token is refused, and nobody else', {
+  ofExchange('token_exchange.refused', 'whom the provider gives no token is refused, and nobody else', {
     file: exchange,
     from: 'REFUSES_SUBJECT.has(error.got',
     to: 'REFUSES_SUBJECT.has(error.code',

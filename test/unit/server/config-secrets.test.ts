@@ -157,6 +157,31 @@ test('who is spoken for at an exchange stands there, with a key for it, and a to
   ])
 })
 
+test('people grant a registered client or one of a document, and more scopes are named one by one', async () => {
+  const granted = (more: string) => `trust_domain: acme.example
+issuers: { corp: { issuer: "https://login.example", consent: { client_id: own, client_secret_file: own.secret } } }
+listeners: { edge: "127.0.0.1:8444" }
+edge:
+  public_url: https://edge.example
+  certificate: { file: edge.pem, key_file: edge.key }
+  issuers: [corp]
+  servers: [notes]
+  clients: { claude: [claude-client] }
+secrets: { client: { servers: [notes] } }
+servers:
+  notes: { url: "https://notes.example/mcp", credential: { user_oauth: { authorization_server: "https://as.example", ${more} } } }
+`
+  deepEqual(problems(granted('client_id: acme, client_secret: client, step_up: [notes.write]')), [])
+  deepEqual(problems(granted('client_document: true')), [])
+  match(problems(granted('scopes: [a]')).join(), /no client, or two/)
+  match(problems(granted('client_id: acme, client_document: true')).join(), /no client, or two/)
+  match(problems(granted('client_document: true, client_secret: client')).join(), /has no secret/)
+  match(problems(granted('client_id: acme, step_up: ["a b"]')).join(), /not a scope/)
+  const { notes } = parseConfiguration(granted('client_document: true, step_up: [more]'), 'doorward.yaml').servers
+  const settings = 'url' in notes! ? await credentialSettings(notes.credential!, '/') : null
+  deepEqual(settings?.kind === 'user' && [settings.clientId, settings.stepUp], [null, ['more']])
+})
+
 test('headers that others set are not for credentials', () => {
   for (const header of ['Host', 'content-type', 'Cookie', 'mcp-session-id', 'X-Forwarded-For', 'Proxy-Authorization'])
     match(changed('header: X-Api-Key', `header: ${header}`).join(), /not for credentials/, header)

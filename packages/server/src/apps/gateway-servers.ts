@@ -252,7 +252,7 @@ function credentialOf(
   const settings = server.credential ?? null
   if (settings?.kind !== 'user' || people === null)
     return openCredential(settings, { server: name, secrets, known, ...keepingParts({ identity }, stack) })
-  const client = new GrantClient({ server: name, url: server.url, settings, secrets })
+  const client = new GrantClient({ server: name, url: server.url, settings, secrets, documentUrl: people.documentUrl })
   stack.defer(people.grants.register(client))
   return userCredential({ client, ...people, secrets, known })
 }

@@ -149,11 +149,14 @@ export interface TokenExchangeSettings extends TokenClientSettings {
 export interface UserOAuthSettings {
   /** Of the authorization server, exactly. */
   readonly issuer: string
-  readonly clientId: string
+  /** Null: the URL of the document that the edge has of us. */
+  readonly clientId: string | null
   /** Name of a secret; null for a public client. */
   readonly clientSecret: string | null
   /** Null: those that the server asks for. */
   readonly scopes: readonly string[] | null
+  /** More that people are asked for when the server demands them. */
+  readonly stepUp: readonly string[]
   /** Null: what the server's metadata says (RFC 9728). */
   readonly resource: string | null
   /** Secret for what the gateway asks for itself; null sends nothing then. */
@@ -257,9 +260,10 @@ function userSettings({ user_oauth: user, own }: UserSection, folder: string): C
   return {
     kind: 'user',
     issuer: user.authorization_server,
-    clientId: user.client_id,
+    clientId: user.client_id ?? null,
     clientSecret: user.client_secret ?? null,
     scopes: user.scopes ?? null,
+    stepUp: user.step_up,
     resource: user.resource ?? null,
     own: own ?? null,
     access: { caFile: caFile === undefined ? null : resolve(folder, caFile), allowPrivateAddresses },

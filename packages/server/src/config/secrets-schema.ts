@@ -161,16 +161,26 @@ const perUser = section({
   user_oauth: section({
     /** The one authorization server that is believed, and shown the client; its metadata says the same text. */
     authorization_server: httpsUrl,
-    client_id: z.string().min(1).max(512),
+    /** What it calls the gateway; either this, or it fetches what the gateway says of itself. */
+    client_id: z.string().min(1).max(512).optional(),
+    client_document: z.boolean().default(false),
     client_secret: secretName.optional(),
     /** Those that the server asks for by default. */
     scopes: z.array(scope).min(1).max(64).optional(),
+    /** More that people are asked for when the server demands them; nothing beyond. */
+    step_up: z.array(scope).max(64).default([]),
     /** What the server's metadata says by default. */
     resource: httpsUrl.optional(),
     /** PEM; trusted alone when anything is fetched from server and authorization server. */
     ca_file: z.string().min(1).optional(),
     allow_private_addresses: z.boolean().default(false),
-  }),
+  })
+    .refine(({ client_id, client_document }) => (client_id !== undefined) !== client_document, {
+      error: 'no client, or two; expected either client_id or client_document: true',
+    })
+    .refine(({ client_secret, client_document }) => client_secret === undefined || !client_document, {
+      error: 'a client of a document has no secret; expected client_document without client_secret',
+    }),
   /** For what the gateway asks for itself. */
   own: secretName.optional(),
 })

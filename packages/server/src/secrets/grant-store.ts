@@ -34,6 +34,8 @@ export interface Grant extends GrantKey, GrantTokens {
   readonly id: string
   /** What its tokens are for (RFC 8707). */
   readonly resource: string
+  /** Scopes that the person was asked for. */
+  readonly asked: readonly string[]
   /** Another text for each set of tokens, for the record. */
   readonly version: string
   /** Seconds since 1970: of the consent, and of these tokens. */
@@ -182,16 +184,22 @@ const MAX_TEXT = 4096
 
 function grantOf(value: unknown): Grant | null {
   if (!isJsonObject(value as never)) return null
-  const { v, user, server, issuer, id, resource, version, since, changed, expires, scopes, access, refresh } =
-    value as Readonly<Record<string, unknown>>
+  const members = value as Readonly<Record<string, unknown>>
+  const { v, user, server, issuer, id, resource, version, since, changed, expires, scopes, access, refresh } = members
+  // Grants of before are without.
+  const { asked = scopes } = members
   const texts = [user, server, issuer, id, resource, version]
   if (v !== 1 || !texts.every((text) => isText(text as string, MAX_TEXT))) return null
   if (![since, changed, expires].every((time) => typeof time === 'number')) return null
   if (typeof access !== 'string' || (refresh !== null && typeof refresh !== 'string')) return null
-  if (!Array.isArray(scopes) || !scopes.every((scope) => typeof scope === 'string')) return null
-  const plain = { user, server, issuer, id, resource, version, since, changed, expires, scopes } as Omit<
+  if (!areTexts(scopes) || !areTexts(asked)) return null
+  const plain = { user, server, issuer, id, resource, version, since, changed, expires, scopes, asked } as Omit<
     Grant,
     'access' | 'refresh'
   >
   return { ...plain, access: new Secret(access), refresh: refresh === null ? null : new Secret(refresh) }
+}
+
+function areTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string')
 }

@@ -3,6 +3,7 @@
  * fetched ahead, changes nothing; what comes back from providers counts once, in the browser that went there.
  */
 
+import type { JsonObject } from '@doorward/core'
 import { denialRow, deny, limitArrival, send } from '@doorward/enforcement'
 import type { AnswerHeaders, Denial, DenialCode, Exchange, Inbound, Pipeline } from '@doorward/enforcement'
 
@@ -24,10 +25,20 @@ export type ConsentStep =
   | { readonly kind: 'done'; readonly server: string; readonly cookie: string }
   | { readonly kind: 'failed'; readonly problem: ConsentProblem; readonly why: string; readonly cookie: string | null }
 
+export interface ConsentView {
+  readonly server: string
+  /** Host of the authorization server. */
+  readonly at: string
+  /** What is asked for beyond what the person was asked for before. */
+  readonly wider: readonly string[]
+}
+
 /** No step rejects for what a browser or a provider does. */
 export interface ConsentPort {
   /** What a link is about; null for none. Changes nothing. */
-  view(id: string): { readonly server: string; readonly at: string } | null
+  view(id: string): ConsentView | null
+  /** What authorization servers may read about us; null where none is to. */
+  clientDocument(): JsonObject | null
   begin(id: string): Promise<ConsentStep>
   signedIn(answer: ConsentAnswer): Promise<ConsentStep>
   granted(answer: ConsentAnswer): Promise<ConsentStep>
@@ -41,6 +52,9 @@ export interface ConsentPagesOptions {
 }
 
 const PREFIX = '/consent/'
+/** A client is known by the URL of what it says about itself (Client ID Metadata Documents). */
+export const clientPath = '/consent/client'
+const CLIENT_SECONDS = 300
 const LINK = /^\/consent\/([A-Za-z0-9_-]{43})$/
 const COOKIE = /^__Host-doorward-consent-[A-Za-z0-9_-]{12}$/
 const MAX_BODY = 1024
@@ -68,12 +82,22 @@ export async function serveConsent(exchange: Exchange, options: ConsentPagesOpti
   const over = await limitArrival(inbound, limiter, connectionLimits)
   const problem = over ?? exchange.problem
   if (problem !== null) return refuse(exchange, options, problem)
+  const document = exchange.head.path === clientPath ? options.consents.clientDocument() : null
+  if (document !== null) return serveClient(exchange, options, document)
   const answer = await answerOf(exchange, options)
   if ('denied' in answer) return refuse(exchange, options, answer)
   const { step, page } = answer
   if (step === null) return send(exchange, 200, headers, page)
   if (step.kind === 'failed') return refuse(exchange, options, deny(codes[step.problem], step.why), step.cookie)
   send(exchange, page === '' ? 303 : 200, { ...headers, ...stepHeaders(step, page) }, page)
+}
+
+/** Public: it says no more than any authorization server that we are sent to sees. */
+async function serveClient(exchange: Exchange, options: ConsentPagesOptions, document: JsonObject): Promise<void> {
+  const { method } = exchange.head
+  if (method !== 'GET') return refuse(exchange, options, deny('http_method', `expected GET, got ${method}`))
+  const cached = { 'Content-Type': 'application/json', 'Cache-Control': `public, max-age=${CLIENT_SECONDS}` }
+  send(exchange, 200, cached, JSON.stringify(document))
 }
 
 interface Answer {
@@ -159,10 +183,11 @@ function cookiesIn(header: string): ReadonlyMap<string, string> {
   return new Map(pairs.flatMap(([name, value = '']) => (COOKIE.test(name) ? [[name, value] as const] : [])))
 }
 
-function askPage({ server, at }: { readonly server: string; readonly at: string }): string {
+function askPage({ server, at, wider }: ConsentView): string {
+  const more = wider.length === 0 ? '' : `\n<p>The server asks for more than before: ${escaped(wider.join(', '))}.</p>`
   return pageOf(
     `Connect ${server}`,
-    `<p>An agent that acts for you wants to call <strong>${escaped(server)}</strong>.</p>
+    `<p>An agent that acts for you wants to call <strong>${escaped(server)}</strong>.</p>${more}
 <p>You sign in first, so that nobody else can grant this in your name. Then <strong>${escaped(at)}</strong> asks what you allow.
 What you allow is used for calls in your name alone.</p>
 <form method="post"><button type="submit">Continue</button></form>

@@ -7,6 +7,7 @@ import { DoorwardError, isJsonObject, isText, member, scanJson } from '@doorward
 import type { JsonObject } from '@doorward/core'
 import { documentBytes, exchangeDocument } from './fetch-document.ts'
 import type { FetchOptions } from './fetch-document.ts'
+import { wordsOf } from './token-request.ts'
 
 export interface ProtectedResource {
   /** For the `resource` parameter (RFC 8707). */
@@ -58,8 +59,20 @@ async function challengeOf(url: URL, access: FetchOptions): Promise<Challenge> {
   const scope = parameterIn(text, 'scope')
   return {
     metadata: place !== null && URL.canParse(place) ? new URL(place) : null,
-    scopes: scope === null ? null : scopesOf(scope.split(' ').filter((one) => one !== '')),
+    scopes: scope === null ? null : scopesOf(wordsOf(scope)),
   }
+}
+
+/**
+ * What a server asks for that has refused a token as too little (RFC 6750 §3.1); null where that is not what it says, or where it
+ * does not say what would be enough.
+ */
+export function insufficientScopes(challenge: string): readonly string[] | null {
+  const text = challenge.slice(0, MAX_TEXT * 2)
+  const isIt = /(?:^|,)\s*bearer\s/i.test(text) && /[\s,]error="?insufficient_scope(?:["\s,]|$)/i.test(text)
+  const scope = isIt ? parameterIn(text, 'scope') : null
+  const scopes = scope === null ? [] : scopesOf(wordsOf(scope))
+  return scopes.length === 0 ? null : scopes
 }
 
 function parameterIn(text: string, name: string): string | null {

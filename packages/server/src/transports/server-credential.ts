@@ -29,6 +29,19 @@ export interface CredentialFields {
  */
 export interface ServerCredential {
   fields(wish: CredentialWish): Promise<CredentialFields | UpstreamFailure>
+  /**
+   * The server has heard the request and demands more scopes (RFC 6750 §3.1): what its caller is told in place of that, or null
+   * where that is the server's own answer. Settles within bounded time and never rejects.
+   */
+  widen?(wish: WiderWish): Promise<UpstreamFailure | null>
+}
+
+export interface WiderWish {
+  readonly principal: Principal
+  /** What the server has refused as too little. */
+  readonly given: CredentialFields
+  /** All that it asks for. */
+  readonly scopes: readonly string[]
 }
 
 /** Whose request it is, and who hears what was used for it. */
@@ -87,6 +100,12 @@ export class CredentialedSender {
   /** True where a request that is answered with 401 may be sent once more, with another credential. */
   get renews(): boolean {
     return this.#credential !== null
+  }
+
+  /** As `ServerCredential`; null also where nothing was given. */
+  async widen(scopes: readonly string[], { principal }: Sender, { fields }: Given): Promise<UpstreamFailure | null> {
+    if (fields === null || principal === null) return null
+    return (await this.#credential?.widen?.({ principal, given: fields, scopes })) ?? null
   }
 
   /** `given` is told what the request is sent with, and by what it holds already what must not be given again. */

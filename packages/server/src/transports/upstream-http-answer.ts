@@ -12,7 +12,8 @@ import { obligedError } from './output-obligations.ts'
 import { judgeTraffic } from './server-traffic.ts'
 import type { ServerTraffic, TrafficOptions } from './server-traffic.ts'
 import { messageEvent, SseParser, withData, withFields, withoutData } from './sse.ts'
-import type { CredentialedAnswer } from './server-credential.ts'
+import { insufficientScopes } from './protected-resource.ts'
+import type { CredentialedAnswer, UpstreamFailure } from './server-credential.ts'
 import type { SseEvent } from './sse.ts'
 import { failureOf } from './upstream-failure.ts'
 import type { Reply, UpstreamLimits } from './upstream.ts'
@@ -30,6 +31,8 @@ export interface HttpAnswerParts {
   readonly again: (() => void) | null
   /** Sends it once more with another credential than the server has just refused; null where there is none. */
   readonly renew: (() => void) | null
+  /** The server demands more scopes: what the caller is told then, or null where that is the server's own answer. */
+  readonly widen: (scopes: readonly string[]) => Promise<UpstreamFailure | null>
   /** The session has ended at the server, or by its client's wish. */
   readonly onGone: () => void
   /** The server does not know the version that it was said to speak. */
@@ -39,6 +42,7 @@ export interface HttpAnswerParts {
 
 /** Statuses whose meaning is between us and the server: credentials and redirects are never the caller's business. */
 const UNAUTHORIZED = 401
+const FORBIDDEN = 403
 const NOT_RELAYED = new Set([UNAUTHORIZED, 407])
 const MUST_NAME_ID = new Set([400, 404, 405])
 const UNSUPPORTED_VERSION = -32022
@@ -61,6 +65,8 @@ export class HttpAnswer implements CredentialedAnswer {
   #bodyLimit = 0
   #isJson = false
   #retryAfter: string | null = null
+  /** What a server asks for that has refused a token as too little. */
+  #scopes: readonly string[] | null = null
   #parser: SseParser | null = null
   /** Events wait for the judgement of those before them. */
   #queue: Promise<void> = Promise.resolve()
@@ -125,6 +131,8 @@ export class HttpAnswer implements CredentialedAnswer {
       typeof headers['retry-after'] === 'string' && /^\d{1,6}$/.test(headers['retry-after'])
         ? headers['retry-after']
         : null
+    const challenge = status === FORBIDDEN ? headers['www-authenticate'] : undefined
+    this.#scopes = typeof challenge === 'string' ? insufficientScopes(challenge) : null
     this.#bodyLimit = status === 200 ? this.#parts.limits.messageBytes : ERROR_BODY_BYTES
   }
 
@@ -221,7 +229,7 @@ export class HttpAnswer implements CredentialedAnswer {
   }
 
   async #complete(): Promise<void> {
-    if (this.#ended || this.#renews()) return
+    if (this.#ended || this.#renews() || (await this.#isWidened())) return
     const { call, onGone } = this.#parts
     if (this.#parser !== null) this.#endStream()
     else if (this.#status === 200 && call.message.kind === 'request') await this.#answerJson()
@@ -243,6 +251,21 @@ export class HttpAnswer implements CredentialedAnswer {
     this.#body = null
     reply.retried()
     renew()
+    return true
+  }
+
+  /** Whoever may allow more is asked to; the server has heard the request, and it is not sent again. */
+  async #isWidened(): Promise<boolean> {
+    if (this.#scopes === null) return false
+    const { widen, reply, scope, call } = this.#parts
+    const failure = await widen(this.#scopes)
+    if (failure === null) return false
+    if (this.over) return true
+    if (call.message.kind === 'request') scope.answered(call.message.id)
+    const { code, explanation, consent } = failure
+    if (consent === undefined) reply.fail(code, explanation)
+    else reply.refuse(deny(code, explanation, { consent }))
+    this.#end()
     return true
   }
 

@@ -57,6 +57,7 @@ function send(wire: Wire, versions: ServerVersions, { permit, reply }: Sending):
     refuseToServer: () => undefined,
     again: REPEATABLE.has(call.action.group) ? () => wire.dispatch(request, answer, own) : null,
     renew: wire.renews ? () => wire.dispatch(request, answer, own, given) : null,
+    widen: (scopes) => wire.widen(scopes, own, given),
     onEnd: () => wire.leave(),
   })
   wire.dispatch(request, answer, own, given)

@@ -5,6 +5,7 @@ import { principalName } from '@doorward/core'
 import type { ActionGroup, JsonObject, Principal } from '@doorward/core'
 import type { CallTrace } from './call-trace.ts'
 import type { CredentialedAnswer, Given, Sender, SentRequest, ServerCredential } from './server-credential.ts'
+import type { UpstreamFailure } from './server-credential.ts'
 import type { TrafficOptions } from './server-traffic.ts'
 import type { UpstreamLimits } from './upstream.ts'
 
@@ -36,6 +37,8 @@ export interface Wire {
   readonly path: string
   /** As `CredentialedSender`. */
   dispatch(request: SentRequest, handler: CredentialedAnswer, sender: Sender, given?: Given): void
+  /** As `CredentialedSender`. */
+  widen(scopes: readonly string[], sender: Sender, given: Given): Promise<UpstreamFailure | null>
   /** True where a request that is answered with 401 may be sent once more. */
   readonly renews: boolean
   enter(): boolean

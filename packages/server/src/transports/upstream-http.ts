@@ -35,6 +35,7 @@ export function openHttpUpstream(options: HttpUpstreamOptions): Upstream {
     options,
     path: `${url.pathname}${url.search}`,
     dispatch: (...sent) => sender.dispatch(...sent),
+    widen: (...asked) => sender.widen(...asked),
     renews: sender.renews,
     enter: () => (busy >= options.limits.concurrency ? false : (busy++, true)),
     leave: () => void busy--,
@@ -136,6 +137,7 @@ class HttpSession implements UpstreamSession {
       refuseToServer: (message) => this.#tellServer(message),
       again: REPEATABLE.has(call.action.group) ? () => this.#wire.dispatch(request, answer, own) : null,
       renew: this.#wire.renews ? () => this.#wire.dispatch(request, answer, own, given) : null,
+      widen: (scopes) => this.#wire.widen(scopes, own, given),
       onEnd: () => {
         this.#wire.leave()
         this.#open.delete(answer)

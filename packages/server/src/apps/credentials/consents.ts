@@ -9,7 +9,9 @@ import { epochSeconds, isDoorwardError, Secret, userName } from '@doorward/core'
 import type { JsonObject, UserSubject } from '@doorward/core'
 import { randomBytes } from '@doorward/sdk'
 import { verifyIdToken } from '../../issuers/id-token.ts'
+import { clientPath } from '../../transports/consent-pages.ts'
 import type { ConsentAnswer, ConsentPort, ConsentProblem, ConsentStep } from '../../transports/consent-pages.ts'
+import type { ConsentView } from '../../transports/consent-pages.ts'
 import { findProvider, redeemCode } from '../../transports/sign-in-provider.ts'
 import type { ProviderPlaces } from '../../transports/sign-in-provider.ts'
 import { redeemGrant } from '../../transports/token-request.ts'
@@ -40,6 +42,8 @@ interface Asked {
   readonly user: string
   readonly issuer: string
   readonly server: string
+  /** Scopes that the server demands beside those that are asked for anyway. */
+  readonly wider: readonly string[]
   /** When the person asked, and until when this counts. */
   readonly since: number
   readonly expires: number
@@ -75,15 +79,19 @@ export class Consents implements ConsentPort {
   }
 
   /** The link for a person and a server, the same until somebody begins; null where there can be none now. */
-  linkFor(user: UserSubject, server: string): ConsentLink | null {
+  linkFor(user: UserSubject, server: string, wider: readonly string[] = []): ConsentLink | null {
     if (!this.#parts.issuers.has(user.issuer)) return null
     this.#forget()
     const name = userName(user)
     const known = [...this.#asked.values()].find((one) => one.user === name && one.server === server)
-    if (known !== undefined) return this.#linkOf(known)
+    if (known !== undefined) {
+      this.#asked.set(known.id, { ...known, wider: [...new Set([...known.wider, ...wider])] })
+      return this.#linkOf(known)
+    }
     if (this.#asked.size >= MAX_ASKED) return null
     const since = this.#parts.now()
-    const asked = { id: randomText(), user: name, issuer: user.issuer, server, since, expires: since + LINK_SECONDS }
+    const expires = since + LINK_SECONDS
+    const asked = { id: randomText(), user: name, issuer: user.issuer, server, wider, since, expires }
     this.#asked.set(asked.id, asked)
     return this.#linkOf(asked)
   }
@@ -92,13 +100,26 @@ export class Consents implements ConsentPort {
     return { url: `${this.#parts.publicUrl}/consent/${id}`, expires }
   }
 
-  view(id: string): { readonly server: string; readonly at: string } | null {
+  view(id: string): ConsentView | null {
     this.#forget()
     const asked = this.#asked.get(id)
     const client = asked === undefined ? null : this.#parts.grants.client(asked.server)
     return asked === undefined || client === null
       ? null
-      : { server: asked.server, at: new URL(client.settings.issuer).host }
+      : { server: asked.server, at: new URL(client.settings.issuer).host, wider: asked.wider }
+  }
+
+  clientDocument(): JsonObject | null {
+    const { grants, publicUrl } = this.#parts
+    if (!grants.hasClient(({ settings }) => settings.clientId === null)) return null
+    return {
+      client_id: `${publicUrl}${clientPath}`,
+      client_name: `Doorward at ${new URL(publicUrl).host}`,
+      redirect_uris: [`${publicUrl}${callbackPath}`],
+      grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'],
+      token_endpoint_auth_method: 'none',
+    }
   }
 
   /** The first browser that begins is the one that goes on. */
@@ -162,7 +183,7 @@ export class Consents implements ConsentPort {
   async #askForGrant(begun: Begun): Promise<ConsentStep> {
     const client = this.#parts.grants.client(begun.server)
     if (client === null) return failed('consent_unknown', 'the server is not there any more')
-    const plan = await client.plan()
+    const plan = this.#widened(await client.plan(), begun, client.settings.stepUp)
     const { scopes, resource, server } = plan
     const url = this.#away(
       server.authorization,
@@ -175,6 +196,13 @@ export class Consents implements ConsentPort {
       },
     )
     return { kind: 'go', url, cookie: null }
+  }
+
+  /** With what the server demands now and what the person was asked for before, within what configuration allows. */
+  #widened(plan: GrantPlan, { user, server, wider }: Begun, stepUp: readonly string[]): GrantPlan {
+    const before = this.#parts.grants.find({ user, server, issuer: plan.server.issuer })?.asked ?? []
+    const more = [...wider, ...before].filter((scope) => stepUp.includes(scope))
+    return { ...plan, scopes: [...new Set([...plan.scopes, ...more])] }
   }
 
   /** The browser comes back with the grant. */
@@ -193,7 +221,8 @@ export class Consents implements ConsentPort {
         resource,
       })
       const key = { user: begun.user, server: begun.server, issuer: server.issuer, resource }
-      await this.#parts.grants.keep(key, { ...tokens, scopes: tokens.scopes ?? scopes }, begun.since)
+      const grant = { ...key, asked: scopes }
+      await this.#parts.grants.keep(grant, { ...tokens, scopes: tokens.scopes ?? scopes }, begun.since)
       return { kind: 'done', server: begun.server, cookie: begun.cookie }
     } catch (error) {
       return this.#unavailable(error)

@@ -20,6 +20,8 @@ export interface GrantClientParts {
   readonly url: string
   readonly settings: UserOAuthSettings
   readonly secrets: GatewaySecrets
+  /** Where the edge has a document about us (Client ID Metadata Documents). */
+  readonly documentUrl: string
 }
 
 export interface GrantPlan extends ProtectedResource {
@@ -55,7 +57,7 @@ export class GrantClient {
   async known(): Promise<Pick<GrantPlan, 'server' | 'client'>> {
     const access = await fetchOptions(this.#parts.settings.access)
     const [server, secret] = await Promise.all([this.#server(access), this.#secret()])
-    const { clientId } = this.#parts.settings
+    const clientId = this.#clientIdAt(server)
     const proof = secret === null ? publicClient(clientId) : secretProof(secret, clientId, server.auth)
     return { server, client: { clientId, proof, access } }
   }
@@ -70,6 +72,18 @@ export class GrantClient {
         ? await findProtectedResource(url, settings.issuer, access)
         : { resource: settings.resource, scopes: [] }
     return { ...known, ...found, scopes: settings.scopes ?? found.scopes }
+  }
+
+  /** Nobody has registered us where our id is a document: who cannot read that does not know us. */
+  #clientIdAt({ clientDocuments, issuer }: CodeServer): string {
+    const { settings, documentUrl } = this.#parts
+    if (settings.clientId !== null) return settings.clientId
+    if (clientDocuments) return documentUrl
+    throw new DoorwardError('authorization_server_invalid', 'the authorization server reads no documents of clients', {
+      where: issuer,
+      expected: 'client_id_metadata_document_supported: true',
+      next: 'register a client there, and name its client_id in place of client_document',
+    })
   }
 
   /** A question that failed is asked again the next time. */

@@ -9,12 +9,15 @@ import type { GrantStore } from '../../secrets/grant-store.ts'
 import type { GatewaySettings } from '../gateway-settings.ts'
 import type { GatewayState } from '../gateway-state.ts'
 import { Consents } from './consents.ts'
+import { clientPath } from '../../transports/consent-pages.ts'
 import { openSignInIssuers } from './sign-in-issuers.ts'
 import { UserGrants } from './user-grants.ts'
 
 export interface PeopleGrants {
   readonly grants: UserGrants
   readonly consents: Consents
+  /** Where authorization servers find what we say of ourselves. */
+  readonly documentUrl: string
 }
 
 export interface PeopleGrantsParts {
@@ -40,7 +43,7 @@ export async function openPeopleGrants(
   const consents = new Consents({ grants, issuers: signIns, publicUrl: edge.publicUrl, now, record, onProblem })
   stack.defer(trust.onApply(() => void grants.review()))
   await grants.review()
-  return { grants, consents }
+  return { grants, consents, documentUrl: `${edge.publicUrl}${clientPath}` }
 }
 
 export interface GatewayPeopleParts {

@@ -57,6 +57,19 @@ export class UserGrants {
     return this.#clients.get(server)?.at(-1) ?? null
   }
 
+  hasClient(fits: (client: GrantClient) => boolean): boolean {
+    return [...this.#clients.values()].some((clients) => clients.some(fits))
+  }
+
+  find(key: GrantKey): Grant | null {
+    return this.#parts.store.find(key)
+  }
+
+  /** Seconds since the person consented. */
+  age({ since }: Grant): number {
+    return this.#parts.now() - since
+  }
+
   list(): readonly Grant[] {
     return this.#parts.store.list()
   }
@@ -132,18 +145,18 @@ export class UserGrants {
   }
 
   /**
-   * Keeps what a person has just granted, in place of what was there. Throws `person_denied` for one who was denied since
-   * `asked`, `grants_full`, and what the record throws.
+   * Keeps what a person has just granted, in place of what was there. Throws `person_denied` for one who was denied after
+   * `since`, when it was asked for, `grants_full`, and what the record throws.
    */
-  async keep(key: GrantKey & { readonly resource: string }, tokens: IssuedTokens, asked: number): Promise<Grant> {
+  async keep(key: GrantKey & Pick<Grant, 'resource' | 'asked'>, tokens: IssuedTokens, since: number): Promise<Grant> {
     const { store, record, now } = this.#parts
-    const since = now()
+    const kept = now()
     const fresh = this.tokensOf(tokens, { refresh: null, scopes: [] })
-    const grant: Grant = { ...key, ...fresh, id: grantId(key), since, changed: since }
+    const grant: Grant = { ...key, ...fresh, id: grantId(key), since: kept, changed: kept }
     await record({ event: 'grant.kept', ...factsOf(grant), scopes: grant.scopes.slice(0, 64) })
     await store.keep(grant)
     // Looked at last: a denial that came while it was written found nothing to take away.
-    if (!this.isDenied(key.user, asked)) return grant
+    if (!this.isDenied(key.user, since)) return grant
     await this.end(grant, 'person_denied')
     throw new DoorwardError('person_denied', 'the person was denied meanwhile', { where: key.server })
   }
