@@ -160,7 +160,7 @@ test('who is spoken for at an exchange stands there, with a key for it, and a to
 test('people grant a registered client or one of a document, and more scopes are named one by one', async () => {
   const granted = (more: string) => `trust_domain: acme.example
 issuers: { corp: { issuer: "https://login.example", consent: { client_id: own, client_secret_file: own.secret } } }
-listeners: { edge: "127.0.0.1:8444" }
+listeners: { edge: "127.0.0.1:9444" }
 edge:
   public_url: https://edge.example
   certificate: { file: edge.pem, key_file: edge.key }
