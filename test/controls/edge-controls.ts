@@ -18,7 +18,34 @@ function control(name: string, [file, test]: readonly [string, string], ...edits
 
 const spent = 'RP-5: when no more proofs can be remembered, none is accepted'
 
+const changed = 'test/refusals/edge-changed.test.ts'
+const reloaded = 'test/scenarios/edge-reload.test.ts'
+
 export const edgeControls: readonly Control[] = [
+  control('edge.changed.streams', [changed, 'a stream ends when its issuer is taken away'], {
+    file: 'packages/enforcement/src/pipeline.ts',
+    from: 'this.open.endWhere((identified) => this.edgeProblem(identified))',
+    to: 'void this.open',
+  }),
+  control('edge.changed.waiting', [changed, 'a call that waits while its issuer is taken away goes nowhere'], {
+    file: 'packages/enforcement/src/pipeline.ts',
+    from: 'if (refused !== null) return refused',
+    to: "if (refused?.code === 'internal') return refused",
+  }),
+  control('edge.changed.memory', [changed, 'a proof that was used before a change is not used again after it'], {
+    file: 'packages/server/src/apps/gateway-edge.ts',
+    from: 'const kept = before?.proofs ?? {',
+    to: 'const kept = {',
+  }),
+  control(
+    'edge.reload.issuers',
+    [reloaded, 'an issuer that is added is believed at the next request, and one that is taken away at none'],
+    {
+      file: 'packages/server/src/apps/gateway-change.ts',
+      from: 'quotas, kept, edge: edge?.rules ?? null })',
+      to: 'quotas, kept, edge: pipeline.dependencies.edge ?? null })',
+    },
+  ),
   control('edge.clients', [tokens, 'a token of a client that is not listed is refused'], {
     file: 'packages/server/src/config/edge-settings.ts',
     from: 'listed ?? (unlistedClients ? unlistedClient : null)',
@@ -32,6 +59,7 @@ export const edgeControls: readonly Control[] = [
       from: 'audienceOf: (name) => (servers.has(name) ? this.#resourceOf(name) : null),',
       to: 'audienceOf: (name) => this.#resourceOf(name),',
     },
+    { file: identify, from: 'if (!edge.resources.has(inbound.audience))', to: "if (inbound.audience === '')" },
   ),
   control('edge.bearer', [tokens, 'a bearer token is refused where bearer tokens are off'], {
     file: identify,

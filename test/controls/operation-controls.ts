@@ -87,7 +87,7 @@ export const operationControls: readonly Control[] = [
     edits: [
       {
         file: change,
-        from: 'pipeline.retune({ perUser, connectionLimits, quotas, kept })',
+        from: 'pipeline.retune({ perUser, connectionLimits, quotas, kept, edge: edge?.rules ?? null })',
         to: 'void [perUser, connectionLimits, quotas, kept]',
       },
     ],
@@ -106,8 +106,8 @@ export const operationControls: readonly Control[] = [
     edits: [
       {
         file: 'packages/server/src/apps/gateway-reload.ts',
-        from: 'changed.length > 0 ? record.append(entry)',
-        to: 'changed.length > 1000 ? record.append(entry)',
+        from: 'changed.length > 0 ? [entry',
+        to: 'changed.length > 1000 ? [entry',
       },
     ],
   },

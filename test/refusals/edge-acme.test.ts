@@ -112,6 +112,7 @@ describe('the first certificate', () => {
     const certificates: EdgeCertificates = {
       current: () => from.current(),
       problem: () => null,
+      prepare: async () => () => undefined,
       proofs,
       run: () => Promise.resolve(),
     }

@@ -6,6 +6,12 @@ import type { IssuedToken, IssuerTokens, ProofNonces, ReplayGuard } from './port
 /** What the edge insists on. */
 export interface EdgeRules {
   readonly tokens: IssuerTokens
+  /** By `iss`, whatever is configured of the judgement of its tokens: one that says something else is another issuer. */
+  readonly issuers: ReadonlyMap<string, string>
+  /** The same of our own front; null where there is none. */
+  readonly front: string | null
+  /** Resource identifiers of the servers that are reached here. */
+  readonly resources: ReadonlySet<string>
   readonly trustDomain: TrustDomain
   /** Origin by which callers reach the edge, from configuration: what proofs are for. */
   readonly publicUrl: string
@@ -27,4 +33,10 @@ export interface ProofRules {
   readonly nonceRequired: boolean
   /** When this process began to remember proofs: what is older may have been used before (reference id RP-6). */
   readonly since: EpochSeconds
+}
+
+/** How a caller without a certificate was let in. */
+export interface EdgeEntry {
+  readonly rules: EdgeRules
+  readonly issued: Pick<IssuedToken, 'clientId' | 'own'>
 }

@@ -31,6 +31,7 @@ export async function identifyEdge(inbound: Inbound, dependencies: IdentifyDepen
   if (view === null) return deny('trust_stale', 'no trust state has been received yet')
   if (edge === undefined) return deny('token_missing', 'tokens of other issuers are not accepted here')
   if (inbound.connection.resumed) return deny('session_resumed', 'the TLS session was resumed')
+  if (!edge.resources.has(inbound.audience)) return deny('path_unknown', 'nothing is served at this path')
   const shown = shownBy(inbound, edge)
   if ('denied' in shown) return shown
   const issued = await edge.tokens.verify(shown.token, inbound.audience)
@@ -47,7 +48,8 @@ export async function identifyEdge(inbound: Inbound, dependencies: IdentifyDepen
   if (trust.ageSeconds() <= settings.staleness.fullSeconds) known.add(name)
   inbound.connection.standing.identified = true
   const scopes = edge.scopesRequired ? { scopes: issued.scopes } : {}
-  return { inbound, principal, token, generation: view.generation, ...scopes } as Identified
+  const entry = { rules: edge, issued: { clientId: issued.clientId, own: issued.own } }
+  return { inbound, principal, token, generation: view.generation, edge: entry, ...scopes } as Identified
 }
 
 interface Shown {

@@ -17,7 +17,7 @@ import { deny, isDenial } from './denial.ts'
 import type { Denial, PartialCaller } from './denial.ts'
 import type { Inbound } from './inbound.ts'
 import type { KnownIdentities } from './known-identities.ts'
-import type { EdgeRules } from './edge-rules.ts'
+import type { EdgeEntry, EdgeRules } from './edge-rules.ts'
 import type { Rate, RateLimiter, TrustSource, TrustView } from './ports.ts'
 import { takePerson, takeUser } from './user-limit.ts'
 import type { PresentedToken } from './withdrawal.ts'
@@ -35,6 +35,8 @@ export interface Identified {
   readonly generation: number
   /** Scopes of the token, where they narrow what policy allows; they narrow nothing where there are none. */
   readonly scopes?: readonly string[]
+  /** Of whoever has come without a certificate. */
+  readonly edge?: EdgeEntry
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import type { Authorized } from './authorize.ts'
 import type { Denial } from './denial.ts'
+import type { Identified } from './identify.ts'
 import type { TrustView } from './ports.ts'
 import { withdrawal } from './withdrawal.ts'
 
@@ -42,6 +43,11 @@ export class OpenCalls {
   /** Ends the answers to callers whom the view no longer accepts; how many. */
   review(view: TrustView): number {
     return this.#end((call) => withdrawal(call.authorized.classified.identified, view))
+  }
+
+  /** Ends the answers against which the judge has something; how many. */
+  endWhere(judge: (identified: Identified) => Denial | null): number {
+    return this.#end((call) => judge(call.authorized.classified.identified))
   }
 
   /** Ends all of them. */

@@ -11,6 +11,8 @@ import { classify } from './classify.ts'
 import type { Classified, Classifier } from './classify.ts'
 import { deny, isDenial } from './denial.ts'
 import type { Denial } from './denial.ts'
+import type { EdgeRules } from './edge-rules.ts'
+import { edgeWithdrawal } from './edge-standing.ts'
 import { identifyEdge } from './identify-edge.ts'
 import { identify } from './identify.ts'
 import type { Identified, IdentifyDependencies, RequiredCredential } from './identify.ts'
@@ -63,6 +65,8 @@ export interface PipelineTuning extends Pick<PipelineDependencies, 'connectionLi
   readonly perUser: Rate
   /** Null keeps nothing. */
   readonly kept: KeptContent | null
+  /** Null lets nobody in without a certificate. */
+  readonly edge: EdgeRules | null
 }
 
 /** Told of what passes the pipeline; decides nothing and never throws. */
@@ -112,11 +116,20 @@ export class Pipeline {
     return this.#dependencies
   }
 
-  /** Limits the next requests, and keeps of them, by these; those on their way go on with what they began with. */
-  retune({ perUser, connectionLimits, quotas, kept }: PipelineTuning): void {
-    const { kept: _before, settings, ...rest } = this.#dependencies
+  /**
+   * Limits the next requests, and keeps of them, by these; those on their way go on with what they began with. Whoever the edge
+   * would not let in any more is under way no more.
+   */
+  retune({ perUser, connectionLimits, quotas, kept, edge }: PipelineTuning): void {
+    const { kept: _kept, edge: _edge, settings, ...rest } = this.#dependencies
     const tuned = { ...rest, connectionLimits, quotas, settings: { ...settings, perUser } }
-    this.#dependencies = kept === null ? tuned : { ...tuned, kept }
+    this.#dependencies = { ...tuned, ...(kept === null ? {} : { kept }), ...(edge === null ? {} : { edge }) }
+    this.open.endWhere((identified) => this.edgeProblem(identified))
+  }
+
+  /** What the edge would hold now against a caller that it has let in; null when nothing. */
+  edgeProblem(identified: Identified): Denial | null {
+    return edgeWithdrawal(identified, this.#dependencies.edge)
   }
 
   /** All stages in order: a permit, or a recorded refusal. Never rejects: what fails unexpectedly is refused. */
@@ -266,6 +279,8 @@ export class Pipeline {
   }
 
   #withdrawn(identified: Identified): Denial | null {
+    const refused = this.edgeProblem(identified)
+    if (refused !== null) return refused
     const view = this.dependencies.trust.current()
     return view === null || view.generation === identified.generation ? null : withdrawal(identified, view)
   }

@@ -106,6 +106,8 @@ export interface Listener {
   readonly address: { readonly host: string; readonly port: number }
   /** New connections use the new material; open ones keep theirs until it ends. */
   update(material: TlsMaterial): void
+  /** Accepts these `Origin` values from the next request on. */
+  acceptOrigins(origins: readonly string[]): void
   /** Closes the connections that match; how many. */
   closeConnections(which: (connection: Connection) => boolean): number
   readonly openConnections: number
@@ -142,6 +144,7 @@ class TlsListener implements Listener {
   readonly #refusing = new WeakSet<TLSSocket>()
   readonly #drains = new WeakMap<TLSSocket, EpochMillis>()
   #rules: HeadRules
+  #origins: readonly string[]
   #address = { host: '', port: 0 }
   #shows: boolean
   #closing = false
@@ -153,6 +156,7 @@ class TlsListener implements Listener {
     this.name = options.name
     this.#options = options
     this.#shows = options.material !== null
+    this.#origins = options.origins ?? []
     this.#rules = this.#rulesFor(options.port)
     this.#bodies = new BodyReader(options.monotonic, options.limits.body)
     this.#server = createServer(serverOptions(options))
@@ -193,6 +197,11 @@ class TlsListener implements Listener {
     this.#shows = true
   }
 
+  acceptOrigins(origins: readonly string[]): void {
+    this.#origins = origins
+    this.#rules = this.#rulesFor(this.#address.port)
+  }
+
   closeConnections(which: (connection: Connection) => boolean): number {
     let closed = 0
     for (const [socket, connection] of this.#connections) {
@@ -218,10 +227,10 @@ class TlsListener implements Listener {
   }
 
   #rulesFor(port: number): HeadRules {
-    const { authorities, origins, limits } = this.#options
+    const { authorities, limits } = this.#options
     return {
       authorities: new Set(authorities.map((authority) => authority.replace(/:0$/, `:${port}`))),
-      origins: new Set(origins ?? []),
+      origins: new Set(this.#origins),
       maxHeaderLines: limits.headerLines,
     }
   }

@@ -117,6 +117,10 @@ class AcmeCertificates implements EdgeCertificates {
     }
   }
 
+  prepare(): Promise<() => void> {
+    return Promise.resolve(() => undefined)
+  }
+
   async run(signal: AbortSignal, onChange: (certificate: EdgeCertificate) => void): Promise<void> {
     const { sleep } = this.#parts.runtime
     while (!signal.aborted) {

@@ -7,7 +7,7 @@
 
 import { DoorwardError, formatVerifierKey, verifierKey, workloadId } from '@doorward/core'
 import type { Clock } from '@doorward/core'
-import type { Pipeline, PipelineWatch, TrustHolder } from '@doorward/enforcement'
+import type { Pipeline, TrustHolder } from '@doorward/enforcement'
 import { importP256, randomBytes, sha256, systemClock, systemElapsed, systemRuntime } from '@doorward/sdk'
 import type { Authority } from '../authority/authority.ts'
 import type { AuthorityContext } from '../authority/context.ts'
@@ -20,13 +20,13 @@ import type { Fitness } from '../authority/fitness.ts'
 import { voidOpenIssuance } from '../authority/issue.ts'
 import type { LeaseEntry } from '../authority/lease.ts'
 import { Operators } from '../authority/operators.ts'
-import type { OperatorRules } from '../authority/operators.ts'
 import { isAuthorityRefusal } from '../authority/refusal.ts'
 import type { AuthorityRefusal } from '../authority/refusal.ts'
 import { RunningExports } from './audit-exports.ts'
 import { startAuthorityDesk } from './authority-desk.ts'
 import { openFitness } from './authority-fitness.ts'
 import { OwnIdentity, firstCertificate } from './authority-identity.ts'
+import { audiencesBy, openDecisions, operatorRules } from './authority-decisions.ts'
 import { authorityFacts, collectAuthority, issuedCounter } from './authority-metrics.ts'
 import { closingRefused, openListeners, updateListeners } from './authority-listeners.ts'
 import type { Listeners } from './authority-listeners.ts'
@@ -43,6 +43,7 @@ import { openTrust } from './authority-trust.ts'
 import { listed, onOther } from './authority-trust-changes.ts'
 import type { OpenedTrust } from './authority-trust.ts'
 import { openBelieved } from './people.ts'
+import type { Believed } from './people.ts'
 import { authorityWitness } from './authority-witness.ts'
 import { listenTo, openWatchers } from './authority-watchers.ts'
 import type { Listening, WatcherParts } from './authority-watchers.ts'
@@ -52,9 +53,9 @@ import { collectListeners, collectOwn } from './own-gauges.ts'
 import { watchLoad } from './own-load.ts'
 import { OwnMetrics } from './own-metrics.ts'
 import { redactionPort } from './log-redaction.ts'
-import { openPipeline } from './own-pipeline.ts'
 import { decideWithTime } from './policy-clock.ts'
-import { ActivePolicy, policyPort } from './policy-reload.ts'
+import { policyPort } from './policy-reload.ts'
+import type { ActivePolicy } from './policy-reload.ts'
 
 export type {
   AuthorityEvent,
@@ -93,7 +94,9 @@ export async function startAuthority(
     onWaiting: warn,
   })
   const listening = listenTo(state.record, opened.memory, { clock, thresholds: settings.detect })
-  const running = await assemble({ settings, options, clock, state, metrics, exports, ...opened, listening, stack })
+  const believed = await openBelieved(settings, clock)
+  const starting = { settings, options, clock, state, metrics, exports, ...opened, listening, believed, stack }
+  const running = await assemble(starting)
   const signal = AbortSignal.any([options.signal, state.lease.lost])
   return { ...running, stopped: stopOn({ ...options, signal }, stack.move()).then(() => throwIfLost(state)) }
 }
@@ -143,13 +146,14 @@ interface Starting {
   readonly memory: Memory
   readonly older: OlderStore | null
   readonly listening: Listening
+  readonly believed: Believed
   readonly stack: AsyncDisposableStack
 }
 
 /** A trust state that is applied reaches the listeners at once, so the own certificate comes before them and they before the loops. */
 async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'stopped'>> {
   const { settings, options, clock, state, stack } = starting
-  const context = await contextOf(starting)
+  const context = contextOf(starting)
   const bound = { enrolAddress: '', settleKeys: () => Promise.resolve(false), allows: settings.allowedAudience }
   const issuer = settings.publicUrl
   const allowedAudience = (audience: string) => audience === issuer || bound.allows(audience)
@@ -224,23 +228,6 @@ function watchersOf(
   })
 }
 
-/** As the configuration says that was read with the policy that is active. */
-function audiencesBy(policy: ActivePolicy, { allowedAudience }: AuthoritySettings): (audience: string) => boolean {
-  return (audience) => policy.current().audiences?.has(audience) ?? allowedAudience(audience)
-}
-
-/** As the policy that is active says. */
-function operatorRules(policy: ActivePolicy): OperatorRules {
-  return {
-    get roles() {
-      return policy.current().operatorRoles
-    },
-    get bindings() {
-      return policy.current().policy.bindings
-    },
-  }
-}
-
 /**
  * The others hear where we are, and lists of what is refused are there before the loops. A recovery may have left this
  * authority out since it began to start.
@@ -294,7 +281,7 @@ async function beginRun({ state, options, older }: Starting, context: AuthorityC
   return floor
 }
 
-async function contextOf({ settings, options, clock, state, fitness, listening }: Starting): Promise<AuthorityContext> {
+function contextOf({ settings, options, clock, state, fitness, listening, believed }: Starting): AuthorityContext {
   const { trustDomain } = settings
   return {
     trustDomain,
@@ -308,7 +295,7 @@ async function contextOf({ settings, options, clock, state, fitness, listening }
       rate: new EntryRate(detectionRate),
       tell: (detection) => options.report({ type: 'detection', detection }),
     },
-    ...(await openBelieved(settings, clock)),
+    ...believed,
     clock,
     random: randomBytes,
     sha256,
@@ -331,32 +318,6 @@ function startedLoops(stack: AsyncDisposableStack, { record }: AuthorityState): 
     await record.append({ kind: 'lifecycle', body: { event: 'authority.stop' } })
   })
   return { start: (run) => void running.push(run(ending.signal)) }
-}
-
-interface Decisions {
-  readonly policy: ActivePolicy
-  readonly pipeline: Pipeline
-}
-
-/** The policy is on record before anything is decided by it. */
-async function openDecisions(
-  { settings, options, clock, state, listening }: Starting,
-  trust: TrustHolder,
-  watch: PipelineWatch,
-): Promise<Decisions> {
-  const { operatorRoles = ['admin'], publicUrl: issuer } = settings
-  const policy = new ActivePolicy({
-    record: listening.log,
-    clock,
-    reading: { policy: settings.policy, operatorRoles, candidate: settings.candidate ?? null, restart: [] },
-    reread: options.rereadPolicy ?? null,
-    onProblem: (error) => options.report({ type: 'problem', error }),
-  })
-  await policy.start()
-  const { decisions } = policy
-  const pipeline = openPipeline({ ...settings, issuer, trust, decisions, log: state.record, clock, watch })
-  policy.onChange((version) => void pipeline.policyChanged(version))
-  return { policy, pipeline }
 }
 
 interface Serving {

@@ -43,18 +43,22 @@ const LOOK_MILLISECONDS = 5000
 
 /** Throws the codes of `readEdgeCertificate`. */
 export async function openCertificateFiles(
-  from: EdgeCertificatePlace,
+  first: EdgeCertificatePlace,
   publicUrl: string,
   { now, onProblem }: Pick<AcmeTools, 'now' | 'onProblem'>,
 ): Promise<EdgeCertificates> {
+  let from = first
   let shown = await readEdgeCertificate(from, publicUrl, now())
   let told: string | null = null
   /** What cannot be used is told once. */
   const look = async (onChange: (certificate: EdgeCertificate) => void) => {
+    const place = from
     try {
-      const read = await readEdgeCertificate(from, publicUrl, now())
+      const read = await readEdgeCertificate(place, publicUrl, now())
+      // Other files may have been named meanwhile.
+      if (place !== from) return
       told = null
-      if (read.fingerprint === shown.fingerprint && read.chain.length === shown.chain.length) return
+      if (isSame(read, shown)) return
       onChange(read)
       shown = read
     } catch (error) {
@@ -67,6 +71,16 @@ export async function openCertificateFiles(
     current: () => shown,
     problem: () => told,
     proofs: null,
+    async prepare(next, onChange) {
+      if ('directory' in next || (next.file === from.file && next.keyFile === from.keyFile)) return () => undefined
+      const read = await readEdgeCertificate(next, publicUrl, now())
+      return () => {
+        from = next
+        told = null
+        if (!isSame(read, shown)) onChange(read)
+        shown = read
+      }
+    },
     async run(signal, onChange) {
       while (!signal.aborted) {
         await timerSleep(LOOK_MILLISECONDS, signal)
@@ -74,4 +88,8 @@ export async function openCertificateFiles(
       }
     },
   }
+}
+
+function isSame(one: EdgeCertificate, other: EdgeCertificate): boolean {
+  return one.fingerprint === other.fingerprint && one.chain.length === other.chain.length
 }

@@ -1,10 +1,12 @@
 /** What of a gateway another configuration changes while it runs, prepared beside what serves and taken up in one moment. */
 
 import { deny } from '@doorward/enforcement'
-import type { KeptContent, Pipeline } from '@doorward/enforcement'
+import type { Identified, KeptContent, Pipeline } from '@doorward/enforcement'
 import type { SessionTable } from '../transports/session.ts'
 import type { GatewaySecrets } from './credentials/gateway-secrets.ts'
+import type { PeopleGrants } from './credentials/people-grants.ts'
 import type { GatewayCounts } from './gateway-desk.ts'
+import type { PreparedEdge, RunningEdge } from './gateway-edge.ts'
 import type { GatewayMetrics } from './gateway-metrics.ts'
 import type { GatewayReading, PreparedChange } from './gateway-reload.ts'
 import type { GatewaySettings } from './gateway-settings.ts'
@@ -26,6 +28,10 @@ export interface ChangingParts {
   readonly servers: LiveServers
   readonly backends: LiveBackends
   readonly secrets: GatewaySecrets
+  /** Null where there is no edge. */
+  readonly people: Pick<PeopleGrants, 'prepareIssuers'> | null
+  /** Null where there is none; it is opened last. */
+  readonly edge: () => Pick<RunningEdge, 'prepare'> | null
   readonly counts: GatewayCounts
   readonly counted: GatewayMetrics
   readonly tracing: LiveTracing
@@ -41,6 +47,8 @@ export interface ChangingParts {
 export async function prepareChange(parts: ChangingParts, reading: GatewayReading): Promise<PreparedChange> {
   const { settings } = reading
   const kept = await parts.state.keptUnder(settings.keep ?? null)
+  const edge = (await parts.edge()?.prepare(settings, settings.trustDomain)) ?? null
+  const issuers = (await parts.people?.prepareIssuers(settings.issuers ?? [])) ?? null
   const tracing = isBelow(reading, 'tracing') ? parts.openTracing(settings) : null
   const backends = await parts.backends.prepare(settings)
   const servers = await parts.servers.prepare(settings).catch(async (error: unknown) => {
@@ -49,7 +57,8 @@ export async function prepareChange(parts: ChangingParts, reading: GatewayReadin
   })
   return {
     servers: bothOf(servers.changes, backends.changes),
-    apply: () => apply(parts, settings, { kept, tracing, servers, backends }),
+    entries: edge === null || edge.facts === null ? [] : [{ kind: 'lifecycle', body: edge.facts }],
+    apply: () => apply(parts, settings, { kept, tracing, edge, issuers, servers, backends }),
     follow: () => follow(parts, reading),
     discard: async () => {
       await parts.servers.discard(servers)
@@ -71,24 +80,34 @@ interface Prepared {
   readonly kept: KeptContent | null
   /** Null where it stays as it is. */
   readonly tracing: GatewayTracing | null
+  /** Null where there is none. */
+  readonly edge: PreparedEdge | null
+  readonly issuers: (() => void) | null
   readonly servers: PreparedWays<GatewayServer>
   readonly backends: PreparedWays<HttpBackend>
 }
 
 /** Calls under way at a service that changes end as they began: there is no session that goes on. */
 function apply(parts: ChangingParts, settings: GatewaySettings, prepared: Prepared): void {
-  const { kept, tracing, servers, backends } = prepared
+  const { kept, tracing, edge, issuers, servers, backends } = prepared
   const { live, pipeline, counts, counted } = parts
   const { perUser, connectionLimits, quotas } = settings.security
   live.take(settings)
   parts.secrets.take(settings.secrets ?? {}, settings.vault ?? null)
-  pipeline.retune({ perUser, connectionLimits, quotas, kept })
+  pipeline.retune({ perUser, connectionLimits, quotas, kept, edge: edge?.rules ?? null })
+  parts.sessions.endWhere((session) => [session.openedBy, session.identified].some((one) => isOut(pipeline, one)))
+  edge?.apply()
+  issuers?.()
   endCalls(parts, [...servers.changes.removed, ...servers.changes.changed, ...backends.changes.removed])
   parts.servers.take(servers)
   parts.backends.take(backends)
   counts.take(settings)
   counted.follow(calledNames(settings))
   if (tracing !== null) parts.tracing.replace(tracing)
+}
+
+function isOut(pipeline: Pipeline, identified: Identified): boolean {
+  return pipeline.edgeProblem(identified) !== null
 }
 
 /** Ends the answers and sessions of servers that are not what they were: told first, so that no failure of theirs is. */

@@ -13,6 +13,7 @@ import type { ChangingParts } from './gateway-change.ts'
 import type { GatewayDefinitions } from './gateway-definitions.ts'
 import { calledNames } from './gateway-desk.ts'
 import type { GatewayCounts } from './gateway-desk.ts'
+import type { RunningEdge } from './gateway-edge.ts'
 import { GatewayMetrics } from './gateway-metrics.ts'
 import type { GatewaySettings } from './gateway-settings.ts'
 import type { GatewayState } from './gateway-state.ts'
@@ -47,6 +48,8 @@ export interface ChangingNeeds {
 export interface Changing extends ChangingParts {
   /** Whose findings receivers hear of. */
   readonly toDesk: (desk: DetectionDesk) => void
+  /** Which changes with the rest. */
+  readonly toEdge: (edge: RunningEdge | null) => void
 }
 
 /** Opens the ways to servers, which `stack` closes after their sessions. Throws as `openServer`. */
@@ -66,7 +69,7 @@ export async function openChanging(needs: ChangingNeeds, stack: AsyncDisposableS
   stack.defer(() => backends.close())
   backends.take(await backends.prepare(settings))
   stack.defer(() => void sessions.endWhere(() => true))
-  const told: { desk: DetectionDesk | null } = { desk: null }
+  const told: { desk: DetectionDesk | null; edge: RunningEdge | null } = { desk: null, edge: null }
   const loopOf = urgentLoop(needs, () => told.desk)
   const tracesOf = (of: GatewaySettings) => openTraces(needs, of)
   return {
@@ -77,6 +80,8 @@ export async function openChanging(needs: ChangingNeeds, stack: AsyncDisposableS
     servers,
     backends,
     secrets,
+    people,
+    edge: () => told.edge,
     counts,
     counted: new GatewayMetrics(own.metrics, calledNames(settings)),
     tracing: new LiveTracing(tracesOf(settings)),
@@ -85,6 +90,7 @@ export async function openChanging(needs: ChangingNeeds, stack: AsyncDisposableS
     urgent: new ReplaceableLoop(loopOf(settings)),
     urgentLoop: loopOf,
     toDesk: (desk) => (told.desk = desk),
+    toEdge: (edge) => (told.edge = edge),
   }
 }
 

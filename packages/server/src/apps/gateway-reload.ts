@@ -29,6 +29,8 @@ export interface GatewayReading {
 /** What is ready to count, beside what counts. */
 export interface PreparedChange {
   readonly servers: ServerChanges
+  /** What the record is told beside the change, before it counts. */
+  readonly entries: readonly RecordEntry[]
   /** Lets it count. Must not throw. */
   apply(): void
   /** What takes a moment and follows. Never rejects. */
@@ -126,7 +128,8 @@ export class GatewayReload {
     const entry: RecordEntry = { kind: 'admin', body: reloadEntry(change, by) }
     const outcome = await policy
       .adopt(reading.policy, by, {
-        commit: () => (changed.length > 0 ? record.append(entry) : Promise.resolve()),
+        commit: () =>
+          Promise.all((changed.length > 0 ? [entry, ...prepared.entries] : []).map((one) => record.append(one))),
         apply: () => {
           prepared.apply()
           reading.taken()

@@ -232,6 +232,7 @@ async function assemble(
   changing.toDesk(desk)
   const limits = listenerLimits(starting.live)
   const edge = await openEdge({ ...needs, ...endpoints, record: state.record, limits }, stack, GRACE_MILLISECONDS)
+  changing.toEdge(edge)
   const ways = { servers: changing.servers.ways, backends: changing.backends.ways }
   const serving = { ...needs, ...endpoints, ...ways, edge, sessions: changing.sessions, tracing: changing.tracing }
   const listeners = await listen({ ...serving, stopping, health, policy, reload }, stack)
@@ -343,13 +344,12 @@ async function openDecisions(starting: Starting, watch: PipelineWatch, stack: As
   const policy = activePolicy(starting)
   await policy.start()
   const { decisions } = policy
-  const { trust } = state.identity
-  const { witnessed: log } = state
+  const { identity, witnessed: log } = state
+  const { trust } = identity
   const kept = await state.keptUnder(settings.keep ?? null)
   const approvals = await openApprovals({ ...starting, warn: warning(starting) }, stack)
-  const { issuers = [] } = settings
-  const edge =
-    settings.edge === undefined ? null : await openEdgeRules({ ...settings, edge: settings.edge, issuers, trust })
+  const { edge: door, issuers = [] } = settings
+  const edge = door === undefined ? null : await openEdgeRules({ ...settings, edge: door, issuers, trust })
   const pipeline = openPipeline({ ...settings, trust, decisions, log, kept, clock, watch, edge, approvals })
   policy.onChange((version) => void pipeline.policyChanged(version))
   return { policy, pipeline, approvals }

@@ -18,28 +18,47 @@ import { fetchIssuerKeys } from '../transports/issuer-key-source.ts'
 const MAX_ANCHORS = 32
 const monotonic = () => performance.now()
 
+export interface OpenedIssuer extends Issuer, Pick<IssuerSettings, 'login'> {
+  /** What its tokens are judged by: one with another text is another issuer. */
+  readonly text: string
+}
+
 export interface OpenedIssuers {
-  readonly issuers: readonly (Issuer & Pick<IssuerSettings, 'login'>)[]
+  readonly issuers: readonly OpenedIssuer[]
   readonly tokens: IssuerTokens
 }
 
 /**
  * Reads every file that is named, so that what is wrong is told at the start. What is to be fetched is fetched when it is
- * needed first. Throws `file_unreadable`, `certificates_invalid`, `issuer_keys_invalid`, `secret_file`.
+ * needed first; what was fetched for one of `before` that is still the same is not fetched again. Throws `file_unreadable`,
+ * `certificates_invalid`, `issuer_keys_invalid`, `secret_file`.
  */
-export async function openIssuers(settings: readonly IssuerSettings[], clock: Clock): Promise<OpenedIssuers> {
-  const issuers: (Issuer & Pick<IssuerSettings, 'login'>)[] = []
-  for (const one of settings) issuers.push(await openIssuer(one, clock))
+export async function openIssuers(
+  settings: readonly IssuerSettings[],
+  clock: Clock,
+  before: readonly OpenedIssuer[] = [],
+): Promise<OpenedIssuers> {
+  const issuers: OpenedIssuer[] = []
+  for (const one of settings) issuers.push(await openIssuer(one, clock, before))
   return { issuers, tokens: verifiedIssuers(issuers, () => toSeconds(clock())) }
 }
 
-async function openIssuer(settings: IssuerSettings, clock: Clock): Promise<Issuer & Pick<IssuerSettings, 'login'>> {
-  const { name, issuer, audience, otherAudiences, algorithms, types, claims, maxLifetimeSeconds, login } = settings
+async function openIssuer(
+  settings: IssuerSettings,
+  clock: Clock,
+  before: readonly OpenedIssuer[],
+): Promise<OpenedIssuer> {
+  const { login, consent: _consent, ...judged } = settings
+  const { name, issuer, audience, otherAudiences, algorithms, types, claims, maxLifetimeSeconds } = settings
   const access = await fetchOptions(settings.access)
   const load = await keyLoader(settings, access)
+  const text = JSON.stringify([judged, access.ca ?? null])
+  const same = before.find((one) => one.text === text)
+  // Keys of a file are read with it: nobody reloads to keep what stood there before.
+  if (same !== undefined && settings.keys.kind === 'fetched') return { ...same, login }
   const introspection = await openIntrospection(settings, access, clock)
   const keys = new IssuerKeys({ load, algorithms, monotonic })
-  const plain = { name, issuer, audience, otherAudiences, algorithms, types, claims, maxLifetimeSeconds, login }
+  const plain = { name, issuer, audience, otherAudiences, algorithms, types, claims, maxLifetimeSeconds, login, text }
   return { ...plain, keys, introspection }
 }
 

@@ -13,14 +13,16 @@ export interface Mistakes {
   readonly problems: readonly string[]
 }
 
+interface Beside {
+  /** Keys that have changed too, and that the next start takes up. */
+  readonly restart: readonly string[]
+  /** Keys beside the policy that count anew with it. */
+  readonly also: readonly string[]
+}
+
 export type PolicyOutcome =
-  | {
-      readonly outcome: 'changed'
-      readonly change: PolicyChange
-      /** Keys that have changed too, and that the next start takes up. */
-      readonly restart: readonly string[]
-    }
-  | { readonly outcome: 'unchanged'; readonly version: PolicyVersion; readonly restart: readonly string[] }
+  | ({ readonly outcome: 'changed'; readonly change: PolicyChange } & Beside)
+  | ({ readonly outcome: 'unchanged'; readonly version: PolicyVersion } & Beside)
   /** The policy before stays. */
   | ({ readonly outcome: 'refused'; readonly version: PolicyVersion } & Mistakes)
 
@@ -115,12 +117,16 @@ export function shownWarnings({ warnings }: PolicyChange): readonly string[] {
 export function shownOutcome(told: PolicyOutcome): object {
   switch (told.outcome) {
     case 'changed': {
-      const { outcome, change, restart } = told
-      return { outcome, ...shownChange(change), warnings: shownWarnings(change), needs_restart: restart }
+      const { outcome, change } = told
+      return { outcome, ...shownChange(change), warnings: shownWarnings(change), ...shownBeside(told) }
     }
     case 'unchanged':
-      return { outcome: told.outcome, version: shownVersion(told.version), needs_restart: told.restart }
+      return { outcome: told.outcome, version: shownVersion(told.version), ...shownBeside(told) }
     case 'refused':
       return { outcome: told.outcome, kept: shownVersion(told.version), code: told.code, problems: told.problems }
   }
+}
+
+function shownBeside({ restart, also }: Beside): object {
+  return { needs_restart: restart, ...(also.length === 0 ? {} : { also }) }
 }

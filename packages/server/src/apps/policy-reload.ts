@@ -26,7 +26,15 @@ export interface ActivePolicyParts {
   readonly reading: PolicyReading
   /** Reads everything anew; null where there is nothing that could be read. */
   readonly reread: (() => Promise<PolicyReading>) | null
+  /** Makes ready what else of a reading counts with its policy; throws what is wrong with it. Nothing does by default. */
+  readonly beside?: (reading: PolicyReading, by: string) => Promise<BesideChange>
   readonly onProblem: (error: unknown) => void
+}
+
+/** What changes with a policy that a part reads by itself. */
+export interface BesideChange extends LargerChange {
+  /** Keys of it; none where it is what it was. */
+  readonly keys: readonly string[]
 }
 
 /** What changes together with a policy. */
@@ -163,15 +171,19 @@ export class ActivePolicy {
     try {
       const reading = await (reread ?? (() => Promise.resolve(this.#reading)))()
       const { restart } = reading
+      const beside = (await this.#parts.beside?.(reading, by)) ?? null
+      const also = beside?.keys ?? []
       await this.#compare(reading, by)
       if (policyDigest(reading.policy) === this.#engine.version().digest) {
+        await beside?.commit()
+        beside?.apply()
         this.#reading = reading
         this.#failed = null
-        return { outcome: 'unchanged', version: this.#engine.version(), restart }
+        return { outcome: 'unchanged', version: this.#engine.version(), restart, also }
       }
-      const change = await this.#activate(reading, by)
+      const change = await this.#activate(reading, by, beside)
       this.#failed = null
-      return { outcome: 'changed', change, restart }
+      return { outcome: 'changed', change, restart, also }
     } catch (error) {
       return this.#refuse(error, by)
     }
@@ -189,7 +201,8 @@ export class ActivePolicy {
     const change = same ? null : await this.#activate(reading, by, larger)
     this.#failed = null
     await this.#compare(reading, by)
-    return change === null ? { outcome: 'unchanged', version, restart } : { outcome: 'changed', change, restart }
+    const told = { restart, also: [] }
+    return change === null ? { outcome: 'unchanged', version, ...told } : { outcome: 'changed', change, ...told }
   }
 
   async #activate(reading: PolicyReading, by: string, larger: LargerChange | null = null): Promise<PolicyChange> {

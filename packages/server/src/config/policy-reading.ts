@@ -2,11 +2,12 @@
 
 import { resolve } from 'node:path'
 import type { CompiledPolicy } from '@doorward/core'
+import type { IssuerSettings } from './issuer-settings.ts'
 import { loadConfiguration } from './load.ts'
 import { compiledPolicy } from './policy-source.ts'
 import { ConfigurationError } from './problem.ts'
 import { changedKeys } from './changed-keys.ts'
-import { allowedAudiences, deploymentOf } from './settings.ts'
+import { allowedAudiences, deploymentOf, issuerSettings } from './settings.ts'
 import type { Deployment } from './settings.ts'
 import { dotted } from './yaml-place.ts'
 
@@ -16,6 +17,8 @@ export interface PolicyReading {
   readonly candidate: CompiledPolicy | Error | null
   /** What tokens may be asked for; as at the start by default. */
   readonly audiences?: ReadonlySet<string>
+  /** Where people sign in; as at the start by default. */
+  readonly issuers?: readonly IssuerSettings[]
   /** Roles that may do whatever the admin API offers. */
   readonly operatorRoles: readonly string[]
   /** Keys beside the policy that say something else than at the start, which the next start takes up. */
@@ -31,6 +34,7 @@ export async function readPolicy(deployment: Deployment): Promise<PolicyReading>
     policy,
     candidate: await candidateOf(deployment),
     audiences: allowedAudiences(deployment),
+    issuers: issuerSettings(deployment),
     operatorRoles: operatorRoles(deployment),
     restart: [],
   }
@@ -68,12 +72,16 @@ export function refuseTrustDomain(
   throw new ConfigurationError(file, [{ ...place, message, expected: started.trustDomain, got: trustDomain }])
 }
 
-/** Throws the codes of `loadConfiguration` and `compiledPolicy`, and a ConfigurationError for another trust domain. */
-export async function rereadPolicy(started: Deployment): Promise<PolicyReading> {
+/**
+ * `beside` are sections that the part takes up with it. Throws the codes of `loadConfiguration` and `compiledPolicy`, and a
+ * ConfigurationError for another trust domain.
+ */
+export async function rereadPolicy(started: Deployment, beside: readonly string[] = []): Promise<PolicyReading> {
   const now = deploymentOf(await loadConfiguration(started.file))
   refuseTrustDomain(now, started, 'a trust domain is never renamed')
   const reading = await readPolicy(now)
-  const changed = changedKeys(started.configuration, now.configuration).filter((keys) => !isPolicy(keys))
+  const all = changedKeys(started.configuration, now.configuration)
+  const changed = all.filter((keys) => !isPolicy(keys) && !beside.includes(keys[0] ?? ''))
   return { ...reading, restart: changed.slice(0, MAX_KEYS).map(dotted) }
 }
 

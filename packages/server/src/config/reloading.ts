@@ -37,6 +37,19 @@ const live: readonly (readonly string[])[] = [
   ['alerts'],
   ['audit', 'exports'],
   ['audit', 'keep'],
+  ['issuers'],
+  ['edge', 'issuers'],
+  ['edge', 'servers'],
+  ['edge', 'clients'],
+  ['edge', 'unlisted_clients'],
+  ['edge', 'bearer'],
+  ['edge', 'origins'],
+  ['edge', 'scopes'],
+  ['edge', 'request_scopes'],
+  ['edge', 'dpop'],
+  // The authority and the public URL of the edge are what others know it by.
+  ['edge', 'certificate', 'file'],
+  ['edge', 'certificate', 'key_file'],
 ]
 
 /** Of the section of the authority, what a gateway goes by: it is the issuer of tokens. */

@@ -58,6 +58,11 @@ const METADATA_SECONDS = 60
 /** Parameters that carry a token in a URL, where logs of others would keep it (RFC 6750 §2.3, RFC 9700 §4.3.2). */
 const TOKEN_PARAMETERS = ['access_token', 'token', 'id_token', 'refresh_token']
 
+/** Resource identifier of a server at the edge, hence the audience of tokens for it (RFC 8707). */
+export function resourceAtEdge({ publicUrl }: Pick<EdgeOptions, 'publicUrl'>, name: string): string {
+  return `${publicUrl}/mcp/${name}`
+}
+
 export class Edge {
   readonly #options: EdgeOptions
   readonly #entrance: Entrance
@@ -86,7 +91,7 @@ export class Edge {
   }
 
   #resourceOf(name: string): string {
-    return `${this.#options.publicUrl}/mcp/${name}`
+    return resourceAtEdge(this.#options, name)
   }
 
   /** A page of an accepted origin may read answers; it sends no credentials of the browser. Other origins were refused. */

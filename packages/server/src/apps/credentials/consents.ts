@@ -73,14 +73,25 @@ export class Consents implements ConsentPort {
   readonly #asked = new Map<string, Asked>()
   /** By `state`. */
   readonly #begun = new Map<string, Begun>()
+  #issuers: ConsentsParts['issuers']
 
   constructor(parts: ConsentsParts) {
     this.#parts = parts
+    this.#issuers = parts.issuers
+  }
+
+  /** From now on people show by these who they are. What was begun with one that is not the same has ended. */
+  take(issuers: ConsentsParts['issuers']): void {
+    const before = this.#issuers
+    this.#issuers = issuers
+    const isOther = (issuer: string) => issuers.get(issuer)?.text !== before.get(issuer)?.text
+    for (const [id, { issuer }] of this.#asked) if (isOther(issuer)) this.#asked.delete(id)
+    for (const [state, { issuer }] of this.#begun) if (isOther(issuer)) this.#begun.delete(state)
   }
 
   /** The link for a person and a server, the same until somebody begins; null where there can be none now. */
   linkFor(user: UserSubject, server: string, wider: readonly string[] = []): ConsentLink | null {
-    if (!this.#parts.issuers.has(user.issuer)) return null
+    if (!this.#issuers.has(user.issuer)) return null
     this.#forget()
     const name = userName(user)
     const known = [...this.#asked.values()].find((one) => one.user === name && one.server === server)
@@ -126,7 +137,7 @@ export class Consents implements ConsentPort {
   async begin(id: string): Promise<ConsentStep> {
     this.#forget()
     const asked = this.#asked.get(id)
-    const by = asked === undefined ? undefined : this.#parts.issuers.get(asked.issuer)
+    const by = asked === undefined ? undefined : this.#issuers.get(asked.issuer)
     if (asked === undefined || by === undefined) return failed('consent_unknown', 'no such link, or it was used')
     let places: ProviderPlaces
     try {
@@ -174,6 +185,9 @@ export class Consents implements ConsentPort {
       if ('ok' in claims) return await this.#refused(begun, { problem: 'consent_refused', why: claims.code })
       const person = userName(claims.user)
       if (person !== begun.user) return await this.#refused(begun, { problem: 'other_person', why: `it was ${person}` })
+      // Whom the operator has ceased to believe meanwhile, nobody is by their word.
+      if (this.#issuers.get(begun.issuer)?.text !== by.text)
+        return await this.#refused(begun, { problem: 'consent_refused', why: 'the issuer was changed or taken away' })
       return await this.#askForGrant(begun)
     } catch (error) {
       return this.#unavailable(error)

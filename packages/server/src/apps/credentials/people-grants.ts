@@ -18,6 +18,8 @@ export interface PeopleGrants {
   readonly consents: Consents
   /** Where authorization servers find what we say of ourselves. */
   readonly documentUrl: string
+  /** Opens other issuers beside those that count; what it returns lets them count. Throws as `openIssuers`. */
+  prepareIssuers(issuers: readonly IssuerSettings[]): Promise<() => void>
 }
 
 export interface PeopleGrantsParts {
@@ -39,11 +41,17 @@ export async function openPeopleGrants(
   // No stepped clock of the machine makes a token or a link live longer.
   const now = () => toSeconds(trust.now())
   const grants = new UserGrants({ store, now, record, trust, onProblem })
-  const signIns = await openSignInIssuers(issuers, () => trust.now())
+  const signIn = (settings: readonly IssuerSettings[]) => openSignInIssuers(settings, () => trust.now())
+  const signIns = await signIn(issuers)
   const consents = new Consents({ grants, issuers: signIns, publicUrl: edge.publicUrl, now, record, onProblem })
   stack.defer(trust.onApply(() => void grants.review()))
   await grants.review()
-  return { grants, consents, documentUrl: `${edge.publicUrl}${clientPath}` }
+  const prepareIssuers = async (settings: readonly IssuerSettings[]) => {
+    const next = await signIn(settings)
+    return () => consents.take(next)
+  }
+  const documentUrl = `${edge.publicUrl}${clientPath}`
+  return { grants, consents, documentUrl, prepareIssuers }
 }
 
 export interface GatewayPeopleParts {

@@ -10,6 +10,8 @@ import { fetchOptions, openIssuers } from '../issuers.ts'
 export interface SignInIssuer {
   readonly issuer: Issuer
   readonly client: SignInClient
+  /** What people are believed by: one with another text is another issuer. */
+  readonly text: string
 }
 
 /** By the text of `iss`; issuers without `consent` are not among them. Throws as `openIssuers`. */
@@ -24,7 +26,8 @@ export async function openSignInIssuers(
     const { issuers } = await openIssuers([one], clock)
     const secret = clientSecretFile === null ? null : () => readSecretFile(clientSecretFile)
     const client = { clientId, secret, access: await fetchOptions(one.access) }
-    for (const issuer of issuers) found.set(issuer.issuer, { issuer, client })
+    for (const issuer of issuers)
+      found.set(issuer.issuer, { issuer, client, text: JSON.stringify([issuer.text, one.consent]) })
   }
   return found
 }

@@ -50,7 +50,7 @@ async function runAuthority(context: CliContext, stop: AbortSignal, afterRestore
     signal: stop,
     afterRestore,
     report: (event) => tell(event, context, link),
-    rereadPolicy: () => rereadPolicy(deployment),
+    rereadPolicy: () => rereadPolicy(deployment, ['issuers']),
   })
   const { addresses, recoveryRoot, rootFingerprint, record } = running
   await keepVerifierKey(checkpointDir(deployment, folder), record)

@@ -31,13 +31,18 @@ export function shownPolicy(told: PartAnswer, color: boolean): readonly string[]
   if ('error' in told) return [paint('red', `✗ ${name} ${told.error.code}: ${printable(told.error.message)}`)]
   const { answer } = told
   const restart = textsIn(answer, 'needs_restart').map((key) => paint('yellow', `  needs a restart: ${printable(key)}`))
+  const also = textsIn(answer, 'also').map((key) => `  ~ ${printable(key)}`)
   const warnings = textsIn(answer, 'warnings').map((text) => paint('yellow', `  warning: ${printable(text)}`))
   if (answer['outcome'] === 'changed') {
     const head = `${paint('green', '✓')} ${name} changed, now ${versionText(objectIn(answer, 'to'))}`
-    return [head, ...changes(answer), ...warnings, ...restart]
+    return [head, ...changes(answer), ...also, ...warnings, ...restart]
   }
   if (answer['outcome'] === 'unchanged')
-    return [`${paint('green', '✓')} ${name} unchanged, still ${versionText(objectIn(answer, 'version'))}`, ...restart]
+    return [
+      `${paint('green', '✓')} ${name} unchanged, still ${versionText(objectIn(answer, 'version'))}`,
+      ...also,
+      ...restart,
+    ]
   return [
     paint('red', `✗ ${name} refused, still ${versionText(objectIn(answer, 'kept'))}`),
     ...textsIn(answer, 'problems').map((text) => `  ${printable(text)}`),
