@@ -104,7 +104,7 @@ export const policyControls: readonly Control[] = [
     to: 'policy.onChange(() => undefined)',
   }),
   control('policy.change.ends_answers.authority', ownStreams, {
-    file: 'packages/server/src/apps/authority.ts',
+    file: 'packages/server/src/apps/authority-decisions.ts',
     from: 'policy.onChange((version) => void pipeline.policyChanged(version))',
     to: 'policy.onChange(() => undefined)',
   }),
