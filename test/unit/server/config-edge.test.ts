@@ -43,6 +43,13 @@ ${lines.join('')}${more}`
 describe('edge in the configuration', () => {
   test('is accepted where all of it fits together', () => deepEqual(problems(), []))
 
+  test('a mistake in it or in an issuer is told once, and nothing of what it leaves behind', () => {
+    deepEqual(problems({ servers: '[]' }), ['edge.servers'])
+    deepEqual(problems({ listeners: '{ edge: 9443 }' }), ['listeners.edge'])
+    deepEqual(problems({}, 'limits: { boundless: true }\n'), ['limits.boundless'])
+    deepEqual(problems({ bearer: 'maybe', issuers: '[other]' } as never), ['edge.bearer'])
+  })
+
   const refused: readonly (readonly [string, Parameters<typeof problems>, string])[] = [
     ['without a listener', [{ listeners: null }], 'edge'],
     ['without anybody who is let in', [{ clients: null }], 'edge'],

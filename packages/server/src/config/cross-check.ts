@@ -32,7 +32,14 @@ function keysOf(where: string): readonly (string | number)[] {
     .filter((piece) => piece !== '')
 }
 
-export function crossProblems(configuration: Configuration): readonly CrossProblem[] {
+/** What is said of the edge is of all of these. */
+const edgeKeys = ['edge', 'listeners', 'issuers']
+
+/** `broken`: sections that were left out because they are wrong in themselves; what is missing in them is missed nowhere else. */
+export function crossProblems(
+  configuration: Configuration,
+  broken: ReadonlySet<PropertyKey> = new Set(),
+): readonly CrossProblem[] {
   const domain = domainOf(configuration)
   if (domain instanceof DoorwardError) {
     return [problem(['trust_domain'], domain.message, domain.expected ?? null, domain.got ?? null)]
@@ -41,7 +48,7 @@ export function crossProblems(configuration: Configuration): readonly CrossProbl
     ...policyProblems(configuration, domain),
     ...approvalProblems(configuration, domain),
     ...listenerProblems(configuration),
-    ...edgeProblems(configuration),
+    ...(edgeKeys.some((key) => broken.has(key)) ? [] : edgeProblems(configuration)),
     ...urlProblems('servers', configuration.servers),
     ...urlProblems('services', configuration.services),
     ...outputProblems(configuration),

@@ -108,7 +108,7 @@ function soundProblems(value: unknown, issues: readonly z.core.$ZodIssue[]): rea
   )
   if (policyKeys.some((key) => broken.has(key))) return []
   const rest = configuration.safeParse(Object.fromEntries(Object.entries(value).filter(([key]) => !broken.has(key))))
-  return rest.success ? crossProblems(rest.data) : []
+  return rest.success ? crossProblems(rest.data, broken) : []
 }
 
 const policyKeys = ['trust_domain', 'servers', 'services', 'secrets', 'roles', 'bindings', 'policy', 'security']
