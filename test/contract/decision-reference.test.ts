@@ -1,5 +1,20 @@
+import { deepEqual } from 'node:assert/strict'
+import { test } from 'node:test'
+import { ownRoutes } from '@doorward/core'
 import { decisionPortContract } from './decision-port.ts'
-import { referencePort } from './decision-reference.ts'
+import { knowsRoute, referencePort } from './decision-reference.ts'
+
+test('the reference knows every route of ours, in its group and in no other', () => {
+  const groups = ['read', 'write', 'admin'] as const
+  for (const { server, method, path, group } of ownRoutes) {
+    const line = `${method} ${server}${path}`
+    deepEqual(
+      groups.filter((one) => knowsRoute(line, one)),
+      [group],
+      line,
+    )
+  }
+})
 
 decisionPortContract('reference', async (source) => {
   const port = referencePort(source)

@@ -53,6 +53,8 @@ const ownRoutes: readonly (readonly [RegExp, string])[] = [
   [/^POST gateway\/v1\/audit\/hmac$/, 'admin'],
   [/^(GET|POST|PUT|DELETE) gateway\/v1\/secrets$/, 'admin'],
   [/^(GET|DELETE) gateway\/v1\/grants$/, 'admin'],
+  [/^GET gateway\/v1\/servers(\/definitions)?$/, 'admin'],
+  [/^POST gateway\/v1\/servers\/approve$/, 'admin'],
   [/^GET (authority|gateway)\/metrics$/, 'admin'],
 ]
 
@@ -60,8 +62,12 @@ function known({ action, resource }: DecisionRequest, source: PolicySource): boo
   if (!(uses[`${action.group} ${resource.kind}`] ?? '').split(' ').includes(action.name)) return false
   if (!own.includes(resource.server))
     return source.servers.includes(resource.server) && (action.group !== 'admin' || resource.kind === 'tool')
-  const line = `${action.name} ${resource.server}${resource.name}`
-  return ownRoutes.some(([route, group]) => group === action.group && route.test(line))
+  return knowsRoute(`${action.name} ${resource.server}${resource.name}`, action.group)
+}
+
+/** `GET gateway/v1/status`. */
+export function knowsRoute(line: string, group: string): boolean {
+  return ownRoutes.some(([route, own]) => own === group && route.test(line))
 }
 
 function glob(pattern: string, name: string): boolean {
