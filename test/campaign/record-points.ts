@@ -17,7 +17,7 @@ async function run({ seed, goOn }: Assignment): Promise<PartReport> {
   try {
     const { privateKey } = generateKeyPairSync('ed25519')
     const chance = seeded(seed)
-    const report = await killAtPoints({ root, privateKey, chance, entries: ENTRIES, goOn, deathMilliseconds: 1500 })
+    const report = await killAtPoints({ root, privateKey, chance, entries: ENTRIES, goOn, turns: 35 })
     const opened = report.opened.toSorted((a, b) => a - b)
     const slowest = opened.at(-1) ?? 0
     const slow =

@@ -25,8 +25,8 @@ export interface PointKillOptions {
   readonly entries: number
   /** Asked before each kill. */
   readonly goOn: (kills: number) => boolean
-  /** How long a writer may reach nothing of its plan before it is killed anyway. */
-  readonly deathMilliseconds: number
+  /** How often a writer lets expire before it has reached nothing of its plan. */
+  readonly turns: number
 }
 
 export interface PointKillReport {
@@ -50,7 +50,7 @@ const MAX_MISSES = 4
 const MAX_FINDINGS = 20
 
 export async function killAtPoints(options: PointKillOptions): Promise<PointKillReport> {
-  const { root, privateKey, chance, entries, goOn } = options
+  const { root, privateKey, chance, entries, goOn, turns } = options
   const keyFile = join(root, 'key.pem')
   await writeFile(keyFile, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
   const log = logIn(root, ed25519LogKey(privateKey))
@@ -64,10 +64,10 @@ export async function killAtPoints(options: PointKillOptions): Promise<PointKill
   for (; findings.length === 0 && goOn(kills); kills++) {
     const named = left.size > 0 && misses < MAX_MISSES
     const plan = named
-      ? { points: [...left], count: 1, maxBytes }
-      : { points: [chance.of(recordPoints)], count: 1 + chance.below(40), maxBytes }
+      ? { points: [...left], count: 1, maxBytes, turns }
+      : { points: [chance.of(recordPoints)], count: 1 + chance.below(40), maxBytes, turns }
     if (named && misses > 0) await tear(log)
-    const run = await runOnce([root, keyFile, String((kills + 1) * 10_000_000), JSON.stringify(plan)], options)
+    const run = await runOnce([root, keyFile, String((kills + 1) * 10_000_000), JSON.stringify(plan)])
     findings.push(...run.problems.map((problem) => `writer ${kills}: ${problem}`))
     if (run.openedMilliseconds !== null) opened.push(run.openedMilliseconds)
     if (run.point !== null) points.set(run.point, (points.get(run.point) ?? 0) + 1)
@@ -140,17 +140,20 @@ async function judge(log: Log, acknowledged: ReadonlyMap<number, number>) {
 interface Run {
   readonly lines: readonly (readonly [index: number, value: number])[]
   readonly openedMilliseconds: number | null
-  /** Where it has died by its own hand; null when it was killed because it reached nothing. */
+  /** Where it has died; null when it has reached nothing. */
   readonly point: RecordPoint | null
   readonly problems: readonly string[]
 }
 
-async function runOnce(args: readonly string[], { deathMilliseconds }: PointKillOptions): Promise<Run> {
+/** A writer that is stuck is a finding. */
+const STUCK_MILLISECONDS = 300_000
+
+async function runOnce(args: readonly string[]): Promise<Run> {
   const writer = spawn(process.execPath, ['--conditions=source', child, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   let [out, errors] = ['', '']
   writer.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text))
   writer.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
-  const timer = setTimeout(() => writer.kill('SIGKILL'), deathMilliseconds)
+  const timer = setTimeout(() => writer.kill('SIGABRT'), STUCK_MILLISECONDS)
   const [code, signal] = (await once(writer, 'close')) as [number | null, string | null]
   clearTimeout(timer)
   const [first, ...lines] = out.slice(0, out.lastIndexOf('\n') + 1).split('\n')
@@ -158,7 +161,7 @@ async function runOnce(args: readonly string[], { deathMilliseconds }: PointKill
     lines: lines.filter((line) => line !== '').map((line) => line.split(' ').map(Number) as [number, number]),
     openedMilliseconds: first === undefined || first === '' ? null : Number(first),
     point: recordPoints.find((point) => errors.endsWith(point)) ?? null,
-    problems: signal === 'SIGKILL' ? [] : [`ended with ${code}: ${errors.slice(0, 400)}`],
+    problems: signal === 'SIGKILL' ? [] : [`ended with ${signal ?? code}: ${errors.slice(0, 400)}`],
   }
 }
 

@@ -1,6 +1,7 @@
 /**
- * Writes and lets expire until it dies at a point of the record's disk: `record-points-child.ts ROOT KEY FIRST PLAN`. Prints how
- * many milliseconds the log took to open, then `index value` for every acknowledgement; the point on standard error.
+ * Writes and lets expire until it dies at a point of the record's disk, or has let expire so often that it reaches none:
+ * `record-points-child.ts ROOT KEY FIRST PLAN`. Prints how many milliseconds the log took to open, then `index value` for every
+ * acknowledgement; the point on standard error.
  */
 
 import { createPrivateKey } from 'node:crypto'
@@ -17,12 +18,14 @@ export interface PointPlan {
   readonly count: number
   /** Bytes of the journal that stay. */
   readonly maxBytes: number
+  /** So often it lets expire. Work and not time: a machine that has much to do takes longer for as much. */
+  readonly turns: number
 }
 
 const SEGMENT_BYTES = 60_000
 const RETENTION_MILLISECONDS = 40
 const [root = '', keyFile = '', firstValue, planText = ''] = process.argv.slice(2)
-const { points, count, maxBytes } = JSON.parse(planText) as PointPlan
+const { points, count, maxBytes, turns } = JSON.parse(planText) as PointPlan
 const fatal = new Set(points)
 let left = count
 
@@ -51,8 +54,9 @@ async function write(): Promise<never> {
 
 async function expire(): Promise<never> {
   const retention = retentionOf(log, record, { rules: { maxMilliseconds: null, maxBytes } })
-  for (;;) {
+  for (let turn = 0; ; turn++) {
     await retention.turn()
+    if (turn >= turns) process.kill(process.pid, 'SIGKILL')
     await sleep(RETENTION_MILLISECONDS)
   }
 }

@@ -25,7 +25,7 @@ test('after kills at named points, retention among them, no acknowledged entry i
   const { privateKey } = generateKeyPairSync('ed25519')
   const goOn = (kills: number) => kills < KILLS
   const chance = seeded(20261123)
-  const report = await killAtPoints({ root, privateKey, chance, entries: 3000, goOn, deathMilliseconds: 10_000 })
+  const report = await killAtPoints({ root, privateKey, chance, entries: 3000, goOn, turns: 250 })
   assert.deepEqual(report.findings, [])
   assert.equal(report.points.size, KILLS)
   await rm(root, { recursive: true })
