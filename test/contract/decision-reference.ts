@@ -33,7 +33,7 @@ const uses: Readonly<Record<string, string>> = {
 
 const own = ['authority', 'gateway']
 const ownRoutes: readonly (readonly [RegExp, string])[] = [
-  [/^POST authority\/v1\/(token|login|renew|enrol|trust-state\/ack)$/, 'write'],
+  [/^POST authority\/v1\/(token|login|renew|jwt-svid|enrol|trust-state\/ack)$/, 'write'],
   [/^GET authority\/v1\/trust-state$/, 'read'],
   [/^GET authority\/v1\/trust-state\/full$/, 'read'],
   [/^POST authority\/v1\/(detections|witness|witness\/cosignature)$/, 'write'],
