@@ -70,6 +70,13 @@ test('days of the week count from Monday as 1', () => {
   )
 })
 
+test('UTC is the time zone of that name, and needs no tables', () => {
+  const [plain, zone] = [new CallClock('UTC'), new CallClock('Etc/UTC')]
+  // Every hour and weekday, before 1970 as well, at the ends of minutes too.
+  for (let seconds = -40_000_000; seconds < 4_000_000_000; seconds += 10_007_959)
+    assert.deepEqual(plain.record(seconds), zone.record(seconds), String(seconds))
+})
+
 test('an address that is none is there, and unfit', () => {
   const context = contextUnder(['context has address'], {
     ...request,
