@@ -2,14 +2,13 @@
 
 import { deepEqual, equal, notEqual } from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, before, test } from 'node:test'
 import { epochClaim } from '@doorward/core'
 import { stateFolders } from '../../packages/server/src/config/settings.ts'
 import { answered, audienceOf, GatewayFixture } from '../fixtures/gateway-fixture.ts'
-import { dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
+import { closed, dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
 import { stealKeys } from '../fixtures/stolen-keys.ts'
 import { openTap } from '../fixtures/tap.ts'
 import { now } from '../fixtures/trust-fixture.ts'
@@ -72,7 +71,7 @@ test('RV-6: when an epoch begins, answers under way end, certificates of the one
   await stage.passes({ caller, token, on: kept })
   await stage.passes({ caller, token, on: stream, body: callOf('stream_open'), until: headOnly })
   const before = epochHeld()
-  const ends = [kept, stream].map((socket) => once(socket, 'close', { signal: AbortSignal.timeout(HEARD) }))
+  const ends = [kept, stream].map((socket) => closed(socket, AbortSignal.timeout(HEARD)))
   beginEpoch()
   await Promise.all(ends)
   // By the token's where the old anchor has left the state already, else by the certificate's.

@@ -8,7 +8,7 @@ import { connect } from 'node:tls'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import { defaultListenerLimits } from '../../packages/enforcement/src/wire/listener.ts'
 import { GatewayFixture } from '../fixtures/gateway-fixture.ts'
-import { dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
+import { closed, dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
 import { scriptedServer } from '../fixtures/scripted-server.ts'
 import type { ScriptedServer } from '../fixtures/scripted-server.ts'
 import { newAnchor, newLeaf } from '../fixtures/trust-fixture.ts'
@@ -102,7 +102,7 @@ test('plain HTTP gets no HTTP answer', async () => {
   socket.on('data', (chunk: Buffer) => (got += chunk.toString('latin1')))
   socket.on('error', () => undefined)
   socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
-  await once(socket, 'close')
+  await closed(socket)
   equal(got.includes('HTTP/'), false)
   equal(gateway.refused.at(-1)?.reason, 'tls_plaintext')
 })
@@ -125,7 +125,7 @@ test('a connection ends with its certificate', async () => {
   equal(parseAnswer(await talk(socket, await gateway.request(brief, 'files', { method: 'PUT' }))).status, 405)
   socket.destroy()
   const kept = await dial(gateway.connection(brief))
-  await once(kept, 'close')
+  await closed(kept)
   equal(brief.certificate.notAfter <= Math.ceil(Date.now() / 1000), true)
 })
 
@@ -135,7 +135,7 @@ test('a handshake that never comes is ended', async () => {
   })
   const socket = connectTcp(impatient.port, '127.0.0.1')
   socket.on('error', () => undefined)
-  await once(socket, 'close')
+  await closed(socket)
   equal(impatient.refused[0]?.reason, 'tls_timeout')
   equal(defaultListenerLimits.handshakeMilliseconds, 5000)
   await impatient.close()

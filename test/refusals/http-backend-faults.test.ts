@@ -7,6 +7,7 @@ import { BackendStage, good, plain, whole } from '../fixtures/backend-stage.ts'
 import type { Tap } from '../fixtures/backend-stage.ts'
 import { dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
 import type { TestSvid } from '../fixtures/trust-fixture.ts'
+import { unreached } from '../fixtures/unreached.ts'
 
 let stage: BackendStage
 let orders: Tap
@@ -156,8 +157,9 @@ test('what is idempotent is tried once more when nothing was sent; a POST is not
   const posted = await stage.ask(all, '/http/orders/v1/x', { method: 'POST', body: 'x' })
   equal(posted.headers['doorward-code'], 'upstream_unavailable')
   equal((await stage.outcomeOf(posted))['attempts'], undefined)
+  const refused = unreached(orders.url)
   const getting = stage.ask(all, '/http/orders/v1/x')
-  await sleep(40)
+  await refused
   await orders.up()
   const got = await getting
   equal(got.status, 200)

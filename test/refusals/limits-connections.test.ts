@@ -14,7 +14,7 @@ import type { Address } from '../../packages/server/src/config/settings.ts'
 import { defaultListenerLimits } from '../../packages/enforcement/src/wire/listener.ts'
 import { GatewayFixture } from '../fixtures/gateway-fixture.ts'
 import type { GatewayFixtureOptions } from '../fixtures/gateway-fixture.ts'
-import { dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
+import { closed, dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
 import { canBind } from '../fixtures/loopback.ts'
 import { Stage } from './stage.ts'
 import type { Caller, Dial, Log } from './stage.ts'
@@ -99,7 +99,7 @@ async function openAll(place: Place, from: string, count: number): Promise<TLSSo
 async function refusesNext(place: Place, from: string): Promise<void> {
   const plain = connect({ ...place.address, localAddress: from })
   plain.on('error', () => undefined).resume()
-  await once(plain, 'close')
+  await closed(plain)
   equal(plain.bytesRead, 0)
   counted(place.log, from)
   ok((await open(place, from)) === null, `${place.name} has let in one more`)

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { generateP256 } from '@doorward/sdk'
+import { whenThere } from '../../packages/server/src/audit/log-folder.ts'
 import { RawClient } from '../fixtures/authority/raw-client.ts'
 import { publicUrl, recordOf, removeFolders, startTestAuthority } from '../fixtures/authority/running.ts'
 import type { TestAuthority } from '../fixtures/authority/running.ts'
@@ -264,7 +265,12 @@ test('no token of a sign-in stands in the record, the store or what was reported
   assert.ok(parts.length > 50)
   const files = await readdir(authority.folders.root, { recursive: true, withFileTypes: true })
   const told = [Buffer.from(JSON.stringify(authority.events))]
-  for (const file of files) if (file.isFile()) told.push(await readFile(join(file.parentPath, file.name)))
+  for (const file of files) {
+    if (!file.isFile()) continue
+    // What is written anew has another name until it is whole.
+    const bytes = await whenThere(readFile(join(file.parentPath, file.name)))
+    if (bytes !== null) told.push(bytes)
+  }
   assert.ok(told.some((bytes) => bytes.includes(alice)))
   for (const part of parts)
     assert.ok(

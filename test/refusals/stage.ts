@@ -398,7 +398,7 @@ export function messageOf(method: string, params?: object): (mark: string) => st
 /** A complete answer: by its length, or an event stream that has ended. */
 export function whole(text: string): boolean {
   return (
-    complete(text) || (/^HTTP\/1\.1 200[^]*\r\ntransfer-encoding: chunked/i.test(text) && text.endsWith('0\r\n\r\n'))
+    complete(text) || (text.endsWith('0\r\n\r\n') && /^HTTP\/1\.1 200[^]*\r\ntransfer-encoding: chunked/i.test(text))
   )
 }
 

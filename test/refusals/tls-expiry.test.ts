@@ -5,13 +5,12 @@
  */
 
 import { equal, ok } from 'node:assert/strict'
-import { once } from 'node:events'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { epochMillis } from '@doorward/core'
 import { GatewayFixture } from '../fixtures/gateway-fixture.ts'
 import type { GatewayFixtureOptions } from '../fixtures/gateway-fixture.ts'
-import { dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
+import { closed, dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
 import { openTap } from '../fixtures/tap.ts'
 import type { Tap } from '../fixtures/tap.ts'
 import type { TestSvid } from '../fixtures/trust-fixture.ts'
@@ -57,7 +56,7 @@ test(
     const opening = await gateway.request(caller, 'files', { session, method: 'GET' })
     equal(parseAnswer(await talk(stream, opening, headOnly)).status, 200)
     const request = await gateway.request(caller, 'files', { session, body: call })
-    const ended = Promise.all([once(kept, 'close'), once(stream, 'close')])
+    const ended = Promise.all([closed(kept), closed(stream)])
     await expiry(caller)
     await ended
     const byte = tap.bytes

@@ -9,7 +9,7 @@ import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import type { AddressInfo } from 'node:net'
 import { buildCertificate, epochSeconds, newSerial, selfSignedForKey } from '@doorward/core'
 import { generateP256, randomBytes } from '@doorward/sdk'
-import { dial } from '../fixtures/raw-http.ts'
+import { closed, dial } from '../fixtures/raw-http.ts'
 import { stealKeys } from '../fixtures/stolen-keys.ts'
 import type { LeafOptions, StolenKeys } from '../fixtures/stolen-keys.ts'
 import { newAnchor, newLeaf, now, pemOf } from '../fixtures/trust-fixture.ts'
@@ -128,7 +128,7 @@ test('plain HTTP gets no HTTP answer', async () => {
   let got = ''
   socket.on('data', (chunk: Buffer) => (got += chunk.toString('latin1'))).on('error', () => undefined)
   socket.write(await stage.text({ caller: agent }))
-  await once(socket, 'close')
+  await closed(socket)
   equal(got.includes('HTTP/'), false)
   equal(stage.tap.bytes, byte)
   stage.count('gateway', 'tls_plaintext')

@@ -13,6 +13,7 @@ import type { RawAnswer } from '../fixtures/raw-http.ts'
 import { json, scriptedServer } from '../fixtures/scripted-server.ts'
 import type { ScriptedServer } from '../fixtures/scripted-server.ts'
 import type { TestSvid } from '../fixtures/trust-fixture.ts'
+import { unreached } from '../fixtures/unreached.ts'
 
 /** Writes bytes of its choice in answer to each request that is not the handshake. */
 interface Hostile {
@@ -313,8 +314,9 @@ test('what reads is tried once more when nothing was sent; what writes is not', 
   equal(write.headers['doorward-code'], 'upstream_unavailable')
   equal((await outcomeOf(write))['attempts'], undefined)
   const sent = bad.bodies.length
+  const refused = unreached(bad.url)
   const reading = call('read_note')
-  await sleep(40)
+  await refused
   await bad.up()
   const read = await reading
   equal(read.status, 200)

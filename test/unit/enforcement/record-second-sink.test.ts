@@ -336,6 +336,8 @@ test('a redaction reaches both, also when a crash came between them', async () =
   const redaction = redactionOf(sunk.log, record)
   await redaction.redact({ index: 4, reason: 'a test', by: 'me' })
   await sameInBoth(sunk)
+  // Nothing is written any more while it is copied.
+  await record.checkpoint()
   const restore = await sunk.save()
   await redaction.redact({ index: 5, reason: 'a test', by: 'me' })
   await record.close()
