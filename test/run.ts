@@ -1,19 +1,24 @@
 /**
  * `npm test`: type check, lint, a build of the command, and every `*.test.ts` under test/, whose deployments run what was
- * built. `npm test -- unit/core refusals` runs only the test files whose path contains one of the words. The last line is
- * `N passed, N failed`; exit 1 when anything failed. With CI=true a skipped test counts as failed.
+ * built. `npm test -- unit/core refusals` runs only the test files whose path contains one of the words; `--slowest` tells
+ * which ten files took longest. The last line is `N passed, N failed`; exit 1 when anything failed. With CI=true a skipped
+ * test counts as failed.
  */
 
 import { spawnSync } from 'node:child_process'
-import { globSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { batchesOf } from './runner/batches.ts'
 import type { TestRecord } from './runner/reporter.ts'
-import { type FileRun, runFile } from './runner/run-file.ts'
+import { type FileRun, runBatch } from './runner/run-files.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 /** Few files instead of some hundred: starting it is most of what a deployment costs. */
 const program = fileURLToPath(new URL('../packages/server/dist/main.js', import.meta.url))
-const concurrency = 2
+/** One more than has work all the time: files wait for clocks and disks for a third of theirs. */
+const concurrency = 3
 const fileTimeoutSeconds = 180
 const budgetSeconds = 1700
 /** They wait for most of their time, for clocks and for each other: one of them at a time runs beside the others. */
@@ -35,7 +40,12 @@ const inCi = process.env['CI'] === 'true'
 
 const totals = { passed: 0, failed: 0, skipped: 0 }
 const failures: string[] = []
-const words = process.argv.slice(2)
+const { values: asked, positionals: words } = parseArgs({
+  options: { slowest: { type: 'boolean', default: false } },
+  allowPositionals: true,
+})
+const slowestFiles = 10
+const times: { readonly path: string; readonly seconds: number }[] = []
 
 if (words.length === 0) {
   check('types', ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'])
@@ -43,6 +53,7 @@ if (words.length === 0) {
 }
 check('command', ['scripts/build.ts', 'server'])
 await runAll(testFiles())
+if (asked.slowest) tellSlowest()
 for (const failure of failures) console.log(`\nFAILED ${failure}`)
 console.log(
   `\n${totals.passed} passed, ${totals.failed} failed${totals.skipped > 0 ? `, ${totals.skipped} skipped` : ''}`,
@@ -81,13 +92,19 @@ function fail(name: string, detail: string): void {
 
 async function runAll(paths: readonly string[]): Promise<void> {
   const budget = AbortSignal.timeout(budgetSeconds * 1000)
-  const worker = async (queue: string[]): Promise<void> => {
-    for (let path = queue.shift(); path !== undefined; path = queue.shift()) {
-      report(await runFile(path, { cwd: root, timeoutSeconds: fileTimeoutSeconds, signal: budget, program }))
+  const worker = async (queue: (readonly string[])[]): Promise<void> => {
+    for (let batch = queue.shift(); batch !== undefined; batch = queue.shift()) {
+      const runs = await runBatch(batch, { cwd: root, timeoutSeconds: fileTimeoutSeconds, signal: budget, program })
+      runs.forEach(report)
     }
   }
-  const queue = paths.filter((path) => !waiting.has(path))
-  const beside = paths.filter((path) => waiting.has(path))
+  const queue = [
+    ...batchesOf(
+      paths.filter((path) => !waiting.has(path)),
+      (path) => readFileSync(join(root, path), 'utf8'),
+    ),
+  ]
+  const beside = paths.filter((path) => waiting.has(path)).map((path) => [path])
   await Promise.all([worker(beside), ...Array.from({ length: concurrency }, () => worker(queue))])
 }
 
@@ -97,6 +114,7 @@ function report(run: FileRun): void {
   const skipped = inCi ? [] : of('skipped')
   totals.passed += of('passed').length
   totals.skipped += skipped.length
+  times.push(run)
   const counts = [`${of('passed').length} passed`, ...(failed.length > 0 ? [`${failed.length} failed`] : [])]
   console.log(
     `${failed.length === 0 ? 'ok    ' : 'FAILED'}  ${run.path}: ${counts.join(', ')} (${run.seconds.toFixed(1)} s)`,
@@ -108,4 +126,11 @@ function report(run: FileRun): void {
     fail(`${run.path}: ${name}`, kind === 'skipped' ? `skipped, which CI does not accept: ${detail}` : detail)
   }
   if (failed.length > 0 && run.output.trim() !== '') failures.push(`output of ${run.path}\n${run.output.trimEnd()}`)
+}
+
+function tellSlowest(): void {
+  console.log('\nslowest:')
+  for (const { path, seconds } of times.toSorted((a, b) => b.seconds - a.seconds).slice(0, slowestFiles)) {
+    console.log(`${seconds.toFixed(1).padStart(8)} s  ${path}`)
+  }
 }
