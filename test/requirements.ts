@@ -7,6 +7,7 @@ import { adr0011 } from './requirements/adr-0011.ts'
 import { adrOs025 } from './requirements/adr-os-025.ts'
 import {
   apis,
+  approvedOnce,
   conformance,
   deniedSerial,
   everyDecision,
@@ -14,6 +15,7 @@ import {
   first,
   forgedCertificate,
   forgedToken,
+  grantedOnce,
   headers,
   jobsOfCi,
   keysInCustody,
@@ -29,6 +31,7 @@ import {
   recovered,
   recoveredWhole,
   replaced,
+  replacedByAcme,
   tls,
   token,
   unlisted,
@@ -150,17 +153,28 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
   // What the decision demands as a whole; the parts that later work adds keep it partial.
   'ADR11-REQ-1': partial(everyToken, { file: paths, name: 'an MCP path, by every method of it' }),
   'ADR11-REQ-2': partial(noCertificate),
-  'ADR11-REQ-3': partial(unlisted, { file: apis, name: 'is closed to a caller without the role admin' }),
+  'ADR11-REQ-3': partial(unlisted, approvedOnce, grantedOnce, {
+    file: apis,
+    name: 'is closed to a caller without the role admin',
+  }),
   'ADR11-REQ-4': partial(noCertificate, everyToken, unlisted),
   'ADR11-REQ-5': partial(everyDecision),
-  'ADR11-CON-2': partial({
-    file: conformance,
-    name: 'finds check by check what it finds directly: 84 passed, 0 failed',
-  }),
-  'ADR11-CON-4': partial({
-    file: first,
-    name: 'shows one allowed call and three refusals, each with its entry in the record',
-  }),
+  'ADR11-CON-2': partial(
+    { file: conformance, name: 'finds check by check what it finds directly: 84 passed, 0 failed' },
+    {
+      file: 'test/scenarios/edge-hosts.test.ts',
+      name: 'a host that can prove a key: refused, sent to the provider, signed in, and on record as the person by the host',
+    },
+    {
+      file: 'test/scenarios/edge-hosts.test.ts',
+      name: 'an older host, with bearer tokens: the same, and on record as weaker',
+    },
+  ),
+  'ADR11-CON-4': partial(
+    { file: first, name: 'shows one allowed call and three refusals, each with its entry in the record' },
+    approvedOnce,
+    grantedOnce,
+  ),
   'ADR11-DEC-1': partial(noCertificate, everyToken, unlisted),
   'ADR11-DEC-2': partial(noCertificate, { file: apis, name: 'is closed to a caller without certificate' }),
   'ADR11-DEC-3': done('auth.require_auth', everyToken),
@@ -193,10 +207,28 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
       name: 'a receiver with the definitions of OpenTelemetry decodes every record of a batch',
     },
   ),
-  'ADR11-CHK-5': partial(keysInCustody, openKeyFile, {
-    file: 'test/scenarios/canary.test.ts',
-    name: 'are in no file of the state: no log, no record, no store',
-  }),
+  'ADR11-CHK-5': done(
+    'secrets.servers',
+    keysInCustody,
+    openKeyFile,
+    { file: 'test/scenarios/canary.test.ts', name: 'are in no file of the state: no log, no record, no store' },
+    {
+      file: 'test/refusals/server-credentials.test.ts',
+      name: 'a secret of another server is not sent, whatever the server asks for',
+    },
+    {
+      file: 'test/refusals/server-credentials.test.ts',
+      name: 'a secret that is narrowed to roles is sent for callers who have one, and for no other',
+    },
+    {
+      file: 'test/refusals/server-credentials.test.ts',
+      name: 'the next call after a rotation has the new value, without reload',
+    },
+    {
+      file: 'test/scenarios/secrets-guide.test.ts',
+      name: 'no canary is in an output, a log, an entry, an export or any file of the state',
+    },
+  ),
   'ADR11-CHK-8': partial(
     { file: 'test/architecture/recovery-doc.test.ts', name: 'names the stages of a recovery, in their order' },
     recoveredWhole,
@@ -206,7 +238,7 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
     file: 'test/scenarios/gateway-findings.test.ts',
     name: 'whatever was counted is over as soon as it stops, and the webhook hears of beginning and end',
   }),
-  'ADR11-NEG-3': partial(onTheirDays, noFailures, {
+  'ADR11-NEG-3': partial(onTheirDays, noFailures, replacedByAcme, {
     file: 'test/scenarios/authority-failover.test.ts',
     name: 'OP-12, OP-3: when an authority goes, no renewal and no token fails, and what the other publishes reaches everybody',
   }),

@@ -92,3 +92,15 @@ export const jobsOfCi: TestReference = {
   file: 'test/refusals/attestation-platform.test.ts',
   name: 'BS-1: identities of CI jobs, as GitHub and GitLab shape them, join',
 }
+export const approvedOnce: TestReference = {
+  file: 'test/refusals/approvals.test.ts',
+  name: 'a call reaches its server once, when somebody has approved exactly it',
+}
+export const grantedOnce: TestReference = {
+  file: 'test/refusals/user-grants.test.ts',
+  name: 'a person grants it once in a browser, and calls in their name alone go with their token',
+}
+export const replacedByAcme: TestReference = {
+  file: 'test/refusals/edge-acme.test.ts',
+  name: 'when a third of its life is left it is replaced, by the same account, and connections of before go on',
+}

@@ -165,9 +165,15 @@ export const threats: readonly ThreatRow[] = [
   ),
   partial(
     'Scope creep, wildcard, confused deputy',
-    'tokens are not exchanged between services yet',
+    'no workload acts for another one: chains of several are refused whole, at any depth',
     test(short.roles, 'a role for one server opens no other'),
     noCaller,
+    test('test/refusals/user-grants.test.ts', 'another person who signs in at the link grants nothing'),
+    test(
+      'test/refusals/token-exchange.test.ts',
+      'a call goes with a token for its person, its server and its scopes, and for nobody else',
+    ),
+    test('test/refusals/approvals.test.ts', 'another caller with the same call needs an approval of its own'),
   ),
   done(
     'Rogue issuance',
