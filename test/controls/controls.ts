@@ -19,6 +19,7 @@ import { policyControls } from './policy-controls.ts'
 import { recordControls } from './record-controls.ts'
 import { grantControls } from './grant-controls.ts'
 import { secretControls } from './secret-controls.ts'
+import { sourceControls } from './source-controls.ts'
 import { trustControls } from './trust-controls.ts'
 import { operationControls } from './operation-controls.ts'
 import { modernControls } from './modern-controls.ts'
@@ -377,6 +378,7 @@ export type RefusalEntry =`,
   ...approvalControls,
   ...modernControls,
   ...secretControls,
+  ...sourceControls,
   ...grantControls,
   ...trustControls,
   ...edgeControls,

@@ -24,6 +24,9 @@ services:
   orders: { url: "https://orders.example", credential: { secret: crm, scheme: Basic } }
 `
 
+const session = { path: '/usr/bin', home: '/home/ada', variable: (name: string) => variables[name] }
+const variables: Readonly<Record<string, string>> = { XDG_RUNTIME_DIR: '/run/user/1', CRM_TOKEN: 'x' }
+
 function problems(text: string): readonly string[] {
   try {
     parseConfiguration(text, 'doorward.yaml')
@@ -42,7 +45,7 @@ test('secrets and credentials are read', async () => {
   const configuration = parseConfiguration(sound, 'doorward.yaml')
   const taken: string[] = []
   const take = (name: string) => (taken.push(name), new Secret('value'))
-  const settings = secretSettings({ configuration, folder: '/etc/doorward' }, { take })
+  const settings = secretSettings({ configuration, folder: '/etc/doorward' }, { ...session, take })
   deepEqual(taken, ['CRM_TOKEN'])
   deepEqual(settings['github'], { place: { kind: 'store' }, servers: ['github'], roles: ['researcher'] })
   deepEqual(settings['crm']?.place, { kind: 'file', path: '/etc/doorward/secrets/crm' })
@@ -63,7 +66,7 @@ test('secrets and credentials are read', async () => {
 
 test('a variable of a secret that is not set stops the start, and is named', () => {
   const configuration = parseConfiguration(sound, 'doorward.yaml')
-  throws(() => secretSettings({ configuration, folder: '/' }, { take: () => undefined }), {
+  throws(() => secretSettings({ configuration, folder: '/' }, { ...session, take: () => undefined }), {
     code: 'environment_missing',
     expected: 'CRM_TOKEN',
   })
@@ -90,6 +93,18 @@ test('a credential names a secret that there is and that is meant for its server
   ])
   match(changed('{ secret: github }', '{ secret: github, by: [] }').join(), /not a credential/)
   match(changed('{ secret: github }', '{}').join(), /not a credential/)
+})
+
+test('a secret of a keyring is found by words that are no options, in the session of the gateway', () => {
+  const of = (more: string) => sound.replace('file: secrets/crm', `keyring: ${more}`)
+  const configuration = parseConfiguration(of('{ account: notes/crm }'), 'doorward.yaml')
+  const { crm } = secretSettings({ configuration, folder: '/' }, { ...session, take: () => new Secret('x') })
+  const env = { PATH: '/usr/bin', HOME: '/home/ada', LC_ALL: 'C.UTF-8', XDG_RUNTIME_DIR: '/run/user/1' }
+  deepEqual(crm?.place, { kind: 'keyring', service: 'doorward', account: 'notes/crm', env })
+  deepEqual(problems(of('{}')), [])
+  for (const word of ['-w', '--help', 'a b', '""'])
+    match(problems(of(`{ account: ${word} }`)).join(), /not a name/, word)
+  match(problems(of('{}, env: CRM')).join(), /two sources/)
 })
 
 test('a vault has one way in, and secrets of it need it', async () => {

@@ -21,6 +21,13 @@ export type SecretPlace =
   /** Absolute. */
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'environment'; readonly variable: string; readonly value: Secret }
+  | {
+      readonly kind: 'keyring'
+      readonly service: string
+      readonly account: string
+      /** Of the session. */
+      readonly env: Readonly<Record<string, string>>
+    }
   | { readonly kind: 'vault'; readonly mount: string; readonly path: string; readonly field: string }
 
 export interface SecretSettings {
@@ -44,10 +51,13 @@ export interface VaultSettings {
   readonly allowPrivateAddresses: boolean
 }
 
+/** What of the environment secrets come from, or are found by. */
+export type SecretEnvironment = Pick<Environment, 'take' | 'variable' | 'path' | 'home'>
+
 /** What a gateway holds for servers, and where. Throws as both of its parts. */
 export async function heldSettings(
   deployment: Pick<Deployment, 'configuration' | 'folder'>,
-  environment: Pick<Environment, 'take'>,
+  environment: SecretEnvironment,
 ): Promise<{
   readonly secrets: Readonly<Record<string, SecretSettings>>
   readonly vault: VaultSettings | null
@@ -167,7 +177,7 @@ export interface UserOAuthSettings {
 /** Throws `environment_missing`. */
 export function secretSettings(
   { configuration, folder }: Pick<Deployment, 'configuration' | 'folder'>,
-  environment: Pick<Environment, 'take'>,
+  environment: SecretEnvironment,
 ): Readonly<Record<string, SecretSettings>> {
   const mount = configuration.vault?.mount ?? ''
   return Object.fromEntries(
@@ -180,18 +190,22 @@ export function secretSettings(
 
 interface Surroundings {
   readonly folder: string
-  readonly environment: Pick<Environment, 'take'>
+  readonly environment: SecretEnvironment
   /** Of the vault. */
   readonly mount: string
 }
 
 function placeOf(
   name: string,
-  { file, env, vault }: SecretSection,
+  { file, env, keyring, vault }: SecretSection,
   { folder, environment, mount }: Surroundings,
 ): SecretPlace {
   if (vault !== undefined) return { kind: 'vault', mount: vault.mount ?? mount, path: vault.path, field: vault.field }
   if (file !== undefined) return { kind: 'file', path: resolve(folder, file) }
+  if (keyring !== undefined) {
+    const { service, account = name } = keyring
+    return { kind: 'keyring', service, account, env: sessionOf(environment) }
+  }
   if (env === undefined) return { kind: 'store' }
   const value = environment.take(env)
   if (value === undefined || value.reveal() === '')
@@ -201,6 +215,15 @@ function placeOf(
       next: 'set it in the environment in which the gateway starts',
     })
   return { kind: 'environment', variable: env, value }
+}
+
+/** What finds the keyring of a session; nothing else of the environment goes to the program that reads it. */
+function sessionOf({ variable, path, home }: SecretEnvironment): Readonly<Record<string, string>> {
+  const session = ['DBUS_SESSION_BUS_ADDRESS', 'XDG_RUNTIME_DIR'].flatMap((name) => {
+    const value = variable(name)
+    return value === undefined ? [] : [[name, value] as const]
+  })
+  return { PATH: path, HOME: home, LC_ALL: 'C.UTF-8', ...Object.fromEntries(session) }
 }
 
 /** Null where there is none. Throws `file_unreadable`. */

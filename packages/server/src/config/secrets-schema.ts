@@ -46,11 +46,22 @@ export const vault = section({
   })
   .optional()
 
+/** An argument of the program that reads it, and never an option. */
+const keyringWord = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@:/-]{0,127}$/, {
+  error: 'not a name in a keyring; expected letters, digits and . _ @ : / -',
+})
+
 const secret = section({
   /** A file that somebody else keeps, such as a mounted secret. */
   file: z.string().min(1).optional(),
   /** A variable of the gateway's environment, read once. */
   env: environmentName.optional(),
+  /** Of the person's keyring in whose session the gateway runs. */
+  keyring: section({
+    service: keyringWord.default('doorward'),
+    /** The name of the secret by default. */
+    account: keyringWord.optional(),
+  }).optional(),
   /** Of a KV store of version 2 (`vault:`). */
   vault: section({
     path: vaultPath,
@@ -65,8 +76,8 @@ const secret = section({
     .refine(({ length }) => length > 0, { error: 'a secret that is meant for no server; expected servers: [NAME, …]' }),
   /** Only for calls of which every party has one of these. */
   roles: roles.optional(),
-}).refine((one) => [one.file, one.env, one.vault].filter((source) => source !== undefined).length < 2, {
-  error: 'a secret with two sources; expected file, env, vault, or none of them for the own store',
+}).refine((one) => [one.file, one.env, one.keyring, one.vault].filter((source) => source !== undefined).length < 2, {
+  error: 'a secret with two sources; expected file, env, keyring, vault, or none of them for the own store',
 })
 
 const MAX_SECRETS = 1000

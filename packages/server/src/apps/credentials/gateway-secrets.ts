@@ -6,6 +6,7 @@ import type { RecordEntry } from '@doorward/enforcement'
 import type { SecretPlace, SecretSettings, VaultSettings } from '../../config/secret-settings.ts'
 import { environmentSource } from '../../secrets/environment-source.ts'
 import { fileSource } from '../../secrets/file-source.ts'
+import { keyringSource } from '../../secrets/keyring-source.ts'
 import type { SecretSource, SecretVersion } from '../../secrets/secret-source.ts'
 import type { SecretStore } from '../../secrets/secret-store.ts'
 import type { UpstreamFailure } from '../../transports/server-credential.ts'
@@ -147,6 +148,8 @@ export class GatewaySecrets {
         return fileSource(place.path)
       case 'environment':
         return environmentSource(place.value)
+      case 'keyring':
+        return keyringSource(place, { platform: process.platform, monotonic: () => performance.now() })
       case 'vault':
         if (this.#vault === null) throw new TypeError('a secret of a vault that is not configured')
         return this.#vault.secrets.source(place)
