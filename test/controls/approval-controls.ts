@@ -19,7 +19,28 @@ function control(name: string, [file, test]: readonly [string, string], ...edits
 
 const once = 'a call reaches its server once, when somebody has approved exactly it'
 
+const progress = 'test/refusals/approval-progress.test.ts'
+
 export const approvalControls: readonly Control[] = [
+  control('approvals.progress.asked', [progress, 'without a progress token nothing is told before the answer'], {
+    file: 'packages/server/src/transports/waiting-progress.ts',
+    from: 'if (message.progressToken !== undefined) this.#tell(waiting, message.progressToken)',
+    to: "this.#tell(waiting, message.progressToken ?? '')",
+  }),
+  control('approvals.gone', [progress, 'a call of the modern era ends its wait by closing the stream'], {
+    file: stage,
+    from: "if (gone && 'id' in answer)",
+    to: "if (gone && answer.kind === 'approved')",
+  }),
+  control(
+    'approvals.cancelled',
+    [progress, 'a call of a session that is cancelled waits no longer, and its server hears of neither'],
+    {
+      file: 'packages/server/src/transports/streamable-http.ts',
+      from: 'session.cancelHeld(message.refersTo)) return reply.status(202)',
+      to: 'session.cancelHeld(message.refersTo)) void reply',
+    },
+  ),
   control('approvals.stage', [calls, once], {
     file: stage,
     from: 'if (ask === null) return { authorized, claim: null }\n  const { approvals',

@@ -1,10 +1,10 @@
 /** Stage 5: has a human approved exactly this call, where policy asks for it. */
 
 import { approvalAsk } from './approvals/approval-request.ts'
-import type { ApprovalAnswer, ApprovalClaim, Approvals } from './approvals/ports.ts'
+import type { ApprovalAnswer, ApprovalClaim, Approvals, OnWait } from './approvals/ports.ts'
 import type { Authorized } from './authorize.ts'
 import { deny, isDenial } from './denial.ts'
-import type { Denial } from './denial.ts'
+import type { AskedApproval, Denial } from './denial.ts'
 
 /** Calls its listener when the caller waits no longer for an answer. */
 export type WhenGone = (listener: () => void) => void
@@ -13,6 +13,7 @@ export interface ApprovalParts<Detail> {
   /** Null where nobody can be asked: then what needs an approval is refused. */
   readonly approvals: Approvals | null
   readonly whenGone: WhenGone
+  readonly onWait: OnWait
   /** Decides the call anew, after somebody was waited for. */
   readonly again: () => Promise<Authorized<Detail> | Denial>
 }
@@ -31,12 +32,20 @@ export async function approve<Detail>(
 ): Promise<Approved<Detail> | Denial> {
   const ask = approvalAsk(authorized)
   if (ask === null) return { authorized, claim: null }
-  const { approvals, whenGone, again } = parts
+  const { approvals, onWait, again } = parts
   if (approvals === null) return refused(authorized, { kind: 'unavailable', why: 'nobody approves calls here' })
   try {
     const claim = await approvals.claim(ask)
     if (claim !== null) return { authorized, claim }
-    const answer = await approvals.ask(ask, whenGone)
+    let gone = false
+    const whenGone: WhenGone = (listener) =>
+      parts.whenGone(() => {
+        gone = true
+        listener()
+      })
+    const answer = await approvals.ask(ask, whenGone, onWait)
+    // What was approved is kept for a call that somebody waits for.
+    if (gone && 'id' in answer) return refused(authorized, { ...answer, kind: 'gone' })
     if (answer.kind !== 'approved') return refused(authorized, answer)
     // Somebody was waited for: policy, roles and time are looked at as they are now.
     const now = await again()
@@ -57,11 +66,16 @@ async function claimed<Detail>(
   return claim === null ? refused(authorized, { kind: 'used' }) : { authorized, claim }
 }
 
-type Refusing = Exclude<ApprovalAnswer, { readonly kind: 'approved' }> | { readonly kind: 'used' }
+type Refusing =
+  | Exclude<ApprovalAnswer, { readonly kind: 'approved' }>
+  | { readonly kind: 'used' }
+  /** The caller waits no longer. */
+  | ({ readonly kind: 'gone' } & AskedApproval)
 
 const codes = {
   pending: 'approval_pending',
   used: 'approval_pending',
+  gone: 'approval_pending',
   denied: 'approval_denied',
   cooling: 'approval_cooling',
   full: 'approval_limit',
@@ -87,6 +101,8 @@ function explained(answer: Refusing): string {
   switch (answer.kind) {
     case 'pending':
       return `the request ${answer.id} waits for ${answer.by.join(' and ')}`
+    case 'gone':
+      return `the caller waits no longer, or has cancelled the call; the request is ${answer.id}`
     case 'used':
       return 'the approval was used by another call, or is not good any more'
     case 'denied':

@@ -136,7 +136,7 @@ export type {
 } from './approvals/approval-desk.ts'
 export type { ApprovalAsk, ApprovalRequest, GivenApproval } from './approvals/approval-request.ts'
 export type { ApproverGroup, ApproverGroups } from './approvals/approver.ts'
-export type { ApprovalAnswer, ApprovalClaim, Approvals } from './approvals/ports.ts'
+export type { ApprovalAnswer, ApprovalClaim, Approvals, WaitingFor } from './approvals/ports.ts'
 
 // definitions
 export { DefinitionGate } from './definitions/definition-gate.ts'

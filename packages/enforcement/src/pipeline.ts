@@ -3,12 +3,12 @@
 import type { PolicyVersion } from '@doorward/core'
 import { approve } from './approval.ts'
 import type { Approved, WhenGone } from './approval.ts'
-import type { Approvals } from './approvals/ports.ts'
+import type { Approvals, WaitingFor } from './approvals/ports.ts'
 import { authorize } from './authorize.ts'
 import type { Authorized } from './authorize.ts'
 import type { CallPlaces } from './call-hold.ts'
 import { classify } from './classify.ts'
-import type { Classified, Classifier } from './classify.ts'
+import type { Call, Classified, Classifier } from './classify.ts'
 import { deny, isDenial } from './denial.ts'
 import type { Denial } from './denial.ts'
 import type { EdgeRules } from './edge-rules.ts'
@@ -88,6 +88,8 @@ export interface EnforceOptions<Detail> {
   readonly times?: StageTimes
   /** Tells when the caller waits no longer; as long as it may by default. */
   readonly whenGone?: WhenGone
+  /** Is told that the call waits for a human, before `whenGone` is asked; nobody is by default. */
+  readonly onWait?: (waiting: WaitingFor, call: Call<Detail>) => void
 }
 
 const nobodyGoes: WhenGone = () => undefined
@@ -190,7 +192,7 @@ export class Pipeline {
 
   async #recorded<Detail>(
     admitted: Admitted<Detail>,
-    { times, whenGone = nobodyGoes }: EnforceOptions<Detail>,
+    { times, whenGone = nobodyGoes, onWait: told }: EnforceOptions<Detail>,
   ): Promise<Permit<Detail> | Denial> {
     const { log, kept, approvals = null } = this.#dependencies
     const { objection = null } = admitted.authorized.classified.call
@@ -201,7 +203,8 @@ export class Pipeline {
       const anew = await this.#cleared(cleared, objection)
       return isDenial(anew) ? anew : anew.authorized
     }
-    const approved = await approve(cleared.authorized, { approvals, whenGone, again })
+    const onWait = (waiting: WaitingFor) => told?.(waiting, cleared.authorized.classified.call)
+    const approved = await approve(cleared.authorized, { approvals, whenGone, onWait, again })
     if (isDenial(approved)) return approved
     times?.mark('admitted')
     const going = goingOn(cleared, approved)

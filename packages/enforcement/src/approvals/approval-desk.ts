@@ -12,7 +12,8 @@ import { sha256 } from './approval-request.ts'
 import type { ApprovalAsk, ApprovalRequest, GivenApproval } from './approval-request.ts'
 import { ApprovalWaiting } from './approval-waiting.ts'
 import { DeniedOften } from './denied-often.ts'
-import type { ApprovalAnswer, ApprovalClaim, Approvals } from './ports.ts'
+import type { ApprovalAnswer, ApprovalClaim, Approvals, OnWait } from './ports.ts'
+import type { AskedApproval } from '../denial.ts'
 
 export interface ApprovalSettings {
   readonly groups: ApproverGroups
@@ -125,9 +126,9 @@ export class ApprovalDesk implements Approvals {
     return { id: request.id, giveBack: () => this.#giveBack(held) }
   }
 
-  async ask(ask: ApprovalAsk, whenGone: (listener: () => void) => void): Promise<ApprovalAnswer> {
+  async ask(ask: ApprovalAsk, whenGone: (listener: () => void) => void, onWait?: OnWait): Promise<ApprovalAnswer> {
     const known = this.#byKey.get(ask.key)
-    if (known !== undefined && !this.#isOver(known)) return this.#await(known, whenGone)
+    if (known !== undefined && !this.#isOver(known)) return this.#await(known, whenGone, onWait)
     if (known !== undefined) await this.#expire(known)
     const { groups, expiresMilliseconds } = this.#parts.settings()
     if (ask.shown === null) return { kind: 'unavailable', why: 'the arguments are more than a human can look at' }
@@ -136,7 +137,7 @@ export class ApprovalDesk implements Approvals {
     const now = this.#parts.clock()
     const pause = this.#often.pause(subjectKey(ask), now)
     if (pause > 0) return { kind: 'cooling', retryAfterSeconds: Math.ceil(pause / 1000) }
-    if (this.#byKey.has(ask.key)) return this.ask(ask, whenGone)
+    if (this.#byKey.has(ask.key)) return this.ask(ask, whenGone, onWait)
     if (this.#byId.size >= MOST_KEPT || this.#pendingOf(ask) >= MOST_PENDING) return { kind: 'full' }
     const id = `ap-${hex(this.#parts.random(ID_BYTES))}`
     const { shown, ...bound } = ask
@@ -147,7 +148,7 @@ export class ApprovalDesk implements Approvals {
     const held: Held = { request, busy: true, told: false, made: Promise.resolve() }
     this.#hold(held)
     held.made = this.#make(held, tokens)
-    return this.#await(held, whenGone)
+    return this.#await(held, whenGone, onWait)
   }
 
   /** Of these groups, what waits and what was answered, oldest first. */
@@ -266,13 +267,16 @@ export class ApprovalDesk implements Approvals {
     this.#parts.onRequested(request, tokens)
   }
 
-  async #await(held: Held, whenGone: (listener: () => void) => void): Promise<ApprovalAnswer> {
+  async #await(held: Held, whenGone: (listener: () => void) => void, onWait?: OnWait): Promise<ApprovalAnswer> {
     await held.made
     const { waitMilliseconds } = this.#parts.settings()
     const { id } = held.request
-    if (held.request.state === 'pending') await this.#waiting.wait(id, waitMilliseconds, whenGone)
-    const { state, duties, expires } = held.request
-    const told = { id, by: duties.map(({ by }) => by), expires: toSeconds(expires) }
+    if (held.request.state === 'pending') {
+      if (waitMilliseconds > 0) onWait?.({ ...toldOf(held.request), waitMilliseconds })
+      await this.#waiting.wait(id, waitMilliseconds, whenGone)
+    }
+    const { state } = held.request
+    const told = toldOf(held.request)
     return state === 'approved' ? { kind: state, ...told } : { kind: state, ...told }
   }
 
@@ -375,4 +379,9 @@ function isNamed(name: string, { users, workloads }: ApproverGroup): boolean {
 /** One caller and what it calls. */
 function subjectKey({ caller, action, resource }: Pick<ApprovalAsk, 'caller' | 'action' | 'resource'>): string {
   return JSON.stringify([caller['caller'], action.name, resource.server, resource.kind, resource.name])
+}
+
+/** What a caller may know of it. */
+function toldOf({ id, duties, expires }: ApprovalRequest): AskedApproval {
+  return { id, by: duties.map(({ by }) => by), expires: toSeconds(expires) }
 }

@@ -77,6 +77,8 @@ export class McpSession implements CallScope {
   readonly toServer = new Map<string, PendingRequest>()
   /** The server's requests that the client has not answered. */
   readonly toClient = new Set<string>()
+  /** Requests that wait before they are forwarded, and how they cease to. */
+  readonly #held = new Map<string, () => void>()
   #upstream: SessionEnd | null = null
   #ended = false
   #withholds = false
@@ -153,6 +155,22 @@ export class McpSession implements CallScope {
   }
 
   /** The caller wants no answer any more; one that comes all the same still passes while its exchange lasts. */
+  /** A request waits before it is forwarded; what is returned ends that. */
+  hold(id: RequestId, onCancel: () => void): () => void {
+    const key = idKey(id)
+    this.#held.set(key, onCancel)
+    return () => {
+      if (this.#held.get(key) === onCancel) this.#held.delete(key)
+    }
+  }
+
+  /** Cancels a request that its server has not heard of; false when there is none. */
+  cancelHeld(id: RequestId): boolean {
+    const onCancel = this.#held.get(idKey(id))
+    onCancel?.()
+    return onCancel !== undefined
+  }
+
   cancel(id: RequestId): void {
     const request = this.toServer.get(idKey(id))
     if (request === undefined || request.state === 'withheld') return

@@ -25,6 +25,7 @@ import { ModernRequest } from './modern-request.ts'
 import type { McpSession, SessionTable } from './session.ts'
 import { StreamableReply } from './streamable-http-reply.ts'
 import type { Upstream, UpstreamLimits, UpstreamSession } from './upstream.ts'
+import { WaitingProgress } from './waiting-progress.ts'
 
 export interface McpServer {
   readonly upstream: Upstream
@@ -76,6 +77,8 @@ export function serverNameOf(path: string): string | null {
   return path.startsWith(PREFIX) ? path.slice(PREFIX.length) : null
 }
 
+/** Of an answer that is on its way, beside its largest message. */
+const SLACK_BYTES = 64 * 1024
 const METHODS = new Set(['POST', 'GET', 'DELETE'])
 
 export class StreamableHttp {
@@ -132,10 +135,15 @@ export class StreamableHttp {
     const trace = this.#options.beginTrace?.(head) ?? null
     const times = new StageTimes(monotonic, trace?.sampled === true)
     let opened: McpSession | null = null
+    const waiting = this.#waitingOf(exchange)
     const result = await pipeline.enforce(inbound, {
       credential: entrance.credential,
       times,
-      whenGone: (listener) => whenGone(exchange, listener),
+      whenGone: (listener) => {
+        whenGone(exchange, listener)
+        waiting.whenCancelled(listener)
+      },
+      onWait: (what, { detail }) => waiting.begin(what, detail),
       readBody: () => (head.method === 'POST' ? exchange.readBody(bodyBytes) : exchange.readBody(0)),
       classifier: mcpClassifier({
         server: name,
@@ -154,16 +162,24 @@ export class StreamableHttp {
         },
       }),
     })
+    waiting.end()
+    const answering = waiting.exchange
     if (isRefusal(result)) {
       if (opened !== null) sessions.remove(opened)
       if (result.denial.code === 'http_method') exchange.response.setHeader('Allow', 'POST')
       const challenge = entrance.challenge?.(name, exchange)
-      sendRefusal(exchange, result, { ...formOf(result.denial, modern), ...(challenge && { challenge }) })
+      sendRefusal(answering, result, { ...formOf(result.denial, modern), ...(challenge && { challenge }) })
       times.mark('closed')
-      this.#options.onCall(refusedReport(exchange, result, { server: name, times, trace }))
+      this.#options.onCall(refusedReport(answering, result, { server: name, times, trace }))
       return
     }
-    this.#forward(exchange, result, { server, times, trace })
+    this.#forward(answering, result, { server, times, trace })
+  }
+
+  #waitingOf(exchange: Exchange): WaitingProgress {
+    const { keepAliveMilliseconds: pauseMilliseconds, limits, monotonic } = this.#options
+    const unreadBytes = limits.messageBytes + SLACK_BYTES
+    return new WaitingProgress({ exchange, pauseMilliseconds, unreadBytes, monotonic })
   }
 
   #forward(exchange: Exchange, permit: Permit<McpCall>, { server, times, trace }: Forwarding): void {
@@ -225,6 +241,8 @@ export class StreamableHttp {
       return reply.fail('request_invalid', 'too many requests wait, or one with this id')
     }
     if (message.kind === 'notification' && message.method === 'notifications/cancelled') {
+      // Its server has not heard of a call that waits for a human.
+      if (message.refersTo !== undefined && session.cancelHeld(message.refersTo)) return reply.status(202)
       if (message.refersTo !== undefined) session.cancel(message.refersTo)
     }
     this.#upstreamOf(session, server).forward(permit, reply)
