@@ -68,6 +68,20 @@ export const operationControls: readonly Control[] = [
     ],
   },
   {
+    name: 'supervision.core',
+    test: {
+      file: 'test/scenarios/canary.test.ts',
+      name: 'are in no core dump of ours: neither part may leave one',
+    },
+    edits: [
+      {
+        file: 'packages/server/src/apps/supervision.ts',
+        from: "return process.platform === 'win32' ? command",
+        to: "return process.platform !== 'win32' ? command",
+      },
+    ],
+  },
+  {
     name: 'reload.whole',
     test: {
       file: reload,

@@ -1,13 +1,16 @@
 /** Secrets are planted, used, and looked for where they do not belong: logs, records, outputs, arguments, environments. */
 
-import { deepEqual, equal, ok } from 'node:assert/strict'
+import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { openMcpClient, systemRuntime } from '@doorward/sdk'
 import type { Identity } from '@doorward/sdk'
 import { serverEndpoint } from '../../packages/server/src/apps/bridge.ts'
 import type { RunResult } from '../fixtures/deployment.ts'
 import { TestDeployment, wideLimits } from '../fixtures/deployment.ts'
+import { foundInMemory } from '../fixtures/memory.ts'
 import { descendants } from '../fixtures/process-tree.ts'
 import type { RunningProcess } from '../fixtures/process-tree.ts'
 import { dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
@@ -15,6 +18,8 @@ import { json, scriptedServer } from '../fixtures/scripted-server.ts'
 import type { ScriptedServer } from '../fixtures/scripted-server.ts'
 import { pemOf } from '../fixtures/trust-fixture.ts'
 
+/** What now counts, and the most that it may be raised to. */
+const noCore = /^Max core file size +0 +0 /m
 const VARIABLE = 'canary-variable-5f2c'
 const UPSTREAM = 'canary-upstream-91ab'
 const CLIENT = 'canary-client-77de'
@@ -185,6 +190,51 @@ ${wideLimits}`)
         holding.some(({ words }) => words.includes('authority run')),
         false,
       )
+    },
+  )
+
+  test(
+    'are in no core dump of a server that crashes, but for the one that it was given',
+    { skip: process.platform !== 'linux' && 'processes are read from /proc' },
+    async () => {
+      const endpoint = serverEndpoint(await system.deployment(), 'vault')
+      const client = await openMcpClient({
+        fetch: agent,
+        endpoint,
+        runtime: systemRuntime,
+        client: { name: 'canary', version: '1' },
+      })
+      const running = (await descendants(system.pid)).filter(({ words }) => /^\S*node \S*vault\.mjs/.test(words))
+      equal(running.length, 1, JSON.stringify(running))
+      const { pid = 0, environment = '' } = running[0] ?? {}
+      match(await readFile(`/proc/${pid}/limits`, 'utf8'), noCore)
+      process.kill(pid, 'SIGSTOP')
+      deepEqual(await foundInMemory(pid, secrets), ['the variable'])
+      process.kill(pid, 'SIGSEGV')
+      process.kill(pid, 'SIGCONT')
+      for (let looks = 0; await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''); looks++) {
+        ok(looks < 500, 'it has crashed')
+        await sleep(20)
+      }
+      const home = /(?:^|\0)HOME=([^\0]*)/.exec(environment)?.[1] ?? ''
+      const files = [...(await readdir(home)), ...(await readdir(system.folder))]
+      deepEqual(
+        files.filter((name) => name.startsWith('core')),
+        [],
+      )
+      await client.close().catch(() => undefined)
+    },
+  )
+
+  test(
+    'are in no core dump of ours: neither part may leave one',
+    { skip: process.platform !== 'linux' && 'processes are read from /proc' },
+    async () => {
+      for (const name of ['authority run', 'gateway run']) {
+        const { pid } = processes.find(({ words }) => words.includes(name)) ?? {}
+        ok(pid !== undefined, name)
+        match(await readFile(`/proc/${pid}/limits`, 'utf8'), noCore, name)
+      }
     },
   )
 })

@@ -61,6 +61,14 @@ export interface ChildOptions {
   readonly onExit: (how: string | null) => void
 }
 
+/**
+ * A process that holds keys and secrets leaves no copy of its memory on a disk when it crashes, nor does a server that it starts:
+ * the limit can be raised again by nobody but root. Node.js cannot set it, a shell can, and is then the program itself.
+ */
+function withoutCore(command: readonly string[]): readonly string[] {
+  return process.platform === 'win32' ? command : ['/bin/sh', '-c', 'ulimit -c 0; exec "$0" "$@"', ...command]
+}
+
 /** One supervised process. */
 export class Child {
   readonly #process: ChildProcess
@@ -69,7 +77,7 @@ export class Child {
 
   constructor(options: ChildOptions) {
     const log = openLog(options.logFile)
-    const [binary = process.execPath, ...args] = options.command
+    const [binary = process.execPath, ...args] = withoutCore(options.command)
     this.#process = spawn(binary, args, {
       env: { ...options.env },
       stdio: ['ignore', log, log, 'ipc'],
