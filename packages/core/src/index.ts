@@ -35,6 +35,9 @@ export type { SpiffeId, SpiffeIdPattern, TrustDomain } from './identity/spiffe-i
 export { edgeClientId, isEdgeId, unlistedClient } from './identity/edge-id.ts'
 export { principalName, readUserName, subjectName, userName } from './identity/principal.ts'
 export type { AuthenticationStrength, Principal, Subject, UserSubject, WorkloadSubject } from './identity/principal.ts'
+export type { ChainLink, HeldLink } from './identity/principal.ts'
+export { linkKeyWithdrawal, linkWithdrawal } from './identity/chain-standing.ts'
+export type { LinkDenials } from './identity/chain-standing.ts'
 export { backdatingSeconds, compareStates, denialMarginSeconds, freshness } from './identity/trust-state.ts'
 export { leaseMilliseconds, placesMilliseconds } from './identity/authority-lease.ts'
 export type {
@@ -176,6 +179,7 @@ export type { NamePattern } from './policy/name-pattern.ts'
 export { isServerName, parsePermission, permissionCovers, permissionFor } from './policy/permission.ts'
 export type { Permission, PermissionVerb } from './policy/permission.ts'
 export { PartyRoles } from './policy/party-roles.ts'
+export { readTokenScope, scopeCovers, scopeMayCover, widerPermission } from './policy/token-scope.ts'
 export { PolicyJudge } from './policy/policy-judge.ts'
 export { argumentSchema, policySchema } from './policy/schema.ts'
 export type {
@@ -283,8 +287,10 @@ export {
 export type { WorkloadChange, WorkloadCheck, WorkloadDocument } from './identity/workload-document.ts'
 
 // token
-export { epochClaim, tokenLimits, userClaim } from './token/claims.ts'
+export { chainClaim, epochClaim, tokenLimits, userClaim } from './token/claims.ts'
 export type { AccessTokenClaims, ActClaim, TokenCode, UserClaim } from './token/claims.ts'
+export { actorsOf, heldLinks, partiesProblem } from './token/act-chain.ts'
+export { readScopeText } from './token/read-delegation.ts'
 export { mintUserIdentity, userIdentitySeconds, verifyUserIdentity } from './token/user-identity.ts'
 export type { UserIdentityCheck, UserIdentityClaims, VerifiedUserIdentity } from './token/user-identity.ts'
 export { loginNonce, loginProofBytes, loginProofSeconds } from './token/login-proof.ts'
@@ -307,7 +313,7 @@ export { accessTokenHash, dpopLimits, dpopProblem, readDpopProof } from './token
 export type { DpopCheck, DpopClaims, DpopExpectation, DpopProof, DpopRefusal } from './token/dpop.ts'
 export { proofAlgorithms, publicJwkThumbprint, readPublicJwk } from './token/public-jwk.ts'
 export type { ImportPublicKey, ProofAlgorithm, PublicJwk } from './token/public-jwk.ts'
-export { verifyToken } from './token/verify.ts'
+export { verifySubjectToken, verifyToken } from './token/verify.ts'
 export type { TokenCheck, TokenVerdict } from './token/verify.ts'
 export { openCompactJws } from './token/compact-jws.ts'
 export type { JwsCheck, TokenRefusal } from './token/compact-jws.ts'

@@ -1,6 +1,6 @@
 /** Stage 3: may this principal do this to that. Unmatched, erroring and unanswerable deny. */
 
-import { isApprovalDuty, toSeconds } from '@doorward/core'
+import { isApprovalDuty, scopeCovers, scopeMayCover, toSeconds } from '@doorward/core'
 import type {
   DecisionRequest,
   EpochMillis,
@@ -76,6 +76,9 @@ async function authorizeOne<Detail>(
     return deny('policy_unavailable', `the decision engine failed: ${String(error)}`, subject)
   }
   if (verdict.effect === 'allow') {
+    const { scope: narrowed } = identified.principal
+    if (narrowed !== undefined && !scopeCovers(narrowed, asked.action, asked.resource))
+      return deny('scope_insufficient', `the token is narrowed to ${narrowed.join(' ')}`, subject)
     const scope = identified.scopes === undefined ? null : missingScope(identified.scopes, asked)
     if (scope !== null) return deny('scope_insufficient', `expected the scopes ${scope}`, { ...subject, scope })
     const { policies, obligations, version, shadow = null } = verdict
@@ -124,6 +127,7 @@ export async function couldCall(
   try {
     const { action, resource } = call
     const { principal } = identified
+    if (principal.scope !== undefined && !scopeCovers(principal.scope, action, resource)) return false
     const verdict = await decisions.list({ principal, action, resource, context: openContext(identified, now) })
     return verdict !== 'deny'
   } catch {
@@ -140,6 +144,7 @@ export async function couldCallSome(
 ): Promise<boolean> {
   try {
     const { principal } = identified
+    if (principal.scope !== undefined && !scopeMayCover(principal.scope, call)) return false
     return (await decisions.some({ ...call, principal, context: openContext(identified, now) })) !== 'deny'
   } catch {
     return false

@@ -1,10 +1,20 @@
 /** Stage 1: who is calling. Certificate first, then token; the body has not been read. */
 
-import { backdatingSeconds, epochClaim, toSeconds, userClaim, verifyToken } from '@doorward/core'
+import {
+  actorsOf,
+  backdatingSeconds,
+  epochClaim,
+  heldLinks,
+  parseSpiffeId,
+  toSeconds,
+  userClaim,
+  verifyToken,
+} from '@doorward/core'
 import type {
   AccessTokenClaims,
   AuthenticationStrength,
   EpochSeconds,
+  HeldLink,
   ImportP256,
   Principal,
   SpiffeId,
@@ -19,7 +29,9 @@ import type { Inbound } from './inbound.ts'
 import type { KnownIdentities } from './known-identities.ts'
 import type { EdgeEntry, EdgeRules } from './edge-rules.ts'
 import type { Rate, RateLimiter, TrustSource, TrustView } from './ports.ts'
+import { rolesIn } from './trust-roles.ts'
 import { takePerson, takeUser } from './user-limit.ts'
+import { chainWithdrawal } from './withdrawal.ts'
 import type { PresentedToken } from './withdrawal.ts'
 
 declare const identified: unique symbol
@@ -169,24 +181,28 @@ function certificatePrincipal(leaf: VerifiedLeaf, view: TrustView): Principal {
   })
 }
 
-interface PrincipalCredential {
+interface PrincipalCredential extends Pick<Principal, 'chain' | 'scope'> {
   /** The workload itself by default. */
   readonly subject?: Subject
+  /** Nobody by default. */
+  readonly act?: readonly SpiffeId[]
   readonly strength: AuthenticationStrength
   readonly tokenId: string | null
   readonly expires: EpochSeconds
 }
 
 function principalOf(leaf: NamedCertificate, view: TrustView, credential: PrincipalCredential): Principal {
+  const { subject = { kind: 'workload', id: leaf.id }, act = [], ...rest } = credential
+  const presenter = leaf.id
   return {
-    subject: { kind: 'workload', id: leaf.id },
-    presenter: leaf.id,
-    act: [],
-    roles: view.roles.get(leaf.id.uri) ?? [],
+    subject,
+    presenter,
+    act,
+    ...rolesIn(view, { presenter, subject, act }),
     epoch: view.state.epoch,
     certificateFingerprint: leaf.certificate.fingerprint,
     certificateSerial: leaf.certificate.serial,
-    ...credential,
+    ...rest,
   }
 }
 
@@ -233,7 +249,7 @@ function presentedToken(
     return deny(verdict.code, verdict.message, { caller })
   }
   const { claims, keyId } = verdict
-  const problem = subjectProblem(claims, leaf.id, caller) ?? repeatedTokenProblem(claims, view, seconds, caller)
+  const problem = presenterProblem(claims, leaf.id, caller) ?? repeatedTokenProblem(claims, view, seconds, caller)
   if (problem !== null) return problem
   const token = { id: claims.jti, keyId, epoch: claims[epochClaim], issuedAt: claims.iat }
   return accepted(inbound, { key, claims, token, leaf, view })
@@ -259,20 +275,24 @@ function accepted(inbound: Inbound, { key, claims, token, leaf, view }: Acceptin
   return remembered
 }
 
-/** Who acts for a person is the presenter; between the two there is nobody. */
-function subjectOf({ [userClaim]: user }: AccessTokenClaims): Pick<PrincipalCredential, 'subject'> {
-  return user === undefined ? {} : { subject: { kind: 'user', ...user } }
+/** Whom the token names beside the presenter; `verifyToken` has seen that the chain is whole, and stamped. */
+function subjectOf(claims: AccessTokenClaims): Pick<PrincipalCredential, 'subject' | 'act' | 'chain' | 'scope'> {
+  const { act, sub, scope, [userClaim]: user } = claims
+  const narrowed = scope === undefined ? {} : { scope: scope.split(' ') }
+  if (act === undefined) return narrowed
+  const chain = heldLinks(claims)
+  return {
+    subject: user === undefined ? { kind: 'workload', id: parseSpiffeId(sub) } : { kind: 'user', ...user },
+    act: actorsOf(act).slice(1).map(parseSpiffeId),
+    ...(chain.length === 0 ? {} : { chain }),
+    ...narrowed,
+  }
 }
 
-/**
- * Nobody acts for another workload: the subject is the one that holds the connection, and there is no chain. For a person it is
- * the one that acts; `verifyToken` has seen that `sub` names that person.
- */
-function subjectProblem(claims: AccessTokenClaims, id: SpiffeId, caller: PartialCaller): Denial | null {
-  const { sub, client_id, act, [userClaim]: user } = claims
-  const holds = user === undefined ? sub === id.uri && act === undefined : act?.sub === id.uri && act.act === undefined
-  if (holds && client_id === id.uri) return null
-  return deny('token_subject', `expected subject ${id.uri} without act, got ${claims.sub}`, { caller })
+/** Whoever acts is who holds the connection; `verifyToken` has seen that `client_id` is the current actor, or the subject. */
+function presenterProblem({ client_id }: AccessTokenClaims, id: SpiffeId, caller: PartialCaller): Denial | null {
+  if (client_id === id.uri) return null
+  return deny('token_subject', `expected client_id ${id.uri}, got ${client_id}`, { caller })
 }
 
 /** What may change between two requests with the same token. */
@@ -285,10 +305,17 @@ function repeatedTokenProblem(
   if (seconds >= claims.exp + LEEWAY_SECONDS) return deny('token_expired', `exp was ${claims.exp}`, { caller })
   if (view.deniedTokens.has(claims.jti)) return deny('token_denied', `token ${claims.jti} is denied`, { caller })
   const issuedBefore = view.deniedIdentities.get(claims.sub)
-  // The certificate of a workload is denied with it; of a person there is the token alone, which is dated by the second.
-  const backdated = claims[userClaim] === undefined ? backdatingSeconds : 0
-  if (issuedBefore !== undefined && claims.iat + backdated < issuedBefore) {
+  const links = claims.act === undefined ? [] : heldLinks(claims)
+  // The certificate of a workload is denied with it; of a person there is the token alone, which is dated by the second: the
+  // one of the sign-in, however young what was made of it.
+  const made = claims[userClaim] === undefined ? claims.iat + backdatingSeconds : (links.at(-1)?.iat ?? claims.iat)
+  if (issuedBefore !== undefined && made < issuedBefore) {
     return deny('identity_denied', `credentials issued before ${issuedBefore} are denied`, { caller })
   }
-  return null
+  return links.length === 0 ? null : chainDenial(links, view, caller)
+}
+
+function chainDenial(links: readonly HeldLink[], view: TrustView, caller: PartialCaller): Denial | null {
+  const problem = chainWithdrawal(links, view)
+  return problem === null ? null : deny('chain_denied', problem, { caller })
 }

@@ -1,7 +1,7 @@
 /** Limits: per address and global before anything is parsed, quotas per principal and action after the decision. */
 
 import { isEdgeId, subjectName } from '@doorward/core'
-import type { Action, Principal } from '@doorward/core'
+import type { Action, Principal, SpiffeId } from '@doorward/core'
 import type { Authorized } from './authorize.ts'
 import { CallHold } from './call-hold.ts'
 import type { CallPlaces } from './call-hold.ts'
@@ -74,8 +74,10 @@ export async function limit<Detail>(
 ): Promise<Admitted<Detail> | Denial> {
   if (parts.quotas.length === 0) return { authorized } as Admitted<Detail>
   const { call, identified } = authorized.classified
-  const caller = identified.principal.presenter
-  const quotas = parts.quotas.filter((quota) => quotaCovers(quota, caller, call.action, call.resource))
+  const workloads = workloadsOf(identified.principal)
+  const quotas = parts.quotas.filter((quota) =>
+    workloads.some((workload) => quotaCovers(quota, workload, call.action, call.resource)),
+  )
   if (quotas.length === 0) return { authorized } as Admitted<Detail>
   const hold = await takeQuotas(authorized, { ...parts, quotas })
   if (hold === null) return { authorized } as Admitted<Detail>
@@ -88,20 +90,22 @@ async function takeQuotas<Detail>(
   { limiter, quotas, places }: QuotaParts,
 ): Promise<CallHold | Denial | null> {
   const { call, identified, body } = authorized.classified
-  const callers = quotaCallers(identified.principal)
-  const detail = { caller: identified.principal, action: call.action, resource: call.resource, rpcId: call.rpcId }
-  const keysOf = (quota: Quota) => callers.map((caller) => `${caller} ${quota.action}`)
+  const { principal } = identified
+  const { action, resource } = call
+  const detail = { caller: principal, action, resource, rpcId: call.rpcId }
+  const covers = (quota: Quota) => (workload: SpiffeId) => quotaCovers(quota, workload, action, resource)
+  const keysOf = (quota: Quota) => quotaCallers(principal, covers(quota)).map((caller) => `${caller} ${quota.action}`)
   const keys = new Set<string>()
   for (const quota of quotas) {
-    const { concurrent, concurrentCode = 'limit_concurrency', action } = quota
+    const { concurrent, concurrentCode = 'limit_concurrency', action: name } = quota
     if (places === undefined || concurrent === undefined) continue
     for (const one of keysOf(quota)) {
       const key = `${one} ${concurrent}`
       keys.add(key)
       if (places.under(key) < concurrent) continue
-      const exceeded = { name: action, unit: 'concurrent-requests', quota: concurrent, windowSeconds: null } as const
+      const exceeded = { name, unit: 'concurrent-requests', quota: concurrent, windowSeconds: null } as const
       const told = { ...detail, retryAfterSeconds: 1, limit: exceeded }
-      return deny(concurrentCode, `${concurrent} of ${action} under way`, told)
+      return deny(concurrentCode, `${concurrent} of ${name} under way`, told)
     }
   }
   const { takes, names, bytes } = takesOf(quotas, keysOf, body.length)
@@ -124,13 +128,23 @@ interface QuotaTakes {
   readonly bytes: readonly Take[]
 }
 
+/** The presenter, and the others of its chain. */
+function workloadsOf({ presenter, act, subject }: Principal): readonly SpiffeId[] {
+  if (subject.kind === 'user') return [presenter, ...act]
+  return subject.id.uri === presenter.uri ? [presenter] : [presenter, ...act, subject.id]
+}
+
 /**
- * A person has each quota as well, whichever workload acts for them. A client at the edge is whatever everybody uses: nobody
- * takes from others by it.
+ * Each workload of the chain that the quota is for: whoever lets others act has no more for that. A person has each quota as
+ * well, whichever workload acts for them. A client at the edge is whatever everybody uses: nobody takes from others by it.
  */
-function quotaCallers({ presenter, subject }: Principal): readonly string[] {
-  if (subject.kind === 'workload') return [presenter.uri]
-  return isEdgeId(presenter) ? [subjectName(subject)] : [presenter.uri, subjectName(subject)]
+function quotaCallers(principal: Principal, covers: (workload: SpiffeId) => boolean): readonly string[] {
+  const { presenter, subject } = principal
+  if (isEdgeId(presenter)) return [subjectName(subject)]
+  const workloads = workloadsOf(principal)
+    .filter(covers)
+    .map(({ uri }) => uri)
+  return subject.kind === 'workload' ? workloads : [...workloads, subjectName(subject)]
 }
 
 function takesOf(

@@ -4,7 +4,7 @@ import type { Action, Resource, SpiffeId } from '@doorward/core'
 import type { DenialCode } from './denial.ts'
 import type { Rate } from './ports.ts'
 
-/** Each caller has a quota of its own: counters are kept by the workload that presents the call. */
+/** Each caller has a quota of its own: counters are kept by the workload that presents the call, and by each that it acts for. */
 export interface Quota {
   /** Name of its counters, in visible ASCII: the calls as the operator named them. */
   readonly action: string

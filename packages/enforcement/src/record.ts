@@ -146,11 +146,23 @@ export function callerFields(caller: Principal | PartialCaller): JsonObject {
     ...(subject.kind === 'user' && subject.groups.length > 0 ? { groups: subject.groups.slice(0, MAX_GROUPS) } : {}),
     presenter: caller.presenter.uri,
     act: caller.act.map((actor) => actor.uri),
+    ...chainFields(caller),
     roles: [...caller.roles],
     strength: caller.strength,
     epoch: caller.epoch,
     ...certified,
     ...(caller.tokenId === null ? {} : { token: caller.tokenId }),
+  }
+}
+
+/** The tokens that the call hangs on, nearest first, with what they were narrowed to; what the trust state gives their holders. */
+function chainFields({ chain, given, scope }: Principal): JsonObject {
+  return {
+    ...(chain === undefined
+      ? {}
+      : { chain: chain.map(({ holder, jti, serial }) => ({ id: holder, token: jti, serial })) }),
+    ...(given === undefined ? {} : { given: Object.fromEntries([...given].map(([id, roles]) => [id, [...roles]])) }),
+    ...(scope === undefined ? {} : { scope: [...scope] }),
   }
 }
 

@@ -3,7 +3,7 @@
  * ours, and such as the authority has not issued. Whoever merely shows another's credential is not among them.
  */
 
-import { backdatingSeconds, signedClaims, toSeconds, userClaim, userName } from '@doorward/core'
+import { backdatingSeconds, parseSpiffeId, partiesProblem, signedClaims, toSeconds } from '@doorward/core'
 import type {
   AccessTokenClaims,
   EpochSeconds,
@@ -185,11 +185,9 @@ export class Sightings {
   }
 }
 
-/** Whether the authority makes such a token for this workload: for itself, or for a person for whom it acts. */
-function isIssued({ sub, client_id, act, [userClaim]: user }: AccessTokenClaims, holder: string): boolean {
-  if (client_id !== holder) return false
-  if (user === undefined) return act === undefined && sub === holder
-  return sub === userName(user) && act?.sub === holder && act.act === undefined
+/** Whether the authority makes such a token for this workload: for itself, or for whom it acts for. */
+function isIssued(claims: AccessTokenClaims, holder: string): boolean {
+  return claims.client_id === holder && partiesProblem(claims, parseSpiffeId(holder).trustDomain) === null
 }
 
 /** Refusals after the signature has held, and of keys that are not known any more. */

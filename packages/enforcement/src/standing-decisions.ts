@@ -1,13 +1,15 @@
 /** Decisions about answers that are still under way, made again when the policy or the roles of their callers change, or with time. */
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { PolicyVersion, Principal } from '@doorward/core'
+import type { PolicyVersion } from '@doorward/core'
 import { authorize } from './authorize.ts'
 import type { Classified } from './classify.ts'
 import { isDenial } from './denial.ts'
 import type { Identified } from './identify.ts'
 import type { OpenCall, OpenCalls } from './open-calls.ts'
 import type { DecisionPort, TrustSource, TrustView } from './ports.ts'
+import { rolesIn, sameRoles } from './trust-roles.ts'
+import type { TrustRoles } from './trust-roles.ts'
 
 export interface StandingDecisionsParts {
   readonly open: OpenCalls
@@ -27,7 +29,7 @@ export class StandingDecisions {
   readonly #parts: StandingDecisionsParts
   readonly #waiting = new Set<OpenCall>()
   /** By which roles each call was allowed last, where that was not the decision of its beginning. */
-  readonly #roles = new WeakMap<OpenCall, Principal['roles']>()
+  readonly #roles = new WeakMap<OpenCall, TrustRoles>()
   #version: PolicyVersion | null = null
   #working: Promise<void> | null = null
 
@@ -66,7 +68,7 @@ export class StandingDecisions {
 
   #hasOtherRoles(call: OpenCall, view: TrustView): boolean {
     const { principal } = call.authorized.classified.identified
-    return !sameRoles(this.#roles.get(call) ?? principal.roles, rolesIn(view, principal))
+    return !sameRoles(this.#roles.get(call) ?? principal, rolesIn(view, principal))
   }
 
   #work(): Promise<void> {
@@ -95,7 +97,7 @@ export class StandingDecisions {
     const classified = withRolesNow(call.authorized.classified, trust.current())
     const decided = await authorize(classified, decisions, trust.now())
     if (isDenial(decided)) return call.forbid(decided)
-    this.#roles.set(call, classified.identified.principal.roles)
+    this.#roles.set(call, classified.identified.principal)
   }
 }
 
@@ -112,13 +114,5 @@ export function rolesNow(identified: Identified, view: TrustView | null): Identi
   if (view === null || view.generation === identified.generation) return identified
   const { principal } = identified
   const roles = rolesIn(view, principal)
-  return sameRoles(principal.roles, roles) ? identified : { ...identified, principal: { ...principal, roles } }
-}
-
-function rolesIn(view: TrustView, { presenter }: Principal): Principal['roles'] {
-  return view.roles.get(presenter.uri) ?? []
-}
-
-function sameRoles(one: Principal['roles'], other: Principal['roles']): boolean {
-  return one === other || (one.length === other.length && one.every((role, i) => role === other[i]))
+  return sameRoles(principal, roles) ? identified : { ...identified, principal: { ...principal, ...roles } }
 }

@@ -3,8 +3,8 @@
  * time is not asked again: an answer that began in time may end after it, a denied one may not.
  */
 
-import { backdatingSeconds, epochSeconds, userName } from '@doorward/core'
-import type { EpochSeconds, PeerCertificate, Principal } from '@doorward/core'
+import { backdatingSeconds, epochSeconds, linkKeyWithdrawal, linkWithdrawal, userName } from '@doorward/core'
+import type { EpochSeconds, HeldLink, PeerCertificate, Principal } from '@doorward/core'
 import { deny } from './denial.ts'
 import type { Denial, DenialCode } from './denial.ts'
 import type { TrustView } from './ports.ts'
@@ -44,12 +44,27 @@ export function personalWithdrawal({ inbound, principal, token }: ShownCredentia
     if (denied !== null) return { ...denied, caller: principal }
   }
   if (token !== null && view.deniedTokens.has(token.id)) return against('token_denied', `token ${token.id} is denied`)
+  const link = linkWithdrawal(principal.chain ?? [], linkDenials(view))
+  if (link !== null) return against('chain_denied', link)
   const atEdge = token !== null && certificate === null
   const skew = token?.keyId === null ? ISSUER_SKEW : 0
-  const issuedAt = epochSeconds(Math.max(0, (token?.issuedAt ?? 0) - skew))
+  // The person was there when the chain began.
+  const made = principal.chain?.at(-1)?.iat ?? token?.issuedAt ?? 0
+  const issuedAt = epochSeconds(Math.max(0, made - skew))
   const problem =
     userWithdrawal(principal, issuedAt, view) ?? (atEdge ? clientWithdrawal(principal, issuedAt, view) : null)
   return problem === null ? null : against('identity_denied', problem)
+}
+
+/** What is held against the tokens from which the one shown was made, or against the keys that signed them. */
+export function chainWithdrawal(links: readonly HeldLink[], view: TrustView): string | null {
+  return linkWithdrawal(links, linkDenials(view)) ?? linkKeyWithdrawal(links, view)
+}
+
+function linkDenials(view: TrustView) {
+  const { deniedIdentities, deniedSerials, deniedTokens, deniedAuthorities, roles } = view
+  const isRegistered = (id: string) => roles.has(id)
+  return { deniedIdentities, deniedSerials, deniedTokens, deniedAuthorities, isRegistered }
 }
 
 /** What is held against the person on whose behalf somebody calls. Tokens are dated by the second: nothing is let pass for that. */
@@ -84,7 +99,8 @@ function keyWithdrawal({ inbound, principal, token }: ShownCredentials, view: Tr
     return against('token_denied', `token key ${token.keyId} is denied`)
   if (token.epoch !== null && token.epoch < view.state.epoch)
     return against('token_epoch', `the token is of epoch ${token.epoch}, now is ${view.state.epoch}`)
-  return null
+  const link = linkKeyWithdrawal(principal.chain ?? [], view)
+  return link === null ? null : against('chain_denied', link)
 }
 
 /** The part of a withdrawal that is about the certificate. */

@@ -1,7 +1,7 @@
 import { sign } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { epochClaim, epochSeconds, keySetOf, toBase64url, utf8, verifyToken } from '@doorward/core'
-import type { AccessTokenClaims, TokenCheck } from '@doorward/core'
+import { chainClaim, epochClaim, epochSeconds, keySetOf, toBase64url, utf8, verifyToken } from '@doorward/core'
+import type { AccessTokenClaims, ChainLink, TokenCheck } from '@doorward/core'
 import { generateP256, importP256 } from '@doorward/sdk'
 import type { P256KeyPair } from '@doorward/sdk'
 
@@ -55,15 +55,26 @@ export function verdictOf(token: string, check: TokenCheck): string {
   return verdict.ok ? 'accepted' : verdict.code
 }
 
-/** The presenter, acting through `depth` nested actors. */
-export const actChain = (depth: number): object => ({
-  sub: goodClaims.client_id,
-  ...(depth > 1 ? { act: actChain(depth - 1) } : {}),
+/** The presenter, acting through `depth - 1` others. */
+export const actChain = (depth: number, at = 1): object => ({
+  sub: at === 1 ? goodClaims.client_id : `spiffe://example.org/agent/actor-${at}`,
+  ...(depth > at ? { act: actChain(depth, at + 1) } : {}),
 })
 
-/** Claims of a call on behalf of another workload. */
-export const delegated = (change: object) => ({
+/** The stamp of so many exchanges, nearest first. */
+export const chainOf = (hops: number): readonly ChainLink[] =>
+  Array.from({ length: hops }, (_, i) => ({
+    jti: `token-${i}`,
+    iat: now,
+    kid,
+    serial: `0${i + 1}`,
+    anchor: 'a0',
+  }))
+
+/** Claims of a call on behalf of another workload, `depth` exchanges later. */
+export const delegated = (change: object, depth = 1) => ({
   sub: 'spiffe://example.org/agent/other',
-  act: { sub: goodClaims.client_id },
+  act: actChain(depth),
+  [chainClaim]: chainOf(depth),
   ...change,
 })

@@ -3,7 +3,7 @@ import { createHmac, generateKeyPairSync, sign } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { before, describe, test } from 'node:test'
 import * as jose from 'jose'
-import { epochClaim, fromBase64url, mintToken, toBase64url, utf8 } from '@doorward/core'
+import { chainClaim, epochClaim, fromBase64url, mintToken, toBase64url, utf8 } from '@doorward/core'
 import {
   fingerprint,
   forge,
@@ -14,6 +14,7 @@ import {
   now,
   verdictOf,
   actChain,
+  chainOf,
   delegated,
 } from './token-fixture.ts'
 import type { Signer } from './token-fixture.ts'
@@ -35,6 +36,8 @@ const withRawClaims = (from: string, to: string) => () => {
   assert.ok(claimsText.includes(from))
   return forge(goodHeader, claimsText.replace(from, to), key)
 }
+const [link] = chainOf(1)
+const unstamped = ({ [chainClaim]: _stamp, ...rest }: ReturnType<typeof delegated>) => rest
 const without = (name: string) => () => {
   const rest = Object.fromEntries(Object.entries(goodClaims).filter(([claim]) => claim !== name))
   return forge(goodHeader, rest, key)
@@ -192,7 +195,7 @@ const forged: readonly (readonly [string, string, () => string])[] = [
   ['an empty iss', 'token_claims', withClaims({ iss: '' })],
   ['an empty jti', 'token_claims', withClaims({ jti: '' })],
   ['a jti of 129 characters', 'token_claims', withClaims({ jti: 'x'.repeat(129) })],
-  ['an unknown claim', 'token_claims', withClaims({ scope: 'files:read' })],
+  ['an unknown claim', 'token_claims', withClaims({ scopes: 'files:read' })],
   ['roles in the token', 'token_claims', withClaims({ roles: ['admin'] })],
   [
     'a claim __proto__',
@@ -208,7 +211,22 @@ const forged: readonly (readonly [string, string, () => string])[] = [
   ['act null', 'token_claims', withClaims({ act: null })],
   ['an empty act', 'token_claims', withClaims({ act: {} })],
   ['act with another member', 'token_claims', withClaims(delegated({ act: { sub: goodClaims.client_id, iss: 'x' } }))],
-  ['act five deep', 'token_claims', withClaims(delegated({ act: actChain(5) }))],
+  ['act five deep', 'token_claims', withClaims(delegated({ act: actChain(5) }, 4))],
+  ['a chain as a text', 'token_claims', withClaims(delegated({ [chainClaim]: 'verified' }))],
+  ['an empty chain', 'token_claims', withClaims({ [chainClaim]: [] })],
+  ['a chain of five', 'token_claims', withClaims(delegated({ [chainClaim]: chainOf(5) }))],
+  ['a link with another member', 'token_claims', withClaims(delegated({ [chainClaim]: [{ ...link, aud: 'x' }] }))],
+  ['a link without a serial', 'token_claims', withClaims(delegated({ [chainClaim]: [{ ...link, serial: '' }] }))],
+  ['a link of no time', 'token_claims', withClaims(delegated({ [chainClaim]: [{ ...link, iat: 1.5 }] }))],
+  ['an empty scope', 'token_claims', withClaims({ scope: '' })],
+  ['a scope with two spaces', 'token_claims', withClaims({ scope: 'read  write' })],
+  ['a scope with a word twice', 'token_claims', withClaims({ scope: 'read read' })],
+  ['a scope as a list', 'token_claims', withClaims({ scope: ['read'] })],
+  ['a scope of 33 words', 'token_claims', withClaims({ scope: Array.from({ length: 33 }, (_, i) => i).join(' ') })],
+  ['may_act as RFC 8693 has it', 'token_claims', withClaims({ may_act: { sub: 'spiffe://example.org/agent/b' } })],
+  ['may_act with another member', 'token_claims', withClaims({ may_act: { sub: [], iss: 'x' } })],
+  ['may_act with a name twice', 'token_claims', withClaims({ may_act: { sub: ['a', 'a'] } })],
+  ['may_act with nine names', 'token_claims', withClaims({ may_act: { sub: 'abcdefghi'.split('') } })],
   ['a payload that is not an object', 'token_claims', () => forge(goodHeader, '[]', key)],
   ['a payload that is not UTF-8', 'token_claims', () => forge(goodHeader, Uint8Array.of(0x7b, 0xff, 0x7d), key)],
   ['a payload with a byte order mark', 'token_claims', () => forge(goodHeader, `\ufeff${claimsText}`, key)],
@@ -252,7 +270,20 @@ const forged: readonly (readonly [string, string, () => string])[] = [
   [
     'an actor of another trust domain',
     'token_subject',
-    withClaims(delegated({ act: { sub: goodClaims.client_id, act: { sub: 'spiffe://evil.example/a' } } })),
+    withClaims(delegated({ act: { sub: goodClaims.client_id, act: { sub: 'spiffe://evil.example/a' } } }, 2)),
+  ],
+  ['DX-6: a chain that was not verified at exchange', 'token_subject', withClaims(unstamped(delegated({})))],
+  ['a hop without its stamp', 'token_subject', withClaims(delegated({ act: actChain(2) }))],
+  ['a stamp without its hop', 'token_subject', withClaims({ [chainClaim]: chainOf(1) })],
+  [
+    'DX-5: a chain that comes back to its subject',
+    'token_subject',
+    withClaims(delegated({ sub: goodClaims.client_id })),
+  ],
+  [
+    'an actor twice',
+    'token_subject',
+    withClaims(delegated({ act: { sub: goodClaims.client_id, act: { sub: goodClaims.client_id } } }, 2)),
   ],
   ['another certificate', 'token_binding', withClaims({ cnf: { 'x5t#S256': `${'B'.repeat(42)}E` } })],
   ['an earlier epoch', 'token_epoch', withClaims({ [epochClaim]: 6 })],

@@ -23,7 +23,6 @@ import {
   makeSigner,
   now,
   verdictOf,
-  actChain,
   delegated,
 } from './token-fixture.ts'
 import type { Signer } from './token-fixture.ts'
@@ -51,7 +50,7 @@ describe('what an accepted token says', () => {
   })
   test('four actors are accepted and five are not', () => {
     const at = (depth: number) =>
-      verdictOf(forge(goodHeader, { ...goodClaims, ...delegated({ act: actChain(depth) }) }, key), signer.check)
+      verdictOf(forge(goodHeader, { ...goodClaims, ...delegated({}, depth) }, key), signer.check)
     assert.deepEqual([1, 2, 3, 4, 5].map(at), ['accepted', 'accepted', 'accepted', 'accepted', 'token_claims'])
   })
   test('leeway is 30 s to either side', () => {

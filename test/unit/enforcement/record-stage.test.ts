@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { toMillis } from '@doorward/core'
+import { epochSeconds, toMillis } from '@doorward/core'
 import type { EntryEnvelope, Principal } from '@doorward/core'
 import { deny, EntryReference, isDenial, Permit, RefusalCounter, record } from '@doorward/enforcement'
 import { recordOutcome, recordRefusal } from '@doorward/enforcement'
@@ -153,7 +153,7 @@ test('a caller on behalf of others is on record with all of them', async () => {
     await record(admittedOf({}, principal), log)
   const [ann, bare, many, workload] = bodies()
   assert.partialDeepStrictEqual(ann, {
-    caller: `${uri('a')} for https://idp#ann`,
+    caller: `${uri('a')} through ${uri('b')} ${uri('c')} for https://idp#ann`,
     subject: 'https://idp#ann',
     groups: ['g', 'h'],
     presenter: uri('a'),
@@ -164,6 +164,30 @@ test('a caller on behalf of others is on record with all of them', async () => {
   assert.deepEqual(many?.['groups'], groups.slice(0, 100))
   assert.partialDeepStrictEqual(workload, { caller: `${uri('a')} for ${uri('b')}`, subject: uri('b') })
   assert.ok(workload !== undefined && !('groups' in workload))
+  assert.ok(ann !== undefined && !('chain' in ann) && !('given' in ann) && !('scope' in ann))
+})
+
+test('an entry of a delegated call names every token of the chain, the roles of each, and what the token is narrowed to', async () => {
+  const { log, bodies } = newLog()
+  const chain = [
+    { holder: uri('b'), jti: 'second', iat: epochSeconds(2), kid: 'k', serial: '02', anchor: 'x' },
+    { holder: uri('c'), jti: 'first', iat: epochSeconds(1), kid: 'k', serial: '03', anchor: 'x' },
+  ]
+  const given = new Map([
+    [uri('b'), ['reader']],
+    [uri('c'), []],
+  ])
+  const delegated = { subject: { kind: 'workload', id: agent('c') }, act: [agent('b')], chain, given } as const
+  await record(admittedOf({}, caller('a', [], { ...delegated, scope: ['read:files/*'] })), log)
+  assert.partialDeepStrictEqual(bodies()[0], {
+    caller: `${uri('a')} through ${uri('b')} for ${uri('c')}`,
+    chain: [
+      { id: uri('b'), token: 'second', serial: '02' },
+      { id: uri('c'), token: 'first', serial: '03' },
+    ],
+    given: { [uri('b')]: ['reader'], [uri('c')]: [] },
+    scope: ['read:files/*'],
+  })
 })
 
 test('strangers and floods are counted under where they come from', async () => {

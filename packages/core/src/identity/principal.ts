@@ -28,6 +28,24 @@ export type AuthenticationStrength =
   /** At the edge, where an operator insists: whoever has the token is believed. */
   | 'bearer-token'
 
+/** A token that was exchanged for another, as the one that was made of it remembers it. */
+export interface ChainLink {
+  readonly jti: string
+  readonly iat: EpochSeconds
+  /** `kid` of the key that signed it. */
+  readonly kid: string
+  /** Of the certificate that it was bound to, lowercase hex. */
+  readonly serial: string
+  /** Key id of the signing authority of that certificate. */
+  readonly anchor: string
+}
+
+/** A link, and whose token it was. */
+export interface HeldLink extends ChainLink {
+  /** SPIFFE ID. */
+  readonly holder: string
+}
+
 export interface Principal {
   /** On whose behalf the call is made. */
   readonly subject: Subject
@@ -37,6 +55,12 @@ export interface Principal {
   readonly act: readonly SpiffeId[]
   /** Roles that the trust state gives the presenter. */
   readonly roles: readonly string[]
+  /** Those that it gives the other workloads of the chain, by SPIFFE ID; absent where there are none. */
+  readonly given?: ReadonlyMap<string, readonly string[]>
+  /** The tokens that were exchanged on the way here, nearest first; absent where none was. */
+  readonly chain?: readonly HeldLink[]
+  /** Permissions that the token is narrowed to; absent where it is not. Policy decides all the same. */
+  readonly scope?: readonly string[]
   /** The trust epoch of the credentials used. */
   readonly epoch: number
   readonly strength: AuthenticationStrength
@@ -68,8 +92,14 @@ export function subjectName(subject: Subject): string {
   return subject.kind === 'workload' ? subject.id.uri : userName(subject)
 }
 
-/** One word for logs and quotas: the subject, and the presenter when somebody is acted for. */
-export function principalName(principal: Principal): string {
-  const subject = subjectName(principal.subject)
-  return subject === principal.presenter.uri ? subject : `${principal.presenter.uri} for ${subject}`
+/** One word for logs and sessions: the subject, and where somebody is acted for the presenter and whoever stands between. */
+export function principalName({
+  subject: who,
+  presenter,
+  act,
+}: Pick<Principal, 'subject' | 'presenter' | 'act'>): string {
+  const subject = subjectName(who)
+  if (subject === presenter.uri) return subject
+  const through = act.length === 0 ? '' : ` through ${act.map(({ uri }) => uri).join(' ')}`
+  return `${presenter.uri}${through} for ${subject}`
 }

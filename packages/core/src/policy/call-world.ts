@@ -68,9 +68,10 @@ function workloadParty(id: SpiffeId, roles: RoleSet): Party {
   })
 }
 
-function subjectParty(subject: Subject, rolesOf: RolesOf): Party {
+function subjectParty(subject: Subject, rolesOf: RolesOf, given: Principal['given']): Party {
+  if (subject.kind === 'workload')
+    return workloadParty(subject.id, rolesOf.workload(subject.id, given?.get(subject.id.uri) ?? []))
   const roles = rolesOf.subject(subject)
-  if (subject.kind === 'workload') return workloadParty(subject.id, roles)
   return party(
     subjectUid(subject),
     roles,
@@ -83,12 +84,13 @@ function subjectParty(subject: Subject, rolesOf: RolesOf): Party {
   )
 }
 
-/** The presenter first. Only the presenter has the roles of the trust state; the others have those of bindings. */
+/** The presenter first, then whoever stands between, then the subject. Workloads have the roles of the trust state and of bindings. */
 export function partiesOf(principal: Principal, rolesOf: RolesOf): readonly [Party, ...Party[]] {
-  const { presenter, subject, act, roles } = principal
+  const { presenter, subject, act, roles, given } = principal
   const first = workloadParty(presenter, rolesOf.workload(presenter, roles))
   if (act.length === 0 && subject.kind === 'workload' && subject.id.uri === presenter.uri) return [first]
-  const others = [...act.map((id) => workloadParty(id, rolesOf.workload(id, []))), subjectParty(subject, rolesOf)]
+  const between = act.map((id) => workloadParty(id, rolesOf.workload(id, given?.get(id.uri) ?? [])))
+  const others = [...between, subjectParty(subject, rolesOf, given)]
   return [first, ...others.filter(({ uid }) => uid.type !== 'Workload' || uid.id !== presenter.uri)]
 }
 

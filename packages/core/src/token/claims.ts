@@ -1,5 +1,6 @@
 /** What one of our access tokens says (RFC 9068 §2.2 layout, kind 2 of the identity reference). No roles: those come from the trust state. */
 
+import type { ChainLink } from '../identity/principal.ts'
 import type { EpochSeconds } from '../time.ts'
 
 /** Private claim: the trust epoch in which the token was issued. */
@@ -25,7 +26,16 @@ export interface UserClaim {
   readonly groups: readonly string[]
 }
 
-/** The payload as it goes over the wire. Every member but `act` and the user is required; no other member is accepted. */
+/** Private claim: the stamp of each exchange that led here, nearest first. */
+export const chainClaim = 'urn:doorward:chain'
+
+/** Who may exchange the token (RFC 8693 §4.4), and what is made of it: SPIFFE IDs. RFC 8693 names one; a list lasts for the chain. */
+export interface MayActClaim {
+  /** Empty: nobody. */
+  readonly sub: readonly string[]
+}
+
+/** The payload as it goes over the wire. Members with `?` may be absent; no other member is accepted. */
 export interface AccessTokenClaims {
   readonly iss: string
   /** SPIFFE ID of the workload on whose behalf the call is made, or `<issuer>#<subject>` of the user. */
@@ -43,9 +53,15 @@ export interface AccessTokenClaims {
   /** SHA-256 of the presenter's DER certificate, base64url (RFC 8705 §3.1). */
   readonly cnf: { readonly 'x5t#S256': string }
   readonly act?: ActClaim
+  /** Without it, whoever the token is addressed to may exchange it. */
+  readonly may_act?: MayActClaim
+  /** Permissions, one space between (RFC 8693 §4.2): what the token may be used for, of what policy allows. Without it, all of that. */
+  readonly scope?: string
   readonly [epochClaim]: number
-  /** Says what `sub` names; `act` is the presenter then, and nobody stands between. */
+  /** Says what `sub` names. */
   readonly [userClaim]?: UserClaim
+  /** One for each hop of `act` that was exchanged; absent where there is none. */
+  readonly [chainClaim]?: readonly ChainLink[]
 }
 
 export const tokenLimits = {
@@ -53,6 +69,9 @@ export const tokenLimits = {
   lifetimeSeconds: 300,
   actDepth: 4,
   idLength: 128,
+  mayAct: 8,
+  scopes: 32,
+  scopeLength: 1024,
 } as const
 
 /** Why a token is refused. Each is a row of the denial table. */

@@ -1,20 +1,23 @@
 /** Whether well-formed claims hold here and now. */
 
-import { userName } from '../identity/principal.ts'
-import { readSpiffeId } from '../identity/spiffe-id.ts'
 import type { EpochSeconds } from '../time.ts'
-import { epochClaim, tokenLimits, userClaim } from './claims.ts'
-import type { AccessTokenClaims, ActClaim, TokenCode } from './claims.ts'
+import { partiesProblem } from './act-chain.ts'
+import { epochClaim, tokenLimits } from './claims.ts'
+import type { AccessTokenClaims, TokenCode } from './claims.ts'
 import { boundToCertificate } from './proof-of-possession.ts'
 
-export interface TokenExpectation {
+/** What holds of a token wherever it is. */
+export interface SubjectExpectation {
   readonly issuer: string
-  readonly audience: string
   readonly trustDomain: string
-  /** SHA-256 of the presenter's DER certificate, base64url. */
-  readonly certificateFingerprint: string
   /** The current trust epoch; tokens of an earlier one are refused (RV-6). */
   readonly epoch: number
+}
+
+export interface TokenExpectation extends SubjectExpectation {
+  readonly audience: string
+  /** SHA-256 of the presenter's DER certificate, base64url. */
+  readonly certificateFingerprint: string
 }
 
 export interface ClaimProblem {
@@ -29,16 +32,51 @@ export function judgeClaims(
   now: EpochSeconds,
   leewaySeconds: number,
 ): ClaimProblem | null {
-  if (claims.iss !== expect.issuer) return problem('token_issuer', `expected issuer ${expect.issuer}`)
-  if (claims.aud !== expect.audience) return problem('token_audience', `expected audience ${expect.audience}`)
   return (
+    issuerProblem(claims, expect) ??
+    audienceProblem(claims, expect) ??
     timeProblem(claims, now, leewaySeconds) ??
-    subjectProblem(claims, expect.trustDomain) ??
+    subjectProblem(claims, expect) ??
     (boundToCertificate(claims.cnf, expect.certificateFingerprint)
       ? null
       : problem('token_binding', 'expected a token bound to the certificate of this connection')) ??
-    (claims[epochClaim] >= expect.epoch ? null : problem('token_epoch', `expected epoch ${expect.epoch} or later`))
+    epochProblem(claims, expect)
   )
+}
+
+/** The same of a token that somebody else was given, without audience and binding. What has ended makes no other: no leeway for that. */
+export function judgeSubjectClaims(
+  claims: AccessTokenClaims,
+  expect: SubjectExpectation,
+  now: EpochSeconds,
+  leewaySeconds: number,
+): ClaimProblem | null {
+  return (
+    issuerProblem(claims, expect) ??
+    (now < claims.exp ? null : problem('token_expired', `exp was ${claims.exp}`)) ??
+    timeProblem(claims, now, leewaySeconds) ??
+    subjectProblem(claims, expect) ??
+    epochProblem(claims, expect)
+  )
+}
+
+function issuerProblem(claims: AccessTokenClaims, expect: SubjectExpectation): ClaimProblem | null {
+  if (claims.iss !== expect.issuer) return problem('token_issuer', `expected issuer ${expect.issuer}`)
+  return null
+}
+
+function audienceProblem(claims: AccessTokenClaims, expect: TokenExpectation): ClaimProblem | null {
+  if (claims.aud !== expect.audience) return problem('token_audience', `expected audience ${expect.audience}`)
+  return null
+}
+
+function subjectProblem(claims: AccessTokenClaims, { trustDomain }: SubjectExpectation): ClaimProblem | null {
+  const wrong = partiesProblem(claims, trustDomain)
+  return wrong === null ? null : problem('token_subject', wrong)
+}
+
+function epochProblem(claims: AccessTokenClaims, expect: SubjectExpectation): ClaimProblem | null {
+  return claims[epochClaim] >= expect.epoch ? null : problem('token_epoch', `expected epoch ${expect.epoch} or later`)
 }
 
 function timeProblem({ iat, nbf, exp }: AccessTokenClaims, now: EpochSeconds, leeway: number): ClaimProblem | null {
@@ -49,30 +87,6 @@ function timeProblem({ iat, nbf, exp }: AccessTokenClaims, now: EpochSeconds, le
   if (now >= exp + leeway) return problem('token_expired', `exp was ${exp}`)
   if (now < nbf - leeway || now < iat - leeway) return problem('token_not_yet_valid', `nbf is ${nbf}, iat is ${iat}`)
   return null
-}
-
-/** Subject, presenter and every actor are of the trust domain, and the presenter is the subject or its current actor (DX-5). */
-function subjectProblem(claims: AccessTokenClaims, trustDomain: string): ClaimProblem | null {
-  const user = claims[userClaim]
-  if (user !== undefined && claims.sub !== userName(user))
-    return problem('token_subject', 'expected sub to name the user')
-  if (user !== undefined && (claims.act === undefined || claims.act.act !== undefined))
-    return problem('token_subject', 'expected one actor for a user')
-  const workloads = user === undefined ? [claims.sub, claims.client_id] : [claims.client_id]
-  for (const text of [...workloads, ...actors(claims.act)]) {
-    const id = readSpiffeId(text)
-    if ('problem' in id || id.trustDomain !== trustDomain || id.segments.length === 0) {
-      return problem('token_subject', `expected workload ids of ${trustDomain}`)
-    }
-  }
-  const presenter = claims.act?.sub ?? claims.sub
-  return claims.client_id === presenter ? null : problem('token_subject', `expected client_id ${presenter}`)
-}
-
-function actors(act: ActClaim | undefined): readonly string[] {
-  const out: string[] = []
-  for (let at = act; at !== undefined; at = at.act) out.push(at.sub)
-  return out
 }
 
 function problem(code: TokenCode, message: string): ClaimProblem {

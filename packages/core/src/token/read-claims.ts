@@ -3,16 +3,18 @@
 import { distinct, exactObject, isCount, isSeconds, isText, readList } from '../identity/strict-members.ts'
 import type { JsonValue } from '../json-value.ts'
 import { epochClaim, tokenLimits, userClaim, userLimits } from './claims.ts'
-import type { AccessTokenClaims, ActClaim, UserClaim } from './claims.ts'
+import type { AccessTokenClaims, UserClaim } from './claims.ts'
+import { delegationClaims, readDelegation } from './read-delegation.ts'
 
 const REQUIRED = ['iss', 'sub', 'aud', 'iat', 'nbf', 'exp', 'jti', 'client_id', 'cnf', epochClaim]
+const OPTIONAL = [...delegationClaims, userClaim]
 const MAX_TEXT = 2048
 const FINGERPRINT = /^[A-Za-z0-9_-]{43}$/
 
 /** The claims, or what is wrong with them. Values are not judged. */
 export function readClaims(value: JsonValue): AccessTokenClaims | string {
-  const claims = exactObject(value, REQUIRED, ['act', userClaim])
-  if (claims === null) return `expected exactly the claims ${REQUIRED.join(', ')} and at most act and a user`
+  const claims = exactObject(value, REQUIRED, OPTIONAL)
+  if (claims === null) return `expected exactly the claims ${REQUIRED.join(', ')} and at most ${OPTIONAL.join(', ')}`
   const { iss, sub, aud, iat, nbf, exp, jti, client_id } = claims as Readonly<Record<string, JsonValue>>
   if (!isText(iss, MAX_TEXT)) return 'expected iss to be a text'
   if (!isText(sub, MAX_TEXT)) return 'expected sub to be a text'
@@ -39,12 +41,9 @@ export function readClaims(value: JsonValue): AccessTokenClaims | string {
   } as const
   const user = Object.hasOwn(claims, userClaim) ? readUserClaim(claims[userClaim]) : undefined
   if (user === null) return 'expected the user to have exactly issuer, subject and groups'
-  const whole = user === undefined ? plain : { ...plain, [userClaim]: user }
-  if (!Object.hasOwn(claims, 'act')) return whole
-  const act = readAct(claims['act'], tokenLimits.actDepth)
-  return act === null
-    ? `expected act to be at most ${tokenLimits.actDepth} nested objects of sub and act`
-    : { ...whole, act }
+  const delegation = readDelegation(claims)
+  if (typeof delegation === 'string') return delegation
+  return { ...plain, ...(user === undefined ? {} : { [userClaim]: user }), ...delegation }
 }
 
 /** Null for anything but a user within the limits. */
@@ -57,13 +56,4 @@ export function readUserClaim(value: JsonValue | undefined): UserClaim | null {
   )
   const fits = isText(issuer, userLimits.issuerLength) && isText(subject, userLimits.subjectLength)
   return fits && groups !== null && distinct(groups, (group) => group) ? { issuer, subject, groups } : null
-}
-
-function readAct(value: JsonValue | undefined, depthLeft: number): ActClaim | null {
-  const actor = depthLeft === 0 ? null : exactObject(value, ['sub'], ['act'])
-  const sub = actor?.['sub']
-  if (actor === null || !isText(sub, MAX_TEXT)) return null
-  if (!Object.hasOwn(actor, 'act')) return { sub }
-  const act = readAct(actor['act'], depthLeft - 1)
-  return act === null ? null : { sub, act }
 }

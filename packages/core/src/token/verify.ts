@@ -6,8 +6,8 @@ import { tokenLimits } from './claims.ts'
 import type { AccessTokenClaims } from './claims.ts'
 import { openCompactJws, refuse } from './compact-jws.ts'
 import type { TokenRefusal } from './compact-jws.ts'
-import { judgeClaims } from './judge-claims.ts'
-import type { TokenExpectation } from './judge-claims.ts'
+import { judgeClaims, judgeSubjectClaims } from './judge-claims.ts'
+import type { SubjectExpectation, TokenExpectation } from './judge-claims.ts'
 import type { TokenKeySet } from './key-set.ts'
 import { readClaims } from './read-claims.ts'
 
@@ -38,12 +38,37 @@ const PAYLOAD_LIMITS = { maxBytes: tokenLimits.bytes, maxDepth: tokenLimits.actD
  * Not checked: denials of `jti` and identities, and that `client_id` is the identity in the certificate; the caller does both.
  */
 export function verifyToken(text: string, check: TokenCheck): TokenVerdict {
-  const signed = openCompactJws(text, { typ: 'at+jwt', keys: check.keys })
+  const opened = openToken(text, check.keys)
+  if (!opened.ok) return opened
+  const problem = judgeClaims(opened.claims, check.expect, check.now, check.leewaySeconds ?? defaultLeewaySeconds)
+  return problem === null ? opened : refuse(problem.code, problem.message)
+}
+
+export interface SubjectTokenCheck {
+  readonly expect: SubjectExpectation
+  readonly keys: TokenKeySet
+  readonly now: EpochSeconds
+}
+
+/**
+ * As `verifyToken`, of a token that its holder has shown to somebody, who shows it to us (RFC 8693 §2.1).
+ *
+ * Not checked: its audience, which must be of whoever shows it; its binding, which is its holder's; denials.
+ */
+export function verifySubjectToken(text: string, { expect, keys, now }: SubjectTokenCheck): TokenVerdict {
+  const opened = openToken(text, keys)
+  if (!opened.ok) return opened
+  const problem = judgeSubjectClaims(opened.claims, expect, now, defaultLeewaySeconds)
+  return problem === null ? opened : refuse(problem.code, problem.message)
+}
+
+/** Grammar, header, key, signature and shape. */
+function openToken(text: string, keys: TokenKeySet): TokenVerdict {
+  const signed = openCompactJws(text, { typ: 'at+jwt', keys })
   if ('ok' in signed) return signed
   const payload = scanJson(signed.payload, PAYLOAD_LIMITS)
   if (!payload.ok) return refuse('token_claims', `the payload is not strict JSON: ${payload.code}`)
   const claims = readClaims(payload.value)
   if (typeof claims === 'string') return refuse('token_claims', claims)
-  const problem = judgeClaims(claims, check.expect, check.now, check.leewaySeconds ?? defaultLeewaySeconds)
-  return problem === null ? { ok: true, claims, keyId: signed.keyId } : refuse(problem.code, problem.message)
+  return { ok: true, claims, keyId: signed.keyId }
 }

@@ -39,7 +39,7 @@ function askedOf({ action, group, resource }: JsonObject): Pick<DecisionRequest,
 }
 
 function principalOf(body: JsonObject): Principal | null {
-  const { presenter, act, roles, strength } = body
+  const { presenter, act, roles, given, strength } = body
   const subject = subjectOf(body)
   const id = spiffeId(presenter)
   const actors = texts(act).map(spiffeId)
@@ -49,6 +49,7 @@ function principalOf(body: JsonObject): Principal | null {
     presenter: id,
     act: actors.filter((actor) => actor !== null),
     roles: texts(roles),
+    ...(isJsonObject(given) ? { given: new Map(Object.entries(given).map(([one, its]) => [one, texts(its)])) } : {}),
     strength: strength as Principal['strength'],
     epoch: 0,
     certificateFingerprint: '',
