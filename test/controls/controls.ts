@@ -6,6 +6,7 @@
 import { acmeControls } from './acme-controls.ts'
 import { approvalControls } from './approval-controls.ts'
 import { ceremonyControls } from './ceremony-controls.ts'
+import { delegationControls } from './delegation-controls.ts'
 import { definitionControls } from './definition-controls.ts'
 import { detectionControls } from './detection-controls.ts'
 import type { Edit } from './disabled-build.ts'
@@ -202,7 +203,7 @@ export const controls: readonly Control[] = [
     ),
     edit(
       identify,
-      'if (issuedBefore !== undefined && claims.iat + backdated < issuedBefore)',
+      'if (issuedBefore !== undefined && made < issuedBefore)',
       'if (issuedBefore !== undefined && claims.iat < 0)',
     ),
   ),
@@ -374,6 +375,7 @@ export type RefusalEntry =`,
   ...limitControls,
   ...operationControls,
   ...upstreamControls,
+  ...delegationControls,
   ...definitionControls,
   ...approvalControls,
   ...modernControls,

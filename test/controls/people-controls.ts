@@ -138,9 +138,9 @@ export const peopleControls: readonly Control[] = [
     ['refusals/people', 'a token for a person is refused in another hand, with another subject, and as a chain'],
     [
       {
-        file: 'packages/core/src/token/judge-claims.ts',
-        from: 'if (user !== undefined && claims.sub !== userName(user))',
-        to: "if (user !== undefined && claims.sub === '')",
+        file: 'packages/core/src/token/act-chain.ts',
+        from: 'if (user !== undefined && sub !== userName(user))',
+        to: "if (user !== undefined && sub === '')",
       },
     ],
   ),

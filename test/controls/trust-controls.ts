@@ -109,7 +109,7 @@ export const trustControls: readonly Control[] = [
     ['refusals/audiences', 'a token is minted for an audience while a workload has it, and for nothing beside it'],
     {
       file: 'packages/server/src/authority/authority.ts',
-      from: 'isOurs(audience) || (await context.store.registrations.audienceHolder(audience)) !== null',
+      from: 'isOurs(audience) || (await audienceHolder(audience)) !== null',
       to: 'isOurs(audience) || audience !== issuer',
     },
   ),

@@ -199,7 +199,9 @@ test('an identity is good for its workload, its key, its connection and one audi
     ['request_invalid invalid_request', { form: { actor_token: 'x' } }],
     ['request_invalid invalid_request', { form: { subject_token_type: 'urn:ietf:params:oauth:token-type:id_token' } }],
     ['request_invalid invalid_request', { form: { login_proof: '{}' } }],
-    ['scope_unknown invalid_scope', { form: { scope: 'admin' } }],
+    ['scope_unknown invalid_scope', { form: { scope: 'everything' } }],
+    ['scope_unknown invalid_scope', { form: { scope: 'read  write' } }],
+    ['request_invalid invalid_request', { form: { may_act: 'worker' } }],
   ]
   for (const [code, attempt] of cases)
     assert.equal(await codeOf(attempt, signed), code, JSON.stringify(attempt.form ?? code))

@@ -76,7 +76,7 @@ test('each wrong parameter has the error that OAuth names for it, beside our cod
     ['invalid_request', 'request_invalid', form({ ...good, client_assertion: 'x' })],
     ['unsupported_grant_type', 'grant_unsupported', form({ grant_type: 'password', resource })],
     ['unsupported_grant_type', 'grant_unsupported', form({ grant_type: 'Client_Credentials', resource })],
-    ['invalid_scope', 'scope_unknown', form({ ...good, scope: 'admin' })],
+    ['invalid_scope', 'scope_unknown', form({ ...good, scope: 'everything' })],
     ['invalid_target', 'audience_unknown', form({ grant_type })],
     ['invalid_target', 'audience_unknown', form({ grant_type, resource: '' })],
     ['invalid_target', 'audience_unknown', form({ grant_type, resource: 'https://elsewhere.example' })],

@@ -1,6 +1,6 @@
 /** One authority: its rules over one store, one custody and one record. Knows no wire. */
 
-import { calleeRole, gatewayRole, keySetOf } from '@doorward/core'
+import { calleeRole, gatewayRole } from '@doorward/core'
 import type { Delegation, EpochMillis, SignedDelegation, TrustDomain, TrustScope, TrustState } from '@doorward/core'
 import type { Ceremonies } from './ceremonies.ts'
 import { nowSeconds } from './context.ts'
@@ -11,8 +11,18 @@ import { raiseForgedCredential } from './detect/forged-credential.ts'
 import type { SeenCredential } from './detect/forged-credential.ts'
 import { takeToldFinding } from './detect/told-finding.ts'
 import type { ToldFinding } from './detect/told-finding.ts'
+import { exchangeDelegated } from './exchange-chain.ts'
+import type { DelegatedTokenRequest } from './exchange-chain.ts'
 import { exchangeToken, exchangeUserToken } from './exchange-token.ts'
-import type { MintedToken, TokenDependencies, TokenRequest, UserTokenRequest } from './exchange-token.ts'
+import type {
+  AccessTokenRequest,
+  MintedToken,
+  TokenDependencies,
+  TokenRequest,
+  UserTokenRequest,
+} from './exchange-token.ts'
+import { publishedKeys } from './published-keys.ts'
+import type { PublishedKeys } from './published-keys.ts'
 import { issueCertificate } from './issue.ts'
 import type { CertificateNames, IssueDependencies, IssuedCertificate } from './issue.ts'
 import { completeEnrolment, examineEnrolment } from './join.ts'
@@ -75,7 +85,7 @@ export class Authority {
   readonly #parts: AuthorityParts
   readonly #instances: FollowerInstances
   readonly #shown = new ShownTokens()
-  #keys: { readonly state: TrustState; readonly published: ReturnType<TokenDependencies['published']> } | null = null
+  #keys: { readonly state: TrustState; readonly published: PublishedKeys } | null = null
 
   constructor(parts: AuthorityParts) {
     this.#parts = parts
@@ -136,7 +146,7 @@ export class Authority {
     return completeEnrolment(this.#issuing(), examined)
   }
 
-  token(request: Omit<TokenRequest, 'epoch'>): Promise<MintedToken | AuthorityRefusal> {
+  token(request: Omit<AccessTokenRequest, 'epoch'>): Promise<MintedToken | AuthorityRefusal> {
     return exchangeToken(this.#minting(), { ...request, epoch: this.trustState().state.epoch })
   }
 
@@ -153,6 +163,11 @@ export class Authority {
     const deniedBefore = (id: string) => this.#deniedBefore(id)
     const dependencies = { context, slots, issuer, outside, registered, deniedBefore }
     return jwtSvidFor(dependencies, { ...request, epoch: state.epoch })
+  }
+
+  /** The same for whoever has called the workload. */
+  delegatedToken(request: Omit<DelegatedTokenRequest, 'epoch'>): Promise<MintedToken | AuthorityRefusal> {
+    return exchangeDelegated(this.#minting(), { ...request, epoch: this.trustState().state.epoch })
   }
 
   login(request: Omit<LoginRequest, 'epoch'>): Promise<SignedIn | AuthorityRefusal> {
@@ -262,12 +277,11 @@ export class Authority {
   }
 
   #minting(): TokenDependencies {
-    const { context, slots, issuer } = this.#parts
-    const { allowedAudience: isOurs } = this.#parts
-    const allowedAudience = async (audience: string) =>
-      isOurs(audience) || (await context.store.registrations.audienceHolder(audience)) !== null
+    const { context, slots, issuer, allowedAudience: isOurs } = this.#parts
+    const audienceHolder = (audience: string) => context.store.registrations.audienceHolder(audience)
+    const allowedAudience = async (audience: string) => isOurs(audience) || (await audienceHolder(audience)) !== null
     const deniedBefore = (id: string) => this.#deniedBefore(id)
-    return { context, slots, issuer, allowedAudience, deniedBefore, published: () => this.#published() }
+    return { context, slots, issuer, allowedAudience, audienceHolder, deniedBefore, published: () => this.#published() }
   }
 
   #registering(): RegistrationContext {
@@ -276,13 +290,10 @@ export class Authority {
   }
 
   /** Read anew with each state. */
-  #published(): ReturnType<TokenDependencies['published']> {
+  #published(): PublishedKeys {
     const { state } = this.trustState()
-    if (this.#keys?.state !== state) {
-      const { tokens: deniedTokens, authorities } = state.denied
-      const live = state.tokenKeys.filter(({ kid }) => !authorities.includes(kid))
-      this.#keys = { state, published: { tokenKeys: keySetOf(live, this.#parts.context.importP256), deniedTokens } }
-    }
+    if (this.#keys?.state !== state)
+      this.#keys = { state, published: publishedKeys(state, this.#parts.context.importP256) }
     return this.#keys.published
   }
 

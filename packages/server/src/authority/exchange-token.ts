@@ -1,6 +1,7 @@
 /**
  * Access tokens, bound to the certificate of the connection, for one allowed audience (RFC 8705, RFC 8707): by client
- * credentials for the workload itself (RFC 6749 §4.4), or by exchange for a person who has signed in at it (RFC 8693).
+ * credentials for the workload itself (RFC 6749 §4.4), or by exchange for a person who has signed in at it (RFC 8693). For
+ * whoever has called the workload: `exchange-chain`.
  */
 
 import {
@@ -12,17 +13,20 @@ import {
   toBase64url,
   tokenLimits,
   userClaim,
+  utf8,
   verifyUserIdentity,
 } from '@doorward/core'
-import type { AccessTokenClaims, EpochSeconds, TokenKeySet, UserIdentityClaims } from '@doorward/core'
+import type { AccessTokenClaims, chainClaim, EpochSeconds, UserIdentityClaims } from '@doorward/core'
 import { nowSeconds } from './context.ts'
 import type { AuthorityContext } from './context.ts'
 import type { KeySlots } from './key-slots.ts'
 import { provenLoginKey } from './login-key.ts'
 import type { PresentedProof } from './login-key.ts'
 import { signInIssuer } from './people.ts'
+import type { PublishedKeys } from './published-keys.ts'
 import { isAuthorityRefusal, refuse } from './refusal.ts'
 import type { AuthorityRefusal } from './refusal.ts'
+import { narrowedClaims } from './token-narrowing.ts'
 
 export interface TokenDependencies {
   readonly context: AuthorityContext
@@ -32,8 +36,10 @@ export interface TokenDependencies {
   /** Whether tokens may be asked for this audience at all; what they may do there is decided there. */
   readonly allowedAudience: (audience: string) => Promise<boolean>
   readonly deniedBefore: (id: string) => number
-  /** Keys of all authorities that are not denied, and ids of tokens that are. */
-  readonly published: () => { readonly tokenKeys: TokenKeySet; readonly deniedTokens: readonly string[] }
+  /** Keys of all authorities that are not denied, and all else that is. */
+  readonly published: () => PublishedKeys
+  /** Whose registration has the audience; null where none has. */
+  readonly audienceHolder: (audience: string) => Promise<string | null>
 }
 
 /** All from the verified certificate but the audience. */
@@ -45,8 +51,15 @@ export interface TokenRequest {
   readonly audience: string
 }
 
+export interface AccessTokenRequest extends TokenRequest {
+  /** What the token is to be narrowed to; null for nothing beside what it is made of. */
+  readonly scope: readonly string[] | null
+  /** Who may exchange it, SPIFFE IDs; null for whoever it is addressed to. */
+  readonly mayAct: readonly string[] | null
+}
+
 /** For whom a workload asks, beside itself. */
-export interface UserTokenRequest extends TokenRequest {
+export interface UserTokenRequest extends AccessTokenRequest {
   readonly identity: Secret
   readonly proof: PresentedProof
 }
@@ -54,18 +67,22 @@ export interface UserTokenRequest extends TokenRequest {
 export interface MintedToken {
   readonly token: Secret
   readonly expiresInSeconds: number
+  /** What it is narrowed to; absent for nothing. */
+  readonly scope?: string
 }
 
 /** Mints one token; on record with its id, never with its text. Refusals: `audience_unknown`, `authority_unready`. */
 export async function exchangeToken(
   dependencies: TokenDependencies,
-  request: TokenRequest,
+  request: AccessTokenRequest,
 ): Promise<MintedToken | AuthorityRefusal> {
   const { allowedAudience, deniedBefore } = dependencies
   if (!(await allowedAudience(request.audience))) return unknownAudience(request)
   const { id } = request
+  const narrowed = narrowedClaims(request, {})
+  if (isAuthorityRefusal(narrowed)) return narrowed
   return minted(dependencies, request, {
-    claims: { sub: id },
+    claims: { sub: id, ...narrowed },
     record: {},
     from: deniedBefore(id),
     until: request.certificateNotAfter,
@@ -86,15 +103,17 @@ export async function exchangeUserToken(
   const claims = userOf(dependencies, request)
   if (isAuthorityRefusal(claims)) return claims
   const { [userClaim]: user, sub, exp } = claims
+  const narrowed = narrowedClaims(request, {})
+  if (isAuthorityRefusal(narrowed)) return narrowed
   return minted(dependencies, request, {
-    claims: { sub, act: { sub: request.id }, [userClaim]: user },
+    claims: { sub, act: { sub: request.id }, [userClaim]: user, ...narrowed },
     record: { user: sub, identity: claims.jti },
     from: Math.max(deniedBefore(request.id), deniedBefore(sub)),
     until: epochSeconds(Math.min(request.certificateNotAfter, exp)),
   })
 }
 
-function unknownAudience({ audience }: TokenRequest): AuthorityRefusal {
+export function unknownAudience({ audience }: TokenRequest): AuthorityRefusal {
   return refuse('audience_unknown', `no audience ${JSON.stringify(audience.slice(0, 200))}`)
 }
 
@@ -111,15 +130,15 @@ function userOf(dependencies: TokenDependencies, request: UserTokenRequest): Use
   const jkt = provenLoginKey(context, proof, { use: 'exchange', certificateFingerprint, audience, token })
   if (typeof jkt !== 'string') return jkt
   if (jkt !== claims.cnf.jkt) return refuse('proof_invalid', 'expected a proof by the key of the sign-in')
-  if (claims.iat < deniedBefore(claims.sub) || deniedTokens.includes(claims.jti))
+  if (claims.iat < deniedBefore(claims.sub) || deniedTokens.has(claims.jti))
     return refuse('identity_denied', `the sign-in of ${claims.sub} is denied`)
   return signInIssuer(context.people, claims[userClaim].issuer, id) === null
     ? refuse('grant_refused', `${id} may not act for people of ${claims[userClaim].issuer}`)
     : claims
 }
 
-interface Content {
-  readonly claims: Pick<AccessTokenClaims, 'sub' | 'act' | typeof userClaim>
+export interface TokenContent {
+  readonly claims: Pick<AccessTokenClaims, 'sub' | 'act' | 'scope' | 'may_act' | typeof userClaim | typeof chainClaim>
   /** What the entry says beside what every one says. */
   readonly record: object
   /** What was issued before is denied. */
@@ -127,10 +146,11 @@ interface Content {
   readonly until: EpochSeconds
 }
 
-async function minted(
+/** Signs what has been judged. Refusals: `authority_unready`, and `exchange_refused` for more than a token can hold. */
+export async function minted(
   { context, slots, issuer }: TokenDependencies,
   request: TokenRequest,
-  { claims: subject, record, from, until }: Content,
+  { claims: subject, record, from, until }: TokenContent,
 ): Promise<MintedToken | AuthorityRefusal> {
   const unfit = context.unfit()
   if (unfit !== null) return refuse('authority_unready', unfit)
@@ -153,6 +173,9 @@ async function minted(
     [epochClaim]: Math.max(request.epoch, active.slot.epoch),
     ...subject,
   }
+  const length = sizeOf(claims)
+  if (length > tokenLimits.bytes)
+    return refuse('exchange_refused', `expected at most ${tokenLimits.bytes} characters of token, got ${length}`)
   await context.log.append({
     kind: 'issuance',
     body: {
@@ -161,10 +184,20 @@ async function minted(
       id: request.id,
       ...record,
       audience: claims.aud,
+      ...(claims.scope === undefined ? {} : { scope: claims.scope.split(' ') }),
+      ...(claims.may_act === undefined ? {} : { may_act: claims.may_act.sub }),
       certificate: request.certificateFingerprint,
       expires_at: exp,
     },
   })
   const token = await mintToken(claims, { kid: active.slot.keyId, signKey: active.key })
-  return { token: new Secret(token), expiresInSeconds: exp - now }
+  const { scope } = claims
+  return { token: new Secret(token), expiresInSeconds: exp - now, ...(scope === undefined ? {} : { scope }) }
+}
+
+/** Header and signature of our tokens, and the dots. */
+const AROUND_PAYLOAD = 350
+
+function sizeOf(claims: AccessTokenClaims): number {
+  return Math.ceil((utf8(JSON.stringify(claims)).length * 4) / 3) + AROUND_PAYLOAD
 }

@@ -1,4 +1,4 @@
-/** The token endpoint: client credentials (RFC 6749 §4.4) and the exchange for a person (RFC 8693), and the sign-in before it. */
+/** The token endpoint: client credentials (RFC 6749 §4.4) and the exchange for a person or a caller (RFC 8693), and the sign-in. */
 
 import {
   exactObject,
@@ -7,6 +7,7 @@ import {
   isSeconds,
   isText,
   readP256Jwk,
+  readScopeText,
   scanJson,
   Secret,
   utf8,
@@ -71,30 +72,51 @@ async function token(
     certificateFingerprint: caller.certificateFingerprint,
     certificateNotAfter: caller.expires,
     audience: asked.audience,
+    scope: asked.scope,
+    mayAct: asked.mayAct,
   }
-  if (asked.person === null) return answerOf(await authority.token(request), {})
-  return answerOf(await authority.userToken({ ...request, ...asked.person }), { issued_token_type: ACCESS_TOKEN })
+  const { behalf } = asked
+  if (behalf === null) return answerOf(await authority.token(request), {})
+  const minted =
+    'identity' in behalf
+      ? authority.userToken({ ...request, ...behalf })
+      : authority.delegatedToken({ ...request, ...behalf })
+  return answerOf(await minted, { issued_token_type: ACCESS_TOKEN })
 }
 
 function answerOf(minted: MintedToken | AuthorityRefusal, more: object): ApiAnswer | Denial {
   if (isAuthorityRefusal(minted)) return denialOf(minted)
-  const { token: value, expiresInSeconds } = minted
-  const body = { access_token: value.reveal(), token_type: 'Bearer', expires_in: expiresInSeconds, ...more }
+  const { token: value, expiresInSeconds, scope } = minted
+  const narrowed = scope === undefined ? {} : { scope }
+  const body = {
+    access_token: value.reveal(),
+    token_type: 'Bearer',
+    expires_in: expiresInSeconds,
+    ...narrowed,
+    ...more,
+  }
   return { kind: 'json', status: 200, value: body, headers: { Pragma: 'no-cache' } }
 }
 
 /** Ways to authenticate beside the certificate: RFC 6749 §2.3 allows one in a request. */
 const otherCredentials = ['client_secret', 'client_assertion', 'client_assertion_type']
 
+/** On whose behalf: a person who has signed in, or whoever has shown us a token. */
+type Behalf = { readonly identity: Secret; readonly proof: PresentedProof } | { readonly subjectToken: Secret }
+
 interface Asked {
   readonly audience: string
+  readonly scope: readonly string[] | null
+  readonly mayAct: readonly string[] | null
   /** Null: for the workload itself. */
-  readonly person: { readonly identity: Secret; readonly proof: PresentedProof } | null
+  readonly behalf: Behalf | null
 }
+
+type Given = (name: string) => string | undefined
 
 /** A parameter without a value counts as left out (RFC 6749 §3.2). */
 function requested(form: ReadonlyMap<string, string>, callerId: string, { head }: Exchange): Asked | Denial {
-  const given = (name: string) => form.get(name) || undefined
+  const given: Given = (name) => form.get(name) || undefined
   const grantType = given('grant_type')
   const clientId = given('client_id')
   const audience = given('resource')
@@ -105,24 +127,35 @@ function requested(form: ReadonlyMap<string, string>, callerId: string, { head }
   if (grantType === undefined) return deny('request_invalid', 'expected a grant_type')
   if (grantType !== 'client_credentials' && grantType !== EXCHANGE)
     return deny('grant_unsupported', `expected grant_type client_credentials or ${EXCHANGE}`)
-  if (given('scope') !== undefined) return deny('scope_unknown', 'expected no scope')
+  const scope = given('scope')
+  const words = scope === undefined ? null : readScopeText(scope)
+  if (scope !== undefined && words === null) return deny('scope_unknown', 'expected permissions, one space between')
   if (audience === undefined || audience.length > MAX_AUDIENCE)
     return deny('audience_unknown', 'expected one resource (RFC 8707)')
-  if (grantType === 'client_credentials') return { audience, person: null }
-  const person = personOf(given)
-  return isDenial(person) ? person : { audience, person }
+  const behalf = grantType === 'client_credentials' ? null : behalfOf(given)
+  if (behalf !== null && isDenial(behalf)) return behalf
+  return { audience, scope: words, mayAct: mayActOf(given('may_act')), behalf }
+}
+
+/** SPIFFE IDs, one space between; `none` for nobody. */
+function mayActOf(text: string | undefined): readonly string[] | null {
+  if (text === undefined) return null
+  return text === 'none' ? [] : text.split(' ')
 }
 
 /** Nobody but the holder of the connection acts: there is no `actor_token` (RFC 8693 §2.1). */
-function personOf(given: (name: string) => string | undefined): NonNullable<Asked['person']> | Denial {
+function behalfOf(given: Given): Behalf | Denial {
   const subject = given('subject_token')
+  const type = given('subject_token_type')
   if (given('actor_token') !== undefined || given('actor_token_type') !== undefined)
     return deny('request_invalid', 'expected no actor_token: the actor is who holds the connection')
-  if (given('subject_token_type') !== JWT || (given('requested_token_type') ?? ACCESS_TOKEN) !== ACCESS_TOKEN)
-    return deny('request_invalid', `expected subject_token_type ${JWT}, for an access token`)
+  if ((type !== JWT && type !== ACCESS_TOKEN) || (given('requested_token_type') ?? ACCESS_TOKEN) !== ACCESS_TOKEN)
+    return deny('request_invalid', `expected subject_token_type ${ACCESS_TOKEN} or ${JWT}, for an access token`)
+  if (subject === undefined || subject.length > MAX_TOKEN)
+    return deny('request_invalid', `expected a subject_token of at most ${MAX_TOKEN} characters`)
+  if (type === ACCESS_TOKEN) return { subjectToken: new Secret(subject) }
   const proof = proofOf(jsonOf(given('login_proof')))
-  if (subject === undefined || subject.length > MAX_TOKEN || proof === null)
-    return deny('request_invalid', 'expected subject_token, and login_proof as JSON with key, issued_at and signature')
+  if (proof === null) return deny('request_invalid', 'expected login_proof as JSON with key, issued_at and signature')
   return { identity: new Secret(subject), proof }
 }
 
