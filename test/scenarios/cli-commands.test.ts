@@ -1,6 +1,6 @@
 /** Exit codes and answers of the commands against a running deployment: done 0, denied or failed 1, misused 2. */
 
-import { deepEqual, equal, match, ok } from 'node:assert/strict'
+import { deepEqual, equal, match, ok, partialDeepStrictEqual } from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, stat, writeFile } from 'node:fs/promises'
@@ -103,6 +103,31 @@ ${wideLimits}`,
   test('a server that is not configured, an identity that is not here: misuse', async () => {
     deepEqual((await told('call nosuch x'))[1].error?.code, 'server_unknown')
     deepEqual((await told('tools files --as agent/nobody'))[1].error?.code, 'identity_missing')
+  })
+
+  test('a token is minted and inspected without being shown, goes where it is told, and is exchanged for the next', async () => {
+    const worker = 'https://worker.test.example:9443'
+    equal((await told(`workload add agent/worker --role reader --audience ${worker} --out worker.join`))[0], 0)
+    equal((await told('join --file worker.join'))[0], 0)
+    const [code, minted] = (await told('token mint files --as agent/a --scope read:files/*')) as readonly [
+      number,
+      object,
+    ]
+    equal(code, 0)
+    ok(!('token' in minted) && !JSON.stringify(minted).includes('eyJ'))
+    equal((await told(`token mint ${worker} --as agent/a --out caller.token`))[0], 0)
+    equal((await stat(join(system.folder, 'caller.token'))).mode & 0o777, 0o600)
+    const acting = 'token mint files --as agent/worker --on-behalf-of caller.token'
+    equal((await told(`${acting} --out acting.token`))[0], 0)
+    const [seen, facts] = await told('token inspect acting.token --as agent/a')
+    const [a, b] = ['spiffe://test.example/agent/a', 'spiffe://test.example/agent/worker']
+    partialDeepStrictEqual([seen, facts], [0, { valid: true, presenter: b, subject: a, chain: [{ id: a }] }])
+    match((await system.run(['token', 'mint', 'files', '--as', 'agent/worker', '--stdout'])).stdout, /^eyJ\S+\n$/)
+    equal((await told(`token mint ${worker} --as agent/a --no-act --out alone.token`))[0], 0)
+    const alone = await told('token mint files --as agent/worker --on-behalf-of alone.token')
+    deepEqual([alone[0], alone[1].error?.code], [1, 'exchange_actor'])
+    deepEqual((await told('token inspect', 'eyJ.eyJ.x'))[1].error?.code, 'token_unknown')
+    deepEqual((await told(`${acting} --no-act --may-act ${a}`))[1].error?.code, 'options_contradict')
   })
 
   test('a reader who stops reading ends the command quietly', async () => {

@@ -12,6 +12,7 @@ import type { JoinSource } from './join-source.ts'
 import { join } from './join.ts'
 import { keyFileSealer } from './key-home.ts'
 import type { Sealer } from './sealer.ts'
+import type { TokenOptions } from './token-source.ts'
 
 export interface ConnectOptions {
   /** Of the identity: made when it joins, mode 0700. One folder is one identity; several processes may share it. */
@@ -41,7 +42,7 @@ export interface ConnectedIdentity extends AsyncDisposable {
   /** Calls another workload over mutual TLS, with a token for its audience. */
   readonly fetch: IdentityFetch
   /** A token for the audience, bound to the current certificate: of use on connections of this identity alone. */
-  token(audience: string): Promise<Secret>
+  token(audience: string, options?: TokenOptions): Promise<Secret>
   /** All of it: credentials, trust, TLS material. */
   readonly identity: Identity
   /** Stops renewing and following, and closes every connection. */
@@ -82,7 +83,7 @@ export async function connect(options: ConnectOptions): Promise<ConnectedIdentit
       peers,
       authority: { url: identity.authorityUrl, id: identity.authorityId },
     }),
-    token: (audience) => identity.token(audience),
+    token: (audience, wanted) => identity.token(audience, wanted),
     identity,
     close,
     [Symbol.asyncDispose]: close,

@@ -5,6 +5,7 @@ import { DoorwardError, parseSpiffeId } from '@doorward/core'
 import type { SpiffeId } from '@doorward/core'
 import type { CallResponse, RequestBody } from './https-exchange.ts'
 import type { SignedFetch } from './signed-fetch.ts'
+import type { TokenOptions } from './token-source.ts'
 
 /** Who answers at one origin. */
 export interface Peer {
@@ -22,6 +23,8 @@ export interface IdentityFetchInit extends RequestInit {
   readonly audience?: string
   /** SPIFFE ID of who must answer; by default that of the peer. */
   readonly expect?: string
+  /** On whose behalf, who may act further, and how narrow; by default for itself, and as policy allows. */
+  readonly token?: TokenOptions
 }
 
 export type IdentityFetch = (input: string | URL | Request, init?: IdentityFetchInit) => Promise<Response>
@@ -46,7 +49,7 @@ const WITHOUT_BODY = new Set([204, 205, 304])
  */
 export function identityFetch(parts: IdentityFetchParts): IdentityFetch {
   return async (input, init = {}) => {
-    const { audience, expect, ...plain } = init
+    const { audience, expect, token, ...plain } = init
     const request = new Request(input, withDuplex(plain))
     const url = new URL(request.url)
     const peer = peerOf(parts, url, { audience, expect })
@@ -62,6 +65,7 @@ export function identityFetch(parts: IdentityFetchParts): IdentityFetch {
         headers: Object.fromEntries(request.headers),
         ...(body === null ? {} : { body }),
         audience: peer.audience,
+        ...(token === undefined ? {} : { token }),
         expectedId: peer.id,
         signal,
       })

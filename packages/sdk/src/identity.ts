@@ -33,6 +33,7 @@ import { signedFetch } from './signed-fetch.ts'
 import type { SignedFetch } from './signed-fetch.ts'
 import type { CallResponse } from './https-exchange.ts'
 import { TokenSource } from './token-source.ts'
+import type { TokenOptions } from './token-source.ts'
 import { TrustClient } from './trust-client.ts'
 import { TrustStore } from './trust-store.ts'
 
@@ -77,7 +78,7 @@ export interface Identity extends SignedFetch {
   /** The gateway's proof that a call of ours stands in its record, checked. Throws as `fetchReceipt`. */
   receipt(options: ReceiptOptions): Promise<Receipt>
   /** A token for the audience, bound to the current SVID. Throws as `TokenSource.token`. */
-  token(audience: string): Promise<Secret>
+  token(audience: string, options?: TokenOptions): Promise<Secret>
   /** A JWT-SVID for somebody who is no server of ours. Throws as `fetchJwtSvid`. */
   jwtSvid(audience: string, signal?: AbortSignal): Promise<Secret>
   /**
@@ -230,7 +231,7 @@ function identityOf(description: IdentityDescription, parts: Parts): Identity {
     call: (url, options) => parts.fetch.call(url, options),
     callAuthority: async (path, options) => (await parts.authority.call(path, options)).response,
     receipt: (options) => fetchReceipt(parts.fetch, options),
-    token: (audience) => parts.tokens.token({ svid: credentials.current(), audience }),
+    token: (audience, options) => parts.tokens.token({ ...options, svid: credentials.current(), audience }),
     jwtSvid: (audience, signal) =>
       fetchJwtSvid(async (path, options) => (await parts.authority.call(path, options)).response, audience, signal),
     prepare: (signal) => prepare(parts, signal),

@@ -92,6 +92,7 @@ export type { ServerCheck, ServerProblem } from './server-identity.ts'
 export type { CallOptions, SignedFetch } from './signed-fetch.ts'
 export { svidOf } from './svid.ts'
 export type { Svid } from './svid.ts'
+export type { TokenOptions } from './token-source.ts'
 export { TrustStore } from './trust-store.ts'
 
 // calls

@@ -8,7 +8,7 @@ import type { CredentialSource } from './credential-source.ts'
 import { exchange } from './https-exchange.ts'
 import type { CallResponse, RequestBody } from './https-exchange.ts'
 import type { Svid } from './svid.ts'
-import type { TokenSource } from './token-source.ts'
+import type { TokenOptions, TokenSource } from './token-source.ts'
 
 export interface CallOptions {
   readonly method?: string
@@ -16,6 +16,8 @@ export interface CallOptions {
   readonly body?: RequestBody
   /** Resource that the token must name (RFC 8707). Null sends no token: the token endpoint alone. */
   readonly audience: string | null
+  /** On whose behalf, and how narrow; by default as the identity calls. */
+  readonly token?: TokenOptions
   /** Who must answer. */
   readonly expectedId: SpiffeId
   /** Where to connect instead of to the URL's host; the request itself names the URL's. */
@@ -95,7 +97,7 @@ async function attempt(
 ): Promise<CallResponse> {
   const headers: OutgoingHttpHeaders = { ...options.headers }
   if (options.audience !== null) {
-    const token = await dependencies.tokens.token({ svid, audience: options.audience })
+    const token = await dependencies.tokens.token({ ...options.token, svid, audience: options.audience })
     headers['authorization'] = `Bearer ${token.reveal()}`
   }
   const send = () => sendOnce(dependencies, url, { ...options, headers }, svid)

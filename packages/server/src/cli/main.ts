@@ -33,6 +33,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
   ['join', 'become a workload with a join string', () => import('./join.ts')],
   ['login', 'sign in at a provider, and call on your own behalf', () => import('./login.ts')],
   ['logout', 'forget who has signed in', () => import('./logout.ts')],
+  ['token', 'get an access token, and see what one says', () => import('./token.ts')],
   ['agent', 'credential files that stay fresh, for programs in any language', () => import('./agent.ts')],
   ['connect', 'be a local MCP server that calls through the gateway', () => import('./connect.ts')],
   ['tools', 'list the tools of a server that may be called', () => import('./tools.ts')],
