@@ -3,7 +3,13 @@ import { readFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import { parseConfiguration } from '../../packages/server/src/config/load.ts'
 
-const documents = ['docs/configuration.md', 'docs/exports.md', 'docs/definitions.md', 'docs/edge.md']
+const documents = [
+  'docs/configuration.md',
+  'docs/exports.md',
+  'docs/definitions.md',
+  'docs/edge.md',
+  'docs/workload-api.md',
+]
 const root = new URL('../../', import.meta.url)
 
 describe('every configuration that a document shows is accepted', async () => {

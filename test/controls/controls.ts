@@ -26,6 +26,7 @@ import { operationControls } from './operation-controls.ts'
 import { modernControls } from './modern-controls.ts'
 import { upstreamControls } from './upstream-controls.ts'
 import { witnessControls } from './witness-controls.ts'
+import { workloadControls } from './workload-controls.ts'
 
 export interface Control {
   /** Key in `security:` of ADR-0011 where there is one, else what the control is called in the code. */
@@ -370,6 +371,7 @@ export type RefusalEntry =`,
   ...policyControls,
   ...recordControls,
   ...witnessControls,
+  ...workloadControls,
   ...detectionControls,
   ...monitoringControls,
   ...limitControls,

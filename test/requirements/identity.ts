@@ -11,7 +11,6 @@ export interface IdentityRule {
   readonly later?: string
 }
 
-const workloadApi = 'the Workload API'
 const federation = 'federation'
 
 export const identityRules = {
@@ -54,7 +53,14 @@ export const identityRules = {
   'TB-4': { level: 'M', rule: 'no unknown parameter is required, none is published' },
   'TB-5': { level: 'S', rule: 'without a hint a bundle is refreshed every five minutes', later: federation },
   'TB-6': { level: 'M', rule: 'a map of bundles names each domain once', later: federation },
-  'WE-1': { level: 'M', rule: 'the Workload API is gRPC on a Unix socket', later: workloadApi },
+  'WE-1': { level: 'M', rule: 'the Workload API is gRPC on a Unix socket, and knows callers without their help' },
+  'WE-2': { level: 'M', rule: 'every request carries the metadata; who has no identity is denied' },
+  'WA-1': { level: 'M', rule: 'the service has its five calls of X.509 and JWT; others are unimplemented' },
+  'WA-2': { level: 'M', rule: 'every message of a stream is the full state, the first at once; absence withdraws' },
+  'WA-3': { level: 'M', rule: 'an X.509-SVID comes with chain, key and bundle; the first is the default' },
+  'WA-4': { level: 'M', rule: 'bundles have the own domain; those for JWT-SVIDs no other use' },
+  'WA-5': { level: 'M', rule: 'a JWT-SVID has an audience; validation is complete' },
+  'WA-6': { level: 'S', rule: 'a mandatory member that is empty is an invalid argument' },
   'CA-1': { level: 'O', rule: 'each signing authority is an anchor of its own, for seven days' },
   'CA-2': { level: 'O', rule: 'keys go from prepared to published, active and retired; any can be denied at once' },
   'CA-3': { level: 'O', rule: 'an upstream authority is optional', later: 'authorities below another one' },
@@ -73,7 +79,7 @@ export const identityRules = {
   'BS-3': { level: 'O', rule: 'a join token works once, for one id, and is stored hashed' },
   'BS-4': { level: 'O', rule: 'the server is proven by the join string before anything is sent' },
   'BS-5': { level: 'O', rule: 'no trust on first use, no token in arguments, environment or logs, no reuse' },
-  'BS-6': { level: 'O', rule: 'a local workload is known by what the kernel says of it', later: workloadApi },
+  'BS-6': { level: 'O', rule: 'a local workload is known by what the kernel says of it' },
   'RV-1': { level: 'O', rule: 'one signed stream with the full state, of rising sequence' },
   'RV-2': { level: 'O', rule: 'receivers keep the state and acknowledge it; stragglers are listed' },
   'RV-3': { level: 'O', rule: 'heartbeats bound how long an old state is relied upon' },

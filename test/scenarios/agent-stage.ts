@@ -81,6 +81,8 @@ export interface AgentEventLine {
   readonly serial?: string
   readonly code?: string
   readonly ok?: boolean
+  readonly reason?: string
+  readonly uid?: number
   readonly error?: { readonly code: string }
 }
 

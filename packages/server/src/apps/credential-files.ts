@@ -213,7 +213,7 @@ export class CredentialFiles {
 }
 
 /** The anchors that count now: of our trust domain, none denied, none of an earlier epoch. Null without a current trust state. */
-function trustedBy({ trustStore }: Pick<StandingIdentity, 'trustStore'>): TrustedAnchors | null {
+export function trustedBy({ trustStore }: Pick<StandingIdentity, 'trustStore'>): TrustedAnchors | null {
   const view = trustStore.view()
   if (view === null) return null
   const { trustDomain, delegation, sequence, epoch } = view.state

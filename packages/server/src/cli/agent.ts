@@ -1,4 +1,4 @@
-/** `doorward agent`: certificate, key, bundle and tokens as files that stay fresh, for programs in any language. */
+/** `doorward agent`: identities for programs in any language, as files that stay fresh or over the SPIFFE Workload API. */
 
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
@@ -11,7 +11,8 @@ import { asOption } from './identity-option.ts'
 import { painter, printable } from './output.ts'
 
 interface RunOptions {
-  readonly write: string
+  readonly write?: string
+  readonly socket?: string
   readonly as?: string
   readonly token: readonly string[]
   readonly onChange?: readonly string[]
@@ -21,15 +22,18 @@ interface RunOptions {
 export function register(program: Command, context: CliContext): void {
   const agent = program
     .command('agent')
-    .description('credential files that stay fresh, for programs in any language')
+    .description(
+      'identities for programs in any language: credential files that stay fresh, or the SPIFFE Workload API',
+    )
     .addHelpText('after', '\nExample:\n  doorward agent run --write /run/planner --as agent/planner')
   agent
     .command('run')
     .description(
-      'write certificate, key, bundle and tokens, and replace them together before they end; SIGTERM ends it',
+      'write certificate, key, bundle and tokens, and replace them together before they end, or serve them; SIGTERM ends it',
     )
     .argument('[word...]', 'more words of --on-change, after --')
-    .requiredOption('--write <dir>', 'folder of the files; made with mode 0700, and for this identity alone')
+    .option('--write <dir>', 'folder of the files; made with mode 0700, and for this identity alone')
+    .option('--socket <path>', 'serve the SPIFFE Workload API there instead, as workload_api of the configuration says')
     .option(...asOption)
     .option('--token <audience=file...>', 'a token for this server, or the URL of one, in this file of the folder', [])
     .option('--on-change <program...>', 'run this after each change, without a shell, for at most 30 s')
@@ -42,12 +46,15 @@ Files: svid.pem, svid.key, svid_and_key.pem, bundle.pem, bundle.spiffe.json, sta
 Examples:
   doorward agent run --write /run/planner --as agent/planner --token files=files.token
   doorward agent run --write /run/proxy --as service/proxy --on-change systemctl reload haproxy
-  doorward agent run --write /run/proxy --as service/proxy --on-change pkill -- -HUP nginx`,
+  doorward agent run --write /run/proxy --as service/proxy --on-change pkill -- -HUP nginx
+  doorward agent run --socket /run/doorward/workload.sock`,
     )
     .action((words: readonly string[], options: RunOptions) => run(words, options, context))
 }
 
 async function run(words: readonly string[], options: RunOptions, context: CliContext): Promise<void> {
+  if (options.socket !== undefined) return (await import('./agent-socket.ts')).serve(options, words, context)
+  if (options.write === undefined) throw nowhere()
   const onChange = commandWords(options.onChange, words)
   const { keepCredentials, writeCredentials } = await import('../apps/credential-agent.ts')
   const { problemNotice } = await import('../apps/bridge.ts')
@@ -74,6 +81,13 @@ async function run(words: readonly string[], options: RunOptions, context: CliCo
     if (error instanceof ServerRefused) throw new CallDenied(error)
     throw error
   }
+}
+
+function nowhere(): DoorwardError {
+  return new DoorwardError('usage', 'nothing says where programs find the identity', {
+    expected: '--write DIR or --socket PATH',
+    next: 'doorward agent run --help',
+  })
 }
 
 /** Words with a leading dash come after `--`, because they would be taken for options of ours. */

@@ -61,7 +61,7 @@ const MAX_SHOWN = 80
 export interface ConfigurationChanges {
   /** Keys that a gateway takes up, the policy's among them. */
   readonly taken: readonly string[]
-  /** Keys of the authority alone, which takes them up at its next start. */
+  /** Keys of other parts alone, which take them up at their next start. */
   readonly elsewhere: readonly string[]
 }
 
@@ -89,7 +89,7 @@ function isLive(keys: readonly string[]): boolean {
 }
 
 function isElsewhere(keys: readonly string[]): boolean {
-  return keys[0] === 'authority' && !issuerKeys.has(dotted(keys))
+  return keys[0] === 'workload_api' || (keys[0] === 'authority' && !issuerKeys.has(dotted(keys)))
 }
 
 function fixedProblem(keys: readonly string[], held: Deployment, now: Deployment): Problem {

@@ -14,6 +14,7 @@ import { credential, environmentName, secrets, variable, vault } from './secrets
 import { section } from './section.ts'
 import { security } from './security-schema.ts'
 import { tracing } from './tracing-schema.ts'
+import { workloadApi } from './workload-api-schema.ts'
 
 const address = z
   .string()
@@ -276,6 +277,7 @@ export const configuration = section({
   tracing,
   detections,
   alerts,
+  workload_api: workloadApi,
 })
 
 export type Configuration = z.output<typeof configuration>

@@ -1,0 +1,151 @@
+/**
+ * What the kernel says of a running process: user, program, control group. Read from `/proc`, between two looks at whether the
+ * process is still the one that connected. A fact that cannot be read is null, and no selector matches that.
+ */
+
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { readFile, readlink, stat } from 'node:fs/promises'
+import type { BigIntStats } from 'node:fs'
+import { closeDescriptor, standsFor } from './peer-credentials.ts'
+import type { PeerCredentials } from './peer-credentials.ts'
+
+export interface PeerFacts {
+  readonly pid: number
+  readonly uid: number
+  readonly gid: number
+  /** Path of the program as the process sees it: for people. */
+  readonly program: string | null
+  /** Whether the program is the very file that this path leads to here: in a mount namespace of its own a process can call any file anything. */
+  isProgram(path: string): Promise<boolean>
+  /** SHA-256 of the program as it runs, lowercase hex; null when it is not readable or larger than 1 GiB. */
+  digest(): Promise<string | null>
+  /** Path in the hierarchy of cgroup v2. */
+  readonly cgroup: string | null
+  /** Unit of the system's service manager. */
+  readonly unit: string | null
+}
+
+export interface PeerPlaces {
+  readonly proc: string
+  readonly standsFor: typeof standsFor
+}
+
+export const systemPlaces: PeerPlaces = { proc: '/proc', standsFor }
+
+const MAX_PROGRAM = 1n << 30n
+const MAX_DIGESTS = 64
+
+/** One peer, from its connection to the end of that. */
+export class Peer {
+  readonly credentials: PeerCredentials
+  readonly #places: PeerPlaces
+  readonly #started: Promise<string | null>
+  #closed = false
+
+  /** Right after the connection was accepted: what runs under this number from now on is compared with what runs now. */
+  constructor(credentials: PeerCredentials, places: PeerPlaces = systemPlaces) {
+    this.credentials = credentials
+    this.#places = places
+    this.#started = startOf(places, credentials.pid)
+  }
+
+  /** Facts as of now, or why there are none: a process that is gone, has another user by now, or is another one. */
+  async facts(): Promise<PeerFacts | string> {
+    const { pid, uid, gid } = this.credentials
+    const home = `${this.#places.proc}/${pid}`
+    if (!(await this.#isSame())) return 'the process that connected is gone'
+    const owner = await ownerOf(home)
+    const [program, file] = await Promise.all([
+      readlink(`${home}/exe`).catch(() => null),
+      stat(`${home}/exe`, { bigint: true }).catch(() => null),
+    ])
+    const cgroup = await cgroupOf(home)
+    if (!(await this.#isSame())) return 'the process that connected is gone'
+    if (owner?.uid !== uid || owner.gid !== gid) return 'the process has another user than when it connected'
+    return {
+      pid,
+      uid,
+      gid,
+      program,
+      isProgram: async (path) => file !== null && sameFile(file, await stat(path, { bigint: true }).catch(() => null)),
+      digest: async () => {
+        const digest = file === null ? null : await digestOf(`${home}/exe`, file)
+        return (await this.#isSame()) ? digest : null
+      },
+      cgroup,
+      unit: unitOf(cgroup),
+    }
+  }
+
+  close(): void {
+    const { pidfd } = this.credentials
+    if (!this.#closed && pidfd !== null) closeDescriptor(pidfd)
+    this.#closed = true
+  }
+
+  async #isSame(): Promise<boolean> {
+    const { pid, pidfd } = this.credentials
+    if (this.#closed) return false
+    if (pidfd !== null) return this.#places.standsFor(pidfd, pid)
+    const started = await this.#started
+    return started !== null && started === (await startOf(this.#places, pid))
+  }
+}
+
+/** Start time in clock ticks since boot: field 22 of `/proc/PID/stat` (proc(5)). */
+async function startOf({ proc }: PeerPlaces, pid: number): Promise<string | null> {
+  const text = await readFile(`${proc}/${pid}/stat`, 'latin1').catch(() => null)
+  return text?.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? null
+}
+
+/** The effective user and group, which are those that the kernel keeps with a connection. */
+async function ownerOf(home: string): Promise<{ readonly uid: number; readonly gid: number } | null> {
+  const text = (await readFile(`${home}/status`, 'latin1').catch(() => null)) ?? ''
+  const [uid, gid] = ['Uid', 'Gid'].map((name) => new RegExp(`^${name}:\\s+\\d+\\s+(\\d+)\\s`, 'm').exec(text)?.[1])
+  return uid === undefined || gid === undefined ? null : { uid: Number(uid), gid: Number(gid) }
+}
+
+async function cgroupOf(home: string): Promise<string | null> {
+  const text = (await readFile(`${home}/cgroup`, 'utf8').catch(() => null)) ?? ''
+  return /^0::(\/.*)$/m.exec(text)?.[1] ?? null
+}
+
+/**
+ * The outermost unit: what lies below a unit is named by whoever runs in it, and only the system's manager names the outermost one.
+ */
+export function unitOf(cgroup: string | null): string | null {
+  const parts = (cgroup ?? '').split('/').filter((part) => part !== '')
+  const unit = parts.find((part) => !part.endsWith('.slice'))
+  return unit !== undefined && /\.(?:service|scope|socket|mount)$/.test(unit) ? unit : null
+}
+
+function sameFile(a: BigIntStats, b: BigIntStats | null): boolean {
+  return b !== null && a.dev === b.dev && a.ino === b.ino
+}
+
+const digests = new Map<string, Promise<string | null>>()
+
+/** Remembered for as long as the file has not changed. */
+function digestOf(path: string, file: BigIntStats): Promise<string | null> {
+  if (file.size > MAX_PROGRAM) return Promise.resolve(null)
+  const key = [file.dev, file.ino, file.size, file.mtimeNs, file.ctimeNs].join(' ')
+  const known = digests.get(key)
+  if (known !== undefined) return known
+  const [oldest] = digests.keys()
+  if (digests.size >= MAX_DIGESTS && oldest !== undefined) digests.delete(oldest)
+  const made = hashed(path, file)
+  digests.set(key, made)
+  return made
+}
+
+async function hashed(path: string, file: BigIntStats): Promise<string | null> {
+  const hash = createHash('sha256')
+  try {
+    for await (const part of createReadStream(path) as AsyncIterable<Uint8Array>) hash.update(part)
+    const now = await stat(path, { bigint: true })
+    return sameFile(file, now) && now.mtimeNs === file.mtimeNs ? hash.digest('hex') : null
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,71 @@
+/** `doorward agent run --socket`: the SPIFFE Workload API for the programs of this machine. */
+
+import { resolve } from 'node:path'
+import { DoorwardError, isDoorwardError } from '@doorward/core'
+import type { WorkloadAgentEvent } from '../apps/workload-api/agent.ts'
+import type { CliContext } from './context.ts'
+import { painter, printable } from './output.ts'
+
+interface SocketOptions {
+  readonly socket?: string
+  readonly write?: string
+  readonly as?: string
+  readonly token: readonly string[]
+  readonly onChange?: readonly string[]
+  readonly once: boolean
+}
+
+export async function serve(options: SocketOptions, words: readonly string[], context: CliContext): Promise<void> {
+  const { socket = '', write, as, token, onChange, once } = options
+  const ofFiles = [write, as, token[0], onChange, words[0], once ? '--once' : undefined]
+  if (ofFiles.some((value) => value !== undefined))
+    throw new DoorwardError('options_contradict', '--socket goes with no option of files', {
+      expected: '--socket PATH alone: workload_api of the configuration says who gets which identity',
+    })
+  const { runWorkloadAgent } = await import('../apps/workload-api/agent.ts')
+  const { problemNotice } = await import('../apps/bridge.ts')
+  const notice = problemNotice(
+    (text) => context.err(`warning: ${printable(text)}`),
+    () => performance.now(),
+  )
+  await runWorkloadAgent({
+    deployment: await context.deployment(),
+    environment: context.environment,
+    socket: resolve(socket),
+    report: (event) => (context.json ? context.out(JSON.stringify(documentOf(event))) : tell(event, context, notice)),
+    signal: context.signal,
+  })
+}
+
+function documentOf(event: WorkloadAgentEvent): object {
+  if (event.type !== 'problem') {
+    const { type, ...rest } = event
+    return { event: type, ...rest }
+  }
+  const { error } = event
+  const code = isDoorwardError(error) ? error.code : 'internal'
+  return { event: 'problem', code, message: error instanceof Error ? error.message : String(error) }
+}
+
+function tell(event: WorkloadAgentEvent, context: CliContext, notice: (error: unknown) => void): void {
+  const paint = painter(context.color)
+  switch (event.type) {
+    case 'listening':
+      context.out(`${paint('green', '\u2713')} unix://${printable(event.path)} for ${event.identities.join(', ')}`)
+      break
+    case 'served':
+      context.out(`${event.method} ${event.ids.join(', ')} to ${programOf(event)}`)
+      break
+    case 'refused': {
+      const times = event.count > 1 ? `, ${event.count} times` : ''
+      context.err(paint('red', `refused ${event.method} to ${programOf(event)}: ${printable(event.reason)}${times}`))
+      break
+    }
+    case 'problem':
+      notice(event.error)
+  }
+}
+
+function programOf({ pid, uid, program }: { pid: number; uid: number; program: string | null }): string {
+  return `${printable(program ?? 'a program')} (pid ${pid}, uid ${uid})`
+}

@@ -1,0 +1,163 @@
+/**
+ * gRPC over one connection (gRPC over HTTP/2; no compression, no protocol beside it): one request message, then one answer or
+ * a stream of them, then a status. Everything is bounded; what is not gRPC gets HTTP's own refusal.
+ */
+
+import { once } from 'node:events'
+import { performServerHandshake } from 'node:http2'
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
+import type { Socket } from 'node:net'
+import { concat } from '@doorward/core'
+
+export const grpcStatus = {
+  ok: 0,
+  invalidArgument: 3,
+  permissionDenied: 7,
+  resourceExhausted: 8,
+  unimplemented: 12,
+  internal: 13,
+  unavailable: 14,
+} as const
+
+export interface GrpcEnd {
+  readonly status: (typeof grpcStatus)[keyof typeof grpcStatus]
+  /** One line of printable ASCII. */
+  readonly message: string
+}
+
+/** What a call gives: messages, then how it ends. */
+export type GrpcAnswer = AsyncGenerator<Uint8Array, GrpcEnd>
+
+export interface GrpcCalls {
+  /** Judges the metadata of a call before its message is read; null to go on. */
+  readonly admit: (headers: IncomingHttpHeaders) => GrpcEnd | null
+  /** By path, `/Service/Method`. */
+  readonly methods: ReadonlyMap<string, (request: Uint8Array, signal: AbortSignal) => GrpcAnswer>
+  readonly onProblem: (error: unknown) => void
+}
+
+export const grpcLimits = {
+  /** Of one request message. */
+  messageBytes: 16_384,
+  /** Calls at once on one connection. */
+  calls: 32,
+  headerBytes: 8192,
+  /** From the connection to the first call, and from the headers of a call to the end of its message. */
+  requestMilliseconds: 5000,
+} as const
+
+const FRAME_HEAD = 5
+
+/** Serves calls on the connection until the signal aborts or it closes. */
+export function serveGrpc(socket: Socket, service: GrpcCalls, signal: AbortSignal): ServerHttp2Session {
+  const session = performServerHandshake(socket, {
+    settings: { enablePush: false, maxConcurrentStreams: grpcLimits.calls, maxHeaderListSize: grpcLimits.headerBytes },
+    maxSessionMemory: 2,
+    maxHeaderListPairs: 64,
+  })
+  // Whoever says nothing, or something else, leaves his place to others.
+  const silent = setTimeout(() => socket.destroy(), grpcLimits.requestMilliseconds)
+  session.on('error', () => socket.destroy())
+  session.once('close', () => {
+    clearTimeout(silent)
+    socket.destroy()
+  })
+  session.on('stream', (stream, headers) => {
+    clearTimeout(silent)
+    serveStream(stream, headers, { service, signal }).catch((error: unknown) => {
+      stream.destroy()
+      service.onProblem(error)
+    })
+  })
+  return session
+}
+
+interface Serving {
+  readonly service: GrpcCalls
+  readonly signal: AbortSignal
+}
+
+async function serveStream(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  { service, signal }: Serving,
+): Promise<void> {
+  const over = new AbortController()
+  stream.on('error', () => over.abort())
+  stream.once('close', () => over.abort())
+  if (headers[':method'] !== 'POST') return refuseHttp(stream, 405)
+  if (!/^application\/grpc(?:\+proto)?$/.test(headers['content-type'] ?? '')) return refuseHttp(stream, 415)
+  const method = service.methods.get(headers[':path'] ?? '')
+  const refused =
+    service.admit(headers) ??
+    (method === undefined ? { status: grpcStatus.unimplemented, message: 'no such method here' } : null)
+  if (refused !== null || method === undefined) return endAtOnce(stream, refused)
+  const request = await readMessage(stream)
+  if ('status' in request) return endAtOnce(stream, request)
+  await answer(stream, method(request, AbortSignal.any([signal, over.signal])), over.signal)
+}
+
+function refuseHttp(stream: ServerHttp2Stream, status: number): void {
+  if (!stream.destroyed) stream.respond({ ':status': status }, { endStream: true })
+}
+
+/** A status without a message before it is told in the head. */
+function endAtOnce(stream: ServerHttp2Stream, end: GrpcEnd | null): void {
+  if (stream.destroyed || stream.headersSent || end === null) return
+  stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...trailersOf(end) }, { endStream: true })
+}
+
+function trailersOf({ status, message }: GrpcEnd): Readonly<Record<string, string>> {
+  const text = message.replaceAll(/[^\x20-\x24\x26-\x7e]/g, (char) => encodeURIComponent(char))
+  return { 'grpc-status': String(status), ...(text === '' ? {} : { 'grpc-message': text }) }
+}
+
+/** Exactly one message without compression. */
+async function readMessage(stream: ServerHttp2Stream): Promise<Uint8Array | GrpcEnd> {
+  const timer = setTimeout(() => stream.close(), grpcLimits.requestMilliseconds)
+  const parts: Uint8Array[] = []
+  let length = 0
+  try {
+    // Whoever sends too much still hears so.
+    for await (const part of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
+      length += part.length
+      if (length > FRAME_HEAD + grpcLimits.messageBytes)
+        return { status: grpcStatus.resourceExhausted, message: `at most ${grpcLimits.messageBytes} bytes` }
+      parts.push(part)
+    }
+  } finally {
+    clearTimeout(timer)
+  }
+  const frame = concat(...parts)
+  if (frame[0] === 1) return { status: grpcStatus.unimplemented, message: 'compression is not supported' }
+  const whole = frame.length >= FRAME_HEAD && frame[0] === 0
+  const announced = whole ? new DataView(frame.buffer).getUint32(1) : -1
+  if (announced === frame.length - FRAME_HEAD) return frame.subarray(FRAME_HEAD)
+  return { status: grpcStatus.invalidArgument, message: 'expected exactly one message' }
+}
+
+async function answer(stream: ServerHttp2Stream, messages: GrpcAnswer, gone: AbortSignal): Promise<void> {
+  const ended = async (): Promise<GrpcEnd> => {
+    for (;;) {
+      const next = await messages.next()
+      if (next.done === true) return next.value
+      if (gone.aborted) return { status: grpcStatus.ok, message: '' }
+      await send(stream, next.value, gone)
+    }
+  }
+  const end = await ended()
+  if (gone.aborted || stream.destroyed) return
+  if (!stream.headersSent) return endAtOnce(stream, end)
+  stream.once('wantTrailers', () => stream.sendTrailers(trailersOf(end)))
+  stream.end()
+}
+
+async function send(stream: ServerHttp2Stream, message: Uint8Array, gone: AbortSignal): Promise<void> {
+  if (!stream.headersSent)
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
+  const head = new Uint8Array(FRAME_HEAD)
+  new DataView(head.buffer).setUint32(1, message.length)
+  if (stream.write(concat(head, message))) return
+  // What changes meanwhile is told at once when the peer reads again.
+  await once(stream, 'drain', { signal: gone }).catch(() => undefined)
+}
