@@ -11,7 +11,7 @@ test('every file is in one batch, neighbours in different ones', () => {
   assert.deepEqual(batches.flat().toSorted(), paths.toSorted())
   assert.deepEqual(
     batches.map((batch) => batch.length),
-    [1, 1, 1, 3, 3, 3, 14, 13, 13],
+    [4, 4, 4, 14, 13, 13],
   )
   for (const batch of batches)
     assert.ok(!(batch.includes('test/unit/04.test.ts') && batch.includes('test/unit/05.test.ts')))

@@ -4,10 +4,9 @@
 export const noFileLeft = '.'
 const filesPerBatch = 16
 /** They start gateways, so each is several seconds. */
-const refusalsPerBatch = 4
+const systemsPerBatch = 4
 
-const refusal = /^test\/refusals\//
-const scenario = /^test\/scenarios\//
+const system = /^test\/(refusals|scenarios)\//
 /**
  * What belongs to the whole process: its environment, folder, signals, clock and memory. And whole deployments, which take
  * long: they are spread over the workers one by one.
@@ -17,16 +16,16 @@ const ofTheProcess =
 
 /** Files that share a process, in the order of `paths`; `textOf` reads one. */
 export function batchesOf(paths: readonly string[], textOf: (path: string) => string): readonly (readonly string[])[] {
-  const alone = new Set(paths.filter((path) => scenario.test(path) || ofTheProcess.test(textOf(path))))
+  const alone = new Set(paths.filter((path) => ofTheProcess.test(textOf(path))))
   const shared = paths.filter((path) => !alone.has(path))
   return [
     ...[...alone].map((path) => [path]),
     ...dealt(
-      shared.filter((path) => refusal.test(path)),
-      refusalsPerBatch,
+      shared.filter((path) => system.test(path)),
+      systemsPerBatch,
     ),
     ...dealt(
-      shared.filter((path) => !refusal.test(path)),
+      shared.filter((path) => !system.test(path)),
       filesPerBatch,
     ),
   ]
