@@ -1,8 +1,6 @@
 /** Tokens of platforms at a running authority: the right one joins, and whatever is changed about it does not. */
 
 import assert from 'node:assert/strict'
-import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fromBase64url, toBase64url } from '@doorward/core'
 import {
@@ -19,6 +17,7 @@ import {
 import type { AttestationStage } from '../fixtures/authority/attestation-stage.ts'
 import { recordOf } from '../fixtures/authority/running.ts'
 import { tryEnrol } from '../fixtures/authority/workload.ts'
+import { filesBelow } from '../fixtures/files-below.ts'
 import {
   forged,
   githubClaims,
@@ -201,10 +200,7 @@ test('every refusal is on the record, what was proven too, and no token anywhere
     attested.map(({ body }) => [body['id'], body['by'], (body['proven'] as Claims)['repository']]),
     [[id, 'oidc', 'acme/app']],
   )
-  const entries = await readdir(own.authority.folders.stateDir, { recursive: true, withFileTypes: true })
-  for (const entry of entries.filter((one) => one.isFile())) {
-    const content = await readFile(join(entry.parentPath, entry.name), 'latin1')
-    for (const text of [token, evil]) for (const part of text.split('.')) assert.ok(!content.includes(part), entry.name)
-  }
+  for (const { path, bytes } of await filesBelow(own.authority.folders.stateDir))
+    for (const text of [token, evil]) for (const part of text.split('.')) assert.ok(!bytes.includes(part), path)
   await own.close()
 })

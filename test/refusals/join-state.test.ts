@@ -1,7 +1,6 @@
 /** Join states at a running authority: a copied key is exposed and only its instance locked, and nobody else can cause that. */
 
 import assert from 'node:assert/strict'
-import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { generateP256 } from '@doorward/sdk'
@@ -20,6 +19,7 @@ import {
   tryEnrol,
   workloadOf,
 } from '../fixtures/authority/workload.ts'
+import { filesBelow } from '../fixtures/files-below.ts'
 import type { EnrolAttempt, Workload } from '../fixtures/authority/workload.ts'
 
 let authority: TestAuthority
@@ -265,7 +265,5 @@ test('no join state lies in the store or on the record in clear', async () => {
   const id = 'spiffe://test.example/agent/secretive'
   const workload = await renewed(await joined(authority, id))
   const secret = workload.joinState.split('.')[1] ?? ''
-  const entries = await readdir(authority.folders.stateDir, { recursive: true, withFileTypes: true })
-  for (const entry of entries.filter((one) => one.isFile()))
-    assert.ok(!(await readFile(join(entry.parentPath, entry.name))).includes(secret), entry.name)
+  for (const { path, bytes } of await filesBelow(authority.folders.stateDir)) assert.ok(!bytes.includes(secret), path)
 })

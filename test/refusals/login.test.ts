@@ -1,13 +1,12 @@
 /** People who sign in: what the authority makes of an ID token, and everything that it makes nothing of. */
 
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { generateP256 } from '@doorward/sdk'
-import { whenThere } from '../../packages/server/src/audit/log-folder.ts'
 import { RawClient } from '../fixtures/authority/raw-client.ts'
 import { publicUrl, recordOf, removeFolders, startTestAuthority } from '../fixtures/authority/running.ts'
 import type { TestAuthority } from '../fixtures/authority/running.ts'
@@ -25,6 +24,7 @@ import {
 import type { ExchangeAttempt, SignInAttempt } from '../fixtures/authority/sign-in.ts'
 import { call, joined, ownToken } from '../fixtures/authority/workload.ts'
 import type { Workload } from '../fixtures/authority/workload.ts'
+import { filesBelow } from '../fixtures/files-below.ts'
 import { keySet, platformKey } from '../fixtures/platform-issuer.ts'
 import type { Claims } from '../fixtures/platform-issuer.ts'
 
@@ -265,14 +265,8 @@ test('no token of a sign-in stands in the record, the store or what was reported
   // Payload and signature: a header alone says nothing.
   const parts = secretTexts.flatMap((text) => text.split('.').slice(1))
   assert.ok(parts.length > 50)
-  const files = await readdir(authority.folders.root, { recursive: true, withFileTypes: true })
-  const told = [Buffer.from(JSON.stringify(authority.events))]
-  for (const file of files) {
-    if (!file.isFile()) continue
-    // What is written anew has another name until it is whole.
-    const bytes = await whenThere(readFile(join(file.parentPath, file.name)))
-    if (bytes !== null) told.push(bytes)
-  }
+  const files = await filesBelow(authority.folders.root)
+  const told = [Buffer.from(JSON.stringify(authority.events)), ...files.map(({ bytes }) => bytes)]
   assert.ok(told.some((bytes) => bytes.includes(alice)))
   for (const part of parts)
     assert.ok(

@@ -20,6 +20,7 @@ import {
 } from '@doorward/core'
 import type { JsonValue, TrustAnchors } from '@doorward/core'
 import { generateP256, importP256, sha256, systemClock } from '@doorward/sdk'
+import { whenThere } from '../../packages/server/src/audit/log-folder.ts'
 import { RawClient } from '../fixtures/authority/raw-client.ts'
 import { publicUrl, removeFolders, startTestAuthority, trustDomain } from '../fixtures/authority/running.ts'
 import type { TestAuthority } from '../fixtures/authority/running.ts'
@@ -40,6 +41,7 @@ import {
   workloadOf,
 } from '../fixtures/authority/workload.ts'
 import type { Workload } from '../fixtures/authority/workload.ts'
+import { filesBelow } from '../fixtures/files-below.ts'
 
 let authority: TestAuthority
 
@@ -293,11 +295,8 @@ test('tokens and join tokens are neither in the store nor on the record', async 
   const client = await RawClient.open(authority.running.addresses.main, workload)
   const token = await tokenFor(client)
   client.close()
-  const entries = await readdir(authority.folders.stateDir, { recursive: true, withFileTypes: true })
-  for (const entry of entries.filter((one) => one.isFile())) {
-    const content = await readFile(join(entry.parentPath, entry.name))
-    for (const text of [secret, token, token.split('.')[2]!]) assert.ok(!content.includes(text), entry.name)
-  }
+  for (const { path, bytes } of await filesBelow(authority.folders.stateDir))
+    for (const text of [secret, token, token.split('.')[2]!]) assert.ok(!bytes.includes(text), path)
 })
 
 test('CA-6: no private key lies in the state folder in clear and every file is the owner’s alone', async () => {
@@ -308,10 +307,11 @@ test('CA-6: no private key lies in the state folder in clear and every file is t
       const path = join(entry.parentPath, entry.name)
       // A lock holds nothing; its folder is private.
       if (entry.name.includes('.lock')) continue
-      const { mode } = await stat(path)
-      assert.equal(mode & 0o077, 0, path)
-      if (entry.isFile() && folder === stateDir) {
-        const content = await readFile(path)
+      const [about, content] = [await whenThere(stat(path)), entry.isFile() ? await whenThere(readFile(path)) : '']
+      // It has its right name by now.
+      if (about === null || content === null) continue
+      assert.equal(about.mode & 0o077, 0, path)
+      if (typeof content !== 'string' && folder === stateDir) {
         assert.ok(
           !content.includes('PRIVATE KEY') &&
             !content.includes(Buffer.from('06072a8648ce3d020106082a8648ce3d030107046d', 'hex')),

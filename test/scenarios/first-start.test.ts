@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { isAbsolute, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { filesBelow } from '../fixtures/files-below.ts'
 import { repository, TestDeployment } from '../fixtures/deployment.ts'
 
 const documents = join(repository, 'examples', 'first-call', 'documents')
@@ -92,10 +93,7 @@ describe('the first start, with the tour', () => {
   test('state is closed to others, and the keys that seal it lie elsewhere', async () => {
     const state = join(system.folder, '.doorward')
     assert.equal((await stat(state)).mode & 0o777, 0o700)
-    const files = (await readdir(state, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
-    for (const file of files) {
-      assert.equal((await stat(join(file.parentPath, file.name))).mode & 0o077, 0, `${file.parentPath}/${file.name}`)
-    }
+    for (const { path, mode } of await filesBelow(state)) assert.equal(mode & 0o077, 0, path)
     const { state_id } = JSON.parse(await readFile(join(state, 'state.json'), 'utf8')) as { state_id: string }
     const keys = await readdir(join(system.folder, 'config', 'doorward', state_id))
     for (const key of ['authority.key', 'gateway-main.key', 'identities.key', 'recovery-root.pem'])
