@@ -278,7 +278,7 @@ test('a removed workload that is registered again can join again within the same
 test('the public listener serves the SPIFFE bundle, liveness and readiness and nothing else', async () => {
   const client = await RawClient.open(authority.running.addresses.public, null)
   const bundle = parseTrustBundle(Buffer.from((await client.request('GET', '/v1/trust-bundle')).text), { sha256 })
-  assert.ok(bundle !== null && bundle.x509.length === 1 && bundle.jwt.length === 0)
+  assert.ok(bundle !== null && bundle.x509.length === 1 && bundle.jwt.length === 1)
   for (const path of ['/livez', '/readyz']) {
     const answer = await client.request('GET', path)
     assert.deepEqual([answer.status, answer.text], [200, ''])
