@@ -140,6 +140,11 @@ export const secretControls: readonly Control[] = [
     from: 'REFUSES_SUBJECT.has(error.got',
     to: 'REFUSES_SUBJECT.has(error.code',
   }),
+  ofExchange('token_exchange.others', 'whom the provider gives no token is refused, and nobody else', {
+    file: exchange,
+    from: 'if (isDoorwardError(error) && CONCERNS_ALL.test(error.code))',
+    to: 'if (isDoorwardError(error))',
+  }),
   ofClient('client.roles', 'a secret that is narrowed to roles gives its token to nobody else', {
     file: client,
     from: "    if ('code' in used) return principal === null && used.code === 'credential_withheld' ? NONE : used\n",

@@ -129,6 +129,15 @@ test('whom the provider gives no token is refused, and nobody else', async () =>
   await refused(stage.call('ada'), 'credential_withheld')
   equal(stage.exchanges.length, 1, 'it is not asked by every call')
   equal(await codeOf(stage.call('bob')), 'allowed')
+  await open()
+  stage.mood.refused.add('ada')
+  stage.mood.refusal = 'InvalidRequest'
+  await refused(stage.call('ada'), 'credential_withheld')
+  await open()
+  stage.mood.refused.add('ada')
+  stage.mood.refusal = 'InvalidScope'
+  await refused(stage.call('ada'), 'credential_unavailable')
+  equal(await codeOf(stage.call('bob')), 'allowed', 'whatever it says of one, it is asked for others')
 })
 
 test('with the provider down, slow or answering with something else, nothing is sent', async () => {

@@ -206,6 +206,10 @@ export const attacks: readonly ThreatRow[] = [
     'Confused deputy, passthrough',
     noCaller,
     test(short.sessions, 'credentials, cookies, redirects and challenges of a server are never relayed'),
+    test(
+      'test/refusals/token-exchange.test.ts',
+      'a question for a token is on record before it is asked; values are in no entry, and nothing shown goes on',
+    ),
   ),
   partial(
     'Supply chain',

@@ -25,8 +25,10 @@ const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token'
 /** Where the provider does not say how long a token is good. */
 const UNSAID_SECONDS = 60
 const PAUSE_MILLISECONDS = 1000
-/** What a provider says of a person or workload that it gives no token for; anything else is about us. */
-const REFUSES_SUBJECT: ReadonlySet<string> = new Set(['invalid_grant', 'access_denied'])
+/** What providers say of somebody whom they give no token for: `invalid_request` by RFC 8693 §2.2.2, the others in practice. */
+const REFUSES_SUBJECT: ReadonlySet<string> = new Set(['invalid_request', 'invalid_grant', 'access_denied'])
+/** About the provider or about us, whoever calls. */
+const CONCERNS_ALL = /^(?:document_.*|authorization_server_invalid|client_key_invalid)$/
 
 const monotonic = () => performance.now()
 
@@ -105,8 +107,9 @@ export class TokenExchange implements ServerCredential {
     } catch (error) {
       const failure = this.#failureOf(subject, error)
       const until = monotonic() + PAUSE_MILLISECONDS
-      if (failure.code === 'credential_withheld') this.#tokens.fail(subject.key, { failure, versions, until })
-      else this.#away = { failure, until }
+      // Nobody's calls end those of others.
+      if (isDoorwardError(error) && CONCERNS_ALL.test(error.code)) this.#away = { failure, until }
+      else this.#tokens.fail(subject.key, { failure, versions, until })
       return failure
     }
   }
