@@ -44,6 +44,18 @@ export const workloadControls: readonly Control[] = [
     from: 'if ((mode & OTHERS_WRITE) !== 0 && !sticky)',
     to: 'if (mode === 0 && !sticky)',
   }),
+  control(
+    'workload.jwt_denial',
+    [
+      'test/unit/server/workload-jwt-svids.test.ts',
+      'RV-5, RV-6: one of a denied key, id, subject or epoch is refused, and so is one without an epoch',
+    ],
+    {
+      file: 'packages/server/src/apps/workload-api/jwt-svids.ts',
+      from: 'return isWithdrawn(verdict.svid, now.trust) ?',
+      to: "return audience === '' ?",
+    },
+  ),
   control('workload.metadata', [served, 'WE-2: gets InvalidArgument without the metadata, or with another value'], {
     file: calls,
     from: "headers[HEADER] === 'true'",
