@@ -1,6 +1,7 @@
 /** What every store of the authority must do, whatever it is made of. */
 
 import { test } from 'node:test'
+import { frontRules } from './authority-store/front.ts'
 import { handOutRules } from './authority-store/hand-out.ts'
 import { issuanceRules } from './authority-store/issuance.ts'
 import { joinRules } from './authority-store/joins.ts'
@@ -20,6 +21,15 @@ export function authorityStoreContract(name: string, open: () => Promise<StoreUn
         await opened.close()
       }
     })
-  for (const rules of [registrationRules, joinRules, issuanceRules, handOutRules, trustRules, leaseRules, reportRules])
+  for (const rules of [
+    registrationRules,
+    joinRules,
+    issuanceRules,
+    handOutRules,
+    trustRules,
+    leaseRules,
+    reportRules,
+    frontRules,
+  ])
     rules(rule)
 }

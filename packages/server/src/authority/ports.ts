@@ -19,6 +19,7 @@ import type {
 } from '@doorward/core'
 import type { AttestationRule } from './attest/rule.ts'
 import type { Ceremony, CeremonyStage } from './ceremony.ts'
+import type { FrontStore } from './front/store.ts'
 
 /** The trust domain as founded. Written once. */
 export interface Domain {
@@ -610,6 +611,7 @@ export interface AuthorityStore {
   readonly ceremonies: CeremonyStore
   readonly alarms: AlarmStore
   readonly crls: CrlStore
+  readonly front: FrontStore
 }
 
 /** A P-256 key in custody. */

@@ -6,6 +6,7 @@ import { postgresReceiptsSchema } from '../migrations/postgres-002-receipts.ts'
 import { postgresTrustKeysSchema } from '../migrations/postgres-003-trust-keys.ts'
 import { postgresJwtSvidKeysSchema } from '../migrations/postgres-004-jwt-svid-keys.ts'
 import { postgresAudiencesSchema } from '../migrations/postgres-005-audiences.ts'
+import { postgresFrontSchema } from '../migrations/postgres-006-front.ts'
 import { postgresAcks } from './acks.ts'
 import { postgresAlarms } from './alarms.ts'
 import { postgresCeremonies } from './ceremonies.ts'
@@ -13,6 +14,7 @@ import { postgresCrls } from './crls.ts'
 import { openPostgres } from './database.ts'
 import { postgresDenials } from './denials.ts'
 import { postgresDomain } from './domain.ts'
+import { postgresFront } from './front.ts'
 import { postgresInstances } from './instances.ts'
 import { postgresIssuance } from './issuance.ts'
 import { postgresJoins } from './joins.ts'
@@ -37,6 +39,7 @@ export const authorityMigrations: readonly PostgresMigration[] = [
   { version: 3, minimumProgram: 1, sql: postgresTrustKeysSchema },
   { version: 4, minimumProgram: 4, sql: postgresJwtSvidKeysSchema },
   { version: 5, minimumProgram: 4, sql: postgresAudiencesSchema },
+  { version: 6, minimumProgram: 1, sql: postgresFrontSchema },
 ]
 
 /** Opens or, with `create`, makes the store. Codes as at `openPostgres`. */
@@ -61,6 +64,7 @@ export async function openPostgresAuthorityStore(
     ceremonies: postgresCeremonies(database),
     alarms: postgresAlarms(database),
     crls: postgresCrls(database),
+    front: postgresFront(database),
     get sessions() {
       return database.sessions
     },

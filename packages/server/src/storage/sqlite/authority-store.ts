@@ -7,6 +7,7 @@ import { receiptsSchema } from '../migrations/sqlite-003-receipts.ts'
 import { trustKeysSchema } from '../migrations/sqlite-004-trust-keys.ts'
 import { jwtSvidKeysSchema } from '../migrations/sqlite-005-jwt-svid-keys.ts'
 import { audiencesSchema } from '../migrations/sqlite-006-audiences.ts'
+import { frontSchema } from '../migrations/sqlite-007-front.ts'
 import { sqliteAcks } from './acks.ts'
 import { sqliteAlarms } from './alarms.ts'
 import { sqliteCeremonies } from './ceremonies.ts'
@@ -14,6 +15,7 @@ import { sqliteCrls } from './crls.ts'
 import { openSqlite } from './database.ts'
 import { sqliteDenials } from './denials.ts'
 import { sqliteDomain } from './domain.ts'
+import { sqliteFront } from './front.ts'
 import { sqliteInstances } from './instances.ts'
 import { sqliteIssuance } from './issuance.ts'
 import { sqliteJoins } from './joins.ts'
@@ -36,6 +38,7 @@ const migrations = [
   { version: 4, sql: trustKeysSchema },
   { version: 5, sql: jwtSvidKeysSchema },
   { version: 6, sql: audiencesSchema },
+  { version: 7, sql: frontSchema },
 ]
 
 /** Opens or, with `create`, makes the store. Codes as at `openSqlite`. */
@@ -56,6 +59,7 @@ export function openAuthorityStore(path: string, options: { readonly create: boo
     ceremonies: sqliteCeremonies(database),
     alarms: sqliteAlarms(database),
     crls: sqliteCrls(database),
+    front: sqliteFront(database),
     close: () => database.close(),
   }
 }
