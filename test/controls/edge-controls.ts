@@ -4,6 +4,7 @@ import type { Control } from './controls.ts'
 import type { Edit } from './disabled-build.ts'
 
 const identify = 'packages/enforcement/src/identify-edge.ts'
+const use = 'packages/enforcement/src/proof-use.ts'
 const proof = 'packages/core/src/token/dpop.ts'
 const keys = 'packages/core/src/token/public-jwk.ts'
 const edge = 'packages/server/src/transports/edge.ts'
@@ -112,8 +113,8 @@ export const edgeControls: readonly Control[] = [
   ),
   control('dpop.key', [tokens, 'a proof by another key than the token is bound to is refused'], {
     file: proof,
-    from: 'if (thumbprint !== expected.boundTo)',
-    to: "if (thumbprint === '' && thumbprint !== expected.boundTo)",
+    from: 'if (token !== null && thumbprint !== boundTo)',
+    to: "if (token !== null && thumbprint === '' && thumbprint !== boundTo)",
   }),
   control('dpop.signature', [tokens, 'a proof by one key that says it is by another is refused'], {
     file: proof,
@@ -132,7 +133,7 @@ export const edgeControls: readonly Control[] = [
   }),
   control('dpop.token', [tokens, 'a proof for another token is refused'], {
     file: proof,
-    from: 'if (claims.ath !== accessTokenHash(expected.token, expected.sha256))',
+    from: 'if (claims.ath !== ath)',
     to: "if (claims.ath === '')",
   }),
   control('dpop.time', [live, 'a proof that is older than a minute is refused'], {
@@ -156,12 +157,12 @@ export const edgeControls: readonly Control[] = [
     to: 'if (known === undefined && !this.#hasRoom(now)) this.#used.clear()',
   }),
   control('dpop.full', [live, spent], {
-    file: identify,
-    from: "      case 'full':\n        return deny('dpop_unavailable', 'no more proofs can be remembered now', { caller, retryAfterSeconds: 1 })",
+    file: use,
+    from: "      case 'full':\n        return deny('dpop_unavailable', 'no more proofs can be remembered now', { ...by, retryAfterSeconds: 1 })",
     to: "      case 'full':\n        return null",
   }),
   control('dpop.nonce', [tokens, 'a proof without a nonce is refused'], {
-    file: identify,
+    file: use,
     from: "if (nonceRequired) return deny('dpop_nonce', 'the proof has no nonce')",
     to: "if (nonceRequired && claims.jti === '') return deny('dpop_nonce', 'the proof has no nonce')",
   }),
@@ -175,7 +176,7 @@ export const edgeControls: readonly Control[] = [
     },
   ),
   control('dpop.boot_fence', [live, 'RP-6: a proof from before the start is refused'], {
-    file: identify,
+    file: use,
     from: 'if (claims.iat <= since)',
     to: 'if (claims.iat <= 0)',
   }),

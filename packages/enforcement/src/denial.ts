@@ -194,6 +194,7 @@ export const denialTable = {
   }),
   credential_user_needed: row(403, -31403, 'the server behind the gateway is called for people alone: sign in first'),
   consent_needed: row(200, -31403, 'the person has to allow this in a browser first'),
+  client_unknown: row(400, -32602, 'this client, or where it wants to be answered, is not known here', stranger),
   consent_unknown: row(404, -31403, 'this link is not good any more', stranger),
   consent_refused: row(403, -31403, 'nothing was granted', stranger),
   consent_other_person: row(403, -31403, 'this link is for another person', stranger),

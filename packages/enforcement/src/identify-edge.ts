@@ -3,23 +3,15 @@
  * token is bound to (RFC 9449), or the token alone where an operator insists. The body has not been read.
  */
 
-import {
-  dpopLimits,
-  dpopProblem,
-  edgeClientId,
-  readDpopProof,
-  toBase64url,
-  toSeconds,
-  userName,
-  utf8,
-} from '@doorward/core'
-import type { DpopProof, EpochMillis, Principal } from '@doorward/core'
+import { dpopProblem, edgeClientId, readDpopProof, toBase64url, toSeconds, userName, utf8 } from '@doorward/core'
+import type { Principal } from '@doorward/core'
 import { deny } from './denial.ts'
 import type { Denial } from './denial.ts'
 import type { Identified, IdentifyDependencies } from './identify.ts'
 import type { Inbound } from './inbound.ts'
-import type { EdgeRules, ProofRules } from './edge-rules.ts'
+import type { EdgeRules } from './edge-rules.ts'
 import type { IssuedToken, TrustView } from './ports.ts'
+import { proofGoodUntil, proofUsed } from './proof-use.ts'
 import { takeUser } from './user-limit.ts'
 import { withdrawal } from './withdrawal.ts'
 import type { PresentedToken } from './withdrawal.ts'
@@ -150,39 +142,7 @@ async function proofProblem(
     sha256: proofs.sha256,
   })
   if (wrong !== null) return deny('dpop_invalid', wrong, { caller })
-  const until = goodUntil(proof, proofs)
+  const until = proofGoodUntil(proof, proofs)
   if (typeof until !== 'number') return { ...until, caller }
-  return (await limited()) ?? used(proof, until, proofs, caller)
-}
-
-/** How long the proof could be used again, were it not remembered; why it is not taken at all. */
-function goodUntil({ claims }: DpopProof, { nonces, nonceRequired, since }: ProofRules): EpochMillis | Denial {
-  if (claims.nonce !== null) {
-    const until = nonces.goodUntil(claims.nonce)
-    return until ?? deny('dpop_nonce', 'the nonce of the proof is not one of ours, or too old')
-  }
-  if (nonceRequired) return deny('dpop_nonce', 'the proof has no nonce')
-  if (claims.iat <= since) return deny('dpop_invalid', 'the proof was made before this gateway began to remember them')
-  return ((claims.iat + dpopLimits.skewSeconds + 1) * 1000) as EpochMillis
-}
-
-async function used(
-  { thumbprint, claims }: DpopProof,
-  until: EpochMillis,
-  { guard, sha256 }: ProofRules,
-  caller: Principal,
-): Promise<Denial | null> {
-  const id = toBase64url(sha256(utf8(`${thumbprint}\0${claims.jti}`)))
-  try {
-    switch (await guard.consume(id, until)) {
-      case 'fresh':
-        return null
-      case 'seen':
-        return deny('dpop_replayed', 'the proof was used before', { caller })
-      case 'full':
-        return deny('dpop_unavailable', 'no more proofs can be remembered now', { caller, retryAfterSeconds: 1 })
-    }
-  } catch (error) {
-    return deny('dpop_unavailable', `whether the proof is new cannot be told: ${String(error)}`, { caller })
-  }
+  return (await limited()) ?? proofUsed(proof, until, proofs, caller)
 }

@@ -110,29 +110,29 @@ function grantRules(rule: Rule): void {
 
   rule('of refresh tokens of the front only the newest goes on, and of several callers one', async ({ front }) => {
     await front.grant(grant('g'), code('c'), at(10), roomy)
-    assert.equal(await front.rotate(rotation(null, 'r1'), at(20)), 'gone')
+    assert.equal(await front.rotate(rotation(null, 'r1'), at(20), 16), 'gone')
     await front.redeem('c', at(20))
-    assert.equal(await front.rotate(rotation('r0', 'r1'), at(20)), 'spent')
-    assert.equal(await front.rotate(rotation(null, 'r1'), at(20)), 'rotated')
+    assert.equal(await front.rotate(rotation('r0', 'r1'), at(20), 16), 'spent')
+    assert.equal(await front.rotate(rotation(null, 'r1'), at(20), 16), 'rotated')
     const both = await Promise.all([
-      front.rotate(rotation('r1', 'r2'), at(30)),
-      front.rotate(rotation('r1', 'r3'), at(30)),
+      front.rotate(rotation('r1', 'r2'), at(30), 16),
+      front.rotate(rotation('r1', 'r3'), at(30), 16),
     ])
     assert.deepEqual(both.toSorted(), ['rotated', 'spent'])
-    assert.equal(await front.rotate(rotation('r1', 'r4'), at(30)), 'spent')
+    assert.equal(await front.rotate(rotation('r1', 'r4'), at(30), 16), 'spent')
     assert.deepEqual(await front.find('g', at(40)), grant('g', { jkt: 'K' }))
     assert.equal(await front.find('g', at(1000)), null)
-    assert.equal(await front.rotate(rotation('r2', 'r5'), at(1000)), 'gone')
+    assert.equal(await front.rotate(rotation('r2', 'r5'), at(1000), 16), 'gone')
   })
 
   rule('a grant of the front ends with what of its tokens is live, once', async ({ front }) => {
     await front.grant(grant('g'), code('c'), at(10), roomy)
     await front.redeem('c', at(20))
-    await front.rotate({ ...rotation(null, 'r1'), token: token('early', 100) }, at(20))
-    await front.rotate({ ...rotation('r1', 'r2'), token: token('late', 400) }, at(30))
+    await front.rotate({ ...rotation(null, 'r1'), token: token('early', 100) }, at(20), 16)
+    await front.rotate({ ...rotation('r1', 'r2'), token: token('late', 400) }, at(30), 16)
     assert.deepEqual(await front.end('g', at(130)), [token('late', 400)])
     assert.equal(await front.end('g', at(130)), null)
-    assert.equal(await front.rotate(rotation('r2', 'r3'), at(130)), 'gone')
+    assert.equal(await front.rotate(rotation('r2', 'r3'), at(130), 16), 'gone')
     assert.deepEqual(await front.redeem('c', at(30)), { outcome: 'unknown' })
   })
 
@@ -140,9 +140,9 @@ function grantRules(rule: Rule): void {
     await front.grant(grant('g'), code('c'), at(10), roomy)
     await front.redeem('c', at(20))
     for (let one = 0; one < 16; one++)
-      assert.equal(await front.rotate(rotation(one === 0 ? null : `r${one}`, `r${one + 1}`), at(20)), 'rotated')
-    assert.equal(await front.rotate(rotation('r16', 'r17'), at(20)), 'busy')
-    assert.equal(await front.rotate(rotation('r16', 'r17'), at(340)), 'rotated')
+      assert.equal(await front.rotate(rotation(one === 0 ? null : `r${one}`, `r${one + 1}`), at(20), 16), 'rotated')
+    assert.equal(await front.rotate(rotation('r16', 'r17'), at(20), 16), 'busy')
+    assert.equal(await front.rotate(rotation('r16', 'r17'), at(340), 16), 'rotated')
   })
 
   rule('grants of the front are bounded: a person’s oldest makes way, nobody else’s does', async ({ front }) => {

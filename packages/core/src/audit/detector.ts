@@ -42,6 +42,7 @@ export const detectors = {
   policy_refused: 'medium',
   witness_refused: 'critical',
   definition_changed: 'high',
+  front_reuse: 'high',
 } as const satisfies Readonly<Record<string, Severity>>
 
 export type DetectorId = keyof typeof detectors

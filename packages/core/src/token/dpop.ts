@@ -36,7 +36,8 @@ export interface DpopClaims {
   readonly htm: string
   readonly htu: string
   readonly iat: EpochSeconds
-  readonly ath: string
+  /** Null: the proof goes with no access token, as at a token endpoint (RFC 9449 §5). */
+  readonly ath: string | null
   readonly nonce: string | null
 }
 
@@ -56,7 +57,8 @@ export interface DpopExpectation {
   readonly method: string
   /** https URL of the request, from configuration, without query. */
   readonly url: string
-  readonly token: string
+  /** Null where none is shown: the key is whichever has signed, then. */
+  readonly token: string | null
   /** Thumbprint that the token is bound to. */
   readonly boundTo: string
   readonly now: EpochSeconds
@@ -76,7 +78,7 @@ function refuse(message: string): DpopRefusal {
 
 /**
  * Reads a proof and verifies its signature by the key that it brings: at most 4 KiB, a header of exactly `typ: dpop+jwt`,
- * `alg` and `jwk`, and the claims `jti`, `htm`, `htu`, `iat` and `ath`. Never throws.
+ * `alg` and `jwk`, and the claims `jti`, `htm`, `htu` and `iat`. Never throws.
  */
 export function readDpopProof(text: string, { algorithms, importKey, sha256 }: DpopCheck): DpopProof | DpopRefusal {
   const parts = splitCompactJws(text, dpopLimits.bytes)
@@ -94,7 +96,7 @@ export function readDpopProof(text: string, { algorithms, importKey, sha256 }: D
   if (!key.verify(parts.signed, parts.signature)) return refuse('expected a signature by the key in the header')
   const payload = scanJson(parts.payload, CLAIM_LIMITS)
   const claims = payload.ok && isJsonObject(payload.value) ? readClaims(payload.value) : null
-  if (claims === null) return refuse('expected the claims jti, htm, htu, iat and ath, and perhaps nonce')
+  if (claims === null) return refuse('expected the claims jti, htm, htu and iat, and perhaps ath and nonce')
   return { ok: true, thumbprint: publicJwkThumbprint(jwk, sha256), claims }
 }
 
@@ -103,18 +105,20 @@ function readClaims(object: JsonObject): DpopClaims | null {
     member(object, name),
   )
   if (!isText(jti, dpopLimits.idLength) || !isText(htm, MAX_METHOD) || !isText(htu, MAX_URL)) return null
-  if (!isSeconds(iat) || !isText(ath, HASH_TEXT)) return null
+  if (!isSeconds(iat) || (ath !== undefined && !isText(ath, HASH_TEXT))) return null
   if (nonce !== undefined && !isText(nonce, MAX_NONCE)) return null
-  return { jti, htm, htu, iat, ath, nonce: nonce ?? null }
+  return { jti, htm, htu, iat, ath: ath ?? null, nonce: nonce ?? null }
 }
 
 /** Null when the proof is for this request, this token and now; else what is wrong with it. Its nonce is judged elsewhere. */
 export function dpopProblem({ thumbprint, claims }: DpopProof, expected: DpopExpectation): string | null {
-  if (thumbprint !== expected.boundTo) return 'expected a proof by the key that the token is bound to'
+  const { token, boundTo } = expected
+  if (token !== null && thumbprint !== boundTo) return 'expected a proof by the key that the token is bound to'
   if (claims.htm !== expected.method) return `expected htm ${expected.method}`
   const url = normalUrl(claims.htu)
   if (url === null || url !== normalUrl(expected.url)) return `expected htu ${expected.url}`
-  if (claims.ath !== accessTokenHash(expected.token, expected.sha256)) return 'expected ath to be of this token'
+  const ath = token === null ? null : accessTokenHash(token, expected.sha256)
+  if (claims.ath !== ath) return token === null ? 'expected no ath' : 'expected ath to be of this token'
   const skew = claims.nonce === null ? dpopLimits.skewSeconds : dpopLimits.skewWithNonceSeconds
   return Math.abs(expected.now - claims.iat) <= skew ? null : `expected iat within ${skew} s of now`
 }

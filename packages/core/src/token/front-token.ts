@@ -4,6 +4,7 @@
  * are of another kind: the members of the two differ and both are closed, so neither verifier takes the other's (reference id JW-8).
  */
 
+import { utf8 } from '../bytes.ts'
 import { userName } from '../identity/principal.ts'
 import { distinct, exactObject, isCount, isSeconds, isText, readList } from '../identity/strict-members.ts'
 import type { JsonObject, JsonValue } from '../json-value.ts'
@@ -69,6 +70,8 @@ export interface VerifiedFrontToken extends IssuerClaims {
 const REQUIRED = ['iss', 'aud', 'sub', 'client_id', 'iat', 'exp', 'jti', epochClaim, userClaim]
 const OPTIONAL = ['scope', 'cnf', 'acr', 'amr', 'auth_time']
 const LIMITS = { maxBytes: tokenLimits.bytes, maxDepth: 5, maxKeys: 64 }
+/** In base64url, with dots and a key id of any length. */
+const HEADER_AND_SIGNATURE = 352
 const MAX_TEXT = 2048
 const MAX_WORD = 128
 const MAX_SCOPES = 32
@@ -86,6 +89,11 @@ export async function mintFrontToken(claims: FrontTokenClaims, signer: TokenSign
   const lifetime = claims.exp - claims.iat
   if (lifetime <= 0 || lifetime > tokenLimits.lifetimeSeconds) throw unmintable(`a lifetime of ${lifetime} s`)
   return signCompactJws('at+jwt', plain, signer)
+}
+
+/** Whether a token of these claims, signed by a key of ours, is within 4 KiB. */
+export function frontTokenFits(claims: FrontTokenClaims): boolean {
+  return Math.ceil((utf8(JSON.stringify(claims)).length * 4) / 3) + HEADER_AND_SIGNATURE <= tokenLimits.bytes
 }
 
 /**

@@ -9,6 +9,7 @@ import type { Operators } from '../authority/operators.ts'
 import type { NewRegistration } from '../authority/registrations.ts'
 import type { AlertPlace, ExportPlace } from '../config/audit-exports.ts'
 import type { DetectionSettings } from '../config/detections.ts'
+import type { FrontSettings } from '../config/front-settings.ts'
 import type { IssuerSettings } from '../config/issuer-settings.ts'
 import type { PolicyReading } from '../config/policy-reading.ts'
 import type { ListenAddress, ListenerName, ListenerSettings } from './authority-listeners.ts'
@@ -49,6 +50,8 @@ export interface AuthoritySettings extends StatePlaces {
   readonly vouchers?: VoucherSettings
   /** Where people sign in; nowhere by default. */
   readonly issuers?: readonly IssuerSettings[]
+  /** What clients of people are given tokens by; nobody is by default. */
+  readonly front?: FrontSettings
   /** From when on issuance is unusual (DT-4). */
   readonly detect?: RateThresholds
   readonly security: {
@@ -97,6 +100,8 @@ export interface JoinInvitation {
 
 export interface RunningAuthority {
   readonly addresses: Readonly<Record<ListenerName, ListenAddress>>
+  /** Absent where there is no front. */
+  readonly front?: ListenAddress
   /** RFC 7638 thumbprint of the recovery root. */
   readonly rootFingerprint: string
   readonly recoveryRoot: {

@@ -24,6 +24,7 @@ import { isAuthorityRefusal } from '../authority/refusal.ts'
 import type { AuthorityRefusal } from '../authority/refusal.ts'
 import { RunningExports } from './audit-exports.ts'
 import { startAuthorityDesk } from './authority-desk.ts'
+import { startFront } from './authority-front.ts'
 import { openFitness } from './authority-fitness.ts'
 import { OwnIdentity, firstCertificate } from './authority-identity.ts'
 import { audiencesBy, openDecisions, operatorRules } from './authority-decisions.ts'
@@ -47,7 +48,6 @@ import type { Believed } from './people.ts'
 import { authorityWitness } from './authority-witness.ts'
 import { listenTo, openWatchers } from './authority-watchers.ts'
 import type { Listening, WatcherParts } from './authority-watchers.ts'
-import type { WitnessPort } from '../transports/witness-routes.ts'
 import { keepAll, RunningRetention } from './log-retention.ts'
 import { collectListeners, collectOwn } from './own-gauges.ts'
 import { watchLoad } from './own-load.ts'
@@ -180,9 +180,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   bound.allows = audiencesBy(policy, settings)
   const loops = startedLoops(stack, state)
   const crls = new CrlPublisher({ context, lifetimeSeconds: settings.crlSeconds ?? defaultCrlSeconds })
-  const raise = (detection: Detection) => raiseDetection(context, detection)
-  const witness = authorityWitness({ ...state, fitness: starting.fitness, raise })
-  const listeners = await listen(starting, { authority, holder, own, pipeline, crls, policy, witness })
+  const listeners = await listen(starting, { context, authority, holder, own, pipeline, crls, policy })
   const place = placeOf(state.name, settings, listeners)
   bound.enrolAddress = place.enrol
   await state.folder.complete()
@@ -206,6 +204,7 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   await startAuthorityDesk({ ...starting, ...watchers, context, own, policy }, loops)
   return {
     ...described,
+    ...(await startFront({ ...starting, context, authority, slots: trust.slots, pipeline }, loops)),
     operators: new Operators({ context, authority, rules: operatorRules(policy) }),
     reloadPolicy: (by) => policy.reload(by),
     renew: () => own.renew().then(maintenance.onOwnCertificate),
@@ -321,18 +320,19 @@ function startedLoops(stack: AsyncDisposableStack, { record }: AuthorityState): 
 }
 
 interface Serving {
+  readonly context: AuthorityContext
   readonly authority: Authority
   readonly holder: TrustHolder
   readonly own: OwnIdentity
   readonly pipeline: Pipeline
   readonly crls: CrlPublisher
   readonly policy: ActivePolicy
-  readonly witness: WitnessPort
 }
 
 async function listen(starting: Starting, serving: Serving): Promise<Listeners> {
   const { settings, options, clock, state, stack, metrics } = starting
-  const { authority, holder, own, pipeline, crls, policy, witness } = serving
+  const { context, authority, holder, own, pipeline, crls, policy } = serving
+  const raise = (detection: Detection) => raiseDetection(context, detection)
   const { cipherSuites, headers, listenerLimits: limits = {}, proxies } = settings.security
   const stopping = new AbortController()
   const parts = {
@@ -346,7 +346,7 @@ async function listen(starting: Starting, serving: Serving): Promise<Listeners> 
     recordFolder: state.recordFolder,
     policy: policyPort(policy),
     redactions: redactionPort(state.redaction, state.record),
-    witness,
+    witness: authorityWitness({ ...state, fitness: starting.fitness, raise }),
     stopping: stopping.signal,
     ready: () => holder.ageSeconds() <= READY_SECONDS && state.record.stats().state === 'open',
     metrics,
@@ -378,7 +378,7 @@ function describe(
   { state }: Starting,
   authority: Authority,
   listeners: Listeners,
-): Omit<RunningAuthority, 'stopped' | 'renew' | 'operators' | 'reloadPolicy'> {
+): Omit<RunningAuthority, 'stopped' | 'renew' | 'operators' | 'reloadPolicy' | 'front'> {
   const { rootFile, rootFingerprint, root, record, logKey, founds } = state
   const { origin } = record.stats()
   return {

@@ -7,6 +7,7 @@ import { keepProblems } from './audit-keep.ts'
 import { edgeProblems } from './edge-check.ts'
 import { alertProblems, exportProblems } from './export-check.ts'
 import { issuerProblems } from './issuer-check.ts'
+import { frontProblems } from './front-check.ts'
 import { headerNameProblem } from './passed-headers.ts'
 import type { CrossProblem } from './problem.ts'
 import type { BindingSection } from './policy-schema.ts'
@@ -32,7 +33,8 @@ function keysOf(where: string): readonly (string | number)[] {
     .filter((piece) => piece !== '')
 }
 
-/** What is said of the edge is of all of these. */
+/** What is said of the front, and of the edge, is of all of these. */
+const frontKeys = ['authority', 'edge', 'issuers', 'security']
 const edgeKeys = ['edge', 'listeners', 'issuers']
 
 /** `broken`: sections that were left out because they are wrong in themselves; what is missing in them is missed nowhere else. */
@@ -49,6 +51,7 @@ export function crossProblems(
     ...approvalProblems(configuration, domain),
     ...listenerProblems(configuration),
     ...(edgeKeys.some((key) => broken.has(key)) ? [] : edgeProblems(configuration)),
+    ...(frontKeys.some((key) => broken.has(key)) ? [] : frontProblems(configuration)),
     ...urlProblems('servers', configuration.servers),
     ...urlProblems('services', configuration.services),
     ...outputProblems(configuration),
@@ -119,6 +122,9 @@ function listenerProblems(configuration: Configuration): readonly CrossProblem[]
     [['listeners', 'admin'], listeners.admin],
     [['listeners', 'public'], listeners.public],
     ...(listeners.edge === undefined ? [] : [[['listeners', 'edge'], listeners.edge] as const]),
+    ...(authority.listeners.front === undefined
+      ? []
+      : [[['authority', 'listeners', 'front'], authority.listeners.front] as const]),
     ...(['main', 'admin', 'enrol', 'public'] as const).map(
       (name) => [['authority', 'listeners', name], authority.listeners[name]] as const,
     ),

@@ -95,10 +95,10 @@ async function keyOf(keyFile: string): Promise<KeyObject> {
 }
 
 function unusable(where: string, expected: string, got: string): DoorwardError {
-  return new DoorwardError('edge_certificate', 'the certificate of the edge cannot be used', {
+  return new DoorwardError('edge_certificate', 'the certificate that hosts and browsers are shown cannot be used', {
     where,
     expected,
     got,
-    next: 'correct edge.certificate, or have it issued again',
+    next: 'correct edge.certificate or authority.front.certificate, or have it issued again',
   })
 }

@@ -9,7 +9,7 @@ import { section } from './section.ts'
 const text = z.string().min(1).max(512)
 
 /** An https origin: resource identifiers and proofs are made of it. */
-const origin = z.string().refine((value) => isOrigin(value) && value.startsWith('https:'), {
+export const origin = z.string().refine((value) => isOrigin(value) && value.startsWith('https:'), {
   error: 'not an origin; expected https://host[:port] without path',
 })
 
@@ -27,11 +27,11 @@ function isOrigin(value: string): boolean {
 }
 
 /** RFC 6749 §3.3. */
-const scope = z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/, {
+export const scope = z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/, {
   error: 'not a scope; expected visible ASCII without blank, quote and backslash',
 })
 
-const clientName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, {
+export const clientName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, {
   error: 'not the name of a client; expected lowercase letters, digits, - and _',
 })
 
@@ -55,6 +55,9 @@ const acme = section({
   ca_file: path.optional(),
   allow_private_addresses: z.boolean().default(false),
 })
+
+/** PEM files: chain and key. */
+export const certificateFiles = section({ file: path, key_file: path })
 
 /** Either files or an authority; that it is one of them is checked beside the other keys. */
 const certificate = section({ file: path.optional(), key_file: path.optional(), acme: acme.optional() })

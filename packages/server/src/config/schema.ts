@@ -6,6 +6,7 @@ import { attestors } from './attestor-schema.ts'
 import { alerts, audit } from './audit-schema.ts'
 import { detections } from './detections-schema.ts'
 import { edge } from './edge-schema.ts'
+import { front } from './front-schema.ts'
 import { issuers } from './issuer-schema.ts'
 import { callBounds, limits, network } from './limits-schema.ts'
 import { backend } from './backend-schema.ts'
@@ -178,7 +179,7 @@ const proxyNetworks = z
 /** Who says, by a PROXY header, whom the connections are from that it makes to a listener. */
 const listenerProxies = { main: proxyNetworks, admin: proxyNetworks, public: proxyNetworks }
 const proxies = section({ ...listenerProxies, edge: proxyNetworks }).prefault({})
-const authorityProxies = section({ ...listenerProxies, enrol: proxyNetworks }).prefault({})
+const authorityProxies = section({ ...listenerProxies, enrol: proxyNetworks, front: proxyNetworks }).prefault({})
 
 const partName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, {
   error: 'not a name; expected lowercase letters, digits and -',
@@ -192,6 +193,7 @@ const authority = section({
   /** A database that several authorities share; a file of its own without it. */
   database: database.optional(),
   attestors,
+  front: front.optional(),
   /** How long a revocation list for outsiders is good; it is signed anew at half of that. */
   crl_seconds: z
     .int()
@@ -220,6 +222,8 @@ const authority = section({
     admin: address.default('127.0.0.1:8447'),
     enrol: address.default('127.0.0.1:8448'),
     public: address.default('127.0.0.1:8449'),
+    /** For clients of people and their browsers; nothing listens by default. */
+    front: address.optional(),
     proxies: authorityProxies,
   }).prefault({}),
 })

@@ -218,8 +218,8 @@ export function namedProxies({ listeners: { proxies } }: Configuration) {
 
 /** As `namedProxies`, of the authority. */
 export function authorityProxies({ authority: { listeners } }: Configuration) {
-  const { main, admin, enrol, public: open } = listeners.proxies
-  return { main: among(main), admin: among(admin), enrol: among(enrol), public: among(open) }
+  const { main, admin, enrol, public: open, front } = listeners.proxies
+  return { main: among(main), admin: among(admin), enrol: among(enrol), public: among(open), front: among(front) }
 }
 
 function among(cidrs: readonly string[]): (address: string) => boolean {

@@ -223,7 +223,7 @@ function bodyBytes({ bodyBytes: own = MAX_BODY }: ApiRoute): number {
 }
 
 /** The type itself, with at most `charset=utf-8` beside it. */
-function isMediaType(header: string | undefined, expected: string): boolean {
+export function isMediaType(header: string | undefined, expected: string): boolean {
   const [type = '', ...parameters] = (header ?? '').toLowerCase().split(';')
   return type.trim() === expected && parameters.every((parameter) => parameter.trim() === 'charset=utf-8')
 }
@@ -237,7 +237,7 @@ export function readJsonObject(body: Uint8Array, maxBytes = MAX_BODY): JsonObjec
   return isJsonObject(value) ? value : deny('request_invalid', 'expected a JSON object')
 }
 
-function readText(body: Uint8Array): string | Denial {
+export function readText(body: Uint8Array): string | Denial {
   try {
     return fromUtf8(body)
   } catch {
@@ -246,7 +246,7 @@ function readText(body: Uint8Array): string | Denial {
 }
 
 /** URL-encoded fields, each once. With `known`, others are refused. */
-function readFields(text: string, known: readonly string[] | null): ReadonlyMap<string, string> | Denial {
+export function readFields(text: string, known: readonly string[] | null): ReadonlyMap<string, string> | Denial {
   const fields = new Map<string, string>()
   for (const [name, value] of new URLSearchParams(text)) {
     if (fields.has(name))

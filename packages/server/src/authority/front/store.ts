@@ -75,9 +75,6 @@ export interface Rotation {
   readonly token: IssuedFrontToken
 }
 
-/** Of a grant, what tokens are live at once. */
-export const liveTokens = 16
-
 export interface FrontConsent {
   /** `<issuer>#<subject>`. */
   readonly person: string
@@ -124,7 +121,7 @@ export interface FrontStore {
   >
   find(id: string, now: EpochSeconds): Promise<FrontGrant | null>
   /** Puts the next refresh token in place of the one that is known. `busy`: too many live tokens. */
-  rotate(rotation: Rotation, now: EpochSeconds): Promise<'rotated' | 'spent' | 'gone' | 'busy'>
+  rotate(rotation: Rotation, now: EpochSeconds, mostLive: number): Promise<'rotated' | 'spent' | 'gone' | 'busy'>
   /** Ends a grant; what of its tokens is live still, or null where there was none. */
   end(id: string, now: EpochSeconds): Promise<readonly IssuedFrontToken[] | null>
   /** In place of what the person has agreed to before for the same client, redirect and resource. */

@@ -10,6 +10,7 @@ import { alertPlaces, exportPlaces } from '../../config/audit-exports.ts'
 import { detectionSettings } from '../../config/detections.ts'
 import { databasePlace } from '../../config/database.ts'
 import type { DeploymentFolder } from '../../config/deployment-folder.ts'
+import { frontSettings } from '../../config/front-settings.ts'
 import { readPolicy, rereadPolicy } from '../../config/policy-reading.ts'
 import { quotaSettings } from '../../config/quotas.ts'
 import { secondSink } from '../../config/second-sink.ts'
@@ -89,6 +90,7 @@ export async function authoritySettings(deployment: Deployment, folder: Deployme
   const audiences = allowedAudiences(deployment)
   const sink = await secondSink(deployment)
   const { name, advertise } = configuration.authority
+  const front = frontSettings(deployment)
   return {
     trustDomain,
     name,
@@ -108,6 +110,7 @@ export async function authoritySettings(deployment: Deployment, folder: Deployme
     operatorRoles,
     vouchers: voucherSettings(deployment),
     issuers: issuerSettings(deployment),
+    ...(front === null ? {} : { front }),
     exports: exportPlaces(deployment),
     alerts: alertPlaces(deployment),
     detections: detectionSettings(configuration),

@@ -1,6 +1,5 @@
 /** What the front keeps, on PostgreSQL. */
 
-import { liveTokens } from '../../authority/front/store.ts'
 import type { FrontGrant, FrontStore } from '../../authority/front/store.ts'
 import { userName } from '@doorward/core'
 import type { EpochSeconds } from '@doorward/core'
@@ -40,7 +39,7 @@ export function postgresFront(database: PostgresDatabase): FrontStore {
       )
       return row === null ? null : grantOf(row)
     },
-    rotate: (rotation, now) => database.write((tx) => rotate(tx, rotation, now)),
+    rotate: (...asked) => database.write((tx) => rotate(tx, ...asked)),
     end: (id, now) =>
       database.write(async (tx) => {
         const row = await tx.one('DELETE FROM front_grants WHERE id = $1 RETURNING tokens', id)
@@ -143,7 +142,7 @@ async function redeem(
 
 async function rotate(
   tx: Transaction,
-  ...[{ id, from, to, jkt, token }, now]: Arguments<'rotate'>
+  ...[{ id, from, to, jkt, token }, now, mostLive]: Arguments<'rotate'>
 ): Promise<Awaited<ReturnType<FrontStore['rotate']>>> {
   const row = await tx.one(
     'SELECT refresh_hash, tokens FROM front_grants WHERE id = $1 AND redeemed = 1 AND expires_at > $2',
@@ -153,7 +152,7 @@ async function rotate(
   if (row === null) return 'gone'
   if (textOrNull(row, 'refresh_hash') !== from) return 'spent'
   const tokens = liveTokensOf(row, now)
-  if (tokens.length >= liveTokens) return 'busy'
+  if (tokens.length >= mostLive) return 'busy'
   await tx.run(
     'UPDATE front_grants SET refresh_hash = $1, jkt = $2, tokens = $3 WHERE id = $4',
     to,

@@ -1,6 +1,5 @@
 /** What the front keeps, on SQLite. */
 
-import { liveTokens } from '../../authority/front/store.ts'
 import type { FrontGrant, FrontStore } from '../../authority/front/store.ts'
 import { userName } from '@doorward/core'
 import type { EpochSeconds } from '@doorward/core'
@@ -33,7 +32,7 @@ export function sqliteFront(database: SqliteDatabase): FrontStore {
         const row = database.one('SELECT * FROM front_grants WHERE id = ? AND expires_at > ?', id, now)
         return row === null ? null : grantOf(row)
       }),
-    rotate: (rotation, now) => database.write(() => rotate(database, rotation, now)),
+    rotate: (...asked) => database.write(() => rotate(database, ...asked)),
     end: (id, now) =>
       database.write(() => {
         const row = database.one('DELETE FROM front_grants WHERE id = ? RETURNING tokens', id)
@@ -130,12 +129,12 @@ function redeem(database: SqliteDatabase, ...[codeHash, now]: Arguments<'redeem'
   return spent === null ? ({ outcome: 'unknown' } as const) : ({ outcome: 'spent', id: text(spent, 'id') } as const)
 }
 
-function rotate(database: SqliteDatabase, ...[{ id, from, to, jkt, token }, now]: Arguments<'rotate'>) {
+function rotate(database: SqliteDatabase, ...[{ id, from, to, jkt, token }, now, mostLive]: Arguments<'rotate'>) {
   const row = database.one('SELECT * FROM front_grants WHERE id = ? AND redeemed = 1 AND expires_at > ?', id, now)
   if (row === null) return 'gone'
   if (textOrNull(row, 'refresh_hash') !== from) return 'spent'
   const tokens = liveTokensOf(row, now)
-  if (tokens.length >= liveTokens) return 'busy'
+  if (tokens.length >= mostLive) return 'busy'
   database.run(
     'UPDATE front_grants SET refresh_hash = ?, jkt = ?, tokens = ? WHERE id = ?',
     to,

@@ -1,0 +1,74 @@
+/** What every rule of the front works with. */
+
+import { edgeClientId, toBase64url, userName, utf8 } from '@doorward/core'
+import type { IssuerClaims, RandomBytes, Sha256 } from '@doorward/core'
+import type { AuthorityContext } from '../context.ts'
+import type { KeySlots } from '../key-slots.ts'
+import type { SignInRefusal } from '../people.ts'
+import type { FrontClients } from './client.ts'
+import type { FrontResource } from './request.ts'
+import type { FrontGrant } from './store.ts'
+
+/** The provider at which people sign in. Neither verb throws for what it does. */
+export interface FrontProvider {
+  /** Where the browser goes; null when the provider cannot be asked. */
+  begin(asked: { readonly state: string; readonly nonce: string; readonly challenge: string }): Promise<URL | null>
+  /** Who has signed in, by what the browser has brought back. */
+  finish(answer: {
+    readonly parameters: ReadonlyMap<string, string>
+    readonly nonce: string
+    readonly verifier: string
+  }): Promise<IssuerClaims | SignInRefusal>
+}
+
+export interface FrontSettings {
+  /** `iss`: origin, without trailing slash. */
+  readonly publicUrl: string
+  readonly resources: readonly FrontResource[]
+  /** Tokens that are bound to no key are given. */
+  readonly bearer: boolean
+  readonly refreshSeconds: number
+  /** 0: asked each time. */
+  readonly consentSeconds: number
+  /** What the edge calls a client; null for one that it does not let in. */
+  readonly clientName: (clientId: string) => string | null
+}
+
+export interface FrontContext extends Pick<AuthorityContext, 'store' | 'log' | 'clock' | 'unfit' | 'trustDomain'> {
+  readonly settings: FrontSettings
+  readonly clients: FrontClients
+  readonly provider: FrontProvider
+  readonly slots: Pick<KeySlots, 'tokenKey'>
+  readonly random: RandomBytes
+  readonly sha256: Sha256
+  /** What was issued to this identity before is denied; 0 for nobody. */
+  readonly deniedBefore: (id: string) => number
+  readonly epoch: () => number
+  /** Denies tokens by the names that denials have for them, and publishes that. */
+  readonly denyTokens: (names: readonly string[], reason: string) => Promise<void>
+  /** Somebody has used what was used before. */
+  readonly reused: (grant: Pick<FrontGrant, 'id'>, detail: string) => Promise<void>
+}
+
+export function hashOf({ sha256 }: Pick<FrontContext, 'sha256'>, text: string): string {
+  return toBase64url(sha256(utf8(text)))
+}
+
+export function randomText({ random }: Pick<FrontContext, 'random'>, bytes = 32): string {
+  return toBase64url(random(bytes))
+}
+
+/**
+ * Why nothing counts any more that a person has given a client: either was denied since, a recovery has begun another epoch,
+ * or the edge does not let the client in. Null when it counts.
+ */
+export function endedBecause(
+  { settings, trustDomain, deniedBefore, epoch }: FrontContext,
+  { request, person, ...made }: Pick<FrontGrant, 'request' | 'person'> & { readonly epoch: number },
+): string | null {
+  const name = settings.clientName(request.clientId)
+  if (name === null) return 'the client is not let in'
+  if (person.signedInAt < deniedBefore(userName(person.user))) return 'the person was denied'
+  if (person.signedInAt < deniedBefore(edgeClientId(trustDomain, name).uri)) return 'the client was denied'
+  return made.epoch < epoch() ? 'another epoch has begun' : null
+}
