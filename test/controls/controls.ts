@@ -5,6 +5,7 @@
 
 import { acmeControls } from './acme-controls.ts'
 import { approvalControls } from './approval-controls.ts'
+import { calleeControls } from './callee-controls.ts'
 import { ceremonyControls } from './ceremony-controls.ts'
 import { delegationControls } from './delegation-controls.ts'
 import { definitionControls } from './definition-controls.ts'
@@ -368,6 +369,7 @@ export type RefusalEntry =`,
     ),
   ),
   ...acmeControls,
+  ...calleeControls,
   ...policyControls,
   ...recordControls,
   ...witnessControls,

@@ -181,6 +181,7 @@ export type { Permission, PermissionVerb } from './policy/permission.ts'
 export { PartyRoles } from './policy/party-roles.ts'
 export { readTokenScope, scopeCovers, scopeMayCover, widerPermission } from './policy/token-scope.ts'
 export { PolicyJudge } from './policy/policy-judge.ts'
+export { rolePolicies } from './policy/role-policies.ts'
 export { argumentSchema, policySchema } from './policy/schema.ts'
 export type {
   ApprovalsSource,

@@ -43,6 +43,8 @@ export interface ConnectedIdentity extends AsyncDisposable {
   readonly fetch: IdentityFetch
   /** A token for the audience, bound to the current certificate: of use on connections of this identity alone. */
   token(audience: string, options?: TokenOptions): Promise<Secret>
+  /** Seals what belongs to this identity. */
+  readonly sealer: Sealer
   /** All of it: credentials, trust, TLS material. */
   readonly identity: Identity
   /** Stops renewing and following, and closes every connection. */
@@ -84,6 +86,7 @@ export async function connect(options: ConnectOptions): Promise<ConnectedIdentit
       authority: { url: identity.authorityUrl, id: identity.authorityId },
     }),
     token: (audience, wanted) => identity.token(audience, wanted),
+    sealer,
     identity,
     close,
     [Symbol.asyncDispose]: close,

@@ -22,6 +22,15 @@ export type { JoinSource } from './join-source.ts'
 export { keyFileSealer } from './key-home.ts'
 export type { KeyHome } from './key-home.ts'
 
+// a program's own API
+export { protect } from './protect/protect.ts'
+export type { ProtectedServer, ProtectLimits, ProtectOptions } from './protect/protect.ts'
+export { callOf } from './protect/protected-call.ts'
+export type { ProtectedCall, ProtectedListener } from './protect/protected-call.ts'
+export type { RecordPlace } from './protect/callee-record.ts'
+export type { ProtectPolicy } from './protect/role-decisions.ts'
+export type { RouteText } from './protect/route-table.ts'
+
 // identity
 export { readStatement, statementDocument } from './admin-ceremony.ts'
 export type {

@@ -58,7 +58,7 @@ function verbParts(verb: PermissionVerb): { readonly action: string; readonly wh
 }
 
 /** `admin` and `*` reach our own API without naming it; `read`, `write` and actions never do. */
-function reachesOwnApi(verb: PermissionVerb): boolean {
+export function reachesOwnApi(verb: PermissionVerb): boolean {
   return verb.kind === 'any' || (verb.kind === 'group' && verb.group === 'admin')
 }
 

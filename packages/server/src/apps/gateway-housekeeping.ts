@@ -1,13 +1,13 @@
 /** What outlives a request, looked at again whenever trust changes, and now and then. */
 
 import { toSeconds } from '@doorward/core'
-import { deny } from '@doorward/enforcement'
+import { connectionProblem, deny } from '@doorward/enforcement'
 import type { ApprovalDesk, Pipeline } from '@doorward/enforcement'
 import { timerSleep } from '@doorward/sdk'
 import type { SessionTable } from '../transports/session.ts'
 import type { StreamableHttp } from '../transports/streamable-http.ts'
 import type { RunningEdge } from './gateway-edge.ts'
-import { connectionProblem, sessionMustEnd } from './gateway-listeners.ts'
+import { sessionMustEnd } from './gateway-listeners.ts'
 import type { GatewayListeners } from './gateway-listeners.ts'
 import { trustNow } from './gateway-status.ts'
 import type { GatewayFacts } from './gateway-status.ts'

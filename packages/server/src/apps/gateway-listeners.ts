@@ -1,10 +1,8 @@
 /** The three listeners of a gateway and what each of them serves. */
 
-import { deny, isDenial, openListener, personalWithdrawal, sendRefusal, standingProblem } from '@doorward/enforcement'
+import { deny, openListener, personalWithdrawal, sendRefusal } from '@doorward/enforcement'
 import type {
   ApprovalDesk,
-  Connection,
-  Denial,
   Exchange,
   Listener,
   ListenerOptions,
@@ -134,17 +132,6 @@ async function failLink(
   onProblem(error)
   const inbound = { connection: exchange.connection, head: exchange.head, audience: '' }
   sendRefusal(exchange, await pipeline.refuse(inbound, deny('record_unavailable', String(error))))
-}
-
-/** What the newest trust state has against the holder of a certificate; null when nothing. */
-export function connectionProblem(
-  { certificate, standing }: Connection,
-  view: TrustView,
-  { dependencies }: Pipeline,
-): Denial | null {
-  const now = dependencies.trust.now()
-  const leaf = standing.judge(certificate, view, now, dependencies.importP256)
-  return isDenial(leaf) ? leaf : standingProblem(leaf, view, now)
 }
 
 /**

@@ -1,7 +1,7 @@
 /** From a request for a plain HTTP service to what the pipeline decides about: the method is the action, the path the resource. */
 
-import { deny } from '@doorward/enforcement'
-import type { Classifier, Denial, RequestHead } from '@doorward/enforcement'
+import { groupOfMethod, queryProblem, routeName } from '@doorward/enforcement'
+import type { Classifier, RequestHead } from '@doorward/enforcement'
 import type { CallTrace } from './call-trace.ts'
 import { exactRequest } from './exact-call.ts'
 
@@ -39,26 +39,6 @@ export function backendRoute(path: string): BackendRoute | null {
 export const backendMethods = ['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
 export type BackendMethod = (typeof backendMethods)[number]
 
-const READS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
-
-/**
- * The name that is decided about. Many services serve `/v1/x/` and `/v1/x` alike: what may be equal there is decided equally
- * here.
- */
-export function routeName(path: string): string {
-  return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
-}
-
-/** Parameters by which some frameworks take a request for one of another method. */
-const OVERRIDES: ReadonlySet<string> = new Set(['_method', '_httpmethod', 'x-http-method', 'x-http-method-override'])
-
-export function queryProblem(query: string): Denial | null {
-  if (query === '') return null
-  for (const name of new URLSearchParams(query).keys())
-    if (OVERRIDES.has(name.toLowerCase())) return deny('request_invalid', 'a parameter that stands for another method')
-  return null
-}
-
 export interface BackendCallOptions extends BackendRoute {
   readonly head: RequestHead
   readonly trace: CallTrace | null
@@ -72,7 +52,7 @@ export function backendClassifier(options: BackendCallOptions): Classifier<Backe
     if (problem !== null) return problem
     const resource = { server: backend, kind: 'route', name: routeName(path) } as const
     return {
-      action: { name: head.method, group: READS.has(head.method) ? 'read' : 'write' },
+      action: { name: head.method, group: groupOfMethod(head.method) },
       resource,
       args: undefined,
       exact: () => exactRequest(head, path, body),

@@ -1,0 +1,81 @@
+/** The log of a program that protects itself: its own folder and key, and a second copy of its checkpoints elsewhere. */
+
+import { createPrivateKey } from 'node:crypto'
+import { join, resolve } from 'node:path'
+import { DoorwardError, utf8 } from '@doorward/core'
+import type { SpiffeId } from '@doorward/core'
+import { ed25519LogKey, fileCheckpointStore, openRecord } from '@doorward/enforcement'
+import type { FileRecord, LogKey } from '@doorward/enforcement'
+import { fileVersion, privateFolder, readBounded, writeDurably } from '../durable-file.ts'
+import { generateEd25519 } from '../platform/ed25519.ts'
+import { randomBytes, sha256 } from '../platform/hash.ts'
+import type { Runtime } from '../runtime.ts'
+import type { Sealer } from '../sealer.ts'
+
+export interface RecordPlace {
+  /** Folder of the log; made with mode 0700. One program writes it at a time. */
+  readonly folder: string
+  /** Folder for the newest checkpoint, outside of `folder` and better on another disk: by it a log that went back is noticed. */
+  readonly checkpoints: string
+  /** What of the log's name is this program's own, beside its SPIFFE ID: needed where several copies run. None by default. */
+  readonly instance?: string
+}
+
+const KEY_FILE = 'log.key'
+const CONTEXT = 'doorward sdk log-key'
+const MAX_KEY = 4096
+
+/** Opens the log, or begins it. Throws `record_place`, `folder_not_private`, and the codes of `openRecord`. */
+export async function openCalleeRecord(
+  place: RecordPlace,
+  own: { readonly id: SpiffeId; readonly sealer: Sealer; readonly runtime: Runtime },
+): Promise<FileRecord> {
+  const { folder, checkpoints } = place
+  if (`${resolve(checkpoints)}/`.startsWith(`${resolve(folder)}/`))
+    throw new DoorwardError(
+      'record_place',
+      'the checkpoints lie in the folder of the log, where both are lost together',
+      {
+        where: checkpoints,
+        expected: `a folder outside of ${folder}`,
+      },
+    )
+  await privateFolder(folder)
+  await privateFolder(checkpoints)
+  const begun = join(folder, 'begun')
+  const record = await openRecord({
+    dir: join(folder, 'log'),
+    origin: originOf(own.id, place.instance),
+    signKey: await openLogKey(folder, own.sealer),
+    mayBegin: (await fileVersion(begun)) === null,
+    sha256,
+    random: randomBytes,
+    clock: own.runtime.wall,
+    monotonic: own.runtime.monotonic,
+    checkpointStore: fileCheckpointStore(checkpoints, originOf(own.id, place.instance)),
+  })
+  // After a crash before this the log is there, and is opened as one that may begin.
+  await writeDurably(begun, utf8('1\n'))
+  return record
+}
+
+function originOf({ trustDomain, segments }: SpiffeId, instance: string | undefined): string {
+  return [trustDomain, 'workload', ...segments, ...(instance === undefined ? [] : [instance])].join('/')
+}
+
+/** Made before the log. A log whose key is lost goes on under no other: it is another's then (`record_foreign`). */
+async function openLogKey(folder: string, sealer: Sealer): Promise<LogKey> {
+  const path = join(folder, KEY_FILE)
+  const sealed = await readBounded(path, MAX_KEY)
+  if (sealed !== null) return logKeyOf(await sealer.open(sealed, CONTEXT))
+  const { privateKey } = await generateEd25519()
+  const plain = new Uint8Array(privateKey.export({ type: 'pkcs8', format: 'der' }))
+  await writeDurably(path, await sealer.seal(plain, CONTEXT))
+  return logKeyOf(plain)
+}
+
+function logKeyOf(plain: Uint8Array): LogKey {
+  const key = createPrivateKey({ key: Buffer.from(plain), format: 'der', type: 'pkcs8' })
+  plain.fill(0)
+  return ed25519LogKey(key)
+}

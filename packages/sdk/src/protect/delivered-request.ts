@@ -1,0 +1,28 @@
+/** The request as a handler gets it: judged, its body whole, without the credentials that came with it. */
+
+import { IncomingMessage } from 'node:http'
+import type { Exchange } from '@doorward/enforcement'
+
+/** Names that say who calls elsewhere: here the principal says it. */
+const WITHHELD = new Set(['authorization', 'proxy-authorization', 'cookie'])
+
+/**
+ * The body has been read within its limits, so that it can be read again from here alone. Everything else is as it came. What
+ * a handler sees of forwarding headers was written by the caller.
+ */
+export function deliveredRequest({ request }: Exchange, body: Uint8Array): IncomingMessage {
+  const delivered = new IncomingMessage(request.socket)
+  delivered.httpVersion = request.httpVersion
+  delivered.httpVersionMajor = request.httpVersionMajor
+  delivered.httpVersionMinor = request.httpVersionMinor
+  delivered.method = request.method ?? ''
+  delivered.url = request.url ?? ''
+  const raw = request.rawHeaders
+  const kept = raw.filter((_, i) => !WITHHELD.has((raw[i - (i % 2)] ?? '').toLowerCase()))
+  delivered.rawHeaders = kept
+  delivered.headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => !WITHHELD.has(name)))
+  delivered.complete = true
+  if (body.length > 0) delivered.push(body)
+  delivered.push(null)
+  return delivered
+}

@@ -1,0 +1,199 @@
+/** A program's own API behind the decision path that a gateway has: same stages, same record, nobody in between. */
+
+import { DoorwardError } from '@doorward/core'
+import {
+  addressKey,
+  CallPlaces,
+  connectionProblem,
+  defaultCipherSuites,
+  defaultListenerLimits,
+  deny,
+  KnownIdentities,
+  MemoryRateLimiter,
+  openListener,
+  Pipeline,
+  RefusalCounter,
+} from '@doorward/enforcement'
+import type { Connection, FileRecord, Listener, ListenerLimits, Rate } from '@doorward/enforcement'
+import type { ConnectedIdentity } from '../connect.ts'
+import { importP256 } from '../platform/p256.ts'
+import { systemRuntime } from '../runtime.ts'
+import { openCalleeRecord } from './callee-record.ts'
+import type { RecordPlace } from './callee-record.ts'
+import { serveProtected } from './protected-call.ts'
+import type { ProtectedListener, ProtectedServing } from './protected-call.ts'
+import { roleDecisions } from './role-decisions.ts'
+import type { ProtectPolicy } from './role-decisions.ts'
+import { RouteTable } from './route-table.ts'
+import type { RouteText } from './route-table.ts'
+
+export interface ProtectOptions {
+  /** Connected as a `callee`. */
+  readonly identity: ConnectedIdentity
+  /** URL at which callers reach this program: one of the `audiences` of its registration, and what tokens must be for. */
+  readonly audience: string
+  readonly listen: { readonly host: string; readonly port: number }
+  /** Name of this program in permissions: `read:<service>/orders/*`. */
+  readonly service: string
+  /** Everything that may be asked; the rest exists for nobody. */
+  readonly routes: readonly RouteText[]
+  readonly policy: ProtectPolicy
+  readonly record: RecordPlace
+  readonly limits?: ProtectLimits
+  /** Hears of failures that were survived: handlers that threw, outcomes that could not be recorded. Must not throw. */
+  readonly onProblem?: (error: unknown) => void
+}
+
+export interface ProtectLimits {
+  /** Of all requests together; 1000 a second by default. */
+  readonly global?: Rate
+  /** Of one address, a /64 of IPv6; 200 a second by default. */
+  readonly perAddress?: Rate
+  /** Of one caller, whatever its address; 100 a second by default. */
+  readonly perCaller?: Rate
+  /** Of a request's body; 1 MiB by default. */
+  readonly bodyBytes?: number
+  /** Single values of the listener: connections, handshakes, header bytes and times. */
+  readonly listener?: Partial<ListenerLimits>
+}
+
+export interface ProtectedServer extends AsyncDisposable {
+  readonly address: { readonly host: string; readonly port: number }
+  /** Name of this program's log. */
+  readonly log: string
+  /** Takes no more requests, lets those under way end for that long (8 s by default), then closes record and connections. */
+  close(graceMilliseconds?: number): Promise<void>
+}
+
+const GRACE = 8000
+const LOOK = 1000
+const staleness = { fullSeconds: 60, reducedSeconds: 300 }
+const MIRROR_WAIT = 1000
+const perSecond = (count: number): Rate => ({ count, periodSeconds: 1 })
+const securityHeaders = { 'X-Content-Type-Options': 'nosniff', 'Referrer-Policy': 'no-referrer' }
+
+/**
+ * Opens the listener and gives the handler only what passed: the caller's certificate and a token bound to it and meant for
+ * this audience, a declared route, a role that allows it, the limits, and an entry that is durable in this program's
+ * record. Everything else is refused and on record; whatever cannot be decided or recorded is refused. Answers under way end
+ * when their caller is revoked or loses the role. Without news of the authority known callers are served for a minute in
+ * full, until five minutes at a reduced rate, then nobody. Throws `identity_scope` for an identity that is no callee,
+ * `audience_invalid`, `route_invalid`, the codes of `roleDecisions` and `openCalleeRecord`, `port_in_use` and
+ * `address_unavailable`.
+ */
+export async function protect(handler: ProtectedListener, options: ProtectOptions): Promise<ProtectedServer> {
+  const { identity, audience, service, limits = {}, onProblem = () => undefined } = options
+  requireCallee(identity)
+  const routes = new RouteTable(options.routes)
+  const decisions = roleDecisions(options.policy, service, identity.trustDomain)
+  const authority = authorityOf(audience)
+  await using stack = new AsyncDisposableStack()
+  const own = { id: identity.id, sealer: identity.sealer, runtime: systemRuntime }
+  const record = await openCalleeRecord(options.record, own)
+  stack.defer(() => record.close())
+  const pipeline = pipelineOf(options, record, decisions)
+  const bodyBytes = limits.bodyBytes ?? 1024 * 1024
+  const serving = { pipeline, routes, service, audience, bodyBytes, handler, onProblem }
+  await record.append({ kind: 'lifecycle', body: { event: 'callee.start', name: service, audience } })
+  const listener = await listen(options, serving, authority)
+  const stopping = new AbortController()
+  const running = pipeline.dependencies.refusals.run(stopping.signal)
+  const unfollow = follow(identity, pipeline, listener)
+  const kept = stack.move()
+  let closed: Promise<void> | null = null
+  const close = async (graceMilliseconds: number) => {
+    await listener.close(graceMilliseconds)
+    unfollow()
+    stopping.abort()
+    await running
+    await record.append({ kind: 'lifecycle', body: { event: 'callee.stop', name: service } }).catch(onProblem)
+    await kept.disposeAsync()
+  }
+  const once = (graceMilliseconds = GRACE) => (closed ??= close(graceMilliseconds))
+  return { address: listener.address, log: record.stats().origin, close: once, [Symbol.asyncDispose]: () => once() }
+}
+
+function requireCallee({ identity }: ConnectedIdentity): void {
+  if (identity.trust.current()?.state.scope === 'full') return
+  throw new DoorwardError('identity_scope', 'this identity may not decide about callers', {
+    expected: 'one that was connected with callee: true',
+  })
+}
+
+/** Values of `Host` derive from the audience alone. */
+function authorityOf(audience: string): string {
+  const url = URL.canParse(audience) ? new URL(audience) : null
+  if (url?.protocol === 'https:') return url.host
+  throw new DoorwardError('audience_invalid', 'the audience is not a URL of this program', {
+    got: audience.slice(0, 200),
+    expected: 'https://orders.acme.example:9443',
+  })
+}
+
+function pipelineOf(
+  { identity, limits = {} }: ProtectOptions,
+  log: FileRecord,
+  decisions: ReturnType<typeof roleDecisions>,
+): Pipeline {
+  const { trust, authorityUrl: issuer } = identity.identity
+  const { global = perSecond(1000), perAddress = perSecond(200), perCaller: perUser = perSecond(100) } = limits
+  return new Pipeline({
+    trust,
+    limiter: new MemoryRateLimiter({ monotonic: systemRuntime.monotonic }),
+    importP256,
+    known: new KnownIdentities(),
+    settings: { issuer, staleness, perUser, mirrorWaitMilliseconds: MIRROR_WAIT },
+    decisions,
+    log,
+    refusals: new RefusalCounter({ record: log, clock: systemRuntime.wall }),
+    connectionLimits: { global, perIp: () => perAddress, ipKey: addressKey },
+    quotas: [],
+    places: new CallPlaces(),
+  })
+}
+
+function listen(
+  { identity, listen: at, limits = {} }: ProtectOptions,
+  serving: ProtectedServing,
+  authority: string,
+): Promise<Listener> {
+  const { pipeline } = serving
+  return openListener({
+    name: 'main',
+    ...at,
+    clientCertificate: 'required',
+    material: identity.identity.material(),
+    authorities: [authority],
+    cipherSuites: defaultCipherSuites,
+    securityHeaders,
+    limits: { ...defaultListenerLimits, ...limits.listener },
+    clock: () => pipeline.dependencies.trust.now(),
+    monotonic: systemRuntime.monotonic,
+    onExchange: (exchange) => serveProtected(exchange, serving),
+    onRefusedHandshake: ({ remoteAddress, reason }) => {
+      pipeline.dependencies.refusals.count({ source: remoteAddress, reason })
+    },
+  })
+}
+
+/** New certificates and anchors reach the listener, and a new trust state whoever is connected; without news nobody stays. */
+function follow({ identity }: ConnectedIdentity, pipeline: Pipeline, listener: Listener): () => void {
+  const { trust } = identity
+  const stops = [
+    identity.onMaterial(() => listener.update(identity.material())),
+    trust.onApply((view) => {
+      listener.closeConnections((connection: Connection) => connectionProblem(connection, view, pipeline) !== null)
+      void pipeline.review()
+    }),
+  ]
+  const look = () => {
+    if (trust.ageSeconds() <= staleness.reducedSeconds) return
+    pipeline.open.endAll(deny('trust_stale', 'the trust state was not confirmed for too long'))
+    listener.closeConnections(() => true)
+  }
+  const timer = setInterval(look, LOOK).unref()
+  return () => {
+    clearInterval(timer)
+    for (const stop of stops) stop()
+  }
+}

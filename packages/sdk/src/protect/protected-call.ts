@@ -1,0 +1,177 @@
+/** One request at a protected program: judged, recorded, and only then given to the handler; then what became of it. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Secret } from '@doorward/core'
+import type { Principal } from '@doorward/core'
+import {
+  closeAfterAnswer,
+  deny,
+  groupOfMethod,
+  isRefusal,
+  recordOutcome,
+  routeName,
+  sendRefusal,
+} from '@doorward/enforcement'
+import type { Call, Denial, Exchange, Inbound, OpenCall, Outcome, Permit, Pipeline } from '@doorward/enforcement'
+import { deliveredRequest } from './delivered-request.ts'
+import type { RouteTable } from './route-table.ts'
+
+/** What a handler knows of a call that it may answer. */
+export interface ProtectedCall {
+  /** Who calls, on whose behalf, and through whom (`act`). */
+  readonly principal: Principal
+  /** Names the entry of the decision in this program's record; the caller has it as `Doorward-Decision`. */
+  readonly decision: string
+  /** As it was declared. */
+  readonly route: string
+  /** The caller's token, of use to whoever exchanges it for one of its own. */
+  readonly token: Secret
+  /** Aborts when the caller has gone, or may not have the answer any more. */
+  readonly signal: AbortSignal
+}
+
+/** A listener as `node:http` has them, with what is known of the call. */
+export type ProtectedListener = (request: IncomingMessage, response: ServerResponse, call: ProtectedCall) => unknown
+
+export interface ProtectedServing {
+  readonly pipeline: Pipeline
+  readonly routes: RouteTable
+  /** Name of this program in policy. */
+  readonly service: string
+  readonly audience: string
+  readonly bodyBytes: number
+  readonly handler: ProtectedListener
+  readonly onProblem: (error: unknown) => void
+}
+
+const calls = new WeakMap<IncomingMessage, ProtectedCall>()
+
+/** The call behind a request that a handler was given, for frameworks that pass the request alone; null for any other. */
+export function callOf(request: IncomingMessage): ProtectedCall | null {
+  return calls.get(request) ?? null
+}
+
+/** Never rejects. Strangers learn nothing about which routes exist: they are refused first. */
+export async function serveProtected(exchange: Exchange, serving: ProtectedServing): Promise<void> {
+  const { pipeline, audience, bodyBytes } = serving
+  const inbound: Inbound = { connection: exchange.connection, head: exchange.head, audience }
+  if (exchange.problem !== null) return sendRefusal(exchange, await pipeline.refuseHead(inbound, exchange.problem))
+  const permit = await pipeline.enforce<string>(inbound, {
+    credential: 'token',
+    readBody: () => exchange.readBody(bodyBytes),
+    classifier: () => callFor(exchange, serving),
+  })
+  if (isRefusal(permit)) return sendRefusal(exchange, permit)
+  await answer(exchange, permit, serving)
+}
+
+function callFor({ head }: Exchange, { routes, service }: ProtectedServing): Call<string> | Denial {
+  const route = routes.find(head)
+  if (typeof route !== 'string') return route
+  return {
+    action: { name: head.method, group: groupOfMethod(head.method) },
+    resource: { server: service, kind: 'route', name: routeName(head.path) },
+    args: undefined,
+    rpcId: undefined,
+    detail: route,
+  }
+}
+
+async function answer(exchange: Exchange, permit: Permit<string>, serving: ProtectedServing): Promise<void> {
+  const { pipeline, onProblem } = serving
+  const started = performance.now()
+  const admitted = permit.use()
+  const { body, call, identified } = admitted.authorized.classified
+  const overtaken = pipeline.overtaken(admitted)
+  const sent =
+    overtaken === null
+      ? await handled(exchange, serving, { permit, body, route: call.detail })
+      : refused(exchange, permit, { ...overtaken, caller: identified.principal })
+  admitted.hold?.release()
+  const outcome = { ...sent, milliseconds: Math.round(performance.now() - started) }
+  await recordOutcome(permit.entry, outcome, pipeline.dependencies.log).catch(onProblem)
+}
+
+type Sent = Omit<Outcome, 'milliseconds'>
+
+function refused(exchange: Exchange, { entry }: Permit<string>, denial: Denial): Sent {
+  sendRefusal(exchange, { refused: true, denial, entry })
+  const { code, explanation } = denial
+  return { status: 'failed', http: exchange.response.statusCode, bytes: 0, code, explanation }
+}
+
+interface Handled {
+  readonly permit: Permit<string>
+  readonly body: Uint8Array
+  readonly route: string
+}
+
+/** Resolves when the answer has ended, however that was. */
+async function handled(exchange: Exchange, serving: ProtectedServing, { permit, body, route }: Handled): Promise<Sent> {
+  const { pipeline, handler, onProblem } = serving
+  const { response, request } = exchange
+  const { authorized } = permit.admitted
+  const ending = new AbortController()
+  let held: Denial | null = null
+  const end = (denial: Denial): void => {
+    held ??= denial
+    ending.abort()
+    // Half an answer is no answer: the connection goes with it.
+    response.destroy()
+  }
+  const open: OpenCall = { authorized, withdraw: end, forbid: end }
+  const before = request.socket.bytesWritten
+  const ended = new Promise<void>((resolve) => response.once('close', resolve))
+  response.setHeader('Doorward-Decision', permit.entry.toString())
+  response.setHeader('Doorward-Code', 'allowed')
+  const delivered = deliveredRequest(exchange, body)
+  const known: ProtectedCall = {
+    principal: authorized.classified.identified.principal,
+    decision: permit.entry.toString(),
+    route,
+    token: new Secret((exchange.head.headers['authorization'] ?? '').slice('Bearer '.length)),
+    signal: ending.signal,
+  }
+  calls.set(delivered, known)
+  pipeline.track(open)
+  const failed = await run(() => handler(delivered, response, known), onProblem)
+  if (failed && held === null) fail(exchange, permit)
+  await ended
+  ending.abort()
+  pipeline.open.remove(open)
+  const [http, bytes] = [response.statusCode, request.socket.bytesWritten - before]
+  return sentOf({ held, failed, finished: response.writableFinished, http, bytes })
+}
+
+async function run(work: () => unknown, onProblem: (error: unknown) => void): Promise<boolean> {
+  try {
+    await work()
+    return false
+  } catch (error) {
+    onProblem(error)
+    return true
+  }
+}
+
+/** What a handler throws is nobody's business outside. An answer that has begun is broken off. */
+function fail(exchange: Exchange, { entry, admitted }: Permit<string>): void {
+  const { response } = exchange
+  if (response.writableEnded) return
+  if (response.headersSent) return void response.destroy()
+  for (const name of response.getHeaderNames()) if (name.startsWith('content-')) response.removeHeader(name)
+  closeAfterAnswer(exchange)
+  const { principal: caller } = admitted.authorized.classified.identified
+  sendRefusal(exchange, { refused: true, denial: { ...deny('internal', 'the handler failed'), caller }, entry })
+}
+
+interface Ended extends Pick<Outcome, 'http' | 'bytes'> {
+  readonly held: Denial | null
+  readonly failed: boolean
+  readonly finished: boolean
+}
+
+function sentOf({ held, failed, finished, http, bytes }: Ended): Sent {
+  if (held !== null) return { status: 'failed', http, bytes, code: held.code, explanation: held.explanation }
+  if (failed) return { status: 'failed', http, bytes, code: 'internal', explanation: 'the handler failed' }
+  return { status: finished ? 'completed' : 'cancelled', http, bytes }
+}

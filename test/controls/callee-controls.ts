@@ -1,0 +1,55 @@
+/** What a program that protects itself asks of callers, and one that calls of callees, each with the change that disables it and the test that must then turn red. */
+
+import type { Control } from './controls.ts'
+
+const protect = 'packages/sdk/src/protect'
+
+interface Change {
+  readonly file: string
+  readonly from: string
+  readonly to: string
+}
+
+function control(name: string, [file, test]: readonly [string, string], edit: Change): Control {
+  return { name, edits: [edit], test: { file: `test/refusals/${file}.test.ts`, name: test } }
+}
+
+export const calleeControls: readonly Control[] = [
+  control(
+    'callee.token',
+    ['sdk-protect', 'a certificate alone is refused, and a token for another audience, of another key, or made up'],
+    { file: `${protect}/protected-call.ts`, from: "credential: 'token',", to: "credential: 'certificate'," },
+  ),
+  control(
+    'callee.routes',
+    ['sdk-protect', 'a route that is not declared exists for nobody, and strangers to a role do nothing'],
+    {
+      file: `${protect}/route-table.ts`,
+      from: 'const [best] = here.filter((route) => route.method === method)',
+      to: 'const [best] = this.#routes',
+    },
+  ),
+  control(
+    'callee.credentials_withheld',
+    ['sdk-protect', 'a caller with certificate, token and role is served, and the handler knows who it is'],
+    {
+      file: `${protect}/delivered-request.ts`,
+      from: "new Set(['authorization', 'proxy-authorization', 'cookie'])",
+      to: 'new Set<string>()',
+    },
+  ),
+  control('callee.scope', ['sdk-protect', 'options that cannot be enforced are refused at the start'], {
+    file: `${protect}/protect.ts`,
+    from: "if (identity.trust.current()?.state.scope === 'full') return",
+    to: 'if (identity.trust.current() !== null) return',
+  }),
+  control(
+    'caller.expected_peer',
+    ['sdk-connect', 'nobody is called of whom it was not said who answers, and another one gets no byte'],
+    {
+      file: 'packages/sdk/src/identity-fetch.ts',
+      from: '(isAuthority ? authority.id.uri : undefined)',
+      to: 'authority.id.uri',
+    },
+  ),
+]

@@ -1,0 +1,73 @@
+/** docs/sdk.md: its programs run as they stand there, with folders, port and trust domain of the test. */
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { readEntries } from '../../packages/server/src/audit/read.ts'
+import { openSdkStage, idOf } from '../fixtures/sdk-stage.ts'
+
+const root = join(import.meta.dirname, '..', '..')
+const text = await readFile(join(root, 'docs', 'sdk.md'), 'utf8')
+const programs = Array.from(text.matchAll(/```ts\n([\s\S]*?)```/g), ([, program = '']) => program)
+
+test('the two programs of docs/sdk.md call each other', async () => {
+  const stage = await openSdkStage()
+  let callee: ChildProcess | null = null
+  try {
+    const [port = 0] = stage.ports
+    const place = join(stage.folders.root, 'guide')
+    const here = (program: string) =>
+      program
+        .replaceAll('https://orders.acme.example:9443', `https://127.0.0.1:${port}`)
+        .replaceAll("host: '0.0.0.0', port: 9443", `host: '127.0.0.1', port: ${port}`)
+        .replaceAll('acme.example', 'test.example')
+        .replaceAll(/'\/(var\/lib|etc|run|mnt)\//g, `'${place}/$1/`)
+    await mkdir(join(place, 'run', 'orders'), { recursive: true, mode: 0o700 })
+    for (const folder of ['var/lib/orders', 'var/lib/planner', 'etc/orders', 'etc/planner', 'mnt/other'])
+      await mkdir(join(place, folder), { recursive: true, mode: 0o700 })
+    await symlink(join(root, 'node_modules'), join(place, 'node_modules'))
+    const [first = '', second = ''] = programs.map(here)
+    await writeFile(join(place, 'orders.ts'), first)
+    await writeFile(join(place, 'planner.ts'), second)
+    await writeFile(join(place, 'package.json'), '{"type":"module"}')
+    const orders = await stage.options('service/orders', { audiences: [`https://127.0.0.1:${port}`] })
+    await writeFile(join(place, 'run', 'orders', 'orders.join'), await readFile(orders.join.file), { mode: 0o600 })
+    const planner = await stage.options('agent/planner', { roles: ['reader'] })
+    const PLANNER_JOIN = await readFile(planner.join.file, 'utf8')
+    callee = run(place, 'orders.ts', {})
+    assert.match(await firstLine(callee), /^listening on \d+, on record as test\.example\/workload\/service\/orders$/)
+    const caller = run(place, 'planner.ts', { PLANNER_JOIN })
+    assert.equal(await firstLine(caller), `200 ${idOf('agent/planner')} asked for GET /orders/{id}`)
+    callee.kill('SIGTERM')
+    assert.deepEqual(await once(callee, 'exit'), [0, null])
+    const kinds: string[] = []
+    for await (const { entry } of readEntries(join(place, 'var/lib/orders/record/log'))) kinds.push(entry.kind)
+    assert.deepEqual(kinds, ['lifecycle', 'decision', 'outcome', 'lifecycle'])
+  } finally {
+    callee?.kill('SIGKILL')
+    await stage.close()
+  }
+})
+
+function run(place: string, program: string, more: Readonly<Record<string, string>>): ChildProcess {
+  const env = { PATH: process.env['PATH'], ...more }
+  return spawn(process.execPath, ['--conditions=source', join(place, program)], {
+    cwd: place,
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+}
+
+async function firstLine(child: ChildProcess): Promise<string> {
+  let text = ''
+  for await (const part of child.stdout ?? []) {
+    text += String(part)
+    const end = text.indexOf('\n')
+    if (end >= 0) return text.slice(0, end)
+  }
+  throw new Error(`the program ended without a line: ${text}`)
+}
