@@ -71,6 +71,18 @@ test('another agent for the same person has a token of its own', async () => {
   )
 })
 
+test('who acts is said in order, the one at the connection first, and each line has a key of its own', () => {
+  const ada: Principal['subject'] = { kind: 'user', issuer: people, subject: 'ada', groups: [] }
+  const [middle, other] = ['middle', 'other'].map((name) => parseSpiffeId(`spiffe://test.example/agent/${name}`))
+  const of = (act: Principal['act']) =>
+    exchangedSubject({ ...principalOf(ada), act }, { people, workloads: false }, 'x')
+  const [direct, through, elsewhere] = [of([]), of([middle!]), of([other!])]
+  ok(!('code' in direct) && !('code' in through) && !('code' in elsewhere))
+  deepEqual(through.act, { sub: 'spiffe://test.example/agent/planner', act: { sub: middle!.uri } })
+  deepEqual(through.parties, [`${people}#ada`, 'spiffe://test.example/agent/planner', middle!.uri])
+  equal(new Set([direct.key, through.key, elsewhere.key]).size, 3)
+})
+
 test('for whom nothing may be said nothing is asked: workloads, and people of another issuer', async () => {
   await open()
   equal(await codeOf(stage.call('ada')), 'allowed')
