@@ -7,7 +7,8 @@ import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
+import { get } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -123,6 +124,17 @@ async function using(opened: Promise<SignedIn>, use: (host: SignedIn) => Promise
   }
 }
 
+/** As curl asks. */
+async function got(url: string) {
+  const asked = get(url, { ca, servername: 'localhost' })
+  const [response] = (await once(asked, 'response')) as [IncomingMessage]
+  let body = ''
+  for await (const part of response) body += String(part)
+  const lines = response.rawHeaders
+  const challenges = lines.filter((_, i) => lines[i - 1]?.toLowerCase() === 'www-authenticate' && i % 2 === 1)
+  return { status: response.statusCode, challenges, body }
+}
+
 const claimsOf = (token: string) =>
   JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as Record<string, unknown>
 
@@ -183,6 +195,40 @@ describe('docs/edge.md', () => {
     const found = [...markdown.matchAll(/^ {4}(doorward .*)$|`(doorward (?:config|revoke) [^`]*)`/gm)]
     return found.map(([, line = '', inline = '']) => (line === '' ? inline : line))
   }
+
+  test('what it enters in hosts is where a host signs in, whatever the form of its file', async () => {
+    const markdown = await readFile(join(repository, 'docs', 'edge.md'), 'utf8')
+    const files = [...markdown.matchAll(/\| `(\{.*?\})` \|$/gm)].map(([, text = '']) => JSON.parse(text) as Body)
+    deepEqual(
+      files.map((file) => Object.keys(file)),
+      [['mcpServers'], ['servers']],
+    )
+    const entries = files.flatMap((file) => Object.values(file).flatMap((one) => Object.entries(one as object)))
+    const inText = [...markdown.matchAll(/(?:URL `|--transport http notes )(https:[^ `]*)/g)].map(([, url = '']) => url)
+    const urls = [...entries.map(([, entry]) => String((entry as Body)['url'])), ...inText]
+    deepEqual([urls.length, new Set(urls).size], [4, 1])
+    deepEqual(entries[1]?.[1], { type: 'http', url: urls[0] })
+    equal(urls[0]?.replace('https://mcp.acme.example', publicUrl), host('claude-client-id', 'ada').url)
+  })
+
+  test('its two looks from outside say what it says', async () => {
+    const markdown = await readFile(join(repository, 'docs', 'edge.md'), 'utf8')
+    const looks = [...markdown.matchAll(/^ {4}curl (?:-i )?(\S+)$/gm)].map(([, url = '']) => url)
+    equal(looks.length, 2)
+    const [server = '', metadata = ''] = looks.map((url) => url.replace('https://mcp.acme.example', publicUrl))
+    const refused = await got(server)
+    deepEqual([refused.status, refused.challenges.length], [401, 2])
+    for (const line of refused.challenges) ok(line.includes(`resource_metadata="${metadata}"`), line)
+    const described = await got(metadata)
+    equal(described.status, 200)
+    deepEqual((JSON.parse(described.body) as Body)['authorization_servers'], [provider.url])
+  })
+
+  test('it is taken up without a start, as it says', async () => {
+    const { code, stdout, stderr } = await system.run(['gateway', 'reload'])
+    equal(code, 0, stderr)
+    match(stdout, /✓ gateway {3}unchanged/)
+  })
 
   test('its commands do what it says: what is taken away is gone', async () => {
     const signedIn = await hostWithDpop(host('claude-client-id', 'ada'))
