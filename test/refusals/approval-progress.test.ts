@@ -7,10 +7,10 @@ import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ApprovalStage, callOf, newPath, until } from '../fixtures/approval-stage.ts'
-import { messagesOf } from '../fixtures/gateway-fixture.ts'
+import { audienceOf, messagesOf } from '../fixtures/gateway-fixture.ts'
 import type { RpcMessage } from '../fixtures/gateway-fixture.ts'
 import { modern } from '../fixtures/modern-server.ts'
-import { dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
+import { complete, dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
 import type { RawAnswer } from '../fixtures/raw-http.ts'
 
 const MINUTE = 60_000
@@ -103,6 +103,36 @@ describe('with a progress token', () => {
       deepEqual((last.result['_meta'] as Record<string, string>)['doorward/code'], 'approval_denied')
       equal(stage.server.having(path).length, 0)
     })
+})
+
+test('a call over HTTP+SSE of 2024-11-05 hears it on its stream, and then its answer', async () => {
+  const asked = async (method: string, target: string, body = '') => {
+    const token = await stage.gateway.trust.token(stage.agent, audienceOf('files'))
+    const content = `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`
+    const head = `${method} ${target} HTTP/1.1\r\nHost: ${stage.gateway.host}\r\nAuthorization: Bearer ${token}\r\n`
+    return `${head}Accept: text/event-stream\r\n${method === 'POST' ? content : ''}\r\n${body}`
+  }
+  const socket = await dial(stage.gateway.connection(stage.agent))
+  let text = await talk(socket, await asked('GET', '/sse/files'), (soFar) => soFar.includes('\ndata: '))
+  socket.on('data', (part: Buffer) => (text += part.toString('latin1')))
+  const endpoint = /event: endpoint\ndata: (\S+)/.exec(text)?.[1] ?? ''
+  const post = async (body: string) => {
+    const answer = await stage.gateway.raw(stage.agent, await asked('POST', endpoint, body), complete)
+    equal(answer.status, 202, answer.text)
+  }
+  const params = { protocolVersion: '2024-11-05', capabilities: {}, clientInfo: { name: 'test', version: '1' } }
+  await post(JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'initialize', params }))
+  const path = newPath()
+  await post(callOf(`{"path":"${path}"}`, 'delete_file', tokenOf('tok-5')))
+  const id = await stage.newest()
+  await until(() => text.split('notifications/progress').length > 3)
+  ok(text.includes(`the request ${id}`))
+  equal(stage.server.having(path).length, 0)
+  const before = text.length
+  await stage.approved(stage.alice, id)
+  await until(() => text.slice(before).includes('"content":[]'))
+  equal(stage.server.having(path).length, 1)
+  socket.destroy()
 })
 
 test('without a progress token nothing is told before the answer', async () => {
