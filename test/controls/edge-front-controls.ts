@@ -72,8 +72,8 @@ export const edgeFrontControls: readonly Control[] = [
   }),
   control('front.token.clients', 'both are named, ours first, and a client of the front is none of theirs', {
     file: 'packages/server/src/config/edge-settings.ts',
-    from: 'const own = ofFront ? front?.clients : undefined',
-    to: 'const own = ofFront || front !== null ? front?.clients : undefined',
+    from: 'const own = ofFront && clientId !== null ?',
+    to: 'const own = clientId !== null ?',
   }),
   {
     name: 'front.token.sightings',

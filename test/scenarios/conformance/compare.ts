@@ -10,10 +10,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
-const suite = fileURLToPath(
+export const suite = fileURLToPath(
   new URL('../../../node_modules/@modelcontextprotocol/conformance/dist/index.js', import.meta.url),
 )
-const suiteTimeoutMs = 240_000
+export const suiteTimeoutMs = 240_000
 const run = promisify(execFile)
 
 /** Scenario name → check id and status (`id status`) → how often it occurred. */
@@ -75,7 +75,7 @@ function exitedOnly(error: Error & { readonly code?: unknown; readonly killed?: 
   if (error.code !== 1 || error.killed === true) throw error
 }
 
-async function readChecks(out: string): Promise<ConformanceChecks> {
+export async function readChecks(out: string): Promise<ConformanceChecks> {
   const checks = new Map<string, Map<string, number>>()
   for (const folder of await readdir(out)) {
     const scenario = scenarioOf(folder)
@@ -94,14 +94,14 @@ async function readChecks(out: string): Promise<ConformanceChecks> {
   return checks
 }
 
-/** `server-<scenario>-<ISO time with dashes>` → scenario. */
+/** `server-<scenario>-<ISO time with dashes>` → scenario; of an authorization server the same, with its own prefix. */
 export function scenarioOf(folder: string): string {
-  const match = /^server-(.+)-\d{4}-\d\d-\d\dT[\d-]+Z$/.exec(folder)
+  const match = /^(?:authorization-)?server-(.+)-\d{4}-\d\d-\d\dT[\d-]+Z$/.exec(folder)
   if (match?.[1] === undefined) throw new Error(`not a result folder of the conformance suite: ${folder}`)
   return match[1]
 }
 
-function summary(checks: ConformanceChecks): ConformanceRun {
+export function summary(checks: ConformanceChecks): ConformanceRun {
   let passed = 0
   let failed = 0
   for (const counts of checks.values()) {

@@ -1,12 +1,14 @@
-import { deepEqual, equal, ok, rejects } from 'node:assert/strict'
+import { deepEqual, equal, ok, rejects, throws } from 'node:assert/strict'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { epochMillis, isDoorwardError } from '@doorward/core'
 import { readEdgeCertificate } from '../../../packages/server/src/config/edge-certificate.ts'
-import { clientNameOf } from '../../../packages/server/src/config/edge-settings.ts'
+import { clientNameOf, edgeSettings } from '../../../packages/server/src/config/edge-settings.ts'
 import { parseConfiguration } from '../../../packages/server/src/config/load.ts'
+import { deploymentOf } from '../../../packages/server/src/config/settings.ts'
+import { configurationChanges } from '../../../packages/server/src/config/reloading.ts'
 import { ConfigurationError } from '../../../packages/server/src/config/problem.ts'
 import { certificateFiles } from '../../fixtures/edge-stage.ts'
 import { foreign, foreignKey, pemFile } from '../../fixtures/foreign-certificates.ts'
@@ -18,6 +20,7 @@ const right = {
   issuers: '[corp]',
   servers: '[notes]',
   clients: '{ claude: [one] }',
+  authorization_server: null,
 }
 
 /** Paths of what is wrong; none by default. */
@@ -90,6 +93,94 @@ describe('edge in the configuration', () => {
   })
 })
 
+describe('the front as its authorization server', () => {
+  const fronted = { authorization_server: 'front', issuers: null, clients: null }
+  const frontPlace = 'https://sign-in.acme.example'
+  /** With an authority that has a front. */
+  const authority = (front = frontPlace, own = '') => `authority:
+  listeners: { front: 127.0.0.1:9444 }${own}
+  front:
+    public_url: ${front}
+    certificate: { file: front.pem, key_file: front.key }
+    provider: corp
+    client_id: doorward
+    clients: { claude: { client_id: one, redirect_uris: ["https://claude.example/callback"] } }
+`
+
+  const fronting = (more: string) => {
+    const text = `trust_domain: acme.example
+listeners: { edge: 127.0.0.1:9443 }
+issuers:
+  corp: { issuer: https://login.acme.example }
+  next: { issuer: https://next.acme.example }
+servers:
+  notes: { url: https://notes.acme.example/mcp }
+edge:
+  public_url: https://mcp.acme.example
+  certificate: { file: edge.pem, key_file: edge.key }
+  authorization_server: front
+  servers: [notes]
+  clients: { cursor: [two] }
+${more}`
+    const configuration = parseConfiguration(text, 'doorward.yaml')
+    return deploymentOf({ configuration, file: 'doorward.yaml', folder: '/' })
+  }
+
+  test('is accepted without issuers of its own, beside them, and with further clients', () => {
+    deepEqual(problems(fronted, authority()), [])
+    deepEqual(problems({ ...fronted, issuers: '[corp]' }, authority()), [])
+    deepEqual(problems({ ...fronted, clients: '{ other: [two] }' }, authority()), [])
+  })
+
+  const refused: readonly (readonly [string, Parameters<typeof problems>, string])[] = [
+    ['without a front', [fronted], 'edge.authorization_server'],
+    ['by another word', [{ ...fronted, authorization_server: 'corp' }, authority()], 'edge.authorization_server'],
+    [
+      'where the edge takes no tokens of the front that there is',
+      [{ authorization_server: null }, authority()],
+      'edge.authorization_server',
+    ],
+    [
+      'where the front has the name of an issuer',
+      [fronted, authority('https://login.acme.example')],
+      'authority.front.public_url',
+    ],
+    [
+      'where the front has the name of the issuer of workloads',
+      [fronted, authority(frontPlace, `\n  public_url: ${frontPlace}`)],
+      'authority.front.public_url',
+    ],
+  ]
+  for (const [what, asked, path] of refused)
+    test(`is refused ${what}`, () => ok(problems(...asked).includes(path), problems(...asked).join(', ')))
+
+  test('of the front a running gateway takes up the clients, and nothing by which others know it', () => {
+    const held = fronting(authority())
+    const other = fronting(authority().replace('claude: {', 'cursor: {'))
+    deepEqual(configurationChanges(held, other).taken.toSorted(), [
+      'authority.front.clients.claude',
+      'authority.front.clients.cursor',
+    ])
+    const fixed = [
+      authority('https://other.acme.example'),
+      authority().replace('provider: corp', 'provider: next'),
+    ].map((text) => () => configurationChanges(held, fronting(text)))
+    for (const change of fixed) throws(change, ConfigurationError)
+  })
+
+  test('says to the edge who the front is, whose people it names, and what its clients are called', () => {
+    const front = edgeSettings(fronting(authority()))?.front
+    ok(front != null)
+    deepEqual([front.publicUrl, front.provider], [frontPlace, 'https://login.acme.example'])
+    deepEqual(['one', 'two', 'three', 'https://client.example/id'].map(front.clientName), [
+      'claude',
+      'cursor',
+      null,
+      null,
+    ])
+  })
+})
+
 test('a client has the name of the configuration, and one that is not listed has none unless it is let in', () => {
   const clients = new Map([['one', 'claude']])
   const nameIn = (edge: Parameters<typeof clientNameOf>[0]) => (clientId: string | null) =>
@@ -100,7 +191,11 @@ test('a client has the name of the configuration, and one that is not listed has
 })
 
 test('a client of the front is let in by tokens of the front alone', () => {
-  const front = { publicUrl: 'https://front', provider: 'https://login', clients: new Map([['two', 'cursor']]) }
+  const front = {
+    publicUrl: 'https://front',
+    provider: 'https://login',
+    clientName: (id: string) => (id === 'two' ? 'cursor' : null),
+  }
   const edge = { front, clients: new Map([['one', 'claude']]), unlistedClients: false }
   const nameOf = (clientId: string, ofFront: boolean) => clientNameOf(edge, { clientId, ofFront })
   deepEqual(

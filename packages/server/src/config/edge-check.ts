@@ -2,6 +2,7 @@
 
 import { unlistedClient } from '@doorward/core'
 import type { EdgeSection } from './edge-schema.ts'
+import type { FrontSection } from './front-schema.ts'
 
 interface EdgeProblem {
   readonly keys: readonly (string | number)[]
@@ -14,10 +15,15 @@ export interface EdgeSurroundings {
   readonly edge?: EdgeSection | undefined
   readonly listeners: { readonly edge?: string | undefined }
   readonly servers: Readonly<Record<string, unknown>>
-  readonly issuers: Readonly<Record<string, unknown>>
+  readonly issuers: Readonly<Record<string, { readonly issuer: string }>>
+  readonly authority: {
+    readonly public_url?: string | undefined
+    readonly front?: Pick<FrontSection, 'public_url' | 'clients' | 'cimd'> | undefined
+  }
 }
 
-export function edgeProblems({ edge, listeners, servers, issuers }: EdgeSurroundings): readonly EdgeProblem[] {
+export function edgeProblems(surroundings: EdgeSurroundings): readonly EdgeProblem[] {
+  const { edge, listeners, servers, issuers } = surroundings
   if (edge === undefined && listeners.edge === undefined) return []
   if (edge === undefined) {
     return [wrong(['listeners', 'edge'], 'a listener without what it serves', 'edge: beside it', listeners.edge)]
@@ -30,9 +36,28 @@ export function edgeProblems({ edge, listeners, servers, issuers }: EdgeSurround
     ...addressless,
     ...unknownNames(['edge', 'issuers'], edge.issuers, issuers),
     ...unknownNames(['edge', 'servers'], edge.servers, servers),
-    ...clientProblems(edge),
+    ...clientProblems(edge, surroundings),
     ...certificateProblems(edge),
+    ...tokenProblems(edge, surroundings),
   ]
+}
+
+/** Whose tokens are accepted: each issuer has one judge, so no two are of one name. */
+function tokenProblems(edge: EdgeSection, { issuers, authority }: EdgeSurroundings): readonly EdgeProblem[] {
+  const { front, public_url: own } = authority
+  const keys = ['edge', 'authorization_server']
+  const byFront = edge.authorization_server === 'front'
+  if (!byFront && edge.issuers.length === 0)
+    return [wrong(['edge', 'issuers'], 'no issuer, hence nobody whose token is accepted', 'at least one', undefined)]
+  if (front === undefined)
+    return byFront ? [wrong(keys, 'there is no front', 'authority.front beside edge', edge.authorization_server)] : []
+  if (!byFront) return [wrong(keys, 'nobody takes the tokens of authority.front', 'front', edge.authorization_server)]
+  const place = ['authority', 'front', 'public_url']
+  const same = Object.entries(issuers).find(([, { issuer }]) => issuer === front.public_url)
+  if (same !== undefined)
+    return [wrong(place, `the issuer of issuers.${same[0]}`, 'an origin of its own', front.public_url)]
+  if (own === front.public_url) return [wrong(place, 'the issuer of tokens of workloads', 'an origin of its own', own)]
+  return []
 }
 
 function unknownNames(
@@ -50,10 +75,14 @@ function unknownNames(
 }
 
 /** Who is let in, and under one name alone. */
-function clientProblems({ clients, unlisted_clients: unlisted }: EdgeSection): readonly EdgeProblem[] {
+function clientProblems(
+  { clients, unlisted_clients: unlisted, authorization_server: server }: EdgeSection,
+  { authority: { front } }: EdgeSurroundings,
+): readonly EdgeProblem[] {
+  const fronts = server === 'front' && front !== undefined
   const problems: EdgeProblem[] = []
   const names = new Map<string, string>()
-  if (Object.keys(clients).length === 0 && !unlisted)
+  if (Object.keys(clients).length === 0 && !unlisted && !fronts)
     problems.push(wrong(['edge'], 'nobody is let in', 'clients, or unlisted_clients: true', undefined))
   for (const [name, ids] of Object.entries(clients)) {
     if (name === unlistedClient)

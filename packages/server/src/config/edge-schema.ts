@@ -65,11 +65,12 @@ const certificate = section({ file: path.optional(), key_file: path.optional(), 
 export const edge = section({
   public_url: origin,
   certificate,
+  /** `front`: hosts get tokens from `authority.front`; tokens of `issuers` are accepted beside them. */
+  authorization_server: z
+    .enum(['issuers', 'front'], { error: 'expected issuers, or front for authority.front' })
+    .default('issuers'),
   /** Names of `issuers`. */
-  issuers: z
-    .array(text)
-    .min(1, { error: 'no issuer, hence nobody whose token is accepted; expected at least one' })
-    .max(16),
+  issuers: z.array(text).max(16).default([]),
   /** Names of `servers`; no other is reached here. */
   servers: z.array(text).min(1, { error: 'no server, hence nothing to reach; expected at least one' }).max(256),
   /** What clients are called, by the ids that issuers know them by. */

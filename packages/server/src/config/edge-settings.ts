@@ -3,8 +3,10 @@
 import { resolve } from 'node:path'
 import { unlistedClient } from '@doorward/core'
 import type { ProofAlgorithm } from '@doorward/core'
+import { frontClientNames } from './client-names.ts'
 import type { EdgeSection } from './edge-schema.ts'
 import type { ProviderAccess } from './issuer-settings.ts'
+import type { Configuration } from './schema.ts'
 import { readAddress } from './settings.ts'
 import type { Address, Deployment } from './settings.ts'
 
@@ -35,8 +37,8 @@ export interface EdgeFront {
   readonly publicUrl: string
   /** `issuer` of the provider at which it signs people in. */
   readonly provider: string
-  /** Names of its clients, by id. */
-  readonly clients: ReadonlyMap<string, string>
+  /** What a client of its tokens is called; null for one that is not let in. */
+  readonly clientName: (clientId: string) => string | null
 }
 
 /** PEM files: the chain, leaf first, and its key. */
@@ -63,7 +65,7 @@ export function edgeSettings({ configuration, folder }: Deployment): EdgeSetting
     publicUrl: edge.public_url,
     certificate: certificateFrom(edge.certificate, (path) => resolve(folder, path)),
     issuers: edge.issuers,
-    front: null,
+    front: frontOf(configuration),
     servers: new Set(edge.servers),
     clients: new Map(ids),
     unlistedClients: edge.unlisted_clients,
@@ -74,6 +76,15 @@ export function edgeSettings({ configuration, folder }: Deployment): EdgeSetting
     algorithms: edge.dpop.algorithms,
     nonceRequired: edge.dpop.nonce === 'required',
   }
+}
+
+/** The check of the configuration has seen that there is one, and its provider. */
+function frontOf({ edge, authority, issuers }: Configuration): EdgeFront | null {
+  const { front } = authority
+  const provider = front === undefined ? undefined : issuers[front.provider]
+  if (edge?.authorization_server !== 'front' || front === undefined || provider === undefined) return null
+  const clientName = frontClientNames({ edge, authority })
+  return { publicUrl: front.public_url, provider: provider.issuer, clientName }
 }
 
 /** The check of the configuration has let one of the two pass, and whole. */
@@ -95,7 +106,7 @@ export function clientNameOf(
   { front, clients, unlistedClients }: Pick<EdgeSettings, 'front' | 'clients' | 'unlistedClients'>,
   { clientId, ofFront }: { readonly clientId: string | null; readonly ofFront: boolean },
 ): string | null {
-  const own = ofFront ? front?.clients : undefined
-  const listed = clientId === null ? undefined : (own?.get(clientId) ?? clients.get(clientId))
-  return listed ?? (unlistedClients ? unlistedClient : null)
+  const own = ofFront && clientId !== null ? (front?.clientName(clientId) ?? null) : null
+  const listed = clientId === null ? undefined : clients.get(clientId)
+  return own ?? listed ?? (unlistedClients ? unlistedClient : null)
 }

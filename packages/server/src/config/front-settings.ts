@@ -1,8 +1,8 @@
 /** `authority.front` as plain values, with absolute paths. */
 
 import { resolve } from 'node:path'
-import { unlistedClient } from '@doorward/core'
 import type { ProofAlgorithm } from '@doorward/core'
+import { frontClientNames } from './client-names.ts'
 import type { EdgeCertificatePlace } from './edge-settings.ts'
 import type { IssuerSettings, ProviderAccess } from './issuer-settings.ts'
 import { authorityProxies, issuerSettings, readAddress } from './settings.ts'
@@ -32,6 +32,8 @@ export interface FrontSettings {
   readonly cimd: ProviderAccess | null
   readonly resources: readonly FrontResourceSettings[]
   readonly bearer: boolean
+  /** The edge demands a scope for what is done. */
+  readonly scopesNarrow: boolean
   readonly nonceRequired: boolean
   readonly algorithms: readonly ProofAlgorithm[]
   readonly origins: readonly string[]
@@ -76,12 +78,13 @@ export function frontSettings(deployment: Deployment): FrontSettings | null {
       defaultScopes: [`${name}:read`],
     })),
     bearer: edge.bearer,
+    scopesNarrow: edge.scopes === 'required',
     nonceRequired: edge.dpop.nonce === 'required',
     algorithms: edge.dpop.algorithms,
     origins: edge.origins,
     refreshSeconds: front.refresh_seconds,
     consentSeconds: front.consent_seconds,
-    clientName: clientNames(configuration),
+    clientName: frontClientNames(configuration),
     isProxy: authorityProxies(configuration).front,
   }
 }
@@ -93,13 +96,4 @@ function accessOf(
   if (cimd === undefined) return null
   const { ca_file: caFile, allow_private_addresses: allowPrivateAddresses } = cimd
   return { caFile: caFile === undefined ? null : place(caFile), allowPrivateAddresses }
-}
-
-/** By its id: as the front or the edge lists it; whoever is known by a document alone has the name of those that nobody lists. */
-function clientNames({ edge, authority: { front } }: Deployment['configuration']) {
-  const listed = Object.entries(edge?.clients ?? {}).flatMap(([name, ids]) => ids.map((id) => [id, name] as const))
-  const own = Object.entries(front?.clients ?? {}).map(([name, { client_id }]) => [client_id, name] as const)
-  const names = new Map([...listed, ...own])
-  const others = front?.cimd === undefined ? null : unlistedClient
-  return (clientId: string) => names.get(clientId) ?? others
 }

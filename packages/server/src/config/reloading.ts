@@ -50,10 +50,18 @@ const live: readonly (readonly string[])[] = [
   // The authority and the public URL of the edge are what others know it by.
   ['edge', 'certificate', 'file'],
   ['edge', 'certificate', 'key_file'],
+  // Names of clients at the edge; the authority takes them up, too, at its next start.
+  ['authority', 'front', 'clients'],
+  ['authority', 'front', 'cimd'],
 ]
 
-/** Of the section of the authority, what a gateway goes by: it is the issuer of tokens. */
-const issuerKeys: ReadonlySet<string> = new Set(['authority.public_url', 'authority.listeners.main'])
+/** Of the section of the authority, what a gateway goes by: it is the issuer of tokens, and so is its front. */
+const issuerKeys: ReadonlySet<string> = new Set([
+  'authority.public_url',
+  'authority.listeners.main',
+  'authority.front.public_url',
+  'authority.front.provider',
+])
 
 const MAX_KEYS = 50
 const MAX_SHOWN = 80
