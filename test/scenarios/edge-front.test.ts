@@ -112,6 +112,8 @@ async function signIn(address: URL | string, person: string, decision: 'allow' |
       if ((await decide.count()) > 0) {
         const text = await page.locator('body').innerText()
         for (const named of ['notes', person, '127.0.0.1']) ok(text.includes(named), `${named} in ${text}`)
+        // Scopes narrow nothing here: a page that names them would promise what nobody keeps.
+        ok(text.includes('whatever you may do') && !text.includes('notes:read'), text)
         const screenshot = process.env['DOORWARD_SCREENSHOT']
         if (screenshot !== undefined) await page.screenshot({ path: screenshot })
         await decide.first().click()

@@ -3,9 +3,16 @@
 import { createHash } from 'node:crypto'
 import { spelledOut } from '@doorward/core'
 
-const style = `body{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
-h1{font-size:1.4rem}dt{font-weight:600}dd{margin:0 0 .6rem;overflow-wrap:anywhere}
-button{font:inherit;padding:.5rem 1.2rem;margin:.8rem .6rem 0 0;cursor:pointer}`
+const style = `:root{color-scheme:light dark;--ink:#1b1f24;--quiet:#57606a;--paper:#fff;--ground:#f3f4f6;--line:#d0d7de;--act:#0b5cad;--on:#fff}
+@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--quiet:#9da7b3;--paper:#161b22;--ground:#0d1117;--line:#3d444d;--act:#58a6ff;--on:#0d1117}}
+body{font:16px/1.5 system-ui,sans-serif;margin:0;padding:2rem 1rem;color:var(--ink);background:var(--ground)}
+main{max-width:34rem;margin:0 auto;padding:1.6rem 2rem 1.8rem;background:var(--paper);border:1px solid var(--line);border-radius:12px}
+h1{font-size:1.4rem;line-height:1.3;margin:0 0 .8rem}p{margin:0 0 1rem}
+dl{margin:0 0 1.4rem;border-top:1px solid var(--line)}dt{margin-top:.8rem;color:var(--quiet);font-size:.85rem}dd{margin:0;overflow-wrap:anywhere}
+small{display:block;color:var(--quiet)}form{display:flex;flex-wrap:wrap;gap:.8rem;margin:0 0 1.2rem}
+button{font:inherit;font-weight:600;min-width:8rem;padding:.6rem 1.4rem;border:1px solid var(--line);border-radius:8px;color:var(--ink);background:var(--paper);cursor:pointer}
+button[value=allow]{color:var(--on);background:var(--act);border-color:var(--act)}a{color:var(--act)}
+button:focus-visible,a:focus-visible{outline:3px solid var(--act);outline-offset:2px}p:last-child{margin:0;color:var(--quiet)}`
 
 const styleHash = createHash('sha256').update(style).digest('base64')
 
@@ -23,8 +30,11 @@ export const frontPageHeaders: Readonly<Record<string, string>> = {
 export interface ConsentView {
   readonly client: string
   readonly redirectUri: string
-  readonly resource: string
-  readonly scopes: readonly string[]
+  /** The server: its URL, and what configuration calls it. */
+  readonly resource: { readonly url: string; readonly name: string }
+  /** What the client may do at most; null where scopes narrow nothing, and would promise what nobody keeps. */
+  readonly scopes: readonly string[] | null
+  /** `<issuer>#<subject>`. */
   readonly user: string
   /** What the form has to bring back. */
   readonly token: string
@@ -33,22 +43,28 @@ export interface ConsentView {
 /** Its first button is what the enter key presses: that is no. */
 export function consentPage({ client, redirectUri, resource, scopes, user, token }: ConsentView): string {
   const { protocol, host } = new URL(redirectUri)
-  const where = protocol === 'https:' ? host : `${protocol}//${host} (a program on your own device)`
+  const at = user.indexOf('#')
   return page(
-    `Let ${client} act for you?`,
-    `<p><strong>${escaped(client)}</strong> wants to call <strong>${escaped(resource)}</strong> in your name. It may do there what you may do there, and nothing else.</p>
+    `Let ${client} use ${resource.name} for you?`,
+    `<p><strong>${escaped(client)}</strong> wants to use <strong>${escaped(resource.name)}</strong> in your name. There it may do ${allowed(scopes)}.</p>
 <dl>
-<dt>You</dt><dd>${escaped(user)}</dd>
-<dt>Asked for</dt><dd>${escaped(scopes.join(', ') || 'no scope')}</dd>
-<dt>The answer goes to</dt><dd>${escaped(where)}</dd>
+<dt>You are</dt><dd>${escaped(user.slice(at + 1))}<small>signed in at ${escaped(user.slice(0, at))}</small></dd>
+<dt>What it wants to use</dt><dd>${escaped(resource.url)}</dd>
+<dt>The answer goes to</dt><dd>${protocol === 'https:' ? escaped(host) : `${escaped(`${protocol}//${host}`)}<small>a program on your own device</small>`}</dd>
 </dl>
 <form method="post" action="/consent">
 <input type="hidden" name="token" value="${escaped(token)}">
 <button name="decision" value="deny">No</button>
 <button name="decision" value="allow">Allow</button>
 </form>
-<p>If you did not ask for this, answer no.</p>`,
+<p>Answer no if you have not started this yourself.</p>`,
   )
+}
+
+function allowed(scopes: ConsentView['scopes']): string {
+  if (scopes === null) return 'whatever you may do'
+  if (scopes.length === 0) return 'nothing'
+  return `what you may do, and at most <strong>${escaped(scopes.join(', '))}</strong>`
 }
 
 /** No redirect after a form: `form-action` would have to name wherever clients are. */
@@ -71,9 +87,9 @@ export function refusedPage(text: string): string {
 function page(title: string, body: string, more = ''): string {
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escaped(title)}</title>${more}<style>${style}</style></head>
-<body><h1>${escaped(title)}</h1>
+<body><main><h1>${escaped(title)}</h1>
 ${body}
-</body></html>
+</main></body></html>
 `
 }
 

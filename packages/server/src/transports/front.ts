@@ -192,7 +192,10 @@ async function show(exchange: Exchange, options: FrontOptions, step: BrowserStep
       const { request, user, token, cookie, spent } = step
       const { clientName: client, redirectUri, resource, scopes } = request
       const set = [cookieOf(spent, '', 0), cookieOf(cookie.name, cookie.value, STEP_SECONDS)]
-      const shown = consentPage({ client, redirectUri, resource, scopes, user, token })
+      const { resources, scopesNarrow } = options.context.settings
+      const { name = '' } = resources.find(({ url }) => url === resource) ?? {}
+      const asked = { client, redirectUri, resource: { url: resource, name }, scopes: scopesNarrow ? scopes : null }
+      const shown = consentPage({ ...asked, user, token })
       return send(exchange, 200, { ...frontPageHeaders, 'Set-Cookie': set }, shown)
     }
     case 'back': {

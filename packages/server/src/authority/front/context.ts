@@ -27,6 +27,8 @@ export interface FrontSettings {
   readonly resources: readonly FrontResource[]
   /** Tokens that are bound to no key are given. */
   readonly bearer: boolean
+  /** The edge demands a scope for what is done; elsewhere scopes narrow nothing. */
+  readonly scopesNarrow: boolean
   readonly refreshSeconds: number
   /** 0: asked each time. */
   readonly consentSeconds: number
