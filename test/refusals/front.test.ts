@@ -166,6 +166,22 @@ describe('whose browser it is', () => {
   })
 })
 
+describe('a provider that is away', () => {
+  test('leaves the client without a code, and is told to it; the next sign-in is another one', async () => {
+    const flow = stage.flow()
+    const stop = (url: URL) => url.pathname === '/callback'
+    const { url } = await flow.visitor.agree(await flow.visitor.visit(stage.asked(flow)), 'ada', stop)
+    if (stage.provider !== null) stage.provider.down = true
+    const back = new URL(String((await flow.visitor.visit(url)).headers['location']))
+    ok(isBack(back))
+    deepEqual([back.searchParams.get('code'), back.searchParams.get('state')], [null, flow.state])
+    ok(back.searchParams.get('error') !== null)
+    if (stage.provider !== null) stage.provider.down = false
+    equal(codeOf(await flow.visitor.visit(url)), 'consent_unknown')
+    notEqual((await stage.code('ada')).code, '')
+  })
+})
+
 describe('the question', () => {
   async function asked() {
     const flow = stage.flow()
