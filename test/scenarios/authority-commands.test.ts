@@ -77,6 +77,7 @@ describe('authority status', () => {
     const slots = status['slots'] as readonly Record<string, unknown>[]
     assert.deepEqual(slots.map(({ purpose, state }) => `${String(purpose)} ${String(state)}`).toSorted(), [
       'anchor active',
+      'jwt-svid active',
       'token active',
     ])
     for (const { next } of slots) assert.equal((next as Record<string, unknown>)['step'], 'retire')

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { openMcpClient, systemRuntime } from '@doorward/sdk'
 import type { McpClient } from '@doorward/sdk'
+import { slotPurposes } from '../../packages/server/src/authority/key-slots.ts'
 import { Stage } from '../refusals/stage.ts'
 import type { Caller } from '../refusals/stage.ts'
 
@@ -101,7 +102,7 @@ test('OP-3: no call fails while anchors and token keys are replaced again and ag
   await calls.stop()
   assert.deepEqual(calls.failures, [])
   assert.deepEqual(await refusals(from), [])
-  assert.equal(seen.size, 2 * (rounds.length + 1))
+  assert.equal(seen.size, slotPurposes.length * (rounds.length + 1))
   assert.notEqual(caller.identity.credentials.current().fingerprint, fingerprint)
   const reached = stage.tap.since(byte).split('"tools/call"').length - 1
   // Workers that were calling when the counting began are in both, or in one of the two counts.

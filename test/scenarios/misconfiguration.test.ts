@@ -178,7 +178,7 @@ test('OP-3: a rotation that cannot be made is an alarm (DT-7), days before anyth
   await rename(keys, `${keys}.away`)
   await writeFile(keys, '', { mode: 0o600 })
   lagging.advance(4 * day)
-  for (const subject of ['anchor rotation', 'token rotation'])
+  for (const subject of ['anchor rotation', 'token rotation', 'jwt-svid rotation'])
     await poll(
       () => alarms(folders).some((one) => one.detector === 'DT-7' && one.subject === subject) || undefined,
       `an alarm about ${subject}`,
@@ -187,7 +187,7 @@ test('OP-3: a rotation that cannot be made is an alarm (DT-7), days before anyth
   await rename(`${keys}.away`, keys)
   await poll(async () => {
     const entries = (await recordOf(folders)).filter(({ kind, body }) => kind === 'detection' && body['ended'] === true)
-    return entries.filter(({ body }) => body['detector'] === 'DT-7').length >= 2 || undefined
+    return entries.filter(({ body }) => body['detector'] === 'DT-7').length >= 3 || undefined
   }, 'the end of the lag')
   await lagging.stop()
   await removeFolders(folders)
