@@ -58,8 +58,8 @@ async function leaked(): Promise<string> {
   const session = await openMcpClient({ fetch: agent, endpoint: system.endpoint, runtime: systemRuntime, client })
   const { decision } = await session.request('tools/call', { name: CANARY, arguments: {} })
   await session.close()
-  // A checkpoint follows by itself.
-  await sleep(300)
+  // A checkpoint, which readers go by, follows by itself.
+  while ((await find()) === 0) await sleep(20)
   return decision?.decision ?? ''
 }
 

@@ -70,30 +70,6 @@ test(
   },
 )
 
-test(
-  'a certificate that has ended by our clock opens nothing, whatever the TLS library thinks of it',
-  patience,
-  async () => {
-    // The library goes by the clock of the machine, which this listener's is ahead of.
-    const gateway = await GatewayFixture.open({
-      servers: { files: { url: tap.url } },
-      roles: { all: ['*'] },
-      listener: { clock: () => epochMillis(Date.now() + 600_000) },
-    })
-    gateways.push(gateway)
-    const ended = await gateway.trust.issue('agent/ended', { roles: ['all'], secondsLeft: 300 })
-    const request = `GET /livez HTTP/1.1\r\nHost: 127.0.0.1:${gateway.port}\r\n\r\n`
-    const answer = await dial(gateway.connection(ended)).then(
-      (socket) => talk(socket, request),
-      () => '',
-    )
-    equal(answer, '')
-    while (!gateway.refused.some(({ reason }) => reason === 'certificate_expired')) await sleep(10)
-    const lasting = await gateway.trust.issue('agent/lasting', { roles: ['all'], secondsLeft: 3000 })
-    ok((await talk(await dial(gateway.connection(lasting)), request)).startsWith('HTTP/1.1 '))
-  },
-)
-
 test('the next request on the connection is refused by itself, were the connection not closed', patience, async () => {
   // A listener whose clock stands far back closes nothing: what is left is the check of every request.
   const { gateway, caller, session } = await brief({ clock: () => epochMillis(Date.now() - 3_600_000) })

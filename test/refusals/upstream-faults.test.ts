@@ -45,7 +45,8 @@ async function hostile(): Promise<Hostile> {
       const body = text.slice(end + 4, end + 4 + length)
       text = text.slice(end + 4 + length)
       if (body.includes('"initialize"')) return void socket.write(response(200, handshake, 'Mcp-Session-Id: s\r\n'))
-      if (body.includes('notifications/')) return void socket.write(response(202, ''))
+      // Neither is a call: what is told, and the gateway's refusal of what a server asks.
+      if (body.includes('notifications/') || !body.includes('"method"')) return void socket.write(response(202, ''))
       bodies.push(body)
       one.asked = socket
       one.answer(socket, body)

@@ -27,7 +27,7 @@ const attestation: fc.Arbitrary<AttestationEntry> = fc.oneof(
 
 const audience = fc
   .tuple(dnsName, fc.integer({ min: 444, max: 65_535 }), word)
-  .map(([host, port, path]) => `https://${host}:${port}/${path}`)
+  .map(([host, port, path]) => `https://${host}.example:${port}/${path}`)
 
 const unique = <T>(of: fc.Arbitrary<T>, maxLength: number) =>
   fc.uniqueArray(of, { maxLength, selector: (item) => JSON.stringify(item) })

@@ -275,7 +275,6 @@ class TlsListener implements Listener {
     if (socket.alpnProtocol === acmeProtocol) return socket.on('error', () => socket.destroy()).destroySoon()
     this.#handshakes++
     const connection = connectionOf(socket, this.#addressOf(socket), this.#options.name)
-    if (this.#isOver(connection)) return this.#refuseEnded(socket, connection)
     this.#connections.set(socket, connection)
     this.#idle.add(socket)
     this.#paces.set(socket, new ConnectionPace(this.#options.limits.pace))
@@ -287,17 +286,6 @@ class TlsListener implements Listener {
       this.#idle.delete(socket)
     })
     if (this.#connections.size > this.#options.limits.connections) this.#shedIdlest()
-  }
-
-  /** The TLS library reads a coarser clock, which lets in what has ended less than a tick ago. */
-  #isOver({ certificate }: Connection): boolean {
-    const { clientCertificate, clock } = this.#options
-    return clientCertificate === 'required' && certificate !== null && toMillis(certificate.notAfter) <= clock()
-  }
-
-  #refuseEnded(socket: TLSSocket, { remoteAddress }: Connection): void {
-    this.#refused(remoteAddress, 'certificate_expired', '')
-    socket.on('error', () => undefined).destroy()
   }
 
   /** Ends what comes too slowly, what is not taken, and what carries nothing. */
