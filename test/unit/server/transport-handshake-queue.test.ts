@@ -1,7 +1,11 @@
 import { deepEqual, equal } from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { HandshakeQueue } from '../../../packages/enforcement/src/wire/handshake-queue.ts'
+
+setFlagsFromString('--expose-gc')
 
 const idle = { busy: () => false, monotonic: () => 0 }
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
@@ -78,4 +82,18 @@ test('however long one took, the next begins after fifty milliseconds', async (t
   deepEqual(begun, [1])
   t.mock.timers.tick(1)
   deepEqual(begun, [1, 2])
+})
+
+test('what has begun is not kept, however long others wait', async () => {
+  const begun: WeakRef<object>[] = []
+  const queue = new HandshakeQueue<object>((one) => void begun.push(new WeakRef(one)), idle)
+  for (let i = 0; i < 4; i++) queue.add({ i })
+  // Others keep coming, so that the queue is never empty.
+  while (begun.length < 200) {
+    queue.add({})
+    await turn()
+  }
+  const gc = runInNewContext('gc') as () => void
+  gc()
+  equal(begun.slice(0, 100).filter((one) => one.deref() !== undefined).length, 0)
 })

@@ -20,8 +20,7 @@ export class HandshakeQueue<Item> {
   readonly #begin: (item: Item) => void
   readonly #pace: HandshakePace
   /** Bounded by whoever adds: the handshakes that may be under way. */
-  #waiting: Item[] = []
-  #next = 0
+  readonly #waiting: Item[] = []
   #turning = false
   #began = 0
 
@@ -54,10 +53,9 @@ export class HandshakeQueue<Item> {
   }
 
   readonly #goOn = (): void => {
-    const item = this.#waiting[this.#next++]
-    if (item !== undefined) return this.#start(item)
-    this.#waiting = []
-    this.#next = 0
-    this.#turning = false
+    // A flood that lasts never leaves the queue empty: who has begun is let go of at once.
+    const item = this.#waiting.shift()
+    if (item === undefined) this.#turning = false
+    else this.#start(item)
   }
 }
