@@ -4,7 +4,7 @@
  */
 
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import { createReadStream, statSync } from 'node:fs'
 import { readFile, readlink, stat } from 'node:fs/promises'
 import type { BigIntStats } from 'node:fs'
 import { closeDescriptor, standsFor } from './peer-credentials.ts'
@@ -41,27 +41,33 @@ export class Peer {
   readonly credentials: PeerCredentials
   readonly #places: PeerPlaces
   readonly #started: Promise<string | null>
+  /** The program that connected; null where it cannot be seen. */
+  readonly #program: BigIntStats | null
   #closed = false
 
   /** Right after the connection was accepted: what runs under this number from now on is compared with what runs now. */
   constructor(credentials: PeerCredentials, places: PeerPlaces = systemPlaces) {
     this.credentials = credentials
     this.#places = places
+    this.#program = programAt(this.#home)
     this.#started = startOf(places, credentials.pid)
   }
 
-  /** Facts as of now, or why there are none: a process that is gone, has another user by now, or is another one. */
+  get #home(): string {
+    return `${this.#places.proc}/${this.credentials.pid}`
+  }
+
+  /** Facts as of now, or why there are none: a process that is gone, has another user or program by now, or is another one. */
   async facts(): Promise<PeerFacts | string> {
     const { pid, uid, gid } = this.credentials
-    const home = `${this.#places.proc}/${pid}`
-    if (!(await this.#isSame())) return 'the process that connected is gone'
+    const home = this.#home
+    const file = this.#program
+    if (!(await this.#lives())) return 'the process that connected is gone'
     const owner = await ownerOf(home)
-    const [program, file] = await Promise.all([
-      readlink(`${home}/exe`).catch(() => null),
-      stat(`${home}/exe`, { bigint: true }).catch(() => null),
-    ])
+    const program = await readlink(`${home}/exe`).catch(() => null)
     const cgroup = await cgroupOf(home)
-    if (!(await this.#isSame())) return 'the process that connected is gone'
+    if (!(await this.#lives())) return 'the process that connected is gone'
+    if (!this.#runsTheSame()) return 'the process has become another program than when it connected'
     if (owner?.uid !== uid || owner.gid !== gid) return 'the process has another user than when it connected'
     return {
       pid,
@@ -71,7 +77,7 @@ export class Peer {
       isProgram: async (path) => file !== null && sameFile(file, await stat(path, { bigint: true }).catch(() => null)),
       digest: async () => {
         const digest = file === null ? null : await digestOf(`${home}/exe`, file)
-        return (await this.#isSame()) ? digest : null
+        return (await this.isSame()) ? digest : null
       },
       cgroup,
       unit: unitOf(cgroup),
@@ -84,12 +90,31 @@ export class Peer {
     this.#closed = true
   }
 
-  async #isSame(): Promise<boolean> {
+  /** Whether it is still the process that connected, and runs what it ran then. */
+  async isSame(): Promise<boolean> {
+    return (await this.#lives()) && this.#runsTheSame()
+  }
+
+  /** Neither number, descriptor nor start time change when a process becomes another program (execve(2)). */
+  #runsTheSame(): boolean {
+    const now = programAt(this.#home)
+    return this.#program === null ? now === null : sameFile(this.#program, now)
+  }
+
+  async #lives(): Promise<boolean> {
     const { pid, pidfd } = this.credentials
     if (this.#closed) return false
     if (pidfd !== null) return this.#places.standsFor(pidfd, pid)
     const started = await this.#started
     return started !== null && started === (await startOf(this.#places, pid))
+  }
+}
+
+function programAt(home: string): BigIntStats | null {
+  try {
+    return statSync(`${home}/exe`, { bigint: true })
+  } catch {
+    return null
   }
 }
 
@@ -136,6 +161,9 @@ function digestOf(path: string, file: BigIntStats): Promise<string | null> {
   if (digests.size >= MAX_DIGESTS && oldest !== undefined) digests.delete(oldest)
   const made = hashed(path, file)
   digests.set(key, made)
+  // What failed for one process, which may just have ended, is tried again for the next.
+  const forget = (digest: string | null) => void (digest === null && digests.get(key) === made && digests.delete(key))
+  void made.then(forget)
   return made
 }
 

@@ -165,7 +165,12 @@ export class WorkloadCalls {
       this.#parts.onProblem(error)
       return { status: grpcStatus.unavailable, message: 'the authority gives no JWT-SVID now' }
     }
-    this.#report(call, { ...given, grants }, audience)
+    // The authority was waited for.
+    const now = await this.#granted(call)
+    if ('status' in now) return now
+    if (!grants.every(({ held }) => now.grants.some((one) => one.held === held)))
+      return this.#refused(call, now.facts, 'not an identity of this program any more')
+    this.#report(call, { ...now, grants }, audience)
     yield jwtSvidResponse(svids)
     return done
   }
@@ -196,6 +201,8 @@ export class WorkloadCalls {
       return held === null ? [] : [{ held, hint: hint ?? null, now: held.now() }]
     })
     const grants = states.flatMap(({ held, hint, now }) => (now.kind === 'usable' ? [{ held, hint, now }] : []))
+    // Matching may have read a whole program.
+    if (!(await call.peer.isSame())) return this.#refused(call, facts, 'the process has ended, or is another program')
     if (grants.length > 0) return { facts, grants }
     if (states.some(({ now }) => now.kind === 'lapsed')) return unready
     return this.#refused(call, facts, 'the authority has taken the identity away')
