@@ -143,6 +143,43 @@ test('a handler that throws is an error without its words, and on record as fail
   assert.ok(!answer.text.includes('broken'))
 })
 
+test('a handler sees neither credentials nor what would make another request of this one', async () => {
+  const client = await RawClient.open(stage.server.address, reader)
+  const headers = { 'x-http-method-override': 'DELETE', 'x-original-url': '/admin', 'x-request-id': 'one' }
+  const answer = await client.request('GET', '/orders/7', {
+    headers: { authorization: `Bearer ${token}`, cookie: 'a=b', ...headers },
+  })
+  assert.equal(answer.status, 200)
+  const seen = Object.keys(answer.json()['headers'] as object)
+  assert.deepEqual(
+    seen.filter((name) => name in { ...headers, authorization: '', cookie: '' }),
+    ['x-request-id'],
+  )
+  client.close()
+})
+
+test('whoever goes while it is judged, recorded or answered has an outcome of each request on the record', async () => {
+  const gone = await stage.workload('agent/gone')
+  const authorization = `Bearer ${await stage.token(gone)}`
+  for (let i = 0; i < 12; i++) {
+    const client = await RawClient.open(stage.server.address, gone)
+    client.send('GET', '/stream', { headers: { authorization } })
+    await new Promise((resolve) => setTimeout(resolve, i % 6))
+    client.close()
+  }
+  const allowed = async () =>
+    (await stage.entries()).flatMap(({ kind, body }, i) =>
+      kind === 'decision' && body['presenter'] === gone.id ? [i] : [],
+    )
+  while ((await allowed()).length === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  const decided: unknown[] = await allowed()
+  const outcomes = async () =>
+    (await stage.entries()).filter(({ kind, body }) => kind === 'outcome' && decided.includes(body['of']))
+  while ((await outcomes()).length < decided.length) await new Promise((resolve) => setTimeout(resolve, 20))
+  for (const { body } of await outcomes()) assert.equal(body['status'], 'cancelled')
+})
+
 test('who is removed in the middle of an answer gets no more of it, and nothing afterwards', async () => {
   const victim = await stage.workload('agent/victim')
   const own = await stage.token(victim)

@@ -37,7 +37,17 @@ export interface IdentityFetchParts {
 }
 
 /** The call itself sets these. */
-const RESERVED = ['authorization', 'host', 'connection', 'transfer-encoding', 'upgrade', 'expect']
+const RESERVED = [
+  'authorization',
+  'host',
+  'connection',
+  'content-length',
+  'transfer-encoding',
+  'te',
+  'trailer',
+  'upgrade',
+  'expect',
+]
 const WITHOUT_BODY = new Set([204, 205, 304])
 
 /**

@@ -3,8 +3,12 @@
 import { IncomingMessage } from 'node:http'
 import type { Exchange } from '@doorward/enforcement'
 
-/** Names that say who calls elsewhere: here the principal says it. */
-const WITHHELD = new Set(['authorization', 'proxy-authorization', 'cookie'])
+/**
+ * Names that say who calls elsewhere: here the principal says it. And those by which frameworks take a request for another one
+ * than was judged.
+ */
+const WITHHELD =
+  /^(?:authorization|proxy-authorization|cookie|x-http-method.*|x-method-override|x-original-.*|x-rewrite-.*)$/
 
 /**
  * The body has been read within its limits, so that it can be read again from here alone. Everything else is as it came. What
@@ -18,9 +22,9 @@ export function deliveredRequest({ request }: Exchange, body: Uint8Array): Incom
   delivered.method = request.method ?? ''
   delivered.url = request.url ?? ''
   const raw = request.rawHeaders
-  const kept = raw.filter((_, i) => !WITHHELD.has((raw[i - (i % 2)] ?? '').toLowerCase()))
+  const kept = raw.filter((_, i) => !WITHHELD.test((raw[i - (i % 2)] ?? '').toLowerCase()))
   delivered.rawHeaders = kept
-  delivered.headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => !WITHHELD.has(name)))
+  delivered.headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => !WITHHELD.test(name)))
   delivered.complete = true
   if (body.length > 0) delivered.push(body)
   delivered.push(null)

@@ -111,6 +111,8 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
   const { pipeline, handler, onProblem } = serving
   const { response, request } = exchange
   const { authorized } = permit.admitted
+  // Whoever has gone while it was judged and recorded gets no answer, and nothing happens for them.
+  if (response.destroyed || request.socket.destroyed) return { status: 'cancelled', http: 0, bytes: 0 }
   const ending = new AbortController()
   let held: Denial | null = null
   const end = (denial: Denial): void => {
@@ -121,7 +123,10 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
   }
   const open: OpenCall = { authorized, withdraw: end, forbid: end }
   const before = request.socket.bytesWritten
-  const ended = new Promise<void>((resolve) => response.once('close', resolve))
+  const { promise: ended, resolve: settle } = Promise.withResolvers<void>()
+  // Where several requests share a connection, its end is told to the first answer alone.
+  response.once('close', settle)
+  request.socket.once('close', settle)
   response.setHeader('Doorward-Decision', permit.entry.toString())
   response.setHeader('Doorward-Code', 'allowed')
   const delivered = deliveredRequest(exchange, body)
@@ -133,10 +138,18 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
     signal: ending.signal,
   }
   calls.set(delivered, known)
+  // The request that came, with its credentials, is not to be had by way of the answer.
+  Reflect.set(response, 'req', delivered)
   pipeline.track(open)
-  const failed = await run(() => handler(delivered, response, known), onProblem)
-  if (failed && held === null) fail(exchange, permit)
+  let failed = false
+  const running = run(() => handler(delivered, response, known), onProblem).then((threw) => {
+    // What a handler throws because the caller has gone is no failure of the answer.
+    failed = threw && !ending.signal.aborted
+    if (failed) fail(exchange, permit)
+  })
+  running.catch(onProblem)
   await ended
+  request.socket.off('close', settle)
   ending.abort()
   pipeline.open.remove(open)
   const [http, bytes] = [response.statusCode, request.socket.bytesWritten - before]

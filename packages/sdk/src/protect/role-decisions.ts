@@ -1,6 +1,6 @@
 /** The decision port of a program that protects itself: roles and bindings, without a reader of Cedar. */
 
-import { compilePolicy, PolicyJudge, rolePolicies, toBase64url, utf8 } from '@doorward/core'
+import { compilePolicy, DoorwardError, PolicyJudge, rolePolicies, toBase64url, utf8 } from '@doorward/core'
 import type { DecisionRequest, ListVerdict, SomeRequest, TrustDomain, Verdict } from '@doorward/core'
 import type { DecisionPort } from '@doorward/enforcement'
 import { sha256 } from '../platform/hash.ts'
@@ -19,11 +19,28 @@ export interface ProtectPolicy {
   }[]
 }
 
+const MEMBERS = new Set(['roles', 'bindings'])
+const BINDING_MEMBERS = new Set(['role', 'workloads', 'issuer', 'users', 'groups'])
+
+/** What would be left unenforced is refused: a policy that was read from a file may hold more than the type says. */
+function requireKnown(value: object, known: ReadonlySet<string>, where: string): void {
+  const unknown = Object.keys(value).filter((name) => !known.has(name))
+  if (unknown.length === 0) return
+  throw new DoorwardError('policy_unsupported', 'the policy of this program says what nothing here enforces', {
+    where,
+    expected: [...known].join(', '),
+    got: unknown.join(', ').slice(0, 200),
+  })
+}
+
 /**
  * Decides as a gateway does under the same roles. Policies in Cedar are not taken: the official build that checks them is no
- * part of the SDK. Throws an `AggregateError` with everything that is wrong, each with the codes of `compilePolicy`.
+ * part of the SDK. Throws an `AggregateError` with everything that is wrong, each with the codes of
+ * `compilePolicy`, and `policy_unsupported`.
  */
 export function roleDecisions(policy: ProtectPolicy, service: string, trustDomain: TrustDomain): DecisionPort {
+  requireKnown(policy, MEMBERS, 'policy')
+  for (const binding of policy.bindings ?? []) requireKnown(binding, BINDING_MEMBERS, 'policy.bindings')
   const roles = Object.entries(policy.roles).map(([role, permissions]) => ({ role, permissions }))
   const source = { trustDomain, rbac: [], roles, bindings: policy.bindings ?? [], servers: [service] }
   const compiled = compilePolicy(source)
