@@ -34,8 +34,17 @@ export const calleeControls: readonly Control[] = [
     ['sdk-protect', 'a caller with certificate, token and role is served, and the handler knows who it is'],
     {
       file: `${protect}/delivered-request.ts`,
-      from: "new Set(['authorization', 'proxy-authorization', 'cookie'])",
-      to: 'new Set<string>()',
+      from: '/^(?:authorization|proxy-authorization|cookie|',
+      to: '/^(?:',
+    },
+  ),
+  control(
+    'callee.overrides_withheld',
+    ['sdk-protect', 'a handler sees neither credentials nor what would make another request of this one'],
+    {
+      file: `${protect}/delivered-request.ts`,
+      from: 'x-http-method.*|x-method-override|',
+      to: '',
     },
   ),
   control('callee.scope', ['sdk-protect', 'options that cannot be enforced are refused at the start'], {
