@@ -141,10 +141,15 @@ async function frontContext(parts: FrontParts): Promise<FrontContext> {
 /** As an operator would: on record, published before it returns. */
 async function denyTokens(authority: Authority, names: readonly string[], reason: string): Promise<void> {
   const by = { name: 'front', id: '', serial: '' }
+  const failed: unknown[] = []
   for (const tokenId of names) {
-    const revoked = await authority.revocations.revoke({ subject: { kind: 'token', tokenId }, reason, by })
-    if (isAuthorityRefusal(revoked) && revoked.code !== 'conflict') throw new Error(revoked.explanation)
+    const subject = { kind: 'token', tokenId } as const
+    const revoked = await authority.revocations.revoke({ subject, reason, by }).catch((error: unknown) => ({ error }))
+    if ('error' in revoked) failed.push(revoked.error)
+    else if (isAuthorityRefusal(revoked) && revoked.code !== 'conflict') failed.push(new Error(revoked.explanation))
   }
+  // One that cannot be denied keeps none of the others alive.
+  if (failed.length > 0) throw new AggregateError(failed, 'tokens of a front could not be denied')
 }
 
 async function listenerOptions(

@@ -245,7 +245,9 @@ export async function answerConsent(
   await enter(context, 'front-consent', { request, person }, { decision })
   if (decision === 'deny')
     return backWith(context, request, { error: 'access_denied', why: 'the person has not allowed it' }, name)
-  if (context.settings.consentSeconds > 0 && isOwnPlace(request.redirectUri)) await remember(context, step)
+  const ended = endedBecause(context, { request, person, epoch: context.epoch() })
+  if (ended === null && context.settings.consentSeconds > 0 && isOwnPlace(request.redirectUri))
+    await remember(context, step)
   return codeFor(context, step, name)
 }
 

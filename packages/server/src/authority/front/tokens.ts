@@ -134,7 +134,7 @@ export async function refreshFront(
   if (clientId !== request.clientId) return refuseFront('grant_refused', 'the refresh token is of another client')
   if (grant.jkt !== request.jkt)
     return refuseFront('grant_refused', 'expected a proof by the key that the refresh token is bound to')
-  const problem = useProblem(context, grant, request)
+  const problem = bindingProblem(context, request) ?? useProblem(context, grant, request)
   if (problem?.code === 'grant_refused') await endGrant(context, grant, problem.why)
   if (problem !== null) return problem
   const scopes = request.scopes ?? granted
@@ -177,6 +177,8 @@ async function issue(
     return refuseFront('grant_refused', 'a token for this person would be too large: narrow claims.group_prefix')
   const name = tokenName(context, claims)
   await enter(context, claims, { name, grant: grant.id, by: from === null ? 'code' : 'refresh' })
+  // Before the refresh token is spent: a key that cannot sign would make the next try look like a theft.
+  const text = await mintFrontToken(claims, { kid: active.slot.keyId, signKey: active.key })
   const secret = randomText(context)
   const to = hashOf(context, secret)
   const token = { name, expiresAt: claims.exp }
@@ -192,7 +194,6 @@ async function issue(
     case 'gone':
       return refuseFront('grant_refused', 'it has ended')
   }
-  const text = await mintFrontToken(claims, { kid: active.slot.keyId, signKey: active.key })
   return {
     accessToken: new Secret(text),
     refreshToken: new Secret(`${grant.id}.${secret}`),
@@ -275,9 +276,10 @@ async function endReused(context: FrontContext, id: string, detail: string): Pro
   const live = await context.store.front.end(id, nowSeconds(context))
   // Of several who come at once, one finds it: the others have nothing to end.
   if (live === null) return
-  await context.reused({ id }, detail)
-  await context.denyTokens(
-    live.map(({ name }) => name),
-    detail,
-  )
+  const names = live.map(({ name }) => name)
+  try {
+    await context.denyTokens(names, detail)
+  } finally {
+    await context.reused({ id }, detail)
+  }
 }
