@@ -21,7 +21,32 @@ const approle =
 const started = 'it is started once for all who ask, and not again while the value is fresh'
 const noValue = 'one that waits for its person, is not there or says too much is no value, and no error shows any'
 
+const identities = 'packages/server/src/apps/identities-key.ts'
+
+function ofIdentities(name: string, test: string, ...edits: readonly Edit[]): Control {
+  return { name, edits, test: { file: 'test/unit/server/identities-key.test.ts', name: test } }
+}
+
 export const sourceControls: readonly Control[] = [
+  ofIdentities(
+    'keyring.identities',
+    'a keyring that is locked, or that nobody keeps, opens nothing, and no file is read or made in its place',
+    {
+      file: identities,
+      from: 'keyInKeyring(place.file, place.keyring)',
+      to: 'keyInKeyring(place.file, place.keyring).catch(() => keyInFile({ ...place, used: () => Promise.resolve(false) }))',
+    },
+  ),
+  ofIdentities(
+    'keyring.identities.twice',
+    'a key that is in the keyring and in a file as well is refused, whichever it is',
+    { file: identities, from: 'if (await isThere(path))', to: 'if (false as boolean)' },
+  ),
+  ofIdentities(
+    'keyring.identities.made',
+    'without the setting no keyring is asked, and no new key is made for what there is',
+    { file: identities, from: "'key_file_missing') || isUsed)", to: "'key_file_missing'))" },
+  ),
   ofVault('vault.age', once, {
     file: documents,
     from: 'if (!fresh && entry.document !== null && now < entry.document.until)',

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { isAbsolute, join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { after, before, describe, test } from 'node:test'
 import { filesBelow } from '../fixtures/files-below.ts'
 import { repository, TestDeployment } from '../fixtures/deployment.ts'
+import { openFakeKeyring } from '../fixtures/keyring.ts'
 
 const documents = join(repository, 'examples', 'first-call', 'documents')
 const yaml = `servers:
@@ -15,6 +19,20 @@ roles:
 bindings:
   - { role: reader, workloads: ["spiffe://test.example/agent/*"] }
 `
+
+const initialize = JSON.stringify({
+  jsonrpc: '2.0',
+  id: 1,
+  method: 'initialize',
+  params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'test', version: '1' } },
+})
+
+async function identitiesKey({ folder }: TestDeployment): Promise<string> {
+  const { state_id } = JSON.parse(await readFile(join(folder, '.doorward', 'state.json'), 'utf8')) as {
+    state_id: string
+  }
+  return join(folder, 'config', 'doorward', state_id, 'identities.key')
+}
 
 interface HostFile {
   readonly theme: string
@@ -98,6 +116,37 @@ describe('the first start, with the tour', () => {
     const keys = await readdir(join(system.folder, 'config', 'doorward', state_id))
     for (const key of ['authority.key', 'gateway-main.key', 'identities.key', 'recovery-root.pem'])
       assert.ok(keys.includes(key), key)
+  })
+
+  test('a bridge whose key is in the keyring calls as long as the keyring gives it, and not at all without', async () => {
+    const keyring = await openFakeKeyring()
+    const [configuration, key] = [await readFile(system.configFile, 'utf8'), await identitiesKey(system)]
+    const content = await readFile(key, 'utf8')
+    const connect = async () => {
+      const { command, args, env } = system.launch(['connect', 'files', '--as', 'agent/claude-code'])
+      const child = spawn(command, args, { env: { ...env, ...keyring.env }, cwd: system.folder, stdio: 'pipe' })
+      child.stdin.on('error', () => undefined).end(`${initialize}\n`)
+      const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
+      return { stdout, stderr, code: Number(code) }
+    }
+    try {
+      await keyring.set(content)
+      await rm(key)
+      await writeFile(system.configFile, `${configuration}state: { identities_keyring: { account: notes } }\n`)
+      const opened = await connect()
+      assert.match(opened.stdout, /"serverInfo"/, opened.stderr)
+      const before = (await system.record()).length
+      await keyring.mood('broken')
+      const closed = await connect()
+      assert.notEqual(closed.code, 0)
+      assert.match(closed.stderr, /unlock the keyring/)
+      assert.equal(closed.stdout, '')
+      assert.equal((await system.record()).length, before)
+    } finally {
+      await writeFile(key, content, { mode: 0o600 })
+      await writeFile(system.configFile, configuration)
+      await keyring.close()
+    }
   })
 
   test('Ctrl-C ends it cleanly, and a second start finds state and keys again', async () => {

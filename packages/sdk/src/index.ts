@@ -11,7 +11,7 @@ export type { P256KeyPair } from './platform/p256.ts'
 // keys at rest
 export { aesGcmSealer } from './aes-gcm-sealer.ts'
 export { checkPrivate } from './file-mode.ts'
-export { checkKey, createKeyFile, keyCheckValue, readKeyFile } from './key-file.ts'
+export { checkKey, createKeyFile, keyCheckValue, keyOfText, readKeyFile } from './key-file.ts'
 export type { KeyEncryptionKey, KeyFilePlace } from './key-file.ts'
 
 // a program's identity

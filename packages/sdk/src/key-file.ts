@@ -58,7 +58,12 @@ export async function readKeyFile(place: KeyFilePlace): Promise<KeyEncryptionKey
   }
   await checkPrivate(place.path, 'key_file_mode')
   await checkPrivate(dirname(place.path), 'key_file_mode')
-  const [prefix, stateId, text, ...rest] = textOf(bytes, place).trimEnd().split('.')
+  return keyOfText(textOf(bytes, place), place)
+}
+
+/** The key in the text of a key file, wherever that lies. Throws `key_file_wrong`. */
+export function keyOfText(file: string, place: Pick<KeyFilePlace, 'path' | 'stateId'>): KeyEncryptionKey {
+  const [prefix, stateId, text, ...rest] = file.trimEnd().split('.')
   const key = text === undefined ? null : fromBase64url(text)
   if (prefix !== PREFIX || stateId === undefined || key?.length !== KEY_BYTES || rest.length > 0) {
     throw wrong(place, `${PREFIX}.<state id>.<key>`, 'another content')
@@ -89,7 +94,7 @@ function textOf(bytes: Uint8Array, place: KeyFilePlace): string {
   }
 }
 
-function wrong(place: KeyFilePlace, expected: string, got: string): DoorwardError {
+function wrong(place: Pick<KeyFilePlace, 'path'>, expected: string, got: string): DoorwardError {
   return new DoorwardError('key_file_wrong', 'the key file is not the one of this state', {
     where: place.path,
     expected,

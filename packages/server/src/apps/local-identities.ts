@@ -3,24 +3,24 @@
 import { randomBytes } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DoorwardError, isDoorwardError, parseJoinString, parseSpiffeId, toSeconds } from '@doorward/core'
+import { DoorwardError, parseJoinString, parseSpiffeId, toSeconds } from '@doorward/core'
 import type { Secret, SpiffeId } from '@doorward/core'
 import {
   aesGcmSealer,
-  createKeyFile,
   join as joinDomain,
   LoginStore,
   openIdentity,
   personSource,
   prepareMachineKey,
-  readKeyFile,
   systemClock,
 } from '@doorward/sdk'
-import type { Evidence, Identity, Joined, KeyFilePlace, Sealer } from '@doorward/sdk'
+import type { Evidence, Identity, Joined, Sealer } from '@doorward/sdk'
 import { openDeploymentFolder } from '../config/deployment-folder.ts'
 import type { Environment } from '../config/environment.ts'
+import { identitiesKeyring } from '../config/secret-settings.ts'
 import { stateFolders } from '../config/settings.ts'
 import type { Deployment } from '../config/settings.ts'
+import { identitiesKey } from './identities-key.ts'
 
 export interface IdentityHome {
   readonly folder: string
@@ -38,7 +38,7 @@ export type OnBehalf = 'itself' | 'person' | 'whoever'
 const MAX_DEPTH = 6
 const random = (length: number) => new Uint8Array(randomBytes(length))
 
-/** Folder and sealer of all identities here. Throws the codes of the state folder (`state_*`) and the key file (`key_*`). */
+/** Folder and sealer of all identities here. Throws the codes of the state folder (`state_*`) and of `identitiesKey`. */
 export async function identityHome({ deployment, environment }: ClientPlace): Promise<IdentityHome> {
   const state = await openDeploymentFolder({
     dir: deployment.stateDir,
@@ -46,25 +46,11 @@ export async function identityHome({ deployment, environment }: ClientPlace): Pr
     keyDir: deployment.keyDir,
     keyHome: environment.keyHome,
   })
-  const place = { path: join(state.keyDir, 'identities.key'), outsideOf: [state.dir], stateId: state.stateId }
+  const file = { path: join(state.keyDir, 'identities.key'), outsideOf: [state.dir], stateId: state.stateId }
   const folder = stateFolders(deployment.stateDir).identities
-  return { folder, sealer: aesGcmSealer(await keyOf(place, folder), random) }
-}
-
-/** A missing key is made only while there is nothing that it would have to open. */
-async function keyOf(place: KeyFilePlace, folder: string): ReturnType<typeof readKeyFile> {
-  try {
-    return await readKeyFile(place)
-  } catch (error) {
-    if (!isDoorwardError(error, 'key_file_missing') || (await namesIn(folder)).length > 0) throw error
-  }
-  try {
-    return await createKeyFile(place, random)
-  } catch (error) {
-    // Another process was quicker.
-    if (isDoorwardError(error, 'key_file_exists')) return readKeyFile(place)
-    throw error
-  }
+  const keyring = identitiesKeyring(deployment, environment)
+  const used = async () => (await readdir(folder).catch(() => [])).length > 0
+  return { folder, sealer: aesGcmSealer(await identitiesKey({ file, keyring, used, random }), random) }
 }
 
 /** Names of the identities here, sorted. */

@@ -97,6 +97,8 @@ function isLive(keys: readonly string[]): boolean {
 }
 
 function isElsewhere(keys: readonly string[]): boolean {
+  // The keyring is of those who call; neither a gateway nor an authority asks for it.
+  if (keys[0] === 'state') return keys[1] === 'identities_keyring'
   return keys[0] === 'workload_api' || (keys[0] === 'authority' && !issuerKeys.has(dotted(keys)))
 }
 

@@ -11,7 +11,7 @@ import { issuers } from './issuer-schema.ts'
 import { callBounds, limits, network } from './limits-schema.ts'
 import { backend } from './backend-schema.ts'
 import { binding, path, policy } from './policy-schema.ts'
-import { credential, environmentName, secrets, variable, vault } from './secrets-schema.ts'
+import { credential, environmentName, identitiesKeyring, secrets, variable, vault } from './secrets-schema.ts'
 import { section } from './section.ts'
 import { security } from './security-schema.ts'
 import { tracing } from './tracing-schema.ts'
@@ -248,7 +248,11 @@ export const configuration = section({
     needs_server: z.boolean().default(false),
   }).prefault({}),
   authority: authority.prefault({}),
-  state: section({ dir: z.string().min(1).default('.doorward'), key_dir: z.string().min(1).optional() }).prefault({}),
+  state: section({
+    dir: z.string().min(1).default('.doorward'),
+    key_dir: z.string().min(1).optional(),
+    identities_keyring: identitiesKeyring,
+  }).prefault({}),
   security: security.prefault({}),
   servers: z
     .record(serverName, server)

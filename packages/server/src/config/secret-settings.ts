@@ -16,18 +16,19 @@ import type {
 } from './secrets-schema.ts'
 import type { Deployment } from './settings.ts'
 
+export interface KeyringEntry {
+  readonly service: string
+  readonly account: string
+  /** Of the session. */
+  readonly env: Readonly<Record<string, string>>
+}
+
 export type SecretPlace =
   | { readonly kind: 'store' }
   /** Absolute. */
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'environment'; readonly variable: string; readonly value: Secret }
-  | {
-      readonly kind: 'keyring'
-      readonly service: string
-      readonly account: string
-      /** Of the session. */
-      readonly env: Readonly<Record<string, string>>
-    }
+  | ({ readonly kind: 'keyring' } & KeyringEntry)
   | { readonly kind: 'vault'; readonly mount: string; readonly path: string; readonly field: string }
 
 export interface SecretSettings {
@@ -215,6 +216,15 @@ function placeOf(
       next: 'set it in the environment in which the gateway starts',
     })
   return { kind: 'environment', variable: env, value }
+}
+
+/** Where the key of the identities is; null where it is in a file. */
+export function identitiesKeyring(
+  { configuration }: Pick<Deployment, 'configuration'>,
+  environment: SecretEnvironment,
+): KeyringEntry | null {
+  const entry = configuration.state.identities_keyring
+  return entry === undefined ? null : { ...entry, env: sessionOf(environment) }
 }
 
 /** What finds the keyring of a session; nothing else of the environment goes to the program that reads it. */

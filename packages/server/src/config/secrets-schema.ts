@@ -51,6 +51,12 @@ const keyringWord = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@:/-]{0,127}$/, {
   error: 'not a name in a keyring; expected letters, digits and . _ @ : / -',
 })
 
+/** Where the person who calls keeps the key of the identities. */
+export const identitiesKeyring = section({
+  service: keyringWord.default('doorward'),
+  account: keyringWord.default('identities'),
+}).optional()
+
 const secret = section({
   /** A file that somebody else keeps, such as a mounted secret. */
   file: z.string().min(1).optional(),
