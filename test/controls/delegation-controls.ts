@@ -6,6 +6,7 @@ const exchange = 'packages/server/src/authority/exchange-chain.ts'
 const narrowing = 'packages/server/src/authority/token-narrowing.ts'
 const chain = 'packages/core/src/token/act-chain.ts'
 const standing = 'packages/core/src/identity/chain-standing.ts'
+const tokenScope = 'packages/core/src/policy/token-scope.ts'
 const authorize = 'packages/enforcement/src/authorize.ts'
 
 const mayAct = 'may_act names who may act along the whole chain: others get nothing, and it only gets shorter'
@@ -110,6 +111,19 @@ export const delegationControls: readonly Control[] = [
     'scope.calls',
     ['delegation-calls', narrowed],
     [authorize, '!scopeCovers(narrowed, asked.action, asked.resource)', 'narrowed.length === 0'],
+  ),
+  control(
+    'scope.own_api',
+    [
+      'authority-api',
+      'a scope that names no server is about our own API only where it is admin or *, as a role would be',
+    ],
+    [tokenScope, 'reachesOwnApi(verb) || !ownServers.includes(server)', 'server !== verb.kind'],
+  ),
+  control(
+    'scope.own_api_passed_on',
+    ['delegation', scope],
+    [tokenScope, 'inner.scope === null || reaches(outer, inner.scope.server)', 'verbWithin(inner.verb, outer.verb)'],
   ),
   control(
     'scope.lists',

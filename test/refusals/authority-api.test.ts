@@ -47,6 +47,12 @@ function codeOf(answer: RawAnswer): string | undefined {
   return answer.headers['doorward-code']
 }
 
+async function inTurn<T, R>(items: readonly T[], each: (item: T) => Promise<R>): Promise<readonly R[]> {
+  const done: R[] = []
+  for (const item of items) done.push(await each(item))
+  return done
+}
+
 async function withClient<T>(
   listener: 'main' | 'admin',
   who: Workload,
@@ -171,6 +177,29 @@ test('admin routes are refused without the admin role, and no admin route is on 
   )
   await withClient('main', operator, async (client) =>
     assert.equal(codeOf(await call(client, admin, 'GET /v1/workloads')), 'path_unknown'),
+  )
+})
+
+test('a scope that names no server is about our own API only where it is admin or *, as a role would be', async () => {
+  const verdicts = async (who: Workload, listener: 'main' | 'admin', what: string, scopes: readonly string[]) => {
+    const tokens = await withClient('main', who, (client) =>
+      inTurn(scopes, async (scope) =>
+        String((await requestToken(client, publicUrl, { scope })).json()['access_token']),
+      ),
+    )
+    return withClient(listener, who, (client) =>
+      inTurn(tokens, async (token) => codeOf(await call(client, token, what))),
+    )
+  }
+  const narrow = ['read', 'GET', 'write', 'read:files/*']
+  const wide = ['*', 'read:authority/*', 'GET:authority/*']
+  assert.deepEqual(await verdicts(workload, 'main', 'GET /v1/trust-state', [...wide, ...narrow]), [
+    ...wide.map(() => 'allowed'),
+    ...narrow.map(() => 'scope_insufficient'),
+  ])
+  assert.deepEqual(
+    await verdicts(operator, 'admin', 'GET /v1/workloads', ['admin', 'GET:authority/*', 'GET', 'read']),
+    ['allowed', 'allowed', 'scope_insufficient', 'scope_insufficient'],
   )
 })
 

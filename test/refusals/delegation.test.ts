@@ -189,6 +189,13 @@ test('DX-4: a scope narrows and never widens, and what cannot be compared is ref
   ])
     equal(await codeOf('agent/b', token, { scope: wider }), '400 scope_widened invalid_scope', wider)
   equal(await codeOf('agent/c', narrower, { scope: 'read:files/*' }), '400 scope_widened invalid_scope')
+  const everyServer = await ownFor('agent/a', 'agent/b', { scope: 'read' })
+  equal(
+    claimsIn(await passedOn('agent/b', everyServer, ownAudience('agent/c'), { scope: 'read:files/*' }))['scope'],
+    'read:files/*',
+  )
+  for (const own of ['read:gateway/*', 'read:authority/*'])
+    equal(await codeOf('agent/b', everyServer, { scope: own }), '400 scope_widened invalid_scope', own)
   for (const none of ['files:read', 'read  write', 'everything', 'read:files'])
     equal(await codeOf('agent/b', token, { scope: none }), '400 scope_unknown invalid_scope', none)
 })

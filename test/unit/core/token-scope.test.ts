@@ -36,6 +36,9 @@ test('DX-4: a permission is within another when that covers all of it, and not w
     ['read', '*'],
     ['tools/call:files/get_*', '*:files/*'],
     ['prompts/get:files/*', 'read:files/*'],
+    ['admin:gateway/*', 'admin'],
+    ['GET:authority/*', '*'],
+    ['GET', 'GET'],
   ] as const
   const wider = [
     ['read:files/*', 'read:files/a'],
@@ -53,6 +56,10 @@ test('DX-4: a permission is within another when that covers all of it, and not w
     ['tools/call:files/a', 'write:files/a'],
     ['GET:orders/v1', 'read:orders/v1'],
     ['tools/list:files/a', 'read:files/a'],
+    // Of our own API, which only `admin` and `*` are about without naming it.
+    ['read:gateway/*', 'read'],
+    ['write:authority/*', 'write'],
+    ['GET:gateway/audit', 'GET'],
   ] as const
   for (const [inner, outer] of within) assert.ok(isWithin(inner, outer), `${inner} within ${outer}`)
   for (const [inner, outer] of wider) assert.ok(!isWithin(inner, outer), `${inner} not within ${outer}`)
@@ -73,13 +80,35 @@ test('a scope covers what its permissions name, lists and sessions of their serv
   assert.ok(scopeMayCover(['write:files/a'], { action: list[0], server: 'files' }))
 })
 
+test('a permission that names no server covers our own API only where it is admin or *, as permissions of roles do', () => {
+  const asked = (server: string, group: Action['group']): [Action, Resource] => [
+    { name: 'GET', group },
+    { server, kind: 'route', name: 'audit/logs' },
+  ]
+  for (const own of ['gateway', 'authority']) {
+    for (const scope of ['read', 'write', 'GET']) {
+      assert.ok(!scopeCovers([scope], ...asked(own, 'read')), scope)
+      assert.ok(!scopeCovers([scope], ...asked(own, 'write')), scope)
+      assert.ok(!scopeMayCover([scope], { action: asked(own, 'read')[0], server: own }), scope)
+      assert.ok(!scopeCovers([scope], list[0], { ...list[1], server: own }), scope)
+    }
+    for (const scope of ['*', `read:${own}/*`, `GET:${own}/audit/*`]) {
+      assert.ok(scopeCovers([scope], ...asked(own, 'read')), scope)
+      assert.ok(scopeMayCover([scope], { action: asked(own, 'read')[0], server: own }), scope)
+    }
+    assert.ok(scopeCovers(['admin'], ...asked(own, 'admin')))
+  }
+  assert.ok(scopeCovers(['read'], ...asked('orders', 'read')))
+  assert.ok(scopeCovers(['GET'], ...asked('orders', 'read')))
+})
+
 const words = ['', 'a', 'b', 'ab', '*', 'a*', '*b', 'a*b', '*a*', 'a*a*', 'b*a*b']
 const verbs = ['read', 'write', 'admin', '*', 'tools/call', 'prompts/get', 'GET', 'tools/list', 'subscriptions/listen']
 
 function permission(chance: Chance): string {
   const name = chance.of(words)
   const verb = chance.of(verbs)
-  return name === '' ? verb : `${verb}:${chance.of(['files', 'orders'])}/${name}`
+  return name === '' ? verb : `${verb}:${chance.of(['files', 'gateway'])}/${name}`
 }
 
 function request(chance: Chance): [Action, Resource] {
@@ -88,7 +117,7 @@ function request(chance: Chance): [Action, Resource] {
   const name = Array.from({ length: chance.below(5) }, () => chance.of(['a', 'b'])).join('')
   return [
     { name: row.name, group: use.group },
-    { server: chance.of(['files', 'orders']), kind: chance.of(use.kinds), name },
+    { server: chance.of(['files', 'gateway']), kind: chance.of(use.kinds), name },
   ]
 }
 

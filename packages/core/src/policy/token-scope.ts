@@ -5,6 +5,8 @@
 
 import { DoorwardError } from '../error.ts'
 import { actionTable } from './action.ts'
+import { ownServers } from './builtin.ts'
+import { reachesOwnApi } from './compile.ts'
 import type { Action, Resource, SomeRequest } from './decision.ts'
 import { matchesName } from './name-pattern.ts'
 import { parsePermission, permissionCovers } from './permission.ts'
@@ -35,14 +37,17 @@ function permissionsOf(scope: TokenScope): readonly Permission[] {
   return made
 }
 
-function reaches({ scope }: Permission, server: string): boolean {
-  return scope === null || scope.server === server
+/** As permissions of roles do: one that names no server is about our own API only where its verb is. */
+function reaches({ scope, verb }: Permission, server: string): boolean {
+  return scope === null ? reachesOwnApi(verb) || !ownServers.includes(server) : scope.server === server
 }
 
 /** Sessions, discovery and lists are allowed wherever anything is. */
 export function scopeCovers(scope: TokenScope, action: Action, resource: Resource): boolean {
-  return permissionsOf(scope).some((permission) =>
-    action.group === 'session' ? reaches(permission, resource.server) : permissionCovers(permission, action, resource),
+  return permissionsOf(scope).some(
+    (permission) =>
+      reaches(permission, resource.server) &&
+      (action.group === 'session' || permissionCovers(permission, action, resource)),
   )
 }
 
@@ -66,7 +71,7 @@ export function widerPermission(inner: readonly Permission[], outer: readonly Pe
 
 function isWithin(inner: Permission, outer: Permission): boolean {
   if (!verbWithin(inner.verb, outer.verb)) return false
-  if (outer.scope === null) return true
+  if (outer.scope === null) return inner.scope === null || reaches(outer, inner.scope.server)
   if (inner.scope?.server !== outer.scope.server) return false
   // No name has this character, so that only a star of the outer pattern matches a star of the inner one.
   return matchesName(outer.scope.name, inner.scope.name.text.replaceAll('*', '\0'))
