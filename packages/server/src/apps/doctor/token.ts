@@ -1,0 +1,154 @@
+/** Why a token is refused: every check that a listener makes, in its order, up to the first one that fails. */
+
+import { heldLinks, readIssuerToken, signedClaims, toSeconds, verifySubjectToken } from '@doorward/core'
+import type { AccessTokenClaims, Secret } from '@doorward/core'
+import type { IssuedTokenRefusal, TrustView } from '@doorward/enforcement'
+import type { Identity } from '@doorward/sdk'
+import { systemClock } from '@doorward/sdk'
+import { allowedAudiences, issuerSettings } from '../../config/settings.ts'
+import type { Deployment } from '../../config/settings.ts'
+import { openIssuers } from '../issuers.ts'
+import { failure, fine, fromNow, warning } from './finding.ts'
+import type { Finding } from './finding.ts'
+
+export interface TokenQuestion {
+  readonly token: Secret
+  readonly deployment: Deployment
+  readonly identity: Identity
+}
+
+/** The token is in no finding; of one that nobody here has signed nothing is told but what it claims to be. */
+export async function tokenFindings(question: TokenQuestion): Promise<readonly Finding[]> {
+  const { token, deployment, identity } = question
+  const view = identity.trust.current()
+  if (view === null)
+    return [
+      {
+        check: 'token',
+        verdict: 'unknown',
+        message: 'there is no current trust state',
+        next: 'check that the authority runs',
+      },
+    ]
+  const text = token.reveal()
+  const foreign = readIssuerToken(text)
+  const isForeign = !('ok' in foreign) && foreign.claimedIssuer !== identity.authorityUrl
+  if (isForeign) return foreignFindings(text, foreign.claimedIssuer, deployment)
+  return ownFindings(text, view, question)
+}
+
+function ownFindings(text: string, view: TrustView, { deployment, identity }: TokenQuestion): readonly Finding[] {
+  const now = toSeconds(identity.trust.now())
+  const expect = { issuer: identity.authorityUrl, trustDomain: identity.trustDomain, epoch: view.state.epoch }
+  const verdict = verifySubjectToken(text, { expect, keys: view.tokenKeys, now })
+  const signed = signedClaims(text, view.tokenKeys)
+  if (!verdict.ok) return [refusedFinding(verdict.code, verdict.message, signed?.claims ?? null, now)]
+  const { claims } = verdict
+  return [
+    fine('token_signature', `signed by the key ${verdict.keyId} of ${identity.trustDomain}`),
+    fine('token_times', `ends ${fromNow(claims.exp - now)}`),
+    audienceFinding(claims, deployment),
+    bindingFinding(claims, view, identity),
+    deniedFinding(claims, view),
+  ]
+}
+
+const remedies: Readonly<Record<string, string>> = {
+  token_expired: 'get a new one: tokens live for five minutes, and a program asks again by itself',
+  token_not_yet_valid: 'set the clocks of this machine and of the authority right',
+  token_key_unknown: 'it was signed by a key that is not trusted any more, or by another trust domain: get a new one',
+  token_signature: 'it was changed on the way, or cut off: get a new one',
+  token_issuer: 'it is of another deployment: see authority.public_url',
+  token_epoch: 'it is from before a recovery: get a new one',
+  token_type: 'that is another kind of token: callers show the access token, never an ID token or a JWT-SVID',
+  token_malformed: 'that is no token: give the text between "Bearer " and the line end, and nothing else',
+}
+
+function refusedFinding(code: string, message: string, claims: AccessTokenClaims | null, now: number): Finding {
+  const times = claims === null ? '' : `; issued ${fromNow(claims.iat - now)}, ends ${fromNow(claims.exp - now)}`
+  const next = remedies[code] ?? 'get a new one: doorward token mint'
+  return failure('token', { where: code, message: `${message}${times}`, next })
+}
+
+function audienceFinding({ aud }: AccessTokenClaims, deployment: Deployment): Finding {
+  const known = [...allowedAudiences(deployment)]
+  if (known.includes(aud)) return fine('token_audience', `for ${aud}, and for nobody else`)
+  return failure('token_audience', {
+    message: 'nobody in this configuration is called that',
+    expected: known.slice(0, 10).join(', '),
+    got: aud,
+    next: 'ask for a token for the exact audience; for a workload of its own, this is its --audience',
+  })
+}
+
+function bindingFinding(claims: AccessTokenClaims, view: TrustView, identity: Identity): Finding {
+  const fingerprint = claims.cnf['x5t#S256']
+  const own = identity.credentials.peek()?.fingerprint
+  const holder = view.issued.get(fingerprint)?.id
+  if (own === fingerprint) return fine('token_binding', `bound to the certificate of ${identity.id.uri} that is in use`)
+  if (holder !== undefined)
+    return warning('token_binding', {
+      message: `it works on connections of ${holder} alone, with the certificate ${fingerprint}`,
+      next: 'a connection that shows another certificate is refused with token_binding: open a new one after renewal',
+    })
+  return failure('token_binding', {
+    message: 'the certificate that it is bound to is not among those in force',
+    got: fingerprint,
+    next: 'the certificate was replaced or revoked: get a token with the current one',
+  })
+}
+
+function deniedFinding(claims: AccessTokenClaims, view: TrustView): Finding {
+  const tokens = [claims.jti, ...heldLinks(claims).map(({ jti }) => jti)]
+  const denied = tokens.find((name) => view.deniedTokens.has(name))
+  const parties = [claims.client_id, claims.sub]
+  const party = parties.find((name) => (view.deniedIdentities.get(name) ?? 0) > claims.iat)
+  if (denied === undefined && party === undefined) return fine('token_denied', 'neither token nor holder is revoked')
+  return failure('token_denied', {
+    message: party === undefined ? 'the token was revoked' : `what ${party} was given before is revoked`,
+    next: 'who did it and why: doorward audit query --kind revocation',
+  })
+}
+
+async function foreignFindings(text: string, issuer: string, deployment: Deployment): Promise<readonly Finding[]> {
+  const settings = issuerSettings(deployment)
+  const named = settings.find((one) => one.issuer === issuer)
+  if (named === undefined)
+    return [
+      failure('token_issuer', {
+        message: 'no such issuer is configured',
+        expected: [deployment.authority.publicUrl, ...settings.map((one) => one.issuer)].join(', '),
+        got: issuer.slice(0, 200),
+        next: 'the texts must be equal to the last character: a final slash counts; see issuers: in the configuration',
+      }),
+    ]
+  const { tokens } = await openIssuers([named], systemClock)
+  const audiences = foreignAudiences(deployment)
+  const answers: (IssuedTokenRefusal | null)[] = []
+  for (const audience of audiences) {
+    const answer = await tokens.verify(text, audience)
+    if (!('ok' in answer)) {
+      const left = answer.expires - toSeconds(systemClock())
+      const bound = answer.boundTo === null ? 'bound to no key' : `bound to the key ${answer.boundTo}`
+      return [fine('token', `of ${named.name}, for ${audience}, ${bound}; ends ${fromNow(left)}`)]
+    }
+    answers.push(answer)
+  }
+  const [first] = answers
+  const next = 'docs/edge.md and docs/login.md say what the provider has to put into its tokens'
+  if (first === undefined || first === null)
+    return [failure('token_audience', { message: 'nothing here accepts tokens of issuers', next: 'configure edge:' })]
+  return [
+    failure('token', {
+      where: first.code,
+      message: first.message,
+      expected: `a token for ${audiences.slice(0, 10).join(' or ')}`,
+      next,
+    }),
+  ]
+}
+
+/** Resources at the edge (RFC 8707). */
+function foreignAudiences({ configuration: { edge } }: Deployment): readonly string[] {
+  return edge === undefined ? [] : edge.servers.map((name) => `${edge.public_url}/mcp/${name}`)
+}

@@ -1,0 +1,203 @@
+/** What the doctor finds: each look at something that is right, and at the same thing when it is not. */
+
+import { deepEqual, equal, match, ok } from 'node:assert/strict'
+import { X509Certificate } from 'node:crypto'
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import type { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { createServer as createTlsServer } from 'node:tls'
+import type { SecureVersion } from 'node:tls'
+import type { JsonObject } from '@doorward/core'
+import { loudFindings, mistakes } from '../../../packages/server/src/apps/doctor/configuration.ts'
+import { authorityFindings, gatewayFindings } from '../../../packages/server/src/apps/doctor/deployment.ts'
+import { examine } from '../../../packages/server/src/apps/doctor/doctor.ts'
+import { fileFindings } from '../../../packages/server/src/apps/doctor/files.ts'
+import type { Finding } from '../../../packages/server/src/apps/doctor/finding.ts'
+import { runtimeFinding } from '../../../packages/server/src/apps/doctor/host.ts'
+import { listenerFindings } from '../../../packages/server/src/apps/doctor/listeners.ts'
+import { parseConfiguration } from '../../../packages/server/src/config/load.ts'
+import { deploymentOf } from '../../../packages/server/src/config/settings.ts'
+import { foreign, foreignKey, serverAuth } from '../../fixtures/foreign-certificates.ts'
+
+let folder = ''
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'doorward-doctor-'))
+})
+after(() => rm(folder, { recursive: true, force: true }))
+
+const shown = (findings: readonly Finding[]) => findings.map(({ check, verdict }) => `${check} ${verdict}`)
+
+test('runtimes that have ended or lack a security release are told apart', () => {
+  deepEqual(
+    ['v24.22.1', 'v24.21.0', 'v24.1.0', 'v22.20.0'].map((version) => runtimeFinding(version).verdict),
+    ['fine', 'warning', 'failure', 'failure'],
+  )
+  match(runtimeFinding('v22.20.0').message, /has ended/)
+})
+
+test('files that others can write, folders that others can enter, and files of others', async () => {
+  const stateDir = join(folder, 'state')
+  await mkdir(join(stateDir, 'inner'), { recursive: true, mode: 0o700 })
+  await writeFile(join(stateDir, 'inner', 'log'), 'x', { mode: 0o644 })
+  await symlink('/etc/passwd', join(stateDir, 'link'))
+  const keyDir = join(folder, 'keys')
+  await mkdir(keyDir, { mode: 0o700 })
+  deepEqual(shown(await fileFindings({ stateDir, keyDir })), ['files fine', 'files fine'])
+  await chmod(join(stateDir, 'inner'), 0o755)
+  await chmod(join(stateDir, 'inner', 'log'), 0o666)
+  const found = await fileFindings({ stateDir, keyDir })
+  deepEqual(shown(found), ['files failure', 'files failure', 'files fine'])
+  match(found.map(({ next }) => next).join('; '), /chmod 0700 .*inner; chmod 0600 .*log/)
+  const missing = await fileFindings({ stateDir: join(folder, 'none'), keyDir })
+  deepEqual(shown(missing), ['files unknown', 'files fine'])
+})
+
+function configured(text: string) {
+  const file = join(folder, 'doorward.yaml')
+  const configuration = parseConfiguration(`trust_domain: acme.example\n${text}`, file)
+  return deploymentOf({ file, folder, configuration })
+}
+
+test('what is weaker than it could be is told by its key', () => {
+  const safe = 'state: { key_dir: /etc/doorward/keys }\n'
+  deepEqual(shown(loudFindings(configured(safe))), ['weak_options fine'])
+  const weak = configured(
+    `${safe}servers: { notes: { url: "http://127.0.0.1:1/mcp", insecure_upstream: true, approval: "off" } }\ntrust: { full_seconds: 600, reduced_seconds: 900 }\nlisteners: { admin: "0.0.0.0:8444" }\n`,
+  )
+  const keys = loudFindings(weak).map(({ where = '' }) => where.split(' ')[1])
+  deepEqual(keys, [
+    'servers.notes.insecure_upstream',
+    'servers.notes.approval',
+    'trust.full_seconds',
+    'listeners.admin',
+  ])
+})
+
+test('every mistake of a configuration is a finding', () => {
+  try {
+    configured('security: { rbac: { enabled: false } }\nunknown: 1\n')
+    ok(false)
+  } catch (error) {
+    const found = mistakes(error)
+    equal(found.length, 2)
+    ok(found.every(({ verdict, next = '' }) => verdict === 'failure' && next.includes('config check')))
+  }
+})
+
+const now = 1_800_000_000
+const healthy: JsonObject = {
+  store_ahead_milliseconds: 3,
+  delegation: { expires_at: now + 60 * 86_400 },
+  recovery_root: { at_hand: false },
+  authorities: [{ name: 'main', live: true, delegated: true }],
+  slots: [{ purpose: 'x509', key_id: 'ab', state: 'active', dead: false, not_after: now + 5 * 86_400, next: null }],
+  followers: 3,
+  straggling: 0,
+  crls: [{ key_id: 'ab', next_update: now + 100 }],
+  ceremony: null,
+  alarms: [],
+}
+
+test('an authority that is well, and each thing that can be wrong with it', () => {
+  ok(authorityFindings(healthy, now).every(({ verdict }) => verdict === 'fine'))
+  const slot = { purpose: 'x509', key_id: 'ab', state: 'active', dead: false, not_after: now + 5 * 86_400, next: null }
+  const rows: readonly (readonly [JsonObject, string])[] = [
+    [{ store_ahead_milliseconds: -20_000 }, 'authority_clock failure'],
+    [{ delegation: { expires_at: now - 1 } }, 'delegation failure'],
+    [{ delegation: { expires_at: now + 86_400 } }, 'delegation warning'],
+    [{ recovery_root: { at_hand: true } }, 'recovery_root warning'],
+    [{ authorities: [{ name: 'b', live: false, delegated: true }] }, 'authority_live failure'],
+    [{ authorities: [{ name: 'b', live: true, delegated: false }] }, 'authority_live warning'],
+    [{ slots: [{ ...slot, dead: true }] }, 'keys failure'],
+    [{ slots: [{ ...slot, not_after: now + 60 }] }, 'keys warning'],
+    [{ slots: [{ ...slot, next: { step: 'activate', at: now - 7200 } }] }, 'keys warning'],
+    [{ straggling: 2 }, 'followers warning'],
+    [{ crls: [{ key_id: 'ab', next_update: now - 1 }] }, 'revocation_list failure'],
+    [{ ceremony: { id: '1', stage: 'failed' } }, 'ceremony failure'],
+    [{ ceremony: { id: '1', stage: 'publish' } }, 'ceremony warning'],
+    [
+      { alarms: [{ detector: 'DT-1', last_at: now * 1000 - 5, count: 1, subject: 's', detail: 'd' }] },
+      'alarms warning',
+    ],
+  ]
+  for (const [change, found] of rows) {
+    const bad = authorityFindings({ ...healthy, ...change }, now).filter(({ verdict }) => verdict !== 'fine')
+    deepEqual(shown(bad), [found])
+    ok(bad.every(({ next }) => next !== undefined))
+  }
+})
+
+test('a gateway that is well, and each thing that can be wrong with it', () => {
+  const server = { name: 'notes', audience: 'https://gw.example/mcp/notes', circuit: 'closed', failures_in_a_row: 0 }
+  const well: JsonObject = {
+    health: { ready: true, reasons: [] },
+    trust: { freshness: 'fresh', age_seconds: 3 },
+    certificate: { not_after: now + 1000 },
+    servers: [server],
+    services: [],
+    edge: null,
+  }
+  const expected = { audiences: new Map([['notes', server.audience]]), fullSeconds: 60 }
+  ok(gatewayFindings(well, expected, now).every(({ verdict }) => verdict === 'fine'))
+  const rows: readonly (readonly [JsonObject, string])[] = [
+    [{ health: { ready: false, reasons: ['trust_stale'] } }, 'gateway_ready failure'],
+    [{ trust: { freshness: 'stale', age_seconds: 400 } }, 'gateway_trust failure'],
+    [{ certificate: null }, 'gateway_certificate failure'],
+    [{ servers: [{ ...server, circuit: 'open', failures_in_a_row: 5 }] }, 'servers warning'],
+    [{ servers: [{ ...server, audience: 'https://old.example/mcp/notes' }] }, 'audiences failure'],
+    [{ services: [{ ...server, name: 'orders' }] }, 'audiences failure'],
+    [{ edge: { certificate_ends: now - 1 } }, 'edge_certificate failure'],
+    [{ edge: { certificate_ends: now + 86_400 } }, 'edge_certificate warning'],
+  ]
+  for (const [change, found] of rows)
+    deepEqual(
+      shown(gatewayFindings({ ...well, ...change }, expected, now).filter(({ verdict }) => verdict !== 'fine')),
+      [found],
+    )
+})
+
+function material(uri: string): { readonly cert: string; readonly key: string } {
+  const key = foreignKey('p256')
+  const { der } = foreign({ subject: [], key, ca: false, uris: [uri], purposes: [serverAuth] })
+  const cert = new X509Certificate(der).toString()
+  return { cert, key: key.export({ type: 'pkcs8', format: 'pem' }).toString() }
+}
+
+test('a listener: gone, somebody else, silent in TLS, or one that speaks TLS 1.2', async () => {
+  const id = 'spiffe://acme.example/doorward/gateway/main'
+  const own = material(id)
+  const other = material('spiffe://evil.example/x')
+  const looked = async (shownBy: ReturnType<typeof material> | null, minVersion: SecureVersion) => {
+    const server =
+      shownBy === null ? createServer((socket) => socket.end()) : createTlsServer({ ...shownBy, minVersion })
+    const sockets = new Set<Socket>()
+    server.on('connection', (socket: Socket) => {
+      sockets.add(socket)
+      socket.on('error', () => undefined)
+    })
+    server.on('tlsClientError', () => undefined)
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+    const { port } = server.address() as { readonly port: number }
+    try {
+      return await listenerFindings({ name: 'main', address: { host: '127.0.0.1', port }, id })
+    } finally {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((done) => server.close(done))
+    }
+  }
+  deepEqual(shown(await looked(own, 'TLSv1.3')), ['listener fine'])
+  match(String((await looked(own, 'TLSv1.2'))[0]?.message), /TLS 1\.2 is spoken/)
+  match(String((await looked(other, 'TLSv1.3'))[0]?.got), /evil\.example/)
+  match(String((await looked(null, 'TLSv1.3'))[0]?.message), /nothing answers/)
+  const gone = await listenerFindings({ name: 'main', address: { host: '127.0.0.1', port: 1 }, id })
+  match(String(gone[0]?.got), /ECONNREFUSED/)
+})
+
+test('a look that throws is a finding that it could not be made', async () => {
+  const looks = [{ title: 'two words', run: () => Promise.reject(new Error('broken')) }]
+  for await (const { findings } of examine(looks)) deepEqual(shown(findings), ['two_words unknown'])
+})
