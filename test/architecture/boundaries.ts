@@ -76,7 +76,8 @@ export const importTable: readonly ZoneRow[] = [
   },
   {
     zone: 'server/apps',
-    values: ['core/index', 'enforcement/index', 'sdk', ...inServer(...serverParts, 'transports')],
+    // What the starter judges a runtime by is judged in one place.
+    values: ['core/index', 'enforcement/index', 'sdk', ...inServer(...serverParts, 'transports', 'bin')],
     types: [],
   },
   { zone: 'server/cli', values: ['core/index', 'sdk', ...inServer('apps', 'config')], types: [] },
