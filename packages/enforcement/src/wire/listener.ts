@@ -25,6 +25,7 @@ import type { Exchange } from './exchange.ts'
 import { handshakeDetail, handshakeReason, withoutCertificate } from './handshake-refusal.ts'
 import type { HandshakeReason } from './handshake-refusal.ts'
 import { listenError, parserStatus } from './listener-errors.ts'
+import { OpenAnswers } from './open-answers.ts'
 import { rawAnswer } from './raw-answer.ts'
 import { remoteAddressOf } from './remote-address.ts'
 import { readHead } from './request-head.ts'
@@ -139,6 +140,7 @@ class TlsListener implements Listener {
   /** Connections without a request under way, the one idle for longest first. */
   readonly #idle = new Set<TLSSocket>()
   readonly #paces = new WeakMap<TLSSocket, ConnectionPace>()
+  readonly #answers = new WeakMap<TLSSocket, OpenAnswers>()
   readonly #bodies: BodyReader
   /** Connections on which a head was refused: what follows on them is not read as requests. */
   readonly #refusing = new WeakSet<TLSSocket>()
@@ -278,12 +280,15 @@ class TlsListener implements Listener {
     this.#connections.set(socket, connection)
     this.#idle.add(socket)
     this.#paces.set(socket, new ConnectionPace(this.#options.limits.pace))
+    const answers = new OpenAnswers()
+    this.#answers.set(socket, answers)
     socket.on('error', () => socket.destroy())
     const expiry = this.#endWithCertificates(socket, connection)
     socket.once('close', () => {
       clearTimeout(expiry)
       this.#connections.delete(socket)
       this.#idle.delete(socket)
+      answers.abandon()
     })
     if (this.#connections.size > this.#options.limits.connections) this.#shedIdlest()
   }
@@ -368,7 +373,7 @@ class TlsListener implements Listener {
     response.on('error', () => socket.destroy())
     this.#idle.delete(socket)
     this.#askedAt = this.#options.monotonic()
-    response.once('close', () => void (this.#connections.has(socket) && this.#idle.add(socket)))
+    this.#answers.get(socket)?.add(response, () => void (this.#connections.has(socket) && this.#idle.add(socket)))
     for (const [name, value] of Object.entries(this.#headers())) response.setHeader(name, value)
     const { head, problem } = readHead(request, socket.servername, this.#rules)
     if (problem !== null) this.#refusing.add(socket)
