@@ -53,6 +53,21 @@ export const calleeControls: readonly Control[] = [
     to: 'if (identity.trust.current() !== null) return',
   }),
   control(
+    'callee.calls_under_way',
+    ['sdk-protect-under-way', 'all callers together have so many calls under way and no more'],
+    { file: `${protect}/calls-under-way.ts`, from: 'if (this.size >= all)', to: 'if (this.size < 0)' },
+  ),
+  control(
+    'callee.calls_under_way_per_caller',
+    ['sdk-protect-under-way', 'a caller has so many calls under way and no more, while others are served'],
+    { file: `${protect}/calls-under-way.ts`, from: '>= perCaller)', to: '< 0)' },
+  ),
+  control('callee.limits', ['sdk-protect-under-way', 'limits that limit nothing are refused at the start'], {
+    file: `${protect}/calls-under-way.ts`,
+    from: 'if (Number.isSafeInteger(value) && value > 0) continue',
+    to: 'if (name.length > 0) continue',
+  }),
+  control(
     'caller.expected_peer',
     ['sdk-connect', 'nobody is called of whom it was not said who answers, and another one gets no byte'],
     {

@@ -77,8 +77,8 @@ export interface PipelineWatch {
   readonly handshakeRefused?: (remoteAddress: string, reason: string) => void
 }
 
-/** Reads the complete body, within its limits, or says why not. */
-export type ReadBody = () => Promise<Uint8Array | Denial>
+/** Reads the complete body of a caller that is certain, within its limits, or says why not. */
+export type ReadBody = (identified: Identified) => Promise<Uint8Array | Denial>
 
 export interface EnforceOptions<Detail> {
   readonly credential: RequiredCredential
@@ -166,7 +166,7 @@ export class Pipeline {
     times?.look('identified')
     caller.identified = identified
     dependencies.watch?.identified(identified)
-    const body = await options.readBody()
+    const body = await options.readBody(identified)
     if (isDenial(body)) return { ...body, caller: identified.principal }
     times?.look('read')
     // A body may come slowly: what was taken from the caller meanwhile it has no more.

@@ -18,6 +18,7 @@ import type { Connection, FileRecord, Listener, ListenerLimits, Rate } from '@do
 import type { ConnectedIdentity } from '../connect.ts'
 import { importP256 } from '../platform/p256.ts'
 import { systemRuntime } from '../runtime.ts'
+import { CallsUnderWay, requireLimits } from './calls-under-way.ts'
 import { openCalleeRecord } from './callee-record.ts'
 import type { RecordPlace } from './callee-record.ts'
 import { serveProtected } from './protected-call.ts'
@@ -51,6 +52,10 @@ export interface ProtectLimits {
   readonly perAddress?: Rate
   /** Of one caller, whatever its address; 100 a second by default. */
   readonly perCaller?: Rate
+  /** Calls of all callers at once, from the body on until the answer has ended; 1000 by default. One more is `overloaded`. */
+  readonly callsUnderWay?: number
+  /** Those of one caller, and of each for whom it acts; 100 by default. One more is `limit_concurrency`. */
+  readonly callsUnderWayPerCaller?: number
   /** Of a request's body; 1 MiB by default. */
   readonly bodyBytes?: number
   /** Single values of the listener: connections, handshakes, header bytes and times. */
@@ -78,22 +83,22 @@ const securityHeaders = { 'X-Content-Type-Options': 'nosniff', 'Referrer-Policy'
  * record. Everything else is refused and on record; whatever cannot be decided or recorded is refused. Answers under way end
  * when their caller is revoked or loses the role. Without news of the authority known callers are served for a minute in
  * full, until five minutes at a reduced rate, then nobody. Throws `identity_scope` for an identity that is no callee,
- * `audience_invalid`, `route_invalid`, the codes of `roleDecisions` and `openCalleeRecord`, `port_in_use` and
+ * `audience_invalid`, `route_invalid`, `limit_invalid`, the codes of `roleDecisions` and `openCalleeRecord`, `port_in_use` and
  * `address_unavailable`.
  */
 export async function protect(handler: ProtectedListener, options: ProtectOptions): Promise<ProtectedServer> {
-  const { identity, audience, service, limits = {}, onProblem = () => undefined } = options
+  const { identity, audience, service, onProblem = () => undefined } = options
   requireCallee(identity)
   const routes = new RouteTable(options.routes)
   const decisions = roleDecisions(options.policy, service, identity.trustDomain)
   const authority = authorityOf(audience)
+  const bounds = boundsOf(options)
   await using stack = new AsyncDisposableStack()
   const own = { id: identity.id, sealer: identity.sealer, runtime: systemRuntime }
   const record = await openCalleeRecord(options.record, own)
   stack.defer(() => record.close())
   const pipeline = pipelineOf(options, record, decisions)
-  const bodyBytes = limits.bodyBytes ?? 1024 * 1024
-  const serving = { pipeline, routes, service, audience, bodyBytes, handler, onProblem }
+  const serving = { pipeline, routes, service, audience, ...bounds, handler, onProblem }
   await record.append({ kind: 'lifecycle', body: { event: 'callee.start', name: service, audience } })
   const listener = await listen(options, serving, authority)
   const stopping = new AbortController()
@@ -111,6 +116,12 @@ export async function protect(handler: ProtectedListener, options: ProtectOption
   }
   const once = (graceMilliseconds = GRACE) => (closed ??= close(graceMilliseconds))
   return { address: listener.address, log: record.stats().origin, close: once, [Symbol.asyncDispose]: () => once() }
+}
+
+function boundsOf({ limits = {} }: ProtectOptions): Pick<ProtectedServing, 'bodyBytes' | 'underWay'> {
+  const { callsUnderWay = 1000, callsUnderWayPerCaller = 100, bodyBytes = 1024 * 1024 } = limits
+  requireLimits({ callsUnderWay, callsUnderWayPerCaller, bodyBytes })
+  return { bodyBytes, underWay: new CallsUnderWay({ all: callsUnderWay, perCaller: callsUnderWayPerCaller }) }
 }
 
 function requireCallee({ identity }: ConnectedIdentity): void {

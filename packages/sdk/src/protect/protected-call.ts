@@ -7,12 +7,14 @@ import {
   closeAfterAnswer,
   deny,
   groupOfMethod,
+  isDenial,
   isRefusal,
   recordOutcome,
   routeName,
   sendRefusal,
 } from '@doorward/enforcement'
 import type { Call, Denial, Exchange, Inbound, OpenCall, Outcome, Permit, Pipeline } from '@doorward/enforcement'
+import type { CallsUnderWay, Place } from './calls-under-way.ts'
 import { deliveredRequest } from './delivered-request.ts'
 import type { RouteTable } from './route-table.ts'
 
@@ -40,6 +42,7 @@ export interface ProtectedServing {
   readonly service: string
   readonly audience: string
   readonly bodyBytes: number
+  readonly underWay: CallsUnderWay
   readonly handler: ProtectedListener
   readonly onProblem: (error: unknown) => void
 }
@@ -53,16 +56,27 @@ export function callOf(request: IncomingMessage): ProtectedCall | null {
 
 /** Never rejects. Strangers learn nothing about which routes exist: they are refused first. */
 export async function serveProtected(exchange: Exchange, serving: ProtectedServing): Promise<void> {
-  const { pipeline, audience, bodyBytes } = serving
+  const { pipeline, audience, bodyBytes, underWay } = serving
   const inbound: Inbound = { connection: exchange.connection, head: exchange.head, audience }
   if (exchange.problem !== null) return sendRefusal(exchange, await pipeline.refuseHead(inbound, exchange.problem))
-  const permit = await pipeline.enforce<string>(inbound, {
-    credential: 'token',
-    readBody: () => exchange.readBody(bodyBytes),
-    classifier: () => callFor(exchange, serving),
-  })
-  if (isRefusal(permit)) return sendRefusal(exchange, permit)
-  await answer(exchange, permit, serving)
+  const held: { place: Place | null } = { place: null }
+  try {
+    const permit = await pipeline.enforce<string>(inbound, {
+      credential: 'token',
+      // Bodies that are being read take up as much as answers do.
+      readBody: async ({ principal }) => {
+        const entered = underWay.enter(principal)
+        if (isDenial(entered)) return entered
+        held.place = entered
+        return exchange.readBody(bodyBytes)
+      },
+      classifier: () => callFor(exchange, serving),
+    })
+    if (isRefusal(permit)) sendRefusal(exchange, permit)
+    else await answer(exchange, permit, { ...serving, place: held.place })
+  } finally {
+    held.place?.leave()
+  }
 }
 
 function callFor({ head }: Exchange, { routes, service }: ProtectedServing): Call<string> | Denial {
@@ -77,7 +91,11 @@ function callFor({ head }: Exchange, { routes, service }: ProtectedServing): Cal
   }
 }
 
-async function answer(exchange: Exchange, permit: Permit<string>, serving: ProtectedServing): Promise<void> {
+async function answer(
+  exchange: Exchange,
+  permit: Permit<string>,
+  serving: ProtectedServing & { readonly place: Place | null },
+): Promise<void> {
   const { pipeline, onProblem } = serving
   const started = performance.now()
   const admitted = permit.use()
@@ -87,6 +105,7 @@ async function answer(exchange: Exchange, permit: Permit<string>, serving: Prote
     overtaken === null
       ? await handled(exchange, serving, { permit, body, route: call.detail })
       : refused(exchange, permit, { ...overtaken, caller: identified.principal })
+  serving.place?.leave()
   admitted.hold?.release()
   const outcome = { ...sent, milliseconds: Math.round(performance.now() - started) }
   await recordOutcome(permit.entry, outcome, pipeline.dependencies.log).catch(onProblem)
@@ -118,15 +137,13 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
   const end = (denial: Denial): void => {
     held ??= denial
     ending.abort()
-    // Half an answer is no answer: the connection goes with it.
-    response.destroy()
+    // Half an answer is no answer: the connection goes with it. An answer whose turn has not come has none of its own.
+    request.socket.destroy()
   }
   const open: OpenCall = { authorized, withdraw: end, forbid: end }
   const before = request.socket.bytesWritten
   const { promise: ended, resolve: settle } = Promise.withResolvers<void>()
-  // Where several requests share a connection, its end is told to the first answer alone.
   response.once('close', settle)
-  request.socket.once('close', settle)
   response.setHeader('Doorward-Decision', permit.entry.toString())
   response.setHeader('Doorward-Code', 'allowed')
   const delivered = deliveredRequest(exchange, body)
@@ -149,7 +166,6 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
   })
   running.catch(onProblem)
   await ended
-  request.socket.off('close', settle)
   ending.abort()
   pipeline.open.remove(open)
   const [http, bytes] = [response.statusCode, request.socket.bytesWritten - before]
@@ -170,7 +186,7 @@ async function run(work: () => unknown, onProblem: (error: unknown) => void): Pr
 function fail(exchange: Exchange, { entry, admitted }: Permit<string>): void {
   const { response } = exchange
   if (response.writableEnded) return
-  if (response.headersSent) return void response.destroy()
+  if (response.headersSent) return void exchange.request.socket.destroy()
   for (const name of response.getHeaderNames()) if (name.startsWith('content-')) response.removeHeader(name)
   closeAfterAnswer(exchange)
   const { principal: caller } = admitted.authorized.classified.identified
