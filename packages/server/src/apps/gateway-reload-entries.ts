@@ -14,7 +14,7 @@ export interface ReloadChange {
 }
 
 interface Elsewhere {
-  /** Keys of the authority alone that have changed too, and that its next start takes up. */
+  /** Keys that have changed too, and that other processes alone go by: each takes them up at its next start. */
   readonly elsewhere: readonly string[]
 }
 
@@ -49,10 +49,10 @@ export function shownReload(told: ReloadOutcome): object {
   switch (told.outcome) {
     case 'changed': {
       const { outcome, change, policy, elsewhere } = told
-      return { outcome, ...shownChange(change), policy: shownOutcome(policy), needs_restart: elsewhere }
+      return { outcome, ...shownChange(change), policy: shownOutcome(policy), elsewhere: named(elsewhere) }
     }
     case 'unchanged':
-      return { outcome: told.outcome, digest: told.digest, needs_restart: told.elsewhere }
+      return { outcome: told.outcome, digest: told.digest, elsewhere: named(told.elsewhere) }
     case 'refused':
       return { outcome: told.outcome, kept: { digest: told.kept }, code: told.code, problems: told.problems }
   }

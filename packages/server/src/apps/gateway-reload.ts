@@ -8,7 +8,7 @@ import { reloadEntry, reloadRefusalEntry, shownReload } from './gateway-reload-e
 import type { ReloadChange, ReloadOutcome } from './gateway-reload-entries.ts'
 import type { GatewaySettings } from './gateway-settings.ts'
 import type { ServerChanges } from './live-servers.ts'
-import { mistakesIn } from './policy-reload-entries.ts'
+import { mistakesIn, named } from './policy-reload-entries.ts'
 import type { Mistakes } from './policy-reload-entries.ts'
 import type { ActivePolicy } from './policy-reload.ts'
 
@@ -20,7 +20,7 @@ export interface GatewayReading {
   readonly digests: { readonly from: string; readonly to: string }
   /** Keys that say something else than before. */
   readonly changed: readonly string[]
-  /** Keys of the authority alone that do. */
+  /** Keys that do, and that other processes alone go by. */
   readonly elsewhere: readonly string[]
   /** From now on this is what the next reading is compared with. Must not throw. */
   taken(): void
@@ -107,7 +107,7 @@ export class GatewayReload {
 
   /** Values that JSON can hold. */
   standing(): object {
-    return { digest: this.#digest, since: this.#since, needs_restart: this.#elsewhere, failed: this.#failed }
+    return { digest: this.#digest, since: this.#since, elsewhere: named(this.#elsewhere), failed: this.#failed }
   }
 
   async #reload(by: string): Promise<ReloadOutcome> {

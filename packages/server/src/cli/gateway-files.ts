@@ -5,7 +5,7 @@ import type { GatewaySettings } from '../apps/gateway-settings.ts'
 import { loadConfiguration } from '../config/load.ts'
 import { readPolicy, rereadPolicy } from '../config/policy-reading.ts'
 import type { PolicyReading } from '../config/policy-reading.ts'
-import { configurationChanges, configurationDigest } from '../config/reloading.ts'
+import { configurationChanges, configurationDigest, isGatewayKey } from '../config/reloading.ts'
 import { deploymentOf } from '../config/settings.ts'
 import type { Deployment } from '../config/settings.ts'
 
@@ -23,7 +23,7 @@ export class GatewayFiles {
     return configurationDigest(this.#held.configuration)
   }
 
-  readonly rereadPolicy = (): Promise<PolicyReading> => rereadPolicy(this.#held)
+  readonly rereadPolicy = (): Promise<PolicyReading> => rereadPolicy(this.#held, isGatewayKey)
 
   /** Throws the codes of `loadConfiguration`, of `configurationChanges` and of the settings. */
   readonly reread = async (): Promise<GatewayReading> => {
@@ -32,7 +32,7 @@ export class GatewayFiles {
     const { taken: changed, elsewhere } = configurationChanges(held, now)
     return {
       settings: await this.#settingsOf(now),
-      policy: { ...(await readPolicy(now)), restart: elsewhere },
+      policy: await readPolicy(now),
       digests: { from: configurationDigest(held.configuration), to: configurationDigest(now.configuration) },
       changed,
       elsewhere,

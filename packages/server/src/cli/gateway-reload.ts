@@ -44,22 +44,26 @@ function shown(told: PartAnswer, color: boolean): readonly string[] {
   if (told.part === 'authority' || 'error' in told) return shownPolicy(told, color)
   const paint = painter(color)
   const { answer } = told
-  const restart = textsIn(answer, 'needs_restart').map((key) =>
-    paint('yellow', `  needs a restart of the authority: ${printable(key)}`),
+  const elsewhere = textsIn(objectIn(answer, 'elsewhere'), 'named').map((key) =>
+    paint('yellow', `  counts from the next start of the ${reader(key)}: ${printable(key)}`),
   )
-  if (answer['outcome'] === 'unchanged') return [`${paint('green', '✓')} gateway   unchanged`, ...restart]
+  if (answer['outcome'] === 'unchanged') return [`${paint('green', '✓')} gateway   unchanged`, ...elsewhere]
   if (answer['outcome'] === 'changed')
     return [
       `${paint('green', '✓')} gateway   changed, now ${digestText(objectIn(answer, 'to'))}`,
       ...textsIn(objectIn(answer, 'keys'), 'named').map((key) => `  ~ ${printable(key)}`),
       ...servers(objectIn(answer, 'servers')),
       ...changes(objectIn(answer, 'policy')),
-      ...restart,
+      ...elsewhere,
     ]
   return [
     paint('red', `✗ gateway   refused, still ${digestText(objectIn(answer, 'kept'))}`),
     ...textsIn(answer, 'problems').map((text) => `  ${printable(text)}`),
   ]
+}
+
+function reader(key: string): string {
+  return key.startsWith('workload_api') ? 'agent' : 'authority'
 }
 
 const verbs = { added: 'is served', removed: 'is gone, its sessions have ended', changed: 'begins anew' } as const

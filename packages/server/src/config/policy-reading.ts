@@ -7,6 +7,7 @@ import { loadConfiguration } from './load.ts'
 import { compiledPolicy } from './policy-source.ts'
 import { ConfigurationError } from './problem.ts'
 import { changedKeys } from './changed-keys.ts'
+import type { Configuration } from './schema.ts'
 import { allowedAudiences, deploymentOf, issuerSettings } from './settings.ts'
 import type { Deployment } from './settings.ts'
 import { dotted } from './yaml-place.ts'
@@ -21,7 +22,7 @@ export interface PolicyReading {
   readonly issuers?: readonly IssuerSettings[]
   /** Roles that may do whatever the admin API offers. */
   readonly operatorRoles: readonly string[]
-  /** Keys beside the policy that say something else than at the start, which the next start takes up. */
+  /** Keys of the part beside the policy that say something else than it goes by, which it has not taken up; bounded. */
   readonly restart: readonly string[]
 }
 
@@ -73,15 +74,18 @@ export function refuseTrustDomain(
 }
 
 /**
- * `beside` are sections that the part takes up with it. Throws the codes of `loadConfiguration` and `compiledPolicy`, and a
- * ConfigurationError for another trust domain.
+ * `isOwn` says whether the part goes by a key that is not of the policy, and has not taken it up. Throws the codes of
+ * `loadConfiguration` and `compiledPolicy`, and a ConfigurationError for another trust domain.
  */
-export async function rereadPolicy(started: Deployment, beside: readonly string[] = []): Promise<PolicyReading> {
+export async function rereadPolicy(
+  started: Deployment,
+  isOwn: (keys: readonly string[], now: Configuration) => boolean,
+): Promise<PolicyReading> {
   const now = deploymentOf(await loadConfiguration(started.file))
   refuseTrustDomain(now, started, 'a trust domain is never renamed')
   const reading = await readPolicy(now)
   const all = changedKeys(started.configuration, now.configuration)
-  const changed = all.filter((keys) => !isPolicy(keys) && !beside.includes(keys[0] ?? ''))
+  const changed = all.filter((keys) => !isPolicy(keys) && isOwn(keys, now.configuration))
   return { ...reading, restart: changed.slice(0, MAX_KEYS).map(dotted) }
 }
 

@@ -63,13 +63,12 @@ const issuerKeys: ReadonlySet<string> = new Set([
   'authority.front.provider',
 ])
 
-const MAX_KEYS = 50
 const MAX_SHOWN = 80
 
 export interface ConfigurationChanges {
   /** Keys that a gateway takes up, the policy's among them. */
   readonly taken: readonly string[]
-  /** Keys of other parts alone, which take them up at their next start. */
+  /** Keys of other processes alone, which take them up at their next start. */
   readonly elsewhere: readonly string[]
 }
 
@@ -86,9 +85,10 @@ export function configurationChanges(held: Deployment, now: Deployment): Configu
       next,
     )
   }
+  // All of them: what counts is decided by these, and only what is shown is cut.
   return {
-    taken: changed.filter(isLive).slice(0, MAX_KEYS).map(dotted),
-    elsewhere: changed.filter(isElsewhere).slice(0, MAX_KEYS).map(dotted),
+    taken: changed.filter(isLive).map(dotted),
+    elsewhere: changed.filter((keys) => isElsewhere(keys) && !isOfCommands(keys)).map(dotted),
   }
 }
 
@@ -97,9 +97,66 @@ function isLive(keys: readonly string[]): boolean {
 }
 
 function isElsewhere(keys: readonly string[]): boolean {
-  // The keyring is of those who call; neither a gateway nor an authority asks for it.
-  if (keys[0] === 'state') return keys[1] === 'identities_keyring'
-  return keys[0] === 'workload_api' || (keys[0] === 'authority' && !issuerKeys.has(dotted(keys)))
+  return isOfCommands(keys) || keys[0] === 'workload_api' || (keys[0] === 'authority' && !issuerKeys.has(dotted(keys)))
+}
+
+/** Read by each command when it starts, and by no process that goes on. */
+function isOfCommands([first, second]: readonly string[]): boolean {
+  return first === 'state' && second === 'identities_keyring'
+}
+
+/** Whether a gateway goes by it. */
+export function isGatewayKey(keys: readonly string[]): boolean {
+  return !isElsewhere(keys)
+}
+
+/** Sections by which an authority goes, but for what it reads anew with its policy: servers, services and issuers. */
+const authoritySections: ReadonlySet<string> = new Set([
+  'trust_domain',
+  'public_url',
+  'listen',
+  'listeners',
+  'authority',
+  'state',
+  'security',
+  'policy',
+  'trust',
+  'detections',
+  'alerts',
+])
+
+/** Of sections that are not all the authority's, the keys that are. */
+const authorityKeys: ReadonlySet<string> = new Set([
+  'gateway.name',
+  'audit.checkpoint_dir',
+  'audit.retention',
+  'audit.second_sink',
+  'audit.exports',
+  'limits.networks',
+  'limits.quotas',
+  'limits.handshakes_per_ip',
+  'limits.connections_per_ip',
+])
+
+/** What a front says and does is for the edge that it gives tokens for. */
+const frontKeys: ReadonlySet<string> = new Set([
+  'edge.public_url',
+  'edge.servers',
+  'edge.clients',
+  'edge.bearer',
+  'edge.origins',
+  'edge.scopes',
+  'edge.dpop',
+])
+
+/** Whether an authority goes by it, and takes it up at its next start. */
+export function isAuthorityKey(keys: readonly string[], { authority }: Pick<Configuration, 'authority'>): boolean {
+  const [first = '', second = ''] = keys
+  if (isOfCommands(keys)) return false
+  const key = `${first}.${second}`
+  if (authoritySections.has(first) || authorityKeys.has(key)) return true
+  // The whole section comes or goes as one key.
+  return authority.front !== undefined && (frontKeys.has(key) || (first === 'edge' && second === ''))
 }
 
 function fixedProblem(keys: readonly string[], held: Deployment, now: Deployment): Problem {

@@ -13,6 +13,7 @@ import type { DeploymentFolder } from '../../config/deployment-folder.ts'
 import { frontSettings } from '../../config/front-settings.ts'
 import { readPolicy, rereadPolicy } from '../../config/policy-reading.ts'
 import { quotaSettings } from '../../config/quotas.ts'
+import { isAuthorityKey } from '../../config/reloading.ts'
 import { secondSink } from '../../config/second-sink.ts'
 import {
   allowedAudiences,
@@ -51,7 +52,7 @@ async function runAuthority(context: CliContext, stop: AbortSignal, afterRestore
     signal: stop,
     afterRestore,
     report: (event) => tell(event, context, link),
-    rereadPolicy: () => rereadPolicy(deployment, ['issuers']),
+    rereadPolicy: () => rereadPolicy(deployment, isAuthorityKey),
   })
   const { addresses, recoveryRoot, rootFingerprint, record } = running
   await keepVerifierKey(checkpointDir(deployment, folder), record)

@@ -87,7 +87,7 @@ function reloadInWords(told: ReloadOutcome): string {
       return [keys, policy].filter((text) => text !== '').join('; ')
     }
     case 'unchanged':
-      return `the configuration is what it was${restartOf(told.elsewhere)}`
+      return 'the configuration is what it was'
     case 'refused':
       return `the new configuration is refused and the one before stays: ${firstOf(told)}`
   }
