@@ -3,8 +3,9 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { createServer } from 'node:https'
 import type { Server } from 'node:https'
-import type { AddressInfo } from 'node:net'
-import { after, before, beforeEach, test } from 'node:test'
+import { createServer as createTcpServer } from 'node:net'
+import type { AddressInfo, Server as TcpServer } from 'node:net'
+import { after, before, beforeEach, describe, test } from 'node:test'
 import { answersAt } from '@doorward/core'
 import { KnownFrontClients } from '../../packages/server/src/apps/front-clients.ts'
 import { foreign, foreignKey, pemFile } from '../fixtures/foreign-certificates.ts'
@@ -56,21 +57,28 @@ function clients(allowPrivateAddresses = true) {
   })
 }
 
+const network = '192.0.2.0/24'
+
+/** As somebody of one network asks. */
+const find = (known: KnownFrontClients, id = url) => known.find(id, network)
+
 test('a client is who its document says, named with its host, and is asked for once an hour', async () => {
   const known = clients()
-  const [one, two] = await Promise.all([known.find(url), known.find(url)])
-  deepEqual([one?.name, one?.redirectUris, two], [`Host (${new URL(url).host})`, [redirect], one])
-  await known.find(url)
+  const [one, two] = await Promise.all([find(known), find(known)])
+  const { host } = new URL(url)
+  deepEqual(one, { id: url, name: `Host (${host})`, from: 'document', redirectUris: [redirect] })
+  equal(two, one)
+  await find(known)
   equal(reached.length, 1)
   time += 3_600_001
-  await known.find(url)
+  await find(known)
   equal(reached.length, 2)
 })
 
 test('a document at a private address is not fetched', async () => {
-  equal(await clients(false).find(url), null)
-  equal(await clients(false).find('https://127.0.0.1/client.json'), null)
-  equal(await clients(false).find('https://169.254.169.254/latest'), null)
+  equal(await find(clients(false), url), null)
+  equal(await find(clients(false), 'https://127.0.0.1/client.json'), null)
+  equal(await find(clients(false), 'https://169.254.169.254/latest'), null)
   deepEqual([reached.length, told.length], [0, 3])
 })
 
@@ -89,7 +97,7 @@ test('an id that is not exactly the URL of a document is not fetched', async () 
     'claude-client',
     `https://${host}/${'x'.repeat(600)}`,
   ]
-  for (const id of ids) equal(await clients().find(id), null, id)
+  for (const id of ids) equal(await find(clients(), id), null, id)
   equal(reached.length, 0)
 })
 
@@ -103,7 +111,7 @@ test('a redirect is not followed, and what is large, late or no document gives n
   ]
   for (const one of answers) {
     answer = one
-    equal(await clients().find(url), null, JSON.stringify(one).slice(0, 100))
+    equal(await find(clients(), url), null, JSON.stringify(one).slice(0, 100))
   }
   equal(reached.length, answers.length)
 })
@@ -124,7 +132,7 @@ test('a document of another client, with a secret, or with redirects that are no
   ]
   for (const change of wrong) {
     answer = { status: 200, body: JSON.stringify(documentOf(change)) }
-    equal(await clients().find(url), null, JSON.stringify(change))
+    equal(await find(clients(), url), null, JSON.stringify(change))
   }
   equal(told.length, wrong.length)
 })
@@ -132,12 +140,12 @@ test('a document of another client, with a secret, or with redirects that are no
 test('what is wrong with a document is looked at again, and not at once', async () => {
   answer = { status: 503, body: '' }
   const known = clients()
-  equal(await known.find(url), null)
+  equal(await find(known), null)
   answer = { status: 200, body: JSON.stringify(documentOf()) }
-  equal(await known.find(url), null)
+  equal(await find(known), null)
   equal(reached.length, 1)
   time += 30_001
-  ok((await known.find(url)) !== null)
+  ok((await find(known)) !== null)
 })
 
 test('a redirect of the own device is compared without its port, all others exactly', () => {
@@ -145,4 +153,69 @@ test('a redirect of the own device is compared without its port, all others exac
   for (const one of ['http://127.0.0.1:1/cb', 'http://127.0.0.1/cb', ...listed]) ok(answersAt(listed, one), one)
   for (const one of ['http://localhost:1/cb', 'https://client.test.example:444/cb', 'cursor://anysphere/callback2'])
     ok(!answersAt(listed, one), one)
+})
+
+describe('documents that nobody sends', () => {
+  let silent: TcpServer
+  let port: number
+  before(async () => {
+    silent = createTcpServer()
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+    ;({ port } = silent.address() as AddressInfo)
+  })
+  after(() => void silent.close())
+
+  /** As `count` strangers of different networks ask for documents of one host. */
+  const fetching = (
+    known: KnownFrontClients,
+    hostname: string,
+    count: number,
+    from = (at: number) => `${hostname} ${at}`,
+  ) => Array.from({ length: count }, (_, at) => known.find(`https://${hostname}:${port}/${at}`, from(at)))
+
+  test('take four places of their host, and none of others', async () => {
+    const known = clients()
+    const under = fetching(known, '127.0.0.1', 4)
+    equal(await known.find(`https://127.0.0.1:${port}/more`, network), 'busy')
+    equal(await known.find(`https://127.0.0.1:${port + 1}/more`, network), 'busy')
+    ok((await find(known)) !== null)
+    deepEqual(await Promise.all(under), [null, null, null, null])
+  })
+
+  test('take four places of the network that asks for them, and none of others', async () => {
+    const known = clients()
+    const under = ['127.0.0.1', '127.0.0.2'].flatMap((one) => fetching(known, one, 2, () => network))
+    equal(await find(known), 'busy')
+    ok((await known.find(url, '198.51.100.0/24')) !== null)
+    equal(typeof (await find(known)), 'object')
+    deepEqual(await Promise.all(under), [null, null, null, null])
+  })
+
+  test('take no more places than there are', async () => {
+    const known = clients()
+    const hosts = Array.from({ length: 8 }, (_, at) => `127.0.0.${at + 1}`)
+    const under = hosts.flatMap((one) => fetching(known, one, 4))
+    equal(await find(known), 'busy')
+    equal((await Promise.all(under)).filter((one) => one !== null).length, 0)
+    ok((await find(known)) !== null)
+  })
+})
+
+test('what is no client pushes none out, and a host no more than its own', async () => {
+  const known = clients()
+  ok((await find(known)) !== null)
+  for (let at = 0; at < 1100; at++) equal(await find(known, `https://169.254.169.254/${at}`), null)
+  ok((await find(known)) !== null)
+  equal(reached.length, 1)
+  for (let at = 0; at < 16; at++) {
+    const id = `${url}${at}`
+    answer = { status: 200, body: JSON.stringify(documentOf({ client_id: id })) }
+    ok((await find(known, id)) !== null)
+  }
+  equal(reached.length, 17)
+  await find(known, `${url}15`)
+  equal(reached.length, 17)
+  answer = { status: 200, body: JSON.stringify(documentOf()) }
+  ok((await find(known)) !== null)
+  equal(reached.length, 18)
 })

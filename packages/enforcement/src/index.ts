@@ -98,7 +98,7 @@ export { GrowingBytes } from './wire/growing-bytes.ts'
 export type { HandshakeReason } from './wire/handshake-refusal.ts'
 export { defaultCipherSuites, defaultListenerLimits, openListener } from './wire/listener.ts'
 export type { Listener, ListenerLimits, ListenerOptions, TlsMaterial } from './wire/listener.ts'
-export { addressKey } from './wire/remote-address.ts'
+export { addressKey, networkKey } from './wire/remote-address.ts'
 export { groupOfMethod, queryProblem, routeName } from './wire/route-call.ts'
 
 // standing (of open connections and calls)

@@ -6,6 +6,7 @@ import type {
   FrontGrant,
   FrontPerson,
   FrontRequest,
+  FrontStore,
   KeptStep,
 } from '../../../packages/server/src/authority/front/store.ts'
 import { at } from './values.ts'
@@ -14,6 +15,7 @@ import type { Rule } from './values.ts'
 const request: FrontRequest = {
   clientId: 'claude',
   clientName: 'Claude',
+  clientFrom: 'document',
   redirectUri: 'https://client.example/cb',
   challenge: 'C'.repeat(43),
   resource: 'https://edge.example/mcp/files',
@@ -28,18 +30,19 @@ function person(subject: string): FrontPerson {
 }
 
 function step(hash: string, more: Partial<KeptStep> = {}): KeptStep {
-  return { hash, browser: 'b', owner: '192.0.2.1', step: { kind: 'sign-in', request }, expiresAt: at(600), ...more }
+  const of = { browser: 'b', owner: '192.0.2.1', source: '192.0.2.0/24' }
+  return { hash, ...of, step: { kind: 'sign-in', request }, expiresAt: at(600), ...more }
 }
 
 function grant(id: string, more: Partial<FrontGrant> = {}): FrontGrant {
   const fixed = { request, person: person('ada'), epoch: 1, jkt: null, createdAt: at(10), expiresAt: at(1000) }
-  return { id, ...fixed, ...more }
+  return { id, seal: 'S', ...fixed, ...more }
 }
 
 function consent(more: Partial<FrontConsent> = {}): FrontConsent {
   const { clientId, redirectUri, resource, scopes } = request
   const what = { person: 'https://login.example#ada', clientId, redirectUri, resource, scopes }
-  return { ...what, grantedAt: at(10), expiresAt: at(1000), ...more }
+  return { ...what, epoch: 2, grantedAt: at(10), expiresAt: at(1000), ...more }
 }
 
 const code = (hash: string) => ({ hash, expiresAt: at(70) })
@@ -56,7 +59,7 @@ export function frontRules(rule: Rule): void {
 function stepRules(rule: Rule): void {
   rule('a step of the front is taken once, of its kind, by its browser, before it ends', async ({ front }) => {
     const key = { kind: 'sign-in', hash: 'h', browser: 'b' } as const
-    assert.equal(await front.keep(step('h'), at(0), roomy), 'kept')
+    await front.keep(step('h'), at(0), roomy)
     assert.equal(await front.take({ ...key, kind: 'consent' }, at(1)), null)
     assert.equal(await front.take({ ...key, browser: 'other' }, at(1)), null)
     assert.equal(await front.take(key, at(600)), null)
@@ -68,18 +71,51 @@ function stepRules(rule: Rule): void {
     assert.equal(await front.take(key, at(1)), null)
   })
 
-  rule(
-    'steps of the front are bounded by owner and together, and those that have ended make way',
-    async ({ front }) => {
-      const few = { perOwner: 2, total: 3 }
-      assert.equal(await front.keep(step('1'), at(0), few), 'kept')
-      assert.equal(await front.keep(step('2'), at(0), few), 'kept')
-      assert.equal(await front.keep(step('3'), at(0), few), 'full')
-      assert.equal(await front.keep(step('4', { owner: 'another' }), at(0), few), 'kept')
-      assert.equal(await front.keep(step('5', { owner: 'third' }), at(0), few), 'full')
-      assert.equal(await front.keep(step('6', { expiresAt: at(900) }), at(600), few), 'kept')
-    },
-  )
+  const left = async (front: FrontStore, hashes: string) => {
+    const taken = hashes.split('').map(async (hash) => {
+      const keys = (['sign-in', 'consent'] as const).map((kind) => ({ kind, hash, browser: 'b' }))
+      return (await Promise.all(keys.map((key) => front.take(key, at(50))))).some((one) => one !== null) ? hash : ''
+    })
+    return (await Promise.all(taken)).join('')
+  }
+
+  rule('of the steps of an owner the oldest makes way, and nobody else’s', async ({ front }) => {
+    const few = { perOwner: 2, total: 100 }
+    for (const [hash, seconds] of [
+      ['1', 600],
+      ['2', 601],
+      ['3', 602],
+    ] as const)
+      await front.keep(step(hash, { expiresAt: at(seconds) }), at(0), few)
+    await front.keep(step('4', { owner: '192.0.2.2' }), at(0), few)
+    assert.equal(await left(front, '1234'), '234')
+  })
+
+  rule('where everybody together has too many steps, the oldest of who has most makes way', async ({ front }) => {
+    const few = { perOwner: 2, total: 4 }
+    // One stranger with many addresses fills it: whoever else comes finds room, and stays.
+    for (const one of [1, 2, 3, 4]) {
+      const stranger = { owner: `192.0.2.${one}`, expiresAt: at(600 + one) }
+      await front.keep(step(`${one}`, stranger), at(0), few)
+    }
+    await front.keep(step('a', { owner: 'a', source: 'a' }), at(0), few)
+    await front.keep(step('b', { owner: 'b', source: 'b' }), at(0), few)
+    await front.keep(step('5', { owner: '192.0.2.5', expiresAt: at(605) }), at(0), few)
+    assert.equal(await left(front, '12345ab'), '45ab')
+  })
+
+  rule('steps of one kind take no room of the other, and those that have ended take none', async ({ front }) => {
+    const few = { perOwner: 2, total: 2 }
+    const page = { kind: 'consent', request, person: person('ada'), epoch: 1 } as const
+    await front.keep(step('1'), at(0), few)
+    await front.keep(step('2', { owner: 'b', source: 'b' }), at(0), few)
+    await front.keep(step('p', { step: page }), at(0), few)
+    assert.equal(await left(front, '12p'), '12p')
+    await front.keep(step('3', { expiresAt: at(40) }), at(0), few)
+    await front.keep(step('4', { owner: 'b' }), at(40), few)
+    await front.keep(step('5', { owner: 'c' }), at(40), few)
+    assert.equal(await left(front, '345'), '45')
+  })
 }
 
 function grantRules(rule: Rule): void {

@@ -20,51 +20,81 @@ const FRESH_MILLISECONDS = 3_600_000
 /** What is wrong is looked at again sooner, and not at once. */
 const REFUSED_MILLISECONDS = 30_000
 const MAX_HELD = 1000
-const MAX_FETCHES = 16
+/** One host cannot push out the clients of others, nor make us wait for it in every place there is. */
+const MAX_HELD_OF_HOST = 16
+const MAX_FETCHES = 32
+const MAX_FETCHES_OF_HOST = 4
+const MAX_FETCHES_FOR_NETWORK = 4
 
-interface Held {
-  readonly client: FrontClient | null
-  readonly until: number
+interface Fetching {
+  readonly host: string
+  readonly network: string
+  readonly client: Promise<FrontClient | null>
 }
 
 export class KnownFrontClients implements FrontClients {
   readonly #options: FrontClientsOptions
   readonly #configured: ReadonlyMap<string, FrontClient>
-  readonly #held = new Map<string, Held>()
-  readonly #fetching = new Map<string, Promise<FrontClient | null>>()
+  /** Oldest first. */
+  readonly #held = new Map<string, { readonly client: FrontClient; readonly host: string; readonly until: number }>()
+  /** Until when nobody looks again. Apart, so that what is no client pushes none out. */
+  readonly #refused = new Map<string, number>()
+  readonly #fetching = new Map<string, Fetching>()
 
   constructor(options: FrontClientsOptions) {
     this.#options = options
     this.#configured = new Map(options.configured.map((client) => [client.id, client]))
   }
 
-  async find(clientId: string): Promise<FrontClient | null> {
+  async find(clientId: string, network: string): Promise<FrontClient | null | 'busy'> {
     const configured = this.#configured.get(clientId)
     if (configured !== undefined) return configured
-    if (this.#options.documents === null || !isClientDocumentUrl(clientId)) return null
+    const { documents, monotonic } = this.#options
+    if (documents === null || !isClientDocumentUrl(clientId)) return null
+    const now = monotonic()
     const held = this.#held.get(clientId)
-    if (held !== undefined && held.until > this.#options.monotonic()) return held.client
-    return this.#fetching.get(clientId) ?? this.#begin(clientId, this.#options.documents)
+    if (held !== undefined && held.until > now) return held.client
+    if ((this.#refused.get(clientId) ?? 0) > now) return null
+    return this.#fetching.get(clientId)?.client ?? this.#begin(clientId, network, documents)
   }
 
-  /** Whoever comes while it is fetched waits for the same answer; others than those are refused when too many are. */
-  #begin(clientId: string, access: FetchOptions): Promise<FrontClient | null> {
-    if (this.#fetching.size >= MAX_FETCHES) return Promise.resolve(null)
-    const fetching = this.#fetch(clientId, access).finally(() => this.#fetching.delete(clientId))
-    this.#fetching.set(clientId, fetching)
-    return fetching
-  }
-
-  async #fetch(clientId: string, access: FetchOptions): Promise<FrontClient | null> {
-    const read = await documentAt(clientId, access)
-    const client = typeof read === 'string' ? null : read
-    if (typeof read === 'string') this.#options.onRefused(clientId, read)
-    const [oldest] = this.#held.keys()
-    this.#held.delete(clientId)
-    if (this.#held.size >= MAX_HELD && oldest !== undefined) this.#held.delete(oldest)
-    const lasts = client === null ? REFUSED_MILLISECONDS : FRESH_MILLISECONDS
-    this.#held.set(clientId, { client, until: this.#options.monotonic() + lasts })
+  /** Whoever comes while it is fetched waits for the same answer. */
+  #begin(clientId: string, network: string, access: FetchOptions): Promise<FrontClient | null> | 'busy' {
+    const host = new URL(clientId).hostname
+    const fetching = [...this.#fetching.values()]
+    const full =
+      fetching.length >= MAX_FETCHES ||
+      fetching.filter((one) => one.host === host).length >= MAX_FETCHES_OF_HOST ||
+      fetching.filter((one) => one.network === network).length >= MAX_FETCHES_FOR_NETWORK
+    if (full) return 'busy'
+    const client = this.#fetch(clientId, host, access).finally(() => this.#fetching.delete(clientId))
+    this.#fetching.set(clientId, { host, network, client })
     return client
+  }
+
+  async #fetch(clientId: string, host: string, access: FetchOptions): Promise<FrontClient | null> {
+    const read = await documentAt(clientId, access)
+    const now = this.#options.monotonic()
+    this.#held.delete(clientId)
+    this.#refused.delete(clientId)
+    if (typeof read === 'string') {
+      this.#options.onRefused(clientId, read)
+      const [oldest] = this.#refused.keys()
+      if (this.#refused.size >= MAX_HELD && oldest !== undefined) this.#refused.delete(oldest)
+      this.#refused.set(clientId, now + REFUSED_MILLISECONDS)
+      return null
+    }
+    this.#makeWay(host)
+    this.#held.set(clientId, { client: read, host, until: now + FRESH_MILLISECONDS })
+    return read
+  }
+
+  /** The oldest of the host where it has as many as one may, else the oldest of all. */
+  #makeWay(host: string): void {
+    const ofHost = [...this.#held].filter(([, one]) => one.host === host)
+    const [oldest] = ofHost.length >= MAX_HELD_OF_HOST ? ofHost.map(([id]) => id) : this.#held.keys()
+    const full = ofHost.length >= MAX_HELD_OF_HOST || this.#held.size >= MAX_HELD
+    if (full && oldest !== undefined) this.#held.delete(oldest)
   }
 }
 

@@ -11,9 +11,10 @@ export function stepOf(row: Row): FrontStep {
 }
 
 export function grantOf(row: Row): FrontGrant {
-  const { request, person } = document(row, 'document') as Pick<FrontGrant, 'request' | 'person'>
+  const { request, person, seal } = document(row, 'document') as Pick<FrontGrant, 'request' | 'person' | 'seal'>
   return {
     id: text(row, 'id'),
+    seal,
     request,
     person,
     epoch: whole(row, 'epoch'),
@@ -38,6 +39,7 @@ export function consentOf(row: Row): FrontConsent {
     redirectUri: text(row, 'redirect'),
     resource: text(row, 'resource'),
     scopes: texts(row, 'scopes'),
+    epoch: whole(row, 'epoch'),
     grantedAt: seconds(row, 'granted_at'),
     expiresAt: seconds(row, 'expires_at'),
   }

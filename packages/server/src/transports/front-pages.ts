@@ -77,6 +77,15 @@ export function onwardPage(url: URL): string {
   )
 }
 
+/** After a no to a client that nobody vouches for: whether it is told so is for the person to say (RFC 9700 §4.11.2). */
+export function choicePage(url: URL): string {
+  const where = escaped(url.host || url.protocol)
+  return page(
+    'Nothing was allowed',
+    `<p>You can close this page.</p><p><a href="${escaped(url.href)}">Tell ${where} that you said no</a></p>`,
+  )
+}
+
 export function refusedPage(text: string): string {
   return page(
     'Not signed in',

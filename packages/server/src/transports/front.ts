@@ -3,7 +3,7 @@
  * the front, and their answers into pages, redirects and JSON. Nobody holds a certificate here, and every URL is from configuration.
  */
 
-import { deny, denialRow, isDenial, limitArrival, send, sendJson, sendRefusal } from '@doorward/enforcement'
+import { deny, denialRow, isDenial, limitArrival, networkKey, send, sendJson, sendRefusal } from '@doorward/enforcement'
 import type { AnswerHeaders, Denial, Exchange, Inbound, Pipeline, ProofRules } from '@doorward/enforcement'
 import type { TokenKey } from '@doorward/core'
 import type { FrontContext } from '../authority/front/context.ts'
@@ -13,7 +13,7 @@ import { answerConsent, beginSignIn, signedIn } from '../authority/front/sign-in
 import type { BrowserStep, FrontBrowser } from '../authority/front/sign-in.ts'
 import { isMediaType, readFields, readText } from './api-routes.ts'
 import { frontKeys, frontMetadata, frontPaths, metadataPaths } from './front-metadata.ts'
-import { consentPage, frontPageHeaders, onwardPage, refusedPage } from './front-pages.ts'
+import { choicePage, consentPage, frontPageHeaders, onwardPage, refusedPage } from './front-pages.ts'
 import { answerRevoke, answerToken } from './front-token.ts'
 
 export interface FrontOptions {
@@ -180,6 +180,7 @@ function browserOf({ connection, head }: Exchange, { pipeline }: FrontOptions): 
   const cookies = new Map(pairs.flatMap(([name = '', value = '']) => (name.startsWith(COOKIE) ? [[name, value]] : [])))
   return {
     address: pipeline.dependencies.connectionLimits.ipKey(connection.remoteAddress),
+    network: networkKey(connection.remoteAddress),
     cookie: (name) => cookies.get(`${COOKIE}${name}`),
   }
 }
@@ -199,12 +200,17 @@ async function show(exchange: Exchange, options: FrontOptions, step: BrowserStep
       return send(exchange, 200, { ...frontPageHeaders, 'Set-Cookie': set }, shown)
     }
     case 'back': {
-      const { url, spent, problem } = step
+      const { url, spent, problem, goes } = step
       const code = problem === null ? {} : { 'Doorward-Code': problem.code }
       if (problem !== null) await options.pipeline.refuse(inboundOf(exchange, options), denialOf(problem))
       const set = spent === null ? [] : [cookieOf(spent, '', 0)]
       if (exchange.head.method === 'GET') return redirect(exchange, url, set, code)
-      return send(exchange, 200, { ...frontPageHeaders, ...code, 'Set-Cookie': set }, onwardPage(url))
+      return send(
+        exchange,
+        200,
+        { ...frontPageHeaders, ...code, 'Set-Cookie': set },
+        goes ? onwardPage(url) : choicePage(url),
+      )
     }
   }
 }

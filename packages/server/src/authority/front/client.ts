@@ -10,6 +10,9 @@ export interface FrontClient {
 }
 
 export interface FrontClients {
-  /** Null: unknown, or what its document says is not accepted. Never throws for what a client is or says. */
-  find(clientId: string): Promise<FrontClient | null>
+  /**
+   * Null: unknown, or what its document says is not accepted; `busy`: too much is being fetched to look, for this network or in
+   * all. Never throws for what a client is or says.
+   */
+  find(clientId: string, network: string): Promise<FrontClient | null | 'busy'>
 }

@@ -1,7 +1,8 @@
 /**
  * A browser's way through the front: what the client asks for, the sign-in at the provider, what the person allows, and back to
  * the client with a code. Each step belongs to one browser and counts once. Where client and redirect do not belong together,
- * nothing is ever sent there (RFC 9700 §4.1.1).
+ * nothing is ever sent there (RFC 9700 §4.1.1). Where only a document says that they do, nobody is sent there before they have
+ * allowed it: anybody may publish a document, and a link to us would lead wherever it says (RFC 9700 §4.11.2).
  */
 
 import { answersAt, epochSeconds, isOwnPlace, userName } from '@doorward/core'
@@ -9,16 +10,19 @@ import type { EpochSeconds, IssuerClaims } from '@doorward/core'
 import { nowSeconds } from '../context.ts'
 import { endedBecause, hashOf, randomText } from './context.ts'
 import type { FrontContext } from './context.ts'
+import { familyOf, grantId } from './refresh-token.ts'
 import { refuseFront } from './refusal.ts'
 import type { FrontRefusal } from './refusal.ts'
 import { answerUrl, readAsked } from './request.ts'
 import type { AuthorizeProblem } from './request.ts'
-import type { FrontPerson, FrontRequest } from './store.ts'
+import type { FrontPerson, FrontRequest, FrontStep } from './store.ts'
 
 /** What a browser brings: text of its cookie by the name of the step. */
 export interface FrontBrowser {
   /** Groups who asks before anybody is known. */
   readonly address: string
+  /** The network that the address lies in. */
+  readonly network: string
   readonly cookie: (name: string) => string | undefined
 }
 
@@ -33,11 +37,18 @@ export type BrowserStep =
       readonly cookie: { readonly name: string; readonly value: string }
       readonly spent: string
     }
-  /** Back to the client; `problem` is on the record. */
-  | { readonly kind: 'back'; readonly url: URL; readonly spent: string | null; readonly problem: FrontRefusal | null }
+  /** Back to the client; `problem` is on the record. Without `goes` the person decides whether the browser goes there. */
+  | {
+      readonly kind: 'back'
+      readonly url: URL
+      readonly spent: string | null
+      readonly problem: FrontRefusal | null
+      readonly goes: boolean
+    }
 
 const PATIENCE_SECONDS = 600
 const CODE_SECONDS = 60
+/** Of each kind. */
 const steps = { perOwner: 100, total: 10_000 }
 const grants = { perOwner: 64, total: 100_000 }
 const consents = { perOwner: 64, total: 100_000 }
@@ -59,50 +70,51 @@ function secretsOf(context: FrontContext, cookie: string) {
 export async function beginSignIn(
   context: FrontContext,
   parameters: ReadonlyMap<string, string>,
-  { address }: FrontBrowser,
+  { address, network }: FrontBrowser,
 ): Promise<BrowserStep | FrontRefusal> {
-  const known = await clientOf(context, parameters)
+  const known = await clientOf(context, parameters, network)
   if ('refused' in known) return known
   const asked = readAsked(parameters, context.settings.resources)
   // A state that is wrong is not sent back.
   if ('error' in asked) {
     const state = asked.why.startsWith('expected a state') ? null : (parameters.get('state') ?? null)
-    return backWith(context, { ...known, state }, asked, null)
+    return backWith(context, { ...known, state }, asked, early)
   }
   const unfit = context.unfit()
   const request: FrontRequest = { ...known, ...asked }
-  if (unfit !== null) return backWith(context, request, { error: 'temporarily_unavailable', why: unfit }, null)
+  if (unfit !== null) return backWith(context, request, { error: 'temporarily_unavailable', why: unfit }, early)
   const [handle, cookie] = [randomText(context), randomText(context)]
   const { nonce, verifier } = secretsOf(context, cookie)
   const url = await context.provider.begin({ state: handle, nonce, challenge: hashOf(context, verifier) })
-  if (url === null) return backWith(context, request, unavailable('the provider cannot be asked'), null)
+  if (url === null) return backWith(context, request, unavailable('the provider cannot be asked'), early)
   const now = nowSeconds(context)
-  const kept = await context.store.front.keep(
+  await context.store.front.keep(
     {
       hash: hashOf(context, handle),
       browser: hashOf(context, cookie),
       owner: address,
+      source: network,
       step: { kind: 'sign-in', request },
       expiresAt: epochSeconds(now + PATIENCE_SECONDS),
     },
     now,
     steps,
   )
-  return kept === 'full'
-    ? backWith(context, request, unavailable('too many sign-ins are under way'), null)
-    : { kind: 'go', url, cookie: { name: cookieName(context, handle), value: cookie } }
+  return { kind: 'go', url, cookie: { name: cookieName(context, handle), value: cookie } }
 }
 
 /** Client and redirect, before anything else: until both are known, nobody is answered but the browser. */
 async function clientOf(
   { clients, settings }: FrontContext,
   parameters: ReadonlyMap<string, string>,
-): Promise<Pick<FrontRequest, 'clientId' | 'clientName' | 'redirectUri'> | FrontRefusal> {
+  network: string,
+): Promise<Pick<FrontRequest, 'clientId' | 'clientName' | 'clientFrom' | 'redirectUri'> | FrontRefusal> {
   const clientId = parameters.get('client_id') ?? ''
   const redirectUri = parameters.get('redirect_uri') ?? ''
   if (clientId === '' || clientId.length > MAX_CLIENT_ID)
     return refuseFront('client_unknown', `expected a client_id of at most ${MAX_CLIENT_ID} characters`)
-  const client = await clients.find(clientId)
+  const client = await clients.find(clientId, network)
+  if (client === 'busy') return refuseFront('consent_unavailable', 'too many documents of clients are being fetched')
   if (client === null || settings.clientName(clientId) === null)
     return refuseFront('client_unknown', `no client ${JSON.stringify(clientId.slice(0, 200))}`)
   if (!answersAt(client.redirectUris, redirectUri))
@@ -110,7 +122,7 @@ async function clientOf(
       'client_unknown',
       `${client.name} is not answered at ${JSON.stringify(redirectUri.slice(0, 200))}`,
     )
-  return { clientId, clientName: client.name, redirectUri }
+  return { clientId, clientName: client.name, clientFrom: client.from, redirectUri }
 }
 
 function unavailable(why: string): AuthorizeProblem {
@@ -127,18 +139,31 @@ const codes = {
   temporarily_unavailable: 'consent_unavailable',
 } as const satisfies Readonly<Record<AuthorizeProblem['error'], string>>
 
-type Answered = Pick<FrontRequest, 'clientName' | 'redirectUri' | 'state'>
+type Answered = Pick<FrontRequest, 'clientName' | 'clientFrom' | 'redirectUri' | 'state'>
+
+interface Standing {
+  /** Name of a cookie that is spent. */
+  readonly spent: string | null
+  /** What the person has said to this client at this redirect, now or before. */
+  readonly said: 'nothing' | 'no' | 'yes'
+}
+
+/** Nobody has signed in. */
+const early: Standing = { spent: null, said: 'nothing' }
 
 /** `error_description` says nothing that is not public: what is expected of such a request. */
 function backWith(
   { settings }: FrontContext,
   request: Answered,
   { error, why }: AuthorizeProblem,
-  spent: string | null,
-): BrowserStep {
+  { spent, said }: Standing,
+): BrowserStep | FrontRefusal {
+  const problem = refuseFront(codes[error], `${request.clientName}: ${why}`)
+  const trusted = request.clientFrom === 'configuration'
+  if (!trusted && said === 'nothing') return problem
   const told = codes[error] === 'request_invalid' || error === 'invalid_scope' || error === 'invalid_target'
   const url = answerUrl(request, settings.publicUrl, told ? { error, error_description: ascii(why) } : { error })
-  return { kind: 'back', url, spent, problem: refuseFront(codes[error], `${request.clientName}: ${why}`) }
+  return { kind: 'back', url, spent, problem, goes: trusted || said === 'yes' }
 }
 
 /** RFC 6749 appendix A.8. */
@@ -164,11 +189,13 @@ export async function signedIn(
   const claims = await context.provider.finish({ parameters, ...secretsOf(context, cookie) })
   if ('ok' in claims) {
     const error = errorOf(claims.code)
-    return backWith(context, request, { error, why: `the sign-in failed: ${claims.code}: ${claims.message}` }, name)
+    const why = `the sign-in failed: ${claims.code}: ${claims.message}`
+    return backWith(context, request, { error, why }, { spent: name, said: 'nothing' })
   }
   const person = personOf(claims)
   const ended = endedBecause(context, { request, person, epoch: context.epoch() })
-  if (ended !== null) return backWith(context, request, { error: 'access_denied', why: ended }, name)
+  if (ended !== null)
+    return backWith(context, request, { error: 'access_denied', why: ended }, { spent: name, said: 'nothing' })
   await enter(context, 'front-sign-in', { request, person })
   if (await remembered(context, request, person)) return codeFor(context, { request, person }, name)
   return ask(context, { request, person }, name)
@@ -198,10 +225,10 @@ async function remembered(context: FrontContext, request: FrontRequest, { user }
   const held = await store.front.recall({ person, clientId, redirectUri, resource }, nowSeconds(context))
   if (held === null || !scopes.every((scope) => held.scopes.includes(scope))) return false
   const given = { ...grantedAs(held.grantedAt, user), request }
-  return endedBecause(context, { ...given, epoch: context.epoch() }) === null
+  return endedBecause(context, { ...given, epoch: held.epoch }) === null
 }
 
-/** A denial of the person or the client ends what they agreed to as it ends what they signed in for. */
+/** A denial of the person or the client, and another epoch, end what they agreed to as they end what they signed in for. */
 function grantedAs(signedInAt: EpochSeconds, user: FrontPerson['user']): { readonly person: FrontPerson } {
   return { person: { user, acr: null, amr: [], authTime: null, signedInAt } }
 }
@@ -211,18 +238,18 @@ async function ask(context: FrontContext, { request, person }: Known, spent: str
   const [token, cookie] = [randomText(context), randomText(context)]
   const now = nowSeconds(context)
   const user = userName(person.user)
-  const kept = await context.store.front.keep(
+  await context.store.front.keep(
     {
       hash: hashOf(context, token),
       browser: hashOf(context, cookie),
       owner: user,
-      step: { kind: 'consent', request, person },
+      source: user,
+      step: { kind: 'consent', request, person, epoch: context.epoch() },
       expiresAt: epochSeconds(now + PATIENCE_SECONDS),
     },
     now,
     steps,
   )
-  if (kept === 'full') return backWith(context, request, unavailable('too many pages of this person wait'), spent)
   return { kind: 'ask', token, request, user, cookie: { name: cookieName(context, token), value: cookie }, spent }
 }
 
@@ -241,37 +268,54 @@ export async function answerConsent(
   const key = { kind: 'consent', hash: hashOf(context, token), browser: hashOf(context, cookie) } as const
   const step = await context.store.front.take(key, nowSeconds(context))
   if (step?.kind !== 'consent') return refuseFront('consent_unknown', 'no page of this browser waits for this answer')
-  const { request, person } = step
+  const { request, person, epoch } = step
   await enter(context, 'front-consent', { request, person }, { decision })
   if (decision === 'deny')
-    return backWith(context, request, { error: 'access_denied', why: 'the person has not allowed it' }, name)
-  const ended = endedBecause(context, { request, person, epoch: context.epoch() })
-  if (ended === null && context.settings.consentSeconds > 0 && isOwnPlace(request.redirectUri))
-    await remember(context, step)
+    return backWith(
+      context,
+      request,
+      { error: 'access_denied', why: 'the person has not allowed it' },
+      { spent: name, said: 'no' },
+    )
+  const ended = endedBecause(context, { request, person, epoch })
+  if (ended !== null)
+    return backWith(context, request, { error: 'access_denied', why: ended }, { spent: name, said: 'yes' })
+  if (context.settings.consentSeconds > 0 && isOwnPlace(request.redirectUri)) await remember(context, step)
   return codeFor(context, step, name)
 }
 
-async function remember(context: FrontContext, { request, person }: Known): Promise<void> {
+async function remember(
+  context: FrontContext,
+  { request, person, epoch }: Extract<FrontStep, { kind: 'consent' }>,
+): Promise<void> {
   const { clientId, redirectUri, resource, scopes } = request
   const now = nowSeconds(context)
   const expiresAt = epochSeconds(now + context.settings.consentSeconds)
-  const agreed = { person: userName(person.user), clientId, redirectUri, resource, scopes, grantedAt: now, expiresAt }
+  const what = { person: userName(person.user), clientId, redirectUri, resource, scopes }
+  const agreed = { ...what, epoch, grantedAt: now, expiresAt }
   // Where there is no room the person is asked again.
   await context.store.front.remember(agreed, now, consents)
 }
 
-/** A code of one use, for whoever has the verifier. */
-async function codeFor(context: FrontContext, { request, person }: Known, spent: string): Promise<BrowserStep> {
+/** A code of one use, for whoever has the verifier. The person has allowed it. */
+async function codeFor(
+  context: FrontContext,
+  { request, person }: Known,
+  spent: string,
+): Promise<BrowserStep | FrontRefusal> {
   const now = nowSeconds(context)
-  const ended = endedBecause(context, { request, person, epoch: context.epoch() })
-  if (ended !== null) return backWith(context, request, { error: 'access_denied', why: ended }, spent)
+  const epoch = context.epoch()
+  const ended = endedBecause(context, { request, person, epoch })
+  const standing = { spent, said: 'yes' } as const
+  if (ended !== null) return backWith(context, request, { error: 'access_denied', why: ended }, standing)
   const code = randomText(context)
   const outcome = await context.store.front.grant(
     {
-      id: randomText(context, 16),
+      id: grantId(context, familyOf(context, code)),
+      seal: randomText(context, 16),
       request,
       person,
-      epoch: context.epoch(),
+      epoch,
       jkt: request.jkt,
       createdAt: now,
       expiresAt: epochSeconds(now + context.settings.refreshSeconds),
@@ -280,8 +324,9 @@ async function codeFor(context: FrontContext, { request, person }: Known, spent:
     now,
     grants,
   )
-  if (outcome === 'full') return backWith(context, request, unavailable('too many grants are live'), spent)
-  return { kind: 'back', url: answerUrl(request, context.settings.publicUrl, { code }), spent, problem: null }
+  if (outcome === 'full') return backWith(context, request, unavailable('too many grants are live'), standing)
+  const url = answerUrl(request, context.settings.publicUrl, { code })
+  return { kind: 'back', url, spent, problem: null, goes: true }
 }
 
 async function enter(

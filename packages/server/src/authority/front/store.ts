@@ -4,12 +4,15 @@
  */
 
 import type { EpochSeconds, UserClaim } from '@doorward/core'
+import type { FrontClient } from './client.ts'
 
 /** What was asked for, once client and redirect are known to belong together. */
 export interface FrontRequest {
   readonly clientId: string
   /** As people and the record know it. */
   readonly clientName: string
+  /** Who says where it is answered: anybody may publish a document. */
+  readonly clientFrom: FrontClient['from']
   readonly redirectUri: string
   /** `code_challenge`, S256 (RFC 7636). */
   readonly challenge: string
@@ -33,7 +36,13 @@ export interface FrontPerson {
 
 export type FrontStep =
   | { readonly kind: 'sign-in'; readonly request: FrontRequest }
-  | { readonly kind: 'consent'; readonly request: FrontRequest; readonly person: FrontPerson }
+  | {
+      readonly kind: 'consent'
+      readonly request: FrontRequest
+      readonly person: FrontPerson
+      /** The trust epoch in which the page was shown. */
+      readonly epoch: number
+    }
 
 export interface KeptStep {
   /** Of the handle that comes back: `state` of the provider, the token of our form. */
@@ -42,12 +51,17 @@ export interface KeptStep {
   readonly browser: string
   /** An address before the sign-in, the person after it. */
   readonly owner: string
+  /** Whoever is counted as one where there is no room: the network of the address, the person. */
+  readonly source: string
   readonly step: FrontStep
   readonly expiresAt: EpochSeconds
 }
 
 export interface FrontGrant {
+  /** A digest of what its refresh tokens begin with: whoever reads it, here or on the record, cannot show one. */
   readonly id: string
+  /** By which refresh tokens that were issued are told from those that were not. Opens nothing. */
+  readonly seal: string
   readonly request: FrontRequest
   readonly person: FrontPerson
   /** The trust epoch in which it was made. */
@@ -82,6 +96,8 @@ export interface FrontConsent {
   readonly redirectUri: string
   readonly resource: string
   readonly scopes: readonly string[]
+  /** The trust epoch in which they agreed. */
+  readonly epoch: number
   readonly grantedAt: EpochSeconds
   readonly expiresAt: EpochSeconds
 }
@@ -96,8 +112,11 @@ export interface FrontLimits {
  * nothing is known, which callers treat as no.
  */
 export interface FrontStore {
-  /** `full` when the owner, or everybody together, has as many as the limits say. */
-  keep(step: KeptStep, now: EpochSeconds, limits: FrontLimits): Promise<'kept' | 'full'>
+  /**
+   * There is always room: where an owner has as many of the kind as the limits say, their oldest makes way; where everybody
+   * together has, the oldest of the source that has most. So a flood costs those who make it, and nobody is kept out.
+   */
+  keep(step: KeptStep, now: EpochSeconds, limits: FrontLimits): Promise<void>
   /** The step of this kind, handle and browser: of any number of callers one gets it, and nobody after. */
   take(
     key: { readonly kind: FrontStep['kind']; readonly hash: string; readonly browser: string },

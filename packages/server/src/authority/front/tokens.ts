@@ -19,6 +19,7 @@ import type { EpochSeconds, FrontTokenClaims } from '@doorward/core'
 import { nowSeconds } from '../context.ts'
 import { endedBecause, hashOf, randomText } from './context.ts'
 import type { FrontContext } from './context.ts'
+import { familyOf, readRefresh, refreshText } from './refresh-token.ts'
 import { refuseFront } from './refusal.ts'
 import type { FrontRefusal } from './refusal.ts'
 import type { FrontGrant } from './store.ts'
@@ -55,7 +56,6 @@ export interface FrontTokens {
 
 const VERIFIER = /^[A-Za-z0-9._~-]{43,128}$/
 const TEXT = /^[A-Za-z0-9_-]{43}$/
-const REFRESH = /^([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})$/
 /** Of a token, in denials and the record: as the edge names it. */
 const NAME_LENGTH = 22
 /** Of one grant at once. */
@@ -84,7 +84,8 @@ export async function redeemFrontCode(
     await endGrant(context, grant, problem.why)
     return problem
   }
-  return issue(context, { ...grant, jkt: request.jkt }, { from: null, scopes: grant.request.scopes })
+  const turn = { from: null, family: familyOf(context, code), scopes: grant.request.scopes }
+  return issue(context, { ...grant, jkt: request.jkt }, turn)
 }
 
 function shown({ clientId }: TokenCaller): string {
@@ -129,7 +130,7 @@ export async function refreshFront(
   if (unfit !== null) return refuseFront('authority_unready', unfit)
   const found = await grantOf(context, request.refreshToken)
   if (found === null) return refuseFront('grant_refused', 'no such refresh token, or all that it is of has ended')
-  const { grant, hash } = found
+  const { grant, refresh } = found
   const { scopes: granted, clientId } = grant.request
   if (clientId !== request.clientId) return refuseFront('grant_refused', 'the refresh token is of another client')
   if (grant.jkt !== request.jkt)
@@ -140,13 +141,14 @@ export async function refreshFront(
   const scopes = request.scopes ?? granted
   if (!scopes.every((scope) => granted.includes(scope)))
     return refuseFront('scope_unknown', `expected no scope beside ${granted.join(' ')}`)
-  return issue(context, grant, { from: hash, scopes })
+  return issue(context, grant, { from: refresh.hash, family: refresh.family, scopes })
 }
 
+/** Of a token that was issued once: what never was is none, whatever grant it names. */
 async function grantOf(context: FrontContext, token: Secret) {
-  const [, id, secret] = REFRESH.exec(token.reveal()) ?? []
-  const grant = id === undefined ? null : await context.store.front.find(id, nowSeconds(context))
-  return grant === null || secret === undefined ? null : { grant, hash: hashOf(context, secret) }
+  const refresh = readRefresh(context, token)
+  const grant = refresh === null ? null : await context.store.front.find(refresh.id, nowSeconds(context))
+  return refresh === null || grant === null || !refresh.issuedBy(grant) ? null : { grant, refresh }
 }
 
 /** Ends what a refresh token is of. For another client, and for what is none, nothing happens (RFC 7009 §2.2). */
@@ -159,13 +161,14 @@ export async function revokeFront(context: FrontContext, token: Secret, clientId
 interface Turn {
   /** Hash of the refresh token that is used; null with a code. */
   readonly from: string | null
+  readonly family: string
   readonly scopes: readonly string[]
 }
 
 async function issue(
   context: FrontContext,
   grant: FrontGrant,
-  { from, scopes }: Turn,
+  { from, family, scopes }: Turn,
 ): Promise<FrontTokens | FrontRefusal> {
   const now = nowSeconds(context)
   const active = context.slots.tokenKey(now)
@@ -196,7 +199,7 @@ async function issue(
   }
   return {
     accessToken: new Secret(text),
-    refreshToken: new Secret(`${grant.id}.${secret}`),
+    refreshToken: new Secret(refreshText(context, grant, { family, secret })),
     type: grant.jkt === null ? 'Bearer' : 'DPoP',
     expiresInSeconds: claims.exp - now,
     scopes,

@@ -7,6 +7,7 @@ import { postgresTrustKeysSchema } from '../migrations/postgres-003-trust-keys.t
 import { postgresJwtSvidKeysSchema } from '../migrations/postgres-004-jwt-svid-keys.ts'
 import { postgresAudiencesSchema } from '../migrations/postgres-005-audiences.ts'
 import { postgresFrontSchema } from '../migrations/postgres-006-front.ts'
+import { postgresFrontEpochsSchema } from '../migrations/postgres-007-front-epochs.ts'
 import { postgresAcks } from './acks.ts'
 import { postgresAlarms } from './alarms.ts'
 import { postgresCeremonies } from './ceremonies.ts'
@@ -40,6 +41,7 @@ export const authorityMigrations: readonly PostgresMigration[] = [
   { version: 4, minimumProgram: 4, sql: postgresJwtSvidKeysSchema },
   { version: 5, minimumProgram: 4, sql: postgresAudiencesSchema },
   { version: 6, minimumProgram: 1, sql: postgresFrontSchema },
+  { version: 7, minimumProgram: 1, sql: postgresFrontEpochsSchema },
 ]
 
 /** Opens or, with `create`, makes the store. Codes as at `openPostgres`. */

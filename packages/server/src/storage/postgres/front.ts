@@ -9,7 +9,7 @@ import type { PostgresDatabase } from './database.ts'
 import type { Transaction } from './transaction.ts'
 
 const grantColumns = 'id, document, epoch, jkt, created_at, expires_at'
-const consentColumns = 'person, client, redirect, resource, scopes, granted_at, expires_at'
+const consentColumns = 'person, client, redirect, resource, scopes, epoch, granted_at, expires_at'
 
 export function postgresFront(database: PostgresDatabase): FrontStore {
   return {
@@ -67,21 +67,43 @@ async function count(tx: Transaction, sql: string, ...values: readonly string[])
   return whole((await tx.one(sql, ...values)) ?? {}, 'n')
 }
 
-async function keep(tx: Transaction, ...[kept, now, { perOwner, total }]: Arguments<'keep'>): Promise<'kept' | 'full'> {
-  const { hash, browser, owner, step, expiresAt } = kept
+async function keep(tx: Transaction, ...[kept, now, limits]: Arguments<'keep'>): Promise<void> {
+  const { hash, browser, owner, source, step, expiresAt } = kept
   await tx.run('DELETE FROM front_steps WHERE expires_at <= $1', now)
-  if ((await count(tx, 'SELECT count(*) AS n FROM front_steps WHERE owner = $1', owner)) >= perOwner) return 'full'
-  if ((await count(tx, 'SELECT count(*) AS n FROM front_steps')) >= total) return 'full'
+  await makeWay(tx, kept, limits)
   await tx.run(
-    'INSERT INTO front_steps (kind, hash, browser, owner, document, expires_at) VALUES ($1, $2, $3, $4, $5, $6)',
+    `INSERT INTO front_steps (kind, hash, browser, owner, source, document, expires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7)`,
     step.kind,
     hash,
     browser,
     owner,
+    source,
     JSON.stringify(step),
     expiresAt,
   )
-  return 'kept'
+}
+
+async function makeWay(
+  tx: Transaction,
+  { owner, step: { kind } }: Arguments<'keep'>[0],
+  { perOwner, total }: Arguments<'keep'>[2],
+): Promise<void> {
+  await tx.run(
+    `DELETE FROM front_steps WHERE kind = $1 AND hash IN
+       (SELECT hash FROM front_steps WHERE owner = $2 AND kind = $1 ORDER BY expires_at DESC, hash OFFSET $3)`,
+    kind,
+    owner,
+    perOwner - 1,
+  )
+  if ((await count(tx, 'SELECT count(*) AS n FROM front_steps WHERE kind = $1', kind)) < total) return
+  await tx.run(
+    `DELETE FROM front_steps WHERE kind = $1 AND hash =
+       (SELECT hash FROM front_steps WHERE kind = $1 AND source =
+         (SELECT source FROM front_steps WHERE kind = $1 GROUP BY source ORDER BY count(*) DESC, source LIMIT 1)
+       ORDER BY expires_at, hash LIMIT 1)`,
+    kind,
+  )
 }
 
 /** Also what nobody came for. */
@@ -106,7 +128,7 @@ async function makeRoom(
 }
 
 async function insertGrant(tx: Transaction, grant: FrontGrant, code: Arguments<'grant'>[1]): Promise<'granted'> {
-  const { id, request, person, epoch, jkt, createdAt, expiresAt } = grant
+  const { id, seal, request, person, epoch, jkt, createdAt, expiresAt } = grant
   await tx.run(
     `INSERT INTO front_grants
        (id, person, code_hash, code_expires_at, redeemed, refresh_hash, jkt, epoch, tokens, document, created_at, expires_at)
@@ -117,7 +139,7 @@ async function insertGrant(tx: Transaction, grant: FrontGrant, code: Arguments<'
     code.expiresAt,
     jkt,
     epoch,
-    JSON.stringify({ request, person }),
+    JSON.stringify({ request, person, seal }),
     createdAt,
     expiresAt,
   )
@@ -167,7 +189,7 @@ async function remember(
   tx: Transaction,
   ...[consent, now, { perOwner, total }]: Arguments<'remember'>
 ): Promise<'kept' | 'full'> {
-  const { person, clientId, redirectUri, resource, scopes, grantedAt, expiresAt } = consent
+  const { person, clientId, redirectUri, resource, scopes, epoch, grantedAt, expiresAt } = consent
   await tx.run('DELETE FROM front_consents WHERE expires_at <= $1', now)
   await tx.run(
     'DELETE FROM front_consents WHERE person = $1 AND client = $2 AND redirect = $3 AND resource = $4',
@@ -179,12 +201,14 @@ async function remember(
   if ((await count(tx, 'SELECT count(*) AS n FROM front_consents WHERE person = $1', person)) >= perOwner) return 'full'
   if ((await count(tx, 'SELECT count(*) AS n FROM front_consents')) >= total) return 'full'
   await tx.run(
-    'INSERT INTO front_consents (person, client, redirect, resource, scopes, granted_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)',
+    `INSERT INTO front_consents (person, client, redirect, resource, scopes, epoch, granted_at, expires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
     person,
     clientId,
     redirectUri,
     resource,
     JSON.stringify(scopes),
+    epoch,
     grantedAt,
     expiresAt,
   )

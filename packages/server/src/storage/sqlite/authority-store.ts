@@ -8,6 +8,7 @@ import { trustKeysSchema } from '../migrations/sqlite-004-trust-keys.ts'
 import { jwtSvidKeysSchema } from '../migrations/sqlite-005-jwt-svid-keys.ts'
 import { audiencesSchema } from '../migrations/sqlite-006-audiences.ts'
 import { frontSchema } from '../migrations/sqlite-007-front.ts'
+import { frontEpochsSchema } from '../migrations/sqlite-008-front-epochs.ts'
 import { sqliteAcks } from './acks.ts'
 import { sqliteAlarms } from './alarms.ts'
 import { sqliteCeremonies } from './ceremonies.ts'
@@ -39,6 +40,7 @@ const migrations = [
   { version: 5, sql: jwtSvidKeysSchema },
   { version: 6, sql: audiencesSchema },
   { version: 7, sql: frontSchema },
+  { version: 8, sql: frontEpochsSchema },
 ]
 
 /** Opens or, with `create`, makes the store. Codes as at `openSqlite`. */

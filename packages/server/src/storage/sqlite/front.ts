@@ -60,21 +60,45 @@ function count(database: SqliteDatabase, sql: string, ...values: readonly string
   return whole(database.one(sql, ...values) ?? {}, 'n')
 }
 
-function keep(database: SqliteDatabase, ...[kept, now, { perOwner, total }]: Arguments<'keep'>): 'kept' | 'full' {
-  const { hash, browser, owner, step, expiresAt } = kept
+function keep(database: SqliteDatabase, ...[kept, now, limits]: Arguments<'keep'>): void {
+  const { hash, browser, owner, source, step, expiresAt } = kept
   database.run('DELETE FROM front_steps WHERE expires_at <= ?', now)
-  if (count(database, 'SELECT count(*) AS n FROM front_steps WHERE owner = ?', owner) >= perOwner) return 'full'
-  if (count(database, 'SELECT count(*) AS n FROM front_steps') >= total) return 'full'
+  makeWay(database, kept, limits)
   database.run(
-    'INSERT INTO front_steps (kind, hash, browser, owner, document, expires_at) VALUES (?, ?, ?, ?, ?, ?)',
+    'INSERT INTO front_steps (kind, hash, browser, owner, source, document, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)',
     step.kind,
     hash,
     browser,
     owner,
+    source,
     JSON.stringify(step),
     expiresAt,
   )
-  return 'kept'
+}
+
+function makeWay(
+  database: SqliteDatabase,
+  { owner, step: { kind } }: Arguments<'keep'>[0],
+  { perOwner, total }: Arguments<'keep'>[2],
+): void {
+  database.run(
+    `DELETE FROM front_steps WHERE kind = ? AND hash IN
+       (SELECT hash FROM front_steps WHERE owner = ? AND kind = ? ORDER BY expires_at DESC, hash LIMIT -1 OFFSET ?)`,
+    kind,
+    owner,
+    kind,
+    perOwner - 1,
+  )
+  if (count(database, 'SELECT count(*) AS n FROM front_steps WHERE kind = ?', kind) < total) return
+  database.run(
+    `DELETE FROM front_steps WHERE kind = ? AND hash =
+       (SELECT hash FROM front_steps WHERE kind = ? AND source =
+         (SELECT source FROM front_steps WHERE kind = ? GROUP BY source ORDER BY count(*) DESC, source LIMIT 1)
+       ORDER BY expires_at, hash LIMIT 1)`,
+    kind,
+    kind,
+    kind,
+  )
 }
 
 /** Also what nobody came for. */
@@ -99,7 +123,7 @@ function makeRoom(
 }
 
 function insertGrant(database: SqliteDatabase, grant: FrontGrant, code: Arguments<'grant'>[1]): 'granted' {
-  const { id, request, person, epoch, jkt, createdAt, expiresAt } = grant
+  const { id, seal, request, person, epoch, jkt, createdAt, expiresAt } = grant
   database.run(
     `INSERT INTO front_grants
        (id, person, code_hash, code_expires_at, redeemed, refresh_hash, jkt, epoch, tokens, document, created_at, expires_at)
@@ -110,7 +134,7 @@ function insertGrant(database: SqliteDatabase, grant: FrontGrant, code: Argument
     code.expiresAt,
     jkt,
     epoch,
-    JSON.stringify({ request, person }),
+    JSON.stringify({ request, person, seal }),
     createdAt,
     expiresAt,
   )
@@ -149,7 +173,7 @@ function remember(
   database: SqliteDatabase,
   ...[consent, now, { perOwner, total }]: Arguments<'remember'>
 ): 'kept' | 'full' {
-  const { person, clientId, redirectUri, resource, scopes, grantedAt, expiresAt } = consent
+  const { person, clientId, redirectUri, resource, scopes, epoch, grantedAt, expiresAt } = consent
   database.run('DELETE FROM front_consents WHERE expires_at <= ?', now)
   database.run(
     'DELETE FROM front_consents WHERE person = ? AND client = ? AND redirect = ? AND resource = ?',
@@ -161,12 +185,14 @@ function remember(
   if (count(database, 'SELECT count(*) AS n FROM front_consents WHERE person = ?', person) >= perOwner) return 'full'
   if (count(database, 'SELECT count(*) AS n FROM front_consents') >= total) return 'full'
   database.run(
-    'INSERT INTO front_consents (person, client, redirect, resource, scopes, granted_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    `INSERT INTO front_consents (person, client, redirect, resource, scopes, epoch, granted_at, expires_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
     person,
     clientId,
     redirectUri,
     resource,
     JSON.stringify(scopes),
+    epoch,
     grantedAt,
     expiresAt,
   )
