@@ -296,6 +296,8 @@ export { mintUserIdentity, userIdentitySeconds, verifyUserIdentity } from './tok
 export type { UserIdentityCheck, UserIdentityClaims, VerifiedUserIdentity } from './token/user-identity.ts'
 export { loginNonce, loginProofBytes, loginProofSeconds } from './token/login-proof.ts'
 export type { LoginProof } from './token/login-proof.ts'
+export { assertedParties, assertionSeconds, mintAssertion, verifyAssertion } from './token/principal-assertion.ts'
+export type { PrincipalAssertionClaims, VerifiedAssertion } from './token/principal-assertion.ts'
 export { frontTokenFits, mintFrontToken, verifyFrontToken } from './token/front-token.ts'
 export type { FrontTokenCheck, FrontTokenClaims, VerifiedFrontToken } from './token/front-token.ts'
 export { answersAt, isOwnPlace, isRedirectUri } from './token/redirect-uri.ts'

@@ -189,6 +189,8 @@ export const denialTable = {
   upstream_busy: row(503, -31503, 'the server behind the gateway has as many requests under way as it may', {
     retryable: true,
   }),
+  upstream_identity: row(502, -31502, 'whoever answered is not the workload that is expected there'),
+  local_caller_refused: row(403, -31403, 'this program of the machine may not use the sidecar'),
   credential_unavailable: row(503, -31503, 'the credential for the server behind the gateway cannot be had now', {
     retryable: true,
   }),

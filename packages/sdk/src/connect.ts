@@ -11,6 +11,7 @@ import { readJoinSource } from './join-source.ts'
 import type { JoinSource } from './join-source.ts'
 import { join } from './join.ts'
 import { keyFileSealer } from './key-home.ts'
+import type { Runtime } from './runtime.ts'
 import type { Sealer } from './sealer.ts'
 import type { TokenOptions } from './token-source.ts'
 
@@ -34,6 +35,8 @@ export interface ConnectOptions {
   readonly onProblem?: (error: unknown) => void
   /** Ends joining and the first renewal. */
   readonly signal?: AbortSignal
+  /** Clocks, timers and chance; the machine's by default. */
+  readonly runtime?: Runtime
 }
 
 export interface ConnectedIdentity extends AsyncDisposable {
@@ -63,7 +66,8 @@ export async function connect(options: ConnectOptions): Promise<ConnectedIdentit
   const present = await new IdentityFolder(folder, sealer).readDescription()
   if (present === null) await joinAs(options, sealer)
   else if (callee && present.scope !== 'full') throw notCallee(folder)
-  const identity = await openIdentity({ folder, sealer, onProblem })
+  const runtime = options.runtime === undefined ? {} : { runtime: options.runtime }
+  const identity = await openIdentity({ folder, sealer, onProblem, ...runtime })
   const stopping = new AbortController()
   try {
     await identity.prepare(signal)

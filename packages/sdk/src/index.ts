@@ -25,11 +25,17 @@ export type { KeyHome } from './key-home.ts'
 // a program's own API
 export { protect } from './protect/protect.ts'
 export type { ProtectedServer, ProtectLimits, ProtectOptions } from './protect/protect.ts'
-export { callOf } from './protect/protected-call.ts'
+export { callOf, CallFailed } from './protect/protected-call.ts'
 export type { ProtectedCall, ProtectedListener } from './protect/protected-call.ts'
-export type { RecordPlace } from './protect/callee-record.ts'
+export { openRecordOf } from './protect/callee-record.ts'
+export type { OpenRecord, RecordPlace } from './protect/callee-record.ts'
 export type { ProtectPolicy } from './protect/role-decisions.ts'
+export { requireRoutes } from './protect/route-table.ts'
 export type { RouteText } from './protect/route-table.ts'
+
+// a program behind a sidecar
+export { openAssertionVerifier } from './assertion-verifier.ts'
+export type { AssertionVerifier, AssertionVerifierOptions, AssertedRequest } from './assertion-verifier.ts'
 
 // identity
 export { readStatement, statementDocument } from './admin-ceremony.ts'

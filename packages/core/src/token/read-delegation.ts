@@ -58,7 +58,7 @@ function readLink(value: JsonValue): ChainLink | null {
   return { jti, iat, kid, serial, anchor }
 }
 
-function readAct(value: JsonValue | undefined, depthLeft: number): ActClaim | null {
+export function readAct(value: JsonValue | undefined, depthLeft: number): ActClaim | null {
   const actor = depthLeft === 0 ? null : exactObject(value, ['sub'], ['act'])
   const sub = actor?.['sub']
   if (actor === null || !isText(sub, MAX_TEXT)) return null

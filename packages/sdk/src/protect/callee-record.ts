@@ -4,11 +4,12 @@ import { createPrivateKey } from 'node:crypto'
 import { join, resolve } from 'node:path'
 import { DoorwardError, utf8 } from '@doorward/core'
 import type { SpiffeId } from '@doorward/core'
-import { ed25519LogKey, fileCheckpointStore, openRecord } from '@doorward/enforcement'
+import { ed25519LogKey, fileCheckpointStore, openRecord, RefusalCounter } from '@doorward/enforcement'
 import type { FileRecord, LogKey } from '@doorward/enforcement'
 import { fileVersion, privateFolder, readBounded, writeDurably } from '../durable-file.ts'
 import { generateEd25519 } from '../platform/ed25519.ts'
 import { randomBytes, sha256 } from '../platform/hash.ts'
+import { systemRuntime } from '../runtime.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Sealer } from '../sealer.ts'
 
@@ -25,8 +26,34 @@ const KEY_FILE = 'log.key'
 const CONTEXT = 'doorward sdk log-key'
 const MAX_KEY = 4096
 
+/** A log that is open, and what counts the refusals of strangers in it. */
+export interface OpenRecord {
+  readonly log: FileRecord
+  readonly refusals: RefusalCounter
+}
+
+/**
+ * The log of an identity, with a counter that writes until it is disposed of; then the log closes. Throws as
+ * `openCalleeRecord`.
+ */
+export async function openRecordOf(
+  { id, sealer }: { readonly id: SpiffeId; readonly sealer: Sealer },
+  place: RecordPlace,
+): Promise<OpenRecord & AsyncDisposable> {
+  const log = await openCalleeRecord(place, { id, sealer, runtime: systemRuntime })
+  const refusals = new RefusalCounter({ record: log, clock: systemRuntime.wall })
+  const stopping = new AbortController()
+  const running = refusals.run(stopping.signal)
+  const close = async () => {
+    stopping.abort()
+    await running
+    await log.close()
+  }
+  return { log, refusals, [Symbol.asyncDispose]: close }
+}
+
 /** Opens the log, or begins it. Throws `record_place`, `folder_not_private`, and the codes of `openRecord`. */
-export async function openCalleeRecord(
+async function openCalleeRecord(
   place: RecordPlace,
   own: { readonly id: SpiffeId; readonly sealer: Sealer; readonly runtime: Runtime },
 ): Promise<FileRecord> {

@@ -12,15 +12,14 @@ import {
   MemoryRateLimiter,
   openListener,
   Pipeline,
-  RefusalCounter,
 } from '@doorward/enforcement'
-import type { Connection, FileRecord, Listener, ListenerLimits, Rate } from '@doorward/enforcement'
+import type { Connection, Listener, ListenerLimits, Rate } from '@doorward/enforcement'
 import type { ConnectedIdentity } from '../connect.ts'
 import { importP256 } from '../platform/p256.ts'
 import { systemRuntime } from '../runtime.ts'
 import { CallsUnderWay, requireLimits } from './calls-under-way.ts'
-import { openCalleeRecord } from './callee-record.ts'
-import type { RecordPlace } from './callee-record.ts'
+import { openRecordOf } from './callee-record.ts'
+import type { OpenRecord, RecordPlace } from './callee-record.ts'
 import { serveProtected } from './protected-call.ts'
 import type { ProtectedListener, ProtectedServing } from './protected-call.ts'
 import { roleDecisions } from './role-decisions.ts'
@@ -39,7 +38,8 @@ export interface ProtectOptions {
   /** Everything that may be asked; the rest exists for nobody. */
   readonly routes: readonly RouteText[]
   readonly policy: ProtectPolicy
-  readonly record: RecordPlace
+  /** Where its log lies, or one that is open: then it stays open, and its refusals are written by whoever opened it. */
+  readonly record: RecordPlace | OpenRecord
   readonly limits?: ProtectLimits
   /** Hears of failures that were survived: handlers that threw, outcomes that could not be recorded. Must not throw. */
   readonly onProblem?: (error: unknown) => void
@@ -94,23 +94,19 @@ export async function protect(handler: ProtectedListener, options: ProtectOption
   const authority = authorityOf(audience)
   const bounds = boundsOf(options)
   await using stack = new AsyncDisposableStack()
-  const own = { id: identity.id, sealer: identity.sealer, runtime: systemRuntime }
-  const record = await openCalleeRecord(options.record, own)
-  stack.defer(() => record.close())
-  const pipeline = pipelineOf(options, record, decisions)
+  const { record: place } = options
+  const opened = 'log' in place ? place : stack.use(await openRecordOf(identity, place))
+  const { log: record } = opened
+  const pipeline = pipelineOf(options, opened, decisions)
   const serving = { pipeline, routes, service, audience, ...bounds, handler, onProblem }
   await record.append({ kind: 'lifecycle', body: { event: 'callee.start', name: service, audience } })
   const listener = await listen(options, serving, authority)
-  const stopping = new AbortController()
-  const running = pipeline.dependencies.refusals.run(stopping.signal)
   const unfollow = follow(identity, pipeline, listener)
   const kept = stack.move()
   let closed: Promise<void> | null = null
   const close = async (graceMilliseconds: number) => {
     await listener.close(graceMilliseconds)
     unfollow()
-    stopping.abort()
-    await running
     await record.append({ kind: 'lifecycle', body: { event: 'callee.stop', name: service } }).catch(onProblem)
     await kept.disposeAsync()
   }
@@ -143,7 +139,7 @@ function authorityOf(audience: string): string {
 
 function pipelineOf(
   { identity, limits = {} }: ProtectOptions,
-  log: FileRecord,
+  { log, refusals }: OpenRecord,
   decisions: ReturnType<typeof roleDecisions>,
 ): Pipeline {
   const { trust, authorityUrl: issuer } = identity.identity
@@ -156,7 +152,7 @@ function pipelineOf(
     settings: { issuer, staleness, perUser, mirrorWaitMilliseconds: MIRROR_WAIT },
     decisions,
     log,
-    refusals: new RefusalCounter({ record: log, clock: systemRuntime.wall }),
+    refusals,
     connectionLimits: { global, perIp: () => perAddress, ipKey: addressKey },
     quotas: [],
     places: new CallPlaces(),

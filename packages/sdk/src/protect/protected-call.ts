@@ -13,7 +13,17 @@ import {
   routeName,
   sendRefusal,
 } from '@doorward/enforcement'
-import type { Call, Denial, Exchange, Inbound, OpenCall, Outcome, Permit, Pipeline } from '@doorward/enforcement'
+import type {
+  Call,
+  Denial,
+  DenialCode,
+  Exchange,
+  Inbound,
+  OpenCall,
+  Outcome,
+  Permit,
+  Pipeline,
+} from '@doorward/enforcement'
 import type { CallsUnderWay, Place } from './calls-under-way.ts'
 import { deliveredRequest } from './delivered-request.ts'
 import type { RouteTable } from './route-table.ts'
@@ -45,6 +55,16 @@ export interface ProtectedServing {
   readonly underWay: CallsUnderWay
   readonly handler: ProtectedListener
   readonly onProblem: (error: unknown) => void
+}
+
+/** What a handler throws that could not answer, and knows why: the code is the caller's, the explanation the record's. */
+export class CallFailed extends Error {
+  readonly code: DenialCode
+
+  constructor(code: DenialCode, explanation: string) {
+    super(explanation)
+    this.code = code
+  }
 }
 
 const calls = new WeakMap<IncomingMessage, ProtectedCall>()
@@ -158,11 +178,11 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
   // The request that came, with its credentials, is not to be had by way of the answer.
   Reflect.set(response, 'req', delivered)
   pipeline.track(open)
-  let failed = false
+  let failed: CallFailed | null = null
   const running = run(() => handler(delivered, response, known), onProblem).then((threw) => {
     // What a handler throws because the caller has gone is no failure of the answer.
-    failed = threw && !ending.signal.aborted
-    if (failed) fail(exchange, permit)
+    failed = ending.signal.aborted ? null : threw
+    if (failed !== null) fail(exchange, permit, failed)
   })
   running.catch(onProblem)
   await ended
@@ -172,35 +192,37 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
   return sentOf({ held, failed, finished: response.writableFinished, http, bytes })
 }
 
-async function run(work: () => unknown, onProblem: (error: unknown) => void): Promise<boolean> {
+/** Why it could not answer; null when it has. */
+async function run(work: () => unknown, onProblem: (error: unknown) => void): Promise<CallFailed | null> {
   try {
     await work()
-    return false
+    return null
   } catch (error) {
+    if (error instanceof CallFailed) return error
     onProblem(error)
-    return true
+    return new CallFailed('internal', 'the handler failed')
   }
 }
 
 /** What a handler throws is nobody's business outside. An answer that has begun is broken off. */
-function fail(exchange: Exchange, { entry, admitted }: Permit<string>): void {
+function fail(exchange: Exchange, { entry, admitted }: Permit<string>, { code, message }: CallFailed): void {
   const { response } = exchange
   if (response.writableEnded) return
   if (response.headersSent) return void exchange.request.socket.destroy()
   for (const name of response.getHeaderNames()) if (name.startsWith('content-')) response.removeHeader(name)
   closeAfterAnswer(exchange)
   const { principal: caller } = admitted.authorized.classified.identified
-  sendRefusal(exchange, { refused: true, denial: { ...deny('internal', 'the handler failed'), caller }, entry })
+  sendRefusal(exchange, { refused: true, denial: { ...deny(code, message), caller }, entry })
 }
 
 interface Ended extends Pick<Outcome, 'http' | 'bytes'> {
   readonly held: Denial | null
-  readonly failed: boolean
+  readonly failed: CallFailed | null
   readonly finished: boolean
 }
 
 function sentOf({ held, failed, finished, http, bytes }: Ended): Sent {
   if (held !== null) return { status: 'failed', http, bytes, code: held.code, explanation: held.explanation }
-  if (failed) return { status: 'failed', http, bytes, code: 'internal', explanation: 'the handler failed' }
+  if (failed !== null) return { status: 'failed', http, bytes, code: failed.code, explanation: failed.message }
   return { status: finished ? 'completed' : 'cancelled', http, bytes }
 }

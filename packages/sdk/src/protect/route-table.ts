@@ -18,6 +18,11 @@ const LITERAL = /^(?:[A-Za-z0-9._~!$&'()+,=:@-]|%[0-9A-F]{2})+$/
 const PLACE = /^\{[A-Za-z][A-Za-z0-9_]{0,63}\}$/
 const MAX_ROUTES = 1000
 
+/** Throws `route_invalid` for what `protect` would not take. */
+export function requireRoutes(texts: readonly RouteText[]): void {
+  Object.freeze(new RouteTable(texts))
+}
+
 export class RouteTable {
   readonly #routes: readonly Route[]
 

@@ -1,0 +1,137 @@
+/** For a program behind a sidecar: whether what comes with a request is the sidecar's word about this very request, once. */
+
+import {
+  isJsonObject,
+  member,
+  readP256Jwk,
+  readPublicJwk,
+  scanJson,
+  toBase64url,
+  toSeconds,
+  utf8,
+  verifyAssertion,
+} from '@doorward/core'
+import type { Clock, JsonValue, TokenRefusal, VerifiedAssertion, VerifyKey } from '@doorward/core'
+import { systemClock } from './platform/clock.ts'
+import { sha256 } from './platform/hash.ts'
+import { importP256 } from './platform/p256.ts'
+import { systemRuntime } from './runtime.ts'
+
+export interface AssertionVerifierOptions {
+  /** SPIFFE ID of the sidecar's identity. */
+  readonly issuer: string
+  /** What the sidecar's configuration calls this program. */
+  readonly audience: string
+  /** The JWK Set of the sidecar: its file, or what its socket answers to `GET /jwks.json`. Asked again for a key that is new. */
+  readonly keys: () => Promise<string>
+  /** The machine's by default. */
+  readonly clock?: Clock
+}
+
+export interface AssertedRequest {
+  readonly method: string
+  /** Path and query as they are on the first line: `request.url` of `node:http`. */
+  readonly target: string
+  /** All of it; absent for none. */
+  readonly body?: Uint8Array
+}
+
+export interface AssertionVerifier {
+  /**
+   * Judges the value of `Doorward-Principal`; without one nobody has called. Codes: those of `verifyAssertion`, `token_claims` also
+   * for none and for one that was used before. Rejects with whatever `keys` rejects with.
+   */
+  verify(assertion: string | undefined, request: AssertedRequest): Promise<VerifiedAssertion | TokenRefusal>
+}
+
+const MAX_KEYS = 8
+const KEYS_LIMITS = { maxBytes: 16_384, maxDepth: 4, maxKeys: 128 }
+const AGAIN = 1000
+/** Of a minute; with more than that under way nothing is taken. */
+const MAX_USED = 200_000
+/** Longer than any assertion lives, with what clocks may differ. */
+const KEPT_SECONDS = 75
+
+export function openAssertionVerifier(options: AssertionVerifierOptions): AssertionVerifier {
+  const { issuer, audience, clock = systemClock } = options
+  const keys = new SidecarKeys(options.keys)
+  const used = new UsedOnce()
+  return {
+    verify: async (assertion, { method, target, body }) => {
+      if (assertion === undefined || assertion === '')
+        return { ok: false, code: 'token_claims', message: 'expected Doorward-Principal, got none' }
+      const now = toSeconds(clock())
+      const bodySha256 = body === undefined || body.length === 0 ? null : toBase64url(sha256(body))
+      const judge = (known: ReadonlyMap<string, VerifyKey>) =>
+        verifyAssertion(assertion, { issuer, audience, keys: known, method, target, bodySha256, now })
+      const first = judge(await keys.current())
+      const verdict = !first.ok && first.code === 'token_key_unknown' ? judge(await keys.newer()) : first
+      if (!verdict.ok) return verdict
+      return used.take(verdict.claims.jti, now)
+        ? verdict
+        : { ok: false, code: 'token_claims', message: 'it was used before, or too many are remembered' }
+    },
+  }
+}
+
+/** Read when they are first needed, and again at most once a second. */
+class SidecarKeys {
+  readonly #read: () => Promise<string>
+  #known: Promise<ReadonlyMap<string, VerifyKey>> | null = null
+  #readAt = 0
+
+  constructor(read: () => Promise<string>) {
+    this.#read = read
+  }
+
+  async current(): Promise<ReadonlyMap<string, VerifyKey>> {
+    return this.#known ?? this.#again()
+  }
+
+  async newer(): Promise<ReadonlyMap<string, VerifyKey>> {
+    const known = this.#known
+    return known !== null && systemRuntime.monotonic() - this.#readAt < AGAIN ? known : this.#again()
+  }
+
+  #again(): Promise<ReadonlyMap<string, VerifyKey>> {
+    this.#readAt = systemRuntime.monotonic()
+    const known = this.#read().then(keysOf)
+    this.#known = known
+    known.catch(() => {
+      if (this.#known === known) this.#known = null
+    })
+    return known
+  }
+}
+
+/** Public keys for ES256 with a kid; anything else in the set is left out. */
+function keysOf(text: string): ReadonlyMap<string, VerifyKey> {
+  const scan = scanJson(utf8(text), KEYS_LIMITS)
+  const listed: JsonValue | undefined = scan.ok && isJsonObject(scan.value) ? member(scan.value, 'keys') : undefined
+  const found = new Map<string, VerifyKey>()
+  for (const item of Array.isArray(listed) ? (listed as readonly JsonValue[]).slice(0, MAX_KEYS) : []) {
+    const kid = isJsonObject(item) ? member(item, 'kid') : undefined
+    const jwk = readP256Jwk(readPublicJwk(item, 'ES256'))
+    const key = jwk === null ? null : importP256(jwk)
+    if (typeof kid === 'string' && key !== null) found.set(kid, key)
+  }
+  return found
+}
+
+/** What was used within the life of an assertion. Full, it takes nothing. */
+class UsedOnce {
+  #older = new Set<string>()
+  #newer = new Set<string>()
+  #since = 0
+
+  take(id: string, now: number): boolean {
+    if (now - this.#since >= KEPT_SECONDS) {
+      this.#older = now - this.#since >= 2 * KEPT_SECONDS ? new Set() : this.#newer
+      this.#newer = new Set()
+      this.#since = now
+    }
+    if (this.#older.has(id) || this.#newer.has(id) || this.#newer.size >= MAX_USED) return false
+    this.#newer.add(id)
+    return true
+  }
+}
