@@ -32,6 +32,7 @@ export interface WorkloadAgentOptions extends ClientPlace {
 }
 
 const MAX_CONNECTIONS = 512
+const LONGEST_TIMER = 2 ** 31 - 1
 /** One user's programs leave room for the others'. */
 const MAX_CONNECTIONS_OF_USER = 128
 
@@ -82,7 +83,8 @@ export async function runWorkloadAgent(options: WorkloadAgentOptions): Promise<v
   // First: a listener is closed when nobody is connected any more.
   stack.defer(() => connections.close())
   report({ type: 'listening', path: listening.path, identities: [...new Set(entries.map(({ identity }) => identity))] })
-  await systemRuntime.sleep(2 ** 31 - 1, signal)
+  // No timer lasts longer than 24 days.
+  while (!signal.aborted) await systemRuntime.sleep(LONGEST_TIMER, signal)
 }
 
 interface ConnectionsParts {
