@@ -6,6 +6,7 @@ import { problemLine } from '../config/problem.ts'
 import { secondSink } from '../config/second-sink.ts'
 import { allowedAudiences, connectionLimits, securityHeaders } from '../config/settings.ts'
 import type { Deployment } from '../config/settings.ts'
+import { isSidecarFile, loadSidecar } from '../config/sidecar-file.ts'
 import type { CliContext } from './context.ts'
 import { painter, printable } from './output.ts'
 
@@ -19,6 +20,7 @@ export function register(program: Command, context: CliContext): void {
     .description('tell every mistake in the configuration, or what it means')
     .addHelpText('after', '\nExample:\n  doorward config check --config doorward.yaml')
     .action(async () => {
+      if (await isSidecarFile(context.configurationFile)) return checkSidecar(context)
       const deployment = await context.deployment()
       await secondSink(deployment)
       const { judgePolicy } = await import('../apps/policy-preparation.ts')
@@ -26,6 +28,27 @@ export function register(program: Command, context: CliContext): void {
       if (context.json) context.out(JSON.stringify({ ...meaning(deployment), policy }))
       else for (const line of humanMeaning(deployment, policy, context.color)) context.out(line)
     })
+}
+
+/** What `doorward sidecar run` would be told. */
+async function checkSidecar(context: CliContext): Promise<void> {
+  const { trustDomain, file, inbound, outbound, record } = await loadSidecar(context.configurationFile)
+  const { requireRoutes } = await import('@doorward/sdk')
+  if (inbound !== null) requireRoutes(inbound.routes)
+  const out = outbound.map(({ place, to, id, callers }) => ({ ...place, to, id, callers: callers.kind }))
+  if (context.json) {
+    const lets =
+      inbound === null ? null : { listen: inbound.listen, audience: inbound.audience, routes: inbound.routes }
+    context.out(JSON.stringify({ ok: true, file, trust_domain: trustDomain, record, inbound: lets, outbound: out }))
+    return
+  }
+  const paint = painter(context.color)
+  context.out(`${paint('green', '✓')} ${file}`)
+  context.out(`  trust domain  ${trustDomain}`)
+  if (inbound !== null) context.out(`  in            ${inbound.audience}: ${inbound.routes.length} routes`)
+  for (const { to, id } of outbound) context.out(`  out           ${to}: ${id}`)
+  if (outbound.some(({ callers }) => callers.kind === 'anybody'))
+    context.out(paint('yellow', '  insecure_any_local_process: every process of the machine may use what it stands at'))
 }
 
 function meaning(deployment: Deployment): object {

@@ -22,6 +22,8 @@ export interface CliContext extends Output {
   readonly onHangup: (reload: () => void) => void
   /** Absolute path of the program that hosts can start: a Node.js binary and its arguments. */
   readonly program: readonly string[]
+  /** As `--config` has it. */
+  readonly configurationFile: string
   /** The configuration of `--config`, `./doorward.yaml` by default. Read once. */
   deployment(): Promise<Deployment>
   /** The state folder of the deployment and where its keys lie; made when it is missing, unless `make` is false. */
@@ -61,6 +63,9 @@ export function cliContext(parts: ContextParts): CliContext {
     },
     get color() {
       return interactive && parts.environment.color && !parts.globals().json
+    },
+    get configurationFile() {
+      return parts.globals().config
     },
     out: (line) => void parts.stdout.write(`${harmless(line)}\n`),
     err: (line) => void parts.stderr.write(`${harmless(line)}\n`),

@@ -23,6 +23,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
   ['config', 'judge the configuration', () => import('./config.ts')],
   ['authority', 'run the authority, and replace its keys', () => import('./authority.ts')],
   ['gateway', 'run the gateway alone', () => import('./gateway.ts')],
+  ['sidecar', 'an identity beside one program in any language, both directions', () => import('./sidecar.ts')],
   ['policy', 'judge, explain, test and reload the policy', () => import('./policy.ts')],
   ['servers', 'show what servers say of themselves and their tools, and approve it', () => import('./servers.ts')],
   ['grants', 'see and take away what people have granted towards servers', () => import('./grants.ts')],

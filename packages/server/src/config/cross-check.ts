@@ -26,7 +26,7 @@ function problem(
 }
 
 /** Keys of a dotted path such as `roles.researcher[0]`. */
-function keysOf(where: string): readonly (string | number)[] {
+export function keysOf(where: string): readonly (string | number)[] {
   return where
     .split(/\.(?![^[]*\])/)
     .flatMap((part) => part.split('[').map((piece) => (piece.endsWith(']') ? Number(piece.slice(0, -1)) : piece)))
@@ -92,7 +92,7 @@ export function policySource(configuration: Configuration, trustDomain: TrustDom
   }
 }
 
-function bindingSource({ role, workloads, issuer, users, groups }: BindingSection): BindingSource {
+export function bindingSource({ role, workloads, issuer, users, groups }: BindingSection): BindingSource {
   return {
     role,
     ...(workloads === undefined ? {} : { workloads }),

@@ -34,7 +34,8 @@ export async function loadConfiguration(path: string): Promise<Loaded> {
   return { file, folder: dirname(file), ...readConfiguration(await readText(file), file) }
 }
 
-async function readText(file: string): Promise<string> {
+/** The text of a configuration of any kind. Throws as `loadConfiguration`. */
+export async function readText(file: string): Promise<string> {
   try {
     const bytes = await readFile(file)
     if (bytes.length > MAX_BYTES) {
@@ -71,15 +72,36 @@ function readConfiguration(
   text: string,
   file: string,
 ): { readonly configuration: Configuration; readonly lineOf: LineOf } {
+  return judged(text, file, {
+    schema: configuration,
+    whole: crossProblems,
+    parts: soundProblems,
+  })
+}
+
+export interface Judges<Value> {
+  readonly schema: z.ZodType<Value>
+  /** Mistakes that only show when several keys are read together. */
+  readonly whole: (value: Value) => readonly CrossProblem[]
+  /** The same between what is sound of a file that is wrong elsewhere; none by default. */
+  readonly parts?: (value: unknown, issues: readonly z.core.$ZodIssue[]) => readonly CrossProblem[]
+}
+
+/** Reads one document by its schema and freezes it. Throws ConfigurationError with all mistakes. */
+export function judged<Value>(
+  text: string,
+  file: string,
+  { schema, whole, parts }: Judges<Value>,
+): { readonly configuration: Value; readonly lineOf: LineOf } {
   const { document, lines, problems: unreadable } = readYaml(text)
   if (unreadable.length > 0) throw new ConfigurationError(file, unreadable.toSorted(byLine))
   const value: unknown = document.toJS({ maxAliasCount: 0 }) ?? {}
-  const parsed = configuration.safeParse(value)
+  const parsed = schema.safeParse(value)
   const problems = parsed.success
-    ? crossProblems(parsed.data).map((problem) => placed(problem, document, lines))
+    ? whole(parsed.data).map((problem) => placed(problem, document, lines))
     : [
         ...flatten(parsed.error.issues).map((issue) => problemOf(issue, document, lines)),
-        ...soundProblems(value, parsed.error.issues).map((problem) => placed(problem, document, lines)),
+        ...(parts?.(value, parsed.error.issues) ?? []).map((problem) => placed(problem, document, lines)),
       ]
   if (problems.length > 0 || !parsed.success) throw new ConfigurationError(file, problems.toSorted(byLine))
   return { configuration: deepFreeze(parsed.data), lineOf: (keys) => lineOf(document, lines, keys) }

@@ -17,7 +17,8 @@ import { security } from './security-schema.ts'
 import { tracing } from './tracing-schema.ts'
 import { workloadApi } from './workload-api-schema.ts'
 
-const address = z
+/** Where somebody listens. */
+export const address = z
   .string()
   .regex(/^(\[[0-9a-fA-F:.]+\]|[0-9A-Za-z.-]+):(0|[1-9][0-9]{0,4})$/, { error: 'not an address; expected host:port' })
   .refine((text) => Number(text.slice(text.lastIndexOf(':') + 1)) <= 65535, {

@@ -8,19 +8,8 @@ const userNumber = z
   .min(0)
   .max(0xffff_fffe, { error: 'not the number of a user or group; expected at most 4294967294' })
 
-const entry = section({
-  /** Name of an identity that has joined here, the path of its SPIFFE ID. */
-  identity: z
-    .string()
-    .max(512)
-    .regex(/^[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+)*$/, {
-      error: 'not an identity; expected a path such as agent/planner',
-    }),
-  /** What a program that gets several identities tells them by. */
-  hint: z
-    .string()
-    .regex(/^[\x21-\x7e]{1,128}$/, { error: 'not a hint; expected up to 128 visible characters' })
-    .optional(),
+/** By what the kernel knows a process; all that are given have to match. */
+export const selectors = {
   uid: userNumber.optional(),
   gid: userNumber.optional(),
   /** The program's own file; not that of a script. */
@@ -47,6 +36,22 @@ const entry = section({
       error: 'not a unit that programs run in; expected a name such as planner.service',
     })
     .optional(),
+}
+
+const entry = section({
+  /** Name of an identity that has joined here, the path of its SPIFFE ID. */
+  identity: z
+    .string()
+    .max(512)
+    .regex(/^[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+)*$/, {
+      error: 'not an identity; expected a path such as agent/planner',
+    }),
+  /** What a program that gets several identities tells them by. */
+  hint: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,128}$/, { error: 'not a hint; expected up to 128 visible characters' })
+    .optional(),
+  ...selectors,
 }).refine(
   ({ uid, gid, path, sha256, cgroup, systemd_unit: unit }) =>
     [uid, gid, path, sha256, cgroup, unit].some((selector) => selector !== undefined),
@@ -65,6 +70,8 @@ export const workloadApi = section({
 }).prefault({})
 
 export type WorkloadEntry = z.output<typeof entry>
+/** What of an entry says who it is for. */
+export type Selectors = Partial<WorkloadEntry>
 
 /** Of different identities: two entries of one may have the same. */
 function hintsOf(

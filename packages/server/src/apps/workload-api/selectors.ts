@@ -1,6 +1,6 @@
 /** Who is given which identity: every selector of an entry has to match, and whoever matches none gets nothing. */
 
-import type { WorkloadEntry } from '../../config/workload-api-schema.ts'
+import type { Selectors, WorkloadEntry } from '../../config/workload-api-schema.ts'
 import type { PeerFacts } from './peer-facts.ts'
 
 type Selector = Exclude<keyof WorkloadEntry, 'identity' | 'hint'>
@@ -22,14 +22,14 @@ export async function entriesFor(
 }
 
 /** The first selector that does not match, by name; null when all do. Without any selector nobody matches. */
-export async function failingSelector(entry: WorkloadEntry, facts: PeerFacts): Promise<Selector | 'none' | null> {
+export async function failingSelector(entry: Selectors, facts: PeerFacts): Promise<Selector | 'none' | null> {
   const given = order.filter((name) => entry[name] !== undefined)
   if (given.length === 0) return 'none'
   for (const name of given) if (!(await matches(name, entry, facts))) return name
   return null
 }
 
-async function matches(name: Selector, entry: WorkloadEntry, facts: PeerFacts): Promise<boolean> {
+async function matches(name: Selector, entry: Selectors, facts: PeerFacts): Promise<boolean> {
   switch (name) {
     case 'uid':
       return facts.uid === entry.uid

@@ -1,0 +1,96 @@
+/** Calls of other workloads to the program behind: judged and recorded as `protect` does, then handed over with who it is. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { joinBytes } from '@doorward/core'
+import { CallFailed, protect } from '@doorward/sdk'
+import type { ConnectedIdentity, OpenRecord, ProtectedCall, ProtectedServer } from '@doorward/sdk'
+import type { InboundSettings } from '../../config/sidecar-file.ts'
+import { callProgram } from '../../transports/sidecar/program-call.ts'
+import type { Assertions } from './assertions.ts'
+import type { Program } from './program.ts'
+
+/** Header with the assertion. Whatever a caller sends under this name is left out. */
+export const assertionHeader = 'doorward-principal'
+
+export interface InboundParts {
+  readonly settings: InboundSettings
+  readonly identity: ConnectedIdentity
+  readonly record: OpenRecord
+  readonly assertions: Assertions
+  readonly program: Program
+  readonly onProblem: (error: unknown) => void
+}
+
+/** Throws the codes of `protect`. */
+export function openInbound(parts: InboundParts): Promise<ProtectedServer> {
+  const { settings, identity, record, onProblem } = parts
+  const { audience, listen, service, routes, roles, bindings, rates, bodyBytes } = settings
+  const forward = new Forward(parts)
+  return protect((request, response, call) => forward.serve(request, response, call), {
+    identity,
+    audience,
+    listen,
+    service,
+    routes,
+    policy: { roles, bindings: bindings.map(withoutNothing) },
+    record,
+    limits: { ...rates, bodyBytes },
+    onProblem,
+  })
+}
+
+type Binding = InboundSettings['bindings'][number]
+
+/** What is absent is no key. */
+function withoutNothing({ role, workloads, issuer, users, groups }: Binding) {
+  return {
+    role,
+    ...(workloads === undefined ? {} : { workloads }),
+    ...(issuer === undefined ? {} : { issuer }),
+    ...(users === undefined ? {} : { users }),
+    ...(groups === undefined ? {} : { groups }),
+  }
+}
+
+class Forward {
+  readonly #parts: InboundParts
+  #busy = 0
+
+  constructor(parts: InboundParts) {
+    this.#parts = parts
+  }
+
+  /** Throws `CallFailed`. */
+  async serve(request: IncomingMessage, response: ServerResponse, call: ProtectedCall): Promise<void> {
+    const { concurrent } = this.#parts.settings.forward.limits
+    if (this.#busy >= concurrent) throw new CallFailed('upstream_busy', `${concurrent} requests are under way`)
+    this.#busy++
+    try {
+      await this.#forward(request, response, call)
+    } finally {
+      this.#busy--
+    }
+  }
+
+  async #forward(request: IncomingMessage, response: ServerResponse, call: ProtectedCall): Promise<void> {
+    const { settings, assertions, program } = this.#parts
+    const { limits, answerBytes: bytes } = settings.forward
+    const [method, target] = [request.method ?? '', request.url ?? '']
+    const body = await bodyOf(request)
+    const assertion = await assertions.of({ call, method, target, body })
+    const socket = await program.connect(call.signal)
+    if (typeof socket === 'string') throw new CallFailed('upstream_unavailable', socket)
+    const own = { [assertionHeader]: assertion }
+    const what = { method, target, headers: request.headers, own, body }
+    const { signal } = call
+    const failure = await callProgram(socket, what, response, { limits: { ...limits, bytes }, signal })
+    if (failure !== null) throw new CallFailed(failure.code, failure.reason)
+  }
+}
+
+/** It has been read already, within its limit. */
+async function bodyOf(request: IncomingMessage): Promise<Uint8Array> {
+  const parts: Uint8Array[] = []
+  for await (const part of request as AsyncIterable<Uint8Array>) parts.push(part)
+  return joinBytes(parts)
+}

@@ -1,0 +1,234 @@
+/** Calls of local programs to one workload: as the sidecar's identity, to nobody but who is expected there. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createServer } from 'node:net'
+import type { Socket } from 'node:net'
+import { DoorwardError, isDoorwardError, parseSpiffeId } from '@doorward/core'
+import type { SpiffeId } from '@doorward/core'
+import type { DenialCode, RefusalCounter } from '@doorward/enforcement'
+import { ServerRefused } from '@doorward/sdk'
+import type { CallResponse, SignedFetch } from '@doorward/sdk'
+import type { OutboundSettings } from '../../config/sidecar-file.ts'
+import { LocalHttp, readLocalBody, refuseConnection, refuseLocal } from '../../transports/sidecar/local-http.ts'
+import { headersOfPeer, requestHeaders } from '../../transports/sidecar/passing-headers.ts'
+import { relay } from '../../transports/sidecar/relay.ts'
+import { listenForAll } from '../../transports/workload-api/open-socket.ts'
+import type { RefusedCall } from './events.ts'
+import type { JudgeCaller, LocalCaller } from './local-callers.ts'
+
+export interface OutboundParts {
+  readonly settings: OutboundSettings
+  readonly signed: SignedFetch
+  readonly judge: JudgeCaller
+  readonly refusals: RefusalCounter
+  readonly report: (event: RefusedCall) => void
+  readonly onProblem: (error: unknown) => void
+}
+
+export interface OutboundListener {
+  /** `unix:/run/planner/orders.sock`, `127.0.0.1:7001`. */
+  readonly at: string
+  close(): Promise<void>
+}
+
+const MAX_CONNECTIONS = 512
+const GRACE_MILLISECONDS = 8000
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE'])
+
+/** Throws the codes of `listenForAll`, and `port_in_use`. */
+export async function openOutbound(parts: OutboundParts): Promise<OutboundListener> {
+  const { settings, onProblem } = parts
+  const outbound = new Outbound(parts)
+  const accept = (socket: Socket) => void outbound.accept(socket).catch(onProblem)
+  const { place } = settings
+  if ('socket' in place) {
+    const listening = await listenForAll({ path: place.socket, connections: MAX_CONNECTIONS, accept, onProblem })
+    return { at: `unix:${listening.path}`, close: () => outbound.closedWith(listening.close()) }
+  }
+  return { at: `127.0.0.1:${place.port}`, close: await atPort(place.port, { accept, outbound, onProblem }) }
+}
+
+async function atPort(
+  port: number,
+  {
+    accept,
+    outbound,
+    onProblem,
+  }: { accept: (socket: Socket) => void; outbound: Outbound; onProblem: OutboundParts['onProblem'] },
+): Promise<() => Promise<void>> {
+  const server = createServer({ pauseOnConnect: true }, accept)
+  server.maxConnections = MAX_CONNECTIONS
+  await new Promise<void>((resolve, reject) => {
+    const failed = (error: Error) =>
+      reject(
+        new DoorwardError('port_in_use', 'the port of a sidecar cannot be listened at', {
+          where: `127.0.0.1:${port}`,
+          got: error.message,
+          next: 'name another one as outbound[].listen.port',
+        }),
+      )
+    server.once('error', failed)
+    server.listen({ host: '127.0.0.1', port }, () => {
+      server.off('error', failed)
+      resolve()
+    })
+  })
+  server.on('error', onProblem)
+  return () => outbound.closedWith(new Promise((resolve) => server.close(() => resolve())))
+}
+
+interface Failure {
+  readonly code: DenialCode
+  readonly cause?: string
+  readonly reason: string
+}
+
+class Outbound {
+  readonly #parts: OutboundParts
+  readonly #http: LocalHttp
+  readonly #callers = new WeakMap<Socket, LocalCaller>()
+  readonly #id: SpiffeId
+  #busy = 0
+
+  constructor(parts: OutboundParts) {
+    this.#parts = parts
+    this.#id = parseSpiffeId(parts.settings.id)
+    this.#http = new LocalHttp(({ request, response }) => this.#serve(request, response), parts.onProblem)
+  }
+
+  /** Who it is is asked before a byte is read. */
+  async accept(socket: Socket): Promise<void> {
+    socket.on('error', () => socket.destroy())
+    const caller = await this.#parts.judge(socket)
+    socket.once('close', () => caller.close())
+    if (socket.destroyed) return caller.close()
+    const problem = await caller.problem()
+    if (problem !== null) {
+      this.#refused(caller, { code: 'local_caller_refused', reason: problem })
+      return refuseConnection(socket, { code: 'local_caller_refused' })
+    }
+    this.#callers.set(socket, caller)
+    this.#http.serve(socket)
+    socket.resume()
+  }
+
+  async closedWith(listening: Promise<void>): Promise<void> {
+    this.#http.close(GRACE_MILLISECONDS)
+    await listening
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const caller = this.#callers.get(request.socket)
+    if (caller === undefined) return void request.socket.destroy()
+    const problem = await caller.problem()
+    const failure =
+      problem === null
+        ? await this.#bounded(request, response)
+        : { code: 'local_caller_refused' as const, reason: problem }
+    if (failure === null) return
+    this.#refused(caller, failure)
+    refuseLocal(response, failure)
+  }
+
+  /** A refusal never waits for the record, and is never lost: the counter writes it as soon as it can. */
+  #refused({ name, source }: LocalCaller, { code, cause, reason }: Failure): void {
+    const { refusals, report, settings } = this.#parts
+    refusals.count({ source, reason: cause === undefined ? code : `${code} ${cause}` })
+    report({ type: 'refused', code: cause ?? code, reason, caller: name, to: settings.to })
+  }
+
+  async #bounded(request: IncomingMessage, response: ServerResponse): Promise<Failure | null> {
+    const { concurrent } = this.#parts.settings.limits
+    if (this.#busy >= concurrent) return { code: 'upstream_busy', reason: `${concurrent} requests are under way` }
+    this.#busy++
+    try {
+      return await this.#call(request, response)
+    } finally {
+      this.#busy--
+    }
+  }
+
+  async #call(request: IncomingMessage, response: ServerResponse): Promise<Failure | null> {
+    const { settings } = this.#parts
+    const method = request.method ?? ''
+    const url = targetOf(settings.to, request.url ?? '')
+    if (!METHODS.has(method)) return { code: 'http_method', reason: `the method ${method.slice(0, 20)}` }
+    if (url === null) return { code: 'path_ambiguous', reason: 'a path that could be read in two ways' }
+    const body = await readLocalBody(request, settings.bodyBytes)
+    if (typeof body === 'string') return { code: body, reason: 'the body of the request' }
+    const gone = new AbortController()
+    response.once('close', () => response.writableFinished || gone.abort())
+    if (response.destroyed) return null
+    const answer = await this.#answer(url, { method, request, body, gone })
+    if ('code' in answer) return gone.signal.aborted ? null : answer
+    return this.#give(answer, response)
+  }
+
+  async #answer(
+    url: URL,
+    {
+      method,
+      request,
+      body,
+      gone,
+    }: { method: string; request: IncomingMessage; body: Uint8Array; gone: AbortController },
+  ): Promise<CallResponse | Failure> {
+    const { signed, settings } = this.#parts
+    const late = new AbortController()
+    const timer = setTimeout(() => late.abort(), settings.limits.answerMilliseconds).unref()
+    const bodiless = body.length === 0 && request.headers['content-length'] === undefined
+    try {
+      return await signed.call(url, {
+        method,
+        headers: requestHeaders(request.headers),
+        ...(bodiless ? {} : { body }),
+        audience: settings.audience,
+        expectedId: this.#id,
+        signal: AbortSignal.any([gone.signal, late.signal]),
+      })
+    } catch (error) {
+      if (late.signal.aborted) return { code: 'upstream_timeout', reason: 'no answer in time' }
+      return failureOf(error)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  async #give({ status, headers, body }: CallResponse, response: ServerResponse): Promise<Failure | null> {
+    const { limits } = this.#parts.settings
+    const length = headers['content-length']
+    response.writeHead(status, {
+      ...headersOfPeer(headers),
+      ...(length === undefined ? {} : { 'content-length': length }),
+    })
+    response.flushHeaders()
+    const end = await relay(body, response, { ...limits, bytes: Number.MAX_SAFE_INTEGER })
+    if (end === 'whole') response.end()
+    if (end === 'whole' || end === 'unread') return null
+    return { code: 'upstream_invalid', cause: `answer_${end}`, reason: 'the answer broke off' }
+  }
+}
+
+/** The URL of a target in origin form that is spelled as URLs are; null for any other. */
+function targetOf(origin: string, target: string): URL | null {
+  if (!target.startsWith('/') || target.includes('#')) return null
+  const text = `${origin}${target}`
+  const url = URL.canParse(text) ? new URL(text) : null
+  return url !== null && url.origin === origin && `${url.pathname}${url.search}` === target ? url : null
+}
+
+const UNEXPECTED = /^server_(?:identity|profile|untrusted|expired|revoked|not_issued)$/
+const STALE = /^(?:trust_state_missing|trust_stale)$/
+
+/** Whoever answered was not who was expected, or nobody did, or the authority gives us nothing to call with. */
+function failureOf(error: unknown): Failure {
+  if (error instanceof ServerRefused)
+    return { code: 'credential_unavailable', cause: error.code, reason: 'the authority gives no token for this' }
+  if (!isDoorwardError(error)) throw error
+  const { code: cause, message, got } = error
+  const reason = got === undefined ? message : `${message}: ${got}`
+  if (UNEXPECTED.test(cause)) return { code: 'upstream_identity', cause, reason }
+  if (STALE.test(cause)) return { code: 'trust_stale', cause, reason }
+  if (/^(?:identity_|token_)/.test(cause)) return { code: 'credential_unavailable', cause, reason }
+  return { code: 'upstream_unavailable', cause, reason }
+}

@@ -1,0 +1,206 @@
+/** `sidecar run`: one identity beside one program, that lets calls in and out. */
+
+import { DoorwardError } from '@doorward/core'
+import type { OpenRecord } from '@doorward/sdk'
+import { connect, openRecordOf, systemRuntime } from '@doorward/sdk'
+import type { ConnectedIdentity, ProtectedServer, Runtime } from '@doorward/sdk'
+import type { Environment } from '../../config/environment.ts'
+import type { InboundSettings, LocalPlace, OutboundSettings, SidecarSettings } from '../../config/sidecar-file.ts'
+import { systemPeers } from '../workload-api/peer-credentials.ts'
+import type { PeerSource } from '../workload-api/peer-credentials.ts'
+import { Assertions } from './assertions.ts'
+import type { SidecarEvent } from './events.ts'
+import { openInbound } from './inbound.ts'
+import { callerJudge } from './local-callers.ts'
+import { openOutbound } from './outbound.ts'
+import type { OutboundListener } from './outbound.ts'
+import { openOwnSocket } from './own-socket.ts'
+import { programAt } from './program.ts'
+import { QuietRefusals } from './quiet-refusals.ts'
+
+export interface SidecarOptions {
+  readonly settings: SidecarSettings
+  readonly environment: Pick<Environment, 'variable'>
+  readonly report: (event: SidecarEvent) => void
+  readonly signal: AbortSignal
+  /** The kernel, by default. */
+  readonly peers?: PeerSource
+  /** The machine's, by default. */
+  readonly runtime?: Runtime
+}
+
+const REDUCED_SECONDS = 300
+
+interface Opened {
+  readonly options: SidecarOptions
+  readonly identity: ConnectedIdentity
+  readonly record: OpenRecord
+  readonly peers: PeerSource | null
+  readonly ownUid: number
+  readonly onProblem: (error: unknown) => void
+  readonly stack: AsyncDisposableStack
+}
+
+/**
+ * Serves until the signal aborts; then takes nothing more, and lets what is under way end. Throws the codes of `connect`,
+ * `openRecordOf`, `protect`, `openOutbound` and `listenForAll`; `trust_domain_other`, `platform_unsupported` and
+ * `peer_credentials_missing`.
+ */
+export async function runSidecar(options: SidecarOptions): Promise<void> {
+  await using sidecar = await startSidecar(options)
+  await until(options.signal)
+  await sidecar.stop()
+}
+
+function until(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
+export interface Sidecar extends AsyncDisposable {
+  readonly identity: ConnectedIdentity
+  /** Takes nothing more, and lets what is under way end. */
+  stop(): Promise<void>
+}
+
+/** Resolves when it serves. Throws as `runSidecar`. */
+export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
+  const { settings, report } = options
+  const onProblem = (error: unknown) => report({ type: 'problem', error })
+  const ownUid = ownUser()
+  const peers = needsPeers(settings) ? (options.peers ?? (await systemPeers())) : null
+  await using stack = new AsyncDisposableStack()
+  const identity = await openOwnIdentity(options, onProblem)
+  stack.use(identity)
+  const record = stack.use(await openRecordOf(identity, settings.record))
+  const opened: Opened = { options, identity, record, peers, ownUid, onProblem, stack }
+  const note = (event: string) => record.log.append({ kind: 'lifecycle', body: { event, id: identity.id.uri } })
+  await note('sidecar.start')
+  stack.defer(async () => void (await note('sidecar.stop').catch(onProblem)))
+  // What is let in ends first: it may need what is let out.
+  const outbound = await openOut(opened)
+  const { inbound, assertions } = await openIn(opened)
+  let stopping = false
+  if (settings.socket !== null) {
+    const ready = () =>
+      !stopping && identity.identity.isUsable() && identity.identity.trust.ageSeconds() <= REDUCED_SECONDS
+    const own = await openOwnSocket(settings.socket, { ready, jwks: assertions?.jwks ?? null }, onProblem)
+    stack.defer(() => own.close())
+  }
+  report({
+    type: 'ready',
+    id: identity.id.uri,
+    record: record.log.stats().origin,
+    inbound: inbound?.address ?? null,
+    outbound: outbound.map(({ at }, i) => ({ at, ...peerOf(settings.outbound[i]) })),
+  })
+  const kept = stack.move()
+  const stop = async () => {
+    stopping = true
+    await kept.disposeAsync()
+  }
+  return { identity, stop, [Symbol.asyncDispose]: stop }
+}
+
+function peerOf(settings: OutboundSettings | undefined): { readonly to: string; readonly id: string } {
+  return { to: settings?.to ?? '', id: settings?.id ?? '' }
+}
+
+/** Throws `platform_unsupported`. */
+function ownUser(): number {
+  const uid = process.getuid?.()
+  if (uid !== undefined && process.platform === 'linux') return uid
+  throw new DoorwardError('platform_unsupported', 'nothing here tells whose a local connection is', {
+    expected: 'Linux',
+    got: process.platform,
+  })
+}
+
+/** Whose a connection over a Unix socket is only the kernel knows. */
+function needsPeers({ inbound, outbound }: SidecarSettings): boolean {
+  const places: readonly LocalPlace[] = [
+    ...(inbound === null ? [] : [inbound.forward.place]),
+    ...outbound.filter(({ callers }) => callers.kind !== 'anybody').map(({ place }) => place),
+  ]
+  return places.some((place) => 'socket' in place)
+}
+
+async function openOwnIdentity(
+  { settings, environment, signal, runtime }: SidecarOptions,
+  onProblem: (error: unknown) => void,
+): Promise<ConnectedIdentity> {
+  const { folder, key, join } = settings.identity
+  const variable = join !== null && 'env' in join ? join.env : null
+  const identity = await connect({
+    folder,
+    key,
+    ...(join === null ? {} : { join }),
+    ...(variable === null ? {} : { environment: { [variable]: environment.variable(variable) } }),
+    callee: settings.inbound !== null,
+    onProblem,
+    signal,
+    ...(runtime === undefined ? {} : { runtime }),
+  })
+  if (identity.trustDomain === settings.trustDomain) return identity
+  await identity.close()
+  throw new DoorwardError('trust_domain_other', 'the identity is of another trust domain than the configuration', {
+    where: folder,
+    expected: settings.trustDomain,
+    got: identity.trustDomain,
+  })
+}
+
+async function openIn(
+  opened: Opened,
+): Promise<{ readonly inbound: ProtectedServer | null; readonly assertions: Assertions | null }> {
+  const { options, identity, record, onProblem, stack } = opened
+  const settings: InboundSettings | null = options.settings.inbound
+  if (settings === null) return { inbound: null, assertions: null }
+  const clock = (options.runtime ?? systemRuntime).wall
+  const { audience, jwksFile } = settings.assertion
+  const assertions = await Assertions.open({ issuer: identity.id, audience, clock })
+  if (jwksFile !== null) await assertions.write(jwksFile)
+  const program = programAt(settings.forward.place, settings.forward.uid ?? opened.ownUid, opened.peers)
+  const inbound = await openInbound({ settings, identity, record, assertions, program, onProblem })
+  stack.use(inbound)
+  return { inbound, assertions }
+}
+
+async function openOut({
+  options,
+  identity,
+  record,
+  peers,
+  ownUid,
+  onProblem,
+  stack,
+}: Opened): Promise<readonly OutboundListener[]> {
+  const { report, settings } = options
+  const quiet = new QuietRefusals(report)
+  stack.defer(() => quiet.close())
+  const listeners: OutboundListener[] = []
+  stack.defer(async () => void (await Promise.all(listeners.map((listener) => listener.close()))))
+  for (const one of settings.outbound) {
+    const { callers, place } = one
+    if (callers.kind === 'anybody') report(openToAll(one))
+    const port = 'port' in place ? place.port : null
+    const listener = await openOutbound({
+      settings: one,
+      signed: identity.identity,
+      judge: callerJudge({ callers, ownUid, peers, port }),
+      refusals: record.refusals,
+      report: (event) => quiet.add(event),
+      onProblem,
+    })
+    listeners.push(listener)
+  }
+  return listeners
+}
+
+function openToAll({ to, place }: OutboundSettings): SidecarEvent {
+  const at = 'socket' in place ? place.socket : `127.0.0.1:${place.port}`
+  const text = `every process of this machine that reaches ${at} calls ${to} as this identity`
+  return { type: 'warning', code: 'insecure_any_local_process', text }
+}

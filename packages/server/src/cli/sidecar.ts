@@ -1,0 +1,76 @@
+/** `doorward sidecar`: an identity beside one program in any language, both directions. */
+
+import type { Command } from 'commander'
+import { isDoorwardError } from '@doorward/core'
+import type { SidecarEvent } from '../apps/sidecar/events.ts'
+import type { CliContext } from './context.ts'
+import { painter, printable } from './output.ts'
+
+export function register(program: Command, context: CliContext): void {
+  const sidecar = program
+    .command('sidecar')
+    .description('an identity beside one program in any language: calls in and out are mutual TLS, judged and recorded')
+    .addHelpText('after', '\nExample:\n  doorward sidecar run --config /etc/orders/sidecar.yaml')
+  sidecar
+    .command('run')
+    .description('let calls in to the program and out of it, as --config says; SIGTERM ends it')
+    .addHelpText(
+      'after',
+      `
+The configuration is not doorward.yaml: its keys are identity, record, inbound and outbound (docs/sidecar.md).
+
+Example:
+  doorward sidecar run --config /etc/orders/sidecar.yaml --json`,
+    )
+    .action(() => run(context))
+}
+
+async function run(context: CliContext): Promise<void> {
+  const { loadSidecar } = await import('../config/sidecar-file.ts')
+  const { runSidecar } = await import('../apps/sidecar/sidecar.ts')
+  const { problemNotice } = await import('../apps/bridge.ts')
+  const notice = problemNotice(
+    (text) => context.err(`warning: ${printable(text)}`),
+    () => performance.now(),
+  )
+  await runSidecar({
+    settings: await loadSidecar(context.configurationFile),
+    environment: context.environment,
+    report: (event) => (context.json ? context.out(JSON.stringify(documentOf(event))) : tell(event, context, notice)),
+    signal: context.signal,
+  })
+}
+
+function documentOf(event: SidecarEvent): object {
+  if (event.type !== 'problem') {
+    const { type, ...rest } = event
+    return { event: type, ...rest }
+  }
+  const { error } = event
+  const code = isDoorwardError(error) ? error.code : 'internal'
+  return { event: 'problem', code, message: error instanceof Error ? error.message : String(error) }
+}
+
+function tell(event: SidecarEvent, context: CliContext, notice: (error: unknown) => void): void {
+  const paint = painter(context.color)
+  switch (event.type) {
+    case 'ready': {
+      const { id, record, inbound, outbound } = event
+      context.out(`${paint('green', '\u2713')} ${id}, on record as ${record}`)
+      if (inbound !== null) context.out(`  in   ${inbound.host}:${inbound.port}`)
+      for (const { at, to, id: peer } of outbound) context.out(`  out  ${printable(at)} to ${to}, ${peer}`)
+      break
+    }
+    case 'refused': {
+      const { code, reason, caller, to, count = 0 } = event
+      const times = count > 1 ? `, ${count} times` : ''
+      context.err(paint('red', `refused ${printable(caller)} to ${to}: ${code}, ${printable(reason)}${times}`))
+      break
+    }
+    case 'warning':
+      context.err(paint('yellow', `warning: ${printable(event.text)}`))
+      break
+    case 'problem':
+      notice(event.error)
+  }
+}

@@ -1,0 +1,102 @@
+/** Mistakes in `sidecar.yaml` that only show when several keys are read together. */
+
+import { compilePolicy, DoorwardError, parseSpiffeId, parseTrustDomain } from '@doorward/core'
+import type { TrustDomain } from '@doorward/core'
+import { bindingSource, keysOf } from './cross-check.ts'
+import type { CrossProblem } from './problem.ts'
+import type { SidecarFile, SidecarOutbound } from './sidecar-schema.ts'
+
+function problem(keys: CrossProblem['keys'], message: string, expected: string | null, got: string | null) {
+  return { keys, message, expected, got }
+}
+
+function saidBy<T>(read: () => T): T | DoorwardError {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof DoorwardError) return error
+    throw error
+  }
+}
+
+export function sidecarProblems(file: SidecarFile): readonly CrossProblem[] {
+  const domain = saidBy(() => parseTrustDomain(file.trust_domain))
+  if (domain instanceof DoorwardError)
+    return [problem(['trust_domain'], domain.message, domain.expected ?? null, domain.got ?? null)]
+  const nothing = file.inbound === undefined && file.outbound.length === 0
+  return [
+    ...(nothing ? [problem([], 'the sidecar has nothing to do', 'inbound, outbound, or both', null)] : []),
+    ...policyProblems(file, domain),
+    ...placeProblems(file),
+    ...file.outbound.flatMap((entry, i) => [
+      ...peerProblems(entry, domain, ['outbound', i]),
+      ...callerProblems(entry, ['outbound', i]),
+    ]),
+  ]
+}
+
+function policyProblems({ inbound }: SidecarFile, trustDomain: TrustDomain): readonly CrossProblem[] {
+  if (inbound === undefined) return []
+  const { roles, bindings, service } = inbound
+  const result = compilePolicy({
+    trustDomain,
+    rbac: [],
+    roles: Object.entries(roles).map(([role, permissions]) => ({ role, permissions })),
+    bindings: bindings.map(bindingSource),
+    servers: [service],
+  })
+  if (result.ok) return []
+  return result.problems.map((error) =>
+    problem(['inbound', ...keysOf(error.where ?? '')], error.message, error.expected ?? null, error.got ?? null),
+  )
+}
+
+/** One place is one listener's. */
+function placeProblems({ outbound, socket, inbound }: SidecarFile): readonly CrossProblem[] {
+  const used = new Set<string>()
+  const places: readonly (readonly [CrossProblem['keys'], string | undefined])[] = [
+    [['socket'], socket],
+    [['inbound', 'forward', 'socket'], inbound?.forward.socket],
+    ...outbound.map(({ listen }, i) => [['outbound', i, 'listen'], listen.socket ?? `port ${listen.port}`] as const),
+  ]
+  return places.flatMap(([keys, place]) => {
+    if (place === undefined) return []
+    const taken = used.has(place)
+    used.add(place)
+    return taken ? [problem(keys, 'the place is taken', 'a place of its own', place)] : []
+  })
+}
+
+function peerProblems(
+  { id: text, insecure_any_local_process: anybody, callers }: SidecarOutbound,
+  trustDomain: TrustDomain,
+  keys: CrossProblem['keys'],
+): readonly CrossProblem[] {
+  const id = saidBy(() => parseSpiffeId(text))
+  const found: CrossProblem[] = []
+  if (id instanceof DoorwardError) found.push(problem([...keys, 'id'], id.message, id.expected ?? null, id.got ?? null))
+  else if (id.trustDomain !== trustDomain || id.segments.length === 0)
+    found.push(problem([...keys, 'id'], 'not a workload of this trust domain', `spiffe://${trustDomain}/…`, text))
+  if (anybody && callers !== undefined)
+    found.push(problem([...keys, 'callers'], 'insecure_any_local_process lets everybody in', 'one of the two', 'both'))
+  return found
+}
+
+/** Of a connection to a port the kernel tells the user alone, and who may use it has to be said. */
+function callerProblems(
+  { listen, callers, insecure_any_local_process: anybody }: SidecarOutbound,
+  keys: CrossProblem['keys'],
+): readonly CrossProblem[] {
+  if (listen.port === undefined || anybody) return []
+  if (callers === undefined)
+    return [
+      problem([...keys, 'listen', 'port'], 'nothing says who may use the port', 'callers, or a socket', 'neither'),
+    ]
+  return callers.flatMap((caller, i) => {
+    const more = Object.keys(caller).filter((name) => name !== 'uid')
+    const message = 'of a connection to a port only the user is known'
+    return more.length === 0
+      ? []
+      : [problem([...keys, 'callers', i], message, 'uid alone, or a socket', more.join(', '))]
+  })
+}

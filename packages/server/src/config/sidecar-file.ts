@@ -1,0 +1,177 @@
+/** Reads `sidecar.yaml` into what a sidecar is made of, or tells every mistake with its line. */
+
+import { dirname, resolve } from 'node:path'
+import { parseTrustDomain } from '@doorward/core'
+import type { TrustDomain } from '@doorward/core'
+import { judged, readText } from './load.ts'
+import type { Rate } from './rate.ts'
+import { readAddress } from './settings.ts'
+import type { Address } from './settings.ts'
+import { sidecarProblems } from './sidecar-check.ts'
+import { sidecar } from './sidecar-schema.ts'
+import type { SidecarFile, SidecarInbound, SidecarOutbound } from './sidecar-schema.ts'
+import type { Selectors } from './workload-api-schema.ts'
+import { readYaml } from './yaml-text.ts'
+
+/** A Unix socket, or a port of 127.0.0.1. */
+export type LocalPlace = { readonly socket: string } | { readonly port: number }
+
+export interface AnswerLimits {
+  readonly answerMilliseconds: number
+  readonly streamMilliseconds: number
+  /** Requests at once. */
+  readonly concurrent: number
+}
+
+export interface InboundSettings {
+  readonly listen: Address
+  readonly audience: string
+  readonly service: string
+  readonly routes: readonly string[]
+  readonly roles: Readonly<Record<string, readonly string[]>>
+  readonly bindings: SidecarInbound['bindings']
+  readonly forward: {
+    readonly place: LocalPlace
+    /** Null: the sidecar's own user. */
+    readonly uid: number | null
+    readonly answerBytes: number
+    readonly limits: AnswerLimits
+  }
+  readonly assertion: { readonly audience: string; readonly jwksFile: string | null }
+  readonly bodyBytes: number
+  readonly rates: { readonly global?: Rate; readonly perAddress?: Rate; readonly perCaller?: Rate }
+}
+
+/** Who may use an outbound listener. */
+export type CallersSettings =
+  | { readonly kind: 'own-user' }
+  | { readonly kind: 'anybody' }
+  | { readonly kind: 'listed'; readonly entries: readonly Selectors[] }
+
+export interface OutboundSettings {
+  readonly place: LocalPlace
+  /** Origin. */
+  readonly to: string
+  /** SPIFFE ID. */
+  readonly id: string
+  readonly audience: string
+  readonly callers: CallersSettings
+  readonly bodyBytes: number
+  readonly limits: AnswerLimits
+}
+
+export interface SidecarSettings {
+  readonly file: string
+  readonly trustDomain: TrustDomain
+  readonly identity: {
+    readonly folder: string
+    readonly key: string
+    readonly join: { readonly file: string } | { readonly env: string } | null
+  }
+  readonly record: { readonly folder: string; readonly checkpoints: string }
+  readonly socket: string | null
+  readonly inbound: InboundSettings | null
+  readonly outbound: readonly OutboundSettings[]
+}
+
+/** Throws `configuration_missing`, `configuration_unreadable` or a ConfigurationError (`configuration_invalid`). */
+export async function loadSidecar(path: string): Promise<SidecarSettings> {
+  const file = resolve(path)
+  return readSidecar(await readText(file), file)
+}
+
+/** Whether a configuration is one of a sidecar: no other has these keys. */
+export async function isSidecarFile(path: string): Promise<boolean> {
+  const { document, problems } = readYaml(await readText(resolve(path)))
+  if (problems.length > 0) return false
+  return document.has('inbound') || document.has('outbound')
+}
+
+/** Judges the text of a configuration. Paths in it are meant from the folder of the file. */
+export function readSidecar(text: string, file: string): SidecarSettings {
+  const { configuration } = judged<SidecarFile>(text, file, { schema: sidecar, whole: sidecarProblems })
+  const from = (path: string) => resolve(dirname(file), path)
+  const { identity, record, socket, inbound, outbound } = configuration
+  return {
+    file,
+    trustDomain: parseTrustDomain(configuration.trust_domain),
+    identity: { folder: from(identity.folder), key: from(identity.key), join: joinOf(identity.join, from) },
+    record: { folder: from(record.folder), checkpoints: from(record.checkpoints) },
+    socket: socket === undefined ? null : from(socket),
+    inbound: inbound === undefined ? null : inboundOf(inbound, from),
+    outbound: outbound.map((entry) => outboundOf(entry, from)),
+  }
+}
+
+type From = (path: string) => string
+
+function joinOf(join: SidecarFile['identity']['join'], from: From): SidecarSettings['identity']['join'] {
+  if (join?.file !== undefined) return { file: from(join.file) }
+  return join?.env === undefined ? null : { env: join.env }
+}
+
+function inboundOf(section: SidecarInbound, from: From): InboundSettings {
+  const { listen, audience, service, routes, roles, bindings, forward, assertion, limits } = section
+  const { global, per_address: perAddress, per_caller: perCaller } = limits
+  return {
+    listen: readAddress(listen),
+    audience,
+    service,
+    routes,
+    roles,
+    bindings,
+    forward: {
+      place: placeOf(forward, from),
+      uid: forward.uid ?? null,
+      answerBytes: forward.answer_bytes,
+      limits: limitsOf(forward),
+    },
+    assertion: {
+      audience: assertion.audience ?? service,
+      jwksFile: assertion.jwks_file === undefined ? null : from(assertion.jwks_file),
+    },
+    bodyBytes: limits.body_bytes,
+    rates: {
+      ...(global === undefined ? {} : { global }),
+      ...(perAddress === undefined ? {} : { perAddress }),
+      ...(perCaller === undefined ? {} : { perCaller }),
+    },
+  }
+}
+
+function outboundOf(section: SidecarOutbound, from: From): OutboundSettings {
+  const { listen, to, id, audience, callers, insecure_any_local_process: anybody, limits } = section
+  return {
+    place: placeOf(listen, from),
+    to,
+    id,
+    audience: audience ?? to,
+    callers: anybody
+      ? { kind: 'anybody' }
+      : callers === undefined
+        ? { kind: 'own-user' }
+        : { kind: 'listed', entries: callers },
+    bodyBytes: limits.body_bytes,
+    limits: limitsOf(limits),
+  }
+}
+
+/** The schema lets exactly one through. */
+function placeOf(
+  { socket, port }: { readonly socket?: string | undefined; readonly port?: number | undefined },
+  from: From,
+): LocalPlace {
+  return socket === undefined ? { port: port ?? 0 } : { socket: from(socket) }
+}
+
+function limitsOf(section: {
+  readonly answer_seconds: number
+  readonly stream_seconds: number
+  readonly concurrent: number
+}): AnswerLimits {
+  return {
+    answerMilliseconds: section.answer_seconds * 1000,
+    streamMilliseconds: section.stream_seconds * 1000,
+    concurrent: section.concurrent,
+  }
+}
