@@ -127,6 +127,31 @@ describe('pages in a browser', () => {
     equal(answer.body, '')
   })
 
+  test('may send headers of the parameters of tools, and nothing else that they name', async () => {
+    const answer = await stage.raw(
+      `OPTIONS /mcp/notes HTTP/1.1\r\nHost: edge.test.example\r\nOrigin: ${page}\r\nAccess-Control-Request-Method: POST\r\n` +
+        'Access-Control-Request-Headers: authorization, mcp-param-region, mcp-param-, x-forwarded-for, cookie\r\n\r\n',
+    )
+    const allowed = (answer.headers['access-control-allow-headers'] ?? '').toLowerCase().split(', ')
+    for (const name of ['authorization', 'dpop', 'mcp-protocol-version', 'mcp-session-id', 'mcp-param-region'])
+      ok(allowed.includes(name), name)
+    for (const name of ['mcp-param-', 'x-forwarded-for', 'cookie', '*']) ok(!allowed.includes(name), name)
+    equal(answer.headers['access-control-allow-credentials'], undefined)
+  })
+
+  test('read the metadata where they are named, and are refused it elsewhere', async () => {
+    for (const [origin, status] of [
+      [page, 200],
+      ['https://evil.test.example', 403],
+    ] as const) {
+      const answer = await stage.raw(
+        `GET ${metadataPath} HTTP/1.1\r\nHost: edge.test.example\r\nOrigin: ${origin}\r\n\r\n`,
+      )
+      const readable = answer.headers['access-control-allow-origin']
+      deepEqual([answer.status, readable], [status, status === 200 ? page : undefined])
+    }
+  })
+
   test('of any other origin are refused, with a token and without, and told nothing', async () => {
     for (const origin of [
       'https://evil.test.example',

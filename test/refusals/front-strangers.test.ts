@@ -95,8 +95,9 @@ describe('a client that a document alone describes', () => {
     })
 
   test('leads nobody anywhere when the person is denied, or the provider is gone', async () => {
+    const claims = { iat: Math.floor(Date.now() / 1000) }
     await stage.authority.revoke({ subject: 'user', user: `${provider.url}#mallory` })
-    const denied = await provider.signIn(stage, stage.flow(), { person: 'mallory', asked: { client_id: host } })
+    const denied = await provider.signIn(stage, stage.flow(), { person: 'mallory', asked: { client_id: host }, claims })
     deepEqual([codeOf(denied), staysHere(denied)], ['consent_refused', true])
     const flow = stage.flow()
     const place = new URL(
@@ -248,6 +249,73 @@ describe('a stranger', () => {
     ok(steps() > 9990)
     const question = await provider.signIn(stage, stage.flow(), { person: 'edith' })
     ok(question.body.includes('<form'))
+  })
+})
+
+describe('a page in a browser', () => {
+  const evil = 'https://evil.test.example'
+  const preflight = (path: string, origin: string) =>
+    stage.visitor().visit(`${stage.publicUrl}${path}`, {
+      method: 'OPTIONS',
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'content-type, dpop, mcp-protocol-version',
+      },
+    })
+  const readable = ({ headers }: Pick<Visit, 'headers'>) => [
+    headers['access-control-allow-origin'],
+    headers['access-control-allow-credentials'],
+  ]
+  const programs = [
+    '/.well-known/oauth-authorization-server',
+    '/.well-known/openid-configuration',
+    '/jwks',
+    '/token',
+    '/revoke',
+  ]
+
+  test('that is named may ask what programs ask, and brings nothing of the browser', async () => {
+    for (const path of programs) {
+      const asked = await preflight(path, page)
+      deepEqual([asked.status, ...readable(asked)], [204, page, undefined], path)
+      const names = String(asked.headers['access-control-allow-headers']).toLowerCase().split(', ')
+      for (const name of ['content-type', 'dpop', 'mcp-protocol-version']) ok(names.includes(name), name)
+      ok(!names.includes('*'))
+    }
+    const metadata = await stage.visitor().visit(`${stage.publicUrl}${programs[0]}`, { headers: { origin: page } })
+    deepEqual([metadata.status, ...readable(metadata), metadata.headers['vary']], [200, page, undefined, 'Origin'])
+  })
+
+  test('that is named reads refusals, and the nonce for its next proof', async () => {
+    const form = { grant_type: 'refresh_token', refresh_token: 'x', client_id: 'claude-client' }
+    const headers = { origin: page, dpop: 'x' }
+    const answer = await stage.visitor().visit(`${stage.publicUrl}/token`, { form, headers })
+    deepEqual([answer.status, ...readable(answer)], [400, page, undefined])
+    ok(typeof answer.headers['dpop-nonce'] === 'string')
+    ok(String(answer.headers['access-control-expose-headers']).includes('DPoP-Nonce'))
+  })
+
+  test('that is not named is refused everything, and spends nothing', async () => {
+    for (const path of [...programs, '/authorize', '/consent'])
+      for (const origin of [evil, `${page}.evil`, `${page}:444`, 'null']) {
+        const asked = await preflight(path, origin)
+        deepEqual([codeOf(asked), ...readable(asked)], ['origin_unknown', undefined, undefined], `${path} ${origin}`)
+      }
+    const { flow, code } = await provider.code(stage, 'grace')
+    const form = { grant_type: 'authorization_code', code, redirect_uri: redirect, client_id: 'claude-client' }
+    const headers = { origin: evil }
+    const visit = await stage.visitor().visit(`${stage.publicUrl}/token`, { form, headers })
+    deepEqual([codeOf(visit), ...readable(visit)], ['origin_unknown', undefined, undefined])
+    equal((await stage.redeem({ flow, code })).status, 200)
+  })
+
+  test('cannot ask in the place of a browser, named or not', async () => {
+    const flow = stage.flow()
+    for (const origin of [page, evil]) {
+      const visit = await flow.visitor.visit(stage.asked(flow), { headers: { origin } })
+      deepEqual([codeOf(visit), ...readable(visit)], ['origin_unknown', undefined, undefined], origin)
+    }
   })
 })
 

@@ -43,7 +43,10 @@ const ASKED = [
   'Mcp-Name',
   'MCP-Protocol-Version',
   'Mcp-Session-Id',
-].join(', ')
+]
+/** Their names are what tools of servers call their parameters: whatever a page asks for of these. */
+const PARAMETER = /^mcp-param-[a-z0-9-]{1,120}$/i
+const MAX_ASKED = 64
 const SHOWN = [
   'DPoP-Nonce',
   'Doorward-Code',
@@ -61,6 +64,11 @@ const TOKEN_PARAMETERS = ['access_token', 'token', 'id_token', 'refresh_token']
 /** Resource identifier of a server at the edge, hence the audience of tokens for it (RFC 8707). */
 export function resourceAtEdge({ publicUrl }: Pick<EdgeOptions, 'publicUrl'>, name: string): string {
   return `${publicUrl}/mcp/${name}`
+}
+
+function allowed(asked = ''): readonly string[] {
+  const names = asked.split(',', MAX_ASKED).map((name) => name.trim())
+  return [...ASKED, ...names.filter((name) => PARAMETER.test(name))]
 }
 
 export class Edge {
@@ -115,7 +123,7 @@ export class Edge {
     if (over !== null) return this.#refuseNow(exchange, over)
     send(exchange, 204, {
       'Access-Control-Allow-Methods': METHODS,
-      'Access-Control-Allow-Headers': ASKED,
+      'Access-Control-Allow-Headers': allowed(headers['access-control-request-headers']).join(', '),
       'Access-Control-Max-Age': PREFLIGHT_SECONDS,
     })
   }

@@ -80,7 +80,7 @@ function letBrowserRead({ head, response }: Exchange, { origins }: FrontOptions)
   const { origin } = head.headers
   if (origin === undefined || !origins.has(origin)) return
   response.setHeader('Access-Control-Allow-Origin', origin)
-  response.setHeader('Access-Control-Expose-Headers', 'DPoP-Nonce, Doorward-Code, Retry-After')
+  response.setHeader('Access-Control-Expose-Headers', 'DPoP-Nonce, Doorward-Code, Retry-After, WWW-Authenticate')
 }
 
 async function answer(exchange: Exchange, options: FrontOptions): Promise<void> {
@@ -145,7 +145,7 @@ function preflight(exchange: Exchange, options: FrontOptions): Promise<void> | v
     return refuse(exchange, options, deny('http_method', 'OPTIONS without Origin and what it asks for'))
   send(exchange, 204, {
     'Access-Control-Allow-Methods': 'GET, POST, OPTIONS',
-    'Access-Control-Allow-Headers': 'Content-Type, DPoP, MCP-Protocol-Version',
+    'Access-Control-Allow-Headers': 'Accept, Content-Type, DPoP, MCP-Protocol-Version',
     'Access-Control-Max-Age': PREFLIGHT_SECONDS,
   })
 }
