@@ -85,6 +85,7 @@ export async function stagesOf(parts: StageParts): Promise<readonly Stage[]> {
         method: 'tools/call',
         subject: '',
         progressToken: undefined,
+        identified: session.identified,
         state: 'waiting',
         left: false,
       })

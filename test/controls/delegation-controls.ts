@@ -126,6 +126,18 @@ export const delegationControls: readonly Control[] = [
     [tokenScope, 'inner.scope === null || reaches(outer, inner.scope.server)', 'verbWithin(inner.verb, outer.verb)'],
   ),
   control(
+    'lists.asker',
+    [
+      'delegation-calls',
+      'a list shows what may be called by whom it was asked, whoever else asks in the session before it comes',
+    ],
+    [
+      'packages/server/src/transports/server-traffic.ts',
+      'mayKnow(subject, request.identified, { scope, options })',
+      'mayKnow(subject, scope.identified, { scope, options })',
+    ],
+  ),
+  control(
     'scope.lists',
     ['delegation-calls', narrowed],
     [authorize, '!scopeCovers(principal.scope, action, resource)', 'principal.scope.length === 0'],

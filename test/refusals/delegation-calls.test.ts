@@ -27,6 +27,8 @@ let planner: TestSvid
 let worker: TestSvid
 let helper: TestSvid
 let bare: TestSvid
+/** What a list of the server waits for. */
+let held: (() => Promise<void>) | null = null
 
 before(async () => {
   server = await scriptedServer(({ body, method: verb }, response) => {
@@ -35,7 +37,9 @@ before(async () => {
     const { id, method } = JSON.parse(body) as { id: number; method: string }
     const listed = tools.map((name) => ({ name, inputSchema: { type: 'object' } }))
     const result = method === 'tools/list' ? { tools: listed } : { content: [] }
-    json(response, JSON.stringify({ jsonrpc: '2.0', id, result }))
+    const answer = () => json(response, JSON.stringify({ jsonrpc: '2.0', id, result }))
+    if (method !== 'tools/list' || held === null) answer()
+    else void held().then(answer)
   })
   gateway = await GatewayFixture.open({
     servers: { files: { url: server.url, effects: { read: ['read_*'], write: ['write_*'], admin: [] } } },
@@ -90,6 +94,11 @@ let nextId = 1
 const bodyOf = (method: string, params: object = {}) => JSON.stringify({ jsonrpc: '2.0', id: nextId++, method, params })
 const codeOf = (answer: RawAnswer) => answer.headers['doorward-code'] ?? String(answer.status)
 
+function namesIn(answer: RawAnswer): readonly string[] {
+  const [message] = messagesOf(answer)
+  return ((message?.result?.['tools'] ?? []) as readonly { readonly name: string }[]).map(({ name }) => name)
+}
+
 class Caller {
   readonly svid: TestSvid
   readonly token: string
@@ -122,8 +131,7 @@ class Caller {
   }
 
   async listed(): Promise<readonly string[]> {
-    const [answer] = messagesOf(await this.rpc(bodyOf('tools/list')))
-    return ((answer?.result?.['tools'] ?? []) as readonly { readonly name: string }[]).map(({ name }) => name)
+    return namesIn(await this.rpc(bodyOf('tools/list')))
   }
 
   /** A stream of the session that is open. */
@@ -194,6 +202,34 @@ test('one link without a role is enough: as presenter, between, and as subject; 
   equal(server.reached.length, reached)
   const told = (await gateway.entries()).map(({ body }) => String((body as Record<string, unknown>)['explanation']))
   ok(told.filter((one) => one.includes(bare.id.uri)).length >= 3)
+})
+
+test('a list shows what may be called by whom it was asked, whoever else asks in the session before it comes', async () => {
+  const audience = audienceOf('files')
+  const [wide, narrow, narrowest] = await Promise.all([
+    gateway.trust.token(planner, audience),
+    gateway.trust.token(planner, audience, { scope: 'read:files/*_note' }),
+    gateway.trust.token(planner, audience, { scope: 'write' }),
+  ])
+  const renewed = await gateway.trust.issue(planner.id.segments.join('/'), { roles: ['reader', 'writer'] })
+  const caller = await Caller.open(planner, wide)
+  /** The first asks for the list, and the second has made his call when that comes. */
+  const listedBetween = async (first: string, second: () => Promise<RawAnswer>) => {
+    const [listed, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    held = () => (listed.resolve(), go.promise)
+    const answer = gateway.rpc(planner, 'files', { token: first, session: caller.session, body: bodyOf('tools/list') })
+    await listed.promise
+    held = null
+    equal(codeOf(await second()), 'allowed')
+    go.resolve()
+    return namesIn(await answer)
+  }
+  const call = (svid: TestSvid, token: string, name: string) => () =>
+    gateway.rpc(svid, 'files', { token, session: caller.session, body: bodyOf('tools/call', { name, arguments: {} }) })
+  deepEqual(await listedBetween(narrow, call(planner, wide, 'write_note')), ['read_note'])
+  deepEqual(await listedBetween(wide, call(planner, narrowest, 'write_note')), tools)
+  const after = await gateway.trust.token(renewed, audience, { scope: 'write' })
+  deepEqual(await listedBetween(wide, call(renewed, after, 'write_note')), tools)
 })
 
 test('DX-4: a token that is narrowed does no more than that, whatever policy allows, and lists agree', async () => {

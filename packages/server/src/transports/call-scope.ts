@@ -14,6 +14,8 @@ export interface PendingRequest {
   /** Name of what it is about, such as the tool; empty for the server itself. */
   readonly subject: string
   readonly progressToken: RequestId | undefined
+  /** Who has made it: others of the same owner may have come since, with a token that allows more, or less. */
+  readonly identified: Identified
   /** Servers need not answer what was cancelled. Of what is withheld no answer passes, and its id stays taken. */
   state: 'waiting' | 'cancelled' | 'answered' | 'withheld'
   /** The exchange that it came in is over: an answer can only come on another stream of the session. */
@@ -24,7 +26,7 @@ export interface CallScope {
   readonly server: string
   /** On whose behalf and by whom. */
   readonly owner: string
-  /** The caller of the newest request, with roles as they are now. */
+  /** The caller of the newest request, by whom everything is judged that answers none. */
   readonly identified: Identified
   /** By which the server's messages are read. */
   readonly revision: Revision

@@ -10,7 +10,7 @@ import {
 } from '@doorward/core'
 import type { ActionGroup, CapabilityUse, JsonValue, Revision, ToolEffect } from '@doorward/core'
 import { couldCall, couldCallSome, rolesNow } from '@doorward/enforcement'
-import type { DecisionPort, TrustSource } from '@doorward/enforcement'
+import type { DecisionPort, Identified, TrustSource } from '@doorward/enforcement'
 import type { CallScope } from './call-scope.ts'
 
 const ALL_EFFECTS = ['read', 'write', 'admin'] as const
@@ -27,6 +27,8 @@ interface Declaring {
   readonly result: JsonValue | undefined
   readonly revision: Revision
   readonly scope: CallScope
+  /** Who has asked. */
+  readonly identified: Identified
   readonly options: Judging
 }
 
@@ -52,9 +54,12 @@ export async function withoutDeniedCapabilities(bytes: Uint8Array, declaring: De
   return withoutCapabilities(bytes, denied)
 }
 
-async function couldUse({ method, kind, group }: CapabilityUse, { scope, options }: Declaring): Promise<boolean> {
+async function couldUse(
+  { method, kind, group }: CapabilityUse,
+  { scope, identified: asked, options }: Declaring,
+): Promise<boolean> {
   const { decisions, trust, effects = ALL_EFFECTS } = options
-  const identified = rolesNow(scope.identified, trust.current())
+  const identified = rolesNow(asked, trust.current())
   const groups: readonly ActionGroup[] = group === 'declared' ? effects : [group]
   for (const one of groups) {
     const action = { name: method, group: one }

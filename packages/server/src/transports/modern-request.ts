@@ -34,7 +34,7 @@ export class ModernRequest implements CallScope {
     this.revision = known
     this.clientCapabilities = capabilities
     this.handles = handles
-    this.pending = { id, method, subject: subject.name, progressToken, state: 'waiting', left: false }
+    this.pending = { id, method, subject: subject.name, progressToken, identified, state: 'waiting', left: false }
   }
 
   waits(id: RequestId): boolean {

@@ -18,7 +18,7 @@ import {
 } from '@doorward/core'
 import type { JsonValue, McpSubject, RequestId, ServerMessage, ToolEffect } from '@doorward/core'
 import { couldCall, denialRow, rolesNow } from '@doorward/enforcement'
-import type { DecisionPort, DefinitionGate, DenialCode, TrustSource } from '@doorward/enforcement'
+import type { DecisionPort, DefinitionGate, DenialCode, Identified, TrustSource } from '@doorward/enforcement'
 import type { CallScope, PendingRequest } from './call-scope.ts'
 import { withoutDeniedCapabilities } from './denied-capabilities.ts'
 import { judgeModernAnswer, withTaskHandles } from './modern-answer.ts'
@@ -156,7 +156,9 @@ function judgeNotification(
   // Other notifications name nothing that policy protects.
   const told = scope.handles === null ? bytes : withTaskHandles(bytes, message, scope.handles)
   if (message.subject.kind === 'server') return pass(told, message)
-  return mayKnow(message.subject, scope, options).then((may) => (may ? pass(told, message) : DROPPED))
+  return mayKnow(message.subject, scope.identified, { scope, options }).then((may) =>
+    may ? pass(told, message) : DROPPED,
+  )
 }
 
 function judgeRequest(
@@ -232,7 +234,8 @@ function judgeResult(
     return failed(message, request, 'upstream_invalid')
   }
   if (request.method !== 'server/discover') return pass(judged, message, request)
-  const declaring = { result: resultOf(value), revision: scope.revision, scope, options }
+  const { identified } = request
+  const declaring = { result: resultOf(value), revision: scope.revision, scope, identified, options }
   return withoutDeniedCapabilities(judged, declaring).then((told) =>
     told === null ? failed(message, request, 'upstream_invalid') : pass(told, message, request),
   )
@@ -264,11 +267,13 @@ function settle(
   if (options.definitions?.see(request.method, result)?.includes(false) === true)
     return failed(message, request, 'definition_unapproved')
   const revision = REVISIONS.get(version) ?? scope.revision
-  return withoutDeniedCapabilities(bytes, { result, revision, scope, options }).then((told) => {
-    if (told === null) return failed(message, request, 'upstream_invalid')
-    scope.settle(version)
-    return pass(told, message, request)
-  })
+  return withoutDeniedCapabilities(bytes, { result, revision, scope, identified: request.identified, options }).then(
+    (told) => {
+      if (told === null) return failed(message, request, 'upstream_invalid')
+      scope.settle(version)
+      return pass(told, message, request)
+    },
+  )
 }
 
 function failed(message: ServerMessage, request: PendingRequest, code: DenialCode): ServerTraffic {
@@ -302,7 +307,9 @@ async function filterList(
     return null
   }
   const verdicts = await Promise.all(
-    subjects.map(async (subject, i) => approved?.[i] !== false && (await mayKnow(subject, scope, options))),
+    subjects.map(
+      async (subject, i) => approved?.[i] !== false && (await mayKnow(subject, request.identified, { scope, options })),
+    ),
   )
   if (verdicts.every(Boolean)) return first.bytes
   let at = 0
@@ -311,14 +318,18 @@ async function filterList(
 }
 
 /** True when some call of the subject could be allowed: the same question that the call itself will meet. */
-function mayKnow(subject: McpSubject, scope: CallScope, options: TrafficOptions): Promise<boolean> {
+function mayKnow(
+  subject: McpSubject,
+  identified: Identified,
+  { scope, options }: Pick<Judging, 'scope' | 'options'>,
+): Promise<boolean> {
   const { kind, name } = subject
   const action =
     kind === 'tool'
       ? { name: 'tools/call', group: options.effectOf(name) }
       : ({ name: useOf[kind], group: kind === 'server' ? 'session' : 'read' } as const)
   return couldCall(
-    rolesNow(scope.identified, options.trust.current()),
+    rolesNow(identified, options.trust.current()),
     { action, resource: { server: scope.server, kind, name } },
     options.decisions,
     options.trust.now(),

@@ -11,6 +11,7 @@ import type {
   Pipeline,
   RefusalForm,
   RequiredCredential,
+  Identified,
 } from '@doorward/enforcement'
 import { LEGACY_VERSIONS, MODERN_VERSIONS } from '@doorward/core'
 import type { ClassifiedRequest, EpochSeconds, Principal, ToolEffect } from '@doorward/core'
@@ -184,11 +185,12 @@ export class StreamableHttp {
 
   #forward(exchange: Exchange, permit: Permit<McpCall>, { server, times, trace }: Forwarding): void {
     const { authorized } = permit.admitted
-    const { call } = authorized.classified
+    const { call, identified } = authorized.classified
     const { session, scope, message, opens } = call.detail
     const { open } = this.#options.pipeline
     const modern = scope instanceof ModernRequest ? scope : null
-    const request = modern !== null ? modern.pending : message.kind === 'request' ? pendingRequest(message) : null
+    const asked = message.kind === 'request' ? message : null
+    const request = modern !== null ? modern.pending : asked && pendingRequest(asked, identified)
     const reply = new StreamableReply({
       keeper: this.#options.pipeline.dependencies.kept?.result(call) ?? null,
       exchange,
@@ -321,8 +323,11 @@ interface Forwarding {
   readonly trace: CallTrace | null
 }
 
-function pendingRequest({ id, method, subject, progressToken }: ClassifiedRequest): PendingRequest {
-  return { id, method, subject: subject.name, progressToken, state: 'waiting', left: false }
+function pendingRequest(
+  { id, method, subject, progressToken }: ClassifiedRequest,
+  identified: Identified,
+): PendingRequest {
+  return { id, method, subject: subject.name, progressToken, identified, state: 'waiting', left: false }
 }
 
 /** That the answer did not come is no failure when nobody waited for it. */
