@@ -3,6 +3,7 @@
 import { isEdgeId, subjectName } from '@doorward/core'
 import type { Action, Principal, SpiffeId } from '@doorward/core'
 import type { Authorized } from './authorize.ts'
+import type { Call } from './classify.ts'
 import { CallHold } from './call-hold.ts'
 import type { CallPlaces } from './call-hold.ts'
 import { deny } from './denial.ts'
@@ -74,32 +75,49 @@ export async function limit<Detail>(
 ): Promise<Admitted<Detail> | Denial> {
   if (parts.quotas.length === 0) return { authorized } as Admitted<Detail>
   const { call, identified } = authorized.classified
-  const workloads = workloadsOf(identified.principal)
-  const quotas = parts.quotas.filter((quota) =>
-    workloads.some((workload) => quotaCovers(quota, workload, call.action, call.resource)),
-  )
+  const quotas = quotasOf(identified.principal, call, parts.quotas)
   if (quotas.length === 0) return { authorized } as Admitted<Detail>
   const hold = await takeQuotas(authorized, { ...parts, quotas })
   if (hold === null) return { authorized } as Admitted<Detail>
   return 'denied' in hold ? hold : ({ authorized, hold } as Admitted<Detail>)
 }
 
+/** A quota that is for somebody of the chain, and what it is counted by. */
+interface KeyedQuota {
+  readonly quota: Quota
+  readonly keys: readonly string[]
+}
+
+/** Each quota is asked once for each workload, on every call. */
+function quotasOf(
+  principal: Principal,
+  { action, resource }: Pick<Call<unknown>, 'action' | 'resource'>,
+  quotas: readonly Quota[],
+): readonly KeyedQuota[] {
+  const workloads = workloadsOf(principal)
+  const keyed: KeyedQuota[] = []
+  for (const quota of quotas) {
+    const covered = workloads.filter((workload) => quotaCovers(quota, workload, action, resource))
+    if (covered.length === 0) continue
+    keyed.push({ quota, keys: quotaCallers(principal, covered).map((caller) => `${caller} ${quota.action}`) })
+  }
+  return keyed
+}
+
 /** Places first, which nobody else can take while the counters are asked: they are given back when one refuses. */
 async function takeQuotas<Detail>(
   authorized: Authorized<Detail>,
-  { limiter, quotas, places }: QuotaParts,
+  { limiter, places, quotas }: Pick<QuotaParts, 'limiter' | 'places'> & { readonly quotas: readonly KeyedQuota[] },
 ): Promise<CallHold | Denial | null> {
   const { call, identified, body } = authorized.classified
   const { principal } = identified
   const { action, resource } = call
   const detail = { caller: principal, action, resource, rpcId: call.rpcId }
-  const covers = (quota: Quota) => (workload: SpiffeId) => quotaCovers(quota, workload, action, resource)
-  const keysOf = (quota: Quota) => quotaCallers(principal, covers(quota)).map((caller) => `${caller} ${quota.action}`)
   const keys = new Set<string>()
-  for (const quota of quotas) {
+  for (const { quota, keys: own } of quotas) {
     const { concurrent, concurrentCode = 'limit_concurrency', action: name } = quota
     if (places === undefined || concurrent === undefined) continue
-    for (const one of keysOf(quota)) {
+    for (const one of own) {
       const key = `${one} ${concurrent}`
       keys.add(key)
       if (places.under(key) < concurrent) continue
@@ -108,7 +126,7 @@ async function takeQuotas<Detail>(
       return deny(concurrentCode, `${concurrent} of ${name} under way`, told)
     }
   }
-  const { takes, names, bytes } = takesOf(quotas, keysOf, body.length)
+  const { takes, names, bytes } = takesOf(quotas, body.length)
   const hold =
     places === undefined || (keys.size === 0 && bytes.length === 0)
       ? null
@@ -138,25 +156,18 @@ function workloadsOf({ presenter, act, subject }: Principal): readonly SpiffeId[
  * Each workload of the chain that the quota is for: whoever lets others act has no more for that. A person has each quota as
  * well, whichever workload acts for them. A client at the edge is whatever everybody uses: nobody takes from others by it.
  */
-function quotaCallers(principal: Principal, covers: (workload: SpiffeId) => boolean): readonly string[] {
-  const { presenter, subject } = principal
+function quotaCallers({ presenter, subject }: Principal, covered: readonly SpiffeId[]): readonly string[] {
   if (isEdgeId(presenter)) return [subjectName(subject)]
-  const workloads = workloadsOf(principal)
-    .filter(covers)
-    .map(({ uri }) => uri)
+  const workloads = covered.map(({ uri }) => uri)
   return subject.kind === 'workload' ? workloads : [...workloads, subjectName(subject)]
 }
 
-function takesOf(
-  quotas: readonly Quota[],
-  keysOf: (quota: Quota) => readonly string[],
-  requestBytes: number,
-): QuotaTakes {
+function takesOf(quotas: readonly KeyedQuota[], requestBytes: number): QuotaTakes {
   const takes: Take[] = []
   const names: string[] = []
   const bytes: Take[] = []
-  for (const quota of quotas) {
-    for (const key of keysOf(quota)) {
+  for (const { quota, keys } of quotas) {
+    for (const key of keys) {
       if (quota.rate !== undefined) {
         takes.push({ scope: 'user', key, rate: quota.rate })
         names.push(quota.action)
