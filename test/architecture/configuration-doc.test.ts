@@ -8,6 +8,7 @@ const documents = [
   'docs/exports.md',
   'docs/definitions.md',
   'docs/edge.md',
+  'docs/decisions.md',
   'docs/workload-api.md',
 ]
 const root = new URL('../../', import.meta.url)
