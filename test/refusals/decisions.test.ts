@@ -1,6 +1,6 @@
 /** Proxies of others ask for decisions: who asks is certain, what they say is read strictly, and decided as everybody's calls are. */
 
-import { deepEqual, equal, match, ok } from 'node:assert/strict'
+import { deepEqual, equal, match } from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { epochSeconds } from '@doorward/core'
 import { DecisionsStage, ordersAudience, questionOf, shownAs } from '../fixtures/decisions-stage.ts'
@@ -125,7 +125,7 @@ test('only a proxy that is listed asks, about services that it was given, whatev
   await refused(await ask('caddy', {}, { headers: { 'Content-Length': '3' } }), 413, 'body_too_large')
 })
 
-test('a proxy that is denied, or gone from the register, asks nothing more, over connections that are open too', async () => {
+test('a proxy that is denied asks nothing more', async () => {
   const proxy = await stage.gateway.trust.issue('proxy/caddy')
   const { headers, target } = questionOf('caddy', { token, svid: stage.caller })
   equal((await stage.raw(proxy, target, headers)).status, 200)
@@ -187,14 +187,34 @@ test('nginx is told no in a status that it passes on, and the true one beside it
 })
 
 test('what needs a human, or counts what is not seen here, is refused', async () => {
-  const quota = { action: 'orders', covers: () => true, concurrent: 1000 }
-  const { dependencies } = stage.gateway.pipeline
-  const { settings, connectionLimits, quotas } = dependencies
+  const { pipeline } = stage.gateway
+  const { settings, connectionLimits, quotas, places, decisions } = pipeline.dependencies
   const tuning = { perUser: settings.perUser, connectionLimits, kept: null, edge: null }
-  stage.gateway.pipeline.retune({ ...tuning, quotas: [quota] })
-  equal((await ask('caddy')).status, 200, 'without places nothing counts what is under way')
-  stage.gateway.pipeline.retune({ ...tuning, quotas })
-  ok(true)
+  const everything = { action: 'everything', covers: () => true }
+  for (const quota of [
+    { ...everything, concurrent: 1000 },
+    { ...everything, bytes: { count: 1_000_000, periodSeconds: 60 } },
+  ]) {
+    pipeline.retune({ ...tuning, quotas: [quota] })
+    await refused(await ask('caddy'), 403, 'request_unseen')
+    equal(places?.size, 0)
+  }
+  pipeline.retune({ ...tuning, quotas: [{ ...everything, rate: { count: 1, periodSeconds: 3600 } }] })
+  equal((await ask('caddy')).status, 200)
+  await refused(await ask('caddy'), 429, 'limit_user')
+  pipeline.retune({ ...tuning, quotas })
+
+  const decide = decisions.decide.bind(decisions)
+  const approval = { kind: 'approval', by: 'ops', rules: ['approval:GET:orders/*'] } as const
+  Object.assign(decisions, {
+    decide: async (request: Parameters<typeof decide>[0]) => ({ ...(await decide(request)), obligations: [approval] }),
+  })
+  try {
+    await refused(await ask('caddy'), 403, 'request_unseen')
+  } finally {
+    Object.assign(decisions, { decide })
+  }
+  equal((await ask('caddy')).status, 200)
 })
 
 test('limits count for the caller and its address, as the proxy says them', async () => {
