@@ -88,18 +88,7 @@ export {
   parsePayload,
 } from './audit/entry.ts'
 export type { EntryEnvelope, EntryKind } from './audit/entry.ts'
-export {
-  HASH_BYTES,
-  TILE_WIDTH,
-  TreeEdge,
-  completeRoot,
-  emptyRoot,
-  foldPeaks,
-  leafHash,
-  nodeHash,
-  rangeRoot,
-  subtreesOf,
-} from './audit/merkle-tree.ts'
+export { HASH_BYTES, TILE_WIDTH, TreeEdge, completeRoot, emptyRoot, leafHash, rangeRoot } from './audit/merkle-tree.ts'
 export type { FullTile, ReadSubtree, SubtreeId } from './audit/merkle-tree.ts'
 export {
   encodeEntryBundle,
@@ -346,8 +335,19 @@ export type { KeepRule, KeepRules } from './kept/keep-rules.ts'
 export { compilePaths } from './kept/member-paths.ts'
 export type { KeepMode, KeepNode, KeepPaths, PathProblem } from './kept/member-paths.ts'
 export { REDACTED, textWithoutSecrets, withoutSecrets } from './kept/secret-filter.ts'
+export { readRpcCall } from './json/rpc-call.ts'
 export { scanJson } from './json/scan.ts'
 export type { JsonRefusal, JsonRefusalCode, JsonScan } from './json/scan.ts'
+
+// a2a
+export { readA2aAnswer } from './a2a/answer.ts'
+export type { A2aAnswer, A2aListed } from './a2a/answer.ts'
+export { readAgentCard, shownCard, signedForms } from './a2a/card.ts'
+export type { AgentCard } from './a2a/card.ts'
+export { a2aErrors, classifyA2a } from './a2a/classify.ts'
+export type { A2aRefusal, A2aRequest } from './a2a/classify.ts'
+export type { A2aVersion } from './a2a/method.ts'
+export type { A2aName, A2aNameKind } from './a2a/names.ts'
 
 // mcp
 export { mcpAction, partAction } from './mcp/action.ts'

@@ -1,4 +1,7 @@
-/** Every action that policy knows: MCP methods (2025-11-25 and 2026-07-28) and HTTP methods, with their groups. */
+/**
+ * Every action that policy knows: MCP methods (2025-11-25 and 2026-07-28), what is asked of agents over A2A, remote procedures of
+ * plain JSON-RPC, and HTTP methods, with their groups.
+ */
 
 import type { Action, ActionGroup, ResourceKind } from './decision.ts'
 
@@ -36,7 +39,7 @@ const uses: Readonly<Record<string, readonly ActionUse[]>> = {
   'prompts/list': [session],
   'resources/list': [session],
   'resources/templates/list': [session],
-  'tasks/list': [session],
+  'tasks/list': [session, readItem('server')],
   'tools/call': [readItem('tool'), writeItem('tool'), adminItem('tool')],
   'prompts/get': [readItem('prompt')],
   'resources/read': [readItem('resource')],
@@ -48,6 +51,11 @@ const uses: Readonly<Record<string, readonly ActionUse[]>> = {
   'tasks/result': [readItem('task')],
   'tasks/cancel': [writeItem('task')],
   'tasks/update': [writeItem('task')],
+  'tasks/resubscribe': [readItem('task')],
+  // To an agent: something new, or more to a task.
+  'message/send': [writeItem('server', 'task')],
+  'message/stream': [writeItem('server', 'task')],
+  'rpc/call': [readItem('tool'), writeItem('tool'), adminItem('tool')],
   GET: [readItem('route'), session, adminRoute],
   HEAD: [readItem('route'), adminRoute],
   OPTIONS: [readItem('route'), adminRoute],

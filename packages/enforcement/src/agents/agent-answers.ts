@@ -1,0 +1,94 @@
+/** What the caller of one request to an agent is told of its answers: its own tasks, each with the proof that it is. */
+
+import { isJsonObject, memberSpan, readA2aAnswer, scanJson, spliceItems, spliceSpans, utf8 } from '@doorward/core'
+import type { A2aAnswer, A2aListed, A2aName, A2aRequest, JsonValue, SpanEdit } from '@doorward/core'
+import type { AgentScope } from './agent-scope.ts'
+
+export interface AgentAnswersParts {
+  readonly message: A2aRequest
+  readonly scope: AgentScope
+  /** The task that was asked about, in the agent's own name; null for none. */
+  readonly asked: string | null
+}
+
+/** Of one message of an agent. */
+const LIMITS = { maxDepth: 64, maxKeys: 100_000, prototypeKeys: 'keep' } as const
+/** Methods that are answered with the very task that they name. */
+const SAME_TASK: ReadonlySet<string> = new Set(['tasks/get', 'tasks/cancel'])
+
+export class AgentAnswers {
+  readonly #parts: AgentAnswersParts
+
+  constructor(parts: AgentAnswersParts) {
+    this.#parts = parts
+  }
+
+  /** True when several may come, as events. */
+  get streams(): boolean {
+    return this.#parts.message.row.streams
+  }
+
+  /** One JSON-RPC message of the agent, as its caller may have it; or why not. */
+  told(bytes: Uint8Array): Uint8Array | { readonly problem: string } {
+    const scan = scanJson(bytes, { ...LIMITS, maxBytes: bytes.length })
+    if (!scan.ok) return { problem: `an answer that is no JSON: ${scan.code}` }
+    const answer = readA2aAnswer({ bytes, value: scan.value }, this.#parts.message)
+    if (answer === null) return { problem: 'an answer that is none to this request' }
+    switch (answer.kind) {
+      case 'error':
+        return bytes
+      case 'list':
+        return this.#list(bytes, answer)
+      case 'result':
+        return this.#result(bytes, scan.value, answer.names)
+    }
+  }
+
+  #result(bytes: Uint8Array, value: JsonValue, names: readonly A2aName[]): Uint8Array | { readonly problem: string } {
+    const { message, asked } = this.#parts
+    if (SAME_TASK.has(message.row.action) && idOf(value) !== asked)
+      return { problem: 'another task than was asked about' }
+    if (!names.every((one) => this.#isOurs(one))) return { problem: 'a task or context of another caller' }
+    return spliceSpans(bytes, this.#proofs(names))
+  }
+
+  /** A task that nobody has seen yet is its first caller's. */
+  #isOurs({ kind, name }: A2aName): boolean {
+    const { owner, owners } = this.#parts.scope
+    const known = owners.ownerOf(kind, name)
+    if (known === null) owners.note(kind, name, owner)
+    return known === null || known === owner
+  }
+
+  #proofs(names: readonly A2aName[]): SpanEdit[] {
+    const { agent, owner, names: given } = this.#parts.scope
+    return names.map(({ kind, name, span }) => {
+      const start = span.start + 1
+      return { start, end: start, bytes: utf8(given.prefix({ kind, agent, owner }, name)) }
+    })
+  }
+
+  /** An agent behind us sees one caller, and lists the tasks of all: those that are known as this caller's stay. */
+  #list(bytes: Uint8Array, answer: Extract<A2aAnswer, { kind: 'list' }>): Uint8Array | { readonly problem: string } {
+    const keep = answer.tasks.map((task) => this.#isListed(task))
+    const kept = spliceItems(bytes, answer.spans, keep)
+    const scan = scanJson(kept, { ...LIMITS, maxBytes: kept.length })
+    const left = scan.ok ? readA2aAnswer({ bytes: kept, value: scan.value }, this.#parts.message) : null
+    if (left?.kind !== 'list') return { problem: 'a list that cannot be read' }
+    const edits = this.#proofs(left.tasks.flatMap(({ names }) => names))
+    const total = memberSpan(kept, ['result', 'totalSize'])
+    return spliceSpans(kept, total === null ? edits : [...edits, { ...total, bytes: utf8(`${left.tasks.length}`) }])
+  }
+
+  #isListed({ id, names }: A2aListed): boolean {
+    const { owner, owners } = this.#parts.scope
+    if (owners.ownerOf('task', id) !== owner) return false
+    return names.every(({ kind, name }) => (owners.ownerOf(kind, name) ?? owner) === owner)
+  }
+}
+
+function idOf(value: JsonValue): string | null {
+  const result = isJsonObject(value) ? value['result'] : undefined
+  const id = isJsonObject(result) ? result['id'] : undefined
+  return typeof id === 'string' ? id : null
+}

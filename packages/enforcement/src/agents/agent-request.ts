@@ -1,0 +1,77 @@
+/** A request to an agent as the path decides about it: in the agent's own names, and refused where one is not the caller's. */
+
+import { a2aErrors, classifyA2a, DEFAULT_JSON_LIMITS, scanJson, spliceSpans } from '@doorward/core'
+import type { A2aName, A2aRefusal, A2aRequest, Action, JsonValue, Resource, SpanEdit } from '@doorward/core'
+import { deny } from '../denial.ts'
+import type { Denial } from '../denial.ts'
+import type { RequestHead } from '../inbound.ts'
+import { AgentAnswers } from './agent-answers.ts'
+import type { AgentScope } from './agent-scope.ts'
+
+export interface AgentRequest {
+  readonly message: A2aRequest
+  readonly action: Action
+  readonly resource: Resource
+  /** What the agent is sent: the judged bytes with its own names. */
+  readonly body: Uint8Array
+  readonly value: JsonValue
+  /** How its answer is told to the caller. */
+  readonly answers: AgentAnswers
+}
+
+const JSON_TYPE = /^application\/json[ \t]*(?:;|$)/i
+
+/**
+ * Pure but for what `owners` remembers. Denials: `content_type`, those of JSON, those of `classifyA2a`, and `handle_unknown`
+ * for names that were not given to this caller: to A2A, a task that is not found.
+ */
+export function agentRequest(body: Uint8Array, head: RequestHead, scope: AgentScope): AgentRequest | Denial {
+  if (!JSON_TYPE.test(head.headers['content-type'] ?? '')) return deny('content_type', 'expected application/json')
+  const scan = scanJson(body, { ...DEFAULT_JSON_LIMITS, maxBytes: body.length })
+  if (!scan.ok) return deny(scan.code, `${scan.message}, at byte ${scan.offset}`)
+  const message = classifyA2a({ body, value: scan.value, version: head.headers['a2a-version'] })
+  if (message.kind === 'refusal') return denialOf(message)
+  const own = ownNames(body, message, scope)
+  if (own === null)
+    return deny('handle_unknown', 'a task or context that was not given to this caller', {
+      rpcId: message.id,
+      rpc: a2aErrors.taskNotFound,
+    })
+  const { row, task } = message
+  const name = task === null ? null : (own.names.get(task) ?? null)
+  return {
+    message,
+    action: { name: row.action, group: row.group },
+    resource: { server: scope.agent, kind: name === null ? 'server' : 'task', name: name ?? '' },
+    body: own.body,
+    value: scan.value,
+    answers: new AgentAnswers({ message, scope, asked: name }),
+  }
+}
+
+function denialOf({ code, id, rpc, message }: A2aRefusal): Denial {
+  return deny(code, message, { rpcId: id ?? undefined, rpc })
+}
+
+interface OwnNames {
+  readonly body: Uint8Array
+  readonly names: ReadonlyMap<A2aName, string>
+}
+
+/** Takes the proofs off; whoever spells one in another way than we did is not understood. */
+function ownNames(body: Uint8Array, { names }: A2aRequest, scope: AgentScope): OwnNames | null {
+  const { agent, owner, owners } = scope
+  const own = new Map<A2aName, string>()
+  const edits: SpanEdit[] = []
+  for (const one of names) {
+    const prefix = scope.names.prefixOf({ kind: one.kind, agent, owner }, one.name)
+    if (prefix === null) return null
+    const start = one.span.start + 1
+    const end = start + prefix.length
+    if (new TextDecoder('latin1').decode(body.subarray(start, end)) !== prefix) return null
+    own.set(one, one.name.slice(prefix.length))
+    edits.push({ start, end, bytes: new Uint8Array(0) })
+  }
+  for (const [{ kind }, name] of own) owners.note(kind, name, owner)
+  return { body: edits.length === 0 ? body : spliceSpans(body, edits), names: own }
+}
