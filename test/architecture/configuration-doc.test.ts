@@ -7,8 +7,8 @@ const documents = [
   'docs/configuration.md',
   'docs/exports.md',
   'docs/definitions.md',
+  'docs/agents.md',
   'docs/edge.md',
-  'docs/decisions.md',
   'docs/workload-api.md',
 ]
 const root = new URL('../../', import.meta.url)

@@ -126,7 +126,7 @@ export const limitControls: readonly Control[] = [
     ],
     {
       file: 'packages/server/src/config/quotas.ts',
-      from: "(name === 'subscriptions/listen' || (name === 'GET' && kind === 'server'))",
+      from: "(STREAMS.has(name) || (name === 'GET' && kind === 'server'))",
       to: "name === 'subscriptions/listen' && kind === 'server'",
     },
   ),

@@ -79,8 +79,8 @@ export const modernControls: readonly Control[] = [
   }),
   control('modern.listens', scenarios, 'MC-19: has so many streams open for one caller, and no more', {
     file: 'packages/server/src/config/quotas.ts',
-    from: "(name === 'subscriptions/listen' || (name",
-    to: "(name === '' || (name",
+    from: "new Set(['subscriptions/listen', ",
+    to: 'new Set([',
   }),
   control('modern.parameters', refusals, 'a parameter in bad base64', {
     file: `${transports}/mcp-call.ts`,

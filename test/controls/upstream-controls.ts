@@ -136,9 +136,9 @@ export const upstreamControls: readonly Control[] = [
       },
     ),
     control('backend.methods', 'only the methods of the service exist, and they are told', {
-      file: 'packages/server/src/transports/http-backends.ts',
-      from: 'return backend.methods.has(method) ?',
-      to: 'return backend.methods.size > 0 ?',
+      file: backendCall,
+      from: 'return methods.has(method) ?',
+      to: 'return methods.size > 0 ?',
     }),
     control('backend.override', 'a parameter that stands for another method is refused', {
       file: backendCall,
@@ -147,8 +147,8 @@ export const upstreamControls: readonly Control[] = [
     }),
     control('backend.headers', 'nothing of the caller but the listed headers reaches the service', {
       file: 'packages/server/src/transports/backend-upstream.ts',
-      from: '...listedHeaders(head.headers, requestHeaders)',
-      to: '...listedHeaders(head.headers, [...requestHeaders, ...Object.keys(head.headers)])',
+      from: 'listedHeaders(head.headers, requestHeaders)',
+      to: 'listedHeaders(head.headers, [...requestHeaders, ...Object.keys(head.headers)])',
     }),
   ].map((one) => ({ ...one, test: { ...one.test, file: 'test/refusals/http-backends.test.ts' } })),
   ...[

@@ -77,7 +77,10 @@ test('a secret without servers, with two sources, or for nobody is a mistake', (
   match(changed('servers: [github], roles', 'servers: [], roles').join(), /no server/)
   match(changed('file: secrets/crm,', 'file: secrets/crm, env: CRM,').join(), /two sources/)
   match(changed('roles: [researcher]', 'roles: []').join(), /secrets.github.roles: too short/)
-  match(changed('servers: [crm, orders]', 'servers: [crm, orders, none]').join(), /no server or service of this name/)
+  match(
+    changed('servers: [crm, orders]', 'servers: [crm, orders, none]').join(),
+    /no server, service or agent of this name/,
+  )
 })
 
 test('a credential names a secret that there is and that is meant for its server', () => {

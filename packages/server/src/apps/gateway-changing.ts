@@ -13,7 +13,7 @@ import type { ChangingParts } from './gateway-change.ts'
 import type { GatewayDefinitions } from './gateway-definitions.ts'
 import { calledNames } from './gateway-desk.ts'
 import type { GatewayCounts } from './gateway-desk.ts'
-import type { GatewayDoors } from './gateway-doors.ts'
+import type { RunningEdge } from './gateway-edge.ts'
 import { GatewayMetrics } from './gateway-metrics.ts'
 import type { GatewaySettings } from './gateway-settings.ts'
 import type { GatewayState } from './gateway-state.ts'
@@ -49,13 +49,7 @@ export interface Changing extends ChangingParts {
   /** Whose findings receivers hear of. */
   readonly toDesk: (desk: DetectionDesk) => void
   /** Which changes with the rest. */
-  readonly toDoors: (doors: GatewayDoors) => void
-}
-
-/** What is opened last. */
-interface Told {
-  desk: DetectionDesk | null
-  doors: GatewayDoors | null
+  readonly toEdge: (edge: RunningEdge | null) => void
 }
 
 /** Opens the ways to servers, which `stack` closes after their sessions. Throws as `openServer`. */
@@ -71,11 +65,11 @@ export async function openChanging(needs: ChangingNeeds, stack: AsyncDisposableS
   const servers = liveServers({ ...ways, pipeline, definitions })
   stack.defer(() => servers.close())
   servers.take(await servers.prepare(settings))
-  const backends = liveBackends(ways)
+  const backends = liveBackends({ ...ways, definitions, handleKey: state.handleKey })
   stack.defer(() => backends.close())
   backends.take(await backends.prepare(settings))
   stack.defer(() => void sessions.endWhere(() => true))
-  const told: Told = { desk: null, doors: null }
+  const told: { desk: DetectionDesk | null; edge: RunningEdge | null } = { desk: null, edge: null }
   const loopOf = urgentLoop(needs, () => told.desk)
   const tracesOf = (of: GatewaySettings) => openTraces(needs, of)
   return {
@@ -87,8 +81,7 @@ export async function openChanging(needs: ChangingNeeds, stack: AsyncDisposableS
     backends,
     secrets,
     people,
-    edge: () => told.doors?.edge ?? null,
-    decisions: () => told.doors?.decisions ?? null,
+    edge: () => told.edge,
     counts,
     counted: new GatewayMetrics(own.metrics, calledNames(settings)),
     tracing: new LiveTracing(tracesOf(settings)),
@@ -97,7 +90,7 @@ export async function openChanging(needs: ChangingNeeds, stack: AsyncDisposableS
     urgent: new ReplaceableLoop(loopOf(settings)),
     urgentLoop: loopOf,
     toDesk: (desk) => (told.desk = desk),
-    toDoors: (doors) => (told.doors = doors),
+    toEdge: (edge) => (told.edge = edge),
   }
 }
 

@@ -30,7 +30,7 @@ export class GatewayDefinitions {
   /** Reads what is approved, or takes up what the configuration lists. Throws `definitions_unreadable`, `definitions_rolled_back`. Null where `approval` is off. */
   async open(
     server: string,
-    settings: ServerSettings,
+    settings: Pick<ServerSettings, 'approval' | 'listed'>,
     inspect: () => Promise<readonly Definition[]>,
   ): Promise<ServerDefinitions | null> {
     const { approval: mode = 'on-first-use', listed } = settings

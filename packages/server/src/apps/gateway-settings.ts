@@ -13,7 +13,6 @@ import type { TracingSettings } from '../config/tracing.ts'
 import type { ApprovalNotices } from './approval-webhooks.ts'
 import type { RetentionSettings } from './log-retention.ts'
 import type { DetectionSettings } from '../config/detections.ts'
-import type { DecisionsSettings } from '../config/decisions-settings.ts'
 import type { EdgeSettings } from '../config/edge-settings.ts'
 import type { IssuerSettings } from '../config/issuer-settings.ts'
 import type { PolicyReading } from '../config/policy-reading.ts'
@@ -73,7 +72,7 @@ export interface HttpServerSettings extends ServedSettings {
   readonly effects: DeclaredEffects
 }
 
-/** A plain HTTP service. */
+/** A plain HTTP service, or an agent. */
 export interface BackendSettings {
   /** Of its root. */
   readonly url: string
@@ -91,6 +90,24 @@ export interface BackendSettings {
   readonly limits?: CallBounds
   /** What the gateway proves itself with there; nothing by default. */
   readonly credential?: CredentialSettings | null
+  /** What is spoken there; methods and paths by default. */
+  readonly speaks?: RpcSettings | AgentSettings
+}
+
+/** Plain JSON-RPC: what each method counts as. */
+export interface RpcSettings {
+  readonly kind: 'json-rpc'
+  readonly methods: Readonly<Record<string, 'read' | 'write' | 'admin'>>
+}
+
+/** An agent, over A2A. */
+export interface AgentSettings {
+  readonly kind: 'a2a'
+  /** Absolute path of its card. */
+  readonly card: string
+  readonly approval: 'required' | 'on-first-use' | 'off'
+  /** A JWK Set, as text: one of the keys has to have signed the card. None has to by default. */
+  readonly cardKeys?: string
 }
 
 export type ServerSettings = StdioServerSettings | HttpServerSettings
@@ -122,8 +139,6 @@ export interface GatewaySettings {
   readonly listeners: Readonly<Record<GatewayListenerName, GatewayAddress>>
   /** What hosts reach that hold no certificate; nothing by default. */
   readonly edge?: EdgeSettings
-  /** Where proxies of others ask about their requests; nowhere by default. */
-  readonly decisions?: DecisionsSettings
   /** Whose tokens say who somebody is, where no certificate does; nobody's by default. */
   readonly issuers?: readonly IssuerSettings[]
   readonly servers: Readonly<Record<string, ServerSettings>>
@@ -188,9 +203,13 @@ export function audienceOfServer(settings: Pick<GatewaySettings, 'publicUrl'>, s
   return `${settings.publicUrl}/mcp/${server}`
 }
 
-/** Resource identifier of a plain HTTP service's paths, hence the audience of tokens for it. */
-export function audienceOfBackend(settings: Pick<GatewaySettings, 'publicUrl'>, backend: string): string {
-  return `${settings.publicUrl}/http/${backend}`
+/** Resource identifier of a plain HTTP service's or an agent's paths, hence the audience of tokens for it. */
+export function audienceOfBackend(
+  settings: Pick<GatewaySettings, 'publicUrl'>,
+  backend: string,
+  speaks?: BackendSettings['speaks'],
+): string {
+  return `${settings.publicUrl}/${speaks?.kind === 'a2a' ? 'a2a' : 'http'}/${backend}`
 }
 
 /** Resource identifier of what every caller may ask the gateway itself. */
@@ -201,9 +220,4 @@ export function audienceOfGateway(settings: Pick<GatewaySettings, 'publicUrl'>):
 /** Resource identifier of the gateway's admin API. */
 export function audienceOfAdmin(settings: Pick<GatewaySettings, 'publicUrl'>): string {
   return `${settings.publicUrl}/admin`
-}
-
-/** Listeners for callers beside main. */
-export function doorsOf({ edge, decisions }: Pick<GatewaySettings, 'edge' | 'decisions'>): number {
-  return [edge, decisions].filter((one) => one !== undefined).length
 }

@@ -33,9 +33,8 @@ import type { LiveTracing } from './gateway-tracing.ts'
 import { LiveExports } from './live-exports.ts'
 import { listenerLimits, LiveSettings } from './live-settings.ts'
 import { GatewayWitness } from './gateway-witness.ts'
-import { openDoors } from './gateway-doors.ts'
-import type { GatewayDoors } from './gateway-doors.ts'
-import { openEdgeRules } from './gateway-edge.ts'
+import { openEdge, openEdgeRules } from './gateway-edge.ts'
+import type { RunningEdge } from './gateway-edge.ts'
 import { gatewayCertificates } from './edge-certificates.ts'
 import type { EdgeCertificates } from './edge-certificate-source.ts'
 import { openEndpoints } from './gateway-endpoints.ts'
@@ -57,7 +56,6 @@ import type { PolicyOutcome } from './policy-reload-entries.ts'
 import { keepAll, RunningRetention } from './log-retention.ts'
 import { redactionPort } from './log-redaction.ts'
 import { verifierOf } from './prove-log.ts'
-import { stopOn } from './stop-on.ts'
 
 export type { GatewaySettings } from './gateway-settings.ts'
 
@@ -88,10 +86,7 @@ export interface GatewayOptions {
 }
 
 export interface RunningGateway {
-  readonly addresses: Readonly<Record<GatewayListenerName, GatewayAddress>> & {
-    readonly edge?: GatewayAddress
-    readonly decisions?: GatewayAddress
-  }
+  readonly addresses: Readonly<Record<GatewayListenerName, GatewayAddress>> & { readonly edge?: GatewayAddress }
   readonly id: string
   /** Origin and verifier key of the gateway's log. */
   readonly record: { readonly origin: string; readonly verifierKey: string; readonly folder: string }
@@ -180,6 +175,20 @@ function warning({ log, options }: Pick<Starting, 'log' | 'options'>): (code: st
   }
 }
 
+async function stopOn(
+  signal: AbortSignal,
+  stack: AsyncDisposableStack,
+  onProblem: (error: unknown) => void,
+): Promise<void> {
+  if (!signal.aborted)
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+  try {
+    await stack.disposeAsync()
+  } catch (error) {
+    onProblem(error)
+  }
+}
+
 interface Starting {
   /** Of the start. */
   readonly settings: GatewaySettings
@@ -222,10 +231,10 @@ async function assemble(
   const { desk, telling } = await openGatewayDesk(deskParts(starting, watched))
   changing.toDesk(desk)
   const limits = listenerLimits(starting.live)
-  const doors = await openDoors({ ...needs, ...endpoints, limits }, stack, GRACE_MILLISECONDS)
-  changing.toDoors(doors)
+  const edge = await openEdge({ ...needs, ...endpoints, record: state.record, limits }, stack, GRACE_MILLISECONDS)
+  changing.toEdge(edge)
   const ways = { servers: changing.servers.ways, backends: changing.backends.ways }
-  const serving = { ...needs, ...endpoints, ...ways, doors, sessions: changing.sessions, tracing: changing.tracing }
+  const serving = { ...needs, ...endpoints, ...ways, edge, sessions: changing.sessions, tracing: changing.tracing }
   const listeners = await listen({ ...serving, stopping, health, policy, reload }, stack)
   const running = [
     pipeline.dependencies.refusals.run(loops.signal),
@@ -235,16 +244,16 @@ async function assemble(
     changing.urgent.run(loops.signal),
     witness.run(loops.signal),
     housekeep({ ...serving, listeners }, loops.signal),
-    ...(doors.edge === null ? [] : [doors.edge.run(loops.signal)]),
+    ...(edge === null ? [] : [edge.run(loops.signal)]),
     decideWithTime({ policy, pipeline }, loops.signal),
     watchLoad(own.metrics, pipeline, loops.signal),
     changing.tracing.run(loops.signal),
   ]
   stack.defer(() =>
-    stopServing(starting, { ...endpoints, stopping, policy, approvals, reload, listeners, doors, loops, running }),
+    stopServing(starting, { ...endpoints, stopping, policy, approvals, reload, listeners, edge, loops, running }),
   )
   return {
-    ...runningOf(starting, { listeners, doors }, health),
+    ...runningOf(starting, { listeners, edge }, health),
     reloadPolicy: (by) => policy.reload(by),
     reload: (by) => reload.reload(by),
   }
@@ -259,7 +268,7 @@ function openSecrets({ settings, state, clock }: Starting, policy: ActivePolicy)
 interface Stopping extends Pick<Listening, 'stopping' | 'policy' | 'reload' | 'endpoint' | 'legacySse'> {
   readonly approvals: ApprovalDesk
   readonly listeners: GatewayListeners
-  readonly doors: GatewayDoors
+  readonly edge: RunningEdge | null
   readonly loops: AbortController
   readonly running: readonly Promise<unknown>[]
 }
@@ -276,7 +285,7 @@ async function stopServing({ settings, state }: Starting, parts: Stopping): Prom
   parts.endpoint.endStreams()
   parts.legacySse.endStreams()
   const { main, admin, public: open } = parts.listeners
-  const serving = [main, admin, ...Object.values(parts.doors.listeners)]
+  const serving = parts.edge === null ? [main, admin] : [main, admin, parts.edge.listener]
   await Promise.all(serving.map((listener) => listener.close(GRACE_MILLISECONDS)))
   await open.close(LAST_MILLISECONDS)
   parts.loops.abort()
@@ -358,7 +367,8 @@ function activePolicy({ settings, options, state, clock, onProblem }: Starting):
 }
 
 interface Listening extends Starting, EndpointParts, Endpoints {
-  readonly doors: GatewayDoors
+  /** Null where there is none. */
+  readonly edge: RunningEdge | null
   readonly stopping: AbortController
   readonly health: () => Health
   readonly policy: ActivePolicy
@@ -376,7 +386,7 @@ async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<Ga
     parts
   const routes = gatewayRoutes({
     recordFolder: state.recordFolder,
-    status: () => statusNow({ ...parts, edge: parts.doors.edge }),
+    status: () => statusNow(parts),
     policy: policyPort(policy),
     definitions: parts.definitions.port(),
     configuration: configurationPort(parts.reload),
@@ -413,9 +423,8 @@ async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<Ga
     GRACE_MILLISECONDS,
   )
   collectOwn(own.metrics, { ...gatewayFacts(parts), exports: parts.exports, policy, ready: () => health().ready })
-  collectListeners(own.metrics, { ...listeners, ...parts.doors.listeners })
-  const { edge } = parts.doors
-  if (edge !== null) collectEdge(own.metrics, edge.certificateEnds, () => state.identity.trust.now())
+  collectListeners(own.metrics, parts.edge === null ? listeners : { ...listeners, edge: parts.edge.listener })
+  if (parts.edge !== null) collectEdge(own.metrics, parts.edge.certificateEnds, () => state.identity.trust.now())
   collectReloads(own.metrics, parts.reload)
   collectApprovals(own.metrics, parts.approvals)
   collectCalls(own.metrics, { open: pipeline.open, sessions: parts.sessions })
@@ -434,7 +443,7 @@ async function hmacOnRecord({ pipeline, state }: Listening, value: JsonValue, by
 
 function runningOf(
   { state }: Starting,
-  { listeners, doors }: Pick<Stopping, 'listeners' | 'doors'>,
+  { listeners, edge }: Pick<Stopping, 'listeners' | 'edge'>,
   health: () => Health,
 ): Omit<RunningGateway, 'stopped' | 'reload' | 'reloadPolicy'> {
   const { main, admin, public: open } = listeners
@@ -443,8 +452,7 @@ function runningOf(
       main: main.address,
       admin: admin.address,
       public: open.address,
-      ...(doors.edge === null ? {} : { edge: doors.edge.listener.address }),
-      ...(doors.decisions === null ? {} : { decisions: doors.decisions.listener.address }),
+      ...(edge === null ? {} : { edge: edge.listener.address }),
     },
     id: state.identity.id.uri,
     record: { origin: state.record.stats().origin, verifierKey: verifierKeyOf(state), folder: state.recordFolder },

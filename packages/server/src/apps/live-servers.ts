@@ -1,10 +1,10 @@
 /** The servers and services of a gateway that runs: what a new configuration adds, changes and takes away. */
 
 import { openBackend } from './gateway-backends.ts'
+import type { BackendParts, GatewayBackend } from './gateway-backends.ts'
 import { openServer } from './gateway-servers.ts'
 import type { GatewayServer, ServerParts } from './gateway-servers.ts'
 import type { BackendSettings, GatewaySettings, ServerSettings } from './gateway-settings.ts'
-import type { HttpBackend } from '../transports/http-backends.ts'
 
 /** Names. */
 export interface ServerChanges {
@@ -122,7 +122,7 @@ export class LiveWays<Settings extends object, Way> {
 }
 
 export type LiveServers = LiveWays<ServerSettings, GatewayServer>
-export type LiveBackends = LiveWays<BackendSettings, HttpBackend>
+export type LiveBackends = LiveWays<BackendSettings, GatewayBackend>
 
 export function liveServers(parts: Omit<ServerParts, 'settings'>): LiveServers {
   const { definitions, warn } = parts
@@ -135,10 +135,13 @@ export function liveServers(parts: Omit<ServerParts, 'settings'>): LiveServers {
   })
 }
 
-export function liveBackends(parts: Omit<ServerParts, 'settings' | 'pipeline' | 'definitions'>): LiveBackends {
-  return new LiveWays<BackendSettings, HttpBackend>({
+export function liveBackends(parts: Omit<BackendParts, 'settings'>): LiveBackends {
+  const { definitions, warn } = parts
+  return new LiveWays<BackendSettings, GatewayBackend>({
     of: ({ backends = {} }) => backends,
-    open: (settings, one, closing) => Promise.resolve(openBackend({ ...parts, settings }, one, closing)),
-    warn: parts.warn,
+    open: (settings, one, closing) => openBackend({ ...parts, settings }, one, closing),
+    onTaken: (name, { approved }) => definitions.hold(name, approved),
+    onClosed: (name) => definitions.forget(name),
+    warn,
   })
 }

@@ -62,6 +62,7 @@ function meaning(deployment: Deployment): object {
     audiences: [...allowedAudiences(deployment)],
     servers: Object.keys(configuration.servers),
     services: Object.keys(configuration.services),
+    agents: Object.keys(configuration.agents),
     roles: [...configuration.security.rbac.policies.map(({ role }) => role), ...Object.keys(configuration.roles)],
     bindings: configuration.bindings,
     headers: securityHeaders(configuration),
@@ -86,6 +87,7 @@ function humanMeaning(deployment: Deployment, policy: JudgedPolicy, color: boole
       ([name, server]) => `  server        ${name}: ${'url' in server ? server.url : server.command.join(' ')}`,
     ),
     ...Object.entries(configuration.services).map(([name, { url }]) => `  service       ${name}: ${url}`),
+    ...Object.entries(configuration.agents).map(([name, { url }]) => `  agent         ${name}: ${url}`),
     `  roles         ${roles}, bindings ${configuration.bindings.length}`,
     `  policies      ${policy.policies} with those of roles, files ${configuration.policy.files.length}`,
     ...(policy.candidate === null

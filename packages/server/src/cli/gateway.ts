@@ -13,12 +13,12 @@ import type { SupervisorLink } from '../apps/supervision.ts'
 import { approvalNotices, approvalSettings } from '../config/approvals.ts'
 import { alertPlaces, exportPlaces } from '../config/audit-exports.ts'
 import { keepRules } from '../config/audit-keep.ts'
+import { agentSettings } from '../config/agent-settings.ts'
 import type { BackendSection } from '../config/backend-schema.ts'
 import type { CallBoundsSection } from '../config/limits-schema.ts'
 import { definitionSettings } from '../config/definition-settings.ts'
 import { detectionSettings } from '../config/detections.ts'
 import type { DeploymentFolder } from '../config/deployment-folder.ts'
-import { decisionsSettings } from '../config/decisions-settings.ts'
 import { edgeSettings } from '../config/edge-settings.ts'
 import type { Environment } from '../config/environment.ts'
 import { credentialOf, heldSettings, variablesOf } from '../config/secret-settings.ts'
@@ -146,7 +146,6 @@ export async function gatewaySettings(
     issuer: deployment.authority.publicUrl,
     listeners: gateway.listeners,
     ...edgeOf(deployment),
-    ...decisionsOf(deployment),
     ...(await waySettings(deployment, environment)),
     ...(await heldSettings(deployment, environment)),
     path: environment.path,
@@ -196,20 +195,19 @@ async function waySettings(
   const backends = Object.entries(configuration.services).map(
     async ([name, service]) => [name, await backendSettings(service, folder)] as const,
   )
+  const agents = Object.entries(configuration.agents).map(
+    async ([name, agent]) =>
+      [name, { ...(await agentSettings(agent, folder)), limits: boundsOf(agent.limits) }] as const,
+  )
   return {
     servers: Object.fromEntries(await Promise.all(servers)),
-    backends: Object.fromEntries(await Promise.all(backends)),
+    backends: Object.fromEntries(await Promise.all([...backends, ...agents])),
   }
 }
 
 function edgeOf(deployment: Deployment): Pick<GatewaySettings, 'edge' | 'issuers'> {
   const edge = edgeSettings(deployment)
   return edge === null ? {} : { edge, issuers: issuerSettings(deployment) }
-}
-
-function decisionsOf(deployment: Deployment): Pick<GatewaySettings, 'decisions'> {
-  const decisions = decisionsSettings(deployment)
-  return decisions === null ? {} : { decisions }
 }
 
 async function serverSettings(
@@ -260,6 +258,7 @@ async function backendSettings(section: BackendSection, folder: string): Promise
     redact: section.output.redact,
     limits: boundsOf(section.limits),
     credential: await credentialOf(section, folder),
+    ...(section.json_rpc === undefined ? {} : { speaks: { kind: 'json-rpc', methods: section.json_rpc.methods } }),
   }
 }
 

@@ -4,7 +4,6 @@ import { compilePolicy, DoorwardError, ownServers, parseTrustDomain } from '@doo
 import type { BindingSource, PolicySource, TrustDomain } from '@doorward/core'
 import { approvalProblems } from './approvals-check.ts'
 import { keepProblems } from './audit-keep.ts'
-import { decisionsProblems } from './decisions-check.ts'
 import { edgeProblems } from './edge-check.ts'
 import { alertProblems, exportProblems } from './export-check.ts'
 import { issuerProblems } from './issuer-check.ts'
@@ -37,7 +36,6 @@ export function keysOf(where: string): readonly (string | number)[] {
 /** What is said of the front, and of the edge, is of all of these. */
 const frontKeys = ['authority', 'edge', 'issuers', 'security']
 const edgeKeys = ['edge', 'listeners', 'issuers']
-const decisionsKeys = ['decisions', 'listeners']
 
 /** `broken`: sections that were left out because they are wrong in themselves; what is missing in them is missed nowhere else. */
 export function crossProblems(
@@ -54,9 +52,9 @@ export function crossProblems(
     ...listenerProblems(configuration),
     ...(edgeKeys.some((key) => broken.has(key)) ? [] : edgeProblems(configuration)),
     ...(frontKeys.some((key) => broken.has(key)) ? [] : frontProblems(configuration)),
-    ...(decisionsKeys.some((key) => broken.has(key)) ? [] : decisionsProblems(configuration, domain)),
     ...urlProblems('servers', configuration.servers),
     ...urlProblems('services', configuration.services),
+    ...urlProblems('agents', configuration.agents),
     ...outputProblems(configuration),
     ...backendProblems(configuration),
     ...secretProblems(configuration),
@@ -79,6 +77,11 @@ function domainOf(configuration: Configuration): TrustDomain | DoorwardError {
   }
 }
 
+/** Names of servers, services and agents: what policies, quotas and secrets may name. */
+export function calledNames({ servers, services, agents }: Configuration): readonly string[] {
+  return [servers, services, agents].flatMap((section) => Object.keys(section))
+}
+
 /** The policy slice of a configuration, without the files that it names. */
 export function policySource(configuration: Configuration, trustDomain: TrustDomain): PolicySource {
   return {
@@ -86,7 +89,7 @@ export function policySource(configuration: Configuration, trustDomain: TrustDom
     rbac: configuration.security.rbac.policies,
     roles: Object.entries(configuration.roles).map(([role, permissions]) => ({ role, permissions })),
     bindings: configuration.bindings.map(bindingSource),
-    servers: [...Object.keys(configuration.servers), ...Object.keys(configuration.services)],
+    servers: calledNames(configuration),
     timeZone: configuration.policy.time_zone,
     approvals: {
       groups: Object.keys(configuration.approvals.groups),
@@ -125,7 +128,6 @@ function listenerProblems(configuration: Configuration): readonly CrossProblem[]
     [['listeners', 'admin'], listeners.admin],
     [['listeners', 'public'], listeners.public],
     ...(listeners.edge === undefined ? [] : [[['listeners', 'edge'], listeners.edge] as const]),
-    ...(listeners.decisions === undefined ? [] : [[['listeners', 'decisions'], listeners.decisions] as const]),
     ...(authority.listeners.front === undefined
       ? []
       : [[['authority', 'listeners', 'front'], authority.listeners.front] as const]),
@@ -149,11 +151,20 @@ function listenerProblems(configuration: Configuration): readonly CrossProblem[]
 const loopback = new Set(['localhost', '127.0.0.1', '[::1]'])
 
 /** A service is known by its name where a server is: to policies, tokens and the record. */
-function backendProblems({ servers, services }: Configuration): readonly CrossProblem[] {
+function backendProblems({ servers, services, agents }: Configuration): readonly CrossProblem[] {
   const problems: CrossProblem[] = []
-  for (const [name, { request_headers, answer_headers }] of Object.entries(services)) {
-    if (Object.hasOwn(servers, name) || ownServers.includes(name) || name === 'admin')
+  const isTaken = (name: string, others: readonly object[]) =>
+    others.some((one) => Object.hasOwn(one, name)) || ownServers.includes(name) || name === 'admin'
+  for (const name of Object.keys(agents))
+    if (isTaken(name, [servers, services]))
+      problems.push(problem(['agents', name], 'the name is taken', 'a name of its own', name))
+  for (const [name, { request_headers, answer_headers, json_rpc, methods }] of Object.entries(services)) {
+    if (isTaken(name, [servers]))
       problems.push(problem(['services', name], 'the name is taken', 'a name of its own', name))
+    if (json_rpc !== undefined && methods.join() !== 'POST')
+      problems.push(
+        problem(['services', name, 'methods'], 'messages of JSON-RPC are posted', '[POST]', methods.join(', ')),
+      )
     for (const [key, names] of Object.entries({ request_headers, answer_headers })) {
       for (const [at, header] of names.entries()) {
         const wrong = headerNameProblem(header)
@@ -183,7 +194,7 @@ function outputProblems({ servers }: Configuration): readonly CrossProblem[] {
 type WithUrl = Pick<HttpServerSection, 'url' | 'insecure_upstream'>
 
 function urlProblems(
-  section: 'servers' | 'services',
+  section: 'servers' | 'services' | 'agents',
   entries: Readonly<Record<string, WithUrl | object>>,
 ): readonly CrossProblem[] {
   const problems: CrossProblem[] = []

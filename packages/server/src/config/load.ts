@@ -133,7 +133,17 @@ function soundProblems(value: unknown, issues: readonly z.core.$ZodIssue[]): rea
   return rest.success ? crossProblems(rest.data, broken) : []
 }
 
-const policyKeys = ['trust_domain', 'servers', 'services', 'secrets', 'roles', 'bindings', 'policy', 'security']
+const policyKeys = [
+  'trust_domain',
+  'servers',
+  'services',
+  'agents',
+  'secrets',
+  'roles',
+  'bindings',
+  'policy',
+  'security',
+]
 
 function flatten(issues: readonly z.core.$ZodIssue[]): readonly z.core.$ZodIssue[] {
   return issues.flatMap((issue): z.core.$ZodIssue[] =>

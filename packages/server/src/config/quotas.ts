@@ -33,8 +33,8 @@ export function quotaSettings({ limits }: Configuration): readonly QuotaSettings
 }
 
 /** What calls to servers and services take up while they are under way. What keeps a session going takes no place. */
-export function callQuotas({ limits, servers, services }: Configuration): readonly QuotaSettings[] {
-  const named = new Set([...Object.keys(servers), ...Object.keys(services)])
+export function callQuotas({ limits, servers, services, agents }: Configuration): readonly QuotaSettings[] {
+  const named = new Set([servers, services, agents].flatMap((section) => Object.keys(section)))
   const quotas = limits.quotas.flatMap((quota): readonly QuotaSettings[] => {
     const { concurrent_per_user: concurrent, bytes_per_user: bytes } = quota
     const action = nameOf(quota)
@@ -49,11 +49,13 @@ export function callQuotas({ limits, servers, services }: Configuration): readon
   return [...quotas, streamQuota(limits.streams_per_user, named)]
 }
 
+const STREAMS: ReadonlySet<string> = new Set(['subscriptions/listen', 'message/stream', 'tasks/resubscribe'])
+
 function streamQuota(concurrent: number, servers: ReadonlySet<string>): QuotaSettings {
   return {
     action: 'streams',
     covers: (_caller, { name }, { kind, server }) =>
-      servers.has(server) && (name === 'subscriptions/listen' || (name === 'GET' && kind === 'server')),
+      servers.has(server) && (STREAMS.has(name) || (name === 'GET' && kind === 'server')),
     concurrent,
     concurrentCode: 'stream_limit',
   }
@@ -80,14 +82,15 @@ interface QuotaProblem {
 }
 
 export function quotaProblems(
-  { limits, servers, services }: Configuration,
+  { limits, servers, services, agents }: Configuration,
   domain: TrustDomain,
 ): readonly QuotaProblem[] {
+  const names = [servers, services, agents].flatMap((section) => Object.keys(section))
   return limits.quotas.flatMap((quota, index) => {
     const keys = ['limits', 'quotas', index]
     const { action, workloads = [] } = quota
     return [
-      ...actionProblems(action, [...keys, 'action'], [...Object.keys(servers), ...Object.keys(services)]),
+      ...actionProblems(action, [...keys, 'action'], names),
       ...workloads.flatMap((text, i) => workloadProblems(text, [...keys, 'workloads', i], domain)),
     ]
   })

@@ -14,6 +14,7 @@ import { dotted } from './yaml-place.ts'
 const live: readonly (readonly string[])[] = [
   ['servers'],
   ['services'],
+  ['agents'],
   ['secrets'],
   ['vault'],
   ['roles'],
@@ -38,8 +39,6 @@ const live: readonly (readonly string[])[] = [
   ['audit', 'exports'],
   ['audit', 'keep'],
   ['issuers'],
-  ['decisions', 'services'],
-  ['decisions', 'proxies'],
   ['edge', 'issuers'],
   ['edge', 'servers'],
   ['edge', 'clients'],

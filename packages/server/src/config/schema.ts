@@ -4,13 +4,12 @@ import { z } from 'zod'
 import { approvals } from './approval-schema.ts'
 import { attestors } from './attestor-schema.ts'
 import { alerts, audit } from './audit-schema.ts'
-import { decisions } from './decisions-schema.ts'
 import { detections } from './detections-schema.ts'
 import { edge } from './edge-schema.ts'
 import { front } from './front-schema.ts'
 import { issuers } from './issuer-schema.ts'
 import { callBounds, limits, network } from './limits-schema.ts'
-import { backend } from './backend-schema.ts'
+import { agent, backend } from './backend-schema.ts'
 import { binding, path, policy } from './policy-schema.ts'
 import { credential, environmentName, identitiesKeyring, secrets, variable, vault } from './secrets-schema.ts'
 import { section } from './section.ts'
@@ -242,8 +241,6 @@ export const configuration = section({
     public: address.default('127.0.0.1:8445'),
     /** For hosts that cannot hold a certificate; nothing listens by default. */
     edge: address.optional(),
-    /** For proxies that ask about the requests that they hold; nothing listens by default. */
-    decisions: address.optional(),
     proxies,
   }).prefault({}),
   gateway: section({
@@ -277,13 +274,14 @@ export const configuration = section({
   vault,
   /** Plain HTTP services, at `/http/<name>/`. */
   services: z.record(serverName, backend).default({}),
+  /** Agents over A2A, at `/a2a/<name>`. */
+  agents: z.record(serverName, agent).default({}),
   roles: z.record(z.string().min(1).max(64), z.array(z.string())).default({}),
   bindings: z.array(binding).default([]),
   policy,
   approvals,
   issuers,
   edge: edge.optional(),
-  decisions: decisions.optional(),
   limits: limits.prefault({}),
   trust: section({ full_seconds: seconds(60), reduced_seconds: seconds(300) }).prefault({}),
   audit,

@@ -14,8 +14,8 @@ interface Wanted {
 }
 
 export function secretProblems(configuration: Configuration): readonly CrossProblem[] {
-  const { secrets, servers, services } = configuration
-  const known = new Set([...Object.keys(servers), ...Object.keys(services)])
+  const { secrets, servers, services, agents } = configuration
+  const known = new Set([servers, services, agents].flatMap((section) => Object.keys(section)))
   const strangers = Object.entries(secrets).flatMap(([name, secret]) =>
     secret.servers.flatMap((server, i): CrossProblem[] =>
       known.has(server)
@@ -23,7 +23,7 @@ export function secretProblems(configuration: Configuration): readonly CrossProb
         : [
             problem(
               ['secrets', name, 'servers', i],
-              'there is no server or service of this name',
+              'there is no server, service or agent of this name',
               'one that there is',
               server,
             ),
@@ -80,8 +80,8 @@ function wantedProblem({ keys, secret, by }: Wanted, secrets: Configuration['sec
   return [problem(keys, `this secret is not meant for ${by}`, `a secret whose servers name ${by}`, secret)]
 }
 
-function wantedBy({ servers, services }: Configuration): readonly Wanted[] {
-  const of = (section: 'servers' | 'services', name: string, credential: CredentialSection | undefined) =>
+function wantedBy({ servers, services, agents }: Configuration): readonly Wanted[] {
+  const of = (section: 'servers' | 'services' | 'agents', name: string, credential: CredentialSection | undefined) =>
     credential === undefined ? [] : inCredential(credential, [section, name, 'credential'], name)
   return [
     ...Object.entries(servers).flatMap(([name, server]) =>
@@ -94,6 +94,7 @@ function wantedBy({ servers, services }: Configuration): readonly Wanted[] {
           ),
     ),
     ...Object.entries(services).flatMap(([name, service]) => of('services', name, service.credential)),
+    ...Object.entries(agents).flatMap(([name, agent]) => of('agents', name, agent.credential)),
   ]
 }
 
@@ -125,21 +126,23 @@ function inCredential(credential: CredentialSection, keys: Keys, by: string): re
 }
 
 /** People need a place to grant it at, and a way to say who they are; and only answers in JSON-RPC can show them the link. */
-function userProblems({ servers, services, edge, issuers }: Configuration): readonly CrossProblem[] {
+function userProblems({ servers, services, agents, edge, issuers }: Configuration): readonly CrossProblem[] {
   const wanted = Object.entries(servers).filter(
     ([, server]) => 'url' in server && server.credential !== undefined && 'user_oauth' in server.credential,
   )
-  const problems = Object.entries(services).flatMap(([name, { credential }]) =>
-    credential !== undefined && 'user_oauth' in credential
-      ? [
-          problem(
-            ['services', name, 'credential'],
-            'not for services',
-            'user_oauth at a server of servers:',
-            'user_oauth',
-          ),
-        ]
-      : [],
+  const problems = Object.entries({ services, agents }).flatMap(([section, entries]) =>
+    Object.entries(entries).flatMap(([name, { credential }]) =>
+      credential !== undefined && 'user_oauth' in credential
+        ? [
+            problem(
+              [section, name, 'credential'],
+              `not for ${section}`,
+              'user_oauth at a server of servers:',
+              'user_oauth',
+            ),
+          ]
+        : [],
+    ),
   )
   for (const [name, server] of wanted) {
     const keys = ['servers', name, 'credential', 'user_oauth']
@@ -156,7 +159,7 @@ function userProblems({ servers, services, edge, issuers }: Configuration): read
 }
 
 /** An issuer that nobody comes from is a mistake in its text: every call would be refused. */
-function exchangeProblems({ servers, services, issuers }: Configuration): readonly CrossProblem[] {
+function exchangeProblems({ servers, services, agents, issuers }: Configuration): readonly CrossProblem[] {
   const known = new Set(Object.values(issuers).map(({ issuer }) => issuer))
   const look = (
     section: string,
@@ -172,6 +175,7 @@ function exchangeProblems({ servers, services, issuers }: Configuration): readon
   return [
     ...Object.entries(servers).flatMap(([name, server]) => ('url' in server ? look('servers', [name, server]) : [])),
     ...Object.entries(services).flatMap((one) => look('services', one)),
+    ...Object.entries(agents).flatMap((one) => look('agents', one)),
   ]
 }
 
@@ -179,7 +183,7 @@ function exchangeProblems({ servers, services, issuers }: Configuration): readon
 const TAKEN =
   /^(?:host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|content-.*|accept.*|cookie2?|user-agent|traceparent|tracestate|baggage|via|forwarded|x-forwarded.*|x-real-ip|proxy-.*|mcp-.*|last-event-id|doorward-.*|if-.*|range|origin|referer)$/
 
-function headerProblems({ servers, services }: Configuration): readonly CrossProblem[] {
+function headerProblems({ servers, services, agents }: Configuration): readonly CrossProblem[] {
   const problems: CrossProblem[] = []
   const look = (
     section: string,
@@ -201,5 +205,6 @@ function headerProblems({ servers, services }: Configuration): readonly CrossPro
     if ('url' in server) look('servers', name, server.credential, [])
   for (const [name, { credential, request_headers }] of Object.entries(services))
     look('services', name, credential, request_headers)
+  for (const [name, { credential }] of Object.entries(agents)) look('agents', name, credential, ['a2a-version'])
   return problems
 }

@@ -127,6 +127,11 @@ export function backendAudience(deployment: Deployment, backend: string): string
   return `${deployment.gateway.publicUrl}/http/${backend}`
 }
 
+/** Resource identifier, hence token audience, of one agent behind the gateway. */
+export function agentAudience(deployment: Deployment, agent: string): string {
+  return `${deployment.gateway.publicUrl}/a2a/${agent}`
+}
+
 /** Resource identifier of the gateway's admin API. */
 export function gatewayAdminAudience(deployment: Deployment): string {
   return `${deployment.gateway.publicUrl}/admin`
@@ -145,6 +150,7 @@ export function allowedAudiences(deployment: Deployment): ReadonlySet<string> {
     gatewayAdminAudience(deployment),
     ...Object.keys(deployment.configuration.servers).map((name) => serverAudience(deployment, name)),
     ...Object.keys(deployment.configuration.services).map((name) => backendAudience(deployment, name)),
+    ...Object.keys(deployment.configuration.agents).map((name) => agentAudience(deployment, name)),
   ])
 }
 

@@ -4,7 +4,7 @@ import type { Dispatcher } from 'undici'
 import type { DenialCode } from '@doorward/enforcement'
 import { textWithoutSecrets } from '@doorward/core'
 import { listedHeaders } from './backend-headers.ts'
-import { openAnswerFilter } from './backend-redaction.ts'
+import { inTurn, openAnswerFilter } from './backend-redaction.ts'
 import type { AnswerFilter, KnownTexts } from './backend-redaction.ts'
 import type { BackendReply } from './backend-reply.ts'
 import type { CredentialedAnswer } from './server-credential.ts'
@@ -19,6 +19,8 @@ export interface BackendAnswerParts {
   readonly redact: boolean
   /** What it was given by us, which is taken out too. */
   readonly known: KnownTexts
+  /** Reads every answer, by its content type, as its protocol has it; null where answers are bytes. */
+  readonly filter: ((contentType: string, answerBytes: number) => AnswerFilter | null) | null
   /** Until the head of the answer, and between its parts where it is no event stream. */
   readonly responseMilliseconds: number
   /** All of it. */
@@ -100,18 +102,29 @@ export class BackendAnswer implements CredentialedAnswer {
     if (this.#wasRefused(status)) return
     const problem = this.#problem(status, headers)
     if (problem !== null) return this.#giveUp('upstream_invalid', problem)
-    const { reply, headers: names, redact, known, answerBytes } = this.#parts
+    const { reply, headers: names, redact, filter } = this.#parts
     const type = String(headers['content-type'] ?? '').toLowerCase()
     this.#isStream = type.startsWith('text/event-stream')
     this.#isPatient = this.#isStream
     this.#wait.refresh()
     const listed = { 'content-type': 'application/octet-stream', ...listedHeaders(headers, names) }
-    if (!redact) return reply.begin(status, listed)
-    this.#filter = openAnswerFilter(type === '' ? undefined : type, answerBytes, known)
-    if (this.#filter === null) return this.#giveUp('upstream_invalid', 'a character set that cannot be read')
-    const kept = this.#withoutSecrets(listed)
+    if (!redact && filter === null) return reply.begin(status, listed)
+    const opened = this.#openFilter(type)
+    if (typeof opened === 'string') return this.#giveUp('upstream_invalid', opened)
+    this.#filter = opened
+    const kept = redact ? this.#withoutSecrets(listed) : listed
     if (this.#filter.isWhole) this.#begin = () => reply.begin(status, kept)
     else reply.begin(status, kept)
+  }
+
+  /** Secrets are looked for before names are put in, which look like some. */
+  #openFilter(type: string): AnswerFilter | string {
+    const { redact, known, answerBytes, filter } = this.#parts
+    const clean = redact ? openAnswerFilter(type === '' ? undefined : type, answerBytes, known) : null
+    if (redact && clean === null) return 'a character set that cannot be read'
+    const read = filter?.(type, answerBytes) ?? null
+    if (filter !== null && read === null) return 'a content type that is no answer'
+    return clean !== null && read !== null ? inTurn(clean, read) : (clean ?? read ?? 'nothing reads it')
   }
 
   #withoutSecrets(headers: Readonly<Record<string, string>>): Record<string, string> {
@@ -157,7 +170,7 @@ export class BackendAnswer implements CredentialedAnswer {
     if (this.#bytes > answerBytes) return this.#giveUp('upstream_invalid', 'the answer is too large')
     this.#wait.refresh()
     const passing = this.#filter === null ? chunk : this.#filter.push(chunk)
-    if (passing === null) return this.#giveUp('upstream_invalid', UNREADABLE)
+    if (passing === null) return this.#giveUp('upstream_invalid', this.#filter?.problem ?? UNREADABLE)
     if (passing.length === 0 || reply.write(passing)) return
     this.#isPatient = true
     controller.pause()
@@ -173,7 +186,7 @@ export class BackendAnswer implements CredentialedAnswer {
     if (this.#refusal === 'ending') return this.#renew()
     const { reply } = this.#parts
     const rest = this.#filter === null ? NOTHING : this.#filter.end()
-    if (rest === null) return this.#giveUp('upstream_invalid', UNREADABLE)
+    if (rest === null) return this.#giveUp('upstream_invalid', this.#filter?.problem ?? UNREADABLE)
     if (this.#filter !== null && this.#filter.count > 0) reply.redacted(this.#filter.count)
     this.#begin?.()
     if (rest.length > 0) reply.write(rest)

@@ -1,38 +1,58 @@
 /** From a request for a plain HTTP service to what the pipeline decides about: the method is the action, the path the resource. */
 
-import { groupOfMethod, queryProblem, routeName } from '@doorward/enforcement'
-import type { Classifier, RequestHead } from '@doorward/enforcement'
+import { deny, groupOfMethod, queryProblem, routeName } from '@doorward/enforcement'
+import type { Classifier, Denial, RefusalForm, RequestHead } from '@doorward/enforcement'
+import type { JsonObject } from '@doorward/core'
+import type { AnswerFilter } from './backend-redaction.ts'
 import type { CallTrace } from './call-trace.ts'
 import { exactRequest } from './exact-call.ts'
 
 /** What the forwarder needs of a judged request. */
 export interface BackendCall {
   readonly method: string
-  /** Path at the service, below its base: as it came, which is canonical. */
-  readonly path: string
+  /** Path at the service, below its base: as it came, which is canonical. Null for the configured URL and nothing else. */
+  readonly path: string | null
   readonly query: string
   readonly head: RequestHead
   readonly trace: CallTrace | null
+  /** Null where body and headers pass as they came. */
+  readonly message: MessageCall | null
+}
+
+/** A message whose protocol is known here. */
+export interface MessageCall {
+  /** What is sent: the judged bytes, with names as the other side knows them. */
+  readonly body: Uint8Array
+  /** All headers that are sent beside our own. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly id: string | number
+  /** Several answers may come, as events. */
+  readonly streams: boolean
+  /** Reads answers of that content type; null for a type that is none. */
+  readonly filter: (contentType: string, answerBytes: number) => AnswerFilter | null
 }
 
 export interface BackendRoute {
+  readonly prefix: BackendProtocol['prefix']
   readonly backend: string
-  /** The path after `/http/<service>`. */
+  /** The path after `/http/<service>`; empty where there is none. */
   readonly path: string
 }
 
-const PREFIX = '/http/'
+const PREFIXES: readonly BackendProtocol['prefix'][] = ['/http/', '/a2a/']
 
-/** True for paths of services. */
+/** True for paths of services and agents. */
 export function isBackendPath(path: string): boolean {
-  return path.startsWith(PREFIX)
+  return PREFIXES.some((prefix) => path.startsWith(prefix))
 }
 
-/** Which service, and which path there; null when the path names none. */
+/** Which service or agent, and which path there; null when the path names none. */
 export function backendRoute(path: string): BackendRoute | null {
-  const slash = path.indexOf('/', PREFIX.length)
-  if (!isBackendPath(path) || slash < 0) return null
-  return { backend: path.slice(PREFIX.length, slash), path: path.slice(slash) }
+  const prefix = PREFIXES.find((one) => path.startsWith(one))
+  if (prefix === undefined) return null
+  const slash = path.indexOf('/', prefix.length)
+  const end = slash < 0 ? path.length : slash
+  return { prefix, backend: path.slice(prefix.length, end), path: path.slice(end) }
 }
 
 /** Every method that a service may have; all others exist for nobody. */
@@ -44,8 +64,35 @@ export interface BackendCallOptions extends BackendRoute {
   readonly trace: CallTrace | null
 }
 
+/** What the paths of a service, or of an agent, are spoken in. */
+export interface BackendProtocol {
+  /** First segment of its paths. */
+  readonly prefix: '/http/' | '/a2a/'
+  /** Null when the head is one of it. */
+  readonly headProblem: (head: RequestHead, path: string) => Denial | null
+  readonly classifier: (options: BackendCallOptions) => Classifier<BackendCall>
+  /** Of refusals of a request with this head. */
+  readonly form: (head: RequestHead) => RefusalForm
+  /** What the gateway itself answers to a judged call; null for what is sent on. */
+  readonly ownAnswer: (call: BackendCall) => JsonObject | null
+}
+
+/** A service by method and path. */
+export function plainProtocol(methods: ReadonlySet<string>): BackendProtocol {
+  return {
+    prefix: '/http/',
+    headProblem: ({ method }, path) => {
+      if (path === '') return deny('path_unknown', 'expected a path of the service')
+      return methods.has(method) ? null : deny('http_method', `${method} is not a method of the service`)
+    },
+    classifier: plainClassifier,
+    form: () => ({}),
+    ownAnswer: () => null,
+  }
+}
+
 /** The classifier of one request to a service. */
-export function backendClassifier(options: BackendCallOptions): Classifier<BackendCall> {
+function plainClassifier(options: BackendCallOptions): Classifier<BackendCall> {
   return (body) => {
     const { backend, path, head, trace } = options
     const problem = queryProblem(head.query)
@@ -57,7 +104,7 @@ export function backendClassifier(options: BackendCallOptions): Classifier<Backe
       args: undefined,
       exact: () => exactRequest(head, path, body),
       rpcId: undefined,
-      detail: { method: head.method, path, query: head.query, head, trace },
+      detail: { method: head.method, path, query: head.query, head, trace, message: null },
     }
   }
 }

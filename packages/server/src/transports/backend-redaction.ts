@@ -8,6 +8,8 @@ export interface AnswerFilter {
   readonly isWhole: boolean
   /** Secrets that were taken out so far. */
   readonly count: number
+  /** Why nothing of it may go on, where it is not for its secrets. */
+  readonly problem?: string | null
   /** What may go on; null when the answer cannot be read. */
   push(chunk: Uint8Array): Uint8Array | null
   end(): Uint8Array | null
@@ -123,5 +125,30 @@ class TextAsItComes implements AnswerFilter {
 
   end(): Uint8Array {
     return Buffer.from(this.#stream.push(this.#held) + this.#stream.end(), 'latin1')
+  }
+}
+
+/** What has passed the first goes on to the second. */
+export function inTurn(first: AnswerFilter, second: AnswerFilter): AnswerFilter {
+  return {
+    get isWhole() {
+      return first.isWhole || second.isWhole
+    },
+    get count() {
+      return first.count + second.count
+    },
+    get problem() {
+      return second.problem ?? null
+    },
+    push: (chunk) => {
+      const passing = first.push(chunk)
+      return passing === null || passing.length === 0 ? passing : second.push(passing)
+    },
+    end: () => {
+      const rest = first.end()
+      const last = rest === null || rest.length === 0 ? rest : second.push(rest)
+      const end = last === null ? null : second.end()
+      return last === null || end === null ? null : Buffer.concat([last, end])
+    },
   }
 }

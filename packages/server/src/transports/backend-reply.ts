@@ -11,6 +11,7 @@ import type {
   Exchange,
   OpenCall,
   Outcome,
+  RefusalForm,
   StageTimes,
 } from '@doorward/enforcement'
 import type { ReplyEnd } from './upstream.ts'
@@ -21,6 +22,8 @@ export interface BackendReplyOptions {
   readonly entry: EntryReference
   readonly times: StageTimes
   readonly hold?: CallHold
+  /** Of refusals after the decision; plain by default. */
+  readonly form?: RefusalForm
   /** Called once, at the end. */
   readonly onOutcome: (outcome: Outcome) => void
 }
@@ -105,7 +108,7 @@ export class BackendReply implements OpenCall {
 
   #refuse(denial: Denial): void {
     if (this.closed) return
-    const { exchange, entry, times } = this.#options
+    const { exchange, authorized, entry, times, form } = this.#options
     this.#code = denial.code
     this.#explanation = denial.explanation
     if (this.started) {
@@ -113,7 +116,8 @@ export class BackendReply implements OpenCall {
       return this.#close(true)
     }
     times.mark('answered')
-    sendRefusal(exchange, { refused: true, denial, entry })
+    const { rpcId } = authorized.classified.call
+    sendRefusal(exchange, { refused: true, denial: { ...denial, rpcId }, entry }, form)
     this.#http = exchange.response.statusCode
   }
 

@@ -7,6 +7,7 @@ import { listedHeaders } from './backend-headers.ts'
 import { noTexts } from './backend-redaction.ts'
 import type { KnownTexts } from './backend-redaction.ts'
 import type { BackendReply } from './backend-reply.ts'
+import { documentFrom } from './backend-document.ts'
 import { checkUrl, poolOf } from './upstream-http.ts'
 import { ownHeaders } from './upstream-http-wire.ts'
 import type { UpstreamTls } from './upstream-http-wire.ts'
@@ -36,6 +37,8 @@ export interface BackendUpstreamOptions {
 export interface BackendUpstream {
   /** Carries out one permitted request. Never throws and never rejects. */
   forward(permit: Permit<BackendCall>, reply: BackendReply): void
+  /** What it serves at that absolute path, asked without any credential. Throws `document_unavailable`. */
+  document(path: string): Promise<Uint8Array>
   /** Begins nothing more; resolves when what is under way has ended. */
   close(): Promise<void>
 }
@@ -43,6 +46,9 @@ export interface BackendUpstream {
 /** What may be tried once more when nothing of it has been sent (RFC 9110 §9.2.2). */
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
 const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
+
+/** Of answers whose protocol is known here. */
+const MESSAGE_HEADERS = ['content-type', 'retry-after']
 
 /** Throws `upstream_url_invalid`. Connects to nothing yet. */
 export function openBackendUpstream(options: BackendUpstreamOptions): BackendUpstream {
@@ -63,22 +69,23 @@ export function openBackendUpstream(options: BackendUpstreamOptions): BackendUps
       if (busy >= limits.concurrency)
         return reply.fail('upstream_busy', 'too many requests are under way at this service', 1)
       busy++
-      const { method, path, query, head, trace } = call.detail
+      const { method, path, query, head, trace, message } = call.detail
       const request = {
         method,
-        path: `${base}${path}${query === '' ? '' : `?${query}`}`,
+        path: path === null ? `${url.pathname}${url.search}` : `${base}${path}${query === '' ? '' : `?${query}`}`,
         headers: {
           ...ownHeaders(trace),
           'accept-encoding': 'identity',
-          ...listedHeaders(head.headers, requestHeaders),
+          ...(message?.headers ?? listedHeaders(head.headers, requestHeaders)),
         },
-        body: BODILESS.has(method) ? null : body,
+        body: BODILESS.has(method) ? null : (message?.body ?? body),
       }
       const own: Sender = { principal: classified.identified.principal, onUse: (use) => reply.used(use) }
       const given: Given = { fields: null }
       const answer = new BackendAnswer({
         reply,
-        headers: answerHeaders,
+        headers: message === null ? answerHeaders : MESSAGE_HEADERS,
+        filter: message?.filter ?? null,
         answerBytes,
         redact,
         known: options.known ?? noTexts,
@@ -91,6 +98,7 @@ export function openBackendUpstream(options: BackendUpstreamOptions): BackendUps
       })
       sending.dispatch(request, answer, own, given)
     },
+    document: (path) => documentFrom(pool, { origin: url.origin, path }),
     close: () => closed(pool, limits.streamMilliseconds),
   }
 }

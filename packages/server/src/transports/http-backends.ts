@@ -1,21 +1,24 @@
-/** Plain HTTP services: `/http/<service>/…`, each request decided and recorded on its own, and forwarded as it was judged. */
+/** Plain HTTP services and agents: `/http/<service>/…`, `/a2a/<agent>`, each request decided and recorded on its own, and forwarded as it was judged. */
 
+import { utf8 } from '@doorward/core'
+import type { JsonObject } from '@doorward/core'
 import { deny, isRefusal, recordOutcome, sendRefusal, StageTimes, whenGone } from '@doorward/enforcement'
-import type { Denial, Exchange, Inbound, Outcome, Permit, Pipeline } from '@doorward/enforcement'
+import type { Exchange, Inbound, Outcome, Permit, Pipeline } from '@doorward/enforcement'
 import { allowedReport, refusedReport } from './call-report.ts'
 import type { CallReport } from './call-report.ts'
 import type { BeginTrace } from './call-trace.ts'
 import type { BoundedCalls } from './bounded-calls.ts'
 import type { Circuit } from './circuit.ts'
 import { resultOf } from './guarded-upstream.ts'
-import { backendClassifier, backendRoute } from './backend-call.ts'
-import type { BackendCall, BackendRoute } from './backend-call.ts'
+import { backendRoute } from './backend-call.ts'
+import type { BackendCall, BackendProtocol, BackendRoute } from './backend-call.ts'
 import { BackendReply } from './backend-reply.ts'
 import type { BackendUpstream } from './backend-upstream.ts'
 
 export interface HttpBackend {
   /** Methods that it has; any other is refused. */
   readonly methods: ReadonlySet<string>
+  readonly protocol: BackendProtocol
   readonly upstream: BackendUpstream
   readonly circuit: Circuit
   readonly calls: BoundedCalls
@@ -51,16 +54,20 @@ export class HttpBackends {
   async serve(exchange: Exchange): Promise<void> {
     const { head } = exchange
     const route = backendRoute(head.path)
-    const backend = route === null ? undefined : this.#options.backends.get(route.backend)
+    const named = route === null ? undefined : this.#options.backends.get(route.backend)
+    const backend = named?.protocol.prefix === route?.prefix ? named : undefined
     const inbound: Inbound = { connection: exchange.connection, head, audience: backend?.audience ?? '' }
-    const problem = exchange.problem ?? routeProblem(head.method, backend)
-    if (problem !== null || route === null || backend === undefined) {
-      const refusal = await this.#options.pipeline.refuseHead(inbound, problem ?? deny('path_unknown', 'no such path'))
-      if (refusal.denial.code === 'http_method' && backend !== undefined)
-        exchange.response.setHeader('Allow', [...backend.methods].join(', '))
-      return sendRefusal(exchange, refusal)
-    }
-    await this.#decide(exchange, inbound, { route, backend })
+    const problem =
+      exchange.problem ??
+      (route === null || backend === undefined
+        ? deny('path_unknown', 'no such path')
+        : backend.protocol.headProblem(head, route.path))
+    if (problem === null && route !== null && backend !== undefined)
+      return this.#decide(exchange, inbound, { route, backend })
+    const refusal = await this.#options.pipeline.refuseHead(inbound, problem ?? deny('path_unknown', 'no such path'))
+    if (refusal.denial.code === 'http_method' && backend !== undefined)
+      exchange.response.setHeader('Allow', [...backend.methods].join(', '))
+    sendRefusal(exchange, refusal, backend?.protocol.form(head))
   }
 
   async #decide(
@@ -72,15 +79,16 @@ export class HttpBackends {
     const { head } = exchange
     const trace = beginTrace?.(head) ?? null
     const times = new StageTimes(monotonic, trace?.sampled === true)
+    const { protocol } = backend
     const result = await pipeline.enforce(inbound, {
       credential: 'token',
       times,
       whenGone: (listener) => whenGone(exchange, listener),
       readBody: () => exchange.readBody(BODILESS.has(head.method) ? 0 : bodyBytes),
-      classifier: backendClassifier({ ...route, head, trace }),
+      classifier: protocol.classifier({ ...route, head, trace }),
     })
     if (!isRefusal(result)) return this.#forward(exchange, result, { backend, times })
-    sendRefusal(exchange, result)
+    sendRefusal(exchange, result, protocol.form(head))
     times.mark('closed')
     onCall(refusedReport(exchange, result, { server: route.backend, times, trace }))
   }
@@ -98,6 +106,7 @@ export class HttpBackends {
       entry: permit.entry,
       times,
       ...(hold === undefined ? {} : { hold }),
+      form: backend.protocol.form(exchange.head),
       onOutcome: (outcome) => {
         pipeline.open.remove(reply)
         this.#ended(permit, outcome, times)
@@ -108,6 +117,8 @@ export class HttpBackends {
     const { circuit, onCircuit, upstream, calls } = backend
     if (this.#options.backends.get(authorized.classified.call.resource.server) !== backend)
       return reply.fail('server_changed', 'the service was changed or taken away while the request was judged')
+    const own = backend.protocol.ownAnswer(authorized.classified.call.detail)
+    if (own !== null) return answer(permit, reply, own)
     if (!calls.begin(reply, (reason) => reply.fail('upstream_timeout', reason))) return
     const now = monotonic()
     const ticket = circuit.enter(now)
@@ -122,12 +133,17 @@ export class HttpBackends {
   #ended(permit: Permit<BackendCall>, outcome: Outcome, times: StageTimes): void {
     const { pipeline, onProblem, onCall } = this.#options
     recordOutcome(permit.entry, outcome, pipeline.dependencies.log).catch(onProblem)
-    const { method, trace } = permit.admitted.authorized.classified.call.detail
-    onCall(allowedReport(permit, outcome, { times, trace, method, stream: 'none' }))
+    const { method, trace, message } = permit.admitted.authorized.classified.call.detail
+    const stream = message?.streams === true ? 'answer' : 'none'
+    onCall(allowedReport(permit, outcome, { times, trace, method, stream }))
   }
 }
 
-function routeProblem(method: string, backend: HttpBackend | undefined): Denial | null {
-  if (backend === undefined) return deny('path_unknown', 'no service has this path')
-  return backend.methods.has(method) ? null : deny('http_method', `${method} is not a method of the service`)
+/** What is known here is answered here, by a permit like everything else. */
+function answer(permit: Permit<BackendCall>, reply: BackendReply, value: JsonObject): void {
+  permit.use()
+  const bytes = utf8(JSON.stringify(value))
+  reply.begin(200, { 'content-type': 'application/json', 'content-length': String(bytes.length) })
+  reply.write(bytes)
+  reply.end()
 }

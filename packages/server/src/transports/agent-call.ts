@@ -1,0 +1,92 @@
+/** Agents over A2A: `/a2a/<agent>` for messages, and their card below it. What is decided is decided by the path; this is bytes. */
+
+import type { A2aVersion, JsonObject } from '@doorward/core'
+import { agentRequest, deny, isDenial } from '@doorward/enforcement'
+import type { AgentAnswers, AgentNames, Call, Classifier, Denial, TaskOwners } from '@doorward/enforcement'
+import { openAgentFilter } from './agent-answer-filter.ts'
+import type { BackendCall, BackendCallOptions, BackendProtocol } from './backend-call.ts'
+import { exactMessage } from './exact-call.ts'
+import { messageProblem } from './rpc-call.ts'
+import { ownerOf } from './session.ts'
+
+/** What is known of an agent's card. */
+export interface AgentCards {
+  /** What stands against a call, asked once policy allows it: of that revision, or for the card itself (null). */
+  objection(version: A2aVersion | null): Promise<Denial | null>
+  /** As callers may see it; null before it was accepted. */
+  shown(): JsonObject | null
+}
+
+export interface AgentParts {
+  readonly names: AgentNames
+  readonly owners: TaskOwners
+  readonly cards: AgentCards
+}
+
+/** Where agents show their card (A2A 1.0 §8.2, RFC 8615). */
+export const cardPath = '/.well-known/agent-card.json'
+
+export function agentProtocol(parts: AgentParts): BackendProtocol {
+  return {
+    prefix: '/a2a/',
+    headProblem: ({ method, query }, path) => {
+      if (path !== cardPath) return messageProblem({ method, query }, path === '' || path === '/')
+      return method === 'GET' ? null : deny('http_method', `expected GET, got ${method}`)
+    },
+    classifier: (options) => (options.path === cardPath ? cardClassifier(options, parts) : classifier(options, parts)),
+    form: ({ method }) => (method === 'POST' ? { rpc: true } : {}),
+    ownAnswer: ({ message }) => (message === null ? parts.cards.shown() : null),
+  }
+}
+
+/** The card opens nothing: whoever may do anything here may see it. */
+function cardClassifier({ backend, head, trace }: BackendCallOptions, { cards }: AgentParts): Classifier<BackendCall> {
+  return () => ({
+    action: { name: 'server/discover', group: 'session' },
+    resource: { server: backend, kind: 'server', name: '' },
+    args: undefined,
+    rpcId: undefined,
+    detail: { method: 'GET', path: null, query: '', head, trace, message: null },
+    objection: () => cards.objection(null),
+  })
+}
+
+function classifier({ backend, head, trace }: BackendCallOptions, parts: AgentParts): Classifier<BackendCall> {
+  return (body, { principal }): Call<BackendCall> | Denial => {
+    const { names, owners, cards } = parts
+    const request = agentRequest(body, head, { agent: backend, owner: ownerOf(principal), names, owners })
+    if (isDenial(request)) return request
+    const { action, resource, message, answers } = request
+    return {
+      action,
+      resource,
+      args: undefined,
+      exact: () => exactMessage(body, request.value),
+      rpcId: message.id,
+      detail: {
+        method: 'POST',
+        path: null,
+        query: '',
+        head,
+        trace,
+        message: {
+          body: request.body,
+          headers: headersOf(message.version, answers),
+          id: message.id,
+          streams: answers.streams,
+          filter: (type, answerBytes) => openAgentFilter(type, answers, answerBytes),
+        },
+      },
+      objection: () => cards.objection(message.version),
+    }
+  }
+}
+
+/** Nothing of the caller's: extensions, which a header asks for, are not passed on. */
+function headersOf(version: A2aVersion, { streams }: AgentAnswers): Readonly<Record<string, string>> {
+  return {
+    'content-type': 'application/json',
+    accept: streams ? 'text/event-stream, application/json' : 'application/json',
+    'a2a-version': version,
+  }
+}
