@@ -30,10 +30,45 @@ export const workloadControls: readonly Control[] = [
     to: 'if (owner === null)',
   }),
   control('workload.program', [peers, 'BS-6: runs the file that is there, not one of the same name or content'], {
-    file: facts,
+    file: 'packages/server/src/apps/workload-api/program-digests.ts',
     from: 'return b !== null && a.dev === b.dev && a.ino === b.ino',
     to: 'return b !== null && a.size === b.size',
   }),
+  control(
+    'workload.descriptor',
+    [peers, 'BS-6: is believed about its age alone: whatever else keeps a descriptor away, nobody is served'],
+    {
+      file: 'packages/server/src/apps/workload-api/peer-credentials.ts',
+      from: 'return held === NO_SUCH_OPTION ?',
+      to: 'return held !== 0 ?',
+    },
+  ),
+  control('workload.turns', [peers, 'are read one of each user and four at once, however many programs connect'], {
+    file: 'packages/server/src/apps/workload-api/program-digests.ts',
+    from: '!this.#reading.has(program.uid)',
+    to: 'program.uid >= 0',
+  }),
+  control(
+    'workload.idle',
+    [socket, 'who calls no more leaves his place; an open stream keeps it, however long it says nothing'],
+    {
+      file: 'packages/server/src/transports/workload-api/grpc.ts',
+      from: 'timer = setTimeout(leave, grpcLimits.idleMilliseconds)',
+      to: 'clearTimeout(timer)',
+    },
+  ),
+  control(
+    'workload.withdrawal',
+    [
+      'test/unit/server/workload-streams.test.ts',
+      'WA-2: an anchor or a key that is withdrawn is told at once, also while a renewal waits',
+    ],
+    {
+      file: 'packages/server/src/apps/workload-api/stream-state.ts',
+      from: 'if ([...names].some((name) => !left.has(name))) return true',
+      to: 'if (left.size === 0) return true',
+    },
+  ),
   control('workload.unit', [peers, 'is in the outermost unit, which the system has named'], {
     file: facts,
     from: "const unit = parts.find((part) => !part.endsWith('.slice'))",

@@ -9,10 +9,14 @@ import { createServer } from 'node:net'
 import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { after, before, describe, test } from 'node:test'
+import { DoorwardError } from '@doorward/core'
 import { standsFor, systemPeers } from '../../../packages/server/src/apps/workload-api/peer-credentials.ts'
 import { Peer, unitOf } from '../../../packages/server/src/apps/workload-api/peer-facts.ts'
 import type { PeerFacts } from '../../../packages/server/src/apps/workload-api/peer-facts.ts'
+import { digestLimits, ProgramDigests } from '../../../packages/server/src/apps/workload-api/program-digests.ts'
+import type { Program } from '../../../packages/server/src/apps/workload-api/program-digests.ts'
 import { Refusals } from '../../../packages/server/src/apps/workload-api/refusals.ts'
 import { entriesFor, failingSelector } from '../../../packages/server/src/apps/workload-api/selectors.ts'
 import type { WorkloadEntry } from '../../../packages/server/src/config/workload-api-schema.ts'
@@ -47,6 +51,29 @@ async function connected(): Promise<{
   return { socket, pid: child.pid ?? 0, close }
 }
 
+/** Credentials of the process in its own address, and no descriptor for the reason there. */
+const fakeLibrary = `
+const [errno, pid] = import.meta.url.split('?')[1].split('.').map(Number)
+const getsockopt = (fd, level, name, value) => {
+  if (name !== 17) return -1
+  new DataView(value.buffer).setInt32(0, pid, true)
+  new DataView(value.buffer).setUint32(4, 7, true)
+  new DataView(value.buffer).setUint32(8, 8, true)
+  return 0
+}
+export default { load: () => ({ func: () => getsockopt }), errno: () => errno }
+`
+const koffiName: string = 'koffi'
+
+interface Koffi {
+  load(path: null): {
+    func(
+      prototype: string,
+    ): (...given: [fd: number, level: number, name: number, value: Uint8Array, length: [number]]) => number
+  }
+  errno(): number
+}
+
 describe('the kernel', () => {
   test('BS-6: says which process connected, and stands by it until it is gone', async () => {
     const peers = await systemPeers()
@@ -68,6 +95,32 @@ describe('the kernel', () => {
   test('is asked through a library that has to be there: without it, or elsewhere than on Linux, nobody is served', async () => {
     await assert.rejects(systemPeers('linux', 'a-package-that-is-not-here'), { code: 'peer_credentials_missing' })
     await assert.rejects(systemPeers('darwin'), { code: 'peer_credentials_missing' })
+  })
+
+  test('BS-6: is believed about its age alone: whatever else keeps a descriptor away, nobody is served', async (t) => {
+    const { socket, pid, close } = await connected()
+    t.after(close)
+    const file = join(folder, 'library.mjs')
+    await writeFile(file, fakeLibrary)
+    const peersOf = async (errno: number) => systemPeers('linux', `${pathToFileURL(file).href}?${errno}.${pid}`)
+    assert.deepEqual((await peersOf(92)).of(socket), { pid, uid: 7, gid: 8, pidfd: null })
+    for (const gone of [3, 9, 22, 61]) assert.equal((await peersOf(gone)).of(socket), null)
+    for (const other of [1, 12, 23, 24]) {
+      const peers = await peersOf(other)
+      assert.throws(() => peers.of(socket), { code: 'peer_unknown', got: `errno ${other}` })
+    }
+  })
+
+  test('BS-6: says by its number why there is no descriptor', async (t) => {
+    const { socket, close } = await connected()
+    t.after(close)
+    const { default: koffi } = (await import(koffiName)) as { readonly default: Koffi }
+    const getsockopt = koffi
+      .load(null)
+      .func('int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *length)')
+    const fd = (Reflect.get(socket, '_handle') as { readonly fd: number }).fd
+    assert.equal(getsockopt(fd, 1, 9999, new Uint8Array(4), [4]), -1)
+    assert.equal(koffi.errno(), 92)
   })
 
   test('says nothing of a connection that is closed', async () => {
@@ -224,21 +277,115 @@ describe('entries', () => {
   })
 })
 
-test('refusals are told once and then counted, of however many kinds they are', () => {
-  const told: { readonly reason: string; readonly count: number }[] = []
-  const refusals = new Refusals((event) => told.push(event))
-  const refuse = (uid: number) =>
-    refusals.add({ type: 'refused', method: 'FetchX509SVID', pid: 1, uid, program: null, reason: 'no entry matches' })
-  for (let i = 0; i < 1000; i++) refuse(7)
-  assert.deepEqual(
-    told.map(({ count }) => count),
-    [1],
-  )
-  for (let uid = 100; uid < 1100; uid++) refuse(uid)
-  assert.ok(told.length <= 66)
-  refusals.close()
-  assert.equal(
-    told.reduce((sum, { count }) => sum + count, 0),
-    2000,
-  )
+describe('what is told', () => {
+  test('refusals are told once and then counted, of however many kinds they are', () => {
+    const told: { readonly count: number }[] = []
+    const refusals = new Refusals((event) => told.push(event))
+    const refuse = (uid: number) =>
+      refusals.add({ type: 'refused', method: 'FetchX509SVID', pid: 1, uid, program: null, reason: 'no entry matches' })
+    for (let i = 0; i < 1000; i++) refuse(7)
+    assert.deepEqual(
+      told.map(({ count }) => count),
+      [1],
+    )
+    for (let uid = 100; uid < 1100; uid++) refuse(uid)
+    assert.ok(told.length <= 66)
+    refusals.close()
+    assert.equal(
+      told.reduce((sum, { count }) => sum + count, 0),
+      2000,
+    )
+  })
+
+  test('problems are told once of each code and then counted, and refusals leave room for them', () => {
+    const told: (readonly [string, number])[] = []
+    const refusals = new Refusals((event) => {
+      if (event.type === 'problem') told.push([(event.error as Error).message, event.count])
+    })
+    const refused = { type: 'refused', method: 'M', pid: 1, program: null, reason: 'no entry matches' } as const
+    for (let uid = 0; uid < 200; uid++) refusals.add({ ...refused, uid })
+    for (let i = 1; i <= 1000; i++) {
+      refusals.add({ type: 'problem', error: new DoorwardError('peer_unknown', `peer ${i}`) })
+      refusals.add({ type: 'problem', error: new Error(`fault ${i}`) })
+    }
+    assert.deepEqual(told, [['peer 1', 1]])
+    refusals.close()
+    assert.deepEqual(told, [
+      ['peer 1', 1],
+      ['fault 1000', 1999],
+    ])
+  })
+})
+
+describe('digests of programs', () => {
+  /** Reads that end when they are told to. */
+  function slowReads(): {
+    readonly digests: ProgramDigests
+    readonly begun: Program[]
+    readonly end: (at: number, digest?: string | null) => Promise<void>
+  } {
+    const begun: Program[] = []
+    const ends: ((digest: string | null) => void)[] = []
+    const digests = new ProgramDigests((program) => {
+      begun.push(program)
+      return new Promise((resolve) => ends.push(resolve))
+    })
+    return {
+      digests,
+      begun,
+      end: async (at, digest = 'd') => {
+        ends[at]?.(digest)
+        await new Promise((resolve) => setImmediate(resolve))
+      },
+    }
+  }
+  const program = (ino: number, uid = 1000): Program => ({
+    path: `/${ino}`,
+    file: { dev: 1n, ino: BigInt(ino), size: 1n, mtimeNs: 1n, ctimeNs: 1n } as Program['file'],
+    uid,
+  })
+
+  test('are read one of each user and four at once, however many programs connect', async () => {
+    const { digests, begun, end } = slowReads()
+    const all = [1, 2, 3].flatMap((uid) => [program(uid * 10, uid), program(uid * 10 + 1, uid)])
+    const others = [4, 5].map((uid) => program(uid * 10, uid))
+    const given = [...all, ...others].map((one) => digests.of(one))
+    assert.deepEqual(
+      begun.map(({ uid }) => uid),
+      [1, 2, 3, 4],
+    )
+    await end(1)
+    assert.deepEqual(
+      begun.slice(4).map(({ path }) => path),
+      ['/21'],
+    )
+    for (let at = 0; at < 8; at++) await end(at)
+    assert.equal(begun.length, 8)
+    assert.deepEqual(
+      await Promise.all(given),
+      Array.from({ length: 8 }, () => 'd'),
+    )
+  })
+
+  test('of a user of whom too many wait are refused, and nobody else', async () => {
+    const { digests, begun, end } = slowReads()
+    const waiting = Array.from({ length: digestLimits.waiting + 1 }, (_, ino) => digests.of(program(ino)))
+    await assert.rejects(digests.of(program(99)), { code: 'programs_waiting' })
+    const other = digests.of(program(99, 1001))
+    assert.equal(begun.length, 2)
+    for (let at = 0; at < digestLimits.waiting + 2; at++) await end(at)
+    assert.deepEqual(new Set(await Promise.all([...waiting, other])), new Set(['d']))
+  })
+
+  test('that failed for one process are tried for the next, and those that were read are remembered', async () => {
+    const { digests, begun, end } = slowReads()
+    const [first, second] = [digests.of(program(1)), digests.of(program(1))]
+    await end(0, null)
+    assert.equal(await first, null)
+    assert.equal(begun.length, 2)
+    await end(1)
+    assert.equal(await second, 'd')
+    assert.equal(await digests.of(program(1, 1001)), 'd')
+    assert.equal(begun.length, 2)
+  })
 })

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { chmod, chown, lstat, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { connect as connectHttp } from 'node:http2'
-import type { IncomingHttpHeaders } from 'node:http2'
+import type { ClientHttp2Session, IncomingHttpHeaders } from 'node:http2'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -96,24 +96,46 @@ interface Answer {
   readonly grpc: unknown
 }
 
-/** One call with these bytes as its body, against a method that echoes. */
-async function call(body: Uint8Array, headers: Record<string, string> = {}): Promise<Answer> {
-  const path = join(folder, 'grpc.sock')
+/** A method that echoes, and one that never ends, on a socket of its own. */
+async function echoing(name: string): Promise<{ readonly path: string; readonly close: () => Promise<void> }> {
+  const path = join(folder, name)
   const stop = new AbortController()
+  const echo = async function* (request: Uint8Array) {
+    yield request
+    return { status: 0, message: '' } as const
+  }
+  const forever = async function* (request: Uint8Array, signal: AbortSignal) {
+    yield request
+    await once(signal, 'abort')
+    return { status: 0, message: '' } as const
+  }
+  const methods = new Map([
+    ['/S/M', echo],
+    ['/S/F', forever],
+  ])
+  const ended: Promise<unknown>[] = []
   const server = createServer((socket) => {
     socket.on('error', () => undefined)
-    const echo = async function* (request: Uint8Array) {
-      yield request
-      return { status: 0, message: '' } as const
-    }
-    serveGrpc(
-      socket,
-      { admit: () => null, methods: new Map([['/S/M', echo]]), onProblem: (error) => assert.fail(String(error)) },
-      stop.signal,
-    )
+    const onProblem = (error: unknown) => assert.fail(String(error))
+    const session = serveGrpc(socket, { admit: () => null, methods, onProblem }, stop.signal)
+    ended.push(new Promise((resolve) => session.once('close', resolve)))
   })
   server.listen(path)
   await once(server, 'listening')
+  return {
+    path,
+    // Resolves when every connection has ended.
+    close: async () => {
+      stop.abort()
+      server.close()
+      await Promise.all(ended)
+    },
+  }
+}
+
+/** One call with these bytes as its body, against a method that echoes. */
+async function call(body: Uint8Array, headers: Record<string, string> = {}): Promise<Answer> {
+  const { path, close } = await echoing('grpc.sock')
   const session = connectHttp('http://localhost', { createConnection: () => connect(path) })
   try {
     const stream = session.request({
@@ -134,7 +156,7 @@ async function call(body: Uint8Array, headers: Record<string, string> = {}): Pro
     return { status: head[':status'], grpc }
   } finally {
     session.destroy()
-    server.close()
+    await close()
   }
 }
 
@@ -154,6 +176,45 @@ test('a call has exactly one message of a bounded size, without compression', as
   ]
   for (const body of [...wrong, concat(framed(new Uint8Array(1)), framed(new Uint8Array(1)))])
     assert.deepEqual(await call(body), { status: 200, grpc: '3' })
+})
+
+test('who calls no more leaves his place; an open stream keeps it, however long it says nothing', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const { path, close } = await echoing('idle.sock')
+  const sessions = [0, 1, 2].map(() => connectHttp('http://localhost', { createConnection: () => connect(path) }))
+  const [calling, watching, silent] = sessions
+  assert.ok(calling !== undefined && watching !== undefined && silent !== undefined)
+  const gone = new Set<unknown>()
+  for (const session of sessions) session.on('close', () => gone.add(session)).on('error', () => undefined)
+  const asked = async (session: ClientHttp2Session, method: string, until: 'data' | 'close') => {
+    const headers = { ':method': 'POST', ':path': method, 'content-type': 'application/grpc' }
+    const stream = session.request(headers).on('error', () => undefined)
+    stream.end(framed(new Uint8Array(1)))
+    stream.resume()
+    await once(stream, until)
+  }
+  await once(silent, 'connect')
+  t.mock.timers.tick(grpcLimits.requestMilliseconds - 1)
+  await asked(watching, '/S/F', 'data')
+  await asked(watching, '/S/M', 'close')
+  // Every call begins the time anew.
+  for (let round = 0; round < 3; round++) {
+    await asked(calling, '/S/M', 'close')
+    await asked(watching, '/S/M', 'close')
+    t.mock.timers.tick(grpcLimits.idleMilliseconds - 1)
+    assert.ok(!calling.closed && !calling.destroyed)
+  }
+  // The end of a call reaches the other side a little later.
+  for (const deadline = performance.now() + 20_000; gone.size < 2 && performance.now() < deadline;) {
+    t.mock.timers.tick(1000)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.deepEqual(gone, new Set([silent, calling]))
+  t.mock.timers.tick(grpcLimits.idleMilliseconds * 10)
+  await asked(watching, '/S/M', 'close')
+  assert.deepEqual(gone, new Set([silent, calling]))
+  watching.destroy()
+  await close()
 })
 
 test('what is not gRPC, and what nobody serves, is refused', async () => {

@@ -23,16 +23,11 @@ export async function serve(options: SocketOptions, words: readonly string[], co
       expected: '--socket PATH alone: workload_api of the configuration says who gets which identity',
     })
   const { runWorkloadAgent } = await import('../apps/workload-api/agent.ts')
-  const { problemNotice } = await import('../apps/bridge.ts')
-  const notice = problemNotice(
-    (text) => context.err(`warning: ${printable(text)}`),
-    () => performance.now(),
-  )
   await runWorkloadAgent({
     deployment: await context.deployment(),
     environment: context.environment,
     socket: resolve(socket),
-    report: (event) => (context.json ? context.out(JSON.stringify(documentOf(event))) : tell(event, context, notice)),
+    report: (event) => (context.json ? context.out(JSON.stringify(documentOf(event))) : tell(event, context)),
     signal: context.signal,
   })
 }
@@ -42,12 +37,16 @@ function documentOf(event: WorkloadAgentEvent): object {
     const { type, ...rest } = event
     return { event: type, ...rest }
   }
-  const { error } = event
+  const { error, count } = event
   const code = isDoorwardError(error) ? error.code : 'internal'
-  return { event: 'problem', code, message: error instanceof Error ? error.message : String(error) }
+  return { event: 'problem', code, message: messageOf(error), count }
 }
 
-function tell(event: WorkloadAgentEvent, context: CliContext, notice: (error: unknown) => void): void {
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+function tell(event: WorkloadAgentEvent, context: CliContext): void {
   const paint = painter(context.color)
   switch (event.type) {
     case 'listening':
@@ -56,14 +55,18 @@ function tell(event: WorkloadAgentEvent, context: CliContext, notice: (error: un
     case 'served':
       context.out(`${event.method} ${event.ids.join(', ')} to ${programOf(event)}`)
       break
-    case 'refused': {
-      const times = event.count > 1 ? `, ${event.count} times` : ''
-      context.err(paint('red', `refused ${event.method} to ${programOf(event)}: ${printable(event.reason)}${times}`))
+    case 'refused':
+      context.err(
+        paint('red', `refused ${event.method} to ${programOf(event)}: ${printable(event.reason)}${timesOf(event)}`),
+      )
       break
-    }
     case 'problem':
-      notice(event.error)
+      context.err(`warning: ${printable(messageOf(event.error))}${timesOf(event)}`)
   }
+}
+
+function timesOf({ count }: { readonly count: number }): string {
+  return count > 1 ? `, ${count} times` : ''
 }
 
 function programOf({ pid, uid, program }: { pid: number; uid: number; program: string | null }): string {

@@ -10,10 +10,10 @@ import type { ClientPlace } from '../local-identities.ts'
 import { HeldIdentities } from './held-identities.ts'
 import { JwtSvids } from './jwt-svids.ts'
 import { systemPeers } from './peer-credentials.ts'
-import type { PeerSource } from './peer-credentials.ts'
+import type { PeerCredentials, PeerSource } from './peer-credentials.ts'
 import { Peer } from './peer-facts.ts'
 import { Refusals } from './refusals.ts'
-import type { RefusedTimes } from './refusals.ts'
+import type { ProblemTimes, RefusedTimes } from './refusals.ts'
 import { WorkloadCalls } from './workload-calls.ts'
 import type { ServedEvent } from './workload-calls.ts'
 
@@ -21,7 +21,7 @@ export type WorkloadAgentEvent =
   | { readonly type: 'listening'; readonly path: string; readonly identities: readonly string[] }
   | ServedEvent
   | RefusedTimes
-  | { readonly type: 'problem'; readonly error: unknown }
+  | ProblemTimes
 
 export interface WorkloadAgentOptions extends ClientPlace {
   readonly socket: string
@@ -48,9 +48,11 @@ export async function runWorkloadAgent(options: WorkloadAgentOptions): Promise<v
       where: 'workload_api.entries',
       expected: 'an entry for each program: its identity, and by what it is known',
     })
-  const onProblem = (error: unknown) => report({ type: 'problem', error })
   const peers = options.peers ?? (await systemPeers())
   await using stack = new AsyncDisposableStack()
+  const refusals = new Refusals(report)
+  stack.defer(() => refusals.close())
+  const onProblem = (error: unknown) => refusals.add({ type: 'problem', error })
   const identities = await HeldIdentities.open({
     names: [...new Set(entries.map(({ identity }) => identity))],
     open: (name, told) => openLocalIdentity(options, name, told),
@@ -58,8 +60,6 @@ export async function runWorkloadAgent(options: WorkloadAgentOptions): Promise<v
     onProblem,
   })
   stack.defer(() => identities.close())
-  const refusals = new Refusals(report)
-  stack.defer(() => refusals.close())
   const service = new WorkloadCalls({
     entries,
     identities,
@@ -72,7 +72,7 @@ export async function runWorkloadAgent(options: WorkloadAgentOptions): Promise<v
   const running = identities.run(AbortSignal.any([signal, over.signal]))
   stack.defer(() => running)
   stack.defer(() => over.abort())
-  const connections = new Connections({ service, peers, signal })
+  const connections = new Connections({ service, peers, signal, onProblem })
   const listening = await listenForAll({
     path: options.socket,
     connections: MAX_CONNECTIONS,
@@ -91,6 +91,7 @@ interface ConnectionsParts {
   readonly service: WorkloadCalls
   readonly peers: PeerSource
   readonly signal: AbortSignal
+  readonly onProblem: (error: unknown) => void
 }
 
 class Connections {
@@ -103,9 +104,9 @@ class Connections {
 
   /** A peer that the kernel does not name, or one too many of a user, is cut off before a byte is read. */
   accept(socket: Socket): void {
-    const { service, peers, signal } = this.#parts
+    const { service, signal } = this.#parts
     socket.on('error', () => socket.destroy())
-    const credentials = signal.aborted ? null : peers.of(socket)
+    const credentials = signal.aborted ? null : this.#peerOf(socket)
     if (credentials === null) return void socket.destroy()
     const peer = new Peer(credentials)
     const ofUser = [...this.#open.values()].filter((uid) => uid === credentials.uid).length
@@ -116,6 +117,15 @@ class Connections {
     })
     if (ofUser >= MAX_CONNECTIONS_OF_USER) return void socket.destroy()
     serveGrpc(socket, service.forPeer(peer), signal)
+  }
+
+  #peerOf(socket: Socket): PeerCredentials | null {
+    try {
+      return this.#parts.peers.of(socket)
+    } catch (error) {
+      this.#parts.onProblem(error)
+      return null
+    }
   }
 
   /** Streams have ended with the signal; what they said last is sent. */

@@ -3,12 +3,12 @@
  * process is still the one that connected. A fact that cannot be read is null, and no selector matches that.
  */
 
-import { createHash } from 'node:crypto'
-import { createReadStream, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { readFile, readlink, stat } from 'node:fs/promises'
 import type { BigIntStats } from 'node:fs'
 import { closeDescriptor, standsFor } from './peer-credentials.ts'
 import type { PeerCredentials } from './peer-credentials.ts'
+import { ProgramDigests, sameFile } from './program-digests.ts'
 
 export interface PeerFacts {
   readonly pid: number
@@ -18,7 +18,7 @@ export interface PeerFacts {
   readonly program: string | null
   /** Whether the program is the very file that this path leads to here: in a mount namespace of its own a process can call any file anything. */
   isProgram(path: string): Promise<boolean>
-  /** SHA-256 of the program as it runs, lowercase hex; null when it is not readable or larger than 1 GiB. */
+  /** SHA-256 of the program as it runs, lowercase hex; null when it is not readable or too large. Throws as `ProgramDigests.of`. */
   digest(): Promise<string | null>
   /** Path in the hierarchy of cgroup v2. */
   readonly cgroup: string | null
@@ -33,8 +33,8 @@ export interface PeerPlaces {
 
 export const systemPlaces: PeerPlaces = { proc: '/proc', standsFor }
 
-const MAX_PROGRAM = 1n << 30n
-const MAX_DIGESTS = 64
+/** For all connections: what one of them has read counts for the others. */
+const digests = new ProgramDigests()
 
 /** One peer, from its connection to the end of that. */
 export class Peer {
@@ -76,7 +76,7 @@ export class Peer {
       program,
       isProgram: async (path) => file !== null && sameFile(file, await stat(path, { bigint: true }).catch(() => null)),
       digest: async () => {
-        const digest = file === null ? null : await digestOf(`${home}/exe`, file)
+        const digest = file === null ? null : await digests.of({ path: `${home}/exe`, file, uid })
         return (await this.isSame()) ? digest : null
       },
       cgroup,
@@ -143,37 +143,4 @@ export function unitOf(cgroup: string | null): string | null {
   const parts = (cgroup ?? '').split('/').filter((part) => part !== '')
   const unit = parts.find((part) => !part.endsWith('.slice'))
   return unit !== undefined && /\.(?:service|scope|socket|mount)$/.test(unit) ? unit : null
-}
-
-function sameFile(a: BigIntStats, b: BigIntStats | null): boolean {
-  return b !== null && a.dev === b.dev && a.ino === b.ino
-}
-
-const digests = new Map<string, Promise<string | null>>()
-
-/** Remembered for as long as the file has not changed. */
-function digestOf(path: string, file: BigIntStats): Promise<string | null> {
-  if (file.size > MAX_PROGRAM) return Promise.resolve(null)
-  const key = [file.dev, file.ino, file.size, file.mtimeNs, file.ctimeNs].join(' ')
-  const known = digests.get(key)
-  if (known !== undefined) return known
-  const [oldest] = digests.keys()
-  if (digests.size >= MAX_DIGESTS && oldest !== undefined) digests.delete(oldest)
-  const made = hashed(path, file)
-  digests.set(key, made)
-  // What failed for one process, which may just have ended, is tried again for the next.
-  const forget = (digest: string | null) => void (digest === null && digests.get(key) === made && digests.delete(key))
-  void made.then(forget)
-  return made
-}
-
-async function hashed(path: string, file: BigIntStats): Promise<string | null> {
-  const hash = createHash('sha256')
-  try {
-    for await (const part of createReadStream(path) as AsyncIterable<Uint8Array>) hash.update(part)
-    const now = await stat(path, { bigint: true })
-    return sameFile(file, now) && now.mtimeNs === file.mtimeNs ? hash.digest('hex') : null
-  } catch {
-    return null
-  }
 }

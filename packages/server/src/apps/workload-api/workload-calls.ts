@@ -17,12 +17,15 @@ import {
   x509SvidResponse,
 } from '../../transports/workload-api/messages.ts'
 import type { JwtSvidMessage } from '../../transports/workload-api/messages.ts'
-import { basisOf, domainUri, jwtKeySet } from './held-identities.ts'
+import { domainUri, jwtKeySet } from './held-identities.ts'
 import type { HeldIdentities, HeldIdentity, UsableIdentity } from './held-identities.ts'
 import { isAudienceRefusal } from './jwt-svids.ts'
 import type { JwtSvids } from './jwt-svids.ts'
 import type { Peer, PeerFacts } from './peer-facts.ts'
+import { isTurnRefusal } from './program-digests.ts'
 import { entriesFor } from './selectors.ts'
+import { isWithdrawal, streamState } from './stream-state.ts'
+import type { StreamState } from './stream-state.ts'
 
 export interface ServedEvent {
   readonly type: 'served'
@@ -73,6 +76,7 @@ const HEADER = 'workload.spiffe.io'
 
 const denied: GrpcEnd = { status: grpcStatus.permissionDenied, message: 'no identity issued' }
 const unready: GrpcEnd = { status: grpcStatus.unavailable, message: 'no identity can be used now' }
+const busy: GrpcEnd = { status: grpcStatus.unavailable, message: 'too many programs are being looked at' }
 const stopping: GrpcEnd = { status: grpcStatus.unavailable, message: 'the agent stops' }
 const done: GrpcEnd = { status: grpcStatus.ok, message: '' }
 
@@ -119,23 +123,31 @@ export class WorkloadCalls {
   /** The full state at once, and again whenever it is another one, until nothing is left of it. */
   async *#stream(call: Call, encode: (grants: readonly Grant[]) => Uint8Array): GrpcAnswer {
     const { identities, runtime } = this.#parts
-    let told: readonly string[] | null = null
+    let told: StreamState | null = null
+    let due: number | null = null
     for (;;) {
       const changed = identities.changed(call.signal)
       const given = await this.#granted(call)
       if (call.signal.aborted) return stopping
       if ('status' in given) return given
-      const basis = given.grants.map(({ held, hint, now }) => `${held.name} ${hint} ${basisOf(now)}`)
-      if (told === null || isWithdrawal(told, basis)) {
-        told = basis
-        yield this.#told(call, given, encode)
-      } else if (told.join('\n') !== basis.join('\n')) {
-        await runtime.sleep(runtime.chance() * JITTER_MILLISECONDS, call.signal)
-        // Whatever has come meanwhile is part of what is told.
-        told = null
+      const now = streamState(given.grants)
+      if (told !== null && told.basis === now.basis) {
+        due = null
+        await changed
         continue
       }
-      await changed
+      if (told !== null && !isWithdrawal(told, given.grants)) {
+        due ??= runtime.monotonic() + runtime.chance() * JITTER_MILLISECONDS
+        const left = due - runtime.monotonic()
+        if (left > 0) {
+          // Whatever comes meanwhile is part of what is told, and ends the wait when it is a withdrawal.
+          await sleepUntil(changed, left, call.signal, runtime)
+          continue
+        }
+      }
+      told = now
+      due = null
+      yield this.#told(call, given, encode)
     }
   }
 
@@ -194,7 +206,11 @@ export class WorkloadCalls {
     const { entries, identities } = this.#parts
     const facts = await call.peer.facts()
     if (typeof facts === 'string') return this.#refused(call, null, facts)
-    const matching = await entriesFor(entries, facts)
+    const matching = await entriesFor(entries, facts).catch((error: unknown) => {
+      if (isTurnRefusal(error)) return null
+      throw error
+    })
+    if (matching === null) return this.#refused(call, facts, 'too many programs of this user are being looked at', busy)
     if (matching.length === 0) return this.#refused(call, facts, 'no entry matches')
     const states = matching.flatMap(({ identity, hint }) => {
       const held = identities.get(identity)
@@ -208,10 +224,10 @@ export class WorkloadCalls {
     return this.#refused(call, facts, 'the authority has taken the identity away')
   }
 
-  #refused(call: Call, facts: PeerFacts | null, reason: string): GrpcEnd {
+  #refused(call: Call, facts: PeerFacts | null, reason: string, end = denied): GrpcEnd {
     const { pid, uid } = call.peer.credentials
     this.#parts.report({ type: 'refused', method: call.name, pid, uid, program: facts?.program ?? null, reason })
-    return denied
+    return end
   }
 
   #report({ name: method }: Call, { facts, grants }: Granted, audience?: string): void {
@@ -239,10 +255,10 @@ function invalid(message: string): GrpcEnd {
   return { status: grpcStatus.invalidArgument, message }
 }
 
-/** Whether an identity that was told of is not there any more. */
-function isWithdrawal(told: readonly string[], basis: readonly string[]): boolean {
-  const left = new Set(basis.map((one) => one.split(' ')[0]))
-  return told.some((one) => !left.has(one.split(' ')[0]))
+async function sleepUntil(changed: Promise<void>, left: number, signal: AbortSignal, runtime: Runtime): Promise<void> {
+  const woken = new AbortController()
+  await Promise.race([changed, runtime.sleep(left, AbortSignal.any([signal, woken.signal]))])
+  woken.abort()
 }
 
 function x509Svids(grants: readonly Grant[]): Uint8Array {

@@ -44,6 +44,8 @@ export const grpcLimits = {
   headerBytes: 8192,
   /** From the connection to the first call, and from the headers of a call to the end of its message. */
   requestMilliseconds: 5000,
+  /** Without a call, since the last one has ended. */
+  idleMilliseconds: 60_000,
 } as const
 
 const FRAME_HEAD = 5
@@ -55,21 +57,41 @@ export function serveGrpc(socket: Socket, service: GrpcCalls, signal: AbortSigna
     maxSessionMemory: 2,
     maxHeaderListPairs: 64,
   })
-  // Whoever says nothing, or something else, leaves his place to others.
-  const silent = setTimeout(() => socket.destroy(), grpcLimits.requestMilliseconds)
+  const place = keptPlace(socket, session)
   session.on('error', () => socket.destroy())
-  session.once('close', () => {
-    clearTimeout(silent)
-    socket.destroy()
-  })
   session.on('stream', (stream, headers) => {
-    clearTimeout(silent)
+    place.begin(stream)
     serveStream(stream, headers, { service, signal }).catch((error: unknown) => {
       stream.destroy()
       service.onProblem(error)
     })
   })
   return session
+}
+
+/** Whoever says nothing, something else or nothing more leaves his place to others. An open stream keeps it. */
+function keptPlace(socket: Socket, session: ServerHttp2Session): { begin(stream: ServerHttp2Stream): void } {
+  let open = 0
+  let timer = setTimeout(() => socket.destroy(), grpcLimits.requestMilliseconds)
+  // A client that is told so connects again for its next call.
+  const leave = () => {
+    session.close()
+    timer = setTimeout(() => socket.destroy(), grpcLimits.requestMilliseconds)
+  }
+  const ended = () => {
+    if (--open === 0 && !session.closed && !session.destroyed) timer = setTimeout(leave, grpcLimits.idleMilliseconds)
+  }
+  session.once('close', () => {
+    clearTimeout(timer)
+    socket.destroy()
+  })
+  return {
+    begin: (stream) => {
+      clearTimeout(timer)
+      open++
+      stream.once('close', ended)
+    },
+  }
 }
 
 interface Serving {
