@@ -9,6 +9,7 @@ const documents = [
   'docs/definitions.md',
   'docs/agents.md',
   'docs/edge.md',
+  'docs/decisions.md',
   'docs/workload-api.md',
 ]
 const root = new URL('../../', import.meta.url)

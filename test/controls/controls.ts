@@ -6,6 +6,7 @@
 import { acmeControls } from './acme-controls.ts'
 import { approvalControls } from './approval-controls.ts'
 import { calleeControls } from './callee-controls.ts'
+import { decisionControls } from './decision-controls.ts'
 import { ceremonyControls } from './ceremony-controls.ts'
 import { delegationControls } from './delegation-controls.ts'
 import { definitionControls } from './definition-controls.ts'
@@ -370,6 +371,7 @@ export type RefusalEntry =`,
   ),
   ...acmeControls,
   ...calleeControls,
+  ...decisionControls,
   ...policyControls,
   ...recordControls,
   ...witnessControls,

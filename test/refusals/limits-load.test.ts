@@ -182,6 +182,8 @@ test('a listener that is full closes the connection that has been idle for longe
   }
 })
 
+const doors = new Set(['edge', 'decisions'])
+
 test('each listener of ours sheds by the load of its process, and takes its share of the file descriptors', () => {
   const own = new LoadShedding()
   const { sheds } = ownLimits('main', own)
@@ -192,8 +194,12 @@ test('each listener of ours sheds by the load of its process, and takes its shar
     for (const names of [
       ['main', 'admin', 'enrol', 'public'],
       ['main', 'edge', 'admin', 'public'],
+      ['main', 'decisions', 'admin', 'public'],
+      ['main', 'edge', 'decisions', 'admin', 'public'],
     ]) {
-      const taken = names.map((name) => descriptorShare(name, descriptors, names.includes('edge')))
+      const taken = names.map((name) =>
+        descriptorShare(name, descriptors, names.filter((one) => doors.has(one)).length),
+      )
       const sum = taken.reduce(
         (all, { connections = 0, pendingHandshakes = 0 }) => all + connections + pendingHandshakes,
         0,

@@ -95,6 +95,7 @@ describe('the command line', () => {
     ['call files'],
     ['tools files excess'],
     ['audit tail --lines many', '0 to 1000000'],
+    ['audit verify --record somewhere', '--record with --checkpoints, and no --log'],
   ]
   test('a mistake in the words is a usage error with exit code 2, and as JSON nothing but JSON', async () => {
     const results = await Promise.all(mistakes.map(([words]) => run(`${words} --json`)))

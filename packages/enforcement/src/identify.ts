@@ -83,21 +83,9 @@ export async function identify(
   credential: Exclude<RequiredCredential, 'edge'>,
   dependencies: IdentifyDependencies,
 ): Promise<Identified | Denial> {
-  const view = dependencies.trust.current()
-  if (view === null) return deny('trust_stale', 'no trust state has been received yet')
-  const leaf = verifiedLeaf(inbound, view, dependencies)
-  if (isDenial(leaf)) return leaf
-  const caller = partialCaller(leaf)
-  const current = await awaitMirror(leaf, view, dependencies)
-  if (current === null) {
-    return deny(
-      'certificate_not_issued',
-      `fingerprint ${caller.certificateFingerprint} is not in the issuance mirror`,
-      { caller },
-    )
-  }
-  const problem = standingProblem(leaf, current, dependencies.trust.now())
-  if (problem !== null) return problem
+  const standing = await standingLeaf(inbound, dependencies)
+  if (isDenial(standing)) return standing
+  const { leaf, caller, current } = standing
   const limited = await takeUser(caller.id, caller, dependencies)
   if (limited !== null) return limited
   const presented =
@@ -111,6 +99,45 @@ export async function identify(
   inbound.connection.standing.identified = true
   const { principal, token } = presented
   return { inbound, principal, token, generation: current.generation } as Identified
+}
+
+interface StandingLeaf {
+  readonly leaf: VerifiedLeaf
+  readonly caller: PartialCaller
+  /** By which it stands. */
+  readonly current: TrustView
+}
+
+/** The certificate of the connection, as it stands now. */
+async function standingLeaf(inbound: Inbound, dependencies: IdentifyDependencies): Promise<StandingLeaf | Denial> {
+  const view = dependencies.trust.current()
+  if (view === null) return deny('trust_stale', 'no trust state has been received yet')
+  const leaf = verifiedLeaf(inbound, view, dependencies)
+  if (isDenial(leaf)) return leaf
+  const caller = partialCaller(leaf)
+  const current = await awaitMirror(leaf, view, dependencies)
+  if (current === null) {
+    return deny(
+      'certificate_not_issued',
+      `fingerprint ${caller.certificateFingerprint} is not in the issuance mirror`,
+      { caller },
+    )
+  }
+  return standingProblem(leaf, current, dependencies.trust.now()) ?? { leaf, caller, current }
+}
+
+/**
+ * A proxy that asks about requests of others, by its certificate alone: the tokens that it shows are theirs. It has no limit
+ * of its own, because each of those requests counts for whoever has made it.
+ */
+export async function identifyAsker(
+  inbound: Inbound,
+  dependencies: IdentifyDependencies,
+): Promise<PartialCaller | Denial> {
+  const standing = await standingLeaf(inbound, dependencies)
+  if (isDenial(standing)) return standing
+  inbound.connection.standing.identified = true
+  return standing.caller
 }
 
 /**
@@ -266,7 +293,7 @@ interface Accepting {
 function accepted(inbound: Inbound, { key, claims, token, leaf, view }: Accepting): AcceptedToken {
   const principal = principalOf(leaf, view, {
     ...subjectOf(claims),
-    strength: 'mtls-bound-token',
+    strength: inbound.asker === undefined ? 'mtls-bound-token' : 'asserted-bound-token',
     tokenId: claims.jti,
     expires: Math.min(claims.exp, leaf.certificate.notAfter) as EpochSeconds,
   })

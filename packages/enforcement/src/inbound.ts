@@ -33,4 +33,14 @@ export interface Inbound {
   readonly head: RequestHead
   /** What the token must be for: the resource identifier of this route, from configuration. */
   readonly audience: string
+  /** Who says all this of a request that lies elsewhere, for us to decide about; nobody where the request came to us. */
+  readonly asker?: Asker
+}
+
+/** A proxy that asks for the decision about a request that it holds: what it says of that request is its word. */
+export interface Asker {
+  /** As configuration calls it. */
+  readonly name: string
+  readonly id: string
+  readonly certificateFingerprint: string
 }

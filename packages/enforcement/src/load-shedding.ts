@@ -68,8 +68,9 @@ export class LoadShedding {
   }
 
   /** Whether the request is a stranger's, and strangers are not served now. */
-  shedsRequest({ connection, head }: Inbound): boolean {
-    return this.#level > 1 && !connection.standing.identified && !probes.has(head.path)
+  shedsRequest({ connection, head, asker }: Inbound): boolean {
+    const isProbe = asker === undefined && probes.has(head.path)
+    return this.#level > 1 && !connection.standing.identified && !isProbe
   }
 
   #move(step: 1 | -1): void {

@@ -1,5 +1,6 @@
 /** The one decision path: each stage takes what the previous one returned; refusals are recorded on the way out. */
 
+import { isApprovalDuty } from '@doorward/core'
 import type { PolicyVersion } from '@doorward/core'
 import { approve } from './approval.ts'
 import type { Approved, WhenGone } from './approval.ts'
@@ -88,6 +89,8 @@ export interface EnforceOptions<Detail> {
   readonly times?: StageTimes
   /** Tells when the caller waits no longer; as long as it may by default. */
   readonly whenGone?: WhenGone
+  /** The request lies elsewhere: what hangs on its body, or on how it ends, is refused. Not by default. */
+  readonly elsewhere?: boolean
   /** Is told that the call waits for a human, before `whenGone` is asked; nobody is by default. */
   readonly onWait?: (waiting: WaitingFor, call: Call<Detail>) => void
 }
@@ -101,6 +104,18 @@ function goingOn<Detail>(admitted: Admitted<Detail>, { authorized, claim }: Appr
 
 export function isRefusal(value: object): value is Refusal {
   return 'refused' in value && value.refused === true
+}
+
+/** What only whoever has the request can hold to: people approve a whole call, and some quotas count until its answer ends. */
+function unseenProblem<Detail>({ authorized, hold }: Admitted<Detail>): Denial | null {
+  const { classified, obligations, policies, policyVersion } = authorized
+  const { identified, call } = classified
+  const { action, resource } = call
+  const told = { caller: identified.principal, action, resource, policies, policyVersion }
+  if (obligations.some(isApprovalDuty)) return deny('request_unseen', 'a human has to approve it, body and all', told)
+  if (hold !== undefined)
+    return deny('request_unseen', 'a quota counts its bytes, or for how long it is under way', told)
+  return null
 }
 
 export class Pipeline {
@@ -180,7 +195,8 @@ export class Pipeline {
     if (isDenial(admitted)) return admitted
     const { hold } = admitted
     try {
-      const result = await this.#recorded(admitted, options)
+      const unseen = options.elsewhere === true ? unseenProblem(admitted) : null
+      const result = unseen ?? (await this.#recorded(admitted, options))
       // What was taken for a call that does not come about is given back.
       if (isDenial(result)) hold?.release()
       return result

@@ -36,6 +36,8 @@ export async function record<Detail>(
         policy: versionFields(authorized.policyVersion),
         ...shadowFields(authorized.shadow),
         ...(admitted.approval === undefined ? {} : { approval: admitted.approval }),
+        // Whoever has asked does it, or does not.
+        ...(identified.inbound.asker === undefined ? {} : { outcome: 'not_seen' }),
         ...kept?.decision(call),
       },
     })
@@ -167,7 +169,11 @@ function chainFields({ chain, given, scope }: Principal): JsonObject {
 }
 
 function inboundFields(inbound: Inbound): JsonObject {
+  const { asker } = inbound
   return {
+    ...(asker === undefined
+      ? {}
+      : { asserted_by: { proxy: asker.name, id: asker.id, certificate: asker.certificateFingerprint } }),
     remote: inbound.connection.remoteAddress,
     listener: inbound.connection.listener,
     request: { method: inbound.head.method, path: inbound.head.path },

@@ -1,6 +1,6 @@
 /** One call that gives a program its identity: opened or joined, renewed and kept up to date until it is closed. */
 
-import { DoorwardError, isDoorwardError } from '@doorward/core'
+import { DoorwardError, isDoorwardError, toSeconds } from '@doorward/core'
 import type { Secret, SpiffeId, TrustDomain } from '@doorward/core'
 import { openIdentity } from './identity.ts'
 import type { Identity } from './identity.ts'
@@ -11,8 +11,13 @@ import { readJoinSource } from './join-source.ts'
 import type { JoinSource } from './join-source.ts'
 import { join } from './join.ts'
 import { keyFileSealer } from './key-home.ts'
+import { LoginStore, personSource } from './login.ts'
+import type { SignedInUser } from './login.ts'
+import { systemRuntime } from './runtime.ts'
 import type { Runtime } from './runtime.ts'
 import type { Sealer } from './sealer.ts'
+import { signIn } from './sign-in.ts'
+import type { IdTokenSource } from './sign-in.ts'
 import type { TokenOptions } from './token-source.ts'
 
 export interface ConnectOptions {
@@ -27,6 +32,11 @@ export interface ConnectOptions {
    * needs an audience. False by default.
    */
   readonly callee?: boolean
+  /**
+   * True for a program of a person: it calls others for whoever has signed in at it (`signIn`), and nobody for itself. False by
+   * default.
+   */
+  readonly forPerson?: boolean
   /** Who answers where. None by default: then each call says whom it expects. */
   readonly peers?: Peers
   /** Where `join: { env }` is looked up: `process.env`. Nothing reads it by itself. */
@@ -46,6 +56,8 @@ export interface ConnectedIdentity extends AsyncDisposable {
   readonly fetch: IdentityFetch
   /** A token for the audience, bound to the current certificate: of use on connections of this identity alone. */
   token(audience: string, options?: TokenOptions): Promise<Secret>
+  /** Signs a person in here, for an hour at most; of use to an identity that was connected `forPerson`. Throws as `requestLogin`. */
+  signIn(idToken: IdTokenSource): Promise<SignedInUser>
   /** Seals what belongs to this identity. */
   readonly sealer: Sealer
   /** All of it: credentials, trust, TLS material. */
@@ -66,8 +78,10 @@ export async function connect(options: ConnectOptions): Promise<ConnectedIdentit
   const present = await new IdentityFolder(folder, sealer).readDescription()
   if (present === null) await joinAs(options, sealer)
   else if (callee && present.scope !== 'full') throw notCallee(folder)
-  const runtime = options.runtime === undefined ? {} : { runtime: options.runtime }
-  const identity = await openIdentity({ folder, sealer, onProblem, ...runtime })
+  const { runtime = systemRuntime } = options
+  const logins = new LoginStore(folder, sealer)
+  const person = options.forPerson === true ? personSource(logins, () => toSeconds(runtime.wall())) : null
+  const identity = await openIdentity({ folder, sealer, onProblem, runtime, ...(person === null ? {} : { person }) })
   const stopping = new AbortController()
   try {
     await identity.prepare(signal)
@@ -90,6 +104,7 @@ export async function connect(options: ConnectOptions): Promise<ConnectedIdentit
       authority: { url: identity.authorityUrl, id: identity.authorityId },
     }),
     token: (audience, wanted) => identity.token(audience, wanted),
+    signIn: (idToken) => signIn({ identity, logins, idToken }),
     sealer,
     identity,
     close,

@@ -1,5 +1,9 @@
 /** Identity, renewal and signed calls for programs. */
 
+// what programs need of the rules
+export { DoorwardError, isDoorwardError, parseSpiffeId, Secret } from '@doorward/core'
+export type { SpiffeId } from '@doorward/core'
+
 // platform
 export { systemClock } from './platform/clock.ts'
 export { ed25519KeyPairOf, generateEd25519, importEd25519 } from './platform/ed25519.ts'
@@ -84,6 +88,8 @@ export { LoginStore, personSource } from './login.ts'
 export type { Login, PersonSource, SignedInUser } from './login.ts'
 export { requestLogin } from './login-request.ts'
 export type { LoginRequest } from './login-request.ts'
+export { beginLogin } from './sign-in.ts'
+export type { BegunLogin, IdTokenSource } from './sign-in.ts'
 export { IdentityFolder } from './identity-folder.ts'
 export type { IdentityDescription, JoinState } from './identity-folder.ts'
 export type { Evidence } from './evidence.ts'

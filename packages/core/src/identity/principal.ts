@@ -21,6 +21,8 @@ export type Subject = WorkloadSubject | UserSubject
 /** How strongly the caller proved itself on this request. Weaker ways get their own word. */
 export type AuthenticationStrength =
   | 'mtls-bound-token'
+  /** As before, but the certificate was shown to a proxy, whose word it is that its holder has the key. */
+  | 'asserted-bound-token'
   | 'mtls-enrolment'
   | 'mtls-client-credentials'
   /** At the edge: no certificate, but a proof by the key that the token is bound to (RFC 9449). */

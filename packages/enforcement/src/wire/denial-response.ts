@@ -4,10 +4,11 @@ import { utf8 } from '@doorward/core'
 import type { JsonObject, JsonValue } from '@doorward/core'
 import { denialRow } from '../denial.ts'
 import type { Denial } from '../denial.ts'
+import type { RequestHead } from '../inbound.ts'
 import type { Refusal } from '../pipeline.ts'
 import type { RefusalEntry } from '../record.ts'
 import { closeAfterAnswer, send } from './exchange.ts'
-import type { Exchange } from './exchange.ts'
+import type { AnswerHeaders, Exchange } from './exchange.ts'
 import { oauthErrorOf } from './oauth-error.ts'
 import { rateLimitFields } from './rate-limit-fields.ts'
 
@@ -31,17 +32,31 @@ export function decisionIdOf(entry: RefusalEntry): string | null {
 
 /** Answers a recorded refusal: status and body from the table, `Doorward-Decision` and `Doorward-Code` headers. */
 export function sendRefusal(exchange: Exchange, refusal: Refusal, form: RefusalForm = {}): void {
-  const { denial } = refusal
-  const decision = decisionIdOf(refusal.entry)
-  const oauth = form.oauth === true ? oauthErrorOf(denial) : null
-  const status = oauth?.status ?? httpStatus(exchange, denial, form)
-  const body = oauth?.body ?? (form.rpc === true ? rpcBody(denial, decision, form) : plainBody(denial, decision))
   // Whoever is refused before the body was read must not go on in the middle of it.
   if (exchange.problem !== null) closeAfterAnswer(exchange)
-  const headers = refusalHeaders(denial, decision)
-  const challenges = form.challenge?.(denial, status) ?? (status === 401 ? [challengeOf(exchange)] : [])
+  const { status, headers, body } = refusalAnswer(exchange.head, refusal, form)
+  send(exchange, status, headers, body)
+}
+
+export interface RefusalAnswer {
+  readonly status: number
+  readonly headers: AnswerHeaders
+  readonly body: string
+}
+
+/** What a refused request is answered with, wherever it lies. */
+export function refusalAnswer(
+  head: Pick<RequestHead, 'method' | 'headers'>,
+  { denial, entry }: Refusal,
+  form: RefusalForm = {},
+): RefusalAnswer {
+  const decision = decisionIdOf(entry)
+  const oauth = form.oauth === true ? oauthErrorOf(denial) : null
+  const status = oauth?.status ?? httpStatus(head, denial, form)
+  const body = oauth?.body ?? (form.rpc === true ? rpcBody(denial, decision, form) : plainBody(denial, decision))
+  const challenges = form.challenge?.(denial, status) ?? (status === 401 ? [challengeOf(head)] : [])
   const challenge = challenges.length === 0 ? {} : { 'WWW-Authenticate': challenges }
-  send(exchange, status, { ...headers, ...challenge }, JSON.stringify(body))
+  return { status, headers: { ...refusalHeaders(denial, decision), ...challenge }, body: JSON.stringify(body) }
 }
 
 /** The JSON-RPC message of a recorded refusal, for an answer that has begun as a stream. */
@@ -50,10 +65,10 @@ export function refusalMessage({ denial, entry }: Refusal, form: RefusalForm): U
 }
 
 /** 200 is for answers to JSON-RPC requests; what expects no answer is refused by its status. */
-function httpStatus(exchange: Exchange, denial: Denial, form: RefusalForm): number {
+function httpStatus({ method }: Pick<RequestHead, 'method'>, denial: Denial, form: RefusalForm): number {
   const status = denial.http ?? denialRow(denial.code).http
   if (status !== 200 || (form.rpc === true && denial.rpcId !== undefined)) return status
-  return form.rpc === true && exchange.head.method === 'POST' ? 400 : 403
+  return form.rpc === true && method === 'POST' ? 400 : 403
 }
 
 function refusalHeaders(denial: Denial, decision: string | null): Readonly<Record<string, string>> {
@@ -68,8 +83,8 @@ function refusalHeaders(denial: Denial, decision: string | null): Readonly<Recor
 }
 
 /** RFC 6750 §3: the error is named only when a token was presented. */
-function challengeOf(exchange: Exchange): string {
-  return exchange.head.headers['authorization'] === undefined ? 'Bearer' : 'Bearer error="invalid_token"'
+function challengeOf({ headers }: Pick<RequestHead, 'headers'>): string {
+  return headers['authorization'] === undefined ? 'Bearer' : 'Bearer error="invalid_token"'
 }
 
 function plainBody(denial: Denial, decision: string | null): JsonObject {

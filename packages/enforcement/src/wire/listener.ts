@@ -109,6 +109,8 @@ export interface Listener {
   update(material: TlsMaterial): void
   /** Accepts these `Origin` values from the next request on. */
   acceptOrigins(origins: readonly string[]): void
+  /** Accepts these `Host` values from the next request on, beside those of the start. */
+  acceptHosts(hosts: readonly string[]): void
   /** Closes the connections that match; how many. */
   closeConnections(which: (connection: Connection) => boolean): number
   readonly openConnections: number
@@ -147,6 +149,7 @@ class TlsListener implements Listener {
   readonly #drains = new WeakMap<TLSSocket, EpochMillis>()
   #rules: HeadRules
   #origins: readonly string[]
+  #hosts: readonly string[] = []
   #address = { host: '', port: 0 }
   #shows: boolean
   #closing = false
@@ -204,6 +207,11 @@ class TlsListener implements Listener {
     this.#rules = this.#rulesFor(this.#address.port)
   }
 
+  acceptHosts(hosts: readonly string[]): void {
+    this.#hosts = hosts
+    this.#rules = this.#rulesFor(this.#address.port)
+  }
+
   closeConnections(which: (connection: Connection) => boolean): number {
     let closed = 0
     for (const [socket, connection] of this.#connections) {
@@ -231,7 +239,7 @@ class TlsListener implements Listener {
   #rulesFor(port: number): HeadRules {
     const { authorities, limits } = this.#options
     return {
-      authorities: new Set(authorities.map((authority) => authority.replace(/:0$/, `:${port}`))),
+      authorities: new Set([...authorities, ...this.#hosts].map((one) => one.replace(/:0$/, `:${port}`))),
       origins: new Set(this.#origins),
       maxHeaderLines: limits.headerLines,
     }

@@ -2,7 +2,7 @@
 
 import { createPrivateKey } from 'node:crypto'
 import { join, resolve } from 'node:path'
-import { DoorwardError, utf8 } from '@doorward/core'
+import { DoorwardError, formatVerifierKey, fromUtf8, utf8, verifierKey } from '@doorward/core'
 import type { SpiffeId } from '@doorward/core'
 import { ed25519LogKey, fileCheckpointStore, openRecord, RefusalCounter } from '@doorward/enforcement'
 import type { FileRecord, LogKey } from '@doorward/enforcement'
@@ -70,17 +70,20 @@ async function openCalleeRecord(
   await privateFolder(folder)
   await privateFolder(checkpoints)
   const begun = join(folder, 'begun')
+  const origin = originOf(own.id, place.instance)
+  const signKey = await openLogKey(folder, own.sealer)
   const record = await openRecord({
     dir: join(folder, 'log'),
-    origin: originOf(own.id, place.instance),
-    signKey: await openLogKey(folder, own.sealer),
+    origin,
+    signKey,
     mayBegin: (await fileVersion(begun)) === null,
     sha256,
     random: randomBytes,
     clock: own.runtime.wall,
     monotonic: own.runtime.monotonic,
-    checkpointStore: fileCheckpointStore(checkpoints, originOf(own.id, place.instance)),
+    checkpointStore: fileCheckpointStore(checkpoints, origin),
   })
+  await keepVerifierKey(checkpoints, formatVerifierKey(verifierKey(sha256, origin, signKey.publicKey)))
   // After a crash before this the log is there, and is opened as one that may begin.
   await writeDurably(begun, utf8('1\n'))
   return record
@@ -88,6 +91,19 @@ async function openCalleeRecord(
 
 function originOf({ trustDomain, segments }: SpiffeId, instance: string | undefined): string {
   return [trustDomain, 'workload', ...segments, ...(instance === undefined ? [] : [instance])].join('/')
+}
+
+/**
+ * Beside the checkpoints, under the name by which `doorward audit verify` looks for it: a log that comes with its own key proves
+ * nothing. Whoever could have opened the log under another key has been refused already.
+ */
+async function keepVerifierKey(checkpoints: string, key: string): Promise<void> {
+  const [origin = ''] = key.split('+')
+  const path = join(checkpoints, `${origin.replaceAll('/', '+')}.vkey`)
+  const kept = await readBounded(path, MAX_KEY)
+  if (kept === null) return void (await writeDurably(path, utf8(`${key}\n`)))
+  if (fromUtf8(kept).trim() === key) return
+  throw new DoorwardError('log_key_changed', 'the log has another key than the one that is kept', { where: path })
 }
 
 /** Made before the log. A log whose key is lost goes on under no other: it is another's then (`record_foreign`). */

@@ -6,6 +6,7 @@ import type { SessionTable } from '../transports/session.ts'
 import type { GatewaySecrets } from './credentials/gateway-secrets.ts'
 import type { PeopleGrants } from './credentials/people-grants.ts'
 import type { GatewayCounts } from './gateway-desk.ts'
+import type { PreparedDecisions, RunningDecisions } from './gateway-decisions.ts'
 import type { PreparedEdge, RunningEdge } from './gateway-edge.ts'
 import type { GatewayMetrics } from './gateway-metrics.ts'
 import type { GatewayReading, PreparedChange } from './gateway-reload.ts'
@@ -32,6 +33,8 @@ export interface ChangingParts {
   readonly people: Pick<PeopleGrants, 'prepareIssuers'> | null
   /** Null where there is none; it is opened last. */
   readonly edge: () => Pick<RunningEdge, 'prepare'> | null
+  /** Null where nobody asks; it is opened last, too. */
+  readonly decisions: () => Pick<RunningDecisions, 'prepare'> | null
   readonly counts: GatewayCounts
   readonly counted: GatewayMetrics
   readonly tracing: LiveTracing
@@ -48,6 +51,7 @@ export async function prepareChange(parts: ChangingParts, reading: GatewayReadin
   const { settings } = reading
   const kept = await parts.state.keptUnder(settings.keep ?? null)
   const edge = (await parts.edge()?.prepare(settings, settings.trustDomain)) ?? null
+  const decisions = parts.decisions()?.prepare(settings) ?? null
   const issuers = (await parts.people?.prepareIssuers(settings.issuers ?? [])) ?? null
   const tracing = isBelow(reading, 'tracing') ? parts.openTracing(settings) : null
   const backends = await parts.backends.prepare(settings)
@@ -57,8 +61,10 @@ export async function prepareChange(parts: ChangingParts, reading: GatewayReadin
   })
   return {
     servers: bothOf(servers.changes, backends.changes),
-    entries: edge === null || edge.facts === null ? [] : [{ kind: 'lifecycle', body: edge.facts }],
-    apply: () => apply(parts, settings, { kept, tracing, edge, issuers, servers, backends }),
+    entries: [edge?.facts ?? null, decisions?.facts ?? null].flatMap((body) =>
+      body === null ? [] : [{ kind: 'lifecycle', body }],
+    ),
+    apply: () => apply(parts, settings, { kept, tracing, edge, decisions, issuers, servers, backends }),
     follow: () => follow(parts, reading),
     discard: async () => {
       await parts.servers.discard(servers)
@@ -82,6 +88,7 @@ interface Prepared {
   readonly tracing: GatewayTracing | null
   /** Null where there is none. */
   readonly edge: PreparedEdge | null
+  readonly decisions: PreparedDecisions | null
   readonly issuers: (() => void) | null
   readonly servers: PreparedWays<GatewayServer>
   readonly backends: PreparedWays<GatewayBackend>
@@ -89,7 +96,7 @@ interface Prepared {
 
 /** Calls under way at a service that changes end as they began: there is no session that goes on. */
 function apply(parts: ChangingParts, settings: GatewaySettings, prepared: Prepared): void {
-  const { kept, tracing, edge, issuers, servers, backends } = prepared
+  const { kept, tracing, edge, decisions, issuers, servers, backends } = prepared
   const { live, pipeline, counts, counted } = parts
   const { perUser, connectionLimits, quotas } = settings.security
   live.take(settings)
@@ -97,6 +104,7 @@ function apply(parts: ChangingParts, settings: GatewaySettings, prepared: Prepar
   pipeline.retune({ perUser, connectionLimits, quotas, kept, edge: edge?.rules ?? null })
   parts.sessions.endWhere((session) => [session.openedBy, session.identified].some((one) => isOut(pipeline, one)))
   edge?.apply()
+  decisions?.apply()
   issuers?.()
   endCalls(parts, [...servers.changes.removed, ...servers.changes.changed, ...backends.changes.removed])
   parts.servers.take(servers)

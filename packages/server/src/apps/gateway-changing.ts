@@ -13,7 +13,7 @@ import type { ChangingParts } from './gateway-change.ts'
 import type { GatewayDefinitions } from './gateway-definitions.ts'
 import { calledNames } from './gateway-desk.ts'
 import type { GatewayCounts } from './gateway-desk.ts'
-import type { RunningEdge } from './gateway-edge.ts'
+import type { GatewayDoors } from './gateway-doors.ts'
 import { GatewayMetrics } from './gateway-metrics.ts'
 import type { GatewaySettings } from './gateway-settings.ts'
 import type { GatewayState } from './gateway-state.ts'
@@ -49,7 +49,13 @@ export interface Changing extends ChangingParts {
   /** Whose findings receivers hear of. */
   readonly toDesk: (desk: DetectionDesk) => void
   /** Which changes with the rest. */
-  readonly toEdge: (edge: RunningEdge | null) => void
+  readonly toDoors: (doors: GatewayDoors) => void
+}
+
+/** What is opened last. */
+interface Told {
+  desk: DetectionDesk | null
+  doors: GatewayDoors | null
 }
 
 /** Opens the ways to servers, which `stack` closes after their sessions. Throws as `openServer`. */
@@ -69,7 +75,7 @@ export async function openChanging(needs: ChangingNeeds, stack: AsyncDisposableS
   stack.defer(() => backends.close())
   backends.take(await backends.prepare(settings))
   stack.defer(() => void sessions.endWhere(() => true))
-  const told: { desk: DetectionDesk | null; edge: RunningEdge | null } = { desk: null, edge: null }
+  const told: Told = { desk: null, doors: null }
   const loopOf = urgentLoop(needs, () => told.desk)
   const tracesOf = (of: GatewaySettings) => openTraces(needs, of)
   return {
@@ -81,7 +87,8 @@ export async function openChanging(needs: ChangingNeeds, stack: AsyncDisposableS
     backends,
     secrets,
     people,
-    edge: () => told.edge,
+    edge: () => told.doors?.edge ?? null,
+    decisions: () => told.doors?.decisions ?? null,
     counts,
     counted: new GatewayMetrics(own.metrics, calledNames(settings)),
     tracing: new LiveTracing(tracesOf(settings)),
@@ -90,7 +97,7 @@ export async function openChanging(needs: ChangingNeeds, stack: AsyncDisposableS
     urgent: new ReplaceableLoop(loopOf(settings)),
     urgentLoop: loopOf,
     toDesk: (desk) => (told.desk = desk),
-    toEdge: (edge) => (told.edge = edge),
+    toDoors: (doors) => (told.doors = doors),
   }
 }
 

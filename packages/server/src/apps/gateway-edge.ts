@@ -28,6 +28,7 @@ import type { ConsentPort } from '../transports/consent-pages.ts'
 import { Edge, resourceAtEdge } from '../transports/edge.ts'
 import type { StreamableHttp } from '../transports/streamable-http.ts'
 import type { EdgeCertificates } from './edge-certificate-source.ts'
+import { doorsOf } from './gateway-settings.ts'
 import type { GatewaySettings } from './gateway-settings.ts'
 import { openIssuers } from './issuers.ts'
 import type { OpenedIssuer } from './issuers.ts'
@@ -88,7 +89,7 @@ function openedOf(rules: EdgeRules | OpenedEdgeRules): readonly OpenedIssuer[] {
 }
 
 export interface EdgeParts {
-  readonly settings: Pick<GatewaySettings, 'edge' | 'issuers' | 'security'>
+  readonly settings: Pick<GatewaySettings, 'edge' | 'decisions' | 'issuers' | 'security'>
   readonly limits: Partial<ListenerOptions['limits']>
   readonly pipeline: Pipeline
   readonly endpoint: StreamableHttp
@@ -238,6 +239,7 @@ function listenerOptions(
       limits,
       ...(proxies === undefined ? {} : { isProxy: proxies.edge }),
       pipeline,
+      doors: doorsOf(settings),
       onRefusedHandshake: own.handshakeRefused,
     }),
     clientCertificate: 'none',

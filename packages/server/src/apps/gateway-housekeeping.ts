@@ -6,7 +6,7 @@ import type { ApprovalDesk, Pipeline } from '@doorward/enforcement'
 import { timerSleep } from '@doorward/sdk'
 import type { SessionTable } from '../transports/session.ts'
 import type { StreamableHttp } from '../transports/streamable-http.ts'
-import type { RunningEdge } from './gateway-edge.ts'
+import type { GatewayDoors } from './gateway-doors.ts'
 import { sessionMustEnd } from './gateway-listeners.ts'
 import type { GatewayListeners } from './gateway-listeners.ts'
 import { trustNow } from './gateway-status.ts'
@@ -17,8 +17,7 @@ export interface Housekeeping extends GatewayFacts {
   readonly sessions: SessionTable
   readonly listeners: GatewayListeners
   readonly endpoint: StreamableHttp
-  /** Null where there is none. */
-  readonly edge: RunningEdge | null
+  readonly doors: GatewayDoors
   readonly approvals: Pick<ApprovalDesk, 'sweep'>
   readonly onProblem: (error: unknown) => void
 }
@@ -30,10 +29,12 @@ const SWEEP_PAUSES = 5
 /** Runs until the signal aborts; never rejects. */
 export async function housekeep(parts: Housekeeping, signal: AbortSignal): Promise<void> {
   const { state, listeners, sessions, onProblem } = parts
+  const { decisions } = parts.doors
+  const ours = [...Object.values(listeners), ...(decisions === null ? [] : [decisions.listener])]
   const stops = [
     state.identity.onMaterial(() => {
       try {
-        for (const listener of Object.values(listeners)) listener.update(state.identity.material())
+        for (const listener of ours) listener.update(state.identity.material())
       } catch (error) {
         onProblem(error)
       }
@@ -52,19 +53,19 @@ export async function housekeep(parts: Housekeeping, signal: AbortSignal): Promi
 }
 
 /** Ends answers, sessions and connections that the newest trust state no longer accepts (reference id RV-4). */
-function closeRefused({ state, pipeline, sessions, listeners }: Housekeeping): void {
+function closeRefused({ state, pipeline, sessions, listeners, doors }: Housekeeping): void {
   const view = state.identity.trust.current()
   if (view === null) return
   void pipeline.review()
   sessions.endWhere((session) => sessionMustEnd(session, view))
-  listeners.main.closeConnections((connection) => connectionProblem(connection, view, pipeline) !== null)
-  listeners.admin.closeConnections((connection) => connectionProblem(connection, view, pipeline) !== null)
+  for (const listener of [listeners.main, listeners.admin, doors.decisions?.listener])
+    listener?.closeConnections((connection) => connectionProblem(connection, view, pipeline) !== null)
 }
 
 /** Nobody is let through any more: neither are streams that were opened before. */
-function closeAll({ listeners, edge, pipeline }: Housekeeping): void {
+function closeAll({ listeners, doors, pipeline }: Housekeeping): void {
   pipeline.open.endAll(deny('trust_stale', 'the trust state was not confirmed for too long'))
   listeners.main.closeConnections(() => true)
   listeners.admin.closeConnections(() => true)
-  edge?.listener.closeConnections(() => true)
+  for (const listener of Object.values(doors.listeners)) listener.closeConnections(() => true)
 }

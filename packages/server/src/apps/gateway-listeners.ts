@@ -24,7 +24,7 @@ import { ownListenerOptions } from './own-listener.ts'
 import type { OwnMetrics } from './own-metrics.ts'
 import type { McpSession } from '../transports/session.ts'
 import type { StreamableHttp } from '../transports/streamable-http.ts'
-import { audienceOfAdmin, audienceOfGateway } from './gateway-settings.ts'
+import { audienceOfAdmin, audienceOfGateway, doorsOf } from './gateway-settings.ts'
 import type { GatewayListenerName, GatewaySettings } from './gateway-settings.ts'
 
 export interface GatewayListenerParts {
@@ -84,7 +84,7 @@ function listenerOptions(name: GatewayListenerName, parts: GatewayListenerParts)
       limits,
       ...(proxies === undefined ? {} : { isProxy: proxies[name] }),
       pipeline,
-      besideEdge: settings.edge !== undefined,
+      doors: doorsOf(settings),
       onRefusedHandshake: own.handshakeRefused,
     }),
     clientCertificate: clientCertificates[name],

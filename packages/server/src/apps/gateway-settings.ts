@@ -13,6 +13,7 @@ import type { TracingSettings } from '../config/tracing.ts'
 import type { ApprovalNotices } from './approval-webhooks.ts'
 import type { RetentionSettings } from './log-retention.ts'
 import type { DetectionSettings } from '../config/detections.ts'
+import type { DecisionsSettings } from '../config/decisions-settings.ts'
 import type { EdgeSettings } from '../config/edge-settings.ts'
 import type { IssuerSettings } from '../config/issuer-settings.ts'
 import type { PolicyReading } from '../config/policy-reading.ts'
@@ -139,6 +140,8 @@ export interface GatewaySettings {
   readonly listeners: Readonly<Record<GatewayListenerName, GatewayAddress>>
   /** What hosts reach that hold no certificate; nothing by default. */
   readonly edge?: EdgeSettings
+  /** Where proxies of others ask about their requests; nowhere by default. */
+  readonly decisions?: DecisionsSettings
   /** Whose tokens say who somebody is, where no certificate does; nobody's by default. */
   readonly issuers?: readonly IssuerSettings[]
   readonly servers: Readonly<Record<string, ServerSettings>>
@@ -220,4 +223,9 @@ export function audienceOfGateway(settings: Pick<GatewaySettings, 'publicUrl'>):
 /** Resource identifier of the gateway's admin API. */
 export function audienceOfAdmin(settings: Pick<GatewaySettings, 'publicUrl'>): string {
   return `${settings.publicUrl}/admin`
+}
+
+/** Listeners for callers beside main. */
+export function doorsOf({ edge, decisions }: Pick<GatewaySettings, 'edge' | 'decisions'>): number {
+  return [edge, decisions].filter((one) => one !== undefined).length
 }

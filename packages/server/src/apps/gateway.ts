@@ -33,8 +33,9 @@ import type { LiveTracing } from './gateway-tracing.ts'
 import { LiveExports } from './live-exports.ts'
 import { listenerLimits, LiveSettings } from './live-settings.ts'
 import { GatewayWitness } from './gateway-witness.ts'
-import { openEdge, openEdgeRules } from './gateway-edge.ts'
-import type { RunningEdge } from './gateway-edge.ts'
+import { openDoors } from './gateway-doors.ts'
+import type { GatewayDoors } from './gateway-doors.ts'
+import { openEdgeRules } from './gateway-edge.ts'
 import { gatewayCertificates } from './edge-certificates.ts'
 import type { EdgeCertificates } from './edge-certificate-source.ts'
 import { openEndpoints } from './gateway-endpoints.ts'
@@ -56,6 +57,7 @@ import type { PolicyOutcome } from './policy-reload-entries.ts'
 import { keepAll, RunningRetention } from './log-retention.ts'
 import { redactionPort } from './log-redaction.ts'
 import { verifierOf } from './prove-log.ts'
+import { stopOn } from './stop-on.ts'
 
 export type { GatewaySettings } from './gateway-settings.ts'
 
@@ -86,7 +88,10 @@ export interface GatewayOptions {
 }
 
 export interface RunningGateway {
-  readonly addresses: Readonly<Record<GatewayListenerName, GatewayAddress>> & { readonly edge?: GatewayAddress }
+  readonly addresses: Readonly<Record<GatewayListenerName, GatewayAddress>> & {
+    readonly edge?: GatewayAddress
+    readonly decisions?: GatewayAddress
+  }
   readonly id: string
   /** Origin and verifier key of the gateway's log. */
   readonly record: { readonly origin: string; readonly verifierKey: string; readonly folder: string }
@@ -175,20 +180,6 @@ function warning({ log, options }: Pick<Starting, 'log' | 'options'>): (code: st
   }
 }
 
-async function stopOn(
-  signal: AbortSignal,
-  stack: AsyncDisposableStack,
-  onProblem: (error: unknown) => void,
-): Promise<void> {
-  if (!signal.aborted)
-    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
-  try {
-    await stack.disposeAsync()
-  } catch (error) {
-    onProblem(error)
-  }
-}
-
 interface Starting {
   /** Of the start. */
   readonly settings: GatewaySettings
@@ -231,10 +222,10 @@ async function assemble(
   const { desk, telling } = await openGatewayDesk(deskParts(starting, watched))
   changing.toDesk(desk)
   const limits = listenerLimits(starting.live)
-  const edge = await openEdge({ ...needs, ...endpoints, record: state.record, limits }, stack, GRACE_MILLISECONDS)
-  changing.toEdge(edge)
+  const doors = await openDoors({ ...needs, ...endpoints, limits }, stack, GRACE_MILLISECONDS)
+  changing.toDoors(doors)
   const ways = { servers: changing.servers.ways, backends: changing.backends.ways }
-  const serving = { ...needs, ...endpoints, ...ways, edge, sessions: changing.sessions, tracing: changing.tracing }
+  const serving = { ...needs, ...endpoints, ...ways, doors, sessions: changing.sessions, tracing: changing.tracing }
   const listeners = await listen({ ...serving, stopping, health, policy, reload }, stack)
   const running = [
     pipeline.dependencies.refusals.run(loops.signal),
@@ -244,16 +235,16 @@ async function assemble(
     changing.urgent.run(loops.signal),
     witness.run(loops.signal),
     housekeep({ ...serving, listeners }, loops.signal),
-    ...(edge === null ? [] : [edge.run(loops.signal)]),
+    ...(doors.edge === null ? [] : [doors.edge.run(loops.signal)]),
     decideWithTime({ policy, pipeline }, loops.signal),
     watchLoad(own.metrics, pipeline, loops.signal),
     changing.tracing.run(loops.signal),
   ]
   stack.defer(() =>
-    stopServing(starting, { ...endpoints, stopping, policy, approvals, reload, listeners, edge, loops, running }),
+    stopServing(starting, { ...endpoints, stopping, policy, approvals, reload, listeners, doors, loops, running }),
   )
   return {
-    ...runningOf(starting, { listeners, edge }, health),
+    ...runningOf(starting, { listeners, doors }, health),
     reloadPolicy: (by) => policy.reload(by),
     reload: (by) => reload.reload(by),
   }
@@ -268,7 +259,7 @@ function openSecrets({ settings, state, clock }: Starting, policy: ActivePolicy)
 interface Stopping extends Pick<Listening, 'stopping' | 'policy' | 'reload' | 'endpoint' | 'legacySse'> {
   readonly approvals: ApprovalDesk
   readonly listeners: GatewayListeners
-  readonly edge: RunningEdge | null
+  readonly doors: GatewayDoors
   readonly loops: AbortController
   readonly running: readonly Promise<unknown>[]
 }
@@ -285,7 +276,7 @@ async function stopServing({ settings, state }: Starting, parts: Stopping): Prom
   parts.endpoint.endStreams()
   parts.legacySse.endStreams()
   const { main, admin, public: open } = parts.listeners
-  const serving = parts.edge === null ? [main, admin] : [main, admin, parts.edge.listener]
+  const serving = [main, admin, ...Object.values(parts.doors.listeners)]
   await Promise.all(serving.map((listener) => listener.close(GRACE_MILLISECONDS)))
   await open.close(LAST_MILLISECONDS)
   parts.loops.abort()
@@ -367,8 +358,7 @@ function activePolicy({ settings, options, state, clock, onProblem }: Starting):
 }
 
 interface Listening extends Starting, EndpointParts, Endpoints {
-  /** Null where there is none. */
-  readonly edge: RunningEdge | null
+  readonly doors: GatewayDoors
   readonly stopping: AbortController
   readonly health: () => Health
   readonly policy: ActivePolicy
@@ -386,7 +376,7 @@ async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<Ga
     parts
   const routes = gatewayRoutes({
     recordFolder: state.recordFolder,
-    status: () => statusNow(parts),
+    status: () => statusNow({ ...parts, edge: parts.doors.edge }),
     policy: policyPort(policy),
     definitions: parts.definitions.port(),
     configuration: configurationPort(parts.reload),
@@ -423,8 +413,9 @@ async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<Ga
     GRACE_MILLISECONDS,
   )
   collectOwn(own.metrics, { ...gatewayFacts(parts), exports: parts.exports, policy, ready: () => health().ready })
-  collectListeners(own.metrics, parts.edge === null ? listeners : { ...listeners, edge: parts.edge.listener })
-  if (parts.edge !== null) collectEdge(own.metrics, parts.edge.certificateEnds, () => state.identity.trust.now())
+  collectListeners(own.metrics, { ...listeners, ...parts.doors.listeners })
+  const { edge } = parts.doors
+  if (edge !== null) collectEdge(own.metrics, edge.certificateEnds, () => state.identity.trust.now())
   collectReloads(own.metrics, parts.reload)
   collectApprovals(own.metrics, parts.approvals)
   collectCalls(own.metrics, { open: pipeline.open, sessions: parts.sessions })
@@ -443,7 +434,7 @@ async function hmacOnRecord({ pipeline, state }: Listening, value: JsonValue, by
 
 function runningOf(
   { state }: Starting,
-  { listeners, edge }: Pick<Stopping, 'listeners' | 'edge'>,
+  { listeners, doors }: Pick<Stopping, 'listeners' | 'doors'>,
   health: () => Health,
 ): Omit<RunningGateway, 'stopped' | 'reload' | 'reloadPolicy'> {
   const { main, admin, public: open } = listeners
@@ -452,7 +443,8 @@ function runningOf(
       main: main.address,
       admin: admin.address,
       public: open.address,
-      ...(edge === null ? {} : { edge: edge.listener.address }),
+      ...(doors.edge === null ? {} : { edge: doors.edge.listener.address }),
+      ...(doors.decisions === null ? {} : { decisions: doors.decisions.listener.address }),
     },
     id: state.identity.id.uri,
     record: { origin: state.record.stats().origin, verifierKey: verifierKeyOf(state), folder: state.recordFolder },

@@ -6,12 +6,15 @@ import { join } from 'node:path'
 import { DoorwardError, hex, utf8 } from '@doorward/core'
 import { fileDisk } from '@doorward/enforcement'
 import { randomBytes } from '@doorward/sdk'
+import { claimedCheckpointOf } from '../audit/log-folder.ts'
 
 export interface LogPlace {
   readonly name: string
   readonly origin: string
   /** The log itself. */
   readonly folder: string
+  /** Where its second copies and verifier key lie, when that is not where the deployment's do. */
+  readonly copyDir?: string
 }
 
 const main = 'main'
@@ -33,6 +36,21 @@ export function logPlaces(
     { name: 'gateway', origin: gateway, folder: join(folders.gateway, 'record') },
     { name: 'authority', origin: authority, folder: join(folders.authority, 'record') },
   ]
+}
+
+/**
+ * The log of a program that protects itself, by the folders that it was given (`record` of `protect`). Its name is what the
+ * log says; by the kept key it is believed. Throws `log_not_found`.
+ */
+export async function programPlace(folder: string, checkpoints: string): Promise<LogPlace> {
+  const log = join(folder, 'log')
+  const checkpoint = await claimedCheckpointOf(log)
+  if (checkpoint === null)
+    throw new DoorwardError('log_not_found', 'there is no log here', {
+      where: log,
+      expected: 'the folder that a program was given for its record',
+    })
+  return { name: checkpoint.origin, origin: checkpoint.origin, folder: log, copyDir: checkpoints }
 }
 
 /**

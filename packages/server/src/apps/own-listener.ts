@@ -30,8 +30,8 @@ export interface OwnListener {
   readonly pipeline: Pipeline
   /** Told in every answer; nothing is told by default. */
   readonly time?: Clock
-  /** True where the process has an edge as well; false by default. */
-  readonly besideEdge?: boolean
+  /** How many listeners the process has for callers beside main, such as an edge; none by default. */
+  readonly doors?: number
   /** Told of connections and handshakes that were refused; must not throw. */
   readonly onRefusedHandshake: (listener: string, reason: HandshakeReason) => void
 }
@@ -50,7 +50,7 @@ export function ownListenerOptions(own: OwnListener): Omit<ListenerOptions, 'cli
     isProxy,
     pipeline,
     time,
-    besideEdge = false,
+    doors = 0,
     onRefusedHandshake,
   } = own
   return {
@@ -60,7 +60,7 @@ export function ownListenerOptions(own: OwnListener): Omit<ListenerOptions, 'cli
     authorities: [...new Set([...acceptedHosts(address, publicUrl), ...hosts])],
     cipherSuites,
     securityHeaders: headers,
-    limits: { ...ownLimits(name, pipeline.dependencies.load, besideEdge), ...limits },
+    limits: { ...ownLimits(name, pipeline.dependencies.load, doors), ...limits },
     // A clock that is set ends no connection, and keeps none: the authority's time goes on.
     clock: () => pipeline.dependencies.trust.now(),
     ...(time === undefined ? {} : { time }),
@@ -75,10 +75,10 @@ export function ownListenerOptions(own: OwnListener): Omit<ListenerOptions, 'cli
 }
 
 /** Our own limits. */
-export function ownLimits(name: string, load: LoadShedding | undefined, besideEdge = false): ListenerLimits {
+export function ownLimits(name: string, load: LoadShedding | undefined, doors = 0): ListenerLimits {
   return {
     ...defaultListenerLimits,
-    ...descriptorShare(name, descriptorLimit(), besideEdge),
+    ...descriptorShare(name, descriptorLimit(), doors),
     sheds: () => load?.connectionRefusal() ?? null,
   }
 }
@@ -86,22 +86,25 @@ export function ownLimits(name: string, load: LoadShedding | undefined, besideEd
 /** Of the file descriptors: connections, and handshakes under way. */
 type Share = readonly [number, number]
 const callers: Share = [0.5, 0.0256]
-const callersBesideEdge: Share = [0.4, 0.0206]
-const edge: Share = [0.1, 0.005]
+const callersBesideDoors: Share = [0.4, 0.0206]
+/** The edge and the listener for decisions, together. */
+const doorways: Share = [0.1, 0.005]
+const doorNames: ReadonlySet<string> = new Set(['edge', 'decisions'])
 const others: Share = [0.0118, 0.013]
 
 /**
  * What a listener may have open, so that all of a process take at most 60 % of its file descriptors: half for the callers,
- * of which an edge has a fifth where there is one, and little for each of the three others.
+ * of which the doors beside main have a fifth where there are any, and little for each of the three others.
  */
 export function descriptorShare(
   name: string,
   descriptors: number | null,
-  besideEdge = false,
+  doors = 0,
 ): Partial<Pick<ListenerLimits, 'connections' | 'pendingHandshakes'>> {
   if (descriptors === null) return {}
-  const main = besideEdge ? callersBesideEdge : callers
-  const [connections, pending] = name === 'main' ? main : name === 'edge' ? edge : others
+  const main = doors > 0 ? callersBesideDoors : callers
+  const door: Share = [doorways[0] / Math.max(1, doors), doorways[1] / Math.max(1, doors)]
+  const [connections, pending] = name === 'main' ? main : doorNames.has(name) ? door : others
   const share = (part: number, most: number) => Math.max(LEAST_SHARE, Math.min(most, Math.floor(part * descriptors)))
   return {
     connections: share(connections, defaultListenerLimits.connections),

@@ -37,8 +37,8 @@ export async function* queryPlaces(
     const where = places.map(({ folder }) => folder).join(', ')
     throw new DoorwardError('log_not_found', 'there is no log here', { where })
   }
-  const logs = there.map(async ({ origin, folder }) => {
-    const vkey = await keptKey(copyDir, origin)
+  const logs = there.map(async ({ origin, folder, copyDir: own = copyDir }) => {
+    const vkey = await keptKey(own, origin)
     const progress = (made: { readonly entries: number; readonly expected: number }) => onProgress({ origin, ...made })
     const indexFolder = indexFolderOf(folder)
     return { origin, folder, indexFolder, vkey, verifier: verifierOf(vkey), sha256, onProgress: progress }

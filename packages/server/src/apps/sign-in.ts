@@ -6,8 +6,8 @@
 import { createHash } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { DoorwardError, jwkThumbprint, loginNonce, Secret, toBase64url } from '@doorward/core'
-import { generateP256, randomBytes, sha256 } from '@doorward/sdk'
+import { DoorwardError, Secret, toBase64url } from '@doorward/core'
+import { beginLogin, randomBytes } from '@doorward/sdk'
 import type { IssuerSettings, LoginSettings } from '../config/issuer-settings.ts'
 import { readSecretFile } from '../config/secret-file.ts'
 import { openRedirect } from '../transports/loopback-redirect.ts'
@@ -55,17 +55,16 @@ async function begin({ settings }: SignInOptions): Promise<Begun> {
   const { clientId, clientSecretFile, scopes, maxAgeSeconds } = login
   const access = await fetchOptions(settings.access)
   const secret = clientSecretFile === null ? null : () => readSecretFile(clientSecretFile)
-  const { privateKey, jwk } = await generateP256()
-  const random = randomText()
+  const { key, random, nonce } = await beginLogin()
   const parameters = {
     scope: scopes.join(' '),
-    nonce: loginNonce(jwkThumbprint(jwk, sha256), random, sha256),
+    nonce,
     ...(maxAgeSeconds === null ? {} : { max_age: String(maxAgeSeconds) }),
   }
   return {
     places: await findProvider(issuer, access),
     client: { clientId, secret, access },
-    key: privateKey,
+    key,
     random,
     parameters,
   }

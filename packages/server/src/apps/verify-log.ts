@@ -22,9 +22,10 @@ export interface VerifiedLog {
 /** Throws `log_key_missing`, and the codes of `verifyLog`. */
 export async function verifyPlace(
   place: LogPlace,
-  copyDir: string,
+  deploymentCopyDir: string,
   options: Pick<VerifyOptions, 'onProgress' | 'signal'> & { readonly vkey?: string } = {},
 ): Promise<VerifiedLog> {
+  const copyDir = place.copyDir ?? deploymentCopyDir
   const vkey = options.vkey ?? (await readVerifierKey(copyDir, place.origin))
   if (vkey === null) {
     throw new DoorwardError('log_key_missing', 'the verifier key of the log is not kept here', {

@@ -51,7 +51,7 @@ async function accept({ accept: file = '', reason = '', yes, log }: FsckOptions,
       expected: `--reason, at most ${MAX_REASON} characters`,
     })
   const { acceptDamage } = await import('../apps/accept-damage.ts')
-  const { places, copyDir } = await machineLogs(context, log)
+  const { places, copyDir } = await machineLogs(context, { log })
   const inIt = places.filter(({ folder }) => resolve(file).startsWith(`${resolve(folder)}${sep}`))
   const [place, ...others] = inIt.length > 0 ? inIt : places
   if (place === undefined || others.length > 0)
@@ -82,7 +82,7 @@ function refusalOf(error: unknown): unknown {
 
 async function fsck({ log, key }: FsckOptions, context: CliContext): Promise<void> {
   const { fsckPlace } = await import('../apps/fsck-log.ts')
-  const { places, copyDir } = await machineLogs(context, log)
+  const { places, copyDir } = await machineLogs(context, { log })
   const vkey = key === undefined ? {} : { vkey: await keyText(key) }
   const reports: FsckReport[] = []
   for (const place of places) {

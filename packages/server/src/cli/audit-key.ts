@@ -22,7 +22,7 @@ export function registerKey(audit: Command, context: CliContext): void {
 
 async function key({ log, out }: KeyOptions, context: CliContext): Promise<void> {
   const { readVerifierKey } = await import('../apps/log-places.ts')
-  const { places, copyDir } = await machineLogs(context, log)
+  const { places, copyDir } = await machineLogs(context, { log })
   const known = await Promise.all(places.map(({ origin }) => readVerifierKey(copyDir, origin)))
   const keys = known.filter((each) => each !== null)
   const [first] = keys

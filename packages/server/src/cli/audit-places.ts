@@ -3,7 +3,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { DoorwardError, fromUtf8 } from '@doorward/core'
 import type { NoteVerifier } from '@doorward/core'
-import { logPlaces, placesHere } from '../apps/log-places.ts'
+import { logPlaces, placesHere, programPlace } from '../apps/log-places.ts'
 import type { LogPlace } from '../apps/log-places.ts'
 import { checkpointDir, stateFolders } from '../config/settings.ts'
 import type { Deployment } from '../config/settings.ts'
@@ -17,9 +17,23 @@ export interface MachineLogs {
 }
 
 export const logOption = ['--log <name>', 'gateway or authority; by default those that are on this machine'] as const
+export const recordOption = [
+  '--record <folder...>',
+  'logs of programs that protect themselves, by the folders of their records; needs neither configuration nor state',
+] as const
+export const checkpointsOption = ['--checkpoints <folder>', 'where the checkpoints of these programs are kept'] as const
 
-/** Throws `log_unknown`, and the codes of configuration and state folder. */
-export async function machineLogs(context: CliContext, name: string | undefined): Promise<MachineLogs> {
+/** Which logs somebody asks for. */
+export interface LogOptions {
+  readonly log?: string | undefined
+  readonly record?: readonly string[]
+  readonly checkpoints?: string
+}
+
+/** Throws `log_unknown`, `log_not_found`, `usage`, and the codes of configuration and state folder. */
+export async function machineLogs(context: CliContext, options: LogOptions): Promise<MachineLogs> {
+  const { log: name, record, checkpoints } = options
+  if (record !== undefined || checkpoints !== undefined) return programLogs(options)
   const deployment = await context.deployment()
   const all = logsOf(deployment)
   const copyDir = checkpointDir(deployment, await context.deploymentFolder({ make: false }))
@@ -30,6 +44,14 @@ export async function machineLogs(context: CliContext, name: string | undefined)
     expected: all.map((place) => place.name).join(' or '),
     got: name,
   })
+}
+
+async function programLogs({ log, record, checkpoints }: LogOptions): Promise<MachineLogs> {
+  if (record === undefined || checkpoints === undefined || log !== undefined)
+    throw new DoorwardError('usage', 'logs of programs are named by their folders', {
+      expected: '--record with --checkpoints, and no --log',
+    })
+  return { places: await Promise.all(record.map((one) => programPlace(one, checkpoints))), copyDir: checkpoints }
 }
 
 /** Of a deployment, by what its parts are called. */
@@ -45,7 +67,7 @@ export async function logOfOrigin(
   context: CliContext,
   origin: string,
 ): Promise<{ readonly place: LogPlace; readonly copyDir: string }> {
-  const { places, copyDir } = await machineLogs(context, undefined)
+  const { places, copyDir } = await machineLogs(context, {})
   const place = places.find((one) => one.origin === origin)
   if (place !== undefined) return { place, copyDir }
   throw new DoorwardError('log_unknown', 'this log is not on this machine', {

@@ -13,12 +13,12 @@ import {
 import type { EpochMillis, JsonObject } from '@doorward/core'
 import type { QueryFilter, QueryHit } from '../apps/query-log.ts'
 import { absentWords, detailOf, entryDocument, shown, targetOf } from './audit-line.ts'
-import { logOption, machineLogs, readEntryName } from './audit-places.ts'
+import { checkpointsOption, logOption, machineLogs, readEntryName, recordOption } from './audit-places.ts'
+import type { LogOptions } from './audit-places.ts'
 import type { CliContext } from './context.ts'
 import { painter, table } from './output.ts'
 
-interface QueryOptions {
-  readonly log?: string
+interface QueryOptions extends LogOptions {
   readonly principal?: string
   readonly user?: string
   readonly delegation?: string
@@ -50,6 +50,8 @@ export function registerQuery(audit: Command, context: CliContext): void {
     .command('query')
     .description('find entries of all logs of this machine by what they say, newest first; calls with their outcome')
     .option(...logOption)
+    .option(...recordOption)
+    .option(...checkpointsOption)
     .option('--principal <id>', 'SPIFFE ID of who called, for whom, or what an entry is about; * stands for a segment')
     .option('--user <name>', 'person on whose behalf, or whom an entry is about: <issuer>#<subject>')
     .option('--delegation <id>', 'SPIFFE ID that acted for somebody else, anywhere in the chain')
@@ -77,7 +79,7 @@ async function query(options: QueryOptions, context: CliContext): Promise<void> 
   const { systemClock } = await import('@doorward/sdk')
   const { everyEntry, queryPlaces } = await import('../apps/query-log.ts')
   const filter = { ...everyEntry, ...filterOf(options, systemClock()) }
-  const { places, copyDir } = await machineLogs(context, options.log)
+  const { places, copyDir } = await machineLogs(context, options)
   const { rebuild, secret } = options
   const onProgress = progressOf(context)
   const rows: (readonly string[])[] = []

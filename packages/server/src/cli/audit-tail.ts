@@ -3,11 +3,11 @@
 import type { Command } from 'commander'
 import { DoorwardError } from '@doorward/core'
 import { entryDocument, entryLine } from './audit-line.ts'
-import { logOption, machineLogs } from './audit-places.ts'
+import { checkpointsOption, logOption, machineLogs, recordOption } from './audit-places.ts'
+import type { LogOptions } from './audit-places.ts'
 import type { CliContext } from './context.ts'
 
-interface TailOptions {
-  readonly log?: string
+interface TailOptions extends LogOptions {
   readonly lines: string
   readonly follow: boolean
 }
@@ -17,6 +17,8 @@ export function registerTail(audit: Command, context: CliContext): void {
     .command('tail')
     .description('show the newest entries of all logs of this machine in order of time, and with --follow what comes')
     .option(...logOption)
+    .option(...recordOption)
+    .option(...checkpointsOption)
     .option('-n, --lines <count>', 'how many entries to begin with', '20')
     .option('-f, --follow', 'keep showing new entries', false)
     .addHelpText('after', '\nExamples:\n  doorward audit tail\n  doorward audit tail --log authority --follow --json')
@@ -29,7 +31,7 @@ async function tail(options: TailOptions, context: CliContext): Promise<void> {
     throw new DoorwardError('usage', 'not a number of entries', { expected: '0 to 1000000', got: options.lines })
   }
   const { tailLogs } = await import('../apps/tail-log.ts')
-  const { places } = await machineLogs(context, options.log)
+  const { places } = await machineLogs(context, options)
   for await (const entry of tailLogs(places, { lines, follow: options.follow ? context.signal : null })) {
     if (context.signal.aborted) return
     context.out(context.json ? JSON.stringify(entryDocument(entry)) : entryLine(entry, context.color))

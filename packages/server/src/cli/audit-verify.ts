@@ -4,13 +4,22 @@ import type { Command } from 'commander'
 import { DoorwardError, MAX_PROOF_CHARS, claimedOrigin, isDoorwardError, toBase64 } from '@doorward/core'
 import type { ProvenEntry } from '@doorward/core'
 import { detailOf } from './audit-line.ts'
-import { givenVerifier, keyText, logOfOrigin, logOption, machineLogs, readText } from './audit-places.ts'
+import {
+  checkpointsOption,
+  givenVerifier,
+  keyText,
+  logOfOrigin,
+  logOption,
+  machineLogs,
+  readText,
+  recordOption,
+} from './audit-places.ts'
+import type { LogOptions } from './audit-places.ts'
 import type { CliContext } from './context.ts'
 import { CheckFailed } from './failure.ts'
 import { painter, printable } from './output.ts'
 
-interface VerifyOptions {
-  readonly log?: string
+interface VerifyOptions extends LogOptions {
   readonly key?: string
   readonly proof?: string
   readonly consistency?: string
@@ -28,6 +37,8 @@ export function registerVerify(audit: Command, context: CliContext): void {
     .command('verify')
     .description('derive the logs anew and compare with signatures, tiles and second copies; or check one proof')
     .option(...logOption)
+    .option(...recordOption)
+    .option(...checkpointsOption)
     .option(
       '--key <vkey>',
       'verifier key of the log or a file with it, instead of the one that is kept beside the keys',
@@ -159,7 +170,7 @@ async function verifyConsistency(file: string, { key }: VerifyOptions, context: 
 
 async function verifyLogs(options: VerifyOptions, context: CliContext): Promise<void> {
   const { verifyPlace } = await import('../apps/verify-log.ts')
-  const { places, copyDir } = await machineLogs(context, options.log)
+  const { places, copyDir } = await machineLogs(context, options)
   const vkey = options.key === undefined ? {} : { vkey: await keyText(options.key) }
   const paint = painter(context.color)
   const reports = []

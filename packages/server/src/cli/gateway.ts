@@ -19,6 +19,7 @@ import type { CallBoundsSection } from '../config/limits-schema.ts'
 import { definitionSettings } from '../config/definition-settings.ts'
 import { detectionSettings } from '../config/detections.ts'
 import type { DeploymentFolder } from '../config/deployment-folder.ts'
+import { decisionsSettings } from '../config/decisions-settings.ts'
 import { edgeSettings } from '../config/edge-settings.ts'
 import type { Environment } from '../config/environment.ts'
 import { credentialOf, heldSettings, variablesOf } from '../config/secret-settings.ts'
@@ -146,6 +147,7 @@ export async function gatewaySettings(
     issuer: deployment.authority.publicUrl,
     listeners: gateway.listeners,
     ...edgeOf(deployment),
+    ...decisionsOf(deployment),
     ...(await waySettings(deployment, environment)),
     ...(await heldSettings(deployment, environment)),
     path: environment.path,
@@ -208,6 +210,11 @@ async function waySettings(
 function edgeOf(deployment: Deployment): Pick<GatewaySettings, 'edge' | 'issuers'> {
   const edge = edgeSettings(deployment)
   return edge === null ? {} : { edge, issuers: issuerSettings(deployment) }
+}
+
+function decisionsOf(deployment: Deployment): Pick<GatewaySettings, 'decisions'> {
+  const decisions = decisionsSettings(deployment)
+  return decisions === null ? {} : { decisions }
 }
 
 async function serverSettings(

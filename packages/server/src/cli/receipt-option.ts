@@ -37,7 +37,7 @@ export async function receiptKeeper(context: CliContext, { receipt, key }: Recei
 async function keptKey(context: CliContext): Promise<string> {
   const { readVerifierKey } = await import('../apps/log-places.ts')
   // Where no gateway has run there is no state, and no key in it.
-  const logs = await machineLogs(context, 'gateway').catch((error: unknown) => {
+  const logs = await machineLogs(context, { log: 'gateway' }).catch((error: unknown) => {
     if (isDoorwardError(error, 'state_missing')) return null
     throw error
   })

@@ -4,6 +4,7 @@ import { compilePolicy, DoorwardError, ownServers, parseTrustDomain } from '@doo
 import type { BindingSource, PolicySource, TrustDomain } from '@doorward/core'
 import { approvalProblems } from './approvals-check.ts'
 import { keepProblems } from './audit-keep.ts'
+import { decisionsProblems } from './decisions-check.ts'
 import { edgeProblems } from './edge-check.ts'
 import { alertProblems, exportProblems } from './export-check.ts'
 import { issuerProblems } from './issuer-check.ts'
@@ -36,6 +37,7 @@ export function keysOf(where: string): readonly (string | number)[] {
 /** What is said of the front, and of the edge, is of all of these. */
 const frontKeys = ['authority', 'edge', 'issuers', 'security']
 const edgeKeys = ['edge', 'listeners', 'issuers']
+const decisionsKeys = ['decisions', 'listeners']
 
 /** `broken`: sections that were left out because they are wrong in themselves; what is missing in them is missed nowhere else. */
 export function crossProblems(
@@ -52,6 +54,7 @@ export function crossProblems(
     ...listenerProblems(configuration),
     ...(edgeKeys.some((key) => broken.has(key)) ? [] : edgeProblems(configuration)),
     ...(frontKeys.some((key) => broken.has(key)) ? [] : frontProblems(configuration)),
+    ...(decisionsKeys.some((key) => broken.has(key)) ? [] : decisionsProblems(configuration, domain)),
     ...urlProblems('servers', configuration.servers),
     ...urlProblems('services', configuration.services),
     ...urlProblems('agents', configuration.agents),
@@ -128,6 +131,7 @@ function listenerProblems(configuration: Configuration): readonly CrossProblem[]
     [['listeners', 'admin'], listeners.admin],
     [['listeners', 'public'], listeners.public],
     ...(listeners.edge === undefined ? [] : [[['listeners', 'edge'], listeners.edge] as const]),
+    ...(listeners.decisions === undefined ? [] : [[['listeners', 'decisions'], listeners.decisions] as const]),
     ...(authority.listeners.front === undefined
       ? []
       : [[['authority', 'listeners', 'front'], authority.listeners.front] as const]),

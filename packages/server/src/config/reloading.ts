@@ -39,6 +39,8 @@ const live: readonly (readonly string[])[] = [
   ['audit', 'exports'],
   ['audit', 'keep'],
   ['issuers'],
+  ['decisions', 'services'],
+  ['decisions', 'proxies'],
   ['edge', 'issuers'],
   ['edge', 'servers'],
   ['edge', 'clients'],

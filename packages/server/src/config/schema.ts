@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { approvals } from './approval-schema.ts'
 import { attestors } from './attestor-schema.ts'
 import { alerts, audit } from './audit-schema.ts'
+import { decisions } from './decisions-schema.ts'
 import { detections } from './detections-schema.ts'
 import { edge } from './edge-schema.ts'
 import { front } from './front-schema.ts'
@@ -241,6 +242,8 @@ export const configuration = section({
     public: address.default('127.0.0.1:8445'),
     /** For hosts that cannot hold a certificate; nothing listens by default. */
     edge: address.optional(),
+    /** For proxies that ask about the requests that they hold; nothing listens by default. */
+    decisions: address.optional(),
     proxies,
   }).prefault({}),
   gateway: section({
@@ -282,6 +285,7 @@ export const configuration = section({
   approvals,
   issuers,
   edge: edge.optional(),
+  decisions: decisions.optional(),
   limits: limits.prefault({}),
   trust: section({ full_seconds: seconds(60), reduced_seconds: seconds(300) }).prefault({}),
   audit,

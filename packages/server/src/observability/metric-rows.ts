@@ -162,6 +162,15 @@ export const gatewayRows = {
     'What became of requests for approvals, as the record has it.',
     'event',
   ),
+  askedDecisions: row(
+    'counter',
+    'doorward_asked_decisions',
+    'Decisions that proxies of others have asked for, by the proxy.',
+    'proxy',
+    'server',
+    'decision',
+    'code',
+  ),
   edgeCertificateSeconds: row(
     'gauge',
     'doorward_edge_certificate_remaining_seconds',

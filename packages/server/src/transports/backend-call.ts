@@ -59,7 +59,7 @@ export function backendRoute(path: string): BackendRoute | null {
 export const backendMethods = ['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
 export type BackendMethod = (typeof backendMethods)[number]
 
-export interface BackendCallOptions extends BackendRoute {
+export interface BackendCallOptions extends Pick<BackendRoute, 'backend' | 'path'> {
   readonly head: RequestHead
   readonly trace: CallTrace | null
 }
@@ -85,14 +85,14 @@ export function plainProtocol(methods: ReadonlySet<string>): BackendProtocol {
       if (path === '') return deny('path_unknown', 'expected a path of the service')
       return methods.has(method) ? null : deny('http_method', `${method} is not a method of the service`)
     },
-    classifier: plainClassifier,
+    classifier: backendClassifier,
     form: () => ({}),
     ownAnswer: () => null,
   }
 }
 
 /** The classifier of one request to a service. */
-function plainClassifier(options: BackendCallOptions): Classifier<BackendCall> {
+export function backendClassifier(options: BackendCallOptions): Classifier<BackendCall> {
   return (body) => {
     const { backend, path, head, trace } = options
     const problem = queryProblem(head.query)

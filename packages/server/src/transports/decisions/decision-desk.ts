@@ -1,0 +1,193 @@
+/** Decides about requests that other proxies hold, on the path that requests take that come to us. */
+
+import { createHash } from 'node:crypto'
+import { readCertificate } from '@doorward/core'
+import { CertificateStanding, deny, identifyAsker, isDenial, isRefusal, StageTimes } from '@doorward/enforcement'
+import type {
+  Asker,
+  Connection,
+  Denial,
+  Inbound,
+  PartialCaller,
+  Permit,
+  Pipeline,
+  Refusal,
+} from '@doorward/enforcement'
+import { backendClassifier } from '../backend-call.ts'
+import type { BackendCall } from '../backend-call.ts'
+import type { CallReport } from '../call-report.ts'
+import { askedRequest } from './asked.ts'
+import type { Asked, AskedRequest, DecidedRoutes } from './asked.ts'
+import type { ProxyKind } from './proxy-kinds.ts'
+
+/** A workload that may ask. */
+export interface AskingProxy {
+  readonly name: string
+  readonly kind: ProxyKind
+  /** About these it may ask. */
+  readonly services: ReadonlySet<string>
+}
+
+export interface DecisionRules {
+  /** By SPIFFE ID. */
+  readonly proxies: ReadonlyMap<string, AskingProxy>
+  readonly services: ReadonlyMap<string, DecidedRoutes>
+}
+
+export interface DecisionDeskOptions {
+  readonly pipeline: Pipeline
+  /** As they are now. */
+  readonly rules: () => DecisionRules
+  readonly monotonic: () => number
+  readonly onDecision: (proxy: string, report: CallReport) => void
+}
+
+/** Who asks, and about what. */
+export interface Question {
+  readonly own: Inbound
+  readonly asker: Asker
+  readonly caller: PartialCaller
+  readonly proxy: AskingProxy
+  readonly name: string
+  readonly service: DecidedRoutes
+}
+
+/** Certificates whose standing is kept between questions. */
+const MOST_KEPT = 1024
+
+const nothing = () => Promise.resolve(new Uint8Array())
+const sha256 = (data: Uint8Array): Uint8Array => createHash('sha256').update(data).digest()
+
+export class DecisionDesk {
+  readonly #options: DecisionDeskOptions
+  readonly #standings = new Map<string, CertificateStanding>()
+
+  constructor(options: DecisionDeskOptions) {
+    this.#options = options
+  }
+
+  get pipeline(): Pipeline {
+    return this.#options.pipeline
+  }
+
+  /** The proxy that asks over this connection; who is none may ask nothing. */
+  async proxyOf(own: Inbound): Promise<{ readonly proxy: AskingProxy; readonly caller: PartialCaller } | Denial> {
+    const caller = await identifyAsker(own, this.#options.pipeline.dependencies)
+    if (isDenial(caller)) return caller
+    const proxy = this.#options.rules().proxies.get(caller.id)
+    return proxy === undefined ? deny('asker_refused', 'no proxy of decisions.proxies', { caller }) : { proxy, caller }
+  }
+
+  /** Whether it may ask about that service. */
+  question(
+    own: Inbound,
+    { proxy, caller }: { readonly proxy: AskingProxy; readonly caller: PartialCaller },
+    name: string,
+  ): Question | Denial {
+    const service = proxy.services.has(name) ? this.#options.rules().services.get(name) : undefined
+    if (service === undefined)
+      return deny('asker_refused', `${proxy.name} may not ask about ${JSON.stringify(name.slice(0, 64))}`, { caller })
+    const asker = { name: proxy.name, id: caller.id, certificateFingerprint: caller.certificateFingerprint }
+    return { own, asker, caller, proxy, name, service }
+  }
+
+  /** The decision, on record. Never rejects. */
+  async decide(question: Question, asked: Asked): Promise<Permit<BackendCall> | Refusal> {
+    const { pipeline, monotonic, onDecision } = this.#options
+    const { own, asker, proxy, name, service } = question
+    const times = new StageTimes(monotonic, false)
+    const request = askedRequest(asked, service)
+    const result = isDenial(request)
+      ? await pipeline.refuseHead(this.#unread(question, asked), { ...request, caller: question.caller })
+      : await this.#enforce({ own, asker, audience: service.audience, name }, request, times)
+    times.mark('closed')
+    onDecision(proxy.name, reportOf(result, { method: asked.method ?? '', server: name, times }))
+    return result
+  }
+
+  async #enforce(
+    {
+      own,
+      asker,
+      audience,
+      name,
+    }: { readonly own: Inbound; readonly asker: Asker; readonly audience: string; readonly name: string },
+    request: AskedRequest,
+    times: StageTimes,
+  ): Promise<Permit<BackendCall> | Refusal> {
+    const { method, path, query, route, authorization } = request
+    const head = { method, path, query, headers: { authorization } }
+    const inbound = { connection: this.#connectionOf(own.connection, request), head, audience, asker }
+    const permit = await this.#options.pipeline.enforce(inbound, {
+      credential: 'token',
+      times,
+      elsewhere: true,
+      readBody: nothing,
+      classifier: backendClassifier({ backend: name, path: route, head, trace: null }),
+    })
+    // Whoever has asked forwards it: nothing of ours does.
+    if (!isRefusal(permit)) permit.use()
+    return permit
+  }
+
+  /** A request that cannot be decided about, as far as it can be told. */
+  #unread({ own, asker }: Question, asked: Asked): Inbound {
+    const printable = (text = '') => text.slice(0, 256).replaceAll(/[^\x21-\x7e]/g, '?')
+    const [path = ''] = printable(asked.target).split('?', 1)
+    const head = { method: printable(asked.method).slice(0, 16), path, query: '', headers: {} }
+    return { ...own, head, asker }
+  }
+
+  /** As if the caller had come to us: its certificate and address are the proxy's word. */
+  #connectionOf(own: Connection, { certificate: der, address }: AskedRequest): Connection {
+    const certificate = der === null ? null : readCertificate(der, { sha256 })
+    const known = certificate === null || 'problem' in certificate ? null : certificate
+    return {
+      id: own.id,
+      remoteAddress: address ?? own.remoteAddress,
+      listener: own.listener,
+      certificate: known,
+      resumed: false,
+      standing: known === null ? new CertificateStanding() : this.#standingOf(known.fingerprint),
+    }
+  }
+
+  #standingOf(fingerprint: string): CertificateStanding {
+    const known = this.#standings.get(fingerprint) ?? new CertificateStanding()
+    this.#standings.delete(fingerprint)
+    this.#standings.set(fingerprint, known)
+    if (this.#standings.size > MOST_KEPT) this.#standings.delete(this.#standings.keys().next().value ?? '')
+    return known
+  }
+}
+
+function reportOf(
+  result: Permit<BackendCall> | Refusal,
+  { method, server, times }: Pick<CallReport, 'method' | 'times'> & { readonly server: string },
+): CallReport {
+  const none = { times, stream: 'none', method, http: 0, trace: null, traceId: null, outcome: null } as const
+  if (isRefusal(result)) {
+    const { caller, action, resource, code } = result.denial
+    return {
+      ...none,
+      decision: typeof result.entry === 'string' ? null : result.entry.toString(),
+      code,
+      caller: caller === null ? null : 'presenter' in caller ? caller.presenter.uri : caller.id,
+      server,
+      action: action?.name ?? null,
+      subject: resource?.name ?? null,
+      group: action?.group ?? null,
+    }
+  }
+  const { call, identified } = result.admitted.authorized.classified
+  return {
+    ...none,
+    decision: result.entry.toString(),
+    code: 'allowed',
+    caller: identified.principal.presenter.uri,
+    server,
+    action: call.action.name,
+    subject: call.resource.name,
+    group: call.action.group,
+  }
+}

@@ -1,0 +1,56 @@
+/** Questions over HTTP: `/decide/<service>`, answered by a status and headers, as nginx, Caddy, Traefik, HAProxy and Envoy expect. */
+
+import { deny, isDenial, isRefusal, refusalAnswer, send } from '@doorward/enforcement'
+import type { Denial, Exchange, Inbound, Refusal } from '@doorward/enforcement'
+import type { DecisionDesk, Question } from './decision-desk.ts'
+import { asksByPath, readAsked, statusFor } from './proxy-kinds.ts'
+import type { ProxyKind } from './proxy-kinds.ts'
+
+export const decisionsPrefix = '/decide/'
+
+/** Answers one question; never rejects for what whoever asks does. */
+export async function serveDecision(exchange: Exchange, desk: DecisionDesk): Promise<void> {
+  const { connection, head, problem } = exchange
+  const own: Inbound = { connection, head, audience: '' }
+  const asking = problem ?? (await desk.proxyOf(own))
+  if (isDenial(asking)) return answerRefusal(exchange, await desk.pipeline.refuseHead(own, asking), null)
+  const { proxy, caller } = asking
+  const refuse = async (denial: Denial) =>
+    answerRefusal(exchange, await desk.pipeline.refuseHead(own, { ...denial, caller }), proxy.kind)
+  const place = placeOf(head.path, proxy.kind)
+  if (place === null) return refuse(deny('path_unknown', `expected ${decisionsPrefix}<service>`))
+  const question = desk.question(own, asking, place.name)
+  if (isDenial(question)) return refuse(question)
+  if (!asksByPath(proxy.kind) && head.method !== 'GET')
+    return refuse(deny('http_method', `expected a question by GET, got ${head.method}`))
+  const body = await exchange.readBody(0)
+  if (isDenial(body)) return refuse(body)
+  const asked = readAsked(proxy.kind, head, place.rest)
+  return isDenial(asked) ? refuse(asked) : answer(exchange, await desk.decide(question, asked), question)
+}
+
+/** The service that is asked about; null when the path names none. */
+function placeOf(path: string, kind: ProxyKind): { readonly name: string; readonly rest: string } | null {
+  if (!path.startsWith(decisionsPrefix)) return null
+  const below = path.slice(decisionsPrefix.length)
+  const slash = below.indexOf('/')
+  if (asksByPath(kind)) return slash < 0 ? null : { name: below.slice(0, slash), rest: below.slice(slash) }
+  return slash < 0 ? { name: below, rest: '' } : null
+}
+
+function answer(
+  exchange: Exchange,
+  result: Awaited<ReturnType<DecisionDesk['decide']>>,
+  { proxy }: Pick<Question, 'proxy'>,
+): void {
+  if (isRefusal(result)) return answerRefusal(exchange, result, proxy.kind)
+  send(exchange, 200, { 'Cache-Control': 'no-store', 'Doorward-Decision': result.entry.toString() })
+}
+
+/** `Doorward-Status` is the status of the refusal where a proxy can only be told a plain no. */
+function answerRefusal(exchange: Exchange, refusal: Refusal, kind: ProxyKind | null): void {
+  const { status, headers, body } = refusalAnswer(exchange.head, refusal)
+  const told = { ...headers, 'Doorward-Status': String(status) }
+  if (exchange.problem !== null) exchange.response.setHeader('Connection', 'close')
+  send(exchange, kind === null ? status : statusFor(kind, status), told, body)
+}

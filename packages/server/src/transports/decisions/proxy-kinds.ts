@@ -1,0 +1,114 @@
+/** The headers in which each kind of proxy says what it asks about. What else could say it refuses the question. */
+
+import { deny, isDenial } from '@doorward/enforcement'
+import type { Denial, RequestHead } from '@doorward/enforcement'
+import type { Asked } from './asked.ts'
+import { base64Der, base64List, escapedPem, forwardedClientCert } from './shown-certificate.ts'
+import type { ReadCertificate } from './shown-certificate.ts'
+
+export const proxyKinds = ['nginx', 'caddy', 'traefik', 'haproxy', 'envoy'] as const
+export type ProxyKind = (typeof proxyKinds)[number]
+
+interface KindRow {
+  /** Names of headers. Null: the question itself has the method, the path behind its own, and the host. */
+  readonly request: { readonly method: string; readonly target: string; readonly host: string } | null
+  readonly address: string
+  readonly certificate: string
+  readonly read: ReadCertificate
+  /** Says that the request came over TLS; null where the proxy is not asked. */
+  readonly scheme: string | null
+  /** An answer that is neither allowed nor one of these is taken for a fault, so they say no alone; null for any status. */
+  readonly refusals: ReadonlySet<number> | null
+  /** It passes on what its caller has sent beside that, which is looked at no further. */
+  readonly passesOthers: boolean
+}
+
+const original = {
+  request: { method: 'x-original-method', target: 'x-original-uri', host: 'x-original-host' },
+  address: 'x-original-address',
+  certificate: 'x-client-certificate',
+  scheme: null,
+  refusals: null,
+  passesOthers: false,
+} as const
+const forwarded = {
+  request: { method: 'x-forwarded-method', target: 'x-forwarded-uri', host: 'x-forwarded-host' },
+  address: 'x-forwarded-for',
+  scheme: 'x-forwarded-proto',
+  refusals: null,
+  passesOthers: false,
+} as const
+
+const kinds: Readonly<Record<ProxyKind, KindRow>> = {
+  nginx: { ...original, read: escapedPem, refusals: new Set([401, 403]) },
+  haproxy: { ...original, read: base64Der },
+  caddy: { ...forwarded, certificate: 'x-client-certificate', read: base64Der, passesOthers: true },
+  traefik: { ...forwarded, certificate: 'x-forwarded-tls-client-cert', read: base64List },
+  envoy: {
+    request: null,
+    address: 'x-forwarded-for',
+    certificate: 'x-forwarded-client-cert',
+    read: forwardedClientCert,
+    scheme: 'x-forwarded-proto',
+    refusals: null,
+    passesOthers: false,
+  },
+}
+
+/** Of the exchange itself, and what callers prove themselves with. */
+const always: ReadonlySet<string> = new Set([
+  'accept',
+  'accept-encoding',
+  'authorization',
+  'connection',
+  'content-length',
+  'host',
+  'user-agent',
+  'via',
+])
+
+/** What some proxy or framework takes for the word of a proxy, or for another method. */
+const WORDS =
+  /^(?:x-(?:original|forwarded|client|ssl|envoy|real|rewrite|http-method|method)|ssl[-_]|forwarded|client-cert|doorward)/
+
+/** True where the question is asked below a path of ours by the path of the request. */
+export function asksByPath(kind: ProxyKind): boolean {
+  return kinds[kind].request === null
+}
+
+/** What the head says; `rest` is what follows the name of the service in its path. */
+export function readAsked(kind: ProxyKind, head: RequestHead, rest: string): Asked | Denial {
+  const row = kinds[kind]
+  const { headers } = head
+  const known = new Set([...Object.values(row.request ?? {}), row.address, row.certificate, row.scheme])
+  const unexpected = Object.keys(headers).find(
+    (name) => !always.has(name) && !known.has(name) && (!row.passesOthers || WORDS.test(name)),
+  )
+  if (unexpected !== undefined)
+    return deny('assertion_invalid', `the header ${unexpected.slice(0, 64)} is none that ${kind} asks with`)
+  if (row.scheme !== null && (headers[row.scheme] ?? 'https') !== 'https')
+    return deny('assertion_invalid', 'the request did not come over TLS')
+  const certificate = certificateOf(row, headers)
+  if (certificate !== null && isDenial(certificate)) return certificate
+  // What the proxy has seen itself stands last.
+  const address = headers[row.address]?.split(',').at(-1)?.trim()
+  const shown = { certificate, address, authorization: headers['authorization'] }
+  if (row.request === null) {
+    const { method, query } = head
+    return { ...shown, method, target: query === '' ? rest : `${rest}?${query}`, host: headers['host'] }
+  }
+  const { method, target, host } = row.request
+  return { ...shown, method: headers[method], target: headers[target], host: headers[host] }
+}
+
+function certificateOf({ certificate, read }: KindRow, headers: RequestHead['headers']): Uint8Array | Denial | null {
+  const text = headers[certificate]
+  if (text === undefined || text === '') return null
+  return read(text) ?? deny('assertion_invalid', `${certificate} is not one certificate in the form of this proxy`)
+}
+
+/** The status that a proxy of this kind passes on, or takes for a no. */
+export function statusFor(kind: ProxyKind, status: number): number {
+  const { refusals } = kinds[kind]
+  return refusals === null || refusals.has(status) ? status : 403
+}

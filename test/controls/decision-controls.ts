@@ -1,0 +1,69 @@
+/** What proxies that ask are held to, each with the change that disables it and the test that must then turn red. */
+
+import type { Control } from './controls.ts'
+
+const decisions = 'packages/server/src/transports/decisions'
+const tests = 'test/refusals/decisions.test.ts'
+
+type Change = readonly [file: string, from: string, to: string]
+
+function control(name: string, test: string, [file, from, to]: Change): Control {
+  return { name: `decisions.${name}`, edits: [{ file, from, to }], test: { file: tests, name: test } }
+}
+
+export const decisionControls: readonly Control[] = [
+  control('asker', 'only a proxy that is listed asks, about services that it was given, whatever role it has', [
+    `${decisions}/decision-desk.ts`,
+    'const proxy = this.#options.rules().proxies.get(caller.id)',
+    'const [proxy] = this.#options.rules().proxies.values()',
+  ]),
+  control('services', 'only a proxy that is listed asks, about services that it was given, whatever role it has', [
+    `${decisions}/decision-desk.ts`,
+    'proxy.services.has(name) ? ',
+    "name !== '' ? ",
+  ]),
+  control('asker_standing', 'a proxy that is denied asks nothing more', [
+    'packages/enforcement/src/identify.ts',
+    'return standingProblem(leaf, current, dependencies.trust.now()) ?? { leaf, caller, current }',
+    'return { leaf, caller, current }',
+  ]),
+  control('token', 'a token that is missing, for another audience, or not bound to the certificate, refuses', [
+    `${decisions}/decision-desk.ts`,
+    "credential: 'token',",
+    "credential: 'certificate',",
+  ]),
+  control('forged_headers', 'what it says in another form, twice, or beside what is expected, is not read', [
+    `${decisions}/proxy-kinds.ts`,
+    'if (unexpected !== undefined)',
+    "if (unexpected === 'never')",
+  ]),
+  control(
+    'path',
+    'a request that the proxy could read otherwise than we do is refused, and so is one that it does not describe',
+    [
+      `${decisions}/asked.ts`,
+      'const read = readTarget(target)',
+      "const read = { path: target.split('?')[0] ?? '', query: '' }",
+    ],
+  ),
+  control(
+    'host',
+    'a request that the proxy could read otherwise than we do is refused, and so is one that it does not describe',
+    [`${decisions}/asked.ts`, 'if (hostOf(asked.host) !== service.host)', "if (service.host === '')"],
+  ),
+  control('unseen', 'what needs a human, or counts what is not seen here, is refused', [
+    `${decisions}/decision-desk.ts`,
+    'elsewhere: true,',
+    '',
+  ]),
+  control('status', 'nginx is told no in a status that it passes on, and the true one beside it', [
+    `${decisions}/proxy-kinds.ts`,
+    'refusals === null || refusals.has(status) ? status : 403',
+    'status',
+  ]),
+  control('word', 'a caller with certificate, token and role is let through, on record as the word of the proxy', [
+    'packages/enforcement/src/identify.ts',
+    "inbound.asker === undefined ? 'mtls-bound-token' : 'asserted-bound-token'",
+    "'mtls-bound-token'",
+  ]),
+]

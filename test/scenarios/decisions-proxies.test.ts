@@ -1,0 +1,221 @@
+/** nginx and Caddy as docs/decisions.md configures them: what we refuse does not reach the service, and callers forge nothing. */
+
+import { deepEqual, equal, match, ok } from 'node:assert/strict'
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import type { TestContext } from 'node:test'
+import { openBackendTap } from '../fixtures/backend-stage.ts'
+import type { Tap } from '../fixtures/backend-stage.ts'
+import { documentedProxies, findProxy, runProxy } from '../fixtures/decision-proxies.ts'
+import type { DocumentedProxy, RunningProxy } from '../fixtures/decision-proxies.ts'
+import { DecisionsStage } from '../fixtures/decisions-stage.ts'
+import { freePorts } from '../fixtures/deployment.ts'
+import { certificateFiles } from '../fixtures/edge-stage.ts'
+import { complete, dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
+import type { RawAnswer } from '../fixtures/raw-http.ts'
+import { TrustFixture } from '../fixtures/trust-fixture.ts'
+import type { TestSvid } from '../fixtures/trust-fixture.ts'
+
+let stage: DecisionsStage
+let tap: Tap
+let narrow: TestSvid
+
+before(async () => {
+  stage = await DecisionsStage.open({ services: { orders: 'https://api.acme.example/orders' } })
+  narrow = await stage.gateway.trust.issue('agent/narrow', { roles: ['narrow'] })
+  tap = await openBackendTap()
+})
+after(async () => {
+  tap.close()
+  await stage.close()
+})
+
+interface Asking {
+  readonly svid?: TestSvid | null
+  readonly token?: string | null
+  readonly method?: string
+  readonly headers?: readonly string[]
+  readonly body?: string
+}
+
+class Front {
+  readonly proxy: RunningProxy
+  readonly #port: number
+  readonly #ca: string
+
+  constructor(proxy: RunningProxy, port: number, ca: string) {
+    this.proxy = proxy
+    this.#port = port
+    this.#ca = ca
+  }
+
+  /** One request at the proxy, on a connection of its own. */
+  async send(target: string, asking: Asking = {}): Promise<RawAnswer> {
+    const { svid = stage.caller, method = 'GET', headers = [], body = '' } = asking
+    const token = asking.token === undefined ? await stage.token(svid ?? stage.caller) : asking.token
+    const lines = [
+      'Host: api.acme.example',
+      ...(token === null ? [] : [`Authorization: Bearer ${token}`]),
+      ...(body === '' ? [] : [`Content-Length: ${body.length}`]),
+      ...headers,
+    ]
+    const to = {
+      host: '127.0.0.1',
+      port: this.#port,
+      ca: this.#ca,
+      servername: 'api.acme.example',
+      ALPNProtocols: ['http/1.1'],
+    }
+    const socket = await dial({ ...to, ...svid?.pem })
+    try {
+      return parseAnswer(
+        await talk(socket, `${method} ${target} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n${body}`, complete),
+      )
+    } finally {
+      socket.destroy()
+    }
+  }
+}
+
+async function openFront(kind: DocumentedProxy, program: string, folder: string): Promise<Front> {
+  const svid = stage.proxies[kind.name]
+  const { ca, certificate } = await certificateFiles(folder, ['api.acme.example'])
+  await rename(certificate.file, join(folder, 'api.pem'))
+  await rename(certificate.keyFile, join(folder, 'api.key'))
+  await writeFile(join(folder, 'svid.pem'), svid.pem.cert)
+  await writeFile(join(folder, 'svid.key'), svid.pem.key, { mode: 0o600 })
+  await writeFile(join(folder, 'bundle.pem'), stage.gateway.trust.anchorsPem.join(''))
+  const [port = 0] = await freePorts(1)
+  const service = Number(new URL(tap.url).port)
+  return new Front(await runProxy(kind, program, { folder, port, decisions: stage.port, service }), port, ca)
+}
+
+const newest = async () => (await stage.gateway.entries()).at(-1)?.body ?? {}
+
+for (const kind of documentedProxies) {
+  describe(`${kind.name} asks for decisions`, () => {
+    let folder: string
+    let front: Front | null = null
+
+    const opened = async (t: TestContext): Promise<Front | null> => {
+      const program = front === null ? findProxy(t, kind) : null
+      if (program !== null) front = await openFront(kind, program, folder)
+      return front
+    }
+    before(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'doorward-decisions-'))
+    })
+    after(async () => {
+      await front?.proxy.close()
+      await rm(folder, { recursive: true, force: true })
+    })
+
+    /** Refused with that status, and nothing has reached the service. */
+    const refused = async (sending: Promise<RawAnswer>, status: number, code: string) => {
+      const reached = tap.requests.length
+      const answer = await sending
+      equal(answer.status, status, answer.text)
+      equal((await newest())['code'], code)
+      equal(tap.requests.length, reached)
+      return answer
+    }
+
+    test(`${kind.name} forwards what is allowed, with the name of the decision and without credentials`, async (t) => {
+      const at = await opened(t)
+      if (at === null) return
+      const answer = await at.send('/orders/v1/items?page=2', { method: 'POST', body: '{"n":1}' })
+      equal(answer.status, 200, `${answer.text}\n${at.proxy.output()}`)
+      const reached = tap.requests.at(-1)
+      match(reached?.head ?? '', /^POST \/orders\/v1\/items\?page=2 HTTP\/1\.1\r\n/)
+      equal(reached?.body, '{"n":1}')
+      const { decision, caller, strength, remote, request, asserted_by: by } = await newest()
+      deepEqual(
+        { decision, caller, strength, remote, request },
+        {
+          decision: 'allow',
+          caller: stage.caller.id.uri,
+          strength: 'asserted-bound-token',
+          remote: '127.0.0.1',
+          request: { method: 'POST', path: '/orders/v1/items' },
+        },
+      )
+      equal((by as { proxy?: string }).proxy, kind.name)
+      const entry = stage.gateway.record.entries.findLastIndex((one) => one.kind === 'decision')
+      match(
+        reached?.head ?? '',
+        new RegExp(`\r\ndoorward-decision: test\\.example/gateway/main#${entry}(?:\r\n|$)`, 'i'),
+      )
+      ok(!/\r\nauthorization:/i.test(reached?.head ?? ''))
+    })
+
+    test(`what is refused does not reach the service behind ${kind.name}`, async (t) => {
+      const at = await opened(t)
+      if (at === null) return
+      const asNarrow = { svid: narrow }
+      equal((await at.send('/orders/v1/public/items', asNarrow)).status, 200)
+      const denied = await refused(at.send('/orders/v1/items', asNarrow), 403, 'policy_denied')
+      equal(denied.headers['doorward-code'], 'policy_denied')
+      equal((await newest())['caller'], narrow.id.uri)
+      const missing = await refused(at.send('/orders/v1/items', { token: null }), 401, 'token_missing')
+      equal(missing.headers['www-authenticate'], 'Bearer')
+      await refused(at.send('/orders/v1/items', { token: await stage.token(narrow) }), 401, 'token_binding')
+      await refused(at.send('/orders/v1/items', { method: 'PUT' }), 405, 'http_method')
+      await refused(at.send('/orders/v1/%2e%2e/v2'), 400, 'path_ambiguous')
+      const foreign = await (await TrustFixture.create()).issue('agent/all', { roles: ['all'] })
+      const theirs = { svid: foreign, token: await stage.token(stage.caller) }
+      const reached = tap.requests.length
+      equal((await at.send('/orders/v1/items', theirs)).status, 401)
+      equal(tap.requests.length, reached)
+    })
+
+    test(`a caller of ${kind.name} forges neither certificate, address, method, nor what we say`, async (t) => {
+      const at = await opened(t)
+      if (at === null) return
+      const stolen = encodeURIComponent(stage.caller.pem.cert)
+      const forged = [
+        `X-Client-Certificate: ${stolen}`,
+        `X-Forwarded-Tls-Client-Cert: ${Buffer.from(stage.caller.chain[0] ?? []).toString('base64')}`,
+        'X-Original-URI: /orders/v1/public/items',
+        'X-Original-Method: GET',
+        'X-Original-Address: 203.0.113.5',
+        'X-HTTP-Method-Override: DELETE',
+        'X-Method-Override: DELETE',
+        'X-Rewrite-URL: /orders/v1/items',
+        'Doorward-Decision: test.example/gateway/main#0',
+      ]
+      const asNarrow = { svid: narrow, headers: forged }
+      await refused(at.send('/orders/v1/items', asNarrow), 403, 'policy_denied')
+      await refused(
+        at.send('/orders/v1/items', { svid: narrow, token: await stage.token(stage.caller), headers: forged }),
+        401,
+        'token_binding',
+      )
+      const allowed = await at.send('/orders/v1/public/items', asNarrow)
+      equal(allowed.status, 200, allowed.text)
+      const { remote, caller } = await newest()
+      deepEqual({ remote, caller }, { remote: '127.0.0.1', caller: narrow.id.uri })
+      const head = tap.requests.at(-1)?.head ?? ''
+      ok(!/203\.0\.113\.5|method-override: DELETE|rewrite-url|#0\r\n/i.test(head), head)
+      equal(head.match(/\r\ndoorward-decision:/gi)?.length, 1)
+    })
+
+    test(`without a certificate nobody comes through ${kind.name}, and without an answer nobody does`, async (t) => {
+      const at = await opened(t)
+      if (at === null) return
+      const reached = tap.requests.length
+      const bare = await at.send('/orders/v1/items', { svid: null }).catch(() => null)
+      ok(bare === null || bare.status === 401 || bare.text === '', bare?.text)
+      const { record } = stage.gateway
+      const append = record.append.bind(record)
+      Object.assign(record, { append: () => Promise.reject(new Error('the disk is full')) })
+      try {
+        equal((await at.send('/orders/v1/items')).status, 503)
+      } finally {
+        Object.assign(record, { append })
+      }
+      equal(tap.requests.length, reached)
+    })
+  })
+}
