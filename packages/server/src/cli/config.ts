@@ -96,14 +96,6 @@ function humanMeaning(deployment: Deployment, policy: JudgedPolicy, color: boole
           `  candidate     ${policy.candidate.file}: ${policy.candidate.policies} policies, compared with and not enforced`,
         ]),
     ...policy.warnings.map((warning) => paint('yellow', `  ${printable(problemLine(deployment.file, warning))}`)),
-    ...(configuration.bindings.some(({ issuer }) => issuer !== undefined)
-      ? [
-          paint(
-            'yellow',
-            '  bindings of users and groups: this version accepts tokens of no other issuer, so nobody has these',
-          ),
-        ]
-      : []),
     ...(configuration.bindings.length === 0 && configuration.policy.files.length === 0 && servers.length > 0
       ? [paint('yellow', '  no bindings: only roles given at registration allow anything')]
       : []),

@@ -39,6 +39,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
   ['connect', 'be a local MCP server that calls through the gateway', () => import('./connect.ts')],
   ['tools', 'list the tools of a server that may be called', () => import('./tools.ts')],
   ['call', 'call a tool of a server', () => import('./call.ts')],
+  ['probe', 'try a running deployment as an attacker would', () => import('./probe.ts')],
   ['doctor', 'find what is wrong on this machine and in the deployment', () => import('./doctor.ts')],
   ['alerts', 'what is raised now, and who hears of it', () => import('./alerts.ts')],
   ['audit', 'read, search, prove and verify the record', () => import('./audit.ts')],

@@ -1,0 +1,111 @@
+/** Attempts of those who are known and may not; and the one call that has to be let in, without which a refusal proves nothing. */
+
+import { judged, refusedBy, toldBy } from './attempt.ts'
+import type { Attempt } from './attempt.ts'
+import { requestOf } from './request.ts'
+import type { Changes } from './request.ts'
+import type { Member, Scene } from './scene.ts'
+import type { WireOutcome } from './wire.ts'
+
+/** Lets the caller in, and ends what that opened. */
+export function baselineAttempt(scene: Scene, id: string): Attempt {
+  return {
+    id: `baseline-${id}`,
+    kind: 'baseline',
+    title: 'a workload with the role opens a session',
+    requirement: 'OS25-D4',
+    run: async () => {
+      const { caller } = scene
+      const outcome = await scene.send(caller.material(), requestOf(scene, await caller.token()))
+      await endSession(scene, outcome)
+      const told = toldBy(outcome)
+      return judged(told === 'allowed' && outcome.answers[0]?.status === 200, 'allowed', told, outcome)
+    },
+  }
+}
+
+async function endSession(scene: Scene, outcome: WireOutcome): Promise<void> {
+  const session = outcome.answers[0]?.headers.get('mcp-session-id')
+  if (session === undefined) return
+  const changes = {
+    method: 'DELETE',
+    headers: { 'Mcp-Session-Id': session, 'Content-Type': null },
+    body: '',
+    length: null,
+  }
+  await scene.send(scene.caller.material(), requestOf(scene, await scene.caller.token(), changes))
+}
+
+const call = (tool: string) =>
+  JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: tool, arguments: {} } })
+
+type Row = readonly [id: string, title: string, who: Member, changes: Changes, codes: readonly string[]]
+
+export function authorizationAttempts(scene: Scene): readonly Attempt[] {
+  return rowsOf(scene).map(([id, title, who, changes, codes]) => ({
+    id: `authorization-${id}`,
+    kind: 'authorization',
+    title,
+    requirement: 'OS25-D4',
+    run: async () => refusedBy(await scene.send(who.material(), requestOf(scene, await who.token(), changes)), codes),
+  }))
+}
+
+function rowsOf(scene: Scene): readonly Row[] {
+  const { caller, stranger } = scene
+  const nowhere = `${scene.path.slice(0, scene.path.lastIndexOf('/'))}/no-such-server`
+  const none = { body: '', length: null }
+  return [
+    ['no-role', 'a session for a workload without a role', stranger, {}, ['policy_denied']],
+    [
+      'no-role-call',
+      'a call without a session for a workload without a role',
+      stranger,
+      { body: call('drop_all') },
+      ['session_missing', 'policy_denied'],
+    ],
+    ['no-server', 'a server that is not there', caller, { target: nowhere }, ['path_unknown', 'token_audience']],
+    [
+      'service',
+      'a service that is not there',
+      caller,
+      { target: '/http/no-such-service/x', method: 'GET', ...none },
+      ['path_unknown', 'token_audience'],
+    ],
+    [
+      'admin-path',
+      "the operators' path on the listener of callers",
+      caller,
+      { target: '/v1/status', method: 'GET', ...none },
+      ['path_unknown', 'token_audience'],
+    ],
+    [
+      'metrics',
+      'metrics on the listener of callers',
+      caller,
+      { target: '/metrics', method: 'GET', ...none },
+      ['path_unknown', 'token_audience'],
+    ],
+    [
+      'forwarded',
+      'a claim to be somebody else, in headers that proxies set',
+      stranger,
+      {
+        headers: {
+          'X-Forwarded-User': 'admin',
+          'X-Forwarded-Client-Cert': 'URI=spiffe://x/admin',
+          'X-Spiffe-Id': caller.identity.id.uri,
+          'X-Real-Ip': '127.0.0.1',
+        },
+      },
+      ['policy_denied', 'header_name', 'request_malformed'],
+    ],
+    [
+      'override',
+      'another method by a header',
+      stranger,
+      { headers: { 'X-HTTP-Method-Override': 'GET' } },
+      ['policy_denied', 'header_name', 'request_malformed'],
+    ],
+  ]
+}

@@ -1,0 +1,87 @@
+/** Attempts with tokens: forged, of others, for others, and in places where none belongs. */
+
+import { refusedBy } from './attempt.ts'
+import type { Attempt } from './attempt.ts'
+import { forgedTokens } from './forged-tokens.ts'
+import { requestOf } from './request.ts'
+import type { Changes } from './request.ts'
+import type { Scene } from './scene.ts'
+
+const anyToken = [
+  'token_missing',
+  'token_malformed',
+  'token_scheme',
+  'token_misplaced',
+  'header_duplicate',
+  'request_malformed',
+]
+
+export async function tokenAttempts(scene: Scene): Promise<readonly Attempt[]> {
+  const good = await scene.caller.token()
+  const forged = forgedTokens(good).map(({ name, text, codes }, index): Attempt => {
+    const id = `token-forged-${String(index + 1).padStart(2, '0')}`
+    return attempt(scene, { id, title: `a token ${name}`, codes }, text)
+  })
+  return [...forged, ...misplaced(scene, good), ...(await borrowed(scene))]
+}
+
+interface Named {
+  readonly id: string
+  readonly title: string
+  readonly codes: readonly string[]
+  readonly requirement?: string
+}
+
+function attempt(
+  scene: Scene,
+  { id, title, codes, requirement = 'OS25-D3' }: Named,
+  token: string,
+  changes: Changes = {},
+): Attempt {
+  return {
+    id,
+    kind: 'token',
+    title,
+    requirement,
+    run: async () => refusedBy(await scene.send(scene.caller.material(), requestOf(scene, token, changes)), codes),
+  }
+}
+
+function misplaced(scene: Scene, good: string): readonly Attempt[] {
+  const rows: readonly (readonly [id: string, title: string, changes: Changes])[] = [
+    ['none', 'no token at all', { token: null }],
+    ['basic', 'a token as a password (Basic)', { token: `Basic ${Buffer.from(`x:${good}`).toString('base64')}` }],
+    ['dpop', 'a token as if it were bound to a proof (DPoP)', { token: `DPoP ${good}` }],
+    ['no-scheme', 'a token without its scheme', { token: good }],
+    ['no-value', 'the scheme without a token', { token: 'Bearer' }],
+    ['two-in-one', 'two tokens in one header', { token: `Bearer ${good}, Bearer ${good}` }],
+    ['two-headers', 'two headers with a token', { more: [['Authorization', `Bearer ${good}`]] }],
+    ['query', 'a token in the query', { token: null, target: `${scene.path}?access_token=${good}` }],
+    ['cookie', 'a token in a cookie', { token: null, headers: { Cookie: `access_token=${good}` } }],
+    [
+      'x-header',
+      'a token in a header that proxies set',
+      { token: null, headers: { 'X-Forwarded-Access-Token': good } },
+    ],
+  ]
+  return rows.map(([id, title, changes]) =>
+    attempt(scene, { id: `token-place-${id}`, title, codes: anyToken, requirement: 'OS25-D2' }, good, changes),
+  )
+}
+
+async function borrowed(scene: Scene): Promise<readonly Attempt[]> {
+  const { caller, other, options } = scene
+  const rows: readonly (readonly [id: string, title: string, token: string, codes: readonly string[]])[] = [
+    [
+      'other',
+      "another workload's token with one's own certificate",
+      await other.token(),
+      ['token_binding', 'token_subject'],
+    ],
+    ['gateway', 'a token for the gateway itself', await caller.token(options.url), ['token_audience']],
+    ['authority', 'a token for the authority', await caller.token(options.authorityUrl), ['token_audience']],
+  ]
+  return rows.map(([id, title, token, codes]) =>
+    attempt(scene, { id: `token-of-${id}`, title, codes, requirement: 'OS25-ASM-4' }, token),
+  )
+}

@@ -1,0 +1,154 @@
+/** `doorward probe`: tries a running deployment as an attacker would, and reports what was refused. */
+
+import { writeFile } from 'node:fs/promises'
+import type { Command } from 'commander'
+import { DoorwardError } from '@doorward/core'
+import { AdminClient } from '@doorward/sdk'
+import type { Identity } from '@doorward/sdk'
+import type { ProbeOptions } from '../apps/probe/probe.ts'
+import type { ProbeReport, Tried } from '../apps/probe/report.ts'
+import { gatewayAdminAudience } from '../config/settings.ts'
+import type { Deployment } from '../config/settings.ts'
+import { authorityAdmin } from './administration.ts'
+import type { CliContext } from './context.ts'
+import { CheckFailed } from './failure.ts'
+import { asIdentity, asOption } from './identity-option.ts'
+import { painter, printable, table } from './output.ts'
+import type { Paint } from './output.ts'
+
+interface ProbeWords {
+  readonly as?: string
+  readonly server?: string
+  readonly role?: string
+  readonly junit?: string
+  readonly report?: string
+}
+
+const EXAMPLES = `
+Registers workloads of its own under probe/, and removes them at the end; nothing else is left but entries of the record. Who runs
+it has to be an operator. Exit code 1 when anything was let in, or is not on the record.
+
+Examples:
+  doorward probe
+  doorward probe https://mcp.acme.example:8443 --server notes --role reader
+  doorward probe --json --junit probe.xml --report probe.json`
+
+export function register(program: Command, context: CliContext): void {
+  program
+    .command('probe')
+    .description('try a running deployment as an attacker would, and report what was refused')
+    .argument('[url]', 'public URL of the gateway; that of the configuration by default')
+    .option(...asOption)
+    .option('--server <name>', 'the server to be tried; the first one of the configuration by default')
+    .option('--role <name>', 'role that may use it; the first one of the configuration by default')
+    .option('--junit <file>', 'write the result for continuous integration')
+    .option('--report <file>', 'write the result, and beside it its digest, signed: <file>.jws')
+    .addHelpText('after', EXAMPLES)
+    .action((url: string | undefined, words: ProbeWords) => run(context, url, words))
+}
+
+async function run(context: CliContext, url: string | undefined, words: ProbeWords): Promise<void> {
+  const deployment = await context.deployment()
+  const target = targetOf(deployment, url, words)
+  const { probe } = await import('../apps/probe/probe.ts')
+  const { junitOf, reportDocument, signReport } = await import('../apps/probe/report.ts')
+  await asIdentity(context, words.as, async (operator) => {
+    const report = await probe({ ...optionsOf(context, deployment, operator), ...target, onTried: progress(context) })
+    if (words.junit !== undefined) await writeFile(words.junit, junitOf(report))
+    if (words.report !== undefined) {
+      const text = `${JSON.stringify(reportDocument(report), null, 2)}\n`
+      await writeFile(words.report, text)
+      await writeFile(`${words.report}.jws`, `${await signReport(text, operator)}\n`)
+    }
+    if (context.json) context.out(JSON.stringify(reportDocument(report)))
+    else for (const line of shown(report, context.color)) context.out(line)
+    conclude(context, report)
+  })
+}
+
+function targetOf(deployment: Deployment, url: string | undefined, { server, role }: ProbeWords) {
+  const { configuration, file, gateway } = deployment
+  const servers = Object.keys(configuration.servers)
+  const roles = [...Object.keys(configuration.roles), ...configuration.security.rbac.policies.map((one) => one.role)]
+  const chosen = chosenOf('server', servers, server, file)
+  return {
+    url: (url ?? gateway.publicUrl).replace(/\/$/, ''),
+    server: chosen,
+    role: chosenOf('role', roles, role, file),
+  }
+}
+
+function chosenOf(what: string, known: readonly string[], wanted: string | undefined, file: string): string {
+  const chosen = wanted ?? known[0]
+  if (chosen !== undefined && known.includes(chosen)) return chosen
+  throw new DoorwardError(`${what}_unknown`, `the configuration has no such ${what}`, {
+    where: file,
+    expected: known.length === 0 ? `a ${what}` : known.slice(0, 20).join(', '),
+    got: wanted ?? 'none',
+    next: `name one with --${what}`,
+  })
+}
+
+function optionsOf(
+  context: CliContext,
+  deployment: Deployment,
+  operator: Identity,
+): Omit<ProbeOptions, 'url' | 'server' | 'role' | 'onTried'> {
+  const { adminUrl: url, id: expectedId } = deployment.gateway
+  return {
+    authorityUrl: operator.authorityUrl,
+    gatewayId: expectedId,
+    admin: authorityAdmin(operator, deployment),
+    gatewayAdmin: new AdminClient(operator, { url, audience: gatewayAdminAudience(deployment), expectedId }),
+    operator,
+    signal: context.signal,
+  }
+}
+
+function progress(context: CliContext): ProbeOptions['onTried'] {
+  if (!context.interactive || context.json) return () => undefined
+  return ({ id }, done, all) =>
+    void context.stdout.write(`\r\u001b[K${done} of ${all}: ${id}${done === all ? '\r\u001b[K' : ''}`)
+}
+
+const paints: Readonly<Record<Tried['verdict'], readonly [Paint, string]>> = {
+  passed: ['green', '✓'],
+  failed: ['red', '✗'],
+  not_run: ['yellow', '?'],
+}
+
+function shown({ attempts, url, passed, failed, notRun }: ProbeReport, color: boolean): readonly string[] {
+  const paint = painter(color)
+  const kinds = [...new Set(attempts.map(({ kind }) => kind))]
+  const summary = kinds.map((kind) => {
+    const of = attempts.filter((one) => one.kind === kind)
+    const good = of.filter(({ verdict }) => verdict === 'passed').length
+    const requirements = [...new Set(of.map(({ requirement }) => requirement))]
+    return [paint(good === of.length ? 'green' : 'red', `${good} of ${of.length}`), kind, requirements.join(', ')]
+  })
+  const rest = attempts.filter(({ verdict }) => verdict !== 'passed')
+  const rows = rest.map(({ id, title, verdict, expected, got, requirement }) => {
+    const [paintOf, mark] = paints[verdict]
+    return [paint(paintOf, mark), id, printable(title), `expected ${expected}`, `got ${printable(got)}`, requirement]
+  })
+  return [
+    table(['AS THEY MUST', 'KIND', 'REQUIREMENTS'], summary, color),
+    ...(rows.length === 0 ? [] : ['', table(['', 'ATTEMPT', 'WHAT', 'EXPECTED', 'GOT', 'REQUIREMENT'], rows, color)]),
+    '',
+    `${url}: ${passed} of ${attempts.length} as they must, ${failed} not, ${notRun} could not be tried`,
+  ]
+}
+
+function conclude(context: CliContext, { failed, attempts, url }: ProbeReport): void {
+  if (failed === 0) return
+  if (context.json) {
+    process.exitCode = 1
+    return
+  }
+  const names = attempts.filter(({ verdict }) => verdict === 'failed').map(({ id }) => id)
+  throw new CheckFailed('probe_failed', 'a promise is not kept', {
+    where: url,
+    got: names.slice(0, 10).join(', '),
+    next: 'each names the requirement that it proves',
+  })
+}

@@ -1,0 +1,105 @@
+/** `doorward probe` against a deployment as it ships: everything is refused as it must be, nothing is left, and a broken promise is told. */
+
+import { deepEqual, equal, match, ok } from 'node:assert/strict'
+import { createHash, createPublicKey, randomBytes, verify } from 'node:crypto'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { forgedTokens } from '../../packages/server/src/apps/probe/forged-tokens.ts'
+import { adr0011 } from '../requirements/adr-0011.ts'
+import { adrOs025 } from '../requirements/adr-os-025.ts'
+import { TestDeployment } from '../fixtures/deployment.ts'
+
+const program = `
+import { createInterface } from 'node:readline'
+const say = (id, result) => process.stdout.write(JSON.stringify({ jsonrpc: '2.0', id, result }) + '\\n')
+for await (const line of createInterface({ input: process.stdin })) {
+  const { id, method, params } = JSON.parse(line)
+  if (method === 'initialize') say(id, { protocolVersion: params.protocolVersion, capabilities: { tools: {} }, serverInfo: { name: 'notes', version: '1' } })
+  else if (id !== undefined) say(id, { tools: [] })
+}
+`
+/** Wide enough that nothing waits, and narrow enough that the limit of one caller is met. */
+const yaml = `servers: { notes: { command: [node, server.mjs] } }
+roles: { reader: ["read:notes/*"], nothing: ["read:notes/none"] }
+security: { rate_limiting: { global: 1000000/min, per_ip: 1000000/min, per_user: 400/min } }
+limits: { handshakes_per_ip: 1000000/min }
+`
+
+let system: TestDeployment
+
+before(async () => {
+  system = await TestDeployment.prepare({ yaml })
+  await writeFile(join(system.folder, 'server.mjs'), program)
+  await system.up()
+})
+after(() => system.remove())
+
+interface Report {
+  readonly ok: boolean
+  readonly passed: number
+  readonly failed: number
+  readonly not_run: number
+  readonly attempts: readonly {
+    readonly id: string
+    readonly requirement: string
+    readonly verdict: string
+    readonly got: string
+  }[]
+}
+
+test('everything is refused as it must be, is on the record, and leaves nobody behind', async () => {
+  const [file, junit] = [join(system.folder, 'probe.json'), join(system.folder, 'probe.xml')]
+  const { code, stdout, stderr } = await system.run(['probe', '--json', '--report', file, '--junit', junit])
+  ok(stdout !== '', stderr)
+  const report = JSON.parse(stdout) as Report
+  deepEqual(
+    report.attempts.filter(({ verdict }) => verdict !== 'passed'),
+    [],
+  )
+  equal(code, 0)
+  ok(report.attempts.filter(({ id }) => id.startsWith('token-')).length >= 60)
+  const known = new Set([...Object.keys(adr0011), ...Object.keys(adrOs025)])
+  for (const { id, requirement } of report.attempts) ok(known.has(requirement), `${id}: ${requirement}`)
+  const { stdout: workloads } = await system.run(['workload', 'list', '--json'])
+  ok(!workloads.includes('/probe/'), workloads)
+  match(await readFile(junit, 'utf8'), new RegExp(`tests="${report.passed}" failures="0" skipped="0"`))
+  await signedByTheOperator(file)
+})
+
+/** The digest in the signature is that of the file, and the key is that of the certificate which the signature names. */
+async function signedByTheOperator(file: string): Promise<void> {
+  const [header = '', payload = '', signature = ''] = (await readFile(`${file}.jws`, 'utf8')).trim().split('.')
+  const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Readonly<Record<string, string>>
+  equal(
+    claims['sha256'],
+    createHash('sha256')
+      .update(await readFile(file))
+      .digest('base64url'),
+  )
+  const identity = await system.identity(String(claims['by']).split('/').slice(3).join('/'))
+  try {
+    const { fingerprint, certificate } = identity.credentials.current()
+    equal(fingerprint, claims['x5t#S256'])
+    const key = createPublicKey({ key: Buffer.from(certificate.publicKeySpki), format: 'der', type: 'spki' })
+    const shown = { key, dsaEncoding: 'ieee-p1363' } as const
+    ok(verify('sha256', Buffer.from(`${header}.${payload}`), shown, Buffer.from(signature, 'base64url')))
+  } finally {
+    identity.close()
+  }
+}
+
+test('where nobody is let in no refusal proves anything, and that is said', async () => {
+  const { code, stdout } = await system.run(['probe', '--role', 'admin', '--server', 'none', '--json'])
+  equal(code, 2)
+  match(stdout + '', /server_unknown/)
+})
+
+test('tokens that are forged are all different, and none is the good one', () => {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const good = `${part({ alg: 'ES256', typ: 'at+jwt', kid: 'k' })}.${part({ sub: 's', exp: 1 })}.${randomBytes(64).toString('base64url')}`
+  const texts = forgedTokens(good).map(({ text }) => text)
+  ok(texts.length >= 60)
+  ok(!texts.includes(good))
+  ok(new Set(texts).size >= texts.length - 2)
+})
