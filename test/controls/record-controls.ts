@@ -80,4 +80,9 @@ export const recordControls: readonly Control[] = [
       to: 'void [record, by]',
     },
   ),
+  control('audit.links', ['unit/server/query', 'entries are found by each thing that they say, and by all together'], {
+    file: 'packages/server/src/audit/query-filter.ts',
+    from: '[...facts.principals, ...facts.actors].some',
+    to: 'facts.principals.some',
+  }),
 ]

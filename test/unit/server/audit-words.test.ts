@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { epochMillis, isDoorwardError } from '@doorward/core'
+import { epochMillis, isDoorwardError, parseSpiffeId, principalName } from '@doorward/core'
+import type { SpiffeId } from '@doorward/core'
 import { entryDocument, entryLine } from '../../../packages/server/src/cli/audit-line.ts'
 import { keyText, readEntryName } from '../../../packages/server/src/cli/audit-places.ts'
 import { readTime } from '../../../packages/server/src/cli/audit-query.ts'
@@ -85,4 +86,17 @@ test('an entry whose payload is absent is shown as such', () => {
     why: 'expired',
   })
   assert.match(entryLine(entry, false), /^12:00:00\.000 {2}absent {2}what it says has expired {2}a#3$/)
+})
+
+test('a call for somebody else is shown with every link of its chain', () => {
+  const [presenter, one, two, three, subject] = ['presenter', 'one', 'two', 'three', 'subject'].map((name) =>
+    parseSpiffeId(`spiffe://acme.example/agent/of-a-longer-name/${name}`),
+  ) as [SpiffeId, SpiffeId, SpiffeId, SpiffeId, SpiffeId]
+  const caller = principalName({ presenter, act: [one, two, three], subject: { kind: 'workload', id: subject } })
+  const body = { decision: 'allow', code: 'allowed', caller, action: 'GET', resource: { server: 's', name: '/v1' } }
+  const entry = { v: 1, kind: 'decision', time: epochMillis(0), body } as const
+  const shown = { origin: 'a', index: 3, time: epochMillis(0), content: { state: 'present', entry } } as const
+  const line = entryLine(shown as object as Parameters<typeof entryLine>[0], false)
+  const between = [one, two, three].map(({ uri }) => uri).join(' ')
+  assert.ok(line.includes(`  ${presenter.uri} through ${between} for ${subject.uri}  GET s/v1`), line)
 })

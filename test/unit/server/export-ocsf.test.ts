@@ -52,6 +52,7 @@ const objects: Readonly<
   policy: { atLeastOne: ['name', 'uid'] },
   service: { atLeastOne: ['name', 'uid'] },
   url: {},
+  enrichments: { required: ['data', 'name', 'value'] },
 }
 const statusIds = [0, 1, 2, 99]
 const findingStatusIds = [0, 1, 2, 3, 4, 5, 6, 99]
@@ -119,6 +120,20 @@ test('each entry becomes the event that is written down for it, with all that it
     })
     assert.deepEqual([unmapped, time], [body, 1_700_000_000_123])
   }
+})
+
+test('a call for somebody else names every link of its chain, and the tokens that it hangs on', () => {
+  const [a, b, c] = ['a', 'b', 'c'].map((name) => `spiffe://acme.example/agent/${name}`)
+  const chain = [{ id: b, token: 't2', serial: '02' }]
+  const body = { decision: 'allow', code: 'allowed', subject: c, presenter: a, act: [b], chain, action: 'tools/call' }
+  for (const one of [body, { ...body, decision: 'deny', code: 'token_expired' }]) {
+    const event = ocsfOf(logged('decision', one))
+    checkEvent(event)
+    assert.deepEqual(event['enrichments'], [
+      { name: 'actor.user', type: 'delegation', value: `${a} for ${b} for ${c}`, data: { links: [a, b, c], chain } },
+    ])
+  }
+  assert.equal(ocsfOf(logged('decision', { ...body, subject: a, act: [] }))['enrichments'], undefined)
 })
 
 test('every kind of entry has a case here, and every class that is used has a row', () => {

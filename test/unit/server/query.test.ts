@@ -157,6 +157,7 @@ test('entries are found by each thing that they say, and by all together', async
     [{ principal: parseSpiffeIdPattern(id('agent/a')) }, [5, 1, 0]],
     [{ principal: parseSpiffeIdPattern(id('agent/b')) }, [2]],
     [{ principal: parseSpiffeIdPattern(id('user/u')) }, [2]],
+    [{ principal: parseSpiffeIdPattern(id('agent/c')) }, [2]],
     [{ principal: parseSpiffeIdPattern(id('operator/o')) }, [3]],
     [{ principal: parseSpiffeIdPattern(id('agent/*')) }, [5, 3, 2, 1, 0]],
     [{ principal: parseSpiffeIdPattern(id('*/new')) }, [3]],

@@ -76,7 +76,8 @@ export function selectionOf(filter: QueryFilter, { idOf, idsUnder }: SelectionPa
   }
   if (filter.principal !== null) {
     idsUnder(filter.principal)
-    conditions.push(`idx IN (SELECT idx FROM party WHERE name IN (SELECT id FROM wanted) AND role = ${PRINCIPAL})`)
+    // Whoever stands between is one of those who called.
+    conditions.push('idx IN (SELECT idx FROM party WHERE name IN (SELECT id FROM wanted))')
   }
   if (filter.id !== null) {
     conditions.push('idx = ?')

@@ -6,7 +6,7 @@ import type { EntryContent } from './log-set.ts'
 
 /** Null: whatever it is. All that are given must hold. */
 export interface QueryFilter {
-  /** Who called, for whom, or who or what an entry is about. */
+  /** Who called, for whom, who stands between, or who or what an entry is about. */
   readonly principal: SpiffeIdPattern | null
   /** The person on whose behalf, or whom an entry is about: `<issuer>#<subject>`. */
   readonly user: string | null
@@ -155,7 +155,7 @@ function matchesFacts(facts: EntryFacts, filter: QueryFilter): boolean {
   const { principal, user, delegation } = filter
   if (user !== null && !facts.principals.includes(user)) return false
   if (delegation !== null && !facts.actors.includes(delegation)) return false
-  return principal === null || facts.principals.some((id) => matchesId(principal, id))
+  return principal === null || [...facts.principals, ...facts.actors].some((id) => matchesId(principal, id))
 }
 
 /** Whether a text is an ID under the pattern. */

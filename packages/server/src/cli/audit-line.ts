@@ -47,7 +47,7 @@ function detailsOf(kind: string, body: JsonObject): readonly string[] {
   switch (kind) {
     case 'decision':
       return [
-        field('caller') || field('remote'),
+        shown(body['caller'], CHAIN_LENGTH) || field('remote'),
         [field('action'), targetOf(body)].filter(Boolean).join(' '),
         field('code'),
         field('would_allow') && `needs ${field('would_allow')}`,
@@ -86,8 +86,11 @@ function isObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** Room for everybody whom a call hangs on. */
+const CHAIN_LENGTH = 1024
+
 /** Any value in short, control characters shown. */
-export function shown(value: JsonValue | undefined): string {
+export function shown(value: JsonValue | undefined, length = 160): string {
   if (value === undefined) return ''
-  return printable(typeof value === 'string' ? value : JSON.stringify(value)).slice(0, 160)
+  return printable(typeof value === 'string' ? value : JSON.stringify(value)).slice(0, length)
 }

@@ -52,7 +52,10 @@ export function registerQuery(audit: Command, context: CliContext): void {
     .option(...logOption)
     .option(...recordOption)
     .option(...checkpointsOption)
-    .option('--principal <id>', 'SPIFFE ID of who called, for whom, or what an entry is about; * stands for a segment')
+    .option(
+      '--principal <id>',
+      'SPIFFE ID of any link of who called and for whom, or of what an entry is about; * stands for a segment',
+    )
     .option('--user <name>', 'person on whose behalf, or whom an entry is about: <issuer>#<subject>')
     .option('--delegation <id>', 'SPIFFE ID that acted for somebody else, anywhere in the chain')
     .option('--server <name>', 'server of the call; authority and gateway are our own')

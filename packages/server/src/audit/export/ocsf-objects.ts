@@ -53,6 +53,15 @@ export function actorOf(body: Body): JsonObject {
   })
 }
 
+/** `enrichments`: of a call for somebody else, everybody whom it hangs on, from who called to whom it began with, and the tokens between. */
+export function delegationOf(body: Body): JsonObject[] | undefined {
+  const [presenter, subject] = [text(body['presenter']), text(body['subject'])]
+  if (presenter === undefined || subject === undefined || presenter === subject) return undefined
+  const links = [presenter, ...texts(body['act']), subject]
+  const chain = Array.isArray(body['chain']) ? { chain: body['chain'] as JsonValue } : {}
+  return [{ name: 'actor.user', type: 'delegation', value: links.join(' for '), data: { links, ...chain } }]
+}
+
 /** Each policy that decided; one without a policy where none did. */
 function authorizationsOf(body: Body, decision: string): JsonObject[] {
   const version = text(object(body['policy'])['digest'])

@@ -9,7 +9,18 @@ import { isSeverity } from '@doorward/core'
 import type { EntryKind, JsonObject, JsonValue, Severity } from '@doorward/core'
 import type { AbsentEntry, LoggedEntry } from '../read.ts'
 import { asciiJson } from './ascii-json.ts'
-import { actorOf, endpointOf, given, object, requestOf, text, texts, userOf, whole } from './ocsf-objects.ts'
+import {
+  actorOf,
+  delegationOf,
+  endpointOf,
+  given,
+  object,
+  requestOf,
+  text,
+  texts,
+  userOf,
+  whole,
+} from './ocsf-objects.ts'
 import type { Body } from './ocsf-objects.ts'
 import type { ExportEvent } from './sink.ts'
 
@@ -69,7 +80,7 @@ const decision: Mapping = (body, { origin }) => {
   const severity = allowed ? INFORMATIONAL : takenAwayCode.test(code) && code !== 'policy_denied' ? MEDIUM : LOW
   if (!allowed && authenticationCode.test(code)) {
     const user = userOf(text(body['subject']) ?? who)
-    const members = given({ ...status, ...from, user, service: { name: origin } })
+    const members = given({ ...status, ...from, user, service: { name: origin }, enrichments: delegationOf(body) })
     const message = ['authentication refused:', code, who].filter(Boolean).join(' ')
     return { class: 'authentication', activity: 1, severity, message, members }
   }
@@ -83,6 +94,7 @@ const decision: Mapping = (body, { origin }) => {
     actor: actorOf(body),
     api: given({ operation: action ?? text(request) ?? 'unknown', service: serviceOf(server), group: groupOf(body) }),
     resources: action === undefined || Object.keys(resource).length === 0 ? undefined : [resource],
+    enrichments: delegationOf(body),
   })
   const activity = body['group'] === 'read' ? 2 : (action ?? 'Refused')
   const target = [server, name].filter((part) => text(part) !== undefined).join('/')
