@@ -25,9 +25,9 @@ export const definitionControls: readonly Control[] = [
     to: 'if (objected === undefined) {',
   }),
   control('definitions.lists', [definitions, changed], {
-    file: traffic,
-    from: 'approved?.[i] !== false &&',
-    to: 'approved?.[i] !== undefined &&',
+    file: 'packages/enforcement/src/mcp-list.ts',
+    from: 'reader.approved?.[i] !== false &&',
+    to: 'reader.approved?.[i] !== undefined &&',
   }),
   control('definitions.sticky', [definitions, changed], {
     file: known,

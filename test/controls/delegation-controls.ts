@@ -133,8 +133,8 @@ export const delegationControls: readonly Control[] = [
     ],
     [
       'packages/server/src/transports/server-traffic.ts',
-      'mayKnow(subject, request.identified, { scope, options })',
-      'mayKnow(subject, scope.identified, { scope, options })',
+      'readerOf(request.identified, { scope, options })',
+      'readerOf(scope.identified, { scope, options })',
     ],
   ),
   control(

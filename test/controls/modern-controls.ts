@@ -83,7 +83,7 @@ export const modernControls: readonly Control[] = [
     to: 'new Set([',
   }),
   control('modern.parameters', refusals, 'a parameter in bad base64', {
-    file: `${transports}/mcp-call.ts`,
+    file: 'packages/enforcement/src/mcp-message.ts',
     from: "if (name.startsWith('mcp-param-') &&",
     to: "if (name === '' &&",
   }),

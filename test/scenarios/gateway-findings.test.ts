@@ -22,7 +22,7 @@ import { openTap } from '../fixtures/tap.ts'
 import type { Tap } from '../fixtures/tap.ts'
 import type { Alert } from '../../packages/server/src/audit/alert/alert.ts'
 import { signatureOf } from '../../packages/server/src/audit/export/webhook-sink.ts'
-import { noEffects } from '../../packages/server/src/transports/tool-effects.ts'
+import { noEffects } from '@doorward/enforcement'
 
 const source = { detector: 'authentication_failures', subject: '127.0.0.1' }
 const gatewayId = 'spiffe://test.example/doorward/gateway/main'

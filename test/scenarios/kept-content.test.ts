@@ -16,7 +16,7 @@ import { readEntries } from '../../packages/server/src/audit/read.ts'
 import type { LoggedEntry } from '../../packages/server/src/audit/read.ts'
 import { keepRules } from '../../packages/server/src/config/audit-keep.ts'
 import { parseConfiguration } from '../../packages/server/src/config/load.ts'
-import { noEffects } from '../../packages/server/src/transports/tool-effects.ts'
+import { noEffects } from '@doorward/enforcement'
 import { startSystem } from '../fixtures/running-system.ts'
 import type { RunningSystem } from '../fixtures/running-system.ts'
 

@@ -62,6 +62,14 @@ export type { Sighting, SightingReason, SightingsDependencies } from './sighting
 export { TrustHolder, trustViewOf } from './trust-holder.ts'
 export type { TrustHolderDependencies } from './trust-holder.ts'
 
+// MCP
+export { filteredList, mayKnow } from './mcp-list.ts'
+export type { ListReader } from './mcp-list.ts'
+export { contentProblem, isModern, parameterProblem, readMcpMessage, rpcIdOf } from './mcp-message.ts'
+export type { McpReading, ReadMcpMessage } from './mcp-message.ts'
+export { noEffects, possibleEffects, toolEffects } from './tool-effects.ts'
+export type { DeclaredEffects } from './tool-effects.ts'
+
 // record
 export type { CheckpointStore } from './record/checkpoint-store.ts'
 export type { AppendFile, Durability, FileContent, RecordDisk } from './record/disk.ts'

@@ -6,7 +6,7 @@ import { healthOf } from '../../../packages/server/src/observability/health.ts'
 import { ConnectionGate, defaultGateLimits } from '../../../packages/enforcement/src/wire/connection-gate.ts'
 import { GrowingBytes } from '../../../packages/enforcement/src/wire/growing-bytes.ts'
 import { rawAnswer } from '../../../packages/enforcement/src/wire/raw-answer.ts'
-import { noEffects, toolEffects } from '../../../packages/server/src/transports/tool-effects.ts'
+import { noEffects, toolEffects } from '@doorward/enforcement'
 
 test('a tool that nobody declared writes, and the strongest declaration counts', () => {
   const effectOf = toolEffects({ read: ['read_*', '*_all'], write: ['read_and_write'], admin: ['drop_*'] })

@@ -25,7 +25,7 @@ import type {
 } from '../../../packages/server/src/apps/gateway.ts'
 import { silentLog } from '../../../packages/server/src/observability/log.ts'
 import { defaultCipherSuites } from '../../../packages/enforcement/src/wire/listener.ts'
-import { noEffects } from '../../../packages/server/src/transports/tool-effects.ts'
+import { noEffects } from '@doorward/enforcement'
 import { makeFolders, removeFolders, startTestAuthority, trustDomain } from '../../fixtures/authority/running.ts'
 import type { Folders, TestAuthority } from '../../fixtures/authority/running.ts'
 import { freePorts } from '../../fixtures/deployment.ts'

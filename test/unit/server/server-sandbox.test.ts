@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { planSandbox } from '../../../packages/server/src/apps/server-sandbox.ts'
-import { noEffects } from '../../../packages/server/src/transports/tool-effects.ts'
+import { noEffects } from '@doorward/enforcement'
 import { StdioProcess } from '../../../packages/server/src/transports/stdio.ts'
 import type { StdioCommand } from '../../../packages/server/src/transports/stdio.ts'
 

@@ -5,7 +5,7 @@ import type { ApprovalSettings, ConnectionLimits, ListenerOptions, Quota, Rate }
 import type { CallBounds } from '../transports/bounded-calls.ts'
 import type { OutputObligations } from '../transports/output-obligations.ts'
 import type { SessionLimits } from '../transports/session.ts'
-import type { DeclaredEffects } from '../transports/tool-effects.ts'
+import type { DeclaredEffects } from '@doorward/enforcement'
 import type { UpstreamLimits } from '../transports/upstream.ts'
 import type { AlertPlace, ExportPlace } from '../config/audit-exports.ts'
 import type { CredentialSettings, SecretSettings, VaultSettings } from '../config/secret-settings.ts'

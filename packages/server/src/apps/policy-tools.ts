@@ -18,7 +18,7 @@ import { permitted } from '../policy/policy-tools-permitted.ts'
 import type { AskedList, Permitted, PermittedList } from '../policy/policy-tools-permitted.ts'
 import { preparePolicy, refuseProblems } from '../policy/prepare-policy.ts'
 import type { PreparedPolicy } from '../policy/prepare-policy-worker.ts'
-import { toolEffects } from '../transports/tool-effects.ts'
+import { toolEffects } from '@doorward/enforcement'
 
 export { behalfOf, formatPolicies, requestOf }
 export type { AskedList, Checked, ExpectationOutcome, ExpectationRun, Permitted, PreparedPolicy, Question, Remark }

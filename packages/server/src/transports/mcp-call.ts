@@ -1,28 +1,9 @@
 /** From an HTTP request with an MCP message to what the pipeline decides about. Pure but for the session table. */
 
-import {
-  classifyMcp,
-  decodeMirrored,
-  DEFAULT_JSON_LIMITS,
-  LEGACY_VERSIONS,
-  mcpAction,
-  namesModernVersion,
-  partAction,
-  refuseJson,
-  scanJson,
-  trimHeader,
-} from '@doorward/core'
-import type { Classified, ClassifiedRequest, JsonValue, McpRefusal, McpRefusalCode, ToolEffect } from '@doorward/core'
-import { deny } from '@doorward/enforcement'
-import type {
-  Call,
-  Classifier,
-  DefinitionGate,
-  Denial,
-  DenialCode,
-  Identified,
-  RequestHead,
-} from '@doorward/enforcement'
+import { LEGACY_VERSIONS, mcpAction, partAction } from '@doorward/core'
+import type { Classified, ClassifiedRequest, JsonValue, ToolEffect } from '@doorward/core'
+import { contentProblem, deny, isModern, parameterProblem, readMcpMessage, rpcIdOf } from '@doorward/enforcement'
+import type { Call, Classifier, DefinitionGate, Denial, Identified, RequestHead } from '@doorward/enforcement'
 import type { CallScope } from './call-scope.ts'
 import type { CallTrace } from './call-trace.ts'
 import { exactMessage } from './exact-call.ts'
@@ -68,20 +49,6 @@ export interface McpCallOptions {
   readonly onOpened: (session: McpSession) => void
 }
 
-const denialOfRefusal: Readonly<Record<McpRefusalCode, DenialCode>> = {
-  mcp_batch: 'message_batch',
-  mcp_envelope_malformed: 'message_envelope',
-  mcp_header_mismatch: 'message_header_mismatch',
-  mcp_http_method_refused: 'http_method',
-  mcp_key_lookalike: 'message_malformed',
-  mcp_message_malformed: 'message_malformed',
-  mcp_method_unlisted: 'method_unknown',
-  mcp_notification_refused: 'notification_unknown',
-  mcp_params_malformed: 'subject_missing',
-  mcp_subject_missing: 'subject_missing',
-  mcp_version_unsupported: 'protocol_version',
-}
-
 /** The classifier of one request to an MCP server. */
 export function mcpClassifier(options: McpCallOptions): Classifier<McpCall> {
   return (body, identified) => {
@@ -92,25 +59,20 @@ export function mcpClassifier(options: McpCallOptions): Classifier<McpCall> {
     const session = named === undefined ? null : sessions.find(named, server, ownerOf(identified.principal))
     const wrong = (session === null ? methodProblem(options) : null) ?? contentProblem(head)
     if (wrong !== null) return wrong
-    const scanned = head.method === 'POST' ? scanBody(body, options.bodyBytes) : { value: undefined }
-    if ('denied' in scanned) return scanned
-    const message = classifyMcp({
-      httpMethod: head.method,
-      headers: {
-        protocolVersion: head.headers['mcp-protocol-version'],
-        method: head.headers['mcp-method'],
-        name: head.headers['mcp-name'],
-      },
-      body: scanned.value,
+    const read = readMcpMessage({
+      head,
+      body,
+      bodyBytes: options.bodyBytes,
       session: session === null || session.version === null ? null : { version: session.version },
       supported: modern ? options.versions() : LEGACY_VERSIONS,
     })
-    if (message.kind === 'refusal') return refusalDenial(message, denialOfRefusal[message.code])
+    if ('denied' in read) return read
+    const { message, value } = read
     if (named !== undefined && session === null)
       return deny('session_unknown', 'no such session of this caller', rpcIdOf(message))
     if (message.kind === 'request' && message.era === 'modern')
-      return modernCallOf({ message, body, value: scanned.value, identified }, options)
-    return callOf({ message, session, body, value: scanned.value, identified }, options)
+      return modernCallOf({ message, body, value, identified }, options)
+    return callOf({ message, session, body, value, identified }, options)
   }
 }
 
@@ -139,11 +101,6 @@ function callOf(understood: Understood, options: McpCallOptions): Call<McpCall> 
     detail: { scope: session, session, message, restored: null, opens: session.version === null, head, trace },
     objection: options.definitions?.objection(message) ?? null,
   }
-}
-
-/** True when the head is that of a request of the modern era, whatever its body turns out to be. */
-export function isModern({ headers }: RequestHead): boolean {
-  return namesModernVersion(headers['mcp-protocol-version'])
 }
 
 interface UnderstoodRequest {
@@ -185,15 +142,6 @@ const LISTEN = 'subscriptions/listen'
 /** True when the answer lasts: the stream of a session, or that of a request to listen. */
 export function lasts(message: Classified): boolean {
   return message.kind === 'session-operation' || (message.kind === 'request' && message.method === LISTEN)
-}
-
-/** What a header says of an argument is for its server to compare; what cannot be read is nobody's. */
-function parameterProblem({ headers }: RequestHead, message: ClassifiedRequest): Denial | null {
-  for (const name in headers) {
-    if (name.startsWith('mcp-param-') && decodeMirrored(trimHeader(headers[name] ?? '')) === null)
-      return deny('message_header_mismatch', `${name.slice(0, 64)} is not base64 of UTF-8`, rpcIdOf(message))
-  }
-  return null
 }
 
 /** The session that the message belongs to; `initialize` opens one. */
@@ -239,41 +187,8 @@ function resumptionProblem({ method, headers }: RequestHead, session: McpSession
   return deny('stream_withheld', 'an answer of the session is not allowed any more, and its streams are not resumed')
 }
 
-function rpcIdOf(message: Classified): { readonly rpcId: ClassifiedRequest['id'] | undefined } {
-  return { rpcId: message.kind === 'request' ? message.id : undefined }
-}
-
 /** What is no POST is about a session (2026-07-28 basic/transports: 405 where there are none). */
 function methodProblem({ head, sessionless }: McpCallOptions): Denial | null {
   if (head.method === 'POST' || !sessionless(head.headers['mcp-session-id'] !== undefined)) return null
   return deny('http_method', `expected POST, got ${head.method}: the server has no sessions`)
-}
-
-/** Streamable HTTP: JSON in, JSON or an event stream out, and the client must be ready for either. */
-function contentProblem(head: RequestHead): Denial | null {
-  const accept = head.headers['accept'] ?? ''
-  if (head.method === 'GET' && !accept.includes('text/event-stream'))
-    return deny('accept_type', 'expected Accept: text/event-stream')
-  if (head.method !== 'POST') return null
-  const type = head.headers['content-type']
-  if (type === undefined || !/^application\/json(?:[ \t]*;|[ \t]*$)/i.test(type)) {
-    return deny('content_type', 'expected Content-Type: application/json')
-  }
-  if (accept.includes('application/json') && accept.includes('text/event-stream')) return null
-  return deny('accept_type', 'expected Accept: application/json, text/event-stream')
-}
-
-function scanBody(body: Uint8Array, maxBytes: number): { readonly value: JsonValue } | Denial {
-  const scan = scanJson(body, { ...DEFAULT_JSON_LIMITS, maxBytes })
-  if (scan.ok) return scan
-  return refusalDenial(refuseJson(scan), scan.code)
-}
-
-function refusalDenial(refusal: McpRefusal<string>, code: DenialCode): Denial {
-  return deny(code, refusal.message, {
-    http: refusal.http,
-    rpc: refusal.rpcCode,
-    rpcData: refusal.data ?? null,
-    rpcId: refusal.id ?? undefined,
-  })
 }

@@ -6,7 +6,6 @@
 import {
   classifyServerMessage,
   errorBody,
-  filterListResult,
   isCapable,
   isJsonObject,
   LEGACY_VERSIONS,
@@ -16,9 +15,16 @@ import {
   scanJson,
   withoutSecretTexts,
 } from '@doorward/core'
-import type { JsonValue, McpSubject, RequestId, ServerMessage, ToolEffect } from '@doorward/core'
-import { couldCall, denialRow, rolesNow } from '@doorward/enforcement'
-import type { DecisionPort, DefinitionGate, DenialCode, Identified, TrustSource } from '@doorward/enforcement'
+import type { JsonValue, RequestId, ServerMessage, ToolEffect } from '@doorward/core'
+import { denialRow, filteredList, mayKnow } from '@doorward/enforcement'
+import type {
+  DecisionPort,
+  DefinitionGate,
+  DenialCode,
+  Identified,
+  ListReader,
+  TrustSource,
+} from '@doorward/enforcement'
 import type { CallScope, PendingRequest } from './call-scope.ts'
 import { withoutDeniedCapabilities } from './denied-capabilities.ts'
 import { judgeModernAnswer, withTaskHandles } from './modern-answer.ts'
@@ -156,7 +162,7 @@ function judgeNotification(
   // Other notifications name nothing that policy protects.
   const told = scope.handles === null ? bytes : withTaskHandles(bytes, message, scope.handles)
   if (message.subject.kind === 'server') return pass(told, message)
-  return mayKnow(message.subject, scope.identified, { scope, options }).then((may) =>
+  return mayKnow(message.subject, readerOf(scope.identified, { scope, options })).then((may) =>
     may ? pass(told, message) : DROPPED,
   )
 }
@@ -300,43 +306,19 @@ async function filterList(
   request: PendingRequest,
   { scope, options, approved }: Filtering,
 ): Promise<Uint8Array | null> {
-  const subjects: McpSubject[] = []
-  const first = filterListResult(bytes, request.method, (subject) => subjects.push(subject) > 0)
-  if (!first.ok) {
-    options.onDropped(scope, `a list that cannot be read: ${first.message}`)
-    return null
-  }
-  const verdicts = await Promise.all(
-    subjects.map(
-      async (subject, i) => approved?.[i] !== false && (await mayKnow(subject, request.identified, { scope, options })),
-    ),
-  )
-  if (verdicts.every(Boolean)) return first.bytes
-  let at = 0
-  const second = filterListResult(bytes, request.method, () => verdicts[at++] === true)
-  return second.ok ? second.bytes : null
+  const filtered = await filteredList(bytes, request.method, {
+    ...readerOf(request.identified, { scope, options }),
+    approved,
+  })
+  if (!('problem' in filtered)) return filtered
+  options.onDropped(scope, `a list that cannot be read: ${filtered.problem}`)
+  return null
 }
 
-/** True when some call of the subject could be allowed: the same question that the call itself will meet. */
-function mayKnow(
-  subject: McpSubject,
-  identified: Identified,
-  { scope, options }: Pick<Judging, 'scope' | 'options'>,
-): Promise<boolean> {
-  const { kind, name } = subject
-  const action =
-    kind === 'tool'
-      ? { name: 'tools/call', group: options.effectOf(name) }
-      : ({ name: useOf[kind], group: kind === 'server' ? 'session' : 'read' } as const)
-  return couldCall(
-    rolesNow(identified, options.trust.current()),
-    { action, resource: { server: scope.server, kind, name } },
-    options.decisions,
-    options.trust.now(),
-  )
+function readerOf(identified: Identified, { scope, options }: Pick<Judging, 'scope' | 'options'>): ListReader {
+  const { effectOf, decisions, trust } = options
+  return { identified, server: scope.server, effectOf, decisions, trust }
 }
-
-const useOf = { prompt: 'prompts/get', resource: 'resources/read', task: 'tasks/get', server: 'ping' } as const
 
 /** The token or id by which a notification belongs to one request of the client. */
 export function refersTo(message: ServerMessage): RequestId | undefined {

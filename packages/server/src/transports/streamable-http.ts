@@ -1,6 +1,6 @@
 /** The MCP endpoint: one path per server, POST, GET and DELETE, each request decided and recorded on its own. */
 
-import { deny, isRefusal, recordOutcome, sendRefusal, StageTimes, whenGone } from '@doorward/enforcement'
+import { deny, isModern, isRefusal, recordOutcome, sendRefusal, StageTimes, whenGone } from '@doorward/enforcement'
 import type {
   DefinitionGate,
   Denial,
@@ -20,7 +20,7 @@ import { allowedReport, refusedReport } from './call-report.ts'
 import type { CallReport } from './call-report.ts'
 import type { BeginTrace, CallTrace } from './call-trace.ts'
 import type { Handles } from './handles.ts'
-import { isModern, lasts, mcpClassifier } from './mcp-call.ts'
+import { lasts, mcpClassifier } from './mcp-call.ts'
 import type { McpCall } from './mcp-call.ts'
 import { ModernRequest } from './modern-request.ts'
 import type { McpSession, SessionTable } from './session.ts'
