@@ -62,6 +62,29 @@ export const calleeControls: readonly Control[] = [
     ['sdk-protect-under-way', 'a caller has so many calls under way and no more, while others are served'],
     { file: `${protect}/calls-under-way.ts`, from: '>= perCaller)', to: '< 0)' },
   ),
+  control(
+    'callee.mcp_lists',
+    ['sdk-protect-mcp', 'modern era: lists are filtered, calls decided, and tools know who calls'],
+    {
+      file: `${protect}/mcp-surface.ts`,
+      from: 'await filteredList(bytes, message.method, reader)',
+      to: 'bytes as Uint8Array | { readonly problem: string }',
+    },
+  ),
+  control(
+    'callee.mcp_effects',
+    ['sdk-protect-mcp', 'a tool is called by its effect: who may read calls what only reads'],
+    {
+      file: `${protect}/mcp-surface.ts`,
+      from: '(_server, tool) => effectOf(tool))',
+      to: "() => 'read')",
+    },
+  ),
+  control('callee.mcp_sessions', ['sdk-protect-mcp', 'another path, a query, a session or a task is nothing here'], {
+    file: `${protect}/mcp-surface.ts`,
+    from: "head.headers['mcp-session-id'] !== undefined)",
+    to: "head.headers['mcp-session-id'] === '')",
+  }),
   control('callee.limits', ['sdk-protect-under-way', 'limits that limit nothing are refused at the start'], {
     file: `${protect}/calls-under-way.ts`,
     from: 'if (Number.isSafeInteger(value) && value > 0) continue',

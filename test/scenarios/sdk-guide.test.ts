@@ -8,11 +8,14 @@ import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { readEntries } from '../../packages/server/src/audit/read.ts'
+import { openModern } from '../fixtures/official-peers.ts'
 import { openSdkStage, idOf } from '../fixtures/sdk-stage.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 const text = await readFile(join(root, 'docs', 'sdk.md'), 'utf8')
 const programs = Array.from(text.matchAll(/```ts\n([\s\S]*?)```/g), ([, program = '']) => program)
+/** The one that says this. */
+const programWith = (mark: string) => programs.find((program) => program.includes(mark)) ?? ''
 
 test('the two programs of docs/sdk.md call each other', async () => {
   const stage = await openSdkStage()
@@ -30,9 +33,8 @@ test('the two programs of docs/sdk.md call each other', async () => {
     for (const folder of ['var/lib/orders', 'var/lib/planner', 'etc/orders', 'etc/planner', 'mnt/other'])
       await mkdir(join(place, folder), { recursive: true, mode: 0o700 })
     await symlink(join(root, 'node_modules'), join(place, 'node_modules'))
-    const [first = '', second = ''] = programs.map(here)
-    await writeFile(join(place, 'orders.ts'), first)
-    await writeFile(join(place, 'planner.ts'), second)
+    await writeFile(join(place, 'orders.ts'), here(programWith('orders.join')))
+    await writeFile(join(place, 'planner.ts'), here(programWith('PLANNER_JOIN')))
     await writeFile(join(place, 'package.json'), '{"type":"module"}')
     const orders = await stage.options('service/orders', { audiences: [`https://127.0.0.1:${port}`] })
     await writeFile(join(place, 'run', 'orders', 'orders.join'), await readFile(orders.join.file), { mode: 0o600 })
@@ -47,6 +49,41 @@ test('the two programs of docs/sdk.md call each other', async () => {
     const kinds: string[] = []
     for await (const { entry } of readEntries(join(place, 'var/lib/orders/record/log'))) kinds.push(entry.kind)
     assert.deepEqual(kinds, ['lifecycle', 'decision', 'outcome', 'lifecycle'])
+  } finally {
+    callee?.kill('SIGKILL')
+    await stage.close()
+  }
+})
+
+test('the MCP server of docs/sdk.md serves the official client', async () => {
+  const stage = await openSdkStage()
+  let callee: ChildProcess | null = null
+  try {
+    const [port = 0] = stage.ports
+    const audience = `https://127.0.0.1:${port}`
+    const place = join(stage.folders.root, 'guide')
+    const program = programWith('notes.join')
+      .replaceAll('https://notes.acme.example:9444', audience)
+      .replaceAll("host: '0.0.0.0', port: 9444", `host: '127.0.0.1', port: ${port}`)
+      .replaceAll(/'\/(var\/lib|etc|run|mnt)\//g, `'${place}/$1/`)
+    for (const folder of ['var/lib/notes', 'etc/notes', 'run/notes', 'mnt/other'])
+      await mkdir(join(place, folder), { recursive: true, mode: 0o700 })
+    await symlink(join(root, 'node_modules'), join(place, 'node_modules'))
+    await writeFile(join(place, 'package.json'), '{"type":"module"}')
+    await writeFile(join(place, 'notes.ts'), program)
+    const notes = await stage.options('service/notes', { audiences: [audience] })
+    await writeFile(join(place, 'run/notes/notes.join'), await readFile(notes.join.file), { mode: 0o600 })
+    callee = run(place, 'notes.ts', {})
+    assert.equal(await firstLine(callee), `listening on ${port}`)
+    const peers = { [audience]: { id: idOf('service/notes') } }
+    const reader = await stage.connect('agent/reader', { roles: ['reader'] }, { peers })
+    const peer = await openModern({ url: new URL(`${audience}/mcp`), fetch: reader.fetch })
+    assert.deepEqual(await peer.toolNames(), ['read_note'])
+    assert.match(await peer.text('read_note'), new RegExp(`a note for ${reader.id.uri}`))
+    assert.equal((await peer.call('write_note'))['isError'], true)
+    await peer.close()
+    callee.kill('SIGTERM')
+    assert.deepEqual(await once(callee, 'exit'), [0, null])
   } finally {
     callee?.kill('SIGKILL')
     await stage.close()

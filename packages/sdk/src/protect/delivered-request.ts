@@ -30,3 +30,16 @@ export function deliveredRequest({ request }: Exchange, body: Uint8Array): Incom
   delivered.push(null)
   return delivered
 }
+
+/** Where the official MCP SDK looks for who calls, and passes it on to tools. It has no token: whoever needs it has `callOf`. */
+export interface ToldIdentity {
+  readonly token: ''
+  readonly clientId: string
+  readonly scopes: string[]
+  readonly expiresAt: number
+}
+
+export function tellIdentity(delivered: IncomingMessage, identity: ToldIdentity): ToldIdentity {
+  Reflect.set(delivered, 'auth', identity)
+  return identity
+}

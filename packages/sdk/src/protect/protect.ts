@@ -24,8 +24,12 @@ import { serveProtected } from './protected-call.ts'
 import type { ProtectedListener, ProtectedServing } from './protected-call.ts'
 import { roleDecisions } from './role-decisions.ts'
 import type { ProtectPolicy } from './role-decisions.ts'
+import { mcpSurface } from './mcp-surface.ts'
+import type { McpOptions } from './mcp-surface.ts'
 import { RouteTable } from './route-table.ts'
 import type { RouteText } from './route-table.ts'
+import { routeSurface } from './surface.ts'
+import type { Surface } from './surface.ts'
 
 export interface ProtectOptions {
   /** Connected as a `callee`. */
@@ -35,8 +39,10 @@ export interface ProtectOptions {
   readonly listen: { readonly host: string; readonly port: number }
   /** Name of this program in permissions: `read:<service>/orders/*`. */
   readonly service: string
-  /** Everything that may be asked; the rest exists for nobody. */
-  readonly routes: readonly RouteText[]
+  /** Everything that may be asked; the rest exists for nobody. Either this or `mcp`. */
+  readonly routes?: readonly RouteText[]
+  /** The handler is an MCP server: messages are judged instead of routes, and lists are filtered. */
+  readonly mcp?: McpOptions
   readonly policy: ProtectPolicy
   /** Where its log lies, or one that is open: then it stays open, and its refusals are written by whoever opened it. */
   readonly record: RecordPlace | OpenRecord
@@ -83,13 +89,13 @@ const securityHeaders = { 'X-Content-Type-Options': 'nosniff', 'Referrer-Policy'
  * record. Everything else is refused and on record; whatever cannot be decided or recorded is refused. Answers under way end
  * when their caller is revoked or loses the role. Without news of the authority known callers are served for a minute in
  * full, until five minutes at a reduced rate, then nobody. Throws `identity_scope` for an identity that is no callee,
- * `audience_invalid`, `route_invalid`, `limit_invalid`, the codes of `roleDecisions` and `openCalleeRecord`, `port_in_use` and
+ * `audience_invalid`, `route_invalid`, `mcp_path`, `mcp_effects`, `limit_invalid`, the codes of `roleDecisions` and `openCalleeRecord`, `port_in_use` and
  * `address_unavailable`.
  */
 export async function protect(handler: ProtectedListener, options: ProtectOptions): Promise<ProtectedServer> {
   const { identity, audience, service, onProblem = () => undefined } = options
   requireCallee(identity)
-  const routes = new RouteTable(options.routes)
+  const surfaceOn = surfaceOf(options)
   const decisions = roleDecisions(options.policy, service, identity.trustDomain)
   const authority = authorityOf(audience)
   const bounds = boundsOf(options)
@@ -98,7 +104,8 @@ export async function protect(handler: ProtectedListener, options: ProtectOption
   const opened = 'log' in place ? place : stack.use(await openRecordOf(identity, place))
   const { log: record } = opened
   const pipeline = pipelineOf(options, opened, decisions)
-  const serving = { pipeline, routes, service, audience, ...bounds, handler, onProblem }
+  const surface = surfaceOn(pipeline, bounds.bodyBytes)
+  const serving = { pipeline, surface, audience, ...bounds, handler, onProblem }
   await record.append({ kind: 'lifecycle', body: { event: 'callee.start', name: service, audience } })
   const listener = await listen(options, serving, authority)
   const unfollow = follow(identity, pipeline, listener)
@@ -112,6 +119,18 @@ export async function protect(handler: ProtectedListener, options: ProtectOption
   }
   const once = (graceMilliseconds = GRACE) => (closed ??= close(graceMilliseconds))
   return { address: listener.address, log: record.stats().origin, close: once, [Symbol.asyncDispose]: () => once() }
+}
+
+/** What is wrong with it is found before anything is opened. */
+function surfaceOf({ routes, mcp, service }: ProtectOptions): (pipeline: Pipeline, bodyBytes: number) => Surface {
+  if (mcp === undefined) {
+    const surface = routeSurface(new RouteTable(routes ?? []), service)
+    return () => surface
+  }
+  if (routes !== undefined)
+    throw new DoorwardError('route_invalid', 'an MCP server has no routes beside it', { expected: 'routes or mcp' })
+  const judging = mcpSurface(mcp)
+  return ({ dependencies: { decisions, trust } }, bodyBytes) => judging({ service, bodyBytes, decisions, trust })
 }
 
 function boundsOf({ limits = {} }: ProtectOptions): Pick<ProtectedServing, 'bodyBytes' | 'underWay'> {

@@ -3,30 +3,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Secret } from '@doorward/core'
 import type { Principal } from '@doorward/core'
-import {
-  closeAfterAnswer,
-  deny,
-  groupOfMethod,
-  isDenial,
-  isRefusal,
-  recordOutcome,
-  routeName,
-  sendRefusal,
-} from '@doorward/enforcement'
-import type {
-  Call,
-  Denial,
-  DenialCode,
-  Exchange,
-  Inbound,
-  OpenCall,
-  Outcome,
-  Permit,
-  Pipeline,
-} from '@doorward/enforcement'
+import { closeAfterAnswer, deny, isDenial, isRefusal, recordOutcome, sendRefusal } from '@doorward/enforcement'
+import type { Denial, DenialCode, Exchange, Inbound, OpenCall, Outcome, Permit, Pipeline } from '@doorward/enforcement'
 import type { CallsUnderWay, Place } from './calls-under-way.ts'
-import { deliveredRequest } from './delivered-request.ts'
-import type { RouteTable } from './route-table.ts'
+import { deliveredRequest, tellIdentity } from './delivered-request.ts'
+import { holdAnswer } from './held-answer.ts'
+import type { Asked, Surface } from './surface.ts'
 
 /** What a handler knows of a call that it may answer. */
 export interface ProtectedCall {
@@ -34,7 +16,7 @@ export interface ProtectedCall {
   readonly principal: Principal
   /** Names the entry of the decision in this program's record; the caller has it as `Doorward-Decision`. */
   readonly decision: string
-  /** As it was declared. */
+  /** As it was declared; of an MCP server its endpoint. */
   readonly route: string
   /** The caller's token, of use to whoever exchanges it for one of its own. */
   readonly token: Secret
@@ -47,9 +29,7 @@ export type ProtectedListener = (request: IncomingMessage, response: ServerRespo
 
 export interface ProtectedServing {
   readonly pipeline: Pipeline
-  readonly routes: RouteTable
-  /** Name of this program in policy. */
-  readonly service: string
+  readonly surface: Surface
   readonly audience: string
   readonly bodyBytes: number
   readonly underWay: CallsUnderWay
@@ -67,21 +47,35 @@ export class CallFailed extends Error {
   }
 }
 
-const calls = new WeakMap<IncomingMessage, ProtectedCall>()
+const calls = new WeakMap<object, ProtectedCall>()
 
-/** The call behind a request that a handler was given, for frameworks that pass the request alone; null for any other. */
-export function callOf(request: IncomingMessage): ProtectedCall | null {
-  return calls.get(request) ?? null
+/**
+ * The call behind a request that a handler was given, for frameworks that pass the request alone; or behind what the
+ * official MCP SDK gives its tools beside their arguments. Null for anything else.
+ */
+export function callOf(source: object): ProtectedCall | null {
+  const http: unknown = Reflect.get(source, 'http')
+  const within = typeof http === 'object' && http !== null ? Reflect.get(http, 'authInfo') : undefined
+  const candidates: readonly unknown[] = [source, Reflect.get(source, 'authInfo'), within]
+  for (const one of candidates) {
+    const call = typeof one === 'object' && one !== null ? calls.get(one) : undefined
+    if (call !== undefined) return call
+  }
+  return null
 }
 
 /** Never rejects. Strangers learn nothing about which routes exist: they are refused first. */
 export async function serveProtected(exchange: Exchange, serving: ProtectedServing): Promise<void> {
-  const { pipeline, audience, bodyBytes, underWay } = serving
-  const inbound: Inbound = { connection: exchange.connection, head: exchange.head, audience }
-  if (exchange.problem !== null) return sendRefusal(exchange, await pipeline.refuseHead(inbound, exchange.problem))
+  const { pipeline, surface, audience, bodyBytes, underWay } = serving
+  const { head } = exchange
+  const inbound: Inbound = { connection: exchange.connection, head, audience }
+  if (exchange.problem !== null) {
+    const refusal = await pipeline.refuseHead(inbound, exchange.problem)
+    return sendRefusal(exchange, refusal, surface.form(refusal.denial, head))
+  }
   const held: { place: Place | null } = { place: null }
   try {
-    const permit = await pipeline.enforce<string>(inbound, {
+    const permit = await pipeline.enforce<Asked>(inbound, {
       credential: 'token',
       // Bodies that are being read take up as much as answers do.
       readBody: async ({ principal }) => {
@@ -90,30 +84,18 @@ export async function serveProtected(exchange: Exchange, serving: ProtectedServi
         held.place = entered
         return exchange.readBody(bodyBytes)
       },
-      classifier: () => callFor(exchange, serving),
+      classifier: (body, identified) => surface.classify(head, body, identified),
     })
-    if (isRefusal(permit)) sendRefusal(exchange, permit)
+    if (isRefusal(permit)) sendRefusal(exchange, permit, surface.form(permit.denial, head))
     else await answer(exchange, permit, { ...serving, place: held.place })
   } finally {
     held.place?.leave()
   }
 }
 
-function callFor({ head }: Exchange, { routes, service }: ProtectedServing): Call<string> | Denial {
-  const route = routes.find(head)
-  if (typeof route !== 'string') return route
-  return {
-    action: { name: head.method, group: groupOfMethod(head.method) },
-    resource: { server: service, kind: 'route', name: routeName(head.path) },
-    args: undefined,
-    rpcId: undefined,
-    detail: route,
-  }
-}
-
 async function answer(
   exchange: Exchange,
-  permit: Permit<string>,
+  permit: Permit<Asked>,
   serving: ProtectedServing & { readonly place: Place | null },
 ): Promise<void> {
   const { pipeline, onProblem } = serving
@@ -123,8 +105,8 @@ async function answer(
   const overtaken = pipeline.overtaken(admitted)
   const sent =
     overtaken === null
-      ? await handled(exchange, serving, { permit, body, route: call.detail })
-      : refused(exchange, permit, { ...overtaken, caller: identified.principal })
+      ? await handled(exchange, serving, { permit, body, asked: call.detail })
+      : refused(exchange, { permit, serving }, { ...overtaken, caller: identified.principal })
   serving.place?.leave()
   admitted.hold?.release()
   const outcome = { ...sent, milliseconds: Math.round(performance.now() - started) }
@@ -133,20 +115,25 @@ async function answer(
 
 type Sent = Omit<Outcome, 'milliseconds'>
 
-function refused(exchange: Exchange, { entry }: Permit<string>, denial: Denial): Sent {
-  sendRefusal(exchange, { refused: true, denial, entry })
+interface Answering {
+  readonly permit: Permit<Asked>
+  readonly serving: ProtectedServing
+}
+
+function refused(exchange: Exchange, { permit: { entry }, serving }: Answering, denial: Denial): Sent {
+  sendRefusal(exchange, { refused: true, denial, entry }, serving.surface.form(denial, exchange.head))
   const { code, explanation } = denial
   return { status: 'failed', http: exchange.response.statusCode, bytes: 0, code, explanation }
 }
 
 interface Handled {
-  readonly permit: Permit<string>
+  readonly permit: Permit<Asked>
   readonly body: Uint8Array
-  readonly route: string
+  readonly asked: Asked
 }
 
 /** Resolves when the answer has ended, however that was. */
-async function handled(exchange: Exchange, serving: ProtectedServing, { permit, body, route }: Handled): Promise<Sent> {
+async function handled(exchange: Exchange, serving: ProtectedServing, { permit, body, asked }: Handled): Promise<Sent> {
   const { pipeline, handler, onProblem } = serving
   const { response, request } = exchange
   const { authorized } = permit.admitted
@@ -170,19 +157,32 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
   const known: ProtectedCall = {
     principal: authorized.classified.identified.principal,
     decision: permit.entry.toString(),
-    route,
+    route: asked.route,
     token: new Secret((exchange.head.headers['authorization'] ?? '').slice('Bearer '.length)),
     signal: ending.signal,
   }
   calls.set(delivered, known)
+  if (asked.identity !== null) calls.set(tellIdentity(delivered, asked.identity), known)
   // The request that came, with its credentials, is not to be had by way of the answer.
   Reflect.set(response, 'req', delivered)
   pipeline.track(open)
   let failed: CallFailed | null = null
-  const running = run(() => handler(delivered, response, known), onProblem).then((threw) => {
-    // What a handler throws because the caller has gone is no failure of the answer.
-    failed = ending.signal.aborted ? null : threw
-    if (failed !== null) fail(exchange, permit, failed)
+  let release: () => void = () => undefined
+  const fails = (why: CallFailed) => {
+    // What fails because the caller has gone is no failure of the answer.
+    if (ending.signal.aborted || failed !== null) return
+    failed = why
+    release()
+    fail(exchange, { permit, serving }, why)
+  }
+  if (asked.judge !== null) {
+    release = holdAnswer(response, asked.judge, (error) => {
+      onProblem(error)
+      fails(new CallFailed('internal', 'the answer of the handler was not accepted'))
+    })
+  }
+  const running = run(() => handler(delivered, response, known), onProblem).then((why) => {
+    if (why !== null) fails(why)
   })
   running.catch(onProblem)
   await ended
@@ -205,14 +205,20 @@ async function run(work: () => unknown, onProblem: (error: unknown) => void): Pr
 }
 
 /** What a handler throws is nobody's business outside. An answer that has begun is broken off. */
-function fail(exchange: Exchange, { entry, admitted }: Permit<string>, { code, message }: CallFailed): void {
+function fail(
+  exchange: Exchange,
+  { permit: { entry, admitted }, serving }: Answering,
+  { code, message }: CallFailed,
+): void {
   const { response } = exchange
   if (response.writableEnded) return
   if (response.headersSent) return void exchange.request.socket.destroy()
   for (const name of response.getHeaderNames()) if (name.startsWith('content-')) response.removeHeader(name)
   closeAfterAnswer(exchange)
-  const { principal: caller } = admitted.authorized.classified.identified
-  sendRefusal(exchange, { refused: true, denial: { ...deny(code, message), caller }, entry })
+  const { call, identified } = admitted.authorized.classified
+  const detail = { caller: identified.principal, action: call.action, rpcId: call.rpcId }
+  const denial = deny(code, message, detail)
+  sendRefusal(exchange, { refused: true, denial, entry }, serving.surface.form(denial, exchange.head))
 }
 
 interface Ended extends Pick<Outcome, 'http' | 'bytes'> {
