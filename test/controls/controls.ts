@@ -14,6 +14,7 @@ import { detectionControls } from './detection-controls.ts'
 import type { Edit } from './disabled-build.ts'
 import { edgeControls } from './edge-controls.ts'
 import { edgeFrontControls } from './edge-front-controls.ts'
+import { frontControls } from './front-controls.ts'
 import { joinControls } from './join-controls.ts'
 import { monitoringControls } from './monitoring-controls.ts'
 import { limitControls } from './limit-controls.ts'
@@ -391,6 +392,7 @@ export type RefusalEntry =`,
   ...trustControls,
   ...edgeControls,
   ...edgeFrontControls,
+  ...frontControls,
   ...joinControls,
   ...peopleControls,
   ...ceremonyControls,

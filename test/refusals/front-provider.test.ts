@@ -26,13 +26,21 @@ const foreignKey = platformKey('ES256', 'scripted-1')
 /** Published, but not among the algorithms of the configuration. */
 const strong = platformKey('ES384', 'scripted-384')
 
-/** How many refusals are on the record by this code. */
-async function recorded(code: string): Promise<number> {
-  const entries = await recordOf(stage.authority.authority.folders)
-  return entries.reduce((sum, { kind, body }) => {
-    const { reason, count } = body as { readonly reason?: string; readonly count?: number }
-    return kind === 'refusals' && reason === code ? sum + (count ?? 0) : sum
-  }, 0)
+interface Refused {
+  readonly count: number
+  /** Of those that stand there one by one. */
+  readonly explanations: readonly string[]
+}
+
+/** What is on the record of refusals with this code: one by one as long as the room for that lasts, and by number. */
+async function recorded(code: string): Promise<Refused> {
+  const entries = (await recordOf(stage.authority.authority.folders)).map(({ kind, body }) => ({ kind, ...body }))
+  const said = entries as readonly Readonly<Record<string, unknown>>[]
+  const counted = said.filter(({ kind, reason }) => kind === 'refusals' && reason === code)
+  const explanations = said.flatMap((one) =>
+    one['kind'] === 'decision' && one['code'] === code ? [String(one['explanation'])] : [],
+  )
+  return { count: counted.reduce((sum, { count }) => sum + Number(count), explanations.length), explanations }
 }
 
 /** Looks until it is so, half a minute at most. */
@@ -72,7 +80,7 @@ const wrong: readonly (readonly [what: string, script: () => Script])[] = [
   ['that another client has asked for', () => ({ claims: { azp: 'another' } })],
   ['with the nonce of another sign-in', () => ({ claims: { nonce: 'A'.repeat(43) } })],
   ['without a nonce', () => ({ claims: { nonce: undefined } })],
-  ['that has expired', () => ({ claims: { iat: now() - 900, exp: now() - 600 } })],
+  ['that has expired', () => ({ claims: { iat: now() - 200, exp: now() - 60 } })],
   ['that is old, though it has not expired', () => ({ claims: { iat: now() - 3600, exp: now() + 3600 } })],
   ['from the future', () => ({ claims: { iat: now() + 600, exp: now() + 900 } })],
   ['without an end', () => ({ claims: { exp: undefined } })],
@@ -133,7 +141,7 @@ describe('an ID token', () => {
   })
 
   for (const [what, script] of wrong)
-    test(`${what} gives nothing`, async () => {
+    test(`${what} is refused`, async () => {
       deepEqual(await outcome(script()), nothing)
     })
 
@@ -150,8 +158,11 @@ describe('an ID token', () => {
 
   test('each refusal is on the record, and nobody has signed in by one', async () => {
     const refused = wrong.length + 5 + 3
-    await until(async () => (await recorded('login_refused')) >= refused, 'the refusals on the record')
-    equal(await recorded('login_refused'), refused)
+    await until(async () => (await recorded('login_refused')).count >= refused, 'the refusals on the record')
+    const { count, explanations } = await recorded('login_refused')
+    equal(count, refused)
+    ok(explanations.length > 0 && explanations.every((one) => one.startsWith('claude: the sign-in failed: ')))
+    ok(explanations.every((one) => !one.includes('code-') && !one.includes('eyJ')))
     equal((await stage.entries('front-sign-in')).length, 2)
     equal((await stage.entries('front-token')).length, 0)
   })

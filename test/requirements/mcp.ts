@@ -1,15 +1,11 @@
 /**
  * What MCP, over the wire and in its rules of security, asks of a gateway, by stable id: `MC` of the wire, `MS` of the checklist
- * of the reference (mcp.md §7), in its order. A rule is proven by the tests that it names; `later` says what of it has none.
+ * of the reference (mcp.md §7), in its order; `AS` of the authorization server (front.ts). A rule is proven by the tests that it
+ * names; `later` says what of it has none.
  */
 
-import type { TestReference } from './proving-tests.ts'
-
-export interface McpRule {
-  readonly rule: string
-  readonly tests: readonly TestReference[]
-  readonly later?: string
-}
+import { frontRules } from './front.ts'
+import type { McpRule } from './proving-tests.ts'
 
 const files = {
   capabilities: 'test/refusals/capabilities.test.ts',
@@ -37,6 +33,7 @@ const files = {
   refused: 'test/refusals/modern-http.test.ts',
   routes: 'test/refusals/routes-mcp.test.ts',
   sessions: 'test/refusals/gateway-transport-sessions.test.ts',
+  strangers: 'test/refusals/front-strangers.test.ts',
 } as const
 
 type File = keyof typeof files
@@ -211,6 +208,7 @@ export const mcpRules: Readonly<Record<string, McpRule>> = {
     ['frontRefusals', 'an answer of another browser, with another token, twice or without a decision is refused'],
     ['frontRules', 'what was allowed is not asked again for the same client, redirect, resource and scopes'],
     ['frontRules', 'a program on the own device is answered at any port, and asked about each time'],
+    ['strangers', 'has nothing of what another one was allowed'],
   ),
   'MS-7': proven('ids of legacy sessions are random, bound to the caller, and expire', foreignSession, [
     'faults',
@@ -241,4 +239,5 @@ export const mcpRules: Readonly<Record<string, McpRule>> = {
     'a description that has changed: the tool is left out of the list',
   ]),
   'MS-14': proven('no log, record or answer has credentials', ['canary', 'are in no file of the state: no log']),
+  ...frontRules,
 }

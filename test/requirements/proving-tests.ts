@@ -6,6 +6,13 @@ export interface TestReference {
   readonly name: string
 }
 
+/** A rule by its id elsewhere; `later` says what of it no test proves. */
+export interface McpRule {
+  readonly rule: string
+  readonly tests: readonly TestReference[]
+  readonly later?: string
+}
+
 export const tls = 'test/refusals/tls-handshake.test.ts'
 export const token = 'test/refusals/token-forged.test.ts'
 const policy = 'test/refusals/policy-roles.test.ts'

@@ -150,7 +150,7 @@ export const denialTable = {
   conflict: row(409, -32602, 'the request conflicts with what is there'),
   log_refused: row(403, -31403, 'this caller may not speak for this log'),
   log_contradicted: row(409, -32602, 'the checkpoint does not follow from the one that is remembered'),
-  login_refused: row(403, -31403, 'the sign-in was refused'),
+  login_refused: row(403, -31403, 'the sign-in was refused', { explained: true }),
   join_refused: row(403, -31403, 'the join was refused', { explained: true }),
   delegation_refused: row(403, -31403, 'the delegation was refused'),
   instance_locked: row(403, -31403, 'this copy of the workload is locked'),
