@@ -23,6 +23,7 @@ import { policyControls } from './policy-controls.ts'
 import { recordControls } from './record-controls.ts'
 import { grantControls } from './grant-controls.ts'
 import { secretControls } from './secret-controls.ts'
+import { sidecarControls } from './sidecar-controls.ts'
 import { sourceControls } from './source-controls.ts'
 import { trustControls } from './trust-controls.ts'
 import { operationControls } from './operation-controls.ts'
@@ -387,6 +388,7 @@ export type RefusalEntry =`,
   ...approvalControls,
   ...modernControls,
   ...secretControls,
+  ...sidecarControls,
   ...sourceControls,
   ...grantControls,
   ...trustControls,

@@ -17,7 +17,6 @@ import {
   limbo,
   noCaller,
   partial,
-  planned,
   recovered,
   reference,
   resumed,
@@ -61,7 +60,14 @@ export const threats: readonly ThreatRow[] = [
     test(short.host, 'a preflight of a browser is refused'),
     test('test/refusals/edge-http.test.ts', 'is told to nobody who names another host'),
   ),
-  planned('Other process uses sidecar', 'there is no sidecar'),
+  done(
+    'Other process uses sidecar',
+    test(
+      'test/refusals/sidecar.test.ts',
+      'another user of the machine does not borrow the sidecar, by socket or by port',
+    ),
+    test('test/refusals/sidecar.test.ts', 'a caller is known by its program too, and nobody else of its user is one'),
+  ),
   partial(
     'Rogue upstream',
     'the pinned identity is tested with servers of our own domain',

@@ -2,17 +2,35 @@
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { epochMillis } from '@doorward/core'
+import { systemRuntime } from '@doorward/sdk'
+import type { Runtime } from '@doorward/sdk'
 import { idOf } from '../fixtures/sdk-stage.ts'
 import { askLocally, callerName, openSidecarStage, openStream, streamAnswer, until } from '../fixtures/sidecar-stage.ts'
 import type { SidecarStage } from '../fixtures/sidecar-stage.ts'
 
 let stage: SidecarStage
 
+/** How far the clocks of each sidecar are from the machine's, and how much time has passed there besides. */
+const clock = { callee: 0, caller: 0 }
+const passed = { callee: 0, caller: 0 }
+
+function runtimeOf(side: 'callee' | 'caller'): Runtime {
+  return {
+    ...systemRuntime,
+    wall: () => epochMillis(Date.now() + clock[side] + passed[side]),
+    monotonic: () => systemRuntime.monotonic() + passed[side],
+  }
+}
+
 before(async () => {
-  stage = await openSidecarStage((request, response) => {
-    if (request.url === '/stream') streamAnswer(response)
-    else response.end('an order')
-  })
+  stage = await openSidecarStage(
+    (request, response) => {
+      if (request.url === '/stream') streamAnswer(response)
+      else response.end('an order')
+    },
+    { callee: runtimeOf('callee'), caller: runtimeOf('caller') },
+  )
 })
 after(() => stage.close())
 
@@ -66,4 +84,48 @@ test('a local program that goes ends its call at the program behind the callee',
   assert.ok(stage.tap.connections() > 0)
   answer.destroy()
   await until(() => (stage.tap.connections() === 0 ? true : undefined), 'the end of the connection')
+})
+
+/** Nothing of it reaches the program. */
+async function unreached(statuses: readonly number[]): Promise<void> {
+  const before = stage.tap.reached.length
+  const answer = await right()
+  assert.ok(statuses.includes(answer.status), `${answer.status} ${answer.text}`)
+  assert.equal(stage.tap.reached.length, before)
+}
+
+test('a sidecar takes nobody by a clock that is ahead, nor less by one that is behind, and goes on when it is right', async () => {
+  const afresh = async (ahead: number) => {
+    clock.caller = 0
+    // The next call needs a connection of its own: whoever answers is judged anew.
+    await stage.caller.identity.identity.renew()
+    clock.caller = ahead
+  }
+  const hours = 2 * 3_600_000
+  await afresh(hours)
+  await unreached([502])
+  const [refused] = stage.caller.events.filter((event) => event.type === 'refused' && event.code === 'server_expired')
+  assert.ok(refused !== undefined)
+  for (const ahead of [-hours, 0]) {
+    await afresh(ahead)
+    assert.equal((await right()).status, 200)
+  }
+})
+
+test('without the authority known callers are served for a minute and a reduced one until five, then nobody', async () => {
+  const { ended } = await openStream(stage.outSocket)
+  await stage.authority.stop()
+  passed.callee += 61_000
+  assert.equal((await right()).status, 200)
+  passed.callee += 300_000
+  await ended
+  await until(() => (stage.tap.connections() === 0 ? true : undefined), 'the end at the program')
+  await unreached([502, 503])
+  assert.equal((await askLocally(stage.ownSocket, '/readyz')).status, 503)
+  assert.equal((await askLocally(stage.ownSocket, '/livez')).status, 200)
+})
+
+test('without the authority nobody calls out for longer than a token lasts', async () => {
+  passed.caller += 361_000
+  await unreached([502, 503])
 })

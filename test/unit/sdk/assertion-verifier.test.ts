@@ -1,0 +1,141 @@
+/** What a program behind a sidecar believes: the right assertion once, and each other one, with one thing wrong, not at all. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { epochMillis, epochSeconds, mintAssertion, mintJwtSvid, parseSpiffeId, toBase64url, utf8 } from '@doorward/core'
+import type { PrincipalAssertionClaims } from '@doorward/core'
+import { generateP256, jwkThumbprint, openAssertionVerifier, sha256 } from '@doorward/sdk'
+import { Assertions } from '../../../packages/server/src/apps/sidecar/assertions.ts'
+
+const issuer = parseSpiffeId('spiffe://test.example/service/orders')
+const agent = parseSpiffeId('spiffe://test.example/agent/planner')
+const helper = parseSpiffeId('spiffe://test.example/agent/helper')
+const start = 1_800_000_000
+const key = await generateP256()
+const other = await generateP256()
+const signer = { kid: jwkThumbprint(key.jwk), signKey: key.signKey }
+const jwks = (...keys: readonly (typeof key)[]) =>
+  JSON.stringify({ keys: keys.map(({ jwk }) => ({ ...jwk, kid: jwkThumbprint(jwk), alg: 'ES256', use: 'sig' })) })
+const request = { method: 'POST', target: '/orders?x=1', body: utf8('one') }
+
+let count = 0
+const claimsOf = (more: Partial<PrincipalAssertionClaims> = {}): PrincipalAssertionClaims => ({
+  iss: issuer.uri,
+  aud: 'orders',
+  sub: agent.uri,
+  client_id: agent.uri,
+  iat: epochSeconds(start),
+  exp: epochSeconds(start + 60),
+  jti: `id-${count++}`,
+  decision: 'test.example/workload/service/orders#1',
+  method: request.method,
+  target: request.target,
+  body_sha256: toBase64url(sha256(request.body)),
+  ...more,
+})
+
+const at = (seconds: number) =>
+  openAssertionVerifier({
+    issuer: issuer.uri,
+    audience: 'orders',
+    keys: async () => jwks(key),
+    clock: () => epochMillis(seconds * 1000),
+  })
+
+async function codeOf(text: string | undefined, what = request, seconds = start): Promise<string> {
+  const verdict = await at(seconds).verify(text, what)
+  return verdict.ok ? 'ok' : verdict.code
+}
+
+test('an assertion about this request holds, and no other one does', async () => {
+  const right = async (more: Partial<PrincipalAssertionClaims> = {}) => mintAssertion(claimsOf(more), signer)
+  assert.equal(await codeOf(await right()), 'ok')
+  assert.equal(await codeOf(await right(), { ...request, method: 'PUT' }), 'token_binding')
+  assert.equal(await codeOf(await right(), { ...request, target: '/orders?x=2' }), 'token_binding')
+  assert.equal(await codeOf(await right(), { ...request, body: utf8('two') }), 'token_binding')
+  const { body: _, ...empty } = request
+  assert.equal(await codeOf(await right(), empty as typeof request), 'token_binding')
+  assert.equal(await codeOf(await right({ aud: 'other' })), 'token_audience')
+  assert.equal(await codeOf(await right({ iss: agent.uri })), 'token_issuer')
+  assert.equal(await codeOf(undefined), 'token_claims')
+  assert.equal(await codeOf(''), 'token_claims')
+})
+
+test('it lasts for a minute, whatever the clock of the program is', async () => {
+  const text = async () => mintAssertion(claimsOf(), signer)
+  for (const seconds of [start - 5, start, start + 64]) assert.equal(await codeOf(await text(), request, seconds), 'ok')
+  assert.equal(await codeOf(await text(), request, start + 65), 'token_expired')
+  assert.equal(await codeOf(await text(), request, start + 7200), 'token_expired')
+  assert.equal(await codeOf(await text(), request, start - 6), 'token_not_yet_valid')
+  await assert.rejects(mintAssertion(claimsOf({ exp: epochSeconds(start + 61) }), signer), {
+    code: 'token_claims_invalid',
+  })
+})
+
+test('JW-8: what another key has signed, or a token of another kind, is no assertion', async () => {
+  const text = await mintAssertion(claimsOf(), signer)
+  const forged = await mintAssertion(claimsOf(), { kid: signer.kid, signKey: other.signKey })
+  assert.equal(await codeOf(forged), 'token_signature')
+  const unknown = await mintAssertion(claimsOf(), { kid: jwkThumbprint(other.jwk), signKey: other.signKey })
+  assert.equal(await codeOf(unknown), 'token_key_unknown')
+  const [head = '', payload = '', signature = ''] = text.split('.')
+  const changed = JSON.parse(Buffer.from(payload, 'base64url').toString()) as PrincipalAssertionClaims
+  const encoded = toBase64url(utf8(JSON.stringify({ ...changed, sub: helper.uri })))
+  assert.equal(await codeOf(`${head}.${encoded}.${signature}`), 'token_signature')
+  const none = toBase64url(utf8(JSON.stringify({ alg: 'none', typ: 'doorward-principal+jwt', kid: signer.kid })))
+  assert.equal(await codeOf(`${none}.${payload}.${signature}`), 'token_algorithm')
+  const svid = await mintJwtSvid(
+    { sub: agent.uri, aud: 'orders', iat: epochSeconds(start), exp: epochSeconds(start + 60) },
+    signer,
+  )
+  assert.equal(await codeOf(svid), 'token_type')
+})
+
+test('it counts once', async () => {
+  const verifier = at(start)
+  const text = await mintAssertion(claimsOf(), signer)
+  assert.equal((await verifier.verify(text, request)).ok, true)
+  const again = await verifier.verify(text, request)
+  assert.equal(again.ok ? 'ok' : again.code, 'token_claims')
+})
+
+test('a key that is new is asked for, and whoever forges key ids does not ask again and again', async () => {
+  let [asked, keys] = [0, jwks(other)]
+  const verifier = openAssertionVerifier({
+    issuer: issuer.uri,
+    audience: 'orders',
+    keys: async () => {
+      asked++
+      return keys
+    },
+    clock: () => epochMillis(start * 1000),
+  })
+  const text = await mintAssertion(claimsOf(), signer)
+  for (let i = 0; i < 5; i++) assert.equal((await verifier.verify(text, request)).ok, false)
+  assert.equal(asked, 1)
+  keys = jwks(key)
+  while (!(await verifier.verify(await mintAssertion(claimsOf(), signer), request)).ok)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  assert.equal(asked, 2)
+})
+
+test('who acts for whom stands in it, whoever called first; what does not fit is not asserted', async () => {
+  const assertions = await Assertions.open({ issuer, audience: 'orders', clock: () => epochMillis(start * 1000) })
+  const user = { kind: 'user' as const, issuer: 'https://login.example', subject: 'alice', groups: [] }
+  const principal = { subject: user, presenter: agent, act: [helper] } as never
+  const call = { principal, decision: 'log#1' }
+  const { method, target, body } = request
+  const text = await assertions.of({ call, method, target, body })
+  const verifier = openAssertionVerifier({
+    issuer: issuer.uri,
+    audience: 'orders',
+    keys: async () => assertions.jwks,
+    clock: () => epochMillis(start * 1000),
+  })
+  const verdict = await verifier.verify(text, request)
+  assert.ok(verdict.ok)
+  const { sub, client_id, act } = verdict.claims
+  assert.deepEqual([sub, client_id], ['https://login.example#alice', agent.uri])
+  assert.deepEqual(act, { sub: agent.uri, act: { sub: helper.uri } })
+  await assert.rejects(assertions.of({ call, method, target: `/${'x'.repeat(2048)}`, body }), { code: 'header_limit' })
+})

@@ -1,0 +1,87 @@
+/** `sidecar.yaml`: what is wrong with it is told with its place, and nothing is read that nobody enforces. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ConfigurationError } from '../../../packages/server/src/config/problem.ts'
+import { readSidecar } from '../../../packages/server/src/config/sidecar-file.ts'
+
+const own = `trust_domain: acme.example
+identity: { folder: identity, key: /etc/orders/identity.key }
+record: { folder: record, checkpoints: /mnt/other }
+`
+const inbound = `inbound:
+  listen: 0.0.0.0:9443
+  audience: https://orders.acme.example:9443
+  service: orders
+  routes: ["GET /orders/{id}"]
+  roles: { reader: ["read:orders/*"] }
+  forward: { port: 8080 }
+`
+const entry = 'to: "https://a.acme.example", id: "spiffe://acme.example/service/a"'
+const outbound = (listen: string, more = '') => `outbound:\n  - { listen: ${listen}, ${entry}${more} }\n`
+const socket = '{ socket: a.sock }'
+
+/** Paths of what is wrong. */
+function wrong(text: string): readonly string[] {
+  try {
+    readSidecar(text, '/etc/orders/sidecar.yaml')
+    return []
+  } catch (error) {
+    assert.ok(error instanceof ConfigurationError, String(error))
+    return error.problems.map(({ path }) => path)
+  }
+}
+
+test('what is left out is as narrow as it can be, and paths are meant from the folder of the file', () => {
+  const read = readSidecar(own + inbound + outbound(socket), '/etc/orders/sidecar.yaml')
+  assert.equal(read.identity.folder, '/etc/orders/identity')
+  assert.deepEqual(read.outbound[0]?.callers, { kind: 'own-user' })
+  assert.deepEqual(read.outbound[0]?.place, { socket: '/etc/orders/a.sock' })
+  assert.equal(read.outbound[0]?.audience, 'https://a.acme.example')
+  assert.equal(read.inbound?.forward.uid, null)
+  assert.equal(read.inbound?.assertion.audience, 'orders')
+})
+
+test('a sidecar that does nothing, and keys that nobody knows, are mistakes', () => {
+  assert.deepEqual(wrong(own), [''])
+  assert.deepEqual(wrong(`${own}${inbound}servers: {}\n`), ['servers'])
+  assert.deepEqual(wrong(own + inbound.replace('{ port: 8080 }', '{ port: 8080, owner: me }')), [
+    'inbound.forward.owner',
+  ])
+  assert.deepEqual(wrong(own + outbound(socket, ', callers: [{ uid: 1, exe: /bin/sh }]')), [
+    'outbound[0].callers[0].exe',
+  ])
+})
+
+test('a port is open to nobody by default, and says of its callers what can be known alone', () => {
+  const port = '{ port: 7001 }'
+  assert.deepEqual(wrong(own + outbound(port)), ['outbound[0].listen.port'])
+  assert.deepEqual(wrong(own + outbound(port, ', callers: [{ uid: 1000 }]')), [])
+  assert.deepEqual(wrong(own + outbound(port, ', callers: [{ uid: 1000, path: /bin/sh }]')), ['outbound[0].callers[0]'])
+  assert.deepEqual(wrong(own + outbound(port, ', insecure_any_local_process: true')), [])
+  assert.deepEqual(wrong(own + outbound(socket, ', insecure_any_local_process: true, callers: [{ uid: 1 }]')), [
+    'outbound[0].callers',
+  ])
+  assert.deepEqual(wrong(own + outbound(socket, ', callers: []')), ['outbound[0].callers'])
+  assert.deepEqual(wrong(own + outbound(socket, ', callers: [{}]')), ['outbound[0].callers[0]'])
+})
+
+test('who answers is a workload of the trust domain, at an https origin', () => {
+  const with_ = (from: string, to: string) => wrong((own + outbound(socket)).replace(from, to))
+  assert.deepEqual(with_('acme.example/service/a', 'other.example/service/a'), ['outbound[0].id'])
+  assert.deepEqual(with_('spiffe://', 'https://'), ['outbound[0].id'])
+  for (const to of ['http://a.acme.example', 'https://a.acme.example/x', 'https://me@a.acme.example'])
+    assert.deepEqual(with_('https://a.acme.example', to), ['outbound[0].to'], to)
+})
+
+test('a place is one listener’s, and a program is at one place', () => {
+  assert.deepEqual(wrong(`${own}socket: a.sock\n${outbound(socket)}`), ['outbound[0].listen'])
+  assert.deepEqual(wrong(own + inbound.replace('{ port: 8080 }', '{ port: 8080, socket: b.sock }')), [
+    'inbound.forward',
+  ])
+  assert.deepEqual(wrong(own + inbound.replace('{ port: 8080 }', '{}')), ['inbound.forward'])
+})
+
+test('roles are judged as those of doorward.yaml are', () => {
+  assert.deepEqual(wrong(own + inbound.replace('read:orders/*', 'read:other/*')), ['inbound.roles.reader[0]'])
+})
