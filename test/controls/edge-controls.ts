@@ -62,6 +62,18 @@ export const edgeControls: readonly Control[] = [
     },
     { file: identify, from: 'if (!edge.resources.has(inbound.audience))', to: "if (inbound.audience === '')" },
   ),
+  control(
+    'edge.waited',
+    [
+      live,
+      'a call that has waited for its approval longer than its token is good does not leave, and the approval is not used',
+    ],
+    {
+      file: 'packages/enforcement/src/edge-standing.ts',
+      from: 'now < principal.expires + LEEWAY_SECONDS',
+      to: 'now < principal.expires + 100 * LEEWAY_SECONDS',
+    },
+  ),
   control('edge.bearer', [tokens, 'a bearer token is refused where bearer tokens are off'], {
     file: identify,
     from: "if (bearer) return { scheme: 'bearer'",

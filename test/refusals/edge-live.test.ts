@@ -4,12 +4,14 @@ import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TLSSocket } from 'node:tls'
-import { epochSeconds, toSeconds } from '@doorward/core'
+import { compilePolicy, epochSeconds, parseTrustDomain, toSeconds } from '@doorward/core'
+import type { Approvals } from '@doorward/enforcement'
 import { EdgeStage, issuerUrl } from '../fixtures/edge-stage.ts'
 import type { Shown } from '../fixtures/edge-stage.ts'
 import { modern } from '../fixtures/modern-server.ts'
 import { talk } from '../fixtures/raw-http.ts'
 import type { RawAnswer } from '../fixtures/raw-http.ts'
+import { CedarEngine } from '../../packages/server/src/policy/cedar-engine.ts'
 import { sessionMustEnd } from '../../packages/server/src/apps/gateway-listeners.ts'
 
 const call = () => modern('tools/call', { params: { name: 'write_note', arguments: { text: 'x' } } })
@@ -72,6 +74,53 @@ describe('what is denied', () => {
       stage.gateway.trust.apply()
       equal((await stage.send(call())).status, 200)
     }))
+})
+
+test('a call that has waited for its approval longer than its token is good does not leave, and the approval is not used', async () => {
+  const compiled = compilePolicy({
+    trustDomain: parseTrustDomain('test.example'),
+    rbac: [],
+    roles: [{ role: 'writer', permissions: ['write:notes/*'] }],
+    bindings: [
+      { role: 'writer', workloads: ['spiffe://test.example/edge/*'] },
+      { role: 'writer', issuer: issuerUrl, users: ['ada'] },
+    ],
+    servers: ['notes', 'hidden'],
+    files: [],
+    approvals: { groups: ['team'], rules: [{ permission: 'tools/call:notes/write_*', by: 'team' }] },
+  })
+  ok(compiled.ok)
+  const decisions = new CedarEngine()
+  await decisions.activate(compiled.policy)
+  let [used, waited] = [0, (): void => undefined]
+  let approved = false
+  const approvals: Approvals = {
+    claim: async () => (approved ? { id: `a${++used}`, giveBack: async () => undefined } : null),
+    ask: async () => {
+      waited()
+      approved = true
+      return { kind: 'approved', id: 'a', by: ['team'], expires: epochSeconds(at() + 600) }
+    },
+  }
+  await staged(
+    async (stage) => {
+      const { holder } = stage.gateway.trust
+      const exp = at() + 300
+      for (const [seconds, code] of [
+        [0, 'allowed'],
+        [330, 'token_expired'],
+      ] as const) {
+        ;[used, approved] = [0, false]
+        const reached = stage.tap.having('write_note').length
+        waited = () => holder.confirm(epochSeconds(exp - 300 + seconds))
+        const answer = await stage.send(call(), { claims: { exp } })
+        equal(codeOf(answer), code, answer.text)
+        equal(stage.entryOf(answer)?.['code'] ?? 'allowed', code)
+        deepEqual([used, stage.tap.having('write_note').length - reached], code === 'allowed' ? [1, 1] : [0, 0])
+      }
+    },
+    { gateway: { pipeline: { decisions, approvals } } },
+  )
 })
 
 describe('sessions and streams', () => {

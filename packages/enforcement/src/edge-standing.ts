@@ -3,6 +3,7 @@
  * that count, and what is under way must not outlast them.
  */
 
+import type { EpochSeconds } from '@doorward/core'
 import { deny } from './denial.ts'
 import type { Denial, DenialCode } from './denial.ts'
 import type { EdgeRules } from './edge-rules.ts'
@@ -26,4 +27,13 @@ export function edgeWithdrawal({ edge, inbound, principal }: Identified, now: Ed
     return against('client_unlisted', 'edge.clients does not have this client any more as it had')
   if (now.scopesRequired && !before.scopesRequired) return against('scope_insufficient', 'scopes are required now')
   return null
+}
+
+/** As when the token was shown: clocks of issuers and ours need not agree. */
+const LEEWAY_SECONDS = 30
+
+/** What is held against whoever has been waited for longer than their token is good; null where nothing is, and at other doors. */
+export function edgeTokenEnded({ edge, principal }: Identified, now: EpochSeconds): Denial | null {
+  if (edge === undefined || now < principal.expires + LEEWAY_SECONDS) return null
+  return deny('token_expired', `exp was ${principal.expires}, and the call has waited beyond`, { caller: principal })
 }

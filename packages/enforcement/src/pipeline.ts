@@ -1,6 +1,6 @@
 /** The one decision path: each stage takes what the previous one returned; refusals are recorded on the way out. */
 
-import { isApprovalDuty } from '@doorward/core'
+import { isApprovalDuty, toSeconds } from '@doorward/core'
 import type { PolicyVersion } from '@doorward/core'
 import { approve } from './approval.ts'
 import type { Approved, WhenGone } from './approval.ts'
@@ -13,7 +13,7 @@ import type { Call, Classified, Classifier } from './classify.ts'
 import { deny, isDenial } from './denial.ts'
 import type { Denial } from './denial.ts'
 import type { EdgeRules } from './edge-rules.ts'
-import { edgeWithdrawal } from './edge-standing.ts'
+import { edgeTokenEnded, edgeWithdrawal } from './edge-standing.ts'
 import { identifyEdge } from './identify-edge.ts'
 import { identify } from './identify.ts'
 import type { Identified, IdentifyDependencies, RequiredCredential } from './identify.ts'
@@ -249,7 +249,7 @@ export class Pipeline {
   async #again<Detail>(classified: Classified<Detail>): Promise<Authorized<Detail> | Denial> {
     const { decisions, trust } = this.#dependencies
     const identified = rolesNow(classified.identified, trust.current())
-    const withdrawn = this.#withdrawn(identified)
+    const withdrawn = this.#withdrawn(identified) ?? edgeTokenEnded(identified, toSeconds(trust.now()))
     if (withdrawn !== null) {
       const { action, resource, rpcId } = classified.call
       return { ...withdrawn, action, resource, rpcId }
