@@ -127,14 +127,37 @@ export const secretControls: readonly Control[] = [
   }),
   ofExchange('token_exchange.denied', 'a person who is denied has no token any more, and the provider is told', {
     file: exchange,
-    from: 'parts.onClose(parts.denials.onChange(() => this.#review()))',
-    to: '',
+    from: 'const unfollow = parts.denials.onChange(() => this.#review())',
+    to: 'const unfollow = () => undefined',
   }),
   ofExchange('token_exchange.meanwhile', 'a person who is denied while a token is asked for gets none of it', {
     file: exchange,
-    from: 'if (!this.#isDenied(held)) {',
-    to: 'if (held.asked > 0) {',
+    from: 'if (!this.#ended && !this.#isDenied(held))',
+    to: 'if (!this.#ended && held.asked > 0)',
   }),
+  ofExchange(
+    'token_exchange.ended',
+    'tokens go back when their server is taken away or changed, also one that is asked for, and nothing goes with it',
+    {
+      file: exchange,
+      from: 'const left = [...this.#tokens.take(() => true)]',
+      to: 'const left = [...this.#tokens.take(() => false)]',
+    },
+  ),
+  ofExchange(
+    'token_exchange.ended_meanwhile',
+    'tokens go back when their server is taken away or changed, also one that is asked for, and nothing goes with it',
+    { file: exchange, from: 'if (!this.#ended && !this.#isDenied(held))', to: 'if (!this.#isDenied(held))' },
+  ),
+  ofExchange(
+    'token_exchange.clock',
+    'by the clock of the trust state a token is younger than a denial or older, whatever the machine says',
+    {
+      file: exchange,
+      from: 'const asked = denials.nowSeconds()',
+      to: 'const asked = secrets.nowSeconds() + 0 * denials.nowSeconds()',
+    },
+  ),
   ofExchange('token_exchange.refused', 'whom the provider gives no token is refused, and nobody else', {
     file: exchange,
     from: 'REFUSES_SUBJECT.has(error.got',

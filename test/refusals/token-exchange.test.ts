@@ -219,6 +219,42 @@ test('a person who is denied while a token is asked for gets none of it', async 
   equal(stage.sent().length, 0)
 })
 
+test('tokens go back when their server is taken away or changed, also one that is asked for, and nothing goes with it', async () => {
+  await open()
+  equal(await codeOf(stage.call('ada')), 'allowed')
+  equal(await codeOf(stage.call('bob')), 'allowed')
+  const tokens = [...authorizations()].map((text) => text?.replace('Bearer ', '') ?? '')
+  equal(tokens.length, 2)
+  let go: () => void = () => undefined
+  stage.mood.wait = new Promise<void>((resolve) => (go = resolve))
+  const helper = await stage.gateway.trust.issue('agent/helper', { roles: ['all'] })
+  const call = stage.call('ada', { as: helper })
+  await until(() => stage.exchanges.length === 3)
+  const sent = stage.sent().length
+  await stage.secrets.end()
+  deepEqual(
+    stage.events('token.revoked').map(({ at_provider: told }) => told),
+    ['done', 'done'],
+  )
+  for (const token of tokens) equal(await stage.provider.provider.AccessToken.find(token), undefined)
+  go()
+  equal(await codeOf(call), 'credential_unavailable')
+  await until(() => stage.events('token.revoked').length === 3)
+  equal(await codeOf(stage.call('ada')), 'credential_unavailable')
+  deepEqual([stage.sent().length, stage.exchanges.length], [sent, 3])
+})
+
+test('a provider that cannot be reached keeps no reload waiting, and the record says what it was not told', async () => {
+  await open()
+  equal(await codeOf(stage.call('ada')), 'allowed')
+  stage.provider.down = true
+  await stage.secrets.end()
+  const [revoked, ...more] = stage.events('token.revoked')
+  equal(more.length, 0)
+  equal(typeof revoked?.['at_provider'], 'string')
+  ok(revoked?.['at_provider'] !== 'done')
+})
+
 test('what the gateway asks the server for itself is asked in nobody’s name', async () => {
   await open({ own: 'own' })
   equal(await codeOf(stage.call('ada')), 'allowed')
@@ -248,9 +284,9 @@ test('a question for a token is on record before it is asked; values are in no e
   for (const { headers } of stage.server.reached) ok(!(headers['authorization'] ?? '').includes('eyJ'))
 })
 
-function deny(id: string): void {
+function deny(id: string, before = Math.floor(Date.now() / 1000) + 60): void {
   const { trust } = stage.gateway
-  trust.denied.identities.push({ id, issuedBefore: epochSeconds(Math.floor(Date.now() / 1000) + 60) })
+  trust.denied.identities.push({ id, issuedBefore: epochSeconds(before) })
   trust.apply()
 }
 
@@ -277,3 +313,18 @@ async function until(holds: () => boolean): Promise<void> {
     await sleep(10)
   }
 }
+
+test('by the clock of the trust state a token is younger than a denial or older, whatever the machine says', async () => {
+  await open()
+  const { trust } = stage.gateway
+  const at = Math.floor(Date.now() / 1000)
+  const principal = principalOf({ kind: 'user', issuer: people, subject: 'ada', groups: [] })
+  const code = async () => {
+    const found = await stage.late.credential?.fields({ principal })
+    return found !== undefined && 'code' in found ? found.code : 'sent'
+  }
+  deny(`${people}#ada`, at + 10)
+  equal(await code(), 'credential_withheld')
+  trust.holder.confirm(epochSeconds(at + 20))
+  equal(await code(), 'sent')
+})

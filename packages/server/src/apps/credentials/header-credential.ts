@@ -22,8 +22,8 @@ export interface CredentialParts {
 /** Also for what is kept in the names of callers. */
 export interface KeepingParts extends CredentialParts {
   readonly denials: Denials
-  /** Called once the way to the server is closed. */
-  readonly onClose: (work: () => void) => void
+  /** Called once the way to the server is closed, which waits for it. */
+  readonly onClose: (work: () => void | Promise<void>) => void
 }
 
 /** Nothing is sent along where the gateway asks for itself and nothing is meant for that. */

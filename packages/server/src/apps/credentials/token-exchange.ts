@@ -4,6 +4,7 @@
  * in them is.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { DoorwardError, isDoorwardError } from '@doorward/core'
 import type { JsonObject } from '@doorward/core'
 import type { TokenExchangeSettings } from '../../config/secret-settings.ts'
@@ -25,6 +26,9 @@ const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token'
 /** Where the provider does not say how long a token is good. */
 const UNSAID_SECONDS = 60
 const PAUSE_MILLISECONDS = 1000
+/** Whoever stops or reloads waits for that. */
+const TAKEN_BACK_AT_ONCE = 8
+const TAKING_BACK_MILLISECONDS = 3000
 /** What providers say of somebody whom they give no token for: `invalid_request` by RFC 8693 §2.2.2, the others in practice. */
 const REFUSES_SUBJECT: ReadonlySet<string> = new Set(['invalid_request', 'invalid_grant', 'access_denied'])
 /** About the provider or about us, whoever calls. */
@@ -49,18 +53,25 @@ export class TokenExchange implements ServerCredential {
   /** The provider is away: nobody asks for a while. */
   #away: { readonly failure: UpstreamFailure; readonly until: number } | null = null
   #count = 0
+  /** The way to the server is closed: nothing is kept any more. */
+  #ended = false
 
   constructor(settings: TokenExchangeSettings, parts: KeepingParts) {
     this.#settings = settings
     this.#parts = parts
     this.#place = new TokenPlace(settings)
-    parts.onClose(parts.denials.onChange(() => this.#review()))
+    const unfollow = parts.denials.onChange(() => this.#review())
+    parts.onClose(() => {
+      unfollow()
+      return this.#end()
+    })
   }
 
   /** The secrets are looked up for each call, so that one who may not have them has no token by them. */
   async fields({ principal, refused }: CredentialWish): Promise<CredentialFields | UpstreamFailure> {
     const { server, secrets, known } = this.#parts
     if (principal === null) return ownFields({ own: this.#settings.own, server, secrets, known })
+    if (this.#ended) return this.#gone()
     const subject = exchangedSubject(principal, this.#settings, server)
     if ('code' in subject) return subject
     const client = await secrets.use({ name: this.#settings.secret, server, principal })
@@ -89,6 +100,10 @@ export class TokenExchange implements ServerCredential {
     return this.#tokens.once(subject.key, versions, () => this.#ask(asking)) ?? this.#tooMany()
   }
 
+  #gone(): UpstreamFailure {
+    return { code: 'credential_unavailable', explanation: `${this.#parts.server} was changed or taken away meanwhile` }
+  }
+
   #tooMany(): UpstreamFailure {
     return { code: 'credential_unavailable', explanation: `too many questions are under way at ${this.#place.name}` }
   }
@@ -98,11 +113,12 @@ export class TokenExchange implements ServerCredential {
     const { subject, versions } = asking
     try {
       const held = await this.#exchanged(asking)
-      if (!this.#isDenied(held)) {
+      if (!this.#ended && !this.#isDenied(held)) {
         this.#tokens.keep(subject.key, held)
         return held
       }
       void this.#takeBack(held)
+      if (this.#ended) return this.#gone()
       return { code: 'credential_withheld', explanation: `${subject.name} was denied meanwhile` }
     } catch (error) {
       const failure = this.#failureOf(subject, error)
@@ -124,11 +140,11 @@ export class TokenExchange implements ServerCredential {
 
   async #exchanged({ subject, client, key, versions }: Asking): Promise<HeldToken<UsedSecret>> {
     const { audience, resource, scopes } = this.#settings
-    const { known, secrets, server } = this.#parts
+    const { denials, known, secrets, server } = this.#parts
     const places = await this.#place.find()
     const assertion = this.#assertion(subject, key)
     known.remember(`${client.name} ${client.version}`, client.value)
-    const asked = secrets.nowSeconds()
+    const asked = denials.nowSeconds()
     const use = { secret: client.name, version: client.version, for: 'token', subject: subject.name }
     await secrets.recordOwnUse(server, use)
     const answer = await requestTokens(places.token, this.#client(client), {
@@ -194,17 +210,37 @@ export class TokenExchange implements ServerCredential {
     for (const held of this.#tokens.take((one) => this.#isDenied(one))) void this.#takeBack(held)
   }
 
+  /** What was kept goes back when its server is not there any more as it was: a few at once, for a few seconds. */
+  async #end(): Promise<void> {
+    this.#ended = true
+    const left = [...this.#tokens.take(() => true)]
+    const next = async (): Promise<void> => {
+      for (let held = left.pop(); held !== undefined; held = left.pop()) await this.#takeBack(held)
+    }
+    const over = new AbortController()
+    const all = Promise.all(Array.from({ length: TAKEN_BACK_AT_ONCE }, next))
+    const late = sleep(TAKING_BACK_MILLISECONDS, undefined, { signal: over.signal }).catch(() => undefined)
+    await Promise.race([all, late])
+    over.abort()
+    const untold = left.splice(0).map((held) => this.#recordTakenBack(held, 'not told: it took too long'))
+    await Promise.all(untold)
+  }
+
   /** Best effort (RFC 7009): the provider is told, and whether it heard is on the record. Never rejects. */
-  async #takeBack({ number, token, name, used }: HeldToken<UsedSecret>): Promise<void> {
-    const { server, secrets } = this.#parts
+  async #takeBack(held: HeldToken<UsedSecret>): Promise<void> {
     let told = 'it has no revocation endpoint'
     try {
       const places = await this.#place.find()
-      await takeBack(places, this.#client(used), token)
+      await takeBack(places, this.#client(held.used), held.token)
       if (places.revocation !== null) told = 'done'
     } catch (error) {
       told = isDoorwardError(error) ? `${error.code} ${error.got ?? ''}`.trim() : 'failed'
     }
+    await this.#recordTakenBack(held, told)
+  }
+
+  async #recordTakenBack({ number, name }: HeldToken<UsedSecret>, told: string): Promise<void> {
+    const { server, secrets } = this.#parts
     const body: JsonObject = { token: number, subject: name, at_provider: told }
     await secrets.recordAct({ event: 'token.revoked', server, ...body }).catch(() => undefined)
   }
