@@ -48,9 +48,27 @@ export const grantControls: readonly Control[] = [
   }),
   control('grants.link.once', 'a link is good once', {
     file: consents,
-    from: "if (!this.#asked.delete(id)) return failed('consent_unknown', 'the link was used meanwhile')",
-    to: '',
+    from: '    this.#asked.delete(id)\n    this.#forgetBegun(now)',
+    to: '    this.#forgetBegun(now)',
   }),
+  control(
+    'grants.issuer.planned',
+    'an issuer that is taken away between any two steps of a consent has said who nobody is',
+    {
+      file: consents,
+      from: 'if (!this.#isBelieved(begun.issuer, begun.believed)) return this.#refused(begun, unbelieved)',
+      to: '',
+    },
+  ),
+  control(
+    'grants.issuer.kept',
+    'an issuer that is taken away between any two steps of a consent has said who nobody is',
+    {
+      file: grants,
+      from: 'if (!denied && believed()) return grant',
+      to: 'if (!denied) return grant',
+    },
+  ),
   control('grants.link.ends', 'a link ends after ten minutes', {
     file: consents,
     from: 'if (expires <= now) this.#asked.delete(id)',

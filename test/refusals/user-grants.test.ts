@@ -219,6 +219,54 @@ describe('grants of people', () => {
     equal(await codeOf('ada'), 'consent_needed')
   })
 
+  /** The issuer is taken away while that is done, and is back afterwards. */
+  async function withoutIssuer(gone: (take: () => void) => Promise<void>): Promise<void> {
+    const [without, withIssuer] = [
+      await stage.people.prepareIssuers([]),
+      await stage.people.prepareIssuers([stage.issuer]),
+    ]
+    try {
+      await gone(without)
+    } finally {
+      withIssuer()
+    }
+  }
+
+  test('an issuer that is taken away between any two steps of a consent has said who nobody is', async () => {
+    const client = stage.people.grants.client('notes')!
+    const plan = client.plan.bind(client)
+    await withoutIssuer(async (takeAway) => {
+      Object.assign(client, {
+        plan: async () => {
+          const made = await plan()
+          takeAway()
+          return made
+        },
+      })
+      const page = await stage.grant('ada')
+      deepEqual([page.status, page.headers['doorward-code']], [403, 'consent_refused'])
+    })
+    Object.assign(client, { plan })
+    const keep = stage.store.keep.bind(stage.store)
+    await withoutIssuer(async (takeAway) => {
+      Object.assign(stage.store, {
+        keep: async (grant: Parameters<typeof keep>[0]) => {
+          await keep(grant)
+          takeAway()
+        },
+      })
+      const page = await stage.grant('ada')
+      deepEqual([page.status, page.headers['doorward-code']], [403, 'consent_refused'])
+    })
+    Object.assign(stage.store, { keep })
+    equal(stage.events('grant.removed').at(-1)?.['why'], 'issuer_changed')
+    await until(() => stage.events('grant.revoked').at(-1)?.['at_provider'] === 'done')
+    deepEqual(stage.people.grants.list(), [])
+    equal(await codeOf('ada'), 'consent_needed')
+    equal((await stage.grant('ada')).status, 200)
+    equal(await codeOf('ada'), 'allowed')
+  })
+
   test('tokens and secrets are in no file, no entry and no answer; nothing of the caller goes to server or providers', async () => {
     await stage.grant('ada')
     const answer = await stage.call('ada')

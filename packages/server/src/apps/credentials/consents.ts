@@ -17,6 +17,7 @@ import type { ProviderPlaces } from '../../transports/sign-in-provider.ts'
 import { redeemGrant } from '../../transports/token-request.ts'
 import type { GrantPlan } from './grant-client.ts'
 import type { SignInIssuer } from './sign-in-issuers.ts'
+import { changedIssuer } from './user-grants.ts'
 import type { UserGrants } from './user-grants.ts'
 
 export interface ConsentsParts {
@@ -52,6 +53,8 @@ interface Asked {
 /** A browser is away at a provider. */
 interface Begun extends Asked {
   readonly cookie: string
+  /** By what the issuer was believed when this began; with another text it is another issuer. */
+  readonly believed: string
   /** SHA-256 of what the browser has in its cookie. */
   readonly browser: Uint8Array
   readonly verifier: Secret
@@ -145,15 +148,20 @@ export class Consents implements ConsentPort {
     } catch (error) {
       return this.#unavailable(error)
     }
-    if (!this.#asked.delete(id)) return failed('consent_unknown', 'the link was used meanwhile')
-    this.#forgetBegun(asked)
+    // It may have been widened, used, or ended meanwhile.
+    const now = this.#asked.get(id)
+    if (now === undefined || !this.#isBelieved(now.issuer, by.text))
+      return failed('consent_unknown', 'the link was used or ended meanwhile')
+    this.#asked.delete(id)
+    this.#forgetBegun(now)
     const [value, nonce] = [randomText(), randomText()]
     const cookie = `__Host-doorward-consent-${randomText().slice(0, 12)}`
     const expires = this.#parts.now() + LINK_SECONDS
     const begun = {
-      ...asked,
+      ...now,
       expires,
       cookie,
+      believed: by.text,
       browser: digestOf(value),
       at: { stage: 'sign-in', nonce, places, by },
     } as const
@@ -185,9 +193,7 @@ export class Consents implements ConsentPort {
       if ('ok' in claims) return await this.#refused(begun, { problem: 'consent_refused', why: claims.code })
       const person = userName(claims.user)
       if (person !== begun.user) return await this.#refused(begun, { problem: 'other_person', why: `it was ${person}` })
-      // Whom the operator has ceased to believe meanwhile, nobody is by their word.
-      if (this.#issuers.get(begun.issuer)?.text !== by.text)
-        return await this.#refused(begun, { problem: 'consent_refused', why: 'the issuer was changed or taken away' })
+      if (!this.#isBelieved(begun.issuer, begun.believed)) return await this.#refused(begun, unbelieved)
       return await this.#askForGrant(begun)
     } catch (error) {
       return this.#unavailable(error)
@@ -198,6 +204,8 @@ export class Consents implements ConsentPort {
     const client = this.#parts.grants.client(begun.server)
     if (client === null) return failed('consent_unknown', 'the server is not there any more')
     const plan = this.#widened(await client.plan(), begun, client.settings.stepUp)
+    // Nothing of it is under way while the plan is made, which a change of issuers would end.
+    if (!this.#isBelieved(begun.issuer, begun.believed)) return this.#refused(begun, unbelieved)
     const { scopes, resource, server } = plan
     const url = this.#away(
       server.authorization,
@@ -210,6 +218,10 @@ export class Consents implements ConsentPort {
       },
     )
     return { kind: 'go', url, cookie: null }
+  }
+
+  #isBelieved(issuer: string, text: string): boolean {
+    return this.#issuers.get(issuer)?.text === text
   }
 
   /** With what the server demands now and what the person was asked for before, within what configuration allows. */
@@ -236,7 +248,9 @@ export class Consents implements ConsentPort {
       })
       const key = { user: begun.user, server: begun.server, issuer: server.issuer, resource }
       const grant = { ...key, asked: scopes }
-      await this.#parts.grants.keep(grant, { ...tokens, scopes: tokens.scopes ?? scopes }, begun.since)
+      const believed = () => this.#isBelieved(begun.issuer, begun.believed)
+      const given = { ...tokens, scopes: tokens.scopes ?? scopes }
+      await this.#parts.grants.keep(grant, given, { since: begun.since, believed })
       return { kind: 'done', server: begun.server, cookie: begun.cookie }
     } catch (error) {
       return this.#unavailable(error)
@@ -305,6 +319,8 @@ interface Refused {
   readonly problem: ConsentProblem
   readonly why: string
 }
+
+const unbelieved: Refused = { problem: 'consent_refused', why: changedIssuer }
 
 /** Another issuer's answer to our request is a mix-up (RFC 9207 §2.4). */
 function codeIn(

@@ -25,7 +25,16 @@ export interface UserGrantsParts {
 }
 
 /** Why a grant is no more. */
-export type GrantEnd = 'expired' | 'provider_refused' | 'server_refused' | 'person_denied' | 'operator'
+/** Whom the operator has ceased to believe meanwhile, nobody is by their word. */
+export const changedIssuer = 'the issuer was changed or taken away'
+
+export type GrantEnd =
+  | 'expired'
+  | 'provider_refused'
+  | 'server_refused'
+  | 'person_denied'
+  | 'issuer_changed'
+  | 'operator'
 
 /** An access token that ends so soon is replaced first. */
 const SOON_SECONDS = 60
@@ -146,19 +155,26 @@ export class UserGrants {
 
   /**
    * Keeps what a person has just granted, in place of what was there. Throws `person_denied` for one who was denied after
-   * `since`, when it was asked for, `grants_full`, and what the record throws.
+   * `since`, when it was asked for, or by the word of an issuer that is not `believed` any more, `grants_full`, and what the
+   * record throws.
    */
-  async keep(key: GrantKey & Pick<Grant, 'resource' | 'asked'>, tokens: IssuedTokens, since: number): Promise<Grant> {
+  async keep(
+    key: GrantKey & Pick<Grant, 'resource' | 'asked'>,
+    tokens: IssuedTokens,
+    { since, believed }: { readonly since: number; readonly believed: () => boolean },
+  ): Promise<Grant> {
     const { store, record, now } = this.#parts
     const kept = now()
     const fresh = this.tokensOf(tokens, { refresh: null, scopes: [] })
     const grant: Grant = { ...key, ...fresh, id: grantId(key), since: kept, changed: kept }
     await record({ event: 'grant.kept', ...factsOf(grant), scopes: grant.scopes.slice(0, 64) })
     await store.keep(grant)
-    // Looked at last: a denial that came while it was written found nothing to take away.
-    if (!this.isDenied(key.user, since)) return grant
-    await this.end(grant, 'person_denied')
-    throw new DoorwardError('person_denied', 'the person was denied meanwhile', { where: key.server })
+    // Looked at last: what came while it was written found nothing to take away.
+    const denied = this.isDenied(key.user, since)
+    if (!denied && believed()) return grant
+    await this.end(grant, denied ? 'person_denied' : 'issuer_changed')
+    const why = denied ? 'the person was denied meanwhile' : changedIssuer
+    throw new DoorwardError('person_denied', why, { where: key.server })
   }
 
   /** Whether what was given to the person by then counts no more. Denials are dated by the second: nothing is let pass for that. */
