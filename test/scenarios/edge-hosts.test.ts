@@ -5,7 +5,7 @@
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { once } from 'node:events'
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server } from 'node:http'
 import { get } from 'node:https'
@@ -19,6 +19,7 @@ import { freePorts, repository, TestDeployment, wideLimits } from '../fixtures/d
 import { edgeProvider } from '../fixtures/edge-provider.ts'
 import { certificateFiles } from '../fixtures/edge-stage.ts'
 import { fences } from '../fixtures/guide.ts'
+import { openV2 } from '../fixtures/official-peers.ts'
 import { hostWithBearer, hostWithDpop } from '../fixtures/official-oauth.ts'
 import type { Host, SignedIn } from '../fixtures/official-oauth.ts'
 import type { TestProvider } from '../fixtures/oidc-provider.ts'
@@ -62,6 +63,9 @@ after(async () => {
   back.close()
 })
 
+/** The guide's list of bindings goes on. */
+const bridged = '  - { role: notes-reader, workloads: ["spiffe://acme.example/agent/*"] }\n'
+
 const redirect = () => `http://127.0.0.1:${(back.address() as AddressInfo).port}/callback`
 
 /** What docs/edge.md says, with the addresses of this machine, and an older host beside the one that it names. */
@@ -82,7 +86,9 @@ async function guideYaml({ file, keyFile }: { file: string; keyFile: string }): 
       .replace(
         'clients: { claude: [claude-client-id] }',
         'clients: { claude: [claude-client-id], old: [old-client-id] }\n  bearer: true',
-      ) + wideLimits
+      ) +
+    bridged +
+    wideLimits
   )
 }
 
@@ -138,6 +144,12 @@ async function got(url: string) {
 const claimsOf = (token: string) =>
   JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as Record<string, unknown>
 
+/** What a host starts. */
+interface Entered {
+  readonly command: string
+  readonly args: readonly string[]
+}
+
 type Body = Readonly<Record<string, unknown>>
 
 /** The newest entry that fits, once a checkpoint covers it. */
@@ -187,6 +199,40 @@ describe('docs/edge.md', () => {
     const caller = `spiffe://acme.example/edge/claude for ${provider.url}#eve`
     const denied = await recorded((body) => body['caller'] === caller)
     deepEqual([denied['decision'], denied['code']], ['deny', 'policy_denied'])
+  })
+
+  test('its bridge is entered in the hosts of this machine beside what they have, and what is entered calls', async () => {
+    const markdown = await readFile(join(repository, 'docs', 'edge.md'), 'utf8')
+    const lines = [...markdown.matchAll(/`doorward (connect notes --install (\S+))`/g)]
+    const cursor = join(system.folder, '.cursor', 'mcp.json')
+    await mkdir(join(system.folder, '.cursor'))
+    await writeFile(cursor, '{ "mcpServers": { "mine": { "command": "mine" } } }\n')
+    const files: Readonly<Record<string, readonly [string, string]>> = {
+      'claude-desktop': ['mcpServers', join(system.folder, 'config', 'Claude', 'claude_desktop_config.json')],
+      cursor: ['mcpServers', cursor],
+      vscode: ['servers', join(system.folder, 'config', 'Code', 'User', 'mcp.json')],
+      'claude-code': ['mcpServers', join(system.folder, '.claude.json')],
+    }
+    deepEqual(
+      lines.map(([, , name = '']) => name),
+      Object.keys(files),
+    )
+    for (const [, line = '', name = ''] of lines) {
+      const { code, stderr } = await system.run([...line.split(' '), '--yes'])
+      equal(code, 0, `${line}\n${stderr}`)
+      const [member, path] = files[name]!
+      const written = JSON.parse(await readFile(path, 'utf8')) as Readonly<Record<string, Record<string, Entered>>>
+      const { command, args } = written[member]?.['notes'] ?? { command: '', args: [] }
+      deepEqual(args.slice(-2), ['--as', `agent/${name}`])
+      if (name === 'cursor') deepEqual(written[member]?.['mine'], { command: 'mine' })
+      const peer = await openV2({ command, args: [...args], env: { ...system.env } })
+      deepEqual(
+        (await peer.client.listTools()).tools.map((tool) => tool.name),
+        ['read_note'],
+        name,
+      )
+      await peer.close()
+    }
   })
 
   /** Lines that begin with the name of our program, and those within a table. */
