@@ -12,9 +12,9 @@ export interface SourceFile {
   readonly text: string
 }
 
-/** TypeScript of packages, tests and scripts, in order of path; third-party fixtures and generated files left out. */
+/** TypeScript of packages, tests, scripts and examples, in order of path; third-party fixtures and generated files left out. */
 export function sourceFiles(root: string = repositoryRoot): readonly SourceFile[] {
-  const patterns = ['packages/*/src/**/*.{ts,tsx}', 'test/**/*.ts', 'scripts/**/*.ts']
+  const patterns = ['packages/*/src/**/*.{ts,tsx}', 'test/**/*.ts', 'scripts/**/*.ts', 'examples/**/*.ts']
   return globSync(patterns, { cwd: root, exclude: (name) => name === 'node_modules' || name === 'third_party' })
     .map((path) => path.split(sep).join('/'))
     .toSorted()

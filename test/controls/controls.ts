@@ -15,6 +15,7 @@ import type { Edit } from './disabled-build.ts'
 import { edgeControls } from './edge-controls.ts'
 import { edgeFrontControls } from './edge-front-controls.ts'
 import { frontControls } from './front-controls.ts'
+import { exampleControls } from './example-controls.ts'
 import { joinControls } from './join-controls.ts'
 import { monitoringControls } from './monitoring-controls.ts'
 import { limitControls } from './limit-controls.ts'
@@ -374,6 +375,7 @@ export type RefusalEntry =`,
   ...acmeControls,
   ...calleeControls,
   ...decisionControls,
+  ...exampleControls,
   ...policyControls,
   ...recordControls,
   ...witnessControls,
