@@ -4,12 +4,15 @@ import type { Control } from './controls.ts'
 
 const decisions = 'packages/server/src/transports/decisions'
 const tests = 'test/refusals/decisions.test.ts'
+const grpcTests = 'test/refusals/decisions-grpc.test.ts'
 
 type Change = readonly [file: string, from: string, to: string]
 
-function control(name: string, test: string, [file, from, to]: Change): Control {
-  return { name: `decisions.${name}`, edits: [{ file, from, to }], test: { file: tests, name: test } }
+function control(name: string, test: string, [file, from, to]: Change, where = tests): Control {
+  return { name: `decisions.${name}`, edits: [{ file, from, to }], test: { file: where, name: test } }
 }
+
+const grpc = (name: string, test: string, change: Change) => control(`grpc_${name}`, test, change, grpcTests)
 
 export const decisionControls: readonly Control[] = [
   control('asker', 'only a proxy that is listed asks, about services that it was given, whatever role it has', [
@@ -65,5 +68,25 @@ export const decisionControls: readonly Control[] = [
     'packages/enforcement/src/identify.ts',
     "inbound.asker === undefined ? 'mtls-bound-token' : 'asserted-bound-token'",
     "'mtls-bound-token'",
+  ]),
+  grpc('route', 'what Envoy does not say refuses', [
+    `${decisions}/grpc-decisions.ts`,
+    "request.extensions.get(serviceExtension) ?? ''",
+    "request.extensions.get(serviceExtension) ?? 'orders'",
+  ]),
+  grpc('twice', 'a header that is said twice is not chosen among', [
+    `${decisions}/check-messages.ts`,
+    'if (found.has(name))',
+    "if (name === 'never')",
+  ]),
+  grpc('kind', 'other proxies, strangers, other calls and what is too large get nothing over gRPC', [
+    `${decisions}/grpc-decisions.ts`,
+    "if (proxy.kind !== 'envoy')",
+    "if (proxy.name === '')",
+  ]),
+  grpc('tls', 'what Envoy does not say refuses', [
+    `${decisions}/grpc-decisions.ts`,
+    "if (scheme !== 'https')",
+    "if (scheme === 'never')",
   ]),
 ]

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { openAssertionVerifier } from '@doorward/sdk'
 import { openBackendTap } from '../fixtures/backend-stage.ts'
 import type { Tap } from '../fixtures/backend-stage.ts'
 import { documentedProxies, findProxy, runProxy } from '../fixtures/decision-proxies.ts'
@@ -90,6 +91,16 @@ async function openFront(kind: DocumentedProxy, program: string, folder: string)
   const [port = 0] = await freePorts(1)
   const service = Number(new URL(tap.url).port)
   return new Front(await runProxy(kind, program, { folder, port, decisions: stage.port, service }), port, ca)
+}
+
+/** Who calls, as the service can verify it; null for nobody. */
+async function principalIn(head: string, target: string) {
+  const [said, ...more] = [...head.matchAll(/\r\ndoorward-principal: ([^\r\n]*)/gi)].map(([, value]) => value)
+  const issuer = stage.gateway.trust.id('doorward', 'gateway', 'main').uri
+  const keys = () => Promise.resolve(stage.decisions.keys())
+  const verifier = openAssertionVerifier({ issuer, audience: 'orders', keys })
+  const verdict = await verifier.verify(said, { method: 'GET', target })
+  return verdict.ok && more.length === 0 ? verdict.claims : null
 }
 
 const newest = async () => (await stage.gateway.entries()).at(-1)?.body ?? {}
@@ -184,6 +195,7 @@ for (const kind of documentedProxies) {
         'X-Method-Override: DELETE',
         'X-Rewrite-URL: /orders/v1/items',
         'Doorward-Decision: test.example/gateway/main#0',
+        'Doorward-Principal: forged',
       ]
       const asNarrow = { svid: narrow, headers: forged }
       await refused(at.send('/orders/v1/items', asNarrow), 403, 'policy_denied')
@@ -199,6 +211,7 @@ for (const kind of documentedProxies) {
       const head = tap.requests.at(-1)?.head ?? ''
       ok(!/203\.0\.113\.5|method-override: DELETE|rewrite-url|#0\r\n/i.test(head), head)
       equal(head.match(/\r\ndoorward-decision:/gi)?.length, 1)
+      equal((await principalIn(head, '/orders/v1/public/items'))?.client_id, narrow.id.uri)
     })
 
     test(`without a certificate nobody comes through ${kind.name}, and without an answer nobody does`, async (t) => {

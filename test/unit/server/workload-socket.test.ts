@@ -10,16 +10,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, test } from 'node:test'
 import { concat } from '@doorward/core'
-import { grpcLimits, serveGrpc } from '../../../packages/server/src/transports/workload-api/grpc.ts'
+import { grpcLimits, serveGrpc } from '../../../packages/server/src/transports/grpc/grpc.ts'
 import { listenForAll } from '../../../packages/server/src/transports/workload-api/open-socket.ts'
 import type { ListeningSocket } from '../../../packages/server/src/transports/workload-api/open-socket.ts'
 import { readJwtSvidRequest, validateResponse } from '../../../packages/server/src/transports/workload-api/messages.ts'
-import {
-  bytesField,
-  readFields,
-  textField,
-  textsOf,
-} from '../../../packages/server/src/transports/workload-api/protobuf.ts'
+import { bytesField, readFields, textField, textsOf } from '../../../packages/server/src/transports/grpc/protobuf.ts'
 import { parseConfiguration } from '../../../packages/server/src/config/load.ts'
 
 let folder: string

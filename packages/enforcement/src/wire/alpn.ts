@@ -1,5 +1,5 @@
 /**
- * What a listener speaks inside TLS: HTTP/1.1, and where a name is being proven to a certificate authority, the handshake of
+ * What a listener speaks inside TLS: HTTP/1.1, gRPC's HTTP/2 where somebody asks by it, and where a name is being proven to a certificate authority, the handshake of
  * tls-alpn-01 (RFC 8737), which ends with itself. Only this handshake is shown the certificate of the challenge.
  */
 
@@ -27,8 +27,9 @@ type AlpnOptions =
   | { readonly ALPNCallback: (this: TLSSocket, offer: AlpnOffer) => string | undefined }
 
 /** Offers that are not accepted end the handshake with no_application_protocol. */
-export function alpnOptions(proofs: NameProofs | null, cipherSuites: readonly string[]): AlpnOptions {
-  if (proofs === null) return { ALPNProtocols: [HTTP] }
+export function alpnOptions(proofs: NameProofs | null, cipherSuites: readonly string[], http2 = false): AlpnOptions {
+  // Whoever speaks both is answered in HTTP/1.1.
+  if (proofs === null) return { ALPNProtocols: http2 ? [HTTP, 'h2'] : [HTTP] }
   return {
     ALPNCallback({ servername, protocols }) {
       // Who proves a name offers that protocol alone (RFC 8737 §3).

@@ -99,7 +99,15 @@ export interface ListenerOptions {
   /** Milliseconds that never go back. */
   readonly monotonic: () => number
   readonly onExchange: (exchange: Exchange) => Promise<void>
+  /** Takes connections of peers that speak HTTP/2 alone; nobody may by default. */
+  readonly onHttp2?: (socket: TLSSocket, connection: Connection) => Http2Peer
   readonly onRefusedHandshake: (refusal: RefusedHandshake) => void
+}
+
+/** A connection that speaks HTTP/2. */
+export interface Http2Peer {
+  /** Takes no more calls, and ends with those under way. */
+  close(): void
 }
 
 export interface Listener {
@@ -147,6 +155,7 @@ class TlsListener implements Listener {
   /** Connections on which a head was refused: what follows on them is not read as requests. */
   readonly #refusing = new WeakSet<TLSSocket>()
   readonly #drains = new WeakMap<TLSSocket, EpochMillis>()
+  readonly #http2 = new Set<Http2Peer>()
   #rules: HeadRules
   #origins: readonly string[]
   #hosts: readonly string[] = []
@@ -224,6 +233,7 @@ class TlsListener implements Listener {
 
   async close(graceMilliseconds: number): Promise<void> {
     this.#closing = true
+    for (const peer of this.#http2) peer.close()
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     this.#server.closeIdleConnections()
     // Connections become idle one by one.
@@ -254,7 +264,12 @@ class TlsListener implements Listener {
     server.removeAllListeners('connection')
     const arrivals = this.#arrivalsTo((socket) => void startHandshake.call(server, socket))
     server.on('connection', (socket: Socket) => arrivals.take(socket))
-    server.prependListener('secureConnection', (socket: TLSSocket) => this.#secured(socket))
+    const [startHttp] = server.listeners('secureConnection')
+    server.removeAllListeners('secureConnection')
+    server.on('secureConnection', (socket: TLSSocket) => {
+      this.#secured(socket)
+      if (!this.#takenByHttp2(socket)) void startHttp?.call(server, socket)
+    })
     server.on('tlsClientError', (error: Error, socket: TLSSocket) => this.#handshakeFailed(error, socket))
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => this.#requestFailed(error, socket))
     const onRequest = (request: IncomingMessage, response: ServerResponse) => void this.#exchange(request, response)
@@ -299,6 +314,22 @@ class TlsListener implements Listener {
       answers.abandon()
     })
     if (this.#connections.size > this.#options.limits.connections) this.#shedIdlest()
+  }
+
+  /** True for a connection that is not one of requests over HTTP/1.1. */
+  #takenByHttp2(socket: TLSSocket): boolean {
+    const connection = this.#connections.get(socket)
+    if (socket.alpnProtocol !== 'h2' || connection === undefined) return false
+    const peer = this.#options.onHttp2?.(socket, connection)
+    if (peer === undefined) return false
+    this.#http2.add(peer)
+    const drainsIn = (this.#drains.get(socket) ?? Number.POSITIVE_INFINITY) - this.#options.clock()
+    const drain = setTimeout(() => peer.close(), Math.min(Math.max(drainsIn, 0), 2 ** 31 - 1)).unref()
+    socket.once('close', () => {
+      clearTimeout(drain)
+      this.#http2.delete(peer)
+    })
+    return true
   }
 
   /** Ends what comes too slowly, what is not taken, and what carries nothing. */
@@ -407,7 +438,7 @@ function serverOptions(options: ListenerOptions): ServerOptions {
     requestCert: options.clientCertificate !== 'none',
     rejectUnauthorized: options.clientCertificate === 'required',
     handshakeTimeout: limits.handshakeMilliseconds,
-    ...alpnOptions(options.proofs ?? null, options.cipherSuites),
+    ...alpnOptions(options.proofs ?? null, options.cipherSuites, options.onHttp2 !== undefined),
     maxHeaderSize: limits.headerBytes,
     headersTimeout: limits.headersMilliseconds,
     requestTimeout: limits.requestMilliseconds,

@@ -1,6 +1,6 @@
 /** The listener of a gateway at which proxies of others ask for decisions about requests that they hold. */
 
-import type { JsonObject } from '@doorward/core'
+import type { JsonObject, SpiffeId } from '@doorward/core'
 import { openListener } from '@doorward/enforcement'
 import type { Listener, ListenerOptions, Pipeline, Record as AuditRecord, TlsMaterial } from '@doorward/enforcement'
 import type { DecisionsSettings } from '../config/decisions-settings.ts'
@@ -10,9 +10,11 @@ import type { CallReport } from '../transports/call-report.ts'
 import type { DecidedRoutes } from '../transports/decisions/asked.ts'
 import { DecisionDesk } from '../transports/decisions/decision-desk.ts'
 import type { AskingProxy, DecisionRules } from '../transports/decisions/decision-desk.ts'
+import { serveChecks } from '../transports/decisions/grpc-decisions.ts'
 import { serveDecision } from '../transports/decisions/http-decisions.ts'
 import { audienceOfBackend, doorsOf } from './gateway-settings.ts'
 import type { GatewaySettings } from './gateway-settings.ts'
+import { Assertions } from './sidecar/assertions.ts'
 import { ownListenerOptions } from './own-listener.ts'
 import type { OwnMetrics } from './own-metrics.ts'
 
@@ -24,13 +26,18 @@ export interface GatewayDecisionsParts {
   readonly limits: Partial<ListenerOptions['limits']>
   readonly pipeline: Pipeline
   readonly material: TlsMaterial
+  /** Of the gateway, which vouches for what services are told. */
+  readonly id: SpiffeId
   /** That others are believed about who calls is on it each time. */
   readonly record: Pick<AuditRecord, 'append'>
   readonly own: Pick<OwnMetrics, 'handshakeRefused' | 'metrics'>
   readonly log: { call(line: CallReport): void }
+  readonly onProblem: (error: unknown) => void
 }
 
 export interface RunningDecisions {
+  /** By which services verify what they are told: a JWK Set. */
+  readonly keys: () => string
   readonly listener: Listener
   /** Makes ready what other settings ask for; the address stands. Null where nobody may ask by these. */
   prepare(settings: RuleSettings): PreparedDecisions | null
@@ -53,8 +60,11 @@ export async function openGatewayDecisions(
   const { decisions } = settings
   if (decisions === undefined) return null
   const live = { rules: rulesOf(settings), facts: decisionFacts(decisions) }
+  const assertions = await openAssertions(parts)
   const desk = new DecisionDesk({
     pipeline,
+    assertionFor: ({ service, principal, decision, method, target }) =>
+      assertions.of({ call: { principal, decision }, method, target, body: new Uint8Array(), audience: service }),
     rules: () => live.rules,
     monotonic: () => performance.now(),
     onDecision: (proxy, report) => {
@@ -68,6 +78,7 @@ export async function openGatewayDecisions(
   listener.acceptHosts(askedHosts(decisions))
   return {
     listener,
+    keys: () => assertions.jwks,
     prepare(next) {
       const { decisions: asking } = next
       if (asking === undefined) return null
@@ -85,8 +96,14 @@ export async function openGatewayDecisions(
   }
 }
 
+/** By the time that no stepped local clock turns back. */
+function openAssertions({ id, settings, pipeline }: GatewayDecisionsParts): Promise<Assertions> {
+  const clock = () => pipeline.dependencies.trust.now()
+  return Assertions.open({ issuer: id, audience: settings.publicUrl, clock })
+}
+
 function listenerOptions(
-  { settings, limits, pipeline, material, own }: GatewayDecisionsParts,
+  { settings, limits, pipeline, material, own, onProblem }: GatewayDecisionsParts,
   { address, publicUrl }: DecisionsSettings,
   desk: DecisionDesk,
 ): ListenerOptions {
@@ -106,6 +123,7 @@ function listenerOptions(
     }),
     clientCertificate: 'required',
     onExchange: (exchange) => serveDecision(exchange, desk),
+    onHttp2: (socket, connection) => serveChecks(socket, connection, { desk, onProblem }),
   }
 }
 

@@ -16,7 +16,7 @@ export interface GatewayDoors {
   readonly listeners: Readonly<Record<string, Listener>>
 }
 
-type Parts = Omit<EdgeParts & GatewayDecisionsParts, 'record' | 'material'> & {
+type Parts = Omit<EdgeParts & GatewayDecisionsParts, 'record' | 'material' | 'id'> & {
   readonly state: Pick<GatewayState, 'record' | 'identity'>
 }
 
@@ -28,8 +28,8 @@ export async function openDoors(
 ): Promise<GatewayDoors> {
   const { record, identity } = parts.state
   const edge = await openEdge({ ...parts, record }, stack, graceMilliseconds)
-  const material = identity.material()
-  const decisions = await openGatewayDecisions({ ...parts, record, material }, stack, graceMilliseconds)
+  const own = { record, material: identity.material(), id: identity.id }
+  const decisions = await openGatewayDecisions({ ...parts, ...own }, stack, graceMilliseconds)
   const listeners = {
     ...(edge === null ? {} : { edge: edge.listener }),
     ...(decisions === null ? {} : { decisions: decisions.listener }),

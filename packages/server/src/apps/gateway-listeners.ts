@@ -44,6 +44,8 @@ export interface GatewayListenerParts {
   readonly material: TlsMaterial
   readonly ready: () => boolean
   readonly approvals: ApprovalDesk
+  /** Null where no service is told who calls. */
+  readonly principalKeys: (() => string) | null
   readonly own: Pick<OwnMetrics, 'handshakeRefused' | 'apiAnswered'>
   readonly onProblem: (error: unknown) => void
 }
@@ -113,7 +115,7 @@ function exchangeFor(name: GatewayListenerName, parts: GatewayListenerParts): (e
         const links = linksOf(parts)
         return links !== null && isApprovalLink(exchange.head.path)
           ? serveApprovalLink(exchange, { pipeline, links }).catch((error: unknown) => failLink(exchange, parts, error))
-          : servePublic(exchange, { pipeline, ready, bundle: null, crls: null })
+          : servePublic(exchange, { pipeline, ready, bundle: null, crls: null, principalKeys: parts.principalKeys })
       }
   }
 }

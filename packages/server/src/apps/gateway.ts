@@ -404,6 +404,7 @@ async function listen(parts: Listening, stack: AsyncDisposableStack): Promise<Ga
     routes,
     callerRoutes,
     traces: parts.tracing.ofApi,
+    principalKeys: parts.doors.decisions?.keys ?? null,
     own,
     onProblem,
   }

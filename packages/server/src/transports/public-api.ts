@@ -30,6 +30,8 @@ export interface PublicOptions {
   readonly bundle: (() => PublicBundle) | null
   /** Null where none are served. */
   readonly crls: (() => readonly PublicCrl[]) | null
+  /** JWK Set of what a gateway tells services of their callers; served where there is one. */
+  readonly principalKeys?: (() => string) | null
 }
 
 interface PublicAnswer {
@@ -45,7 +47,7 @@ const LIST = /^\/v1\/crl\/([0-9a-f]{16,64})\.(crl|pem)$/
 
 /**
  * Answers one request: `/livez`, `/readyz`, `/v1/trust-bundle` (SPIFFE Trust Domain and Bundle §4), `/v1/crl` (JSON, what
- * there is), `/v1/crl/<key id>.crl` (RFC 5280 §5, RFC 2585 §4.2) and `.pem`. Never rejects. Nothing here needs a
+ * there is), `/v1/crl/<key id>.crl` (RFC 5280 §5, RFC 2585 §4.2) and `.pem`, `/v1/principal-keys` (RFC 7517 §5). Never rejects. Nothing here needs a
  * credential, so only refusals leave a trace.
  */
 export async function servePublic(exchange: Exchange, options: PublicOptions): Promise<void> {
@@ -85,7 +87,12 @@ function publicAnswer({ head }: Exchange, options: PublicOptions): PublicAnswer 
 }
 
 /** What is at a path, made when it is asked for; null for nothing. */
-function contentAt(path: string, { ready, bundle, crls }: PublicOptions): (() => PublicAnswer) | null {
+function contentAt(
+  path: string,
+  { ready, bundle, crls, principalKeys = null }: PublicOptions,
+): (() => PublicAnswer) | null {
+  if (path === '/v1/principal-keys' && principalKeys !== null)
+    return () => ({ status: 200, type: 'application/jwk-set+json', body: principalKeys() })
   if (path === '/livez') return () => ({ status: 200 })
   if (path === '/readyz') return () => ({ status: ready() ? 200 : 503 })
   if (path === '/v1/trust-bundle' && bundle !== null) return () => bundleAnswer(bundle())

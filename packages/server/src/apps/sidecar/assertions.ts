@@ -12,6 +12,8 @@ export interface AssertedCall {
   readonly method: string
   readonly target: string
   readonly body: Uint8Array
+  /** Whom it is for; that of all of them by default. */
+  readonly audience?: string
 }
 
 const ID_BYTES = 16
@@ -41,11 +43,11 @@ export class Assertions {
   }
 
   /** Throws `CallFailed` for what does not fit into an assertion. */
-  async of({ call, method, target, body }: AssertedCall): Promise<string> {
+  async of({ call, method, target, body, audience = this.#audience }: AssertedCall): Promise<string> {
     const iat = toSeconds(this.#clock())
     const claims: PrincipalAssertionClaims = {
       iss: this.#issuer.uri,
-      aud: this.#audience,
+      aud: audience,
       ...assertedParties(call.principal),
       iat,
       exp: epochSeconds(iat + assertionSeconds),

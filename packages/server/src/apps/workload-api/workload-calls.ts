@@ -5,8 +5,8 @@
 
 import type { Runtime } from '@doorward/sdk'
 import type { WorkloadEntry } from '../../config/workload-api-schema.ts'
-import { grpcStatus } from '../../transports/workload-api/grpc.ts'
-import type { GrpcAnswer, GrpcEnd, GrpcCalls } from '../../transports/workload-api/grpc.ts'
+import { grpcStatus } from '../../transports/grpc/grpc.ts'
+import type { GrpcAnswer, GrpcEnd, GrpcCalls } from '../../transports/grpc/grpc.ts'
 import {
   jwtBundlesResponse,
   jwtSvidResponse,

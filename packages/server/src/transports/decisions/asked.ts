@@ -43,7 +43,8 @@ export interface AskedRequest {
   readonly authorization: string | undefined
 }
 
-const MAX_TARGET = 8192
+/** As much as an assertion holds. */
+const MAX_TARGET = 2048
 const METHOD = /^[A-Z]{1,16}$/
 
 export function askedRequest(asked: Asked, service: DecidedRoutes): AskedRequest | Denial {

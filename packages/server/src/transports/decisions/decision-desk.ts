@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { readCertificate } from '@doorward/core'
+import type { Principal } from '@doorward/core'
 import { CertificateStanding, deny, identifyAsker, isDenial, isRefusal, StageTimes } from '@doorward/enforcement'
 import type {
   Asker,
@@ -39,7 +40,23 @@ export interface DecisionDeskOptions {
   /** As they are now. */
   readonly rules: () => DecisionRules
   readonly monotonic: () => number
+  /** What the service is told of the call, and can verify. May throw, and then nobody goes on. */
+  readonly assertionFor: (said: AssertedDecision) => Promise<string>
   readonly onDecision: (proxy: string, report: CallReport) => void
+}
+
+export interface AssertedDecision {
+  readonly service: string
+  readonly principal: Principal
+  readonly decision: string
+  readonly method: string
+  /** As its caller has written it. */
+  readonly target: string
+}
+
+/** What the proxy is told of a request that may go on: headers for the service. */
+export interface Granted {
+  readonly headers: Readonly<Record<string, string>>
 }
 
 /** Who asks, and about what. */
@@ -92,50 +109,51 @@ export class DecisionDesk {
   }
 
   /** The decision, on record. Never rejects. */
-  async decide(question: Question, asked: Asked): Promise<Permit<BackendCall> | Refusal> {
-    const { pipeline, monotonic, onDecision } = this.#options
-    const { own, asker, proxy, name, service } = question
+  async decide(question: Question, asked: Asked): Promise<Granted | Refusal> {
+    const { monotonic, onDecision } = this.#options
     const times = new StageTimes(monotonic, false)
-    const request = askedRequest(asked, service)
-    const result = isDenial(request)
-      ? await pipeline.refuseHead(this.#unread(question, asked), { ...request, caller: question.caller })
-      : await this.#enforce({ own, asker, audience: service.audience, name }, request, times)
+    const decided = await this.#decided(question, asked, times)
     times.mark('closed')
-    onDecision(proxy.name, reportOf(result, { method: asked.method ?? '', server: name, times }))
-    return result
+    onDecision(
+      question.proxy.name,
+      reportOf(decided.told, { method: asked.method ?? '', server: question.name, times }),
+    )
+    return decided.granted ?? decided.told
   }
 
-  async #enforce(
-    {
-      own,
-      asker,
-      audience,
-      name,
-    }: { readonly own: Inbound; readonly asker: Asker; readonly audience: string; readonly name: string },
-    request: AskedRequest,
-    times: StageTimes,
-  ): Promise<Permit<BackendCall> | Refusal> {
+  async #decided(question: Question, asked: Asked, times: StageTimes): Promise<Decided> {
+    const { pipeline } = this.#options
+    const request = askedRequest(asked, question.service)
+    if (isDenial(request))
+      return refusedBy(await pipeline.refuseHead(unread(question, asked), { ...request, caller: question.caller }))
     const { method, path, query, route, authorization } = request
     const head = { method, path, query, headers: { authorization } }
-    const inbound = { connection: this.#connectionOf(own.connection, request), head, audience, asker }
-    const permit = await this.#options.pipeline.enforce(inbound, {
+    const { own, asker, service } = question
+    const connection = this.#connectionOf(own.connection, request)
+    const inbound = { connection, head, audience: service.audience, asker }
+    const permit = await pipeline.enforce(inbound, {
       credential: 'token',
       times,
       elsewhere: true,
       readBody: nothing,
-      classifier: backendClassifier({ backend: name, path: route, head, trace: null }),
+      classifier: backendClassifier({ backend: question.name, path: route, head, trace: null }),
     })
-    // Whoever has asked forwards it: nothing of ours does.
-    if (!isRefusal(permit)) permit.use()
-    return permit
+    if (isRefusal(permit)) return refusedBy(permit)
+    try {
+      return { told: permit, granted: await this.#grant(permit, question.name, request) }
+    } catch (error) {
+      const { principal: caller } = permit.admitted.authorized.classified.identified
+      const why = `nothing could be told of ${permit.entry.toString()}: ${String(error)}`
+      return refusedBy(await pipeline.refuse(inbound, deny('internal', why, { caller })))
+    }
   }
 
-  /** A request that cannot be decided about, as far as it can be told. */
-  #unread({ own, asker }: Question, asked: Asked): Inbound {
-    const printable = (text = '') => text.slice(0, 256).replaceAll(/[^\x21-\x7e]/g, '?')
-    const [path = ''] = printable(asked.target).split('?', 1)
-    const head = { method: printable(asked.method).slice(0, 16), path, query: '', headers: {} }
-    return { ...own, head, asker }
+  /** Whoever has asked forwards it: nothing of ours does. */
+  async #grant(permit: Permit<BackendCall>, service: string, { method, target }: AskedRequest): Promise<Granted> {
+    const { principal } = permit.use().authorized.classified.identified
+    const decision = permit.entry.toString()
+    const assertion = await this.#options.assertionFor({ service, principal, decision, method, target })
+    return { headers: { 'Doorward-Decision': decision, 'Doorward-Principal': assertion } }
   }
 
   /** As if the caller had come to us: its certificate and address are the proxy's word. */
@@ -159,6 +177,22 @@ export class DecisionDesk {
     if (this.#standings.size > MOST_KEPT) this.#standings.delete(this.#standings.keys().next().value ?? '')
     return known
   }
+}
+
+type Decided =
+  | { readonly told: Refusal; readonly granted?: never }
+  | { readonly told: Permit<BackendCall>; readonly granted: Granted }
+
+function refusedBy(told: Refusal): Decided {
+  return { told }
+}
+
+/** A request that cannot be decided about, as far as it can be told. */
+function unread({ own, asker }: Question, asked: Asked): Inbound {
+  const printable = (text = '') => text.slice(0, 256).replaceAll(/[^\x21-\x7e]/g, '?')
+  const [path = ''] = printable(asked.target).split('?', 1)
+  const head = { method: printable(asked.method).slice(0, 16), path, query: '', headers: {} }
+  return { ...own, head, asker }
 }
 
 function reportOf(

@@ -6,6 +6,18 @@ import type { DecisionDesk, Question } from './decision-desk.ts'
 import { asksByPath, readAsked, statusFor } from './proxy-kinds.ts'
 import type { ProxyKind } from './proxy-kinds.ts'
 
+/** Headers of the caller that the service must not see: credentials, and what would make another request of the judged one. */
+export const withheld: readonly string[] = [
+  'authorization',
+  'dpop',
+  'x-forwarded-client-cert',
+  'x-http-method',
+  'x-http-method-override',
+  'x-method-override',
+  'x-original-url',
+  'x-rewrite-url',
+]
+
 export const decisionsPrefix = '/decide/'
 
 /** Answers one question; never rejects for what whoever asks does. */
@@ -44,7 +56,8 @@ function answer(
   { proxy }: Pick<Question, 'proxy'>,
 ): void {
   if (isRefusal(result)) return answerRefusal(exchange, result, proxy.kind)
-  send(exchange, 200, { 'Cache-Control': 'no-store', 'Doorward-Decision': result.entry.toString() })
+  const removed = proxy.kind === 'envoy' ? { 'X-Envoy-Auth-Headers-To-Remove': withheld.join(',') } : {}
+  send(exchange, 200, { 'Cache-Control': 'no-store', ...removed, ...result.headers })
 }
 
 /** `Doorward-Status` is the status of the refusal where a proxy can only be told a plain no. */

@@ -2,7 +2,7 @@
 
 import { concat } from '@doorward/core'
 import type { JsonObject } from '@doorward/core'
-import { bytesField, mapEntry, readFields, structOf, textField, textsOf } from './protobuf.ts'
+import { bytesField, mapEntry, readFields, structOf, textField, textsOf } from '../grpc/protobuf.ts'
 
 export interface X509SvidMessage {
   readonly id: string

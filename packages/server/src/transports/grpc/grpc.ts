@@ -34,30 +34,42 @@ export interface GrpcCalls {
   /** By path, `/Service/Method`. */
   readonly methods: ReadonlyMap<string, (request: Uint8Array, signal: AbortSignal) => GrpcAnswer>
   readonly onProblem: (error: unknown) => void
+  /** `grpcLimits` by default. */
+  readonly limits?: GrpcLimits
 }
 
-export const grpcLimits = {
+export interface GrpcLimits {
   /** Of one request message. */
-  messageBytes: 16_384,
+  readonly messageBytes: number
   /** Calls at once on one connection. */
+  readonly calls: number
+  readonly headerBytes: number
+  /** From the connection to the first call, and from the headers of a call to the end of its message. */
+  readonly requestMilliseconds: number
+  /** Without a call, since the last one has ended. */
+  readonly idleMilliseconds: number
+}
+
+/** Of programs of this machine. */
+export const grpcLimits: GrpcLimits = {
+  messageBytes: 16_384,
   calls: 32,
   headerBytes: 8192,
-  /** From the connection to the first call, and from the headers of a call to the end of its message. */
   requestMilliseconds: 5000,
-  /** Without a call, since the last one has ended. */
   idleMilliseconds: 60_000,
-} as const
+}
 
 const FRAME_HEAD = 5
 
 /** Serves calls on the connection until the signal aborts or it closes. */
 export function serveGrpc(socket: Socket, service: GrpcCalls, signal: AbortSignal): ServerHttp2Session {
+  const limits = service.limits ?? grpcLimits
   const session = performServerHandshake(socket, {
-    settings: { enablePush: false, maxConcurrentStreams: grpcLimits.calls, maxHeaderListSize: grpcLimits.headerBytes },
+    settings: { enablePush: false, maxConcurrentStreams: limits.calls, maxHeaderListSize: limits.headerBytes },
     maxSessionMemory: 2,
     maxHeaderListPairs: 64,
   })
-  const place = keptPlace(socket, session)
+  const place = keptPlace(socket, session, limits)
   session.on('error', () => socket.destroy())
   session.on('stream', (stream, headers) => {
     place.begin(stream)
@@ -70,16 +82,20 @@ export function serveGrpc(socket: Socket, service: GrpcCalls, signal: AbortSigna
 }
 
 /** Whoever says nothing, something else or nothing more leaves his place to others. An open stream keeps it. */
-function keptPlace(socket: Socket, session: ServerHttp2Session): { begin(stream: ServerHttp2Stream): void } {
+function keptPlace(
+  socket: Socket,
+  session: ServerHttp2Session,
+  limits: GrpcLimits,
+): { begin(stream: ServerHttp2Stream): void } {
   let open = 0
-  let timer = setTimeout(() => socket.destroy(), grpcLimits.requestMilliseconds)
+  let timer = setTimeout(() => socket.destroy(), limits.requestMilliseconds)
   // A client that is told so connects again for its next call.
   const leave = () => {
     session.close()
-    timer = setTimeout(() => socket.destroy(), grpcLimits.requestMilliseconds)
+    timer = setTimeout(() => socket.destroy(), limits.requestMilliseconds)
   }
   const ended = () => {
-    if (--open === 0 && !session.closed && !session.destroyed) timer = setTimeout(leave, grpcLimits.idleMilliseconds)
+    if (--open === 0 && !session.closed && !session.destroyed) timer = setTimeout(leave, limits.idleMilliseconds)
   }
   session.once('close', () => {
     clearTimeout(timer)
@@ -114,7 +130,7 @@ async function serveStream(
     service.admit(headers) ??
     (method === undefined ? { status: grpcStatus.unimplemented, message: 'no such method here' } : null)
   if (refused !== null || method === undefined) return endAtOnce(stream, refused)
-  const request = await readMessage(stream)
+  const request = await readMessage(stream, service.limits ?? grpcLimits)
   if ('status' in request) return endAtOnce(stream, request)
   await answer(stream, method(request, AbortSignal.any([signal, over.signal])), over.signal)
 }
@@ -135,16 +151,16 @@ function trailersOf({ status, message }: GrpcEnd): Readonly<Record<string, strin
 }
 
 /** Exactly one message without compression. */
-async function readMessage(stream: ServerHttp2Stream): Promise<Uint8Array | GrpcEnd> {
-  const timer = setTimeout(() => stream.close(), grpcLimits.requestMilliseconds)
+async function readMessage(stream: ServerHttp2Stream, limits: GrpcLimits): Promise<Uint8Array | GrpcEnd> {
+  const timer = setTimeout(() => stream.close(), limits.requestMilliseconds)
   const parts: Uint8Array[] = []
   let length = 0
   try {
     // Whoever sends too much still hears so.
     for await (const part of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
       length += part.length
-      if (length > FRAME_HEAD + grpcLimits.messageBytes)
-        return { status: grpcStatus.resourceExhausted, message: `at most ${grpcLimits.messageBytes} bytes` }
+      if (length > FRAME_HEAD + limits.messageBytes)
+        return { status: grpcStatus.resourceExhausted, message: `at most ${limits.messageBytes} bytes` }
       parts.push(part)
     }
   } finally {

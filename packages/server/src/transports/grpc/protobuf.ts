@@ -1,4 +1,4 @@
-/** The part of Protocol Buffers that the Workload API needs: texts, bytes, messages within messages, and numbers of a Struct. */
+/** The part of Protocol Buffers that our messages need: texts, bytes, messages within messages, whole numbers, and those of a Struct. */
 
 import { concat, fromUtf8, isJsonObject, utf8 } from '@doorward/core'
 import type { JsonObject, JsonValue } from '@doorward/core'
@@ -21,6 +21,11 @@ export function bytesField(number: number, value: Uint8Array): Uint8Array {
 
 export function textField(number: number, text: string): Uint8Array {
   return bytesField(number, utf8(text))
+}
+
+/** Of a whole number from 0 to below 2^31: `int32`, `uint32` or an enum. */
+export function numberField(number: number, value: number): Uint8Array {
+  return concat(varint(number * 8 + VARINT), varint(value))
 }
 
 /** An entry of a map is a message of its key, 1, and its value, 2. */
@@ -58,13 +63,13 @@ function varint(value: number): Uint8Array {
   }
 }
 
-/** The fields of a message that have a length, in order; others are passed over. Null for bytes that are no message, or for more than 64 fields. */
-export function readFields(bytes: Uint8Array): readonly Field[] | null {
+/** The fields of a message that have a length, in order; others are passed over. Null for bytes that are no message, or for more fields. */
+export function readFields(bytes: Uint8Array, most = MAX_FIELDS): readonly Field[] | null {
   const fields: Field[] = []
   const at = { bytes, offset: 0 }
   for (let count = 0; at.offset < bytes.length; count++) {
     const tag = readVarint(at)
-    if (tag === null || tag < 8 || count >= MAX_FIELDS) return null
+    if (tag === null || tag < 8 || count >= most) return null
     const value = readValue(at, tag % 8)
     if (value === null) return null
     if (value !== 'passed') fields.push({ number: Math.floor(tag / 8), value })

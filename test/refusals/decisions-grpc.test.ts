@@ -1,0 +1,156 @@
+/** Envoy asks over gRPC: what it does not say, says twice or says of another route refuses, and decisions are those of everybody. */
+
+import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { openAssertionVerifier } from '@doorward/sdk'
+import { DecisionsStage } from '../fixtures/decisions-stage.ts'
+import { ExtAuthzClient } from '../fixtures/ext-authz-client.ts'
+import type { CheckAnswer } from '../fixtures/ext-authz-client.ts'
+import type { TestSvid } from '../fixtures/trust-fixture.ts'
+
+let stage: DecisionsStage
+let narrow: TestSvid
+let token: string
+let envoy: ExtAuthzClient
+
+before(async () => {
+  stage = await DecisionsStage.open()
+  narrow = await stage.gateway.trust.issue('agent/narrow', { roles: ['narrow'] })
+  token = await stage.token()
+  envoy = clientOf(stage.proxies.envoy)
+})
+after(async () => {
+  envoy.close()
+  await stage.close()
+})
+
+function clientOf(svid: TestSvid): ExtAuthzClient {
+  return new ExtAuthzClient(stage.port, svid, stage.gateway.trust.anchorsPem.join(''))
+}
+
+interface Said {
+  readonly source?: object
+  readonly http?: object
+  readonly headers?: Readonly<Record<string, string>>
+  readonly extensions?: Readonly<Record<string, string>>
+}
+
+/** What Envoy says of a request with everything right, but what the test changes. */
+function attributes({ source = {}, http = {}, headers = {}, extensions }: Said = {}): object {
+  return {
+    source: {
+      address: { socket_address: { address: '198.51.100.7', port_value: 40_000 } },
+      principal: stage.caller.id.uri,
+      certificate: encodeURIComponent(stage.caller.pem.cert),
+      ...source,
+    },
+    request: {
+      time: { seconds: 1 },
+      http: {
+        id: 'x',
+        method: 'GET',
+        path: '/orders/v1/items?page=2',
+        host: 'api.test.example',
+        scheme: 'https',
+        size: -1,
+        protocol: 'HTTP/2',
+        headers: { ':method': 'GET', authorization: `Bearer ${token}`, 'user-agent': 'x', ...headers },
+        ...http,
+      },
+    },
+    context_extensions: extensions ?? { doorward_service: 'orders' },
+  }
+}
+
+async function refused(asking: Promise<CheckAnswer>, http: number, code: string): Promise<CheckAnswer> {
+  const answer = await asking
+  deepEqual([answer.code, answer.http, answer.headers['doorward-code']], [7, http, code])
+  equal(answer.headers['doorward-principal'], undefined)
+  match(answer.body, new RegExp(code))
+  return answer
+}
+
+const newest = async () => (await stage.gateway.entries()).at(-1)?.body ?? {}
+
+test('a caller whom Envoy has seen is let through, and the service can verify who it is', async () => {
+  const answer = await envoy.check(attributes())
+  equal(answer.code, 0)
+  const { decision, caller, strength, remote, asserted_by: by, outcome } = await newest()
+  deepEqual(
+    { decision, caller, strength, remote, outcome, proxy: (by as { proxy: string }).proxy },
+    {
+      decision: 'allow',
+      caller: stage.caller.id.uri,
+      strength: 'asserted-bound-token',
+      remote: '198.51.100.7',
+      outcome: 'not_seen',
+      proxy: 'envoy',
+    },
+  )
+  const issuer = stage.gateway.trust.id('doorward', 'gateway', 'main').uri
+  const keys = () => Promise.resolve(stage.decisions.keys())
+  const verifier = openAssertionVerifier({ issuer, audience: 'orders', keys })
+  const said = answer.headers['doorward-principal']
+  const other = await verifier.verify(said, { method: 'POST', target: '/orders/v1/items?page=2' })
+  equal(other.ok, false)
+  const verdict = await verifier.verify(said, { method: 'GET', target: '/orders/v1/items?page=2' })
+  ok(verdict.ok, JSON.stringify(verdict))
+  deepEqual(
+    [verdict.claims.client_id, verdict.claims.decision],
+    [stage.caller.id.uri, answer.headers['doorward-decision']],
+  )
+  ok(answer.removed.includes('authorization') && answer.removed.includes('x-http-method-override'))
+})
+
+test('what is not allowed, or not proven, is refused with its status', async () => {
+  const asNarrow = { certificate: encodeURIComponent(narrow.pem.cert) }
+  const authorization = `Bearer ${await stage.token(narrow)}`
+  const inHeaders = { authorization }
+  const path = '/orders/v1/public/x'
+  equal((await envoy.check(attributes({ source: asNarrow, headers: inHeaders, http: { path } }))).code, 0)
+  const denied = await refused(envoy.check(attributes({ source: asNarrow, headers: inHeaders })), 403, 'policy_denied')
+  match(denied.headers['doorward-decision'] ?? '', /#\d+$/)
+  equal((await newest())['caller'], narrow.id.uri)
+  await refused(envoy.check(attributes({ source: asNarrow })), 401, 'token_binding')
+  const missing = await refused(envoy.check(attributes({ headers: { authorization: '' } })), 401, 'token_missing')
+  equal(missing.headers['www-authenticate'], 'Bearer error="invalid_token"')
+})
+
+test('what Envoy does not say refuses', async () => {
+  await refused(envoy.check(attributes({ source: { certificate: '' } })), 401, 'certificate_missing')
+  await refused(envoy.check(attributes({ source: { certificate: 'x' } })), 400, 'assertion_invalid')
+  await refused(envoy.check(attributes({ extensions: {} })), 403, 'asker_refused')
+  await refused(envoy.check(attributes({ extensions: { doorward_service: 'hidden' } })), 403, 'asker_refused')
+  await refused(envoy.check(attributes({ http: { method: '' } })), 400, 'assertion_invalid')
+  await refused(envoy.check(attributes({ http: { path: '' } })), 400, 'path_ambiguous')
+  await refused(envoy.check(attributes({ http: { path: '/orders/../x' } })), 400, 'path_ambiguous')
+  await refused(envoy.check(attributes({ http: { host: 'other.example' } })), 421, 'host_unknown')
+  await refused(envoy.check(attributes({ http: { scheme: 'http' } })), 400, 'assertion_invalid')
+  await refused(envoy.check({}), 403, 'asker_refused')
+})
+
+test('a header that is said twice is not chosen among', async () => {
+  const header = { key: 'authorization', raw_value: Buffer.from(`Bearer ${token}`) }
+  const single = { headers: {}, header_map: { headers: [header] } }
+  equal((await envoy.check(attributes({ http: single }))).code, 0)
+  const twice = { headers: {}, header_map: { headers: [header, header] } }
+  await refused(envoy.check(attributes({ http: twice })), 400, 'assertion_invalid')
+  const both = { header_map: { headers: [header] } }
+  await refused(envoy.check(attributes({ http: both })), 400, 'assertion_invalid')
+  const merged = { authorization: `Bearer ${token},Bearer ${token}` }
+  await refused(envoy.check(attributes({ headers: merged })), 401, 'token_malformed')
+})
+
+test('other proxies, strangers, other calls and what is too large get nothing over gRPC', async () => {
+  const nginx = clientOf(stage.proxies.nginx)
+  const stranger = clientOf(await stage.gateway.trust.issue('agent/stranger', { roles: ['all'] }))
+  try {
+    await refused(nginx.check(attributes()), 403, 'asker_refused')
+    await refused(stranger.check(attributes()), 403, 'asker_refused')
+    await rejects(envoy.check(attributes({ headers: { large: 'x'.repeat(70_000) } })), { code: 8 })
+    equal((await envoy.check(attributes())).code, 0)
+  } finally {
+    nginx.close()
+    stranger.close()
+  }
+})
