@@ -67,16 +67,35 @@ export class ServerRefused extends DoorwardError {
   }
 }
 
-/** What to do next, by code: of routes that only the tools of operators and approvers ask. */
-const help: Readonly<Record<string, string>> = {
-  approver_refused:
-    'an operator names approvers under `approvals.groups`; whoever takes part in a call never answers for it',
+/** What is expected and what to do next, by code, where the text of a refusal does not say it to whoever asked. */
+const help: Readonly<Record<string, ErrorDetail>> = {
+  approver_refused: {
+    next: 'an operator names approvers under `approvals.groups`; whoever takes part in a call never answers for it',
+  },
+  scope_unknown: {
+    expected: 'permissions, <group or action>[:<server>/<name>], with one space between',
+    next: 'write them as roles have them, such as read:files/* or tools/call:files/get_*',
+  },
+  scope_widened: {
+    expected: 'permissions that are within the scope of the token that is exchanged',
+    next: 'ask for less, or leave the scope out to keep it; doorward token inspect shows it',
+  },
+  audience_unknown: {
+    expected:
+      'the URL of a configured server or service, of the authority, or of a workload that is called; for a JWT-SVID a SPIFFE ID, or one of authority.jwt_svid_audiences',
+    next: 'compare it with servers: and services: of the configuration, and with doorward workload show; what is new counts from doorward gateway reload on',
+  },
+  exchange_audience: {
+    expected: 'a token that somebody was given to call whoever exchanges it',
+    next: 'exchange it as the workload that it is for; doorward token inspect shows its audience',
+  },
 }
 
 /** The refusal as an error. */
 export function refusalError(refusal: ServerRefusal, where: string): ServerRefused {
   const { code, text, status, decision, retryAfterSeconds } = refusal
-  const next = retryAfterSeconds === null ? help[code ?? ''] : `try again in ${retryAfterSeconds} s`
+  const { expected, next: usual } = help[code ?? ''] ?? {}
+  const next = retryAfterSeconds === null ? usual : `try again in ${retryAfterSeconds} s`
   return new ServerRefused(code ?? 'server_refused', text, {
     where,
     got: `HTTP ${status}${decision === null ? '' : `, decision ${decision}`}`,
@@ -84,6 +103,7 @@ export function refusalError(refusal: ServerRefusal, where: string): ServerRefus
     permission: permissionIn(refusal.body),
     details: detailsIn(refusal.body),
     retryAfterSeconds,
+    ...(expected === undefined ? {} : { expected }),
     ...(next === undefined ? {} : { next }),
   })
 }

@@ -21,12 +21,14 @@ export class CallDenied extends CheckFailed {
     readonly message: string
     readonly decision: string | null
     readonly permission: string | null
+    readonly expected?: string | undefined
     readonly next?: string | undefined
   }) {
-    const { code, message, decision, permission, next } = refusal
+    const { code, message, decision, permission, expected, next } = refusal
     const advice = permission === null ? next : `the permission ${permission} would allow this`
     super(code, message, {
       ...(decision === null ? {} : { where: `decision ${decision}` }),
+      ...(expected === undefined ? {} : { expected }),
       ...(advice === undefined ? {} : { next: advice }),
     })
     this.decision = decision
