@@ -1,7 +1,7 @@
 /** What every program of the example is told: where it keeps what is its own, and where the others answer. */
 
 import { join } from 'node:path'
-import type { ConnectOptions, RecordPlace } from '@doorward/sdk'
+import type { RecordPlace } from '@doorward/sdk'
 
 export interface Shop {
   /** Here each program has a folder below it; in earnest each has a machine, or a user, of its own. */
@@ -40,7 +40,7 @@ export function fromEnvironment(): Shop {
 }
 
 export interface Place {
-  readonly identity: Pick<ConnectOptions, 'folder' | 'key'> & { readonly join: { readonly file: string } }
+  readonly identity: { readonly folder: string; readonly key: string; readonly join: { readonly file: string } }
   readonly record: RecordPlace
 }
 
