@@ -285,6 +285,23 @@ test('another user of the machine does not borrow the sidecar, by socket or by p
   assert.notEqual(own.headers['doorward-code'], 'local_caller_refused', own.text)
 })
 
+test(
+  'everybody is let in where the configuration says so loudly, and it is said again',
+  { skip: !isRoot },
+  async () => {
+    const place = join(stage.folder, 'open.sock')
+    const open = await stage.sidecar(
+      'agent/open',
+      outboundOf(place, stage.audience, ', insecure_any_local_process: true'),
+    )
+    assert.deepEqual(
+      open.events.flatMap((event) => (event.type === 'warning' ? [event.code] : [])),
+      ['insecure_any_local_process'],
+    )
+    assert.doesNotMatch(await askAs(nobody, place), /local_caller_refused/)
+  },
+)
+
 test('a caller is known by its program too, and nobody else of its user is one', async () => {
   const place = join(stage.folder, 'listed.sock')
   await stage.sidecar('agent/listed', outboundOf(place, stage.audience, ', callers: [{ path: /usr/bin/python3 }]'))

@@ -1,12 +1,21 @@
 /** Sidecars that live on: certificates are replaced, streams end when they must, clocks differ, and the authority goes away. */
 
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { epochMillis } from '@doorward/core'
 import { systemRuntime } from '@doorward/sdk'
 import type { Runtime } from '@doorward/sdk'
 import { idOf } from '../fixtures/sdk-stage.ts'
-import { askLocally, callerName, openSidecarStage, openStream, streamAnswer, until } from '../fixtures/sidecar-stage.ts'
+import {
+  outboundOf,
+  askLocally,
+  callerName,
+  openSidecarStage,
+  openStream,
+  streamAnswer,
+  until,
+} from '../fixtures/sidecar-stage.ts'
 import type { SidecarStage } from '../fixtures/sidecar-stage.ts'
 
 let stage: SidecarStage
@@ -42,6 +51,31 @@ test('the socket of a sidecar says that it lives and serves, and nothing else', 
   assert.deepEqual([await status('/'), await status('/jwks.json', 'POST')], [404, 405])
   const { keys } = JSON.parse((await askLocally(stage.ownSocket, '/jwks.json')).text) as { keys: object[] }
   assert.deepEqual(Object.keys(keys[0] ?? {}).toSorted(), ['alg', 'crv', 'kid', 'kty', 'use', 'x', 'y'])
+})
+
+test('more requests at once than a side takes are refused there, and what is under way goes on', async () => {
+  const narrow = join(stage.folder, 'narrow.sock')
+  const { identity } = await stage.sidecar(
+    'agent/narrow',
+    outboundOf(narrow, stage.audience, ', limits: { concurrent: 1 }'),
+  )
+  await stage.authority.running.registerWorkload({ id: identity.id.uri, roles: ['reader'] }, 'test')
+  await until(async () => ((await askLocally(narrow, '/orders/7')).status === 200 ? true : undefined), 'the role')
+  const only = await openStream(narrow)
+  const before = stage.tap.reached.length
+  const refused = await askLocally(narrow, '/orders/7')
+  assert.deepEqual([refused.status, refused.headers['doorward-code']], [503, 'upstream_busy'])
+  const streams = [only]
+  for (let i = 1; i < 8; i++) streams.push(await openStream(stage.outSocket))
+  const inside = await right()
+  assert.deepEqual([inside.status, inside.headers['doorward-code']], [503, 'upstream_busy'])
+  assert.match(String(inside.headers['doorward-decision']), /^test\.example\/workload\/service\/orders#/)
+  assert.equal(stage.tap.reached.length, before + 7)
+  for (const { answer, ended } of streams) {
+    answer.destroy()
+    await ended
+  }
+  await until(async () => ((await right()).status === 200 ? true : undefined), 'a free place')
 })
 
 test('certificates are replaced on both sides, and no request fails', async () => {

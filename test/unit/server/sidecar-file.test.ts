@@ -1,7 +1,15 @@
 /** `sidecar.yaml`: what is wrong with it is told with its place, and nothing is read that nobody enforces. */
 
 import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
+import { Command } from 'commander'
+import { register } from '../../../packages/server/src/cli/config.ts'
+import { cliContext } from '../../../packages/server/src/cli/context.ts'
+import { readEnvironment } from '../../../packages/server/src/config/environment.ts'
 import { ConfigurationError } from '../../../packages/server/src/config/problem.ts'
 import { readSidecar } from '../../../packages/server/src/config/sidecar-file.ts'
 
@@ -84,4 +92,39 @@ test('a place is one listener’s, and a program is at one place', () => {
 
 test('roles are judged as those of doorward.yaml are', () => {
   assert.deepEqual(wrong(own + inbound.replace('read:orders/*', 'read:other/*')), ['inbound.roles.reader[0]'])
+})
+
+/** What `doorward config check --json` says of the text. */
+async function checked(text: string): Promise<Readonly<Record<string, unknown>>> {
+  const folder = await mkdtemp(join(tmpdir(), 'doorward-sidecar-'))
+  const file = join(folder, 'sidecar.yaml')
+  const stdout = new PassThrough()
+  const context = cliContext({
+    stdin: new PassThrough(),
+    stdout,
+    stderr: new PassThrough(),
+    environment: readEnvironment({}),
+    globals: () => ({ json: true, config: file }),
+    signal: new AbortController().signal,
+    program: [],
+  })
+  try {
+    await writeFile(file, text)
+    const program = new Command('doorward')
+    register(program, context)
+    await program.parseAsync(['config', 'check'], { from: 'user' })
+    return JSON.parse(String(stdout.read())) as Readonly<Record<string, unknown>>
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+test('config check knows the file, and judges what only a start would find', async () => {
+  const meaning = await checked(own + inbound + outbound(socket))
+  assert.equal(meaning['ok'], true)
+  assert.deepEqual((meaning['outbound'] as readonly object[]).length, 1)
+  await assert.rejects(checked(own + inbound.replace('GET /orders/{id}', 'FETCH /orders')), { code: 'route_invalid' })
+  await assert.rejects(checked(own + inbound.replace('service: orders', 'service: Orders')), {
+    code: 'configuration_invalid',
+  })
 })

@@ -32,6 +32,8 @@ export interface OutboundListener {
 }
 
 const MAX_CONNECTIONS = 512
+/** Of those that are told why. */
+const MAX_TURNED_AWAY = 32
 const GRACE_MILLISECONDS = 8000
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE'])
 
@@ -39,7 +41,11 @@ const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'POST', 
 export async function openOutbound(parts: OutboundParts): Promise<OutboundListener> {
   const { settings, onProblem } = parts
   const outbound = new Outbound(parts)
-  const accept = (socket: Socket) => void outbound.accept(socket).catch(onProblem)
+  const accept = (socket: Socket) =>
+    void outbound.accept(socket).catch((error: unknown) => {
+      socket.destroy()
+      onProblem(error)
+    })
   const { place } = settings
   if ('socket' in place) {
     const listening = await listenForAll({ path: place.socket, connections: MAX_CONNECTIONS, accept, onProblem })
@@ -89,6 +95,7 @@ class Outbound {
   readonly #callers = new WeakMap<Socket, LocalCaller>()
   readonly #id: SpiffeId
   #busy = 0
+  #turnedAway = 0
 
   constructor(parts: OutboundParts) {
     this.#parts = parts
@@ -105,11 +112,19 @@ class Outbound {
     const problem = await caller.problem()
     if (problem !== null) {
       this.#refused(caller, { code: 'local_caller_refused', reason: problem })
-      return refuseConnection(socket, { code: 'local_caller_refused' })
+      return this.#turnAway(socket)
     }
     this.#callers.set(socket, caller)
     this.#http.serve(socket)
     socket.resume()
+  }
+
+  /** Whoever comes in masses is not answered: their connections would keep others out. */
+  #turnAway(socket: Socket): void {
+    if (this.#turnedAway >= MAX_TURNED_AWAY) return void socket.destroy()
+    this.#turnedAway++
+    socket.once('close', () => this.#turnedAway--)
+    refuseConnection(socket, { code: 'local_caller_refused' })
   }
 
   async closedWith(listening: Promise<void>): Promise<void> {

@@ -36,7 +36,8 @@ export class LocalHttp {
   readonly #server: Server
   readonly #open = new Set<Socket>()
   readonly #waiting = new WeakMap<Socket, NodeJS.Timeout>()
-  readonly #answering = new WeakSet<Socket>()
+  /** Requests under way on a connection: more than one where they were sent without waiting. */
+  readonly #answering = new WeakMap<Socket, number>()
   #closing = false
 
   constructor(listener: LocalListener, onProblem: (error: unknown) => void) {
@@ -47,7 +48,7 @@ export class LocalHttp {
     this.#server.on('request', (request, response) => {
       const { socket } = request
       clearTimeout(this.#waiting.get(socket))
-      this.#answering.add(socket)
+      this.#answering.set(socket, this.#under(socket) + 1)
       response.once('close', () => this.#answered(socket))
       listener({ request, response }).catch((error: unknown) => {
         onProblem(error)
@@ -56,8 +57,13 @@ export class LocalHttp {
     })
   }
 
+  #under(socket: Socket): number {
+    return this.#answering.get(socket) ?? 0
+  }
+
   #answered(socket: Socket): void {
-    this.#answering.delete(socket)
+    this.#answering.set(socket, this.#under(socket) - 1)
+    if (this.#under(socket) > 0) return
     if (this.#closing) socket.end()
     else this.#wait(socket, localHttpLimits.idleMilliseconds)
   }
@@ -82,7 +88,7 @@ export class LocalHttp {
   /** What is under way may end for that long. The connections close; whoever accepts them has stopped to. */
   close(graceMilliseconds: number): void {
     this.#closing = true
-    for (const socket of this.#open) if (!this.#answering.has(socket)) socket.destroy()
+    for (const socket of this.#open) if (this.#under(socket) === 0) socket.destroy()
     const end = () => {
       for (const socket of this.#open) socket.destroy()
     }

@@ -13,8 +13,13 @@ const WITHHELD =
   /^(?:authorization|proxy-authorization|cookie|dpop|x-api-key|x-http-method.*|x-method-override|x-original-.*|x-rewrite-.*)$/
 
 function kept(headers: IncomingHttpHeaders, leaves: (name: string) => boolean): OutgoingHttpHeaders {
+  // What a sender names there is of one hop too (RFC 9110 §7.6.1).
+  const named = (headers.connection ?? '').toLowerCase().split(',')
+  const hops = new Set(named.map((name) => name.trim()))
   return Object.fromEntries(
-    Object.entries(headers).filter(([name, value]) => value !== undefined && !HOP.test(name) && !leaves(name)),
+    Object.entries(headers).filter(
+      ([name, value]) => value !== undefined && !HOP.test(name) && !hops.has(name) && !leaves(name),
+    ),
   )
 }
 
