@@ -52,8 +52,8 @@ export const workloadControls: readonly Control[] = [
     'workload.idle',
     [socket, 'who calls no more leaves his place; an open stream keeps it, however long it says nothing'],
     {
-      file: 'packages/server/src/transports/workload-api/grpc.ts',
-      from: 'timer = setTimeout(leave, grpcLimits.idleMilliseconds)',
+      file: 'packages/server/src/transports/grpc/grpc.ts',
+      from: 'timer = setTimeout(leave, limits.idleMilliseconds)',
       to: 'clearTimeout(timer)',
     },
   ),
