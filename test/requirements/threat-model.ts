@@ -54,6 +54,11 @@ export const threats: readonly ThreatRow[] = [
     'Identity header spoofing',
     test(short.over, 'three hundred names and more'),
     test(short.token, 'X5-10: what is said about a caller beside its token counts for nothing'),
+    test(
+      'test/refusals/decisions.test.ts',
+      'what it says in another form, twice, or beside what is expected, is not read',
+    ),
+    test('test/refusals/decisions-grpc.test.ts', 'a header that is said twice is not chosen among'),
   ),
   done(
     'DNS rebinding, browser',
@@ -83,7 +88,15 @@ export const threats: readonly ThreatRow[] = [
     test('test/scenarios/drill.test.ts', 'the drill: forged credentials are refused'),
   ),
   done('Smuggling', smuggled),
-  done('Parser differential', scan, bytes),
+  done(
+    'Parser differential',
+    scan,
+    bytes,
+    test(
+      'test/refusals/decisions.test.ts',
+      'a request that the proxy could read otherwise than we do is refused, and so is one that it does not describe',
+    ),
+  ),
   done(
     'Tool poisoning, rug pull, shadowing',
     definitions,

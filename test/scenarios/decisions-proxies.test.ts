@@ -1,7 +1,7 @@
-/** nginx and Caddy as docs/decisions.md configures them: what we refuse does not reach the service, and callers forge nothing. */
+/** nginx, Caddy and HAProxy as docs/decisions.md configures them: what we refuse does not reach the service, and callers forge nothing. */
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -83,9 +83,11 @@ class Front {
 async function openFront(kind: DocumentedProxy, program: string, folder: string): Promise<Front> {
   const svid = stage.proxies[kind.name]
   const { ca, certificate } = await certificateFiles(folder, ['api.acme.example'])
-  await rename(certificate.file, join(folder, 'api.pem'))
+  await writeFile(join(folder, 'api.pem'), await readFile(certificate.file))
+  await appendFile(join(folder, 'api.pem'), await readFile(certificate.keyFile))
   await rename(certificate.keyFile, join(folder, 'api.key'))
   await writeFile(join(folder, 'svid.pem'), svid.pem.cert)
+  await writeFile(join(folder, 'svid_and_key.pem'), `${svid.pem.cert}${svid.pem.key}`, { mode: 0o600 })
   await writeFile(join(folder, 'svid.key'), svid.pem.key, { mode: 0o600 })
   await writeFile(join(folder, 'bundle.pem'), stage.gateway.trust.anchorsPem.join(''))
   const [port = 0] = await freePorts(1)
