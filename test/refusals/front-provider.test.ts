@@ -135,6 +135,14 @@ describe('a provider that the front knows nothing of yet', () => {
   })
 })
 
+test('why a provider cannot be asked is on the record', async () => {
+  const [gone, another] = ['issuer_unavailable', `issuer_document_invalid: expected issuer ${provider.url}`]
+  await until(async () => {
+    const { explanations } = await recorded('consent_unavailable')
+    return [gone, another].every((why) => explanations.some((one) => one.includes(`cannot be asked: ${why}`)))
+  }, 'the reasons on the record')
+})
+
 describe('an ID token', () => {
   test('that is right leads to the question', async () => {
     deepEqual(await outcome({}), question)

@@ -204,7 +204,7 @@ export const denialTable = {
   consent_unknown: row(404, -31403, 'this link is not good any more', stranger),
   consent_refused: row(403, -31403, 'nothing was granted', stranger),
   consent_other_person: row(403, -31403, 'this link is for another person', stranger),
-  consent_unavailable: row(503, -31503, 'the provider cannot be asked now', busy),
+  consent_unavailable: row(503, -31503, 'the provider cannot be asked now', { ...busy, explained: true }),
   credential_withheld: row(403, -31403, 'no credential for the server behind the gateway is meant for this caller'),
   credential_refused: row(502, -31502, 'the server behind the gateway does not accept the credential that it is given'),
   server_changed: row(404, -31502, 'the server behind the gateway was changed or taken away: begin again', {

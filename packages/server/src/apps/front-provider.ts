@@ -37,7 +37,7 @@ export async function openFrontProvider(settings: FrontProviderSettings, clock: 
   return {
     begin: async ({ state, nonce, challenge }) => {
       const found = await places()
-      if (found instanceof DoorwardError) return null
+      if (found instanceof DoorwardError) return refusalOf(found)
       const url = new URL(found.authorization)
       const asked = {
         response_type: 'code',

@@ -11,8 +11,12 @@ import type { FrontGrant } from './store.ts'
 
 /** The provider at which people sign in. Neither verb throws for what it does. */
 export interface FrontProvider {
-  /** Where the browser goes; null when the provider cannot be asked. */
-  begin(asked: { readonly state: string; readonly nonce: string; readonly challenge: string }): Promise<URL | null>
+  /** Where the browser goes, or why the provider cannot be asked. */
+  begin(asked: {
+    readonly state: string
+    readonly nonce: string
+    readonly challenge: string
+  }): Promise<URL | SignInRefusal>
   /** Who has signed in, by what the browser has brought back. */
   finish(answer: {
     readonly parameters: ReadonlyMap<string, string>

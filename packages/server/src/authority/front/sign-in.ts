@@ -86,7 +86,8 @@ export async function beginSignIn(
   const [handle, cookie] = [randomText(context), randomText(context)]
   const { nonce, verifier } = secretsOf(context, cookie)
   const url = await context.provider.begin({ state: handle, nonce, challenge: hashOf(context, verifier) })
-  if (url === null) return backWith(context, request, unavailable('the provider cannot be asked'), early)
+  if ('ok' in url)
+    return backWith(context, request, unavailable(`the provider cannot be asked: ${url.code}: ${url.message}`), early)
   const now = nowSeconds(context)
   await context.store.front.keep(
     {
