@@ -47,7 +47,9 @@ test('the manifest has every rule of the reference that is about these', (t) => 
   } catch {
     return t.diagnostic('the reference is not beside this checkout: not compared')
   }
-  const listed = [...text.matchAll(/\*\*((?:SID|X5|JW|TB|CA|BS|RV|RP|DT|DX|TR|OP)-\d+)\*\*/g)].map(([, id]) => id)
+  const listed = [...text.matchAll(/\*\*((?:SID|X5|JW|WE|WA|BR|TB|CA|BS|RV|RP|DT|DX|TR|OP)-\d+)\*\*/g)].map(
+    ([, id]) => id,
+  )
   assert.deepEqual(
     listed.filter((id = '') => !(id in identityRules)),
     [],

@@ -4,11 +4,17 @@
  */
 
 import { deepEqual, equal, ok } from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { parseSpiffeId, Secret } from '@doorward/core'
+import { systemRuntime } from '@doorward/sdk'
+import { signAssertion } from '../../packages/server/src/apps/credentials/signed-assertion.ts'
+import { Assertions } from '../../packages/server/src/apps/sidecar/assertions.ts'
+import type { AssertedCall } from '../../packages/server/src/apps/sidecar/assertions.ts'
 import {
   askToken,
   callee,
@@ -137,6 +143,41 @@ test('DX-2: a token is exchanged by whom it is addressed to, and by nobody else'
   equal(await codeOf('agent/b', forAuthority), '400 exchange_audience invalid_grant')
   const entry = await recorded(({ code }) => code === 'exchange_audience')
   deepEqual([entry['status'], entry['http']], ['failed', 400], JSON.stringify(entry))
+})
+
+test('DX-2: what a gateway or a sidecar says of a caller is exchanged by nobody', async () => {
+  const own = { issuer: parseSpiffeId(idOf('agent/b')), audience: ownAudience('agent/b'), clock: systemRuntime.wall }
+  const sidecar = await Assertions.open(own)
+  const subject = parseSpiffeId(idOf('agent/a'))
+  const principal = { subject: { kind: 'workload', id: subject }, presenter: subject, act: [], groups: [] }
+  const call = { principal, decision: 'a#1' } as object as AssertedCall['call']
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const said: readonly string[] = [
+    await sidecar.of({ call, method: 'GET', target: '/v1', body: new Uint8Array(0) }),
+    signAssertion(new Secret(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()), {
+      issuer: idOf('doorward/gateway/main'),
+      subject: subject.uri,
+      audience: ownAudience('agent/b'),
+      keyId: null,
+      nowSeconds: Math.floor(Date.now() / 1000),
+    }),
+  ]
+  for (const one of said) {
+    equal(await codeOf('agent/b', one), '400 exchange_refused invalid_grant')
+    const asJwt = { subject_token_type: 'urn:ietf:params:oauth:token-type:jwt' }
+    equal(await codeOf('agent/b', one, asJwt), '400 request_invalid invalid_request')
+  }
+  ok(await recorded(({ code }) => code === 'exchange_refused'))
+})
+
+test('RP-3: a token is exchanged as often as its holder has to call, and each exchange is on record with it', async () => {
+  const token = await ownFor('agent/a', 'agent/b')
+  const made = await Promise.all([files, ownAudience('agent/c'), files].map((to) => passedOn('agent/b', token, to)))
+  equal(new Set(made.map((one) => claimsIn(one)['jti'])).size, 3)
+  for (const one of made) {
+    const entry = await recorded(({ token: id }) => id === claimsIn(one)['jti'])
+    equal(entry['shown'], claimsIn(token)['jti'])
+  }
 })
 
 test('nobody gets a token to act for another at the authority, or for an audience that nobody has', async () => {

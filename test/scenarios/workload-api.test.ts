@@ -7,6 +7,7 @@ import { chmod, copyFile, mkdtemp, readFile, realpath, rm } from 'node:fs/promis
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { after, before, describe, test } from 'node:test'
 import type { TestContext } from 'node:test'
 import { Metadata } from '@grpc/grpc-js'
@@ -83,10 +84,10 @@ interface Asked {
 
 /** Asks as another program or user: prints the first message of the stream as base64, or the status. */
 const asking = `
-import base64, sys
+import base64, os
 import grpc
-call = grpc.insecure_channel("unix:" + sys.argv[1]).unary_stream(
-    "/SpiffeWorkloadAPI/" + sys.argv[2], request_serializer=bytes, response_deserializer=bytes)
+call = grpc.insecure_channel(os.environ["SPIFFE_ENDPOINT_SOCKET"]).unary_stream(
+    "/SpiffeWorkloadAPI/FetchX509SVID", request_serializer=bytes, response_deserializer=bytes)
 try:
     for message in call(b"", metadata=(("workload.spiffe.io", "true"),), timeout=20):
         print(base64.b64encode(message).decode())
@@ -95,9 +96,49 @@ except grpc.RpcError as error:
     print(error.code().name)
 `
 
+/** Watches, again and again on one channel: prints the length of each message, and each status. */
+const watching = `
+import os, time
+import grpc
+call = grpc.insecure_channel(os.environ["SPIFFE_ENDPOINT_SOCKET"], [("grpc.max_reconnect_backoff_ms", 1000)]).unary_stream(
+    "/SpiffeWorkloadAPI/FetchX509SVID", request_serializer=bytes, response_deserializer=bytes)
+while True:
+    try:
+        for message in call(b"", metadata=(("workload.spiffe.io", "true"),), wait_for_ready=True):
+            print("message", len(message), flush=True)
+    except grpc.RpcError as error:
+        print("status", error.code().name, flush=True)
+        time.sleep(0.1)
+`
+
+const endpoint = () => ({ ...process.env, SPIFFE_ENDPOINT_SOCKET: `unix://${socket}` })
+
+interface Watcher {
+  readonly messages: () => readonly number[]
+  readonly statuses: () => readonly string[]
+  /** Which of both came last. */
+  readonly last: () => string | undefined
+  readonly kill: () => void
+}
+
+/** A program of Debian's own gRPC that watches for as long as it lives. */
+function watcher(): Watcher {
+  const child = spawn(python, ['-c', watching], { stdio: ['ignore', 'pipe', 'ignore'], env: endpoint() })
+  const lines: (readonly string[])[] = []
+  createInterface({ input: child.stdout }).on('line', (line) => lines.push(line.split(' ')))
+  const of = (kind: string) => lines.flatMap(([word, value = '']) => (word === kind ? [value] : []))
+  return {
+    messages: () => of('message').map(Number),
+    statuses: () => of('status'),
+    last: () => lines.at(-1)?.[0],
+    kill: () => void child.kill('SIGKILL'),
+  }
+}
+
 function ask(program: string, options: { readonly uid?: number; readonly gid?: number } = {}): Promise<Asked> {
-  const child = spawn(program, ['-c', asking, socket, 'FetchX509SVID'], {
+  const child = spawn(program, ['-c', asking], {
     ...options,
+    env: endpoint(),
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let text = ''
@@ -168,7 +209,7 @@ describe('a program that the configuration names', () => {
     assert.equal(jwtSvidsOf(await client.ask('FetchJWTSVID', { audience: [other] }))[0]?.svid, svid)
   })
 
-  test('WA-1: gets Unimplemented for what is not served, WIT-SVIDs among it', async () => {
+  test('WA-1, WE-4: gets Unimplemented for what is not served, WIT-SVIDs among it', async () => {
     assert.equal(await client.ask('FetchWITSVID', {}), 'UNIMPLEMENTED')
   })
 
@@ -219,7 +260,7 @@ describe('the command', () => {
 })
 
 describe('somebody else', () => {
-  test("WE-1: another program of the same user gets what its own entry gives, by Debian's own gRPC client", async (t) => {
+  test("WE-1, WE-3: another program of the same user gets what its own entry gives, by Debian's own gRPC client", async (t) => {
     if (!hasGrpc(t)) return
     const { code, text } = await ask(python)
     assert.equal(code, 0, text)
@@ -252,6 +293,15 @@ describe('somebody else', () => {
 })
 
 describe('streams', () => {
+  /** Lives through all that happens to others. */
+  let other: Watcher | null = null
+  before(async () => {
+    if (spawnSync(python, ['-c', 'import grpc']).status !== 0) return
+    other = watcher()
+    await until(() => other?.messages().length === 1, 'the identity of the other program')
+  })
+  after(() => other?.kill())
+
   test('WA-2: tell of a certificate that replaces a revoked one, and of new anchors, each time in full', async () => {
     const stream = client.watch('FetchX509SVID')
     const [first] = svidsOf(await stream.message())
@@ -270,6 +320,13 @@ describe('streams', () => {
     stream.cancel()
   })
 
+  test("WA-2: of another program goes on through that, by Debian's own gRPC client, and tells it of the anchors", async (t) => {
+    if (!hasGrpc(t) || other === null) return
+    const watched = other
+    await until(() => (watched.messages().at(-1) ?? 0) > (watched.messages()[0] ?? 0), 'two anchors')
+    assert.deepEqual(watched.statuses(), [])
+  })
+
   test('end when the agent stops, however it does, and are there again when it has started', async () => {
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       const stream = client.watch('FetchX509SVID')
@@ -286,6 +343,14 @@ describe('streams', () => {
       }
       await until(again, 'the identities again')
     }
+  })
+
+  test("are there again for Debian's own gRPC client on the channel that it had, after each start", async (t) => {
+    if (!hasGrpc(t) || other === null) return
+    const watched = other
+    await until(() => watched.statuses().length >= 2, 'two ends')
+    assert.deepEqual(new Set(watched.statuses()), new Set(['UNAVAILABLE']))
+    await until(() => watched.last() === 'message', 'the identity again')
   })
 
   test('OP-9: tell at once that an identity was removed; who has none left gets PermissionDenied', async () => {

@@ -161,7 +161,7 @@ export class WorkloadCalls {
     const read = readJwtSvidRequest(request)
     const [audience = '', ...others] = read?.audiences ?? []
     if (read === null || audience === '' || audience.length > MAX_AUDIENCE || others.length > 0)
-      return invalid('expected one audience')
+      return invalid('expected one audience: ask once for each, or each could use the JWT-SVID at the others')
     const given = await this.#granted(call)
     if ('status' in given) return given
     const grants = given.grants.filter(({ now }) => read.id === '' || now.svid.id.uri === read.id)
