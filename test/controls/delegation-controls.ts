@@ -142,4 +142,12 @@ export const delegationControls: readonly Control[] = [
     ['delegation-calls', narrowed],
     [authorize, '!scopeCovers(principal.scope, action, resource)', 'principal.scope.length === 0'],
   ),
+  {
+    name: 'delegation.ends',
+    edits: [{ file: exchange, from: 'claims.exp, notAfter)', to: 'notAfter)' }],
+    test: {
+      file: 'test/unit/server/delegation-chains.test.ts',
+      name: 'DX-3, DX-4, DX-5: no chain of exchanges widens, outlives what it is made of, loops, or leaves somebody out',
+    },
+  },
 ]
