@@ -18,7 +18,7 @@ export function registerGatewayReload(gateway: Command, context: CliContext): vo
     .option(...asOption)
     .addHelpText(
       'after',
-      '\nExamples:\n  doorward gateway reload\n  doorward gateway reload --json\n\nServers, limits, policy, issuers, the edge, tracing, detections, alerts, exports and what is kept change at once. What stands until\nthe next start is named with its line, and then nothing changes. Audiences of new servers reach the authority too.',
+      '\nExamples:\n  doorward gateway reload\n  doorward gateway reload --json\n\nServers, limits, policy, issuers, the edge, decisions, tracing, detections, alerts, exports and what is kept change at once. What stands until\nthe next start is named with its line, and then nothing changes. Audiences of new servers reach the authority too.',
     )
     .action(({ as }: { readonly as?: string }) => reload(context, as))
 }
