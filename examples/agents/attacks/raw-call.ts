@@ -17,12 +17,18 @@ export interface RawRequest {
   readonly body?: string
 }
 
+const MOST_TRIES = 5
+
+/** Tries again what was refused because a certificate is news: whoever is called hears of each a moment after it was issued. */
+export async function rawCall(url: string, shown: Shown, request: RawRequest): Promise<Result> {
+  for (let tries = 1; ; tries++) {
+    const result = await callOnce(url, shown, request)
+    if (result.code !== 'certificate_not_issued' || tries === MOST_TRIES) return result
+  }
+}
+
 /** Resolves with `connection refused` and no entry where there was no answer: then the handshake was the end of it. */
-export function rawCall(
-  url: string,
-  shown: Shown,
-  { method = 'GET', headers = {}, body }: RawRequest,
-): Promise<Result> {
+function callOnce(url: string, shown: Shown, { method = 'GET', headers = {}, body }: RawRequest): Promise<Result> {
   const cert = shown.chain.map(pemOf).join('')
   const key = shown.privateKey.export({ type: 'pkcs8', format: 'pem' })
   return new Promise((resolve) => {

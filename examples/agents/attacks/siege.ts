@@ -40,12 +40,17 @@ export async function stillHeard({ shop, planner }: Loot, reached: () => number)
 export function standingOf(attempt: Attempt, entries: readonly Entry[]): Standing {
   const { result, reached, from } = attempt
   const entry =
-    entries.find(({ name, time, kind }) =>
-      result.entry === null ? kind === 'refusals' && time >= from : name === result.entry,
+    entries.find(({ name, time, kind, body }) =>
+      result.entry === null ? isStranger(kind, body) && time >= from : name === result.entry,
     ) ?? null
   const recorded = entry === null ? null : codeOf(entry, entries)
   const agrees = recorded !== null && (result.entry === null || recorded === result.code)
   return { ...attempt, entry, recorded, refused: !result.letThrough && reached === 0 && agrees }
+}
+
+/** A count of those whose certificate is none of ours. */
+function isStranger(kind: string, { reason }: Entry['body']): boolean {
+  return kind === 'refusals' && String(reason).startsWith('certificate_')
 }
 
 /** Why, as the record has it. Whoever may ask the authority and is refused what was asked for finds that in the outcome. */
