@@ -235,6 +235,7 @@ describe('grants of people', () => {
   test('an issuer that is taken away between any two steps of a consent has said who nobody is', async () => {
     const client = stage.people.grants.client('notes')!
     const plan = client.plan.bind(client)
+    const kept = stage.events('grant.kept').length
     await withoutIssuer(async (takeAway) => {
       Object.assign(client, {
         plan: async () => {
@@ -247,6 +248,9 @@ describe('grants of people', () => {
       deepEqual([page.status, page.headers['doorward-code']], [403, 'consent_refused'])
     })
     Object.assign(client, { plan })
+    // Nobody was sent on to grant anything.
+    equal(stage.events('grant.kept').length, kept)
+    equal(stage.events('grant.refused').at(-1)?.['why'], 'the issuer was changed or taken away')
     const keep = stage.store.keep.bind(stage.store)
     await withoutIssuer(async (takeAway) => {
       Object.assign(stage.store, {
