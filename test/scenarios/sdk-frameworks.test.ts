@@ -1,4 +1,4 @@
-/** Frameworks behind `protect`: an Express application and a Hono application, which know who calls. */
+/** Frameworks behind `protect`: applications of Express, Hono and Fastify, which know who calls. */
 
 import assert from 'node:assert/strict'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -32,6 +32,29 @@ interface ExpressApp {
 }
 
 const express = createRequire(import.meta.url)('express') as (() => ExpressApp) & { json(): unknown }
+
+interface FastifyRequest {
+  readonly params: { readonly id: string }
+  readonly body: { readonly item: string }
+  readonly raw: IncomingMessage
+}
+
+interface FastifyReply {
+  code(status: number): void
+}
+
+type FastifyAnswer = (request: FastifyRequest, reply: FastifyReply) => Promise<object>
+
+/** What is asked of it here. */
+interface FastifyApp {
+  get(path: string, handler: FastifyAnswer): void
+  post(path: string, handler: FastifyAnswer): void
+  ready(): Promise<unknown>
+  routing(request: IncomingMessage, response: ServerResponse): void
+  close(): Promise<void>
+}
+
+const fastify = createRequire(import.meta.url)('fastify') as () => FastifyApp
 
 /** The same questions to each. */
 async function ask(handler: ProtectedListener): Promise<void> {
@@ -86,4 +109,23 @@ test('a Hono application is a handler', async () => {
   app.get('/hidden', (context) => context.json({}))
   const listener = getRequestListener(app.fetch)
   await ask((request, response) => listener(request, response))
+})
+
+test('a Fastify application is a handler', async () => {
+  const app = fastify()
+  app.get('/orders/:id', async ({ params, raw }) => ({
+    order: params.id,
+    caller: callOf(raw)?.principal.presenter.uri,
+  }))
+  app.post('/orders', async ({ body, raw }, reply) => {
+    reply.code(201)
+    return { item: body.item, caller: callOf(raw)?.principal.presenter.uri }
+  })
+  app.get('/hidden', async () => ({}))
+  await app.ready()
+  try {
+    await ask((request, response) => app.routing(request, response))
+  } finally {
+    await app.close()
+  }
 })
