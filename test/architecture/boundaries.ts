@@ -96,6 +96,7 @@ const workspacePackages = new Map([
   ['@doorward/core', 'core/index'],
   ['@doorward/enforcement', 'enforcement/index'],
   ['@doorward/sdk', 'sdk'],
+  ['@doorward/sdk/testing', 'sdk'],
 ])
 
 export interface Violation {

@@ -4,10 +4,12 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { readEntries } from '../../packages/server/src/audit/read.ts'
+import { freePorts } from '../fixtures/deployment.ts'
 import { openModern } from '../fixtures/official-peers.ts'
 import { openSdkStage, idOf } from '../fixtures/sdk-stage.ts'
 
@@ -87,6 +89,22 @@ test('the MCP server of docs/sdk.md serves the official client', async () => {
   } finally {
     callee?.kill('SIGKILL')
     await stage.close()
+  }
+})
+
+test('the tests of docs/sdk.md need no authority, and pass', async () => {
+  const place = await mkdtemp(join(tmpdir(), 'doorward-sdk-tests-'))
+  try {
+    const [port = 0] = await freePorts(1)
+    await symlink(join(root, 'node_modules'), join(place, 'node_modules'))
+    await writeFile(join(place, 'package.json'), '{"type":"module"}')
+    await writeFile(join(place, 'orders.ts'), programWith('sdk/testing').replaceAll('19443', String(port)))
+    const child = run(place, 'orders.ts', {})
+    let text = ''
+    child.stdout?.on('data', (part) => (text += String(part)))
+    assert.deepEqual(await once(child, 'exit'), [0, null], text)
+  } finally {
+    await rm(place, { recursive: true, force: true })
   }
 })
 

@@ -28,7 +28,7 @@ export type { KeyHome } from './key-home.ts'
 
 // a program's own API
 export { protect } from './protect/protect.ts'
-export type { ProtectedServer, ProtectLimits, ProtectOptions } from './protect/protect.ts'
+export type { CalleeIdentity, ProtectedServer, ProtectLimits, ProtectOptions } from './protect/protect.ts'
 export { callOf, CallFailed } from './protect/protected-call.ts'
 export type { ProtectedCall, ProtectedListener } from './protect/protected-call.ts'
 export { openRecordOf } from './protect/callee-record.ts'

@@ -40,7 +40,7 @@ export interface SignedFetch {
 export interface SignedFetchDependencies {
   readonly pool: ConnectionPool
   readonly credentials: CredentialSource
-  readonly tokens: TokenSource
+  readonly tokens: Pick<TokenSource, 'token' | 'forget'>
   /** Runs before each call: picks up what another process renewed. */
   readonly freshen: () => Promise<void>
 }

@@ -15,6 +15,7 @@ import {
 } from '@doorward/enforcement'
 import type { Connection, Listener, ListenerLimits, Rate } from '@doorward/enforcement'
 import type { ConnectedIdentity } from '../connect.ts'
+import type { Identity } from '../identity.ts'
 import { importP256 } from '../platform/p256.ts'
 import { systemRuntime } from '../runtime.ts'
 import { CallsUnderWay, requireLimits } from './calls-under-way.ts'
@@ -31,9 +32,14 @@ import type { RouteText } from './route-table.ts'
 import { routeSurface } from './surface.ts'
 import type { Surface } from './surface.ts'
 
+/** What of a connected identity decides about callers. */
+export interface CalleeIdentity extends Pick<ConnectedIdentity, 'id' | 'trustDomain' | 'sealer'> {
+  readonly identity: Pick<Identity, 'trust' | 'authorityUrl' | 'material' | 'onMaterial'>
+}
+
 export interface ProtectOptions {
   /** Connected as a `callee`. */
-  readonly identity: ConnectedIdentity
+  readonly identity: CalleeIdentity
   /** URL at which callers reach this program: one of the `audiences` of its registration, and what tokens must be for. */
   readonly audience: string
   readonly listen: { readonly host: string; readonly port: number }
@@ -139,7 +145,7 @@ function boundsOf({ limits = {} }: ProtectOptions): Pick<ProtectedServing, 'body
   return { bodyBytes, underWay: new CallsUnderWay({ all: callsUnderWay, perCaller: callsUnderWayPerCaller }) }
 }
 
-function requireCallee({ identity }: ConnectedIdentity): void {
+function requireCallee({ identity }: CalleeIdentity): void {
   if (identity.trust.current()?.state.scope === 'full') return
   throw new DoorwardError('identity_scope', 'this identity may not decide about callers', {
     expected: 'one that was connected with callee: true',
@@ -203,7 +209,7 @@ function listen(
 }
 
 /** New certificates and anchors reach the listener, and a new trust state whoever is connected; without news nobody stays. */
-function follow({ identity }: ConnectedIdentity, pipeline: Pipeline, listener: Listener): () => void {
+function follow({ identity }: CalleeIdentity, pipeline: Pipeline, listener: Listener): () => void {
   const { trust } = identity
   const stops = [
     identity.onMaterial(() => listener.update(identity.material())),

@@ -49,6 +49,11 @@ export class CallFailed extends Error {
 
 const calls = new WeakMap<object, ProtectedCall>()
 
+/** For what makes calls in tests. */
+export function rememberCall(source: object, call: ProtectedCall): void {
+  calls.set(source, call)
+}
+
 /**
  * The call behind a request that a handler was given, for frameworks that pass the request alone; or behind what the
  * official MCP SDK gives its tools beside their arguments. Null for anything else.
