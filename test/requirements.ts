@@ -278,7 +278,10 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
       name: 'CA-7: a registered lifetime beyond a sixth of the anchor’s is an alarm (DT-8), and nothing is issued for it',
     },
   ),
-  'OS25-D1': partial(noCertificate, everyToken, unlisted),
+  'OS25-D1': partial(noCertificate, everyToken, unlisted, {
+    file: 'test/refusals/agents.test.ts',
+    name: 'without a permission for it no message reaches the agent',
+  }),
   'OS25-D2': done('auth.require_auth', everyToken, { file: apis, name: 'is closed to a request without token' }),
   'OS25-D3': done('token.signature', { file: token, name: 'a token of an unknown key' }),
   'OS25-D4': partial(unlisted),

@@ -4,6 +4,7 @@
  */
 
 import { acmeControls } from './acme-controls.ts'
+import { agentControls } from './agent-controls.ts'
 import { approvalControls } from './approval-controls.ts'
 import { calleeControls } from './callee-controls.ts'
 import { decisionControls } from './decision-controls.ts'
@@ -387,6 +388,7 @@ export type RefusalEntry =`,
   ...upstreamControls,
   ...delegationControls,
   ...definitionControls,
+  ...agentControls,
   ...approvalControls,
   ...modernControls,
   ...secretControls,

@@ -108,51 +108,79 @@ const wrong: readonly (readonly [
   body: string,
   headers?: Readonly<Record<string, string>>,
 ])[] = [
-  ['a method that nobody lists', 'method_unknown', rpc('EvalTask', {}), modern],
-  ['an MCP method', 'method_unknown', rpc('tools/call', { name: 'x' })],
-  ['a list of tasks over JSON-RPC of 0.3', 'method_unknown', rpc('tasks/list', {})],
-  ['the extended card', 'method_unknown', rpc('GetExtendedAgentCard', {}), modern],
-  ['the extended card of 0.3', 'method_unknown', rpc('agent/getAuthenticatedExtendedCard', {})],
-  ['a batch', 'message_batch', `[${rpc('SendMessage', { message: said })}]`, modern],
+  ['refused before it is sent: a method that nobody lists', 'method_unknown', rpc('EvalTask', {}), modern],
+  ['refused before it is sent: an MCP method', 'method_unknown', rpc('tools/call', { name: 'x' })],
+  ['refused before it is sent: a list of tasks over JSON-RPC of 0.3', 'method_unknown', rpc('tasks/list', {})],
+  ['refused before it is sent: the extended card', 'method_unknown', rpc('GetExtendedAgentCard', {}), modern],
   [
-    'a notification',
+    'refused before it is sent: the extended card of 0.3',
+    'method_unknown',
+    rpc('agent/getAuthenticatedExtendedCard', {}),
+  ],
+  ['refused before it is sent: a batch', 'message_batch', `[${rpc('SendMessage', { message: said })}]`, modern],
+  [
+    'refused before it is sent: a notification',
     'notification_unknown',
     `{"jsonrpc":"2.0","method":"SendMessage","params":{"message":${json}}}`,
     modern,
   ],
   [
-    'a second method',
+    'refused before it is sent: a second method',
     'json_duplicate_key',
     `{"jsonrpc":"2.0","id":1,"method":"GetTask","method":"SendMessage","params":{"message":${json}}}`,
     modern,
   ],
   [
-    'a member that JSON-RPC has not',
+    'refused before it is sent: a member that JSON-RPC has not',
     'message_malformed',
     `{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{"message":${json}},"Method":"GetTask"}`,
     modern,
   ],
-  ['a version that is not of the method', 'protocol_version', rpc('SendMessage', { message: said })],
   [
-    'another version in the header',
+    'refused before it is sent: a version that is not of the method',
+    'protocol_version',
+    rpc('SendMessage', { message: said }),
+  ],
+  [
+    'refused before it is sent: another version in the header',
     'protocol_version',
     rpc('SendMessage', { message: said }),
     { 'A2A-Version': '2.0' },
   ],
-  ['a tenant', 'request_invalid', rpc('SendMessage', { message: said, tenant: 'other' }), modern],
-  ['a tenant in other letters', 'request_invalid', rpc('SendMessage', { message: said, Tenant: 'other' }), modern],
-  ['a task by the other name', 'request_invalid', rpc('SendMessage', { message: { ...said, task_id: 't' } }), modern],
-  ['a message by the other name', 'request_invalid', rpc('SendMessage', { Message: said }), modern],
-  ['a task that is a number', 'request_invalid', rpc('GetTask', { id: 7 }), modern],
-  ['no task', 'subject_missing', rpc('GetTask', {}), modern],
   [
-    'another content type',
+    'refused before it is sent: a tenant',
+    'request_invalid',
+    rpc('SendMessage', { message: said, tenant: 'other' }),
+    modern,
+  ],
+  [
+    'refused before it is sent: a tenant in other letters',
+    'request_invalid',
+    rpc('SendMessage', { message: said, Tenant: 'other' }),
+    modern,
+  ],
+  [
+    'refused before it is sent: a task by the other name',
+    'request_invalid',
+    rpc('SendMessage', { message: { ...said, task_id: 't' } }),
+    modern,
+  ],
+  [
+    'refused before it is sent: a message by the other name',
+    'request_invalid',
+    rpc('SendMessage', { Message: said }),
+    modern,
+  ],
+  ['refused before it is sent: a task that is a number', 'request_invalid', rpc('GetTask', { id: 7 }), modern],
+  ['refused before it is sent: no task', 'subject_missing', rpc('GetTask', {}), modern],
+  [
+    'refused before it is sent: another content type',
     'content_type',
     rpc('SendMessage', { message: said }),
     { ...modern, 'Content-Type': 'text/plain' },
   ],
   [
-    'a URL for notifications',
+    'refused before it is sent: a URL for notifications',
     'push_notification_refused',
     rpc('SendMessage', {
       message: said,
@@ -161,7 +189,7 @@ const wrong: readonly (readonly [
     modern,
   ],
   [
-    'the same by the other name',
+    'refused before it is sent: the same by the other name',
     'request_invalid',
     rpc('SendMessage', {
       message: said,
@@ -170,21 +198,25 @@ const wrong: readonly (readonly [
     modern,
   ],
   [
-    'a URL for notifications of 0.3',
+    'refused before it is sent: a URL for notifications of 0.3',
     'push_notification_refused',
     rpc('message/send', { message: said, configuration: { pushNotificationConfig: { url: 'http://127.0.0.1/' } } }),
   ],
   [
-    'notifications of a task',
+    'refused before it is sent: notifications of a task',
     'push_notification_refused',
     rpc('CreateTaskPushNotificationConfig', { taskId: 't', url: 'http://127.0.0.1/' }),
     modern,
   ],
-  ['notifications of a task in 0.3', 'push_notification_refused', rpc('tasks/pushNotificationConfig/set', {})],
+  [
+    'refused before it is sent: notifications of a task in 0.3',
+    'push_notification_refused',
+    rpc('tasks/pushNotificationConfig/set', {}),
+  ],
 ]
 
 for (const [what, code, body, headers = {}] of wrong)
-  test(`refused before it is sent: ${what}`, async () => {
+  test(what, async () => {
     await refused(code, () => stage.ask(alice, { body, headers }))
   })
 
@@ -212,6 +244,20 @@ test('a task of another caller does not exist: none of its names is good for any
   equal((await stage.call(alice, 'GetTask', { id })).result?.['id'], id)
   const last = (await stage.gateway.entries()).at(-1)?.body
   deepEqual([last?.['action'], last?.['decision']], ['tasks/get', 'allow'])
+})
+
+test('a context that two callers have made up under one name is two contexts', async () => {
+  const contexts = []
+  for (const svid of [alice, bob]) {
+    const { result, text } = await stage.call(svid, 'SendMessage', saying('ask', { contextId: 'shared' }))
+    const task = result?.['task'] as { readonly contextId: string } | undefined
+    equal(task?.contextId, 'shared', text)
+    contexts.push(/"contextId":"([^"]+)"/.exec(stage.messages.at(-1)?.body ?? '')?.[1])
+  }
+  const [first, second] = contexts
+  match(first ?? '', /^dwc\.[\w-]{43}\.shared$/)
+  ok(first !== second)
+  await refused('handle_unknown', () => stage.call(bob, 'SendMessage', saying('ask', { contextId: first })))
 })
 
 test('a list shows each caller its own tasks and counts no others', async () => {
@@ -249,27 +295,47 @@ test('nothing of the caller goes on but the message: no token, no cookie, no ext
 
 const faulty: readonly (readonly [what: string, type: string, body: (id: string, other: string) => object | string])[] =
   [
-    ['another id', 'application/json', () => ({ jsonrpc: '2.0', id: 2, result: { message: {} } })],
-    ['two results', 'application/json', () => ({ jsonrpc: '2.0', id: 1, result: { message: {}, task: { id: 't' } } })],
-    ['no result', 'application/json', () => ({ jsonrpc: '2.0', id: 1, result: {} })],
-    ['a text', 'text/plain', () => 'fine'],
-    ['a page', 'text/html', () => '<p>fine</p>'],
-    ['a stream that nobody asked for', 'text/event-stream', () => 'data: {}\n\n'],
-    ['half of a message', 'application/json', () => '{"jsonrpc":"2.0","id":1'],
     [
-      'a task of somebody else',
+      'an agent that answers with another id is not passed on',
+      'application/json',
+      () => ({ jsonrpc: '2.0', id: 2, result: { message: {} } }),
+    ],
+    [
+      'an agent that answers with two results is not passed on',
+      'application/json',
+      () => ({ jsonrpc: '2.0', id: 1, result: { message: {}, task: { id: 't' } } }),
+    ],
+    [
+      'an agent that answers with no result is not passed on',
+      'application/json',
+      () => ({ jsonrpc: '2.0', id: 1, result: {} }),
+    ],
+    ['an agent that answers with a text is not passed on', 'text/plain', () => 'fine'],
+    ['an agent that answers with a page is not passed on', 'text/html', () => '<p>fine</p>'],
+    [
+      'an agent that answers with a stream that nobody asked for is not passed on',
+      'text/event-stream',
+      () => 'data: {}\n\n',
+    ],
+    [
+      'an agent that answers with half of a message is not passed on',
+      'application/json',
+      () => '{"jsonrpc":"2.0","id":1',
+    ],
+    [
+      'an agent that answers with a task of somebody else is not passed on',
       'application/json',
       (_id, other) => ({ jsonrpc: '2.0', id: 1, result: { task: { id: other } } }),
     ],
     [
-      'a reference to one',
+      'an agent that answers with a reference to one is not passed on',
       'application/json',
       (_id, other) => ({ jsonrpc: '2.0', id: 1, result: { message: { referenceTaskIds: [other] } } }),
     ],
   ]
 
 for (const [what, type, body] of faulty)
-  test(`an agent that answers with ${what} is not passed on`, async () => {
+  test(what, async () => {
     const own = (name: string) => name.slice(name.lastIndexOf('.') + 1)
     const [mine, others] = [await begun(alice), await begun(bob)]
     stage.agent.answer = (_reached, response) => {

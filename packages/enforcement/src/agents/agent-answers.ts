@@ -48,8 +48,8 @@ export class AgentAnswers {
     const { message, asked } = this.#parts
     if (SAME_TASK.has(message.row.action) && idOf(value) !== asked)
       return { problem: 'another task than was asked about' }
-    if (!names.every((one) => this.#isOurs(one))) return { problem: 'a task or context of another caller' }
-    return spliceSpans(bytes, this.#proofs(names))
+    const edits = names.every((one) => this.#isOurs(one)) ? this.#changes(bytes, names) : null
+    return edits === null ? { problem: 'a task or context of another caller' } : spliceSpans(bytes, edits)
   }
 
   /** A task that nobody has seen yet is its first caller's. */
@@ -60,12 +60,18 @@ export class AgentAnswers {
     return known === null || known === owner
   }
 
-  #proofs(names: readonly A2aName[]): SpanEdit[] {
-    const { agent, owner, names: given } = this.#parts.scope
-    return names.map(({ kind, name, span }) => {
+  /** Null where one of them is told to nobody but its own caller. */
+  #changes(bytes: Uint8Array, names: readonly A2aName[]): SpanEdit[] | null {
+    const { agent, owner, names: known } = this.#parts.scope
+    const edits: SpanEdit[] = []
+    for (const { kind, name, span } of names) {
+      const change = known.toCaller({ kind, agent, owner }, name)
       const start = span.start + 1
-      return { start, end: start, bytes: utf8(given.prefix({ kind, agent, owner }, name)) }
-    })
+      const end = start + (change?.cut.length ?? 0)
+      if (change === null || new TextDecoder('latin1').decode(bytes.subarray(start, end)) !== change.cut) return null
+      edits.push({ start, end, bytes: utf8(change.put) })
+    }
+    return edits
   }
 
   /** An agent behind us sees one caller, and lists the tasks of all: those that are known as this caller's stay. */
@@ -75,7 +81,11 @@ export class AgentAnswers {
     const scan = scanJson(kept, { ...LIMITS, maxBytes: kept.length })
     const left = scan.ok ? readA2aAnswer({ bytes: kept, value: scan.value }, this.#parts.message) : null
     if (left?.kind !== 'list') return { problem: 'a list that cannot be read' }
-    const edits = this.#proofs(left.tasks.flatMap(({ names }) => names))
+    const edits = this.#changes(
+      kept,
+      left.tasks.flatMap(({ names }) => names),
+    )
+    if (edits === null) return { problem: 'a task with a context of another caller' }
     const total = memberSpan(kept, ['result', 'totalSize'])
     return spliceSpans(kept, total === null ? edits : [...edits, { ...total, bytes: utf8(`${left.tasks.length}`) }])
   }

@@ -1,6 +1,6 @@
 /** A request to an agent as the path decides about it: in the agent's own names, and refused where one is not the caller's. */
 
-import { a2aErrors, classifyA2a, DEFAULT_JSON_LIMITS, scanJson, spliceSpans } from '@doorward/core'
+import { a2aErrors, classifyA2a, DEFAULT_JSON_LIMITS, scanJson, spliceSpans, utf8 } from '@doorward/core'
 import type { A2aName, A2aRefusal, A2aRequest, Action, JsonValue, Resource, SpanEdit } from '@doorward/core'
 import { deny } from '../denial.ts'
 import type { Denial } from '../denial.ts'
@@ -58,19 +58,20 @@ interface OwnNames {
   readonly names: ReadonlyMap<A2aName, string>
 }
 
-/** Takes the proofs off; whoever spells one in another way than we did is not understood. */
+/** Who spells a proof in another way than we did is not understood. */
 function ownNames(body: Uint8Array, { names }: A2aRequest, scope: AgentScope): OwnNames | null {
   const { agent, owner, owners } = scope
   const own = new Map<A2aName, string>()
   const edits: SpanEdit[] = []
   for (const one of names) {
-    const prefix = scope.names.prefixOf({ kind: one.kind, agent, owner }, one.name)
-    if (prefix === null) return null
+    const change = scope.names.toAgent({ kind: one.kind, agent, owner }, one.name)
+    if (change === null) return null
+    const { cut, put } = change
     const start = one.span.start + 1
-    const end = start + prefix.length
-    if (new TextDecoder('latin1').decode(body.subarray(start, end)) !== prefix) return null
-    own.set(one, one.name.slice(prefix.length))
-    edits.push({ start, end, bytes: new Uint8Array(0) })
+    const end = start + cut.length
+    if (new TextDecoder('latin1').decode(body.subarray(start, end)) !== cut) return null
+    own.set(one, `${put}${one.name.slice(cut.length)}`)
+    edits.push({ start, end, bytes: utf8(put) })
   }
   for (const [{ kind }, name] of own) owners.note(kind, name, owner)
   return { body: edits.length === 0 ? body : spliceSpans(body, edits), names: own }
