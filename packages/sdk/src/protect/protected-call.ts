@@ -48,6 +48,8 @@ export class CallFailed extends Error {
 }
 
 const calls = new WeakMap<object, ProtectedCall>()
+/** One for all: to make it costs as much as a stage of the decision. */
+const nobodyWaits = new DOMException('nobody waits for the answer any more', 'AbortError')
 
 /** For what makes calls in tests. */
 export function rememberCall(source: object, call: ProtectedCall): void {
@@ -148,7 +150,7 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
   let held: Denial | null = null
   const end = (denial: Denial): void => {
     held ??= denial
-    ending.abort()
+    ending.abort(nobodyWaits)
     // Half an answer is no answer: the connection goes with it. An answer whose turn has not come has none of its own.
     request.socket.destroy()
   }
@@ -191,7 +193,7 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
   })
   running.catch(onProblem)
   await ended
-  ending.abort()
+  ending.abort(nobodyWaits)
   pipeline.open.remove(open)
   const [http, bytes] = [response.statusCode, request.socket.bytesWritten - before]
   return sentOf({ held, failed, finished: response.writableFinished, http, bytes })
