@@ -172,6 +172,23 @@ test('redirects, errors, encoded, oversized and endless answers are no documents
   }
 })
 
+test('what nobody waits for any more ends by the signal, before an answer and within one, however long it might take', async () => {
+  for (const place of ['/silent', '/begun']) {
+    const ending = new AbortController()
+    const closed = new Promise<void>((resolve) => {
+      server.documents.set(place, (response) => {
+        response.once('close', () => resolve())
+        if (place === '/begun') response.writeHead(200).write('x')
+        setImmediate(() => ending.abort())
+      })
+    })
+    const options = { ca: server.ca, allowPrivateAddresses: true, milliseconds: 86_400_000, signal: ending.signal }
+    const fetched = fetchDocument(new URL(`${server.url}${place}`), options)
+    await assert.rejects(fetched, { code: 'document_unavailable' }, place)
+    await closed
+  }
+})
+
 test('discovery: the issuer names itself and an https place for its keys, to which the same rules apply', async () => {
   const options = { ca: server.ca, allowPrivateAddresses: true }
   const issuer = `${server.url}/realm`

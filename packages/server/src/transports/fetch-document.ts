@@ -18,6 +18,8 @@ export interface FetchOptions {
   readonly allowPrivateAddresses: boolean
   /** For the whole answer; 2000 by default. */
   readonly milliseconds?: number
+  /** Ends it sooner; nothing does by default. */
+  readonly signal?: AbortSignal
 }
 
 export const documentBytes = 65_536
@@ -122,8 +124,9 @@ export async function exchangeDocument(
 function answerOf(
   url: URL,
   { method, headers, body }: DocumentRequest,
-  { ca, allowPrivateAddresses, milliseconds = defaultMilliseconds }: FetchOptions,
+  { ca, allowPrivateAddresses, milliseconds = defaultMilliseconds, signal }: FetchOptions,
 ): Promise<IncomingMessage> {
+  const late = AbortSignal.timeout(milliseconds)
   return new Promise((resolve, reject) => {
     const outgoing = request(url, {
       agent: false,
@@ -131,7 +134,7 @@ function answerOf(
       headers: { accept: 'application/json', ...headers, 'accept-encoding': 'identity', connection: 'close' },
       lookup: judgedLookup(url, allowPrivateAddresses),
       minVersion: 'TLSv1.3',
-      signal: AbortSignal.timeout(milliseconds),
+      signal: signal === undefined ? late : AbortSignal.any([late, signal]),
       ...(ca === undefined ? {} : { ca }),
     })
     outgoing.once('response', resolve)
