@@ -31,6 +31,7 @@ import {
   recovered,
   recoveredWhole,
   replaced,
+  replacedAtFront,
   replacedByAcme,
   tls,
   token,
@@ -238,7 +239,7 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
     file: 'test/scenarios/gateway-findings.test.ts',
     name: 'whatever was counted is over as soon as it stops, and the webhook hears of beginning and end',
   }),
-  'ADR11-NEG-3': partial(onTheirDays, noFailures, replacedByAcme, {
+  'ADR11-NEG-3': partial(onTheirDays, noFailures, replacedByAcme, replacedAtFront, {
     file: 'test/scenarios/authority-failover.test.ts',
     name: 'OP-12, OP-3: when an authority goes, no renewal and no token fails, and what the other publishes reaches everybody',
   }),

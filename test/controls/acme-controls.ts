@@ -3,6 +3,8 @@
 import type { Control } from './controls.ts'
 
 const live = 'test/refusals/edge-acme.test.ts'
+const front = 'test/refusals/front-acme.test.ts'
+const configured = 'test/unit/server/config-edge-acme.test.ts'
 
 interface Change {
   readonly file: string
@@ -10,17 +12,57 @@ interface Change {
   readonly to: string
 }
 
-function control(name: string, test: string, { file, from, to }: Change): Control {
+function control(name: string, test: string, { file, from, to }: Change, tests = live): Control {
   return {
     name,
     edits: [{ file: file.startsWith('packages/') ? file : `packages/server/src/${file}`, from, to }],
-    test: { file: live, name: test },
+    test: { file: tests, name: test },
   }
 }
 
 const proof = 'a name is proven to who offers acme-tls/1 alone and for the name, while it is asked for; nothing follows'
 
+const refused = 'while the order is refused the front refuses handshakes, says so, and the rest of the authority serves'
+
+const atTheFront: readonly Control[] = [
+  control(
+    'acme.front.proof',
+    refused,
+    { file: 'apps/authority-front.ts', from: '{ proofs: certificates.proofs }', to: '{}' },
+    front,
+  ),
+  control(
+    'acme.front.finding',
+    refused,
+    {
+      file: 'apps/authority-desk.ts',
+      from: 'listenerCertificateLook(thresholds.renewalPercent, certificates,',
+      to: 'listenerCertificateLook(thresholds.renewalPercent, null,',
+    },
+    front,
+  ),
+  control(
+    'acme.front.sealed_apart',
+    'what a gateway has sealed for its edge is not taken for the front, nor the other way round',
+    { file: 'apps/acme-store.ts', from: "front: 'authority/acme'", to: "front: 'gateway/acme'" },
+    front,
+  ),
+  control(
+    'acme.front.one_authority',
+    'several authorities behind one name ask nobody for its certificate: they have files',
+    { file: 'config/front-check.ts', from: 'if (authority.database !== undefined)', to: "if (publicUrl === '')" },
+    configured,
+  ),
+  control(
+    'acme.front.one_name',
+    'front and edge on one host do not both ask: the proof of the name would come to one of them',
+    { file: 'config/front-check.ts', from: 'new URL(edge.public_url).hostname === hostname', to: "hostname === ''" },
+    configured,
+  ),
+]
+
 export const acmeControls: readonly Control[] = [
+  ...atTheFront,
   control('acme.proof_protocol_alone', proof, {
     file: 'packages/enforcement/src/wire/alpn.ts',
     from: 'protocols.length === 1 ?',

@@ -14,7 +14,7 @@ import { foreignKey } from '../fixtures/foreign-certificates.ts'
 import { modern } from '../fixtures/modern-server.ts'
 import { dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
 import { answered } from '../fixtures/gateway-fixture.ts'
-import { edgeCertificateLook } from '../../packages/server/src/apps/detection-looks.ts'
+import { listenerCertificateLook } from '../../packages/server/src/apps/detection-looks.ts'
 import type { EdgeCertificates } from '../../packages/server/src/apps/edge-certificate-source.ts'
 
 let acme: AcmeEdge
@@ -217,7 +217,11 @@ describe('replacing it', () => {
     })
     equal(certificates.problem(), 'acme_refused 429 serverInternal: broken?[2J')
     acme.passDays(10)
-    const look = edgeCertificateLook(75, certificates, { now: acme.now, monotonic: () => performance.now() })
+    const look = listenerCertificateLook(75, certificates, {
+      listener: 'edge',
+      now: acme.now,
+      monotonic: () => performance.now(),
+    })
     deepEqual(
       look().map(({ detector, subject, severity }) => [detector, subject, severity]),
       [['renewal_late', 'edge certificate', 'medium']],
@@ -373,7 +377,11 @@ describe('what an authority should not answer: what was shown before is shown', 
 test('no certificate of the edge is a finding at once when it was refused, and after a while when nothing was heard', () => {
   const state = { problem: null as string | null, at: 0 }
   const certificates = { current: () => null, problem: () => state.problem }
-  const look = edgeCertificateLook(75, certificates, { now: () => epochMillis(0), monotonic: () => state.at })
+  const look = listenerCertificateLook(75, certificates, {
+    listener: 'edge',
+    now: () => epochMillis(0),
+    monotonic: () => state.at,
+  })
   const severities = () => look().map(({ severity }) => severity)
   deepEqual(severities(), [])
   state.problem = 'acme_refused'
@@ -381,5 +389,8 @@ test('no certificate of the edge is a finding at once when it was refused, and a
   state.problem = null
   state.at = 180_000
   deepEqual(severities(), ['critical'])
-  deepEqual(edgeCertificateLook(75, null, { now: () => epochMillis(0), monotonic: () => 0 })(), [])
+  deepEqual(
+    listenerCertificateLook(75, null, { listener: 'edge', now: () => epochMillis(0), monotonic: () => 0 })(),
+    [],
+  )
 })

@@ -111,3 +111,7 @@ export const replacedByAcme: TestReference = {
   file: 'test/refusals/edge-acme.test.ts',
   name: 'when a third of its life is left it is replaced, by the same account, and connections of before go on',
 }
+export const replacedAtFront: TestReference = {
+  file: 'test/refusals/front-acme.test.ts',
+  name: 'it is replaced by the same account when a third of its life is left, and connections of before go on',
+}

@@ -1,4 +1,4 @@
-/** One certificate from the order to the chain (RFC 8555 §7.4): the name is proven by a handshake at the edge itself (RFC 8737). */
+/** One certificate from the order to the chain (RFC 8555 §7.4): the name is proven by a handshake at the listener itself (RFC 8737). */
 
 import { certificationRequest, jwkThumbprint, toBase64url, utf8 } from '@doorward/core'
 import type { Sha256, SignKey } from '@doorward/core'

@@ -31,10 +31,10 @@ const advice: Readonly<Record<string, string>> = {
   rateLimited: 'nothing: it is asked again when the authority permits it',
   externalAccountRequired: 'name an authority that opens accounts without credentials from elsewhere',
   caa: 'let the CAA records of the name permit this authority (RFC 8659)',
-  connection: 'let port 443 of the name lead to the edge listener',
-  dns: 'let the name resolve to an address where port 443 leads to the edge listener',
-  tls: 'let port 443 of the name lead to the edge listener, with TLS passed through',
-  unauthorized: 'let port 443 of the name lead to this gateway, with TLS passed through',
+  connection: 'let port 443 of the name lead to the listener',
+  dns: 'let the name resolve to an address where port 443 leads to the listener',
+  tls: 'let port 443 of the name lead to the listener, with TLS passed through',
+  unauthorized: 'let port 443 of the name lead to the listener that asks, with TLS passed through',
 }
 
 /** An answer that the protocol does not know. */
@@ -43,7 +43,7 @@ export function unfit(where: string, expected: string, got: string): DoorwardErr
     where,
     expected,
     got: shown(got),
-    next: 'check edge.certificate.acme.directory; it is asked again by itself',
+    next: 'check certificate.acme.directory of the edge, or of authority.front; it is asked again by itself',
   })
 }
 

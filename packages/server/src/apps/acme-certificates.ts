@@ -1,5 +1,5 @@
 /**
- * The certificate of the edge from a certificate authority: ordered when there is none, replaced when a third of its life is
+ * The certificate of a listener, edge or front, from a certificate authority: ordered when there is none, replaced when a third of its life is
  * left, and the one before is shown for as long as that fails. Account key and certificate key are sealed in the state folder.
  */
 
@@ -23,10 +23,13 @@ import { exchangeDocument } from '../transports/fetch-document.ts'
 import type { DocumentRequest, FetchOptions } from '../transports/fetch-document.ts'
 import { AcmeProofs } from './acme-proofs.ts'
 import { AcmeStore } from './acme-store.ts'
+import type { AcmeListener } from './acme-store.ts'
 import type { EdgeCertificates } from './edge-certificate-source.ts'
 import { fetchOptions } from './issuers.ts'
 
 export interface AcmeTools {
+  /** Which it is for: what is sealed for one opens for no other, and the record says which it was. */
+  readonly listener: AcmeListener
   readonly stateDir: string
   readonly sealer: Sealer
   readonly keys: Pick<KeyCustody, 'open' | 'create'>
@@ -84,9 +87,9 @@ class AcmeCertificates implements EdgeCertificates {
   #problem: string | null = null
 
   constructor(parts: AcmeParts) {
-    const { stateDir, sealer, now, publicUrl, runtime } = parts
+    const { now, publicUrl, runtime } = parts
     this.#parts = parts
-    this.#store = new AcmeStore(stateDir, sealer)
+    this.#store = new AcmeStore(parts)
     this.proofs = new AcmeProofs(now)
     this.#name = new URL(publicUrl).hostname
     this.#chance = runtime.chance()
@@ -137,12 +140,12 @@ class AcmeCertificates implements EdgeCertificates {
 
   /** Counted before it is made, so that a process that dies of it does not ask without end. */
   async #attempt(signal: AbortSignal, onChange: (certificate: EdgeCertificate) => void): Promise<void> {
-    const { enter, place, onProblem } = this.#parts
+    const { enter, listener, place, onProblem } = this.#parts
     try {
       await this.#count(this.#failures + 1, null)
       const got = await this.#order(signal)
       await this.#count(0, null)
-      await enter({ event: 'edge.certificate', directory: place.directory, ...factsOf(got) })
+      await enter({ event: `${listener}.certificate`, directory: place.directory, ...factsOf(got) })
       onChange(got)
       this.#shown = got
       this.#foreign = false
@@ -161,7 +164,7 @@ class AcmeCertificates implements EdgeCertificates {
     const { directory: directoryUrl, email } = place
     const privateKey = generatePrivateKey('p256')
     const connection = new AcmeConnection({
-      exchange: (url, request) => exchangeDocument(url, named(request), access),
+      exchange: (url, request) => exchangeDocument(url, named(request), { ...access, signal }),
       directoryUrl,
       key,
       email,
@@ -193,7 +196,7 @@ class AcmeCertificates implements EdgeCertificates {
       return issuer !== undefined && !(one.checkIssued(issuer) && one.verify(issuer.publicKey))
     })
     if (broken === -1) return judged
-    throw new DoorwardError('edge_certificate', 'the certificate of the edge cannot be used', {
+    throw new DoorwardError('edge_certificate', 'the certificate that hosts and browsers are shown cannot be used', {
       where,
       expected: 'a chain in which each certificate is issued by the next',
       got: `certificate ${broken + 1} is not`,
@@ -202,13 +205,13 @@ class AcmeCertificates implements EdgeCertificates {
   }
 
   async #failed(error: unknown): Promise<void> {
-    const { enter, place } = this.#parts
+    const { enter, listener, place } = this.#parts
     const refusal = error instanceof AcmeRefusal ? error : null
     await this.#count(this.#failures, refusal?.retryAfterSeconds ?? null)
     const reason = error instanceof DoorwardError ? error.code : 'internal'
     const type = refusal === null ? {} : { type: refusal.type }
     const { directory } = place
-    await enter({ event: 'edge.certificate.failed', directory, reason, ...type, failures: this.#failures })
+    await enter({ event: `${listener}.certificate.failed`, directory, reason, ...type, failures: this.#failures })
   }
 
   async #count(failures: number, retryAfterSeconds: number | null): Promise<void> {

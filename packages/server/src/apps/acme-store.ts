@@ -26,13 +26,21 @@ export interface Attempts {
 
 const LIMITS = { maxBytes: 256 * 1024, maxDepth: 4, maxKeys: 16 }
 
+/** The listeners that have certificates by ACME. */
+export type AcmeListener = 'edge' | 'front'
+
+/** Whose state it is in: nothing of a gateway opens in an authority's. */
+const purposes: Readonly<Record<AcmeListener, string>> = { edge: 'gateway/acme', front: 'authority/acme' }
+
 export class AcmeStore {
   readonly #folder: string
   readonly #sealer: Sealer
+  readonly #purpose: string
 
-  constructor(stateDir: string, sealer: Sealer) {
-    this.#folder = join(stateDir, 'acme')
-    this.#sealer = sealer
+  constructor(parts: { readonly stateDir: string; readonly sealer: Sealer; readonly listener: AcmeListener }) {
+    this.#folder = join(parts.stateDir, 'acme')
+    this.#sealer = parts.sealer
+    this.#purpose = purposes[parts.listener]
   }
 
   /** Null where there is none. Throws `key_mode`, `seal_broken`, `seal_version`, `acme_state`. */
@@ -83,7 +91,7 @@ export class AcmeStore {
   }
 
   #place(name: string): SealedPlace {
-    return { path: join(this.#folder, `${name}.sealed`), sealer: this.#sealer, purpose: `gateway/acme/${name}` }
+    return { path: join(this.#folder, `${name}.sealed`), sealer: this.#sealer, purpose: `${this.#purpose}/${name}` }
   }
 }
 

@@ -13,8 +13,9 @@ import type { AuthorityOptions, AuthoritySettings } from './authority-settings.t
 import type { AuthorityState } from './authority-state.ts'
 import { DetectionDesk } from './detection-desk.ts'
 import { keepFindings, readFindings } from './detection-file.ts'
-import { policyLook, recordLook, renewalLook } from './detection-looks.ts'
+import { listenerCertificateLook, policyLook, recordLook, renewalLook } from './detection-looks.ts'
 import { warnOfOff } from './detection-thresholds.ts'
+import type { EdgeCertificates } from './edge-certificate-source.ts'
 import type { ActivePolicy } from './policy-reload.ts'
 
 export interface AuthorityDeskParts {
@@ -23,6 +24,8 @@ export interface AuthorityDeskParts {
   readonly context: AuthorityContext
   readonly rates: RefusalRates
   readonly own: Pick<OwnIdentity, 'validity'>
+  /** Of the front; null where there is none. */
+  readonly certificates: EdgeCertificates | null
   readonly policy: Pick<ActivePolicy, 'refusal'>
   readonly exports: Pick<RunningExports, 'states'>
   readonly clock: Clock
@@ -70,13 +73,15 @@ export async function startAuthorityDesk(parts: AuthorityDeskParts, loops: Loops
 }
 
 /** Clock, keys, lists and the certificates of workloads are looked at where the store is (DT-4 … DT-8). */
-function looksOf({ settings, state, context, rates, own, policy, exports, clock }: AuthorityDeskParts) {
+function looksOf(parts: AuthorityDeskParts) {
+  const { settings, state, context, rates, own, certificates, policy, exports, clock } = parts
   const { record } = state
   const thresholds = settings.detections ?? defaultDetections
   const now = () => toSeconds(clock())
   return [
     () => rates.look(),
     renewalLook(context.id.uri, thresholds.renewalPercent, () => own.validity(), now),
+    listenerCertificateLook(thresholds.renewalPercent, certificates, { listener: 'front', now: clock, monotonic }),
     recordLook(thresholds.recordLagSeconds, {
       stats: () => record.stats(),
       exports: () => exports.states(),

@@ -4,7 +4,7 @@ import { toSeconds } from '@doorward/core'
 import type { TokenKey } from '@doorward/core'
 import { openListener } from '@doorward/enforcement'
 import type { Listener, ListenerOptions, Pipeline, TlsMaterial } from '@doorward/enforcement'
-import { randomBytes, sha256 } from '@doorward/sdk'
+import { randomBytes, sha256, systemRuntime } from '@doorward/sdk'
 import type { Authority } from '../authority/authority.ts'
 import type { AuthorityContext } from '../authority/context.ts'
 import { raiseDetection } from '../authority/detection.ts'
@@ -19,7 +19,10 @@ import { SealedNonces } from '../state/sealed-nonces.ts'
 import { serveFront } from '../transports/front.ts'
 import { frontPaths } from '../transports/front-metadata.ts'
 import type { AuthorityOptions, AuthoritySettings, RunningAuthority } from './authority-settings.ts'
-import { openCertificateFiles } from './edge-certificates.ts'
+import { collectFront } from './authority-metrics.ts'
+import type { AuthorityState } from './authority-state.ts'
+import type { EdgeCertificates } from './edge-certificate-source.ts'
+import { openEdgeCertificates } from './edge-certificates.ts'
 import { KnownFrontClients } from './front-clients.ts'
 import { openFrontProvider } from './front-provider.ts'
 import { fetchOptions } from './issuers.ts'
@@ -37,7 +40,9 @@ interface FrontParts {
   readonly authority: Authority
   readonly slots: KeySlots
   readonly pipeline: Pipeline
-  readonly metrics: Pick<OwnMetrics, 'handshakeRefused'>
+  readonly metrics: Pick<OwnMetrics, 'handshakeRefused' | 'metrics'>
+  readonly certificates: EdgeCertificates
+  readonly warn: (code: string, text: string) => void
   readonly onProblem: (error: unknown) => void
 }
 
@@ -50,40 +55,72 @@ interface RunningFront {
 interface FrontStarting extends Pick<FrontParts, 'context' | 'authority' | 'slots' | 'pipeline' | 'metrics'> {
   readonly settings: Pick<AuthoritySettings, 'front' | 'security'>
   readonly options: Pick<AuthorityOptions, 'report'>
+  /** Null where there is no front. */
+  readonly certificates: EdgeCertificates | null
   readonly stack: AsyncDisposableStack
+}
+
+interface CertificateParts extends Pick<FrontParts, 'context' | 'pipeline'> {
+  readonly settings: Pick<AuthoritySettings, 'front' | 'stateDir'>
+  readonly state: Pick<AuthorityState, 'sealer' | 'keys'>
+  readonly options: Pick<AuthorityOptions, 'report' | 'runtime'>
 }
 
 const GRACE_MILLISECONDS = 2000
 
+/** Null where there is no front. Throws as `openEdgeCertificates`. */
+export async function frontCertificates({
+  settings: { front, stateDir },
+  state: { sealer, keys },
+  options: { report, runtime = systemRuntime },
+  context,
+  pipeline,
+}: CertificateParts): Promise<EdgeCertificates | null> {
+  if (front === undefined) return null
+  return openEdgeCertificates(front, {
+    listener: 'front',
+    stateDir,
+    sealer,
+    keys,
+    now: () => pipeline.dependencies.trust.now(),
+    runtime,
+    enter: (body) => context.log.append({ kind: 'lifecycle', body }),
+    onProblem: (error) => report({ type: 'problem', error }),
+  })
+}
+
 /** Where it listens, if there is one. Throws as `openFront`. */
 export async function startFront(
-  { settings, options, stack, ...parts }: FrontStarting,
+  { settings, options, certificates, stack, ...parts }: FrontStarting,
   loops: { start(run: (signal: AbortSignal) => Promise<void>): void },
 ): Promise<Pick<RunningAuthority, 'front'>> {
-  if (settings.front === undefined) return {}
+  if (settings.front === undefined || certificates === null) return {}
   const { cipherSuites, headers, listenerLimits: limits = {} } = settings.security
   const onProblem = (error: unknown) => options.report({ type: 'problem', error })
-  const own = { ...parts, settings: settings.front, security: { cipherSuites, headers, limits }, onProblem }
+  const warn = (code: string, text: string) => options.report({ type: 'warning', code, text })
+  const security = { cipherSuites, headers, limits }
+  const own = { ...parts, settings: settings.front, security, certificates, warn, onProblem }
   const front = await openFront(own, stack, GRACE_MILLISECONDS)
+  const ends = () => certificates.current()?.notAfter ?? null
+  collectFront(own.metrics.metrics, ends, () => own.pipeline.dependencies.trust.now())
   loops.start((signal) => front.run(signal))
   return { front: front.listener.address }
 }
 
-/** Throws the codes of `readEdgeCertificate`, `openFrontProvider` and `openListener`. */
+/** Throws the codes of `openFrontProvider` and `openListener`. */
 async function openFront(
   parts: FrontParts,
   stack: AsyncDisposableStack,
   graceMilliseconds: number,
 ): Promise<RunningFront> {
-  const { settings, context, pipeline, onProblem } = parts
-  const now = () => pipeline.dependencies.trust.now()
-  const certificates = await openCertificateFiles(settings.certificate, settings.publicUrl, { now, onProblem })
+  const { settings, context, certificates, warn } = parts
   const shown = certificates.current()
   const listener = await openListener(
     await listenerOptions(parts, await frontContext(parts), shown === null ? null : materialOf(shown)),
   )
   stack.defer(() => listener.close(graceMilliseconds))
   await context.log.append({ kind: 'lifecycle', body: { event: 'front.open', ...frontFacts(settings) } })
+  if (shown === null) warn('front_certificate', 'the front has no certificate yet: it refuses handshakes until it has')
   return {
     listener,
     run: (signal) => certificates.run(signal, (certificate) => listener.update(materialOf(certificate))),
@@ -153,7 +190,7 @@ async function denyTokens(authority: Authority, names: readonly string[], reason
 }
 
 async function listenerOptions(
-  { settings, security, authority, pipeline, metrics, onProblem }: FrontParts,
+  { settings, security, authority, pipeline, metrics, certificates, onProblem }: FrontParts,
   context: FrontContext,
   material: TlsMaterial | null,
 ): Promise<ListenerOptions> {
@@ -193,6 +230,7 @@ async function listenerOptions(
       onRefusedHandshake: metrics.handshakeRefused,
     }),
     clientCertificate: 'none',
+    ...(certificates.proofs === null ? {} : { proofs: certificates.proofs }),
     origins: [...origins, publicUrl],
     onExchange: (exchange) => serveFront(exchange, options),
   }

@@ -1,7 +1,7 @@
 /** What an authority counts beside its requests, and reads off itself and its store for each scrape. */
 
 import { freshness, toSeconds } from '@doorward/core'
-import type { Clock, StalenessLimits } from '@doorward/core'
+import type { Clock, EpochMillis, StalenessLimits } from '@doorward/core'
 import type { TrustHolder } from '@doorward/enforcement'
 import { timerSleep } from '@doorward/sdk'
 import type { Authority } from '../authority/authority.ts'
@@ -63,6 +63,14 @@ export function collectAuthority(
     metrics.set(authorityRows.storeUp, status === null ? 0 : 1)
     metrics.set(authorityRows.storeSeconds, (performance.now() - began) / 1000)
     if (status !== null) collectStatus(metrics, status, toSeconds(clock()))
+  })
+}
+
+export function collectFront(metrics: Metrics, ends: () => EpochMillis | null, now: Clock): void {
+  metrics.onScrape(() => {
+    const end = ends()
+    const left = end === null ? 0 : Math.max(0, Math.floor((end - now()) / 1000))
+    metrics.numbers(authorityRows.frontCertificateSeconds).cell('front').value = left
   })
 }
 

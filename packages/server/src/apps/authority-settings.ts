@@ -3,6 +3,7 @@
 import type { Advertised } from './reached-at.ts'
 import type { Clock, CompiledPolicy, EpochSeconds, Secret, StalenessLimits, TrustDomain } from '@doorward/core'
 import type { ConnectionLimits, Quota, Rate } from '@doorward/enforcement'
+import type { Runtime } from '@doorward/sdk'
 import type { RateThresholds } from '../authority/detect/issuance-rate.ts'
 import type { Detection } from '../authority/detection-port.ts'
 import type { Operators } from '../authority/operators.ts'
@@ -86,6 +87,8 @@ export interface AuthorityOptions {
   readonly elapsed?: () => number
   /** Puts a store right that is older than the log of this authority, and serves then; false by default. */
   readonly afterRestore?: boolean
+  /** Chance and pauses of orders of certificates for the front; the machine's by default. */
+  readonly runtime?: Pick<Runtime, 'monotonic' | 'chance' | 'sleep'>
   /** Pause between looks for what cannot be right; 10,000 by default. */
   readonly lookMilliseconds?: number
   /** Pause between looks for findings by rate and state; 1000 by default. */

@@ -7,6 +7,7 @@ import type { Clock, RandomBytes, Sha256, TrustDomain } from '@doorward/core'
 import { fileCheckpointStore, openRecord } from '@doorward/enforcement'
 import type { FileRecord, LogKey, Redaction } from '@doorward/enforcement'
 import { aesGcmSealer, systemElapsed } from '@doorward/sdk'
+import type { Sealer } from '@doorward/sdk'
 import { nowSeconds } from '../authority/context.ts'
 import { Lease } from '../authority/lease.ts'
 import type { AuthorityStore, Custody } from '../authority/ports.ts'
@@ -69,6 +70,10 @@ export interface AuthorityState {
   readonly lease: Lease
   readonly store: AuthorityStore
   readonly custody: Custody
+  /** What is kept beside the keys is sealed by the same key-encryption key. */
+  readonly sealer: Sealer
+  /** Those that sign nothing of ours, such as that of an account elsewhere. */
+  readonly keys: Pick<KeyCustody, 'open' | 'create'>
   readonly record: FileRecord
   readonly recordFolder: string
   readonly redaction: Redaction
@@ -98,7 +103,8 @@ export async function openAuthorityState(
     random: tools.random,
   })
   stack.defer(() => folder.release())
-  const keys = new KeyCustody(join(stateDir, 'keys'), aesGcmSealer(folder.key, tools.random))
+  const sealer = aesGcmSealer(folder.key, tools.random)
+  const keys = new KeyCustody(join(stateDir, 'keys'), sealer)
   const store = await openStore(places, folder)
   stack.defer(() => store.close())
   const lease = await takeLease({ places, tools, store, folder })
@@ -123,6 +129,8 @@ export async function openAuthorityState(
     lease,
     store,
     custody: p256Custody(keys),
+    sealer,
+    keys,
     record,
     recordFolder,
     redaction,

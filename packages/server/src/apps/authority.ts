@@ -24,7 +24,7 @@ import { isAuthorityRefusal } from '../authority/refusal.ts'
 import type { AuthorityRefusal } from '../authority/refusal.ts'
 import { RunningExports } from './audit-exports.ts'
 import { startAuthorityDesk } from './authority-desk.ts'
-import { startFront } from './authority-front.ts'
+import { frontCertificates, startFront } from './authority-front.ts'
 import { openFitness } from './authority-fitness.ts'
 import { OwnIdentity, firstCertificate } from './authority-identity.ts'
 import { audiencesBy, openDecisions, operatorRules } from './authority-decisions.ts'
@@ -201,10 +201,11 @@ async function assemble(starting: Starting): Promise<Omit<RunningAuthority, 'sto
   loops.start((signal) => watchLoad(starting.metrics.metrics, pipeline, signal))
   loops.start((signal) => decideWithTime({ policy, pipeline }, signal))
   for (const one of [watchers.watch, pipeline.dependencies.refusals]) loops.start((signal) => one.run(signal))
-  await startAuthorityDesk({ ...starting, ...watchers, context, own, policy }, loops)
+  const certificates = await frontCertificates({ ...starting, context, pipeline })
+  await startAuthorityDesk({ ...starting, ...watchers, context, own, certificates, policy }, loops)
   return {
     ...described,
-    ...(await startFront({ ...starting, context, authority, slots: trust.slots, pipeline }, loops)),
+    ...(await startFront({ ...starting, context, authority, slots: trust.slots, pipeline, certificates }, loops)),
     operators: new Operators({ context, authority, rules: operatorRules(policy) }),
     reloadPolicy: (by) => policy.reload(by),
     renew: () => own.renew().then(maintenance.onOwnCertificate),

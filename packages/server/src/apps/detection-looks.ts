@@ -35,20 +35,24 @@ export function renewalLook(
   }
 }
 
-/** For the first certificate of the edge to be issued, unless that has failed already. */
+/** For the first certificate of edge or front to be issued, unless that has failed already. */
 const FIRST_MILLISECONDS = 180_000
-const EDGE = 'edge certificate'
 
-/** Without a certificate nobody is let in at the edge; with an old one soon nobody. */
-export function edgeCertificateLook(
+/** Without a certificate nobody is let in at edge or front; with an old one soon nobody. */
+export function listenerCertificateLook(
   percent: number | null,
   certificates: Pick<EdgeCertificates, 'current' | 'problem'> | null,
-  { now, monotonic }: { readonly now: Clock; readonly monotonic: () => number },
+  {
+    listener,
+    now,
+    monotonic,
+  }: { readonly listener: 'edge' | 'front'; readonly now: Clock; readonly monotonic: () => number },
 ): Look {
   if (certificates === null || percent === null) return () => []
   const began = monotonic()
+  const subject = `${listener} certificate`
   const late = renewalLook(
-    EDGE,
+    subject,
     percent,
     () => lifeOf(certificates.current()),
     () => toSeconds(now()),
@@ -57,8 +61,8 @@ export function edgeCertificateLook(
     if (certificates.current() !== null) return late()
     const why = certificates.problem()
     if (why === null && monotonic() - began < FIRST_MILLISECONDS) return []
-    const detail = `the edge has no certificate and refuses handshakes: ${why ?? 'none was issued yet'}`
-    return [{ detector: 'renewal_late', subject: EDGE, severity: 'critical', detail }]
+    const detail = `the ${listener} has no certificate and refuses handshakes: ${why ?? 'none was issued yet'}`
+    return [{ detector: 'renewal_late', subject, severity: 'critical', detail }]
   }
 }
 

@@ -1,4 +1,4 @@
-/** The port by which an edge has its certificate, wherever that is from. */
+/** The port by which an edge, or a front, has its certificate, wherever that is from. */
 
 import type { EdgeCertificate } from '../config/edge-certificate.ts'
 import type { EdgeSettings } from '../config/edge-settings.ts'

@@ -1,4 +1,4 @@
-/** Where the edge has its certificate from: files that somebody else replaces, or a certificate authority that it asks itself. */
+/** Where the edge, or the front, has its certificate from: files that somebody else replaces, or a certificate authority that it asks itself. */
 
 import { DoorwardError } from '@doorward/core'
 import { systemRuntime, timerSleep } from '@doorward/sdk'
@@ -28,6 +28,7 @@ export async function gatewayCertificates(
 ): Promise<EdgeCertificates | null> {
   if (edge === undefined) return null
   return openEdgeCertificates(edge, {
+    listener: 'edge',
     stateDir,
     sealer,
     keys,

@@ -20,7 +20,7 @@ import { refusalRates, warnOfOff } from './detection-thresholds.ts'
 import {
   clockLook,
   configurationLook,
-  edgeCertificateLook,
+  listenerCertificateLook,
   policyLook,
   recordLook,
   renewalLook,
@@ -183,7 +183,11 @@ function looksOf(parts: GatewayDeskParts): readonly Look[] {
     () => rates.look(),
     upstreamLook(servers, monotonic),
     renewalLook(identity.id.uri, thresholds.renewalPercent, own, () => toSeconds(trust.now())),
-    edgeCertificateLook(thresholds.renewalPercent, certificates, { now: () => trust.now(), monotonic }),
+    listenerCertificateLook(thresholds.renewalPercent, certificates, {
+      listener: 'edge',
+      now: () => trust.now(),
+      monotonic,
+    }),
     recordLook(thresholds.recordLagSeconds, { stats: () => record.stats(), exports, clock, monotonic }),
     trustLook(thresholds.trustPercent, settings.staleness, {
       isThere: () => trust.current() !== null,

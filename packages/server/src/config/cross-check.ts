@@ -36,7 +36,7 @@ export function keysOf(where: string): readonly (string | number)[] {
 
 /** What is said of the front, and of the edge, is of all of these. */
 const frontKeys = ['authority', 'edge', 'issuers', 'security']
-const edgeKeys = ['edge', 'listeners', 'issuers']
+const edgeKeys = ['edge', 'listeners', 'issuers', 'authority']
 const decisionsKeys = ['decisions', 'listeners']
 
 /** `broken`: sections that were left out because they are wrong in themselves; what is missing in them is missed nowhere else. */

@@ -37,7 +37,7 @@ export function edgeProblems(surroundings: EdgeSurroundings): readonly EdgeProbl
     ...unknownNames(['edge', 'issuers'], edge.issuers, issuers),
     ...unknownNames(['edge', 'servers'], edge.servers, servers),
     ...clientProblems(edge, surroundings),
-    ...certificateProblems(edge),
+    ...certificateProblems(['edge'], edge),
     ...tokenProblems(edge, surroundings),
   ]
 }
@@ -98,8 +98,11 @@ function clientProblems(
 }
 
 /** From files or from an authority, never both: nobody would know which is shown. */
-function certificateProblems({ certificate, public_url: publicUrl }: EdgeSection): readonly EdgeProblem[] {
-  const keys = ['edge', 'certificate']
+export function certificateProblems(
+  section: readonly string[],
+  { certificate, public_url: publicUrl }: Pick<EdgeSection, 'certificate' | 'public_url'>,
+): readonly EdgeProblem[] {
+  const keys = [...section, 'certificate']
   const { file, key_file: keyFile, acme } = certificate
   const filed = file !== undefined || keyFile !== undefined
   if (acme === undefined) {
@@ -110,7 +113,12 @@ function certificateProblems({ certificate, public_url: publicUrl }: EdgeSection
   const host = new URL(publicUrl).hostname
   if (!NAME.test(host))
     return [
-      wrong(['edge', 'public_url'], 'no authority is asked for it', 'a DNS name of several labels, with acme', host),
+      wrong(
+        [...section, 'public_url'],
+        'no authority is asked for it',
+        'a DNS name of several labels, with acme',
+        host,
+      ),
     ]
   return []
 }

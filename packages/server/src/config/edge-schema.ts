@@ -56,11 +56,8 @@ const acme = section({
   allow_private_addresses: z.boolean().default(false),
 })
 
-/** PEM files: chain and key. */
-export const certificateFiles = section({ file: path, key_file: path })
-
 /** Either files or an authority; that it is one of them is checked beside the other keys. */
-const certificate = section({ file: path.optional(), key_file: path.optional(), acme: acme.optional() })
+export const certificate = section({ file: path.optional(), key_file: path.optional(), acme: acme.optional() })
 
 export const edge = section({
   public_url: origin,

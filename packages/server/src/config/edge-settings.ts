@@ -87,8 +87,8 @@ function frontOf({ edge, authority, issuers }: Configuration): EdgeFront | null 
   return { publicUrl: front.public_url, provider: provider.issuer, clientName }
 }
 
-/** The check of the configuration has let one of the two pass, and whole. */
-function certificateFrom(
+/** The check of the configuration has let one of the two pass, and whole. Paths are made absolute by `place`. */
+export function certificateFrom(
   { file = '', key_file: keyFile = '', acme }: EdgeSection['certificate'],
   place: (path: string) => string,
 ): EdgeCertificatePlace | AcmePlace {

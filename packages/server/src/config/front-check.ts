@@ -1,6 +1,7 @@
 /** Mistakes of `authority.front` that only show when several keys are read together. */
 
 import { isRedirectUri, unlistedClient } from '@doorward/core'
+import { certificateProblems } from './edge-check.ts'
 import type { CrossProblem } from './problem.ts'
 import type { Configuration } from './schema.ts'
 
@@ -27,10 +28,47 @@ export function frontProblems({ authority, edge, issuers, security }: Configurat
     )
   if (Object.keys(front.clients).length === 0 && front.cimd === undefined)
     problems.push(wrong(FRONT, 'no client, hence nobody to give a token to', 'clients, or cimd: {}'))
-  return [...problems, ...clientProblems(front.clients)]
+  return [
+    ...problems,
+    ...certificateProblems(FRONT, front),
+    ...proofProblems(front, { edge, authority }),
+    ...clientProblems(front.clients),
+  ]
 }
 
-function clientProblems(clients: NonNullable<Configuration['authority']['front']>['clients']): readonly CrossProblem[] {
+type FrontSection = NonNullable<Configuration['authority']['front']>
+
+/** The proof of a name comes to port 443 of the name: what answers there has to be who has asked. */
+function proofProblems(
+  { certificate, public_url: publicUrl }: FrontSection,
+  { edge, authority }: Pick<Configuration, 'edge' | 'authority'>,
+): readonly CrossProblem[] {
+  if (certificate.acme === undefined) return []
+  const keys = [...FRONT, 'certificate', 'acme']
+  const { hostname } = new URL(publicUrl)
+  const problems: CrossProblem[] = []
+  if (authority.database !== undefined)
+    problems.push(
+      wrong(
+        keys,
+        'authorities that share a database share the name, and the proof may come to one that has not asked',
+        'file and key_file beside authority.database',
+        'acme',
+      ),
+    )
+  if (edge?.certificate.acme !== undefined && new URL(edge.public_url).hostname === hostname)
+    problems.push(
+      wrong(
+        [...FRONT, 'public_url'],
+        'the name of the edge: proofs for both would come to one of them',
+        'a name of its own, or files for one of the two',
+        hostname,
+      ),
+    )
+  return problems
+}
+
+function clientProblems(clients: FrontSection['clients']): readonly CrossProblem[] {
   const problems: CrossProblem[] = []
   const names = new Map<string, string>()
   for (const [name, { client_id: id, redirect_uris: uris }] of Object.entries(clients)) {

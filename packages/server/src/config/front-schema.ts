@@ -1,7 +1,7 @@
 /** `authority.front`: an authorization server for the edge, in front of a provider that cannot issue tokens for it. */
 
 import { z } from 'zod'
-import { certificateFiles, clientName, origin, scope } from './edge-schema.ts'
+import { certificate, clientName, origin, scope } from './edge-schema.ts'
 import { path } from './policy-schema.ts'
 import { section } from './section.ts'
 
@@ -25,7 +25,7 @@ const cimd = section({
 
 export const front = section({
   public_url: origin,
-  certificate: certificateFiles,
+  certificate,
   /** A name of `issuers`: where people sign in. */
   provider: text,
   client_id: text,

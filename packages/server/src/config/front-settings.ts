@@ -3,7 +3,8 @@
 import { resolve } from 'node:path'
 import type { ProofAlgorithm } from '@doorward/core'
 import { frontClientNames } from './client-names.ts'
-import type { EdgeCertificatePlace } from './edge-settings.ts'
+import { certificateFrom } from './edge-settings.ts'
+import type { AcmePlace, EdgeCertificatePlace } from './edge-settings.ts'
 import type { IssuerSettings, ProviderAccess } from './issuer-settings.ts'
 import { authorityProxies, issuerSettings, readAddress } from './settings.ts'
 import type { Address, Deployment } from './settings.ts'
@@ -20,7 +21,7 @@ export interface FrontSettings {
   readonly address: Address
   /** Origin, without trailing slash: `iss` of its tokens. */
   readonly publicUrl: string
-  readonly certificate: EdgeCertificatePlace
+  readonly certificate: EdgeCertificatePlace | AcmePlace
   readonly provider: {
     readonly issuer: IssuerSettings
     readonly clientId: string
@@ -54,11 +55,10 @@ export function frontSettings(deployment: Deployment): FrontSettings | null {
   const issuer = issuerSettings(deployment).find(({ name }) => name === front?.provider)
   if (front === undefined || edge === undefined || listeners.front === undefined || issuer === undefined) return null
   const place = (path: string) => resolve(folder, path)
-  const { file, key_file: keyFile } = front.certificate
   return {
     address: readAddress(listeners.front),
     publicUrl: front.public_url,
-    certificate: { file: place(file), keyFile: place(keyFile) },
+    certificate: certificateFrom(front.certificate, place),
     provider: {
       issuer,
       clientId: front.client_id,

@@ -204,6 +204,12 @@ export const authorityRows = {
   workloads: row('gauge', 'doorward_workloads', 'Registered workloads.'),
   certificates: row('gauge', 'doorward_certificates', 'Certificates that are in force.'),
   alarms: row('gauge', 'doorward_alarms', 'Alarms in the store, whoever raised them.'),
+  frontCertificateSeconds: row(
+    'gauge',
+    'doorward_front_certificate_remaining_seconds',
+    'Until the certificate of the front ends; 0 while it has none. Told where there is a front.',
+    'listener',
+  ),
 } as const satisfies Readonly<Record<string, MetricRow>>
 
 export const rowsOf: Readonly<Record<'gateway' | 'authority', readonly MetricRow[]>> = {
