@@ -5,7 +5,7 @@ import type { CheckResult } from './check.ts'
 
 /** Forms of credentials that are of use to whoever reads them. */
 const forms: readonly (readonly [what: string, form: RegExp])[] = [
-  ['a private key', /-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\s*[A-Za-z0-9+/=]{40}/],
+  ['a private key', /-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----(?:\s|\\r|\\n)*[A-Za-z0-9+/=]{40}/],
   ['an access key of AWS', /\b(?:AKIA|ASIA)[0-9A-Z]{16}\b/],
   ['a token of GitHub', /\b(?:ghp|gho|ghu|ghs|ghr)_[A-Za-z0-9]{36}\b|\bgithub_pat_[A-Za-z0-9_]{60,}/],
   ['a token of npm', /\bnpm_[A-Za-z0-9]{36}\b/],

@@ -64,7 +64,9 @@ test('a registry that does not answer is not run, and never passed', () => {
   equal(auditResult('', 'timed out').verdict, 'not_run')
   equal(auditResult('<html>', null).verdict, 'not_run')
   equal(auditResult('{"vulnerabilities":{}}', null).verdict, 'passed')
-  equal(auditResult('{"vulnerabilities":{"x":{"severity":"high","range":"<1"}}}', null).verdict, 'failed')
+  const found = '{"vulnerabilities":{"x":{"severity":"high","range":"<1"}}}'
+  equal(auditResult(found, null).verdict, 'failed')
+  equal(auditResult(found, null, new Set(['x'])).verdict, 'passed')
 })
 
 test('a package without an accepted licence, from elsewhere, unpinned, or with a script of its own', () => {
@@ -87,6 +89,7 @@ test('secrets of every form are found where they are committed', () => {
   const long = 'A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8S9t0U1v2W3x4Y5z6'
   const rows = [
     ['-----BEGIN', 'PRIVATE', `KEY-----\n${long}`].join(' '),
+    ['-----BEGIN', 'PRIVATE', `KEY-----\\n${long}`].join(' '),
     ['AKIA', 'ABCDEFGHIJKLMNOP'].join(''),
     `ghp_${long.slice(0, 36)}`,
     `npm_${long.slice(0, 36)}`,

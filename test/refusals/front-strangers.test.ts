@@ -319,6 +319,37 @@ describe('a page in a browser', () => {
   })
 })
 
+describe('a person who is denied', () => {
+  const agreed = (person: string) =>
+    inStore((store) => {
+      const sql = 'SELECT count(*) AS n FROM front_consents WHERE person = ?'
+      return Number(store.prepare(sql).get(`${provider.url}#${person}`)?.['n'])
+    })
+
+  test('has agreed to nothing any more, also when the denial has lapsed', async () => {
+    for (const person of ['vera', 'wim']) await provider.code(stage, person, { client_id: host })
+    deepEqual([agreed('vera'), agreed('wim')], [1, 1])
+    await stage.authority.revoke({ subject: 'user', user: `${provider.url}#vera` })
+    deepEqual([agreed('vera'), agreed('wim')], [0, 1])
+  })
+
+  test('and a client that is denied has nobody who agreed', async () => {
+    await stage.authority.revoke({ subject: 'workload', id: 'spiffe://test.example/edge/unlisted' })
+    equal(agreed('wim'), 0)
+  })
+
+  test('is denied by a sign-in that a provider has dated ahead, too', async () => {
+    const claims = { iat: Math.floor(Date.now() / 1000) + 20 }
+    const flow = stage.flow()
+    const page = await provider.signIn(stage, flow, { person: 'xenia', claims })
+    const back = await stage.answer(flow, page)
+    const { body } = await stage.redeem({ flow, code: back.searchParams.get('code') ?? '' })
+    ok(typeof body['refresh_token'] === 'string')
+    await stage.authority.revoke({ subject: 'user', user: `${provider.url}#xenia` })
+    deepEqual(told(await stage.refresh(body['refresh_token'])), invalidGrant)
+  })
+})
+
 // Last: whatever is of an earlier epoch is refused from here on.
 describe('another epoch', () => {
   test('ends what people have allowed, and pages, codes and refresh tokens of before', async () => {

@@ -34,7 +34,7 @@ test('a sound policy is counted, and what is doubtful is told', async () => {
   const { code, stdout } = await check(forbid('files', 'context.args has path && context.args.path == "x"'))
   equal(code, 0, stdout)
   match(stdout, /policies {6}\d+ with those of roles, files 1\n/)
-  match(stdout, /bindings of users and groups: this version accepts tokens of no other issuer/)
+  match(stdout, /bindings of users and groups of https:\/\/id\.example: no such issuer is configured/)
   const open = await check(forbid('search', 'context.args has q && context.args.q == "x"'), '--json')
   equal(open.code, 0)
   const { policy } = JSON.parse(open.stdout) as { policy: { warnings: readonly { file: string; line: number }[] } }

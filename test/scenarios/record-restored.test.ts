@@ -45,7 +45,7 @@ test('a lost log is put back from the second sink, entry by entry, and verifies'
   const before = await deployment.record('gateway')
 
   const guide = await readFile(join(repository, 'docs', 'record.md'), 'utf8')
-  const [steps] = fences(guide).filter(({ kind }) => kind === 'sh')
+  const steps = fences(guide).find(({ kind, text }) => kind === 'sh' && text.includes('/mnt/audit'))
   const script = (steps?.text ?? '').replaceAll('/mnt/audit', 'sink')
   const { status, stderr } = spawnSync('/bin/sh', ['-e', '-c', script], { cwd: deployment.folder, encoding: 'utf8' })
   equal(status, 0, stderr)

@@ -213,6 +213,20 @@ function consentRules(rule: Rule): void {
     assert.deepEqual(await front.recall(key, at(40)), consent({ scopes: [], grantedAt: at(30) }))
   })
 
+  rule('what a person agreed to is forgotten with the person, and what all have with all', async ({ front }) => {
+    const bob = 'https://login.example#bob'
+    const keyOf = ({ person: name, clientId, redirectUri, resource }: ReturnType<typeof consent>) => {
+      return { person: name, clientId, redirectUri, resource }
+    }
+    const [one, other] = [consent(), consent({ person: bob })]
+    for (const each of [one, other]) await front.remember(each, at(10), roomy)
+    await front.forget(one.person)
+    assert.equal(await front.recall(keyOf(one), at(20)), null)
+    assert.deepEqual(await front.recall(keyOf(other), at(20)), other)
+    await front.forget(null)
+    assert.equal(await front.recall(keyOf(other), at(20)), null)
+  })
+
   rule('what people agreed to is bounded by person and together', async ({ front }) => {
     const few = { perOwner: 2, total: 3 }
     assert.equal(await front.remember(consent({ clientId: '1' }), at(10), few), 'kept')

@@ -49,7 +49,14 @@ export async function identityHome({ deployment, environment }: ClientPlace): Pr
   const file = { path: join(state.keyDir, 'identities.key'), outsideOf: [state.dir], stateId: state.stateId }
   const folder = stateFolders(deployment.stateDir).identities
   const keyring = identitiesKeyring(deployment, environment)
-  const used = async () => (await readdir(folder).catch(() => [])).length > 0
+  // One that cannot be read may hold what a new key would not open.
+  const used = async () => {
+    const missing = (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return []
+      throw error
+    }
+    return (await readdir(folder).catch(missing)).length > 0
+  }
   return { folder, sealer: aesGcmSealer(await identitiesKey({ file, keyring, used, random }), random) }
 }
 

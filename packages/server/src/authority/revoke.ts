@@ -89,12 +89,24 @@ export async function revoke(
     kind: 'admin',
     body: { change: 'revoke', ...subjectFields(request.subject), reason: request.reason, by: request.by.name },
   })
+  // A denial lapses before what people have agreed to at the front does.
+  const forget = () => forgetConsents(context, request.subject)
+  await forget()
   const revoked = await deny(context, request)
   if (isAuthorityRefusal(revoked)) return revoked
   // What fails with our own keys is told and tried again with the next beat: the denial goes out.
   const settled = request.subject.kind === 'authority' && (await settleKeys().catch(() => false))
   if (!settled) await publish()
+  // Once more: until that was published somebody may have agreed on the strength of an older sign-in.
+  await forget()
   return revoked
+}
+
+/** Of a person, or of everybody where it is about a client, whose ids at the front are only known there: people are asked again. */
+async function forgetConsents({ store }: AuthorityContext, subject: RevocationSubject): Promise<void> {
+  if (subject.kind === 'user') await store.front.forget(subject.user)
+  const id = subject.kind === 'workload' ? readSpiffeId(subject.id) : null
+  if (id !== null && !('problem' in id) && isEdgeId(id)) await store.front.forget(null)
 }
 
 function subjectFields(subject: RevocationSubject): object {

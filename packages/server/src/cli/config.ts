@@ -73,6 +73,12 @@ function meaning(deployment: Deployment): object {
   }
 }
 
+/** Issuers in bindings whose tokens nobody accepts. */
+function strangersOf({ bindings, issuers }: Deployment['configuration']): readonly string[] {
+  const known = new Set(Object.values(issuers).map(({ issuer }) => issuer))
+  return [...new Set(bindings.flatMap(({ issuer }) => (issuer === undefined || known.has(issuer) ? [] : [issuer])))]
+}
+
 function humanMeaning(deployment: Deployment, policy: JudgedPolicy, color: boolean): readonly string[] {
   const paint = painter(color)
   const { configuration } = deployment
@@ -96,6 +102,12 @@ function humanMeaning(deployment: Deployment, policy: JudgedPolicy, color: boole
           `  candidate     ${policy.candidate.file}: ${policy.candidate.policies} policies, compared with and not enforced`,
         ]),
     ...policy.warnings.map((warning) => paint('yellow', `  ${printable(problemLine(deployment.file, warning))}`)),
+    ...strangersOf(configuration).map((issuer) =>
+      paint(
+        'yellow',
+        `  bindings of users and groups of ${printable(issuer)}: no such issuer is configured, so nobody has these`,
+      ),
+    ),
     ...(configuration.bindings.length === 0 && configuration.policy.files.length === 0 && servers.length > 0
       ? [paint('yellow', '  no bindings: only roles given at registration allow anything')]
       : []),

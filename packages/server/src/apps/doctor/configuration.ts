@@ -51,6 +51,7 @@ interface Loud {
 export function loudFindings(deployment: Deployment): readonly Finding[] {
   const loud = [
     ...loudEdge(deployment),
+    ...loudAnywhere(deployment.configuration),
     ...loudServers(deployment),
     ...loudPlaces(deployment),
     ...loudTrust(deployment),
@@ -86,31 +87,34 @@ function* loudEdge({ configuration: { edge } }: Deployment): Generator<Loud> {
     }
 }
 
-function* loudServers({ configuration: { servers, services, issuers } }: Deployment): Generator<Loud> {
-  const all = [
-    ...Object.entries(servers).map(([name, one]) => ['servers', name, one] as const),
-    ...Object.entries(services).map(([name, one]) => ['services', name, one] as const),
-  ]
-  for (const [section, name, one] of all) {
-    if ('insecure_upstream' in one && one.insecure_upstream)
+/** Wherever they stand: what such a key is called says what it does. */
+const loudKeys: Readonly<Record<string, Omit<Loud, 'keys'>>> = {
+  insecure_upstream: {
+    message: 'calls go on in plain text',
+    next: 'keep it on this machine, or give the server a certificate',
+  },
+  allow_private_addresses: {
+    message: 'what is fetched may lie in the own network as well, wherever the one who names the address wants it',
+    next: 'set it to false for what is on the internet',
+  },
+}
+
+function* loudAnywhere(value: unknown, keys: readonly string[] = []): Generator<Loud> {
+  if (typeof value !== 'object' || value === null) return
+  for (const [key, inner] of Object.entries(value)) {
+    const told = inner === true ? loudKeys[key] : undefined
+    if (told === undefined) yield* loudAnywhere(inner, [...keys, key])
+    else yield { keys: [...keys, key], ...told }
+  }
+}
+
+function* loudServers({ configuration: { servers } }: Deployment): Generator<Loud> {
+  for (const [name, { approval }] of Object.entries(servers))
+    if (approval === 'off')
       yield {
-        keys: [section, name, 'insecure_upstream'],
-        message: 'calls go on in plain text',
-        next: 'keep it on this machine, or give the server a certificate',
-      }
-    if ('approval' in one && one.approval === 'off')
-      yield {
-        keys: [section, name, 'approval'],
+        keys: ['servers', name, 'approval'],
         message: 'whatever the server says of its tools is shown to callers, also when it changes',
         next: 'set approval to required, then: doorward servers approve',
-      }
-  }
-  for (const [name, issuer] of Object.entries(issuers))
-    if (issuer.allow_private_addresses)
-      yield {
-        keys: ['issuers', name, 'allow_private_addresses'],
-        message: 'keys are fetched from addresses of the own network as well',
-        next: 'set it to false for a provider on the internet',
       }
 }
 

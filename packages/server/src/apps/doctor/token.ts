@@ -1,13 +1,21 @@
 /** Why a token is refused: every check that a listener makes, in its order, up to the first one that fails. */
 
-import { heldLinks, readIssuerToken, signedClaims, toSeconds, verifySubjectToken } from '@doorward/core'
+import {
+  edgeClientId,
+  heldLinks,
+  readIssuerToken,
+  signedClaims,
+  toSeconds,
+  userName,
+  verifySubjectToken,
+} from '@doorward/core'
 import type { AccessTokenClaims, Secret } from '@doorward/core'
-import type { IssuedTokenRefusal, TrustView } from '@doorward/enforcement'
+import type { EdgeRules, IssuedToken, IssuedTokenRefusal, TrustView } from '@doorward/enforcement'
 import type { Identity } from '@doorward/sdk'
-import { systemClock } from '@doorward/sdk'
+import { edgeSettings } from '../../config/edge-settings.ts'
 import { allowedAudiences, issuerSettings } from '../../config/settings.ts'
 import type { Deployment } from '../../config/settings.ts'
-import { openIssuers } from '../issuers.ts'
+import { openEdgeRules } from '../gateway-edge.ts'
 import { failure, fine, fromNow, warning } from './finding.ts'
 import type { Finding } from './finding.ts'
 
@@ -19,7 +27,7 @@ export interface TokenQuestion {
 
 /** The token is in no finding; of one that nobody here has signed nothing is told but what it claims to be. */
 export async function tokenFindings(question: TokenQuestion): Promise<readonly Finding[]> {
-  const { token, deployment, identity } = question
+  const { token, identity } = question
   const view = identity.trust.current()
   if (view === null)
     return [
@@ -33,7 +41,7 @@ export async function tokenFindings(question: TokenQuestion): Promise<readonly F
   const text = token.reveal()
   const foreign = readIssuerToken(text)
   const isForeign = !('ok' in foreign) && foreign.claimedIssuer !== identity.authorityUrl
-  if (isForeign) return foreignFindings(text, foreign.claimedIssuer, deployment)
+  if (isForeign) return edgeFindings(text, foreign.claimedIssuer, question)
   return ownFindings(text, view, question)
 }
 
@@ -110,45 +118,87 @@ function deniedFinding(claims: AccessTokenClaims, view: TrustView): Finding {
   })
 }
 
-async function foreignFindings(text: string, issuer: string, deployment: Deployment): Promise<readonly Finding[]> {
-  const settings = issuerSettings(deployment)
-  const named = settings.find((one) => one.issuer === issuer)
-  if (named === undefined)
+/** As the edge judges it, short of the proof: who shows the token is not here. */
+async function edgeFindings(
+  text: string,
+  issuer: string,
+  { deployment, identity }: TokenQuestion,
+): Promise<readonly Finding[]> {
+  const edge = edgeSettings(deployment)
+  if (edge === null) {
+    const next = 'callers with a certificate show tokens of the authority; for others configure edge:'
     return [
-      failure('token_issuer', {
-        message: 'no such issuer is configured',
-        expected: [deployment.authority.publicUrl, ...settings.map((one) => one.issuer)].join(', '),
-        got: issuer.slice(0, 200),
-        next: 'the texts must be equal to the last character: a final slash counts; see issuers: in the configuration',
-      }),
+      failure('token_issuer', { message: 'tokens of issuers are accepted at the edge alone, and there is none', next }),
     ]
-  const { tokens } = await openIssuers([named], systemClock)
-  const audiences = foreignAudiences(deployment)
-  const answers: (IssuedTokenRefusal | null)[] = []
-  for (const audience of audiences) {
-    const answer = await tokens.verify(text, audience)
-    if (!('ok' in answer)) {
-      const left = answer.expires - toSeconds(systemClock())
-      const bound = answer.boundTo === null ? 'bound to no key' : `bound to the key ${answer.boundTo}`
-      return [fine('token', `of ${named.name}, for ${audience}, ${bound}; ends ${fromNow(left)}`)]
-    }
+  }
+  const rules = await openEdgeRules({
+    edge,
+    issuers: issuerSettings(deployment),
+    trustDomain: identity.trustDomain,
+    trust: identity.trust,
+  })
+  if (!rules.issuers.has(issuer) && edge.front?.publicUrl !== issuer)
+    return [unknownIssuer(issuer, [...rules.issuers.keys(), ...(edge.front === null ? [] : [edge.front.publicUrl])])]
+  const answers: IssuedTokenRefusal[] = []
+  for (const resource of rules.resources) {
+    const answer = await rules.tokens.verify(text, resource)
+    if (!('ok' in answer)) return acceptedFindings(answer, resource, rules, identity)
     answers.push(answer)
   }
-  const [first] = answers
-  const next = 'docs/edge.md and docs/login.md say what the provider has to put into its tokens'
-  if (first === undefined || first === null)
-    return [failure('token_audience', { message: 'nothing here accepts tokens of issuers', next: 'configure edge:' })]
+  const { code = 'token_audience', message = 'no server is reached at the edge' } = answers[0] ?? {}
+  const expected = `a token for ${[...rules.resources].slice(0, 10).join(' or ')}`
+  const next = 'docs/edge.md says what a provider has to put into its tokens'
+  return [failure('token', { where: code, message, expected, next })]
+}
+
+function unknownIssuer(issuer: string, known: readonly string[]): Finding {
+  return failure('token_issuer', {
+    message: 'tokens of this issuer are not accepted here',
+    expected: known.length === 0 ? 'nobody else’s than the authority’s' : known.join(', '),
+    got: issuer.slice(0, 200),
+    next: 'the texts must be equal to the last character, a final slash counts; see edge.issuers and issuers: in the configuration',
+  })
+}
+
+function acceptedFindings(
+  issued: IssuedToken,
+  resource: string,
+  rules: EdgeRules,
+  { trust, trustDomain }: Identity,
+): readonly Finding[] {
+  const name = rules.clientName(issued)
+  const left = issued.expires - toSeconds(trust.now())
+  const client = issued.clientId ?? 'none'
   return [
-    failure('token', {
-      where: first.code,
-      message: first.message,
-      expected: `a token for ${audiences.slice(0, 10).join(' or ')}`,
-      next,
-    }),
+    fine('token', `of ${userName(issued.user)}, for ${resource}; ends ${fromNow(left)}`),
+    name === null
+      ? failure('client_unlisted', {
+          message: 'its client is not let in',
+          got: client,
+          next: 'list it under edge.clients',
+        })
+      : fine('token_client', `given to ${client}, here ${name}`),
+    issued.boundTo === null && !rules.bearer
+      ? failure('bearer_refused', {
+          message: 'it is bound to no key, and edge.bearer is off',
+          next: 'have the host make proofs (RFC 9449), so that the provider binds its tokens',
+        })
+      : fine('token_binding', issued.boundTo === null ? 'bound to no key' : `bound to the key ${issued.boundTo}`),
+    edgeDenied(issued, name === null ? null : edgeClientId(trustDomain, name).uri, trust.current()),
   ]
 }
 
-/** Resources at the edge (RFC 8707). */
-function foreignAudiences({ configuration: { edge } }: Deployment): readonly string[] {
-  return edge === undefined ? [] : edge.servers.map((name) => `${edge.public_url}/mcp/${name}`)
+/** Clocks of issuers may be ahead of ours by so much; as the edge has it. */
+const issuerSkewSeconds = 30
+
+function edgeDenied(issued: IssuedToken, client: string | null, view: TrustView | null): Finding {
+  const skew = issued.own === null ? issuerSkewSeconds : 0
+  const parties = [userName(issued.user), ...(client === null ? [] : [client])]
+  const party = parties.find((name) => (view?.deniedIdentities.get(name) ?? 0) > issued.issuedAt - skew)
+  const denied = view?.deniedTokens.has(issued.id) === true
+  if (party === undefined && !denied) return fine('token_denied', 'neither token, person nor client is revoked')
+  return failure('token_denied', {
+    message: party === undefined ? 'the token was revoked' : `what ${party} was given before is revoked`,
+    next: 'who did it and why: doorward audit query --kind revocation',
+  })
 }

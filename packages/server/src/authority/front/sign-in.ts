@@ -193,7 +193,7 @@ export async function signedIn(
     const why = `the sign-in failed: ${claims.code}: ${claims.message}`
     return backWith(context, request, { error, why }, { spent: name, said: 'nothing' })
   }
-  const person = personOf(claims)
+  const person = personOf(claims, nowSeconds(context))
   const ended = endedBecause(context, { request, person, epoch: context.epoch() })
   if (ended !== null)
     return backWith(context, request, { error: 'access_denied', why: ended }, { spent: name, said: 'nothing' })
@@ -207,9 +207,10 @@ function errorOf(code: string): AuthorizeProblem['error'] {
   return code === 'issuer_unavailable' ? 'temporarily_unavailable' : 'server_error'
 }
 
-function personOf({ user, strength, issuedAt }: IssuerClaims): FrontPerson {
+/** A provider whose clock is ahead would carry the sign-in past a denial that comes after it. */
+function personOf({ user, strength, issuedAt }: IssuerClaims, now: EpochSeconds): FrontPerson {
   const { kind: _kind, ...named } = user
-  return { user: named, ...strength, signedInAt: issuedAt }
+  return { user: named, ...strength, signedInAt: issuedAt < now ? issuedAt : now }
 }
 
 interface Known {

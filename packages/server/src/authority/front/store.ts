@@ -145,6 +145,8 @@ export interface FrontStore {
   end(id: string, now: EpochSeconds): Promise<readonly IssuedFrontToken[] | null>
   /** In place of what the person has agreed to before for the same client, redirect and resource. */
   remember(consent: FrontConsent, now: EpochSeconds, limits: FrontLimits): Promise<'kept' | 'full'>
+  /** Nothing that this person has agreed to is known any more; null: nothing that anybody has. */
+  forget(person: string | null): Promise<void>
   recall(
     key: Pick<FrontConsent, 'person' | 'clientId' | 'redirectUri' | 'resource'>,
     now: EpochSeconds,

@@ -46,6 +46,11 @@ export function postgresFront(database: PostgresDatabase): FrontStore {
         return row === null ? null : liveTokensOf(row, now)
       }),
     remember: (consent, now, limits) => database.write((tx) => remember(tx, consent, now, limits)),
+    forget: (person) =>
+      database.write(async (tx) => {
+        if (person === null) await tx.run('DELETE FROM front_consents')
+        else await tx.run('DELETE FROM front_consents WHERE person = $1', person)
+      }),
     recall: async ({ person, clientId, redirectUri, resource }, now) => {
       const row = await database.one(
         `SELECT ${consentColumns} FROM front_consents

@@ -39,6 +39,11 @@ export function sqliteFront(database: SqliteDatabase): FrontStore {
         return row === null ? null : liveTokensOf(row, now)
       }),
     remember: (consent, now, limits) => database.write(() => remember(database, consent, now, limits)),
+    forget: (person) =>
+      database.write(() => {
+        if (person === null) database.run('DELETE FROM front_consents')
+        else database.run('DELETE FROM front_consents WHERE person = ?', person)
+      }),
     recall: ({ person, clientId, redirectUri, resource }, now) =>
       database.read(() => {
         const row = database.one(
