@@ -128,7 +128,11 @@ async function edgeFindings(
   if (edge === null) {
     const next = 'callers with a certificate show tokens of the authority; for others configure edge:'
     return [
-      failure('token_issuer', { message: 'tokens of issuers are accepted at the edge alone, and there is none', next }),
+      failure('token_issuer', {
+        message: 'tokens of issuers are accepted at the edge alone, and there is none',
+        got: issuer.slice(0, 200),
+        next,
+      }),
     ]
   }
   const rules = await openEdgeRules({
