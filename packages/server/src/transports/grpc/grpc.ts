@@ -4,7 +4,7 @@
  */
 
 import { once } from 'node:events'
-import { performServerHandshake } from 'node:http2'
+import { constants, performServerHandshake } from 'node:http2'
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { concat } from '@doorward/core'
@@ -136,13 +136,23 @@ async function serveStream(
 }
 
 function refuseHttp(stream: ServerHttp2Stream, status: number): void {
-  if (!stream.destroyed) stream.respond({ ':status': status }, { endStream: true })
+  if (stream.destroyed) return
+  stream.respond({ ':status': status }, { endStream: true })
+  readNoFurther(stream)
+}
+
+/** A request that is answered before its end may never end by itself, and would keep its place (RFC 9113 §8.1). */
+function readNoFurther(stream: ServerHttp2Stream): void {
+  if (stream.readableEnded) return
+  stream.close(constants.NGHTTP2_NO_ERROR)
+  stream.resume()
 }
 
 /** A status without a message before it is told in the head. */
 function endAtOnce(stream: ServerHttp2Stream, end: GrpcEnd | null): void {
   if (stream.destroyed || stream.headersSent || end === null) return
   stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...trailersOf(end) }, { endStream: true })
+  readNoFurther(stream)
 }
 
 function trailersOf({ status, message }: GrpcEnd): Readonly<Record<string, string>> {
