@@ -54,6 +54,32 @@ export const decisionControls: readonly Control[] = [
     'a request that the proxy could read otherwise than we do is refused, and so is one that it does not describe',
     [`${decisions}/asked.ts`, 'if (hostOf(asked.host) !== service.host)', "if (service.host === '')"],
   ),
+  control(
+    'tls',
+    'a request that the proxy could read otherwise than we do is refused, and so is one that it does not describe',
+    [`${decisions}/proxy-kinds.ts`, "headers[row.scheme] !== 'https'", "(headers[row.scheme] ?? 'https') !== 'https'"],
+  ),
+  control('address', 'the address is what the proxy has seen, not what its caller says or what the proxy has itself', [
+    `${decisions}/proxy-kinds.ts`,
+    'addressAt: -2',
+    'addressAt: -1',
+  ]),
+  control('address_of_refusals', 'limits count for the caller and its address, as the proxy says them', [
+    `${decisions}/decision-desk.ts`,
+    'addressOf(asked.address) ?? own.connection.remoteAddress',
+    'own.connection.remoteAddress',
+  ]),
+  control('removed', 'other rules count from the next question on, and are on record before', [
+    'packages/server/src/apps/gateway-decisions.ts',
+    'const rules = rulesOf(next)',
+    'const rules = rulesOf(next.decisions === undefined ? settings : next)',
+  ]),
+  control(
+    'standing_of_strangers',
+    'what is known of a certificate is kept for those who were identified, and of strangers nothing',
+    [`${decisions}/decision-desk.ts`, 'certificate === null || !standing.identified', 'certificate === null'],
+    'test/unit/server/decision-desk.test.ts',
+  ),
   control('unseen', 'what needs a human, or counts what is not seen here, is refused', [
     `${decisions}/decision-desk.ts`,
     'elsewhere: true,',

@@ -119,6 +119,7 @@ test('what is not allowed, or not proven, is refused with its status', async () 
 test('what Envoy does not say refuses', async () => {
   await refused(envoy.check(attributes({ source: { certificate: '' } })), 401, 'certificate_missing')
   await refused(envoy.check(attributes({ source: { certificate: 'x' } })), 400, 'assertion_invalid')
+  await refused(envoy.check(attributes({ source: { address: {} } })), 400, 'assertion_invalid')
   await refused(envoy.check(attributes({ extensions: {} })), 403, 'asker_refused')
   await refused(envoy.check(attributes({ extensions: { doorward_service: 'hidden' } })), 403, 'asker_refused')
   await refused(envoy.check(attributes({ http: { method: '' } })), 400, 'assertion_invalid')

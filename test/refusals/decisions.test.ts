@@ -171,10 +171,28 @@ test('a request that the proxy could read otherwise than we do is refused, and s
   await refused(await ask('haproxy', { host: 'other.test.example' }), 421, 'host_unknown')
   await refused(await ask('haproxy', { target: '/orders/v1/items?_method=DELETE' }), 400, 'request_invalid')
   await refused(await ask('haproxy', { address: 'unknown' }), 400, 'assertion_invalid')
-  for (const missing of ['X-Original-Method', 'X-Original-URI'])
+  for (const missing of ['X-Original-Method', 'X-Original-URI', 'X-Original-Address'])
     await refused(await ask('haproxy', {}, { headers: { [missing]: undefined } }), 400, 'assertion_invalid')
   await refused(await ask('haproxy', {}, { headers: { 'X-Original-Host': undefined } }), 421, 'host_unknown')
-  await refused(await ask('caddy', {}, { headers: { 'X-Forwarded-Proto': 'http' } }), 400, 'assertion_invalid')
+  for (const kind of ['caddy', 'traefik', 'envoy'] as const)
+    for (const change of [
+      { 'X-Forwarded-Proto': 'http' },
+      { 'X-Forwarded-Proto': undefined },
+      { 'X-Forwarded-For': undefined },
+    ])
+      await refused(await ask(kind, {}, { headers: change }), 400, 'assertion_invalid')
+})
+
+test('the address is what the proxy has seen, not what its caller says or what the proxy has itself', async () => {
+  const said = async (kind: ProxyKind, address: string) => {
+    equal((await ask(kind, {}, { headers: { 'X-Forwarded-For': address } })).status, 200)
+    return (await newest())['remote']
+  }
+  equal(await said('envoy', '203.0.113.5, 198.51.100.7,10.0.0.5'), '198.51.100.7')
+  equal(await said('caddy', '203.0.113.5, 198.51.100.7'), '198.51.100.7')
+  await refused(await ask('envoy', {}, { headers: { 'X-Forwarded-For': '10.0.0.5' } }), 400, 'assertion_invalid')
+  for (const name of ['X-Envoy-Original-Path', 'X-Envoy-External-Address', 'X-Request-Id'])
+    await refused(await ask('envoy', {}, { headers: { [name]: '/orders/v1' } }), 400, 'assertion_invalid')
 })
 
 test('nginx is told no in a status that it passes on, and the true one beside it', async () => {
@@ -221,7 +239,7 @@ test('limits count for the caller and its address, as the proxy says them', asyn
   const { dependencies } = stage.gateway.pipeline
   const { settings, connectionLimits, quotas } = dependencies
   const two = { count: 2, periodSeconds: 3600 }
-  const perIp = (address: string) => (address === '203.0.113.9' ? two : connectionLimits.perIp(address))
+  const perIp = (address: string) => (address.startsWith('203.0.113.') ? two : connectionLimits.perIp(address))
   const tuning = { perUser: settings.perUser, quotas, kept: null, edge: null }
   stage.gateway.pipeline.retune({ ...tuning, connectionLimits: { ...connectionLimits, perIp } })
   const there = { address: '203.0.113.9' }
@@ -230,6 +248,11 @@ test('limits count for the caller and its address, as the proxy says them', asyn
   const over = await ask('haproxy', there)
   deepEqual([over.status, codeOf(over), over.headers['retry-after'] === undefined], [429, 'limit_ip', false])
   equal((await ask('haproxy')).status, 200)
+  const wrong = { address: '203.0.113.10', target: '/orders//v1' }
+  for (const code of ['path_ambiguous', 'path_ambiguous', 'limit_ip']) {
+    const answer = await ask('haproxy', wrong)
+    deepEqual([codeOf(answer), (await newest())['remote']], [code, wrong.address])
+  }
   const inNginx = await ask('nginx', there)
   deepEqual([inNginx.status, inNginx.headers['doorward-status']], [403, '429'])
   stage.gateway.pipeline.retune({ ...tuning, connectionLimits })
@@ -251,14 +274,16 @@ test('other rules count from the next question on, and are on record before', as
   const { decisions: asking } = stage.settings
   const { haproxy: _, ...others } = asking!.proxies
   const next = stage.decisions.prepare({ ...stage.settings, decisions: { ...asking!, proxies: others } })
-  equal(next?.facts?.['event'], 'decisions.change')
+  equal(next.facts?.['event'], 'decisions.change')
   equal((await ask('haproxy')).status, 200)
-  next?.apply()
+  next.apply()
   await refused(await ask('haproxy'), 403, 'asker_refused')
-  const back = stage.decisions.prepare(stage.settings)
-  back?.apply()
+  const { decisions: _all, ...without } = stage.settings
+  stage.decisions.prepare(without).apply()
+  await refused(await ask('caddy'), 403, 'asker_refused')
+  stage.decisions.prepare(stage.settings).apply()
   equal((await ask('haproxy')).status, 200)
-  equal(stage.decisions.prepare(stage.settings)?.facts, null)
+  equal(stage.decisions.prepare(stage.settings).facts, null)
   const [opened] = await stage.gateway.entries('lifecycle')
   equal(opened?.body['event'], 'decisions.open')
 })

@@ -143,6 +143,13 @@ describe('decisions in the configuration', () => {
     deepEqual(configurationChanges(before, deployment({ services })).taken, ['decisions.services.orders.public_url'])
     throws(() => configurationChanges(before, deployment({ listeners: '{ decisions: 127.0.0.1:9451 }' })))
     throws(() => configurationChanges(before, deployment({ public_url: null })))
+    throws(
+      () => configurationChanges(before, deployment({ ...nothing, listeners: null })),
+      (error: ConfigurationError) => {
+        deepEqual(error.problems.map(({ path }) => path).toSorted(), ['decisions', 'listeners.decisions'])
+        return true
+      },
+    )
     equal(decisionsSettings(before)?.services['orders'], 'https://api.acme.example/orders')
   })
 })

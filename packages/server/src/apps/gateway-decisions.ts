@@ -18,6 +18,7 @@ import { Assertions } from './sidecar/assertions.ts'
 import { ownListenerOptions } from './own-listener.ts'
 import type { OwnMetrics } from './own-metrics.ts'
 
+type AskedAbout = Pick<DecisionsSettings, 'services' | 'proxies'>
 type RuleSettings = Pick<GatewaySettings, 'publicUrl' | 'backends' | 'decisions'>
 
 export interface GatewayDecisionsParts {
@@ -39,8 +40,8 @@ export interface RunningDecisions {
   /** By which services verify what they are told: a JWK Set. */
   readonly keys: () => string
   readonly listener: Listener
-  /** Makes ready what other settings ask for; the address stands. Null where nobody may ask by these. */
-  prepare(settings: RuleSettings): PreparedDecisions | null
+  /** Makes ready what other settings ask for; the address stands. By settings without decisions nobody may ask. */
+  prepare(settings: RuleSettings): PreparedDecisions
 }
 
 export interface PreparedDecisions {
@@ -80,8 +81,7 @@ export async function openGatewayDecisions(
     listener,
     keys: () => assertions.jwks,
     prepare(next) {
-      const { decisions: asking } = next
-      if (asking === undefined) return null
+      const { decisions: asking = { services: {}, proxies: {} } } = next
       const rules = rulesOf(next)
       const facts = decisionFacts(asking)
       const isNew = JSON.stringify(facts) !== JSON.stringify(live.facts)
@@ -149,12 +149,12 @@ function rulesOf(settings: RuleSettings): DecisionRules {
 }
 
 /** Envoy asks with the `Host` of the request. */
-function askedHosts({ proxies, services }: DecisionsSettings): readonly string[] {
+function askedHosts({ proxies, services }: AskedAbout): readonly string[] {
   const asked = Object.values(proxies).flatMap((proxy) => (proxy.kind === 'envoy' ? proxy.services : []))
   return asked.flatMap((name) => (services[name] === undefined ? [] : [new URL(services[name]).host]))
 }
 
-function decisionFacts({ services, proxies }: DecisionsSettings) {
+function decisionFacts({ services, proxies }: AskedAbout) {
   const asking = Object.entries(proxies).map(([name, { id, kind, services: about }]) => ({
     name,
     id,

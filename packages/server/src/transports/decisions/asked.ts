@@ -37,8 +37,8 @@ export interface AskedRequest {
   readonly query: string
   /** Below the root of the service. */
   readonly route: string
-  /** Null: the proxy does not say. */
-  readonly address: string | null
+  /** Of its caller. */
+  readonly address: string
   readonly certificate: Uint8Array | null
   readonly authorization: string | undefined
 }
@@ -60,14 +60,13 @@ export function askedRequest(asked: Asked, service: DecidedRoutes): AskedRequest
   if (!path.startsWith(`${service.prefix}/`)) return deny('path_unknown', `expected a path below ${service.prefix}/`)
   if (!service.methods.has(method)) return deny('http_method', `${method} is not a method of the service`)
   const address = addressOf(asked.address)
-  if (address === undefined) return deny('assertion_invalid', 'the address of the caller is none')
+  if (address === undefined) return deny('assertion_invalid', 'it does not say the address of the caller')
   return { method, target, path, query, route: path.slice(service.prefix.length), address, certificate, authorization }
 }
 
 /** Undefined for what is no address. */
-function addressOf(text: string | undefined): string | null | undefined {
-  if (text === undefined) return null
-  const address = remoteAddressOf(text)
+export function addressOf(text: string | undefined): string | undefined {
+  const address = remoteAddressOf(text ?? '')
   return isIP(address) === 0 ? undefined : address
 }
 

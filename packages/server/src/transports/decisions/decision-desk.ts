@@ -17,7 +17,7 @@ import type {
 import { backendClassifier } from '../backend-call.ts'
 import type { BackendCall } from '../backend-call.ts'
 import type { CallReport } from '../call-report.ts'
-import { askedRequest } from './asked.ts'
+import { addressOf, askedRequest } from './asked.ts'
 import type { Asked, AskedRequest, DecidedRoutes } from './asked.ts'
 import type { ProxyKind } from './proxy-kinds.ts'
 
@@ -138,6 +138,7 @@ export class DecisionDesk {
       readBody: nothing,
       classifier: backendClassifier({ backend: question.name, path: route, head, trace: null }),
     })
+    this.#keep(connection)
     if (isRefusal(permit)) return refusedBy(permit)
     try {
       return { told: permit, granted: await this.#grant(permit, question.name, request) }
@@ -162,20 +163,20 @@ export class DecisionDesk {
     const known = certificate === null || 'problem' in certificate ? null : certificate
     return {
       id: own.id,
-      remoteAddress: address ?? own.remoteAddress,
+      remoteAddress: address,
       listener: own.listener,
       certificate: known,
       resumed: false,
-      standing: known === null ? new CertificateStanding() : this.#standingOf(known.fingerprint),
+      standing: this.#standings.get(known?.fingerprint ?? '') ?? new CertificateStanding(),
     }
   }
 
-  #standingOf(fingerprint: string): CertificateStanding {
-    const known = this.#standings.get(fingerprint) ?? new CertificateStanding()
-    this.#standings.delete(fingerprint)
-    this.#standings.set(fingerprint, known)
+  /** Of callers who have been identified alone: strangers, however many they show, put nobody out. */
+  #keep({ certificate, standing }: Connection): void {
+    if (certificate === null || !standing.identified) return
+    this.#standings.delete(certificate.fingerprint)
+    this.#standings.set(certificate.fingerprint, standing)
     if (this.#standings.size > MOST_KEPT) this.#standings.delete(this.#standings.keys().next().value ?? '')
-    return known
   }
 }
 
@@ -187,12 +188,13 @@ function refusedBy(told: Refusal): Decided {
   return { told }
 }
 
-/** A request that cannot be decided about, as far as it can be told. */
+/** A request that cannot be decided about, as far as it can be told. It counts for its caller's address where that is said. */
 function unread({ own, asker }: Question, asked: Asked): Inbound {
   const printable = (text = '') => text.slice(0, 256).replaceAll(/[^\x21-\x7e]/g, '?')
   const [path = ''] = printable(asked.target).split('?', 1)
   const head = { method: printable(asked.method).slice(0, 16), path, query: '', headers: {} }
-  return { ...own, head, asker }
+  const remoteAddress = addressOf(asked.address) ?? own.connection.remoteAddress
+  return { ...own, connection: { ...own.connection, remoteAddress }, head, asker }
 }
 
 function reportOf(

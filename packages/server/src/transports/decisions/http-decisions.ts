@@ -6,15 +6,34 @@ import type { DecisionDesk, Question } from './decision-desk.ts'
 import { asksByPath, readAsked, statusFor } from './proxy-kinds.ts'
 import type { ProxyKind } from './proxy-kinds.ts'
 
-/** Headers of the caller that the service must not see: credentials, and what would make another request of the judged one. */
+/**
+ * Headers of the caller that the service must not see: credentials, what passes for the word of a proxy (RFC 7239, RFC 9440),
+ * and what would make another request of the judged one.
+ */
 export const withheld: readonly string[] = [
   'authorization',
+  'client-cert',
+  'client-cert-chain',
   'dpop',
+  'forwarded',
+  'x-client-certificate',
   'x-forwarded-client-cert',
+  'x-forwarded-host',
+  'x-forwarded-method',
+  'x-forwarded-port',
+  'x-forwarded-prefix',
+  'x-forwarded-server',
+  'x-forwarded-tls-client-cert',
+  'x-forwarded-uri',
   'x-http-method',
   'x-http-method-override',
   'x-method-override',
+  'x-original-address',
+  'x-original-host',
+  'x-original-method',
+  'x-original-uri',
   'x-original-url',
+  'x-real-ip',
   'x-rewrite-url',
 ]
 

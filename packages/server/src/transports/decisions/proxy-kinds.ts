@@ -13,12 +13,16 @@ interface KindRow {
   /** Names of headers. Null: the question itself has the method, the path behind its own, and the host. */
   readonly request: { readonly method: string; readonly target: string; readonly host: string } | null
   readonly address: string
+  /** Which element of it is the caller's: the last, or the one before those that the proxy adds of itself. */
+  readonly addressAt: number
   readonly certificate: string
   readonly read: ReadCertificate
   /** Says that the request came over TLS; null where the proxy is not asked. */
   readonly scheme: string | null
   /** An answer that is neither allowed nor one of these is taken for a fault, so they say no alone; null for any status. */
   readonly refusals: ReadonlySet<number> | null
+  /** Names of headers that it adds to each question, and that say nothing of the request. */
+  readonly besides: readonly string[]
   /** It passes on what its caller has sent beside that, which is looked at no further. */
   readonly passesOthers: boolean
 }
@@ -26,6 +30,8 @@ interface KindRow {
 const original = {
   request: { method: 'x-original-method', target: 'x-original-uri', host: 'x-original-host' },
   address: 'x-original-address',
+  addressAt: -1,
+  besides: [],
   certificate: 'x-client-certificate',
   scheme: null,
   refusals: null,
@@ -34,6 +40,8 @@ const original = {
 const forwarded = {
   request: { method: 'x-forwarded-method', target: 'x-forwarded-uri', host: 'x-forwarded-host' },
   address: 'x-forwarded-for',
+  addressAt: -1,
+  besides: [],
   scheme: 'x-forwarded-proto',
   refusals: null,
   passesOthers: false,
@@ -46,7 +54,10 @@ const kinds: Readonly<Record<ProxyKind, KindRow>> = {
   traefik: { ...forwarded, certificate: 'x-forwarded-tls-client-cert', read: base64List },
   envoy: {
     request: null,
+    // Its client for HTTP appends Envoy's own address, and says two things of itself.
     address: 'x-forwarded-for',
+    addressAt: -2,
+    besides: ['x-envoy-internal', 'x-envoy-expected-rq-timeout-ms'],
     certificate: 'x-forwarded-client-cert',
     read: forwardedClientCert,
     scheme: 'x-forwarded-proto',
@@ -80,18 +91,18 @@ export function asksByPath(kind: ProxyKind): boolean {
 export function readAsked(kind: ProxyKind, head: RequestHead, rest: string): Asked | Denial {
   const row = kinds[kind]
   const { headers } = head
-  const known = new Set([...Object.values(row.request ?? {}), row.address, row.certificate, row.scheme])
+  const known = new Set([...Object.values(row.request ?? {}), row.address, row.certificate, row.scheme, ...row.besides])
   const unexpected = Object.keys(headers).find(
     (name) => !always.has(name) && !known.has(name) && (!row.passesOthers || WORDS.test(name)),
   )
   if (unexpected !== undefined)
     return deny('assertion_invalid', `the header ${unexpected.slice(0, 64)} is none that ${kind} asks with`)
-  if (row.scheme !== null && (headers[row.scheme] ?? 'https') !== 'https')
-    return deny('assertion_invalid', 'the request did not come over TLS')
+  if (row.scheme !== null && headers[row.scheme] !== 'https')
+    return deny('assertion_invalid', `${row.scheme} does not say that the request came over TLS`)
   const certificate = certificateOf(row, headers)
   if (certificate !== null && isDenial(certificate)) return certificate
-  // What the proxy has seen itself stands last.
-  const address = headers[row.address]?.split(',').at(-1)?.trim()
+  // What the proxy has seen itself stands last; what stands before is the caller's word.
+  const address = headers[row.address]?.split(',').at(row.addressAt)?.trim()
   const shown = { certificate, address, authorization: headers['authorization'] }
   if (row.request === null) {
     const { method, query } = head
