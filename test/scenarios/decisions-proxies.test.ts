@@ -37,6 +37,7 @@ interface Asking {
   readonly svid?: TestSvid | null
   readonly token?: string | null
   readonly method?: string
+  readonly host?: string
   readonly headers?: readonly string[]
   readonly body?: string
 }
@@ -54,10 +55,10 @@ class Front {
 
   /** One request at the proxy, on a connection of its own. */
   async send(target: string, asking: Asking = {}): Promise<RawAnswer> {
-    const { svid = stage.caller, method = 'GET', headers = [], body = '' } = asking
+    const { svid = stage.caller, method = 'GET', host = 'api.acme.example', headers = [], body = '' } = asking
     const token = asking.token === undefined ? await stage.token(svid ?? stage.caller) : asking.token
     const lines = [
-      'Host: api.acme.example',
+      `Host: ${host}`,
       ...(token === null ? [] : [`Authorization: Bearer ${token}`]),
       ...(body === '' ? [] : [`Content-Length: ${body.length}`]),
       ...headers,
@@ -103,6 +104,20 @@ async function principalIn(head: string, target: string) {
   const verifier = openAssertionVerifier({ issuer, audience: 'orders', keys })
   const verdict = await verifier.verify(said, { method: 'GET', target })
   return verdict.ok && more.length === 0 ? verdict.claims : null
+}
+
+/** While a caller may call once an hour. */
+async function withQuota<T>(calls: () => Promise<T>): Promise<T> {
+  const { pipeline } = stage.gateway
+  const { settings, connectionLimits, quotas } = pipeline.dependencies
+  const tuning = { perUser: settings.perUser, connectionLimits, kept: null, edge: null }
+  const once = { action: 'everything', covers: () => true, rate: { count: 1, periodSeconds: 3600 } }
+  pipeline.retune({ ...tuning, quotas: [once] })
+  try {
+    return await calls()
+  } finally {
+    pipeline.retune({ ...tuning, quotas })
+  }
 }
 
 const newest = async () => (await stage.gateway.entries()).at(-1)?.body ?? {}
@@ -170,12 +185,22 @@ for (const kind of documentedProxies) {
       equal((await at.send('/orders/v1/public/items', asNarrow)).status, 200)
       const denied = await refused(at.send('/orders/v1/items', asNarrow), 403, 'policy_denied')
       equal(denied.headers['doorward-code'], 'policy_denied')
+      match(denied.headers['doorward-decision'] ?? '', /^test\.example\/gateway\/main#\d+$/)
       equal((await newest())['caller'], narrow.id.uri)
       const missing = await refused(at.send('/orders/v1/items', { token: null }), 401, 'token_missing')
       equal(missing.headers['www-authenticate'], 'Bearer')
       await refused(at.send('/orders/v1/items', { token: await stage.token(narrow) }), 401, 'token_binding')
       await refused(at.send('/orders/v1/items', { method: 'PUT' }), 405, 'http_method')
       await refused(at.send('/orders/v1/%2e%2e/v2'), 400, 'path_ambiguous')
+      const over = await withQuota(async () => {
+        await at.send('/orders/v1/items')
+        const before = tap.requests.length
+        const second = await at.send('/orders/v1/items')
+        equal(tap.requests.length, before)
+        return second
+      })
+      deepEqual([over.status, over.headers['doorward-code']], [429, 'limit_user'], over.text)
+      match(over.headers['retry-after'] ?? '', /^[1-9]\d*$/)
       const foreign = await (await TrustFixture.create()).issue('agent/all', { roles: ['all'] })
       const theirs = { svid: foreign, token: await stage.token(stage.caller) }
       const reached = tap.requests.length
@@ -193,6 +218,15 @@ for (const kind of documentedProxies) {
         'X-Original-URI: /orders/v1/public/items',
         'X-Original-Method: GET',
         'X-Original-Address: 203.0.113.5',
+        'X-Original-Host: forged.example',
+        'X-Forwarded-For: 203.0.113.5',
+        'X-Forwarded-Host: forged.example',
+        'X-Forwarded-Proto: forged',
+        'X-Forwarded-Prefix: /forged',
+        `X-Forwarded-Client-Cert: Cert="${stolen}"`,
+        'X-Real-IP: 203.0.113.5',
+        'Forwarded: for=203.0.113.5;host=forged.example',
+        'Client-Cert: :Zm9yZ2Vk:',
         'X-HTTP-Method-Override: DELETE',
         'X-Method-Override: DELETE',
         'X-Rewrite-URL: /orders/v1/items',
@@ -211,9 +245,49 @@ for (const kind of documentedProxies) {
       const { remote, caller } = await newest()
       deepEqual({ remote, caller }, { remote: '127.0.0.1', caller: narrow.id.uri })
       const head = tap.requests.at(-1)?.head ?? ''
-      ok(!/203\.0\.113\.5|method-override: DELETE|rewrite-url|#0\r\n/i.test(head), head)
+      // What we say is any letters, and is looked at below.
+      const others = head.replace(/\r\ndoorward-principal: [^\r\n]*/i, '')
+      ok(!/203\.0\.113\.5|forged|-cert|method-override|rewrite-url|original-|#0(?:\r\n|$)/i.test(others), head)
       equal(head.match(/\r\ndoorward-decision:/gi)?.length, 1)
       equal((await principalIn(head, '/orders/v1/public/items'))?.client_id, narrow.id.uri)
+    })
+
+    test(`${kind.name} forwards the host that was decided about, and no other`, async (t) => {
+      const at = await opened(t)
+      if (at === null) return
+      const reached = tap.requests.length
+      const other = await at.send('/orders/v1/items', { host: 'other.example' })
+      equal(other.status, 421, other.text)
+      const absolute = await at.send('https://other.example/orders/v1/items')
+      ok([400, 421].includes(absolute.status), absolute.text)
+      equal(tap.requests.length, reached)
+      // Two hosts that differ: one of them, everywhere, or none.
+      const both = await at.send('https://api.acme.example/orders/v1/items', { host: 'other.example' })
+      equal(both.status, kind.name === 'haproxy' ? 400 : 200, both.text)
+      const same = await at.send('https://api.acme.example/orders/v1/items')
+      equal(same.status, 200, same.text)
+      for (const { head } of tap.requests.slice(reached)) {
+        match(head, /^GET \/orders\/v1\/items HTTP/)
+        match(head, /\r\nhost: api\.acme\.example(?::\d+)?(?:\r\n|$)/i)
+        ok(!head.includes('other.example'), head)
+      }
+      equal(tap.requests.length, reached + (kind.name === 'haproxy' ? 1 : 2))
+    })
+
+    test(`neither an upgrade nor another spelling of a name passes ${kind.name}`, async (t) => {
+      const at = await opened(t)
+      if (at === null) return
+      const tried = async (headers: readonly string[], status: number, name: RegExp) => {
+        const reached = tap.requests.length
+        const answer = await at.send('/orders/v1/items', { headers })
+        equal(answer.status, status, answer.text)
+        equal(tap.requests.length, reached + (status === 200 ? 1 : 0))
+        if (status === 200) ok(!name.test(tap.requests.at(-1)?.head ?? ''), tap.requests.at(-1)?.head)
+      }
+      const refuses = kind.name === 'haproxy'
+      await tried(['Connection: Upgrade', 'Upgrade: websocket'], refuses ? 400 : 200, /upgrade|websocket/i)
+      await tried(['X_HTTP_Method_Override: DELETE'], refuses ? 400 : 200, /DELETE/)
+      await tried(['Doorward_Principal: forged'], refuses ? 400 : 200, /\r\ndoorward_/i)
     })
 
     test(`without a certificate nobody comes through ${kind.name}, and without an answer nobody does`, async (t) => {
@@ -226,7 +300,9 @@ for (const kind of documentedProxies) {
       const append = record.append.bind(record)
       Object.assign(record, { append: () => Promise.reject(new Error('the disk is full')) })
       try {
-        equal((await at.send('/orders/v1/items')).status, 503)
+        const answer = await at.send('/orders/v1/items')
+        const { 'doorward-code': code, 'doorward-status': told } = answer.headers
+        deepEqual([answer.status, code, told], [503, 'record_unavailable', '503'])
       } finally {
         Object.assign(record, { append })
       }
