@@ -348,6 +348,7 @@ export type { AgentCard } from './a2a/card.ts'
 export { a2aErrors, classifyA2a } from './a2a/classify.ts'
 export type { A2aRefusal, A2aRequest } from './a2a/classify.ts'
 export type { A2aVersion } from './a2a/method.ts'
+export { a2aProofs } from './a2a/names.ts'
 export type { A2aName, A2aNameKind } from './a2a/names.ts'
 
 // mcp

@@ -21,6 +21,8 @@ export interface A2aListed {
   readonly names: readonly A2aName[]
 }
 
+const RESULT = { path: ['result'], speaker: 'agent' } as const
+
 /** Null for what is no answer to this request. `bytes` must have passed `scanJson`, which gave `value`. */
 export function readA2aAnswer(
   { bytes, value }: { readonly bytes: Uint8Array; readonly value: JsonValue },
@@ -35,7 +37,7 @@ export function readA2aAnswer(
   }
   if (value['id'] !== id || !isJsonObject(result) || !isOneOf(result, row.oneOf)) return null
   if (row.lists) return listOf(bytes, value, row)
-  const names = namesIn(bytes, value, row.result, ['result'])
+  const names = namesIn({ bytes, value }, row.result, RESULT)
   return names === null ? null : { kind: 'result', names }
 }
 
@@ -50,7 +52,7 @@ function isOneOf(result: JsonObject, members: readonly string[] | null): boolean
 function listOf(bytes: Uint8Array, value: JsonObject, row: A2aMethod): A2aAnswer | null {
   const { result } = value
   const tasks = isJsonObject(result) ? (member(result, 'tasks') ?? null) : null
-  const names = namesIn(bytes, value, row.result, ['result'])
+  const names = namesIn({ bytes, value }, row.result, RESULT)
   const spans = itemSpans(bytes, ['result', 'tasks'])
   if (names === null || !Array.isArray(tasks) || spans === null) return null
   // Names come in the order of the tasks that they stand in.

@@ -89,7 +89,7 @@ function named(
   { body, value }: Pick<A2aExchange, 'body' | 'value'>,
   { id, row, version }: Pick<A2aRequest, 'id' | 'row' | 'version'>,
 ): A2aRequest | A2aRefusal {
-  const names = namesIn(body, value, row.params, ['params'])
+  const names = namesIn({ bytes: body, value }, row.params, { path: ['params'], speaker: 'caller' })
   if (names === null) return refuse('request_invalid', id, 'expected names as A2A spells them', a2aErrors.invalidParams)
   const span = row.task === null ? null : memberSpan(body, ['params', ...row.task.path])
   const task = names.find((one) => one.span.start === span?.start) ?? null

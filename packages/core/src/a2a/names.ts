@@ -25,9 +25,19 @@ export interface A2aName {
   readonly span: ByteSpan
 }
 
-/** Names of one message, and UTF-16 units of one name. */
+/** Who says a name, of the two between whom a gateway stands. */
+export type A2aSpeaker = 'caller' | 'agent'
+
+/** What a proof of a gateway's in front of a name begins with: of one that the agent has given, or of a context of a caller's making. */
+export const a2aProofs = { given: 'dwa', made: 'dwc' } as const
+/** What each says in front of a name that the other knows without it. */
+const PROVEN: Readonly<Record<A2aSpeaker, string>> = { caller: `${a2aProofs.given}.`, agent: `${a2aProofs.made}.` }
+
+/** Names of one message. */
 const MOST = 10_000
+/** UTF-16 units of one name: with a proof, and so many less without, so that what gets one can be said again. */
 const LONGEST = 1024
+const PROOF = 'dwa.'.length + 44
 
 /**
  * Every name that stands where `shape` says, in the value that `path` leads to. An absent, empty or null member is no name,
@@ -36,17 +46,16 @@ const LONGEST = 1024
  * Protocol Buffers take `task_id` for `taskId`. `bytes` must have passed `scanJson`, which gave `value`.
  */
 export function namesIn(
-  bytes: Uint8Array,
-  value: JsonValue,
+  { bytes, value }: { readonly bytes: Uint8Array; readonly value: JsonValue },
   shape: A2aShape,
-  path: readonly string[],
+  { path, speaker }: { readonly path: readonly string[]; readonly speaker: A2aSpeaker },
 ): readonly A2aName[] | null {
   let at: JsonValue | undefined = value
   for (const key of path) at = isJsonObject(at) ? member(at, key) : undefined
   const span = memberSpan(bytes, path)
   if (!isJsonObject(at) || span === null) return null
-  const found: A2aName[] = []
-  return collect({ bytes, span, value: at }, shape, found) ? found : null
+  const found: Found = { names: [], proven: PROVEN[speaker] }
+  return collect({ bytes, span, value: at }, shape, found) ? found.names : null
 }
 
 interface Place {
@@ -55,7 +64,13 @@ interface Place {
   readonly value: JsonObject
 }
 
-function collect(place: Place, shape: A2aShape, found: A2aName[]): boolean {
+interface Found {
+  readonly names: A2aName[]
+  /** Begins names with a proof. */
+  readonly proven: string
+}
+
+function collect(place: Place, shape: A2aShape, found: Found): boolean {
   if (misreads(place.value, shape)) return false
   for (const [key, kind] of Object.entries(shape.names ?? {})) if (!collectName(place, key, kind, found)) return false
   for (const [key, kind] of Object.entries(shape.nameLists ?? {}))
@@ -75,16 +90,17 @@ function collect(place: Place, shape: A2aShape, found: A2aName[]): boolean {
   return true
 }
 
-function collectName(place: Place, key: string, kind: A2aNameKind, found: A2aName[]): boolean {
+function collectName(place: Place, key: string, kind: A2aNameKind, found: Found): boolean {
   const name = member(place.value, key)
   if (name === undefined || name === null || name === '') return true
   const span = spanOf(place, key)
   return span !== null && push(found, kind, name, span)
 }
 
-function push(found: A2aName[], kind: A2aNameKind, name: JsonValue, span: ByteSpan): boolean {
-  if (typeof name !== 'string' || name === '' || name.length > LONGEST || found.length === MOST) return false
-  found.push({ kind, name, span })
+function push({ names, proven }: Found, kind: A2aNameKind, name: JsonValue, span: ByteSpan): boolean {
+  if (typeof name !== 'string' || name === '' || names.length === MOST) return false
+  if (name.length > (name.startsWith(proven) ? LONGEST : LONGEST - PROOF)) return false
+  names.push({ kind, name, span })
   return true
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { toBase64url } from '@doorward/core'
+import { a2aProofs, toBase64url } from '@doorward/core'
 import type { A2aNameKind } from '@doorward/core'
 
 export interface NameUse {
@@ -21,8 +21,7 @@ export interface NameChange {
 }
 
 /** Names that the agent has given, and contexts that callers have made up, under which the agent knows them. */
-const GIVEN = 'dwa'
-const MADE = 'dwc'
+const { given: GIVEN, made: MADE } = a2aProofs
 const PROVEN = /^(dw[ac])\.([\w-]{43})\./
 
 export class AgentNames {
