@@ -74,9 +74,9 @@ export class GatewayDefinitions {
     if (opened !== null) this.#servers.set(server, opened)
   }
 
-  /** A server that is not there any more. */
-  forget(server: string): void {
-    this.#servers.delete(server)
+  /** Whoever they were of is not there any more; what another of that name holds by now stays. */
+  forget(server: string, opened: ServerDefinitions | null): void {
+    if (this.#servers.get(server) === opened) this.#servers.delete(server)
   }
 
   /** Tools that are approved of the other servers. */

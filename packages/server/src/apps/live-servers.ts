@@ -22,7 +22,7 @@ interface Kind<Settings, Way> {
     closing: AsyncDisposableStack,
   ) => Promise<Way>
   readonly onTaken?: (name: string, way: Way) => void
-  readonly onClosed?: (name: string) => void
+  readonly onClosed?: (name: string, way: Way) => void
   readonly warn: (code: string, text: string) => void
 }
 
@@ -112,7 +112,7 @@ export class LiveWays<Settings extends object, Way> {
     this.#opened.delete(name)
     this.#ways.delete(name)
     if (one === undefined) return
-    this.#kind.onClosed?.(name)
+    this.#kind.onClosed?.(name, one.way)
     const closing = one.closing
       .disposeAsync()
       .catch((error: unknown) => this.#kind.warn('server_unclosed', `server ${name}: ${String(error)}`))
@@ -130,7 +130,7 @@ export function liveServers(parts: Omit<ServerParts, 'settings'>): LiveServers {
     of: ({ servers }) => servers,
     open: (settings, one, closing) => openServer({ ...parts, settings }, one, closing),
     onTaken: (name, { approved }) => definitions.hold(name, approved),
-    onClosed: (name) => definitions.forget(name),
+    onClosed: (name, { approved }) => definitions.forget(name, approved),
     warn,
   })
 }
@@ -141,7 +141,7 @@ export function liveBackends(parts: Omit<BackendParts, 'settings'>): LiveBackend
     of: ({ backends = {} }) => backends,
     open: (settings, one, closing) => openBackend({ ...parts, settings }, one, closing),
     onTaken: (name, { approved }) => definitions.hold(name, approved),
-    onClosed: (name) => definitions.forget(name),
+    onClosed: (name, { approved }) => definitions.forget(name, approved),
     warn,
   })
 }
