@@ -15,6 +15,8 @@ export function openAgentFilter(contentType: string, answers: AgentAnswers, answ
 }
 
 const NOTHING = new Uint8Array()
+/** Read as a whole, and while it is read nothing else happens: as much as of one event. */
+const MESSAGE_BYTES = maxEventBytes
 
 class WholeMessage implements AnswerFilter {
   readonly isWhole = true
@@ -26,11 +28,14 @@ class WholeMessage implements AnswerFilter {
 
   constructor(answers: AgentAnswers, most: number) {
     this.#answers = answers
-    this.#most = most
+    this.#most = Math.min(most, MESSAGE_BYTES)
   }
 
   push(chunk: Uint8Array): Uint8Array | null {
-    if (this.#body.length + chunk.length > this.#most) return null
+    if (this.#body.length + chunk.length > this.#most) {
+      this.problem = 'a message that is too large'
+      return null
+    }
     this.#body.append(chunk)
     return NOTHING
   }
