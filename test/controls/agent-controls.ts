@@ -21,6 +21,7 @@ const inFile =
 const agent = inFile('agents')
 const card = inFile('agent-cards')
 const plain = inFile('json-rpc')
+const told = inFile('agent-names')
 
 const before = (what: string) => `refused before it is sent: ${what}`
 
@@ -79,8 +80,8 @@ export const agentControls: readonly Control[] = [
   ),
   agent('agent.answer', 'an agent that answers with a task of somebody else is not passed on', {
     file: answers,
-    from: 'return known === null || known === owner',
-    to: 'return known !== owner || known === owner',
+    from: '(owners.ownerOf(kind, name) ?? owner) !== owner\n',
+    to: "(owners.ownerOf(kind, name) ?? owner) === ''\n",
   }),
   agent('agent.same', 'an agent that answers with another task than was asked about is not passed on', {
     file: answers,
@@ -114,6 +115,82 @@ export const agentControls: readonly Control[] = [
     file: call,
     from: 'objection: () => cards.objection(message.version),',
     to: 'objection: null,',
+  }),
+  card(
+    'agent.card.shown',
+    'a card that is looked at anew while it is answered is the one that was judged, and the question goes nowhere',
+    {
+      file: 'packages/server/src/transports/http-backends.ts',
+      from: 'if (own !== undefined) return answer(permit, reply, own())',
+      to: 'if (own === null) return answer(permit, reply, own)',
+    },
+  ),
+  told('agent.noted', 'what a caller names without a permission is remembered for nobody', {
+    file: request,
+    from: '  const { row, task } = message\n',
+    to: '  const { row, task } = message\n  for (const [{ kind }, each] of own.names) scope.owners.note(kind, each, scope.owner)\n',
+  }),
+  told('agent.answered', 'an answer that is not passed on makes nothing anybody’s', {
+    file: answers,
+    from: "    if (edits === null) return { problem: 'a task or context of another caller' }\n    // A task",
+    to: "    for (const { kind, name } of names) if (owners.ownerOf(kind, name) === null) owners.note(kind, name, owner)\n    if (edits === null) return { problem: 'a task or context of another caller' }\n    // A task",
+  }),
+  {
+    name: 'agent.forgotten',
+    edits: [
+      {
+        file: 'packages/enforcement/src/agents/task-owners.ts',
+        from: 'this.#forgetFirst(this.#each.get(this.#richest()) ?? [])',
+        to: 'this.#forgetFirst(this.#owners.keys())',
+      },
+    ],
+    test: {
+      file: 'test/unit/enforcement/task-owners.test.ts',
+      name: 'callers with thousands of tasks push out their own, not the task of one who has a single one',
+    },
+  },
+  {
+    name: 'agent.moved',
+    edits: [
+      {
+        file: 'packages/server/src/apps/gateway-definitions.ts',
+        from: 'if (this.#servers.get(server) === opened) this.#servers.delete(server)',
+        to: 'if (opened !== null) this.#servers.delete(server)',
+      },
+    ],
+    test: {
+      file: 'test/unit/server/live-servers.test.ts',
+      name: 'a name that moves from the agents to the servers in one change, or back, keeps what is approved of who has it now',
+    },
+  },
+  told('agent.length', 'whatever name passes one way passes back, and a longer one does not pass at all', {
+    file: names,
+    from: '(name.startsWith(proven) ? LONGEST : LONGEST - PROOF)',
+    to: '(name.startsWith(proven) ? LONGEST : LONGEST)',
+  }),
+  {
+    name: 'agent.whole',
+    edits: [
+      {
+        file: 'packages/server/src/transports/agent-answer-filter.ts',
+        from: 'Math.min(most, MESSAGE_BYTES)',
+        to: 'Math.max(most, MESSAGE_BYTES)',
+      },
+    ],
+    test: {
+      file: 'test/unit/server/agent-answer-filter.test.ts',
+      name: 'a message of an agent is at most 4 MiB, whatever its answers may be otherwise',
+    },
+  },
+  plain('rpc.charset', before('a body that is called charset=utf-7'), {
+    file: 'packages/enforcement/src/media-type.ts',
+    from: '/^charset=(?:utf-8|"utf-8")$/',
+    to: '/^charset=/',
+  }),
+  plain('rpc.content-type', 'a body goes on as what it was read as, whatever its caller calls it', {
+    file: 'packages/server/src/transports/backend-upstream.ts',
+    from: "{ 'content-type': contentType }),",
+    to: '{}),',
   }),
   plain('rpc.declared', 'a declared method is allowed by its effect or its name, and sent to the one URL as it came', {
     file: rpc,

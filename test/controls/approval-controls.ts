@@ -71,6 +71,15 @@ export const approvalControls: readonly Control[] = [
     from: 'text: exactJson(body, namesExchange)',
     to: 'text: JSON.stringify(isJsonObject(value) ? value["params"] : null)',
   }),
+  control(
+    'approvals.params',
+    [bounds, 'a call of plain JSON-RPC is bound to all of its params, and all of them are shown'],
+    {
+      file: 'packages/server/src/transports/exact-call.ts',
+      from: 'text: exactJson(body, isEnvelope)',
+      to: 'text: exactJson(body, namesExchange)',
+    },
+  ),
   control('approvals.caller', [calls, 'another caller with the same call needs an approval of its own'], {
     file: request,
     from: 'const bound = {\n    who,',

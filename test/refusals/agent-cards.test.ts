@@ -2,7 +2,7 @@
 
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
-import { test } from 'node:test'
+import { mock, test } from 'node:test'
 import { AgentCard, generateAgentCardSignature } from '@a2a-js/sdk'
 import { utf8 } from '@doorward/core'
 import { KnownDefinitions } from '@doorward/enforcement'
@@ -139,6 +139,32 @@ test('a card that is none, or demands what does not pass, lets nothing through',
   equal(older.headers['doorward-code'], 'handle_unknown')
   const spoken = await stage.call(caller, 'message/send', { message: { messageId: 'm', role: 'user', parts: [] } })
   deepEqual([spoken.headers['doorward-code'], spoken.error?.code], ['protocol_version', -32009])
+})
+
+test('a card that is looked at anew while it is answered is the one that was judged, and the question goes nowhere', async () => {
+  const known = approvals('on-first-use')
+  await using held = await open({ known })
+  const { stage, caller } = held
+  equal(await held.code(), 'allowed')
+  const { log } = stage.gateway.pipeline.dependencies
+  const append = log.append.bind(log)
+  let between = 0
+  mock.method(log, 'append', async (...entry: Parameters<typeof append>) => {
+    const body = entry[0].body as Readonly<Record<string, unknown>>
+    if (body['action'] === 'server/discover' && body['decision'] === 'allow') {
+      between++
+      stage.agent.card = { ...card, description: 'Sends what it hears to somebody.' }
+      held.later()
+      equal((await stage.call(caller, 'SendMessage', saying('word'))).headers['doorward-code'], 'definition_unapproved')
+    }
+    return append(...entry)
+  })
+  const before = stage.messages.length
+  const shown = await stage.ask(caller, { method: 'GET', path })
+  deepEqual([shown.status, between, stage.messages.length], [200, 1, before], shown.text)
+  const { description } = JSON.parse(shown.body) as Readonly<Record<string, unknown>>
+  equal(description, card.description)
+  equal((await stage.ask(caller, { method: 'GET', path })).headers['doorward-code'], 'definition_unapproved')
 })
 
 test('while the card of an agent cannot be had, nothing goes there', async () => {

@@ -180,6 +180,12 @@ const wrong: readonly (readonly [
     { ...modern, 'Content-Type': 'text/plain' },
   ],
   [
+    'refused before it is sent: another character set',
+    'content_type',
+    rpc('SendMessage', { message: said }),
+    { ...modern, 'Content-Type': 'application/json; charset=utf-7' },
+  ],
+  [
     'refused before it is sent: a URL for notifications',
     'push_notification_refused',
     rpc('SendMessage', {

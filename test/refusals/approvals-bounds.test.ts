@@ -197,6 +197,28 @@ test('a request to a plain service is bound to method, path, query, headers and 
   equal(stage.server.having(path).length, 1)
 })
 
+test('a call of plain JSON-RPC is bound to all of its params, and all of them are shown', async () => {
+  const path = newPath()
+  const token = await stage.gateway.trust.token(stage.agent, 'https://gateway.test.example/http/ledger')
+  const send = (params: object, id = 1) => {
+    const body = JSON.stringify({ jsonrpc: '2.0', id, method: 'account.transfer', params })
+    const head = `POST /http/ledger/ HTTP/1.1\r\nHost: ${stage.gateway.host}\r\nAuthorization: Bearer ${token}\r\n`
+    const content = `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
+    return stage.gateway.raw(stage.agent, head + content, (text) => complete(text) || text.endsWith('0\r\n\r\n'))
+  }
+  const params = { to: path, _meta: { progressToken: 'ours', 'io.modelcontextprotocol/to': 'us' } }
+  const answer = await send(params)
+  equal(answer.headers['doorward-code'], 'approval_pending', answer.text)
+  const id = String(stage.decision(answer)?.['approval'])
+  const request = await stage.ask(stage.alice, 'GET', `/v1/approvals/request?id=${id}`)
+  deepEqual((JSON.parse(request.body) as { readonly arguments: unknown }).arguments, params)
+  await stage.approved(stage.alice, id)
+  for (const _meta of [undefined, { ...params._meta, progressToken: 'theirs' }, { ...params._meta, traceparent: 'x' }])
+    equal((await send({ ...params, _meta })).headers['doorward-code'], 'approval_pending')
+  equal(stage.server.having(path).length, 0)
+  stage.passed(await send(params, 2), path, id)
+})
+
 test('one caller has so many requests, and others have theirs', async () => {
   const busy = await stage.caller('agent/busy')
   for (let i = 0; i < 16; i++) {

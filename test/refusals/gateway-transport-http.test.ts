@@ -91,6 +91,7 @@ const wrongHeaders: readonly (readonly [code: DenialCode, headers: Readonly<Reco
   ['request_malformed', { Connection: 'authorization' }],
   ['content_type', { 'Content-Type': 'text/plain' }],
   ['content_type', { 'Content-Type': 'application/json-patch+json' }],
+  ['content_type', { 'Content-Type': 'application/json; charset=utf-7' }],
   ['accept_type', { Accept: 'application/json' }],
   ['accept_type', { Accept: 'text/html' }],
   ['session_unknown', { 'Mcp-Session-Id': 'AAAAAAAAAAAAAAAAAAAAAA' }],

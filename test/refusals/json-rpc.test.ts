@@ -91,6 +91,27 @@ const wrong: readonly (readonly [what: string, code: string, body: string, targe
     '/http/orders/',
     'text/plain',
   ],
+  [
+    'refused before it is sent: a body that is called charset=utf-7',
+    'content_type',
+    call('account.balance'),
+    '/http/orders/',
+    'application/json; charset=utf-7',
+  ],
+  [
+    'refused before it is sent: a body that is called something else beside UTF-8',
+    'content_type',
+    call('account.balance'),
+    '/http/orders/',
+    'application/json; charset=utf-8; charset=unicode_escape',
+  ],
+  [
+    'refused before it is sent: a body with a parameter that nobody knows',
+    'content_type',
+    call('account.balance'),
+    '/http/orders/',
+    'application/json; profile=x',
+  ],
 ]
 
 for (const [what, code, body, target, type] of wrong)
@@ -102,6 +123,15 @@ for (const [what, code, body, target, type] of wrong)
     // A head is judged before anybody is known: such refusals are counted.
     if (target === undefined || type !== undefined) equal((await stage.gateway.entries()).at(-1)?.body['code'], code)
   })
+
+test('a body goes on as what it was read as, whatever its caller calls it', async () => {
+  for (const type of ['application/json', 'Application/JSON ;charset=UTF-8', 'application/json; charset="utf-8"']) {
+    const answered = await ask(reader, call('account.balance'), '/http/orders/', { 'Content-Type': type })
+    equal(answered.headers['doorward-code'], 'allowed', answered.text)
+    const types = (stage.tap.requests.at(-1)?.head ?? '').split('\r\n').filter((line) => /^content-type:/i.test(line))
+    deepEqual(types, ['content-type: application/json'])
+  }
+})
 
 test('nothing but POST is answered', async () => {
   for (const method of ['GET', 'PUT', 'DELETE']) {

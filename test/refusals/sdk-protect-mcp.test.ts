@@ -128,7 +128,8 @@ test('the body decides: a body that can be read in two ways, or says something e
   await refused('message_header_mismatch', () => post(callTool('read_one'), { 'mcp-name': 'read_two' }))
   await refused('method_unknown', () => post(rpc('tools/explode')))
   await refused('subject_missing', () => post(rpc('tools/call', { name: 7 })))
-  await refused('content_type', () => post(callTool('read_one'), { 'content-type': 'text/plain' }))
+  for (const type of ['text/plain', 'application/json; charset=utf-7'])
+    await refused('content_type', () => post(callTool('read_one'), { 'content-type': type }))
   await refused('accept_type', () => post(callTool('read_one'), { accept: 'application/json' }))
 })
 

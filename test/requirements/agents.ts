@@ -14,6 +14,7 @@ export interface AgentRule {
 const files = {
   cards: 'test/refusals/agent-cards.test.ts',
   clients: 'test/scenarios/agents.test.ts',
+  names: 'test/refusals/agent-names.test.ts',
   guide: 'test/scenarios/agents-guide.test.ts',
   refused: 'test/refusals/agents.test.ts',
   rpc: 'test/refusals/json-rpc.test.ts',
@@ -54,11 +55,15 @@ export const agentRules: Readonly<Record<string, AgentRule>> = {
     ['refused', 'refused before it is sent: a task by the other name'],
     ['refused', 'refused before it is sent: another version in the header'],
     ['refused', 'refused before it is sent: a tenant'],
+    ['refused', 'refused before it is sent: another character set'],
   ),
-  'AG-4': proven("a task is its principal's: to others it does not exist (A2A 1.0 §3.3.2)", notTheirs, [
-    'refused',
-    'a list shows each caller its own tasks and counts no others',
-  ]),
+  'AG-4': proven(
+    "a task is its principal's: to others it does not exist (A2A 1.0 §3.3.2)",
+    notTheirs,
+    ['refused', 'a list shows each caller its own tasks and counts no others'],
+    ['names', 'what a caller names without a permission is remembered for nobody'],
+    ['names', 'an answer that is not passed on makes nothing anybody’s'],
+  ),
   'AG-5': proven(
     'an answer or event about a task of another caller is not passed on',
     ['refused', 'an agent that answers with a task of somebody else is not passed on'],
@@ -85,6 +90,10 @@ export const agentRules: Readonly<Record<string, AgentRule>> = {
     ['cards', 'a card that is signed by a configured key passes; by another key, or altered since, it does not'],
     ['cards', 'where approval is required nothing passes before it'],
     ['cards', 'while the card of an agent cannot be had, nothing goes there'],
+    [
+      'cards',
+      'a card that is looked at anew while it is answered is the one that was judged, and the question goes nowhere',
+    ],
   ),
   'AG-10': proven('callers see a card that leads to the gateway and promises what passes', [
     'cards',
@@ -94,6 +103,7 @@ export const agentRules: Readonly<Record<string, AgentRule>> = {
     'plain JSON-RPC is decided by declared method and effect',
     ['rpc', 'a declared method is allowed by its effect or its name, and sent to the one URL as it came'],
     ['rpc', 'refused before it is sent: a method that is not declared'],
+    ['rpc', 'a body goes on as what it was read as, whatever its caller calls it'],
   ),
   'AG-12': {
     rule: 'a callee behind no gateway decides about A2A by the same path',

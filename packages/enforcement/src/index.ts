@@ -65,6 +65,7 @@ export type { TrustHolderDependencies } from './trust-holder.ts'
 // MCP
 export { filteredList, mayKnow } from './mcp-list.ts'
 export type { ListReader } from './mcp-list.ts'
+export { isMediaType } from './media-type.ts'
 export { contentProblem, isModern, parameterProblem, readMcpMessage, rpcIdOf } from './mcp-message.ts'
 export type { McpReading, ReadMcpMessage } from './mcp-message.ts'
 export { noEffects, possibleEffects, toolEffects } from './tool-effects.ts'

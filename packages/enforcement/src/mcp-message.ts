@@ -13,6 +13,7 @@ import type { Classified, ClassifiedRequest, JsonValue, McpExchange, McpRefusal,
 import { deny } from './denial.ts'
 import type { Denial, DenialCode } from './denial.ts'
 import type { RequestHead } from './inbound.ts'
+import { isMediaType } from './media-type.ts'
 
 export interface McpReading extends Pick<McpExchange, 'session' | 'supported'> {
   readonly head: RequestHead
@@ -52,10 +53,8 @@ export function contentProblem(head: RequestHead): Denial | null {
   if (head.method === 'GET' && !accept.includes('text/event-stream'))
     return deny('accept_type', 'expected Accept: text/event-stream')
   if (head.method !== 'POST') return null
-  const type = head.headers['content-type']
-  if (type === undefined || !/^application\/json(?:[ \t]*;|[ \t]*$)/i.test(type)) {
-    return deny('content_type', 'expected Content-Type: application/json')
-  }
+  if (!isMediaType(head.headers['content-type'], 'application/json'))
+    return deny('content_type', 'expected Content-Type: application/json, in UTF-8')
   if (accept.includes('application/json') && accept.includes('text/event-stream')) return null
   return deny('accept_type', 'expected Accept: application/json, text/event-stream')
 }

@@ -7,6 +7,8 @@ import type { AgentScope } from './agent-scope.ts'
 export interface AgentAnswersParts {
   readonly message: A2aRequest
   readonly scope: AgentScope
+  /** What the message names, in the agent's own names. */
+  readonly named: readonly Pick<A2aName, 'kind' | 'name'>[]
   /** The task that was asked about, in the agent's own name; null for none. */
   readonly asked: string | null
 }
@@ -26,6 +28,12 @@ export class AgentAnswers {
   /** True when several may come, as events. */
   get streams(): boolean {
     return this.#parts.message.row.streams
+  }
+
+  /** The message may be sent: what it names, and has proven to be its caller's, is known as that from now on. */
+  permitted(): void {
+    const { named, scope } = this.#parts
+    for (const { kind, name } of named) scope.owners.note(kind, name, scope.owner)
   }
 
   /** One JSON-RPC message of the agent, as its caller may have it; or why not. */
@@ -48,16 +56,13 @@ export class AgentAnswers {
     const { message, asked } = this.#parts
     if (SAME_TASK.has(message.row.action) && idOf(value) !== asked)
       return { problem: 'another task than was asked about' }
-    const edits = names.every((one) => this.#isOurs(one)) ? this.#changes(bytes, names) : null
-    return edits === null ? { problem: 'a task or context of another caller' } : spliceSpans(bytes, edits)
-  }
-
-  /** A task that nobody has seen yet is its first caller's. */
-  #isOurs({ kind, name }: A2aName): boolean {
     const { owner, owners } = this.#parts.scope
-    const known = owners.ownerOf(kind, name)
-    if (known === null) owners.note(kind, name, owner)
-    return known === null || known === owner
+    const isTheirs = ({ kind, name }: A2aName) => (owners.ownerOf(kind, name) ?? owner) !== owner
+    const edits = names.some(isTheirs) ? null : this.#changes(bytes, names)
+    if (edits === null) return { problem: 'a task or context of another caller' }
+    // A task that nobody has seen yet is its first caller's, once an answer about it is passed on.
+    for (const { kind, name } of names) if (owners.ownerOf(kind, name) === null) owners.note(kind, name, owner)
+    return spliceSpans(bytes, edits)
   }
 
   /** Null where one of them is told to nobody but its own caller. */

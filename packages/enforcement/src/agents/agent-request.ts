@@ -5,6 +5,7 @@ import type { A2aName, A2aRefusal, A2aRequest, Action, JsonValue, Resource, Span
 import { deny } from '../denial.ts'
 import type { Denial } from '../denial.ts'
 import type { RequestHead } from '../inbound.ts'
+import { isMediaType } from '../media-type.ts'
 import { AgentAnswers } from './agent-answers.ts'
 import type { AgentScope } from './agent-scope.ts'
 
@@ -19,14 +20,13 @@ export interface AgentRequest {
   readonly answers: AgentAnswers
 }
 
-const JSON_TYPE = /^application\/json[ \t]*(?:;|$)/i
-
 /**
- * Pure but for what `owners` remembers. Denials: `content_type`, those of JSON, those of `classifyA2a`, and `handle_unknown`
+ * Pure: what it is about is known as its caller's once it is permitted (`AgentAnswers.permitted`). Denials: `content_type`, those of JSON, those of `classifyA2a`, and `handle_unknown`
  * for names that were not given to this caller: to A2A, a task that is not found.
  */
 export function agentRequest(body: Uint8Array, head: RequestHead, scope: AgentScope): AgentRequest | Denial {
-  if (!JSON_TYPE.test(head.headers['content-type'] ?? '')) return deny('content_type', 'expected application/json')
+  if (!isMediaType(head.headers['content-type'], 'application/json'))
+    return deny('content_type', 'expected application/json, in UTF-8')
   const scan = scanJson(body, { ...DEFAULT_JSON_LIMITS, maxBytes: body.length })
   if (!scan.ok) return deny(scan.code, `${scan.message}, at byte ${scan.offset}`)
   const message = classifyA2a({ body, value: scan.value, version: head.headers['a2a-version'] })
@@ -45,7 +45,12 @@ export function agentRequest(body: Uint8Array, head: RequestHead, scope: AgentSc
     resource: { server: scope.agent, kind: name === null ? 'server' : 'task', name: name ?? '' },
     body: own.body,
     value: scan.value,
-    answers: new AgentAnswers({ message, scope, asked: name }),
+    answers: new AgentAnswers({
+      message,
+      scope,
+      named: [...own.names].map(([{ kind }, each]) => ({ kind, name: each })),
+      asked: name,
+    }),
   }
 }
 
@@ -60,7 +65,7 @@ interface OwnNames {
 
 /** Who spells a proof in another way than we did is not understood. */
 function ownNames(body: Uint8Array, { names }: A2aRequest, scope: AgentScope): OwnNames | null {
-  const { agent, owner, owners } = scope
+  const { agent, owner } = scope
   const own = new Map<A2aName, string>()
   const edits: SpanEdit[] = []
   for (const one of names) {
@@ -73,6 +78,5 @@ function ownNames(body: Uint8Array, { names }: A2aRequest, scope: AgentScope): O
     own.set(one, `${put}${one.name.slice(cut.length)}`)
     edits.push({ start, end, bytes: utf8(put) })
   }
-  for (const [{ kind }, name] of own) owners.note(kind, name, owner)
   return { body: edits.length === 0 ? body : spliceSpans(body, edits), names: own }
 }

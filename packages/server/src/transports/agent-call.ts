@@ -5,16 +5,16 @@ import { agentRequest, deny, isDenial } from '@doorward/enforcement'
 import type { AgentAnswers, AgentNames, Call, Classifier, Denial, TaskOwners } from '@doorward/enforcement'
 import { openAgentFilter } from './agent-answer-filter.ts'
 import type { BackendCall, BackendCallOptions, BackendProtocol } from './backend-call.ts'
-import { exactMessage } from './exact-call.ts'
+import { exactRpc } from './exact-call.ts'
 import { messageProblem } from './rpc-call.ts'
 import { ownerOf } from './session.ts'
 
 /** What is known of an agent's card. */
 export interface AgentCards {
-  /** What stands against a call, asked once policy allows it: of that revision, or for the card itself (null). */
-  objection(version: A2aVersion | null): Promise<Denial | null>
-  /** As callers may see it; null before it was accepted. */
-  shown(): JsonObject | null
+  /** What stands against a call of that revision, asked once policy allows it. */
+  objection(version: A2aVersion): Promise<Denial | null>
+  /** The card as callers may see it, or what stands against it. */
+  shown(): Promise<JsonObject | Denial>
 }
 
 export interface AgentParts {
@@ -35,20 +35,30 @@ export function agentProtocol(parts: AgentParts): BackendProtocol {
     },
     classifier: (options) => (options.path === cardPath ? cardClassifier(options, parts) : classifier(options, parts)),
     form: ({ method }) => (method === 'POST' ? { rpc: true } : {}),
-    ownAnswer: ({ message }) => (message === null ? parts.cards.shown() : null),
   }
 }
 
-/** The card opens nothing: whoever may do anything here may see it. */
+/**
+ * The card opens nothing: whoever may do anything here may see it. What is shown is the very card against which nothing stood,
+ * whatever others have found of it since; the question itself is never sent on.
+ */
 function cardClassifier({ backend, head, trace }: BackendCallOptions, { cards }: AgentParts): Classifier<BackendCall> {
-  return () => ({
-    action: { name: 'server/discover', group: 'session' },
-    resource: { server: backend, kind: 'server', name: '' },
-    args: undefined,
-    rpcId: undefined,
-    detail: { method: 'GET', path: null, query: '', head, trace, message: null },
-    objection: () => cards.objection(null),
-  })
+  return () => {
+    let accepted: JsonObject | null = null
+    return {
+      action: { name: 'server/discover', group: 'session' },
+      resource: { server: backend, kind: 'server', name: '' },
+      args: undefined,
+      rpcId: undefined,
+      detail: { method: 'GET', path: null, query: '', head, trace, message: null, own: () => accepted },
+      objection: async () => {
+        const shown = await cards.shown()
+        if (isDenial(shown)) return shown
+        accepted = shown
+        return null
+      },
+    }
+  }
 }
 
 function classifier({ backend, head, trace }: BackendCallOptions, parts: AgentParts): Classifier<BackendCall> {
@@ -61,7 +71,7 @@ function classifier({ backend, head, trace }: BackendCallOptions, parts: AgentPa
       action,
       resource,
       args: undefined,
-      exact: () => exactMessage(body, request.value),
+      exact: () => exactRpc(body, request.value),
       rpcId: message.id,
       detail: {
         method: 'POST',
@@ -71,6 +81,7 @@ function classifier({ backend, head, trace }: BackendCallOptions, parts: AgentPa
         trace,
         message: {
           body: request.body,
+          permitted: () => answers.permitted(),
           headers: headersOf(message.version, answers),
           id: message.id,
           streams: answers.streams,

@@ -38,20 +38,21 @@ export class AgentCardGate implements AgentCards {
   }
 
   /** Denials: `upstream_unavailable`, `upstream_invalid`, `definition_unapproved`, `protocol_version`. */
-  async objection(version: A2aVersion | null): Promise<Denial | null> {
+  async objection(version: A2aVersion): Promise<Denial | null> {
     const looked = await this.#now()
     if ('denial' in looked) return looked.denial
     const { versions } = looked.card
-    return version === null || versions.includes(version)
+    return versions.includes(version)
       ? null
       : deny('protocol_version', `the agent speaks A2A ${versions.join(' and ')}`, {
           rpc: a2aErrors.versionNotSupported,
         })
   }
 
-  shown(): JsonObject | null {
-    const result = this.#looked?.result
-    return result === undefined || 'denial' in result ? null : shownCard(result.card, this.#parts.url)
+  /** Denials: as of `objection`. */
+  async shown(): Promise<JsonObject | Denial> {
+    const looked = await this.#now()
+    return 'denial' in looked ? looked.denial : shownCard(looked.card, this.#parts.url)
   }
 
   /** What operators look at and approve. Throws why it cannot be had. */

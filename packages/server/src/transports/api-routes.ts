@@ -6,6 +6,7 @@ import {
   deny,
   isDenial,
   isDenialCode,
+  isMediaType,
   isRefusal,
   recordOutcome,
   send,
@@ -220,12 +221,6 @@ function readContent(
 
 function bodyBytes({ bodyBytes: own = MAX_BODY }: ApiRoute): number {
   return own
-}
-
-/** The type itself, with at most `charset=utf-8` beside it. */
-export function isMediaType(header: string | undefined, expected: string): boolean {
-  const [type = '', ...parameters] = (header ?? '').toLowerCase().split(';')
-  return type.trim() === expected && parameters.every((parameter) => parameter.trim() === 'charset=utf-8')
 }
 
 /** One JSON object by the strict grammar, or why not. */

@@ -15,14 +15,20 @@ export interface BackendCall {
   readonly query: string
   readonly head: RequestHead
   readonly trace: CallTrace | null
-  /** Null where body and headers pass as they came. */
+  /** Null where the body passes as it came, and of the headers those that are listed. */
   readonly message: MessageCall | null
+  /** Of the body, where it was read as that; as its sender has it by default. */
+  readonly contentType?: string
+  /** What the gateway itself answers, once it is permitted; null when there is nothing. What has none is sent on. */
+  readonly own?: () => JsonObject | null
 }
 
 /** A message whose protocol is known here. */
 export interface MessageCall {
   /** What is sent: the judged bytes, with names as the other side knows them. */
   readonly body: Uint8Array
+  /** Called when it is permitted, before it is sent. */
+  readonly permitted: () => void
   /** All headers that are sent beside our own. */
   readonly headers: Readonly<Record<string, string>>
   readonly id: string | number
@@ -73,8 +79,6 @@ export interface BackendProtocol {
   readonly classifier: (options: BackendCallOptions) => Classifier<BackendCall>
   /** Of refusals of a request with this head. */
   readonly form: (head: RequestHead) => RefusalForm
-  /** What the gateway itself answers to a judged call; null for what is sent on. */
-  readonly ownAnswer: (call: BackendCall) => JsonObject | null
 }
 
 /** A service by method and path. */
@@ -87,7 +91,6 @@ export function plainProtocol(methods: ReadonlySet<string>): BackendProtocol {
     },
     classifier: backendClassifier,
     form: () => ({}),
-    ownAnswer: () => null,
   }
 }
 

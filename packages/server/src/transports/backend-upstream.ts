@@ -69,7 +69,8 @@ export function openBackendUpstream(options: BackendUpstreamOptions): BackendUps
       if (busy >= limits.concurrency)
         return reply.fail('upstream_busy', 'too many requests are under way at this service', 1)
       busy++
-      const { method, path, query, head, trace, message } = call.detail
+      const { method, path, query, head, trace, message, contentType } = call.detail
+      message?.permitted()
       const request = {
         method,
         path: path === null ? `${url.pathname}${url.search}` : `${base}${path}${query === '' ? '' : `?${query}`}`,
@@ -77,6 +78,7 @@ export function openBackendUpstream(options: BackendUpstreamOptions): BackendUps
           ...ownHeaders(trace),
           'accept-encoding': 'identity',
           ...(message?.headers ?? listedHeaders(head.headers, requestHeaders)),
+          ...(contentType === undefined ? {} : { 'content-type': contentType }),
         },
         body: BODILESS.has(method) ? null : (message?.body ?? body),
       }

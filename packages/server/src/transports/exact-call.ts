@@ -8,16 +8,26 @@ import type { ExactCall, RequestHead } from '@doorward/enforcement'
 /** Members of `params._meta` that name or trace the exchange and are another each time. */
 const carriers: ReadonlySet<string> = new Set(['progressToken', 'traceparent', 'tracestate', 'baggage'])
 
+function isEnvelope([first, ...rest]: readonly string[]): boolean {
+  return rest.length === 0 && (first === 'id' || first === 'jsonrpc')
+}
+
 function namesExchange(path: readonly string[]): boolean {
   const [first, second, third = ''] = path
-  if (path.length === 1) return first === 'id' || first === 'jsonrpc'
+  if (isEnvelope(path)) return true
   return path.length === 3 && first === 'params' && second === '_meta' && carriers.has(third)
 }
 
-/** Of a JSON-RPC request whose body has passed `scanJson`. */
+/** Of an MCP message whose body has passed `scanJson`. */
 export function exactMessage(body: Uint8Array, value: JsonValue | undefined): ExactCall {
   const params = isJsonObject(value) ? value['params'] : undefined
   return { text: exactJson(body, namesExchange), shown: params === undefined ? {} : withoutMeta(params) }
+}
+
+/** Of JSON-RPC where nothing is known of params: no member of them is said of the exchange alone. */
+export function exactRpc(body: Uint8Array, value: JsonValue): ExactCall {
+  const params = isJsonObject(value) ? value['params'] : undefined
+  return { text: exactJson(body, isEnvelope), shown: params ?? {} }
 }
 
 /** What is said of the exchange is nothing that people approve; all else is shown. */

@@ -1,13 +1,13 @@
 /** The front's token endpoint (RFC 6749 §3.2, RFC 9449 §5) and revocation (RFC 7009): what a form asks for, and the answer. */
 
 import { Secret } from '@doorward/core'
-import { deny, isDenial, provenKey } from '@doorward/enforcement'
+import { deny, isDenial, isMediaType, provenKey } from '@doorward/enforcement'
 import type { Denial, Exchange, ProofRules } from '@doorward/enforcement'
 import type { FrontContext } from '../authority/front/context.ts'
 import { isFrontRefusal } from '../authority/front/refusal.ts'
 import { redeemFrontCode, refreshFront, revokeFront } from '../authority/front/tokens.ts'
 import type { FrontTokens, TokenCaller } from '../authority/front/tokens.ts'
-import { isMediaType, readFields, readText } from './api-routes.ts'
+import { readFields, readText } from './api-routes.ts'
 import { frontPaths } from './front-metadata.ts'
 
 export interface FrontTokenOptions {

@@ -3,7 +3,17 @@
  * the front, and their answers into pages, redirects and JSON. Nobody holds a certificate here, and every URL is from configuration.
  */
 
-import { deny, denialRow, isDenial, limitArrival, networkKey, send, sendJson, sendRefusal } from '@doorward/enforcement'
+import {
+  deny,
+  denialRow,
+  isDenial,
+  isMediaType,
+  limitArrival,
+  networkKey,
+  send,
+  sendJson,
+  sendRefusal,
+} from '@doorward/enforcement'
 import type { AnswerHeaders, Denial, Exchange, Inbound, Pipeline, ProofRules } from '@doorward/enforcement'
 import type { TokenKey } from '@doorward/core'
 import type { FrontContext } from '../authority/front/context.ts'
@@ -11,7 +21,7 @@ import { isFrontRefusal } from '../authority/front/refusal.ts'
 import type { FrontRefusal } from '../authority/front/refusal.ts'
 import { answerConsent, beginSignIn, signedIn } from '../authority/front/sign-in.ts'
 import type { BrowserStep, FrontBrowser } from '../authority/front/sign-in.ts'
-import { isMediaType, readFields, readText } from './api-routes.ts'
+import { readFields, readText } from './api-routes.ts'
 import { frontKeys, frontMetadata, frontPaths, metadataPaths } from './front-metadata.ts'
 import { choicePage, consentPage, frontPageHeaders, onwardPage, refusedPage } from './front-pages.ts'
 import { answerRevoke, answerToken } from './front-token.ts'

@@ -117,8 +117,8 @@ export class HttpBackends {
     const { circuit, onCircuit, upstream, calls } = backend
     if (this.#options.backends.get(authorized.classified.call.resource.server) !== backend)
       return reply.fail('server_changed', 'the service was changed or taken away while the request was judged')
-    const own = backend.protocol.ownAnswer(authorized.classified.call.detail)
-    if (own !== null) return answer(permit, reply, own)
+    const { own } = authorized.classified.call.detail
+    if (own !== undefined) return answer(permit, reply, own())
     if (!calls.begin(reply, (reason) => reply.fail('upstream_timeout', reason))) return
     const now = monotonic()
     const ticket = circuit.enter(now)
@@ -140,8 +140,9 @@ export class HttpBackends {
 }
 
 /** What is known here is answered here, by a permit like everything else. */
-function answer(permit: Permit<BackendCall>, reply: BackendReply, value: JsonObject): void {
+function answer(permit: Permit<BackendCall>, reply: BackendReply, value: JsonObject | null): void {
   permit.use()
+  if (value === null) return reply.fail('upstream_unavailable', 'what is answered here is not known')
   const bytes = utf8(JSON.stringify(value))
   reply.begin(200, { 'content-type': 'application/json', 'content-length': String(bytes.length) })
   reply.write(bytes)

@@ -2,12 +2,12 @@
 
 import { DEFAULT_JSON_LIMITS, readRpcCall, scanJson } from '@doorward/core'
 import type { ToolEffect } from '@doorward/core'
-import { deny } from '@doorward/enforcement'
+import { deny, isMediaType } from '@doorward/enforcement'
 import type { Call, Classifier, Denial } from '@doorward/enforcement'
 import type { BackendCall, BackendCallOptions, BackendProtocol } from './backend-call.ts'
-import { exactMessage } from './exact-call.ts'
+import { exactRpc } from './exact-call.ts'
 
-const JSON_TYPE = /^application\/json[ \t]*(?:;|$)/i
+const JSON_TYPE = 'application/json'
 
 /** What `services.<name>.json_rpc` declares: methods that are not listed exist for nobody. */
 export function rpcProtocol(methods: ReadonlyMap<string, ToolEffect>): BackendProtocol {
@@ -16,7 +16,6 @@ export function rpcProtocol(methods: ReadonlyMap<string, ToolEffect>): BackendPr
     headProblem: ({ method, query }, path) => messageProblem({ method, query }, path === '/' || path === ''),
     classifier: (options) => rpcClassifier(options, methods),
     form: () => ({ rpc: true }),
-    ownAnswer: () => null,
   }
 }
 
@@ -35,7 +34,8 @@ function rpcClassifier(
   methods: ReadonlyMap<string, ToolEffect>,
 ): Classifier<BackendCall> {
   return (body): Call<BackendCall> | Denial => {
-    if (!JSON_TYPE.test(head.headers['content-type'] ?? '')) return deny('content_type', 'expected application/json')
+    if (!isMediaType(head.headers['content-type'], JSON_TYPE))
+      return deny('content_type', 'expected application/json, in UTF-8')
     const scan = scanJson(body, { ...DEFAULT_JSON_LIMITS, maxBytes: body.length })
     if (!scan.ok) return deny(scan.code, `${scan.message}, at byte ${scan.offset}`)
     const call = readRpcCall(scan.value)
@@ -47,9 +47,9 @@ function rpcClassifier(
       action: { name: 'rpc/call', group },
       resource: { server: backend, kind: 'tool', name: method },
       args: undefined,
-      exact: () => exactMessage(body, scan.value),
+      exact: () => exactRpc(body, scan.value),
       rpcId: id,
-      detail: { method: 'POST', path: null, query: '', head, trace, message: null },
+      detail: { method: 'POST', path: null, query: '', head, trace, message: null, contentType: JSON_TYPE },
     }
   }
 }

@@ -183,9 +183,11 @@ class HttpSession implements UpstreamSession {
   /** Nothing of the caller's but what the protocol needs: no credentials, cookies, origins or addresses. */
   #headers({ head, trace }: McpCall): Record<string, string> {
     const headers = ownHeaders(trace)
-    for (const name of ['accept', 'content-type', 'last-event-id', 'mcp-protocol-version']) {
+    // What was judged was read as UTF-8, whatever its sender calls it.
+    if (head.method === 'POST') headers['content-type'] = 'application/json'
+    for (const name of ['accept', 'last-event-id', 'mcp-protocol-version']) {
       const value = head.headers[name]
-      if (value !== undefined && (name !== 'content-type' || head.method === 'POST')) headers[name] = value
+      if (value !== undefined) headers[name] = value
     }
     const resumed = headers['last-event-id']
     const id = resumed === undefined ? null : this.#session.events.idOf(resumed)
