@@ -3,6 +3,7 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import { DoorwardError } from '@doorward/core'
 import type { SpiffeId } from '@doorward/core'
+import { connectionError } from './connection-error.ts'
 import type { ConnectionPool } from './connection-pool.ts'
 import type { CredentialSource } from './credential-source.ts'
 import { exchange } from './https-exchange.ts'
@@ -97,7 +98,8 @@ async function attempt(
 ): Promise<CallResponse> {
   const headers: OutgoingHttpHeaders = { ...options.headers }
   if (options.audience !== null) {
-    const token = await dependencies.tokens.token({ ...options.token, svid, audience: options.audience })
+    const wanted = dependencies.tokens.token({ ...options.token, svid, audience: options.audience })
+    const token = await unlessAborted(wanted, options.signal, url.host)
     headers['authorization'] = `Bearer ${token.reveal()}`
   }
   const send = () => sendOnce(dependencies, url, { ...options, headers }, svid)
@@ -108,6 +110,23 @@ async function attempt(
     const lost = error instanceof DoorwardError && error.code === 'connection_lost'
     if (lost && SAFE.has(options.method ?? 'GET') && mayRepeat(options)) return send()
     throw error
+  }
+}
+
+/** What others may wait for too goes on; whoever is aborted waits no longer. Throws `call_aborted` or `connection_timeout`. */
+async function unlessAborted<T>(wanted: Promise<T>, signal: AbortSignal | undefined, where: string): Promise<T> {
+  if (signal === undefined) return wanted
+  const { promise, reject } = Promise.withResolvers<never>()
+  const aborted = () => {
+    const { reason: cause } = signal as { readonly reason: unknown }
+    reject(connectionError(new DOMException('aborted while waiting for a token', { name: 'AbortError', cause }), where))
+  }
+  signal.addEventListener('abort', aborted)
+  try {
+    if (signal.aborted) aborted()
+    return await Promise.race([wanted, promise])
+  } finally {
+    signal.removeEventListener('abort', aborted)
   }
 }
 

@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os'
 import { join as path } from 'node:path'
 import { Readable } from 'node:stream'
 import { after, before, test } from 'node:test'
-import { join, openIdentity } from '@doorward/sdk'
+import { DoorwardError, isDoorwardError, join, openIdentity } from '@doorward/sdk'
 import type { CallOptions, Identity } from '@doorward/sdk'
+import { signedFetch } from '../../../packages/sdk/src/signed-fetch.ts'
 import { FakeAuthority } from './fake-authority.ts'
 import { memorySealer } from './memory-sealer.ts'
 
@@ -83,4 +84,26 @@ test('nothing is repeated with a body that cannot be sent twice, nor when the ca
   assert.deepEqual(await refusedOnce('token_epoch', { retries: false }), one)
   assert.deepEqual(await refusedOnce('certificate_not_issued', { retries: false }), one)
   assert.deepEqual(await refusedOnce('certificate_not_issued', { body: Readable.from(['x']) }), one)
+})
+
+test('whoever is aborted while a token is fetched waits no longer, and the fetch goes on for the others', async () => {
+  const token = Promise.withResolvers<never>()
+  const signed = signedFetch({
+    pool: {} as never,
+    credentials: identity.credentials,
+    tokens: { token: () => token.promise, forget: () => undefined },
+    freshen: async () => undefined,
+  })
+  const ask = (signal: AbortSignal) =>
+    signed.call(authority.mainUrl, { audience: authority.mainUrl, expectedId: identity.authorityId, signal })
+  const [one, other] = [new AbortController(), new AbortController()]
+  const ends = Promise.allSettled([ask(one.signal), ask(AbortSignal.abort()), ask(other.signal)])
+  await new Promise(setImmediate)
+  one.abort()
+  await new Promise(setImmediate)
+  token.reject(new DoorwardError('identity_denied', 'the end of the fetch'))
+  assert.deepEqual(
+    (await ends).map((end) => (end.status === 'rejected' && isDoorwardError(end.reason) ? end.reason.code : end)),
+    ['call_aborted', 'call_aborted', 'identity_denied'],
+  )
 })
