@@ -1,6 +1,7 @@
 /** For a program behind a sidecar: whether what comes with a request is the sidecar's word about this very request, once. */
 
 import {
+  epochMillis,
   isJsonObject,
   member,
   readP256Jwk,
@@ -24,8 +25,10 @@ export interface AssertionVerifierOptions {
   readonly audience: string
   /** The JWK Set of the sidecar: its file, or what its socket answers to `GET /jwks.json`. Asked again for a key that is new. */
   readonly keys: () => Promise<string>
-  /** The machine's by default. */
+  /** The machine's by default. One that is put back counts as if it had gone on since the verifier was opened. */
   readonly clock?: Clock
+  /** Milliseconds that never go back, whatever is done to the clock; the machine's by default. */
+  readonly monotonic?: () => number
 }
 
 export interface AssertedRequest {
@@ -50,24 +53,27 @@ const AGAIN = 1000
 /** Of a minute; with more than that under way nothing is taken. */
 const MAX_USED = 200_000
 /** Longer than any assertion lives, with what clocks may differ. */
-const KEPT_SECONDS = 75
+const KEPT_MILLISECONDS = 75_000
 
 export function openAssertionVerifier(options: AssertionVerifierOptions): AssertionVerifier {
-  const { issuer, audience, clock = systemClock } = options
+  const { issuer, audience, clock = systemClock, monotonic = systemRuntime.monotonic } = options
   const keys = new SidecarKeys(options.keys)
   const used = new UsedOnce()
+  const opened = { wall: clock(), monotonic: monotonic() }
+  // A clock that is put back brings nothing back to life that was used and forgotten.
+  const least = () => epochMillis(opened.wall + monotonic() - opened.monotonic)
   return {
     verify: async (assertion, { method, target, body }) => {
       if (assertion === undefined || assertion === '')
         return { ok: false, code: 'token_claims', message: 'expected Doorward-Principal, got none' }
-      const now = toSeconds(clock())
+      const now = toSeconds(epochMillis(Math.max(clock(), least())))
       const bodySha256 = body === undefined || body.length === 0 ? null : toBase64url(sha256(body))
       const judge = (known: ReadonlyMap<string, VerifyKey>) =>
         verifyAssertion(assertion, { issuer, audience, keys: known, method, target, bodySha256, now })
       const first = judge(await keys.current())
       const verdict = !first.ok && first.code === 'token_key_unknown' ? judge(await keys.newer()) : first
       if (!verdict.ok) return verdict
-      return used.take(verdict.claims.jti, now)
+      return used.take(verdict.claims.jti, monotonic())
         ? verdict
         : { ok: false, code: 'token_claims', message: 'it was used before, or too many are remembered' }
     },
@@ -118,15 +124,15 @@ function keysOf(text: string): ReadonlyMap<string, VerifyKey> {
   return found
 }
 
-/** What was used within the life of an assertion. Full, it takes nothing. */
+/** What was used within the life of an assertion, by time that passes whatever the clock says. Full, it takes nothing. */
 class UsedOnce {
   #older = new Set<string>()
   #newer = new Set<string>()
-  #since = 0
+  #since = Number.NEGATIVE_INFINITY
 
   take(id: string, now: number): boolean {
-    if (now - this.#since >= KEPT_SECONDS) {
-      this.#older = now - this.#since >= 2 * KEPT_SECONDS ? new Set() : this.#newer
+    if (now - this.#since >= KEPT_MILLISECONDS) {
+      this.#older = now - this.#since >= 2 * KEPT_MILLISECONDS ? new Set() : this.#newer
       this.#newer = new Set()
       this.#since = now
     }

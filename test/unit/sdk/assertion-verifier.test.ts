@@ -99,6 +99,41 @@ test('it counts once', async () => {
   assert.equal(again.ok ? 'ok' : again.code, 'token_claims')
 })
 
+test('it counts once, whatever is done to the clock', async () => {
+  const time = { wall: start, passed: 0 }
+  const verifier = openAssertionVerifier({
+    issuer: issuer.uri,
+    audience: 'orders',
+    keys: async () => jwks(key),
+    clock: () => epochMillis(time.wall * 1000),
+    monotonic: () => time.passed * 1000,
+  })
+  const text = await mintAssertion(claimsOf(), signer)
+  const fresh = () =>
+    mintAssertion(claimsOf({ iat: epochSeconds(time.wall), exp: epochSeconds(time.wall + 60) }), signer)
+  const codeNow = async (one: string) => {
+    const verdict = await verifier.verify(one, request)
+    return verdict.ok ? 'ok' : verdict.code
+  }
+  assert.equal(await codeNow(text), 'ok')
+  // Forward and back: nothing is forgotten.
+  for (let i = 0; i < 3; i++) {
+    time.wall += 200
+    assert.equal(await codeNow(await fresh()), 'ok')
+  }
+  time.wall = start
+  assert.equal(await codeNow(text), 'token_claims')
+  assert.equal(await codeNow(await fresh()), 'ok')
+  // What is forgotten by now has ended, though the clock says otherwise.
+  time.passed = 200
+  assert.equal(await codeNow(await fresh()), 'token_expired')
+  time.wall = start + 200
+  assert.equal(await codeNow(await fresh()), 'ok')
+  assert.equal(await codeNow(text), 'token_expired')
+  time.wall = start
+  assert.equal(await codeNow(text), 'token_expired')
+})
+
 test('a key that is new is asked for, and whoever forges key ids does not ask again and again', async () => {
   let [asked, keys] = [0, jwks(other)]
   const verifier = openAssertionVerifier({
