@@ -6,6 +6,9 @@ import type { Edit } from './disabled-build.ts'
 const apps = 'packages/server/src/apps/sidecar'
 const transports = 'packages/server/src/transports/sidecar'
 const refusals = 'test/refusals/sidecar.test.ts'
+const lasting = 'test/scenarios/sidecar.test.ts'
+const parts = 'test/unit/server/sidecar-parts.test.ts'
+const endingTest = 'a sidecar that ends takes nothing new, lets what is under way go on, and says so until the end'
 const believed = 'test/unit/sdk/assertion-verifier.test.ts'
 const assertion = 'packages/core/src/token/principal-assertion.ts'
 
@@ -46,8 +49,8 @@ export const sidecarControls: readonly Control[] = [
     [refusals, 'somebody else who listens at the socket gets nothing, though the file is right'],
     {
       file: `${apps}/program.ts`,
-      from: 'if (credentials?.uid === uid) return socket',
-      to: 'if (credentials !== null) return socket',
+      from: 'if (credentials?.uid === uid) return null',
+      to: 'if (credentials !== null) return null',
     },
   ),
   control(
@@ -85,4 +88,81 @@ export const sidecarControls: readonly Control[] = [
     from: 'if (this.#older.has(id) || this.#newer.has(id) || ',
     to: 'if (',
   }),
+  control('sidecar.assertion_clock', [believed, 'it counts once, whatever is done to the clock'], {
+    file: 'packages/sdk/src/assertion-verifier.ts',
+    from: 'Math.max(clock(), least())',
+    to: 'clock()',
+  }),
+  control(
+    'sidecar.stale_calls',
+    [lasting, 'without news for five minutes nobody is called, and an answer that goes on is broken off'],
+    { file: `${apps}/outbound.ts`, from: 'if (this.#isStale()) return stale', to: '' },
+  ),
+  control(
+    'sidecar.stale_answers',
+    [lasting, 'without news for five minutes nobody is called, and an answer that goes on is broken off'],
+    { file: `${apps}/outbound.ts`, from: 'for (const end of this.#underWay) end.abort(staleness)', to: 'return' },
+  ),
+  control(
+    'sidecar.caller_places',
+    [lasting, 'more requests at once than a side takes are refused there, and what is under way goes on'],
+    { file: `${apps}/inbound.ts`, from: 'callsUnderWayPerCaller: forwarding.perCallerConcurrent,', to: '' },
+  ),
+  control(
+    'sidecar.places',
+    [lasting, 'more requests at once than a side takes are refused there, and what is under way goes on'],
+    { file: `${apps}/inbound.ts`, from: 'callsUnderWay: forwarding.limits.concurrent,', to: '' },
+  ),
+  control('sidecar.not_ready_ending', [lasting, endingTest], {
+    file: `${apps}/sidecar.ts`,
+    from: '!stopping && ',
+    to: '',
+  }),
+  control(
+    'sidecar.token_time',
+    [
+      'test/unit/sdk/signed-fetch.test.ts',
+      'whoever is aborted while a token is fetched waits no longer, and the fetch goes on for the others',
+    ],
+    { file: 'packages/sdk/src/signed-fetch.ts', from: 'await Promise.race([wanted, promise])', to: 'await wanted' },
+  ),
+  control(
+    'sidecar.header_lines',
+    [refusals, 'a request with more headers than may be is refused, and none is left out of one that passes'],
+    { file: `${apps}/outbound.ts`, from: 'if (!hasAllHeaders(request)) return', to: 'if (request.destroyed) return' },
+  ),
+  control(
+    'sidecar.keys_folder',
+    [parts, 'the file of keys can be read by everybody whatever the umask, and lies where nobody else can write'],
+    { file: `${apps}/assertions.ts`, from: 'const path = await safePlace(asked)', to: 'const path = asked' },
+  ),
+  control(
+    'sidecar.late_connections',
+    [parts, 'a connection that was still looked at when the others were closed is not served'],
+    {
+      file: `${transports}/local-http.ts`,
+      from: 'if (this.#closing) return void socket.destroy()',
+      to: '',
+    },
+  ),
+  control(
+    'sidecar.platform_names',
+    [
+      parts,
+      'headers by which platforms, gateways and frameworks name a caller do not pass, nor do credentials of theirs',
+    ],
+    { file: `${transports}/passing-headers.ts`, from: '[NAMING, PLATFORM, WITHHELD]', to: '[NAMING, WITHHELD]' },
+  ),
+  control(
+    'sidecar.no_loop',
+    [
+      'test/unit/server/sidecar-file.test.ts',
+      'whoever calls in does not call out: no outbound listener is where the program is',
+    ],
+    {
+      file: 'packages/server/src/config/sidecar-check.ts',
+      from: '(at?.port === undefined ? undefined : `port ${at.port}`)',
+      to: 'undefined',
+    },
+  ),
 ]

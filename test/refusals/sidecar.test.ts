@@ -388,6 +388,20 @@ test('what does not name one request, or is too large, is refused before it is s
   await onRecord('body_too_large')
 })
 
+test('a request with more headers than may be is refused, and none is left out of one that passes', async () => {
+  const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`x-h-${i}`, 'y']))
+  const ask = (count: number) =>
+    askLocally(stage.outSocket, '/orders/7', { headers: { ...many(count), 'if-match': '"one"' } })
+  assert.equal((await ask(50)).status, 200)
+  assert.equal(last()?.headers['if-match'], '"one"')
+  await unreached(async () => {
+    // With If-Match, Host and Connection one more than 64.
+    const answer = await ask(62)
+    assert.deepEqual([answer.status, answer.headers['doorward-code']], [431, 'header_limit'])
+  })
+  await onRecord('header_limit')
+})
+
 test('RV-4: a callee that is removed in the middle of an answer is not believed any more, nor called again', async () => {
   const operator = await joined(stage.authority, idOf('operator/eve'), ['admin'])
   const { ended } = await openStream(stage.outSocket)

@@ -1,6 +1,8 @@
 /** Sidecars that live on: certificates are replaced, streams end when they must, clocks differ, and the authority goes away. */
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { epochMillis } from '@doorward/core'
@@ -10,21 +12,22 @@ import { idOf } from '../fixtures/sdk-stage.ts'
 import {
   outboundOf,
   askLocally,
+  calleeName,
   callerName,
   openSidecarStage,
   openStream,
   streamAnswer,
   until,
 } from '../fixtures/sidecar-stage.ts'
-import type { SidecarStage } from '../fixtures/sidecar-stage.ts'
+import type { Asked, SidecarStage } from '../fixtures/sidecar-stage.ts'
 
 let stage: SidecarStage
 
 /** How far the clocks of each sidecar are from the machine's, and how much time has passed there besides. */
-const clock = { callee: 0, caller: 0 }
-const passed = { callee: 0, caller: 0 }
+const clock = { callee: 0, caller: 0, late: 0 }
+const passed = { callee: 0, caller: 0, late: 0 }
 
-function runtimeOf(side: 'callee' | 'caller'): Runtime {
+function runtimeOf(side: 'callee' | 'caller' | 'late'): Runtime {
   return {
     ...systemRuntime,
     wall: () => epochMillis(Date.now() + clock[side] + passed[side]),
@@ -45,6 +48,23 @@ after(() => stage.close())
 
 const right = () => askLocally(stage.outSocket, '/orders/7')
 
+/** A refusal on the record of that sidecar. */
+async function counted(name: string, reason: string): Promise<void> {
+  await until(async () => {
+    const refusals = (await stage.entries(name)).filter(({ kind }) => kind === 'refusals')
+    return refusals.find(({ body }) => body['reason'] === reason)
+  }, `${reason} on record`)
+}
+
+/** The sidecar of another workload that may call; resolves with its socket when it does. */
+async function anotherCaller(name: string, more = '', runtime?: Runtime): Promise<string> {
+  const place = join(stage.folder, `${name.replaceAll('/', '+')}.sock`)
+  await stage.sidecar(name, outboundOf(place, stage.audience, more), runtime)
+  await stage.authority.running.registerWorkload({ id: idOf(name), roles: ['reader'] }, 'test')
+  await until(async () => ((await askLocally(place, '/orders/7')).status === 200 ? true : undefined), 'the role')
+  return place
+}
+
 test('the socket of a sidecar says that it lives and serves, and nothing else', async () => {
   const status = async (path: string, method = 'GET') => (await askLocally(stage.ownSocket, path, { method })).status
   assert.deepEqual([await status('/livez'), await status('/readyz'), await status('/jwks.json')], [200, 200, 200])
@@ -54,23 +74,22 @@ test('the socket of a sidecar says that it lives and serves, and nothing else', 
 })
 
 test('more requests at once than a side takes are refused there, and what is under way goes on', async () => {
-  const narrow = join(stage.folder, 'narrow.sock')
-  const { identity } = await stage.sidecar(
-    'agent/narrow',
-    outboundOf(narrow, stage.audience, ', limits: { concurrent: 1 }'),
-  )
-  await stage.authority.running.registerWorkload({ id: identity.id.uri, roles: ['reader'] }, 'test')
-  await until(async () => ((await askLocally(narrow, '/orders/7')).status === 200 ? true : undefined), 'the role')
-  const only = await openStream(narrow)
+  const narrow = await anotherCaller('agent/narrow', ', limits: { concurrent: 4 }')
+  const codeOf = ({ status, headers }: Asked) => [status, headers['doorward-code']]
+  const streams = []
+  for (let i = 0; i < 4; i++) streams.push(await openStream(stage.outSocket))
+  // One caller does not take every place.
   const before = stage.tap.reached.length
-  const refused = await askLocally(narrow, '/orders/7')
-  assert.deepEqual([refused.status, refused.headers['doorward-code']], [503, 'upstream_busy'])
-  const streams = [only]
-  for (let i = 1; i < 8; i++) streams.push(await openStream(stage.outSocket))
   const inside = await right()
-  assert.deepEqual([inside.status, inside.headers['doorward-code']], [503, 'upstream_busy'])
-  assert.match(String(inside.headers['doorward-decision']), /^test\.example\/workload\/service\/orders#/)
-  assert.equal(stage.tap.reached.length, before + 7)
+  assert.deepEqual(codeOf(inside), [429, 'limit_concurrency'])
+  assert.equal(stage.tap.reached.length, before)
+  assert.equal((await askLocally(narrow, '/orders/7')).status, 200)
+  for (let i = 0; i < 4; i++) streams.push(await openStream(narrow))
+  assert.deepEqual(codeOf(await askLocally(narrow, '/orders/7')), [503, 'upstream_busy'])
+  assert.deepEqual(codeOf(await right()), [503, 'overloaded'])
+  assert.equal(stage.tap.reached.length, before + 5)
+  await counted(calleeName, 'limit_concurrency')
+  await counted(calleeName, 'overloaded')
   for (const { answer, ended } of streams) {
     answer.destroy()
     await ended
@@ -146,6 +165,45 @@ test('a sidecar takes nobody by a clock that is ahead, nor less by one that is b
   }
 })
 
+test('a sidecar that ends takes nothing new, lets what is under way go on, and says so until the end', async () => {
+  const [place, own] = [join(stage.folder, 'ending.sock'), join(stage.folder, 'ending-own.sock')]
+  const text = `socket: ${own}\n${outboundOf(place, stage.audience)}`
+  const sidecar = await stage.sidecar('agent/ending', text)
+  await stage.authority.running.registerWorkload({ id: idOf('agent/ending'), roles: ['reader'] }, 'test')
+  await until(async () => ((await askLocally(place, '/orders/7')).status === 200 ? true : undefined), 'the role')
+  const { answer } = await openStream(place)
+  const stopped = sidecar.stop()
+  assert.equal((await askLocally(own, '/readyz')).status, 503)
+  await assert.rejects(connected(place))
+  await once(answer, 'data')
+  assert.equal((await askLocally(own, '/livez')).status, 200)
+  answer.destroy()
+  await stopped
+  await assert.rejects(connected(own))
+})
+
+async function connected(path: string): Promise<void> {
+  const socket = connect({ path })
+  await once(socket, 'connect').finally(() => socket.destroy())
+}
+
+test('without news for five minutes nobody is called, and an answer that goes on is broken off', async () => {
+  const late = await anotherCaller('agent/late', '', runtimeOf('late'))
+  const { ended } = await openStream(late)
+  let over = false
+  void ended.then(() => (over = true))
+  await stage.authority.stop()
+  passed.late += 301_000
+  const before = stage.tap.reached.length
+  const answer = await askLocally(late, '/orders/7')
+  assert.deepEqual([answer.status, answer.headers['doorward-code']], [503, 'trust_stale'])
+  assert.equal(stage.tap.reached.length, before)
+  await until(() => (over ? true : undefined), 'the end of the answer')
+  await counted('agent/late', 'trust_stale')
+  // It is the sidecar of the caller alone that has no news.
+  assert.equal((await right()).status, 200)
+})
+
 test('without the authority known callers are served for a minute and a reduced one until five, then nobody', async () => {
   const { ended } = await openStream(stage.outSocket)
   await stage.authority.stop()
@@ -154,12 +212,8 @@ test('without the authority known callers are served for a minute and a reduced 
   passed.callee += 300_000
   await ended
   await until(() => (stage.tap.connections() === 0 ? true : undefined), 'the end at the program')
+  // It is refused, or loses its connection when nobody stays.
   await unreached([502, 503])
   assert.equal((await askLocally(stage.ownSocket, '/readyz')).status, 503)
   assert.equal((await askLocally(stage.ownSocket, '/livez')).status, 200)
-})
-
-test('without the authority nobody calls out for longer than a token lasts', async () => {
-  passed.caller += 361_000
-  await unreached([502, 503])
 })

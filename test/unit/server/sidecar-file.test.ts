@@ -84,10 +84,29 @@ test('who answers is a workload of the trust domain, at an https origin', () => 
 
 test('a place is one listener’s, and a program is at one place', () => {
   assert.deepEqual(wrong(`${own}socket: a.sock\n${outbound(socket)}`), ['outbound[0].listen'])
+  for (const same of ['./a.sock', '../orders/a.sock', '/etc/orders/a.sock'])
+    assert.deepEqual(wrong(`${own}socket: ${same}\n${outbound(socket)}`), ['outbound[0].listen'], same)
+  assert.deepEqual(wrong(`${own}socket: b/a.sock\n${outbound(socket)}`), [])
   assert.deepEqual(wrong(own + inbound.replace('{ port: 8080 }', '{ port: 8080, socket: b.sock }')), [
     'inbound.forward',
   ])
   assert.deepEqual(wrong(own + inbound.replace('{ port: 8080 }', '{}')), ['inbound.forward'])
+})
+
+test('whoever calls in does not call out: no outbound listener is where the program is', () => {
+  const listener = (port: number) => outbound(`{ port: ${port} }`, ', callers: [{ uid: 0 }]')
+  assert.deepEqual(wrong(own + inbound + listener(8081)), [])
+  assert.deepEqual(wrong(own + inbound + listener(8080)), ['outbound[0].listen'])
+  const behind = inbound.replace('{ port: 8080 }', '{ socket: ./a.sock }')
+  assert.deepEqual(wrong(own + behind + outbound(socket)), ['outbound[0].listen'])
+})
+
+test('one caller has half of the places, or as many as the file says', () => {
+  const read = (forward: string) =>
+    readSidecar(own + inbound.replace('{ port: 8080 }', forward), '/etc/orders/sidecar.yaml').inbound?.forward
+  assert.equal(read('{ port: 8080 }')?.perCallerConcurrent, 32)
+  assert.equal(read('{ port: 8080, concurrent: 1 }')?.perCallerConcurrent, 1)
+  assert.equal(read('{ port: 8080, per_caller_concurrent: 5 }')?.perCallerConcurrent, 5)
 })
 
 test('roles are judged as those of doorward.yaml are', () => {

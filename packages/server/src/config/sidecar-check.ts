@@ -1,5 +1,6 @@
 /** Mistakes in `sidecar.yaml` that only show when several keys are read together. */
 
+import { resolve } from 'node:path'
 import { compilePolicy, DoorwardError, parseSpiffeId, parseTrustDomain } from '@doorward/core'
 import type { TrustDomain } from '@doorward/core'
 import { bindingSource, keysOf } from './cross-check.ts'
@@ -19,7 +20,8 @@ function saidBy<T>(read: () => T): T | DoorwardError {
   }
 }
 
-export function sidecarProblems(file: SidecarFile): readonly CrossProblem[] {
+/** Paths are meant from that folder. */
+export function sidecarProblems(file: SidecarFile, folder: string): readonly CrossProblem[] {
   const domain = saidBy(() => parseTrustDomain(file.trust_domain))
   if (domain instanceof DoorwardError)
     return [problem(['trust_domain'], domain.message, domain.expected ?? null, domain.got ?? null)]
@@ -27,7 +29,7 @@ export function sidecarProblems(file: SidecarFile): readonly CrossProblem[] {
   return [
     ...(nothing ? [problem([], 'the sidecar has nothing to do', 'inbound, outbound, or both', null)] : []),
     ...policyProblems(file, domain),
-    ...placeProblems(file),
+    ...placeProblems(file, folder),
     ...file.outbound.flatMap((entry, i) => [
       ...peerProblems(entry, domain, ['outbound', i]),
       ...callerProblems(entry, ['outbound', i]),
@@ -51,13 +53,16 @@ function policyProblems({ inbound }: SidecarFile, trustDomain: TrustDomain): rea
   )
 }
 
-/** One place is one listener's. */
-function placeProblems({ outbound, socket, inbound }: SidecarFile): readonly CrossProblem[] {
+/** One place is one listener's. Where the program's were ours, whoever calls in would call out as this identity. */
+function placeProblems({ outbound, socket, inbound }: SidecarFile, folder: string): readonly CrossProblem[] {
   const used = new Set<string>()
+  const placeOf = (at: { readonly socket?: string | undefined; readonly port?: number | undefined } | undefined) =>
+    at?.socket === undefined ? (at?.port === undefined ? undefined : `port ${at.port}`) : resolve(folder, at.socket)
+  const { forward } = inbound ?? {}
   const places: readonly (readonly [CrossProblem['keys'], string | undefined])[] = [
-    [['socket'], socket],
-    [['inbound', 'forward', 'socket'], inbound?.forward.socket],
-    ...outbound.map(({ listen }, i) => [['outbound', i, 'listen'], listen.socket ?? `port ${listen.port}`] as const),
+    [['socket'], placeOf({ socket })],
+    [['inbound', 'forward', forward?.port === undefined ? 'socket' : 'port'], placeOf(forward)],
+    ...outbound.map(({ listen }, i) => [['outbound', i, 'listen'], placeOf(listen)] as const),
   ]
   return places.flatMap(([keys, place]) => {
     if (place === undefined) return []

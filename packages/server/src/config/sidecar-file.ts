@@ -36,6 +36,8 @@ export interface InboundSettings {
     readonly uid: number | null
     readonly answerBytes: number
     readonly limits: AnswerLimits
+    /** Requests of one caller at once. */
+    readonly perCallerConcurrent: number
   }
   readonly assertion: { readonly audience: string; readonly jwksFile: string | null }
   readonly bodyBytes: number
@@ -89,7 +91,10 @@ export async function isSidecarFile(path: string): Promise<boolean> {
 
 /** Judges the text of a configuration. Paths in it are meant from the folder of the file. */
 export function readSidecar(text: string, file: string): SidecarSettings {
-  const { configuration } = judged<SidecarFile>(text, file, { schema: sidecar, whole: sidecarProblems })
+  const { configuration } = judged<SidecarFile>(text, file, {
+    schema: sidecar,
+    whole: (value) => sidecarProblems(value, dirname(file)),
+  })
   const from = (path: string) => resolve(dirname(file), path)
   const { identity, record, socket, inbound, outbound } = configuration
   return {
@@ -125,6 +130,8 @@ function inboundOf(section: SidecarInbound, from: From): InboundSettings {
       uid: forward.uid ?? null,
       answerBytes: forward.answer_bytes,
       limits: limitsOf(forward),
+      // Nobody takes every place.
+      perCallerConcurrent: forward.per_caller_concurrent ?? Math.ceil(forward.concurrent / 2),
     },
     assertion: {
       audience: assertion.audience ?? service,

@@ -58,6 +58,8 @@ const forward = section({
     .max(1024 * 1024 * 1024)
     .default(64 * 1024 * 1024),
   ...answers,
+  /** Of one caller, and of each for whom it acts; by default half of all. */
+  per_caller_concurrent: z.int().min(1).max(1024).optional(),
 }).refine(({ socket, port: given }) => (socket === undefined) !== (given === undefined), {
   error: 'not one place of a program; expected either socket or port',
 })

@@ -1,11 +1,12 @@
 /** The sidecar's word to the program behind it, signed by a key that lives as long as the process and lies nowhere. */
 
 import { randomBytes } from 'node:crypto'
-import { rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, rename, rm, writeFile } from 'node:fs/promises'
 import { assertedParties, assertionSeconds, epochSeconds, mintAssertion, toBase64url, toSeconds } from '@doorward/core'
 import type { Clock, PrincipalAssertionClaims, SpiffeId } from '@doorward/core'
 import { CallFailed, generateP256, jwkThumbprint, sha256 } from '@doorward/sdk'
 import type { P256KeyPair, ProtectedCall } from '@doorward/sdk'
+import { safePlace } from '../../transports/workload-api/open-socket.ts'
 
 export interface AssertedCall {
   readonly call: Pick<ProtectedCall, 'principal' | 'decision'>
@@ -67,11 +68,16 @@ export class Assertions {
     }
   }
 
-  /** Replaces the file at once; everybody may read it. */
-  async write(path: string): Promise<void> {
+  /**
+   * Replaces the file at once; everybody may read it, whatever the umask. Throws `local_folder_open` when somebody else could put
+   * other keys there.
+   */
+  async write(asked: string): Promise<void> {
+    const path = await safePlace(asked)
     const temporary = `${path}.${toBase64url(randomBytes(6))}.new`
-    await writeFile(temporary, `${this.jwks}\n`, { mode: 0o644, flag: 'wx' })
+    await writeFile(temporary, `${this.jwks}\n`, { mode: 0o600, flag: 'wx' })
     try {
+      await chmod(temporary, 0o644)
       await rename(temporary, path)
     } catch (error) {
       await rm(temporary, { force: true })

@@ -24,7 +24,7 @@ export interface InboundParts {
 /** Throws the codes of `protect`. */
 export function openInbound(parts: InboundParts): Promise<ProtectedServer> {
   const { settings, identity, record, onProblem } = parts
-  const { audience, listen, service, routes, roles, bindings, rates, bodyBytes } = settings
+  const { audience, listen, service, routes, roles, bindings, rates, bodyBytes, forward: forwarding } = settings
   const forward = new Forward(parts)
   return protect((request, response, call) => forward.serve(request, response, call), {
     identity,
@@ -34,7 +34,12 @@ export function openInbound(parts: InboundParts): Promise<ProtectedServer> {
     routes,
     policy: { roles, bindings: bindings.map(withoutNothing) },
     record,
-    limits: { ...rates, bodyBytes },
+    limits: {
+      ...rates,
+      bodyBytes,
+      callsUnderWay: forwarding.limits.concurrent,
+      callsUnderWayPerCaller: forwarding.perCallerConcurrent,
+    },
     onProblem,
   })
 }
@@ -54,7 +59,6 @@ function withoutNothing({ role, workloads, issuer, users, groups }: Binding) {
 
 class Forward {
   readonly #parts: InboundParts
-  #busy = 0
 
   constructor(parts: InboundParts) {
     this.#parts = parts
@@ -62,17 +66,6 @@ class Forward {
 
   /** Throws `CallFailed`. */
   async serve(request: IncomingMessage, response: ServerResponse, call: ProtectedCall): Promise<void> {
-    const { concurrent } = this.#parts.settings.forward.limits
-    if (this.#busy >= concurrent) throw new CallFailed('upstream_busy', `${concurrent} requests are under way`)
-    this.#busy++
-    try {
-      await this.#forward(request, response, call)
-    } finally {
-      this.#busy--
-    }
-  }
-
-  async #forward(request: IncomingMessage, response: ServerResponse, call: ProtectedCall): Promise<void> {
     const { settings, assertions, program } = this.#parts
     const { limits, answerBytes: bytes } = settings.forward
     const [method, target] = [request.method ?? '', request.url ?? '']

@@ -5,11 +5,17 @@ import { createServer } from 'node:net'
 import type { Socket } from 'node:net'
 import { DoorwardError, isDoorwardError, parseSpiffeId } from '@doorward/core'
 import type { SpiffeId } from '@doorward/core'
-import type { DenialCode, RefusalCounter } from '@doorward/enforcement'
+import type { DenialCode, RefusalCounter, TrustSource } from '@doorward/enforcement'
 import { ServerRefused } from '@doorward/sdk'
 import type { CallResponse, SignedFetch } from '@doorward/sdk'
 import type { OutboundSettings } from '../../config/sidecar-file.ts'
-import { LocalHttp, readLocalBody, refuseConnection, refuseLocal } from '../../transports/sidecar/local-http.ts'
+import {
+  hasAllHeaders,
+  LocalHttp,
+  readLocalBody,
+  refuseConnection,
+  refuseLocal,
+} from '../../transports/sidecar/local-http.ts'
 import { headersOfPeer, requestHeaders } from '../../transports/sidecar/passing-headers.ts'
 import { relay } from '../../transports/sidecar/relay.ts'
 import { listenForAll } from '../../transports/workload-api/open-socket.ts'
@@ -19,6 +25,8 @@ import type { JudgeCaller, LocalCaller } from './local-callers.ts'
 export interface OutboundParts {
   readonly settings: OutboundSettings
   readonly signed: SignedFetch
+  /** Whether whoever is called may have been revoked without our hearing of it. */
+  readonly trust: Pick<TrustSource, 'ageSeconds'>
   readonly judge: JudgeCaller
   readonly refusals: RefusalCounter
   readonly report: (event: RefusedCall) => void
@@ -35,6 +43,9 @@ const MAX_CONNECTIONS = 512
 /** Of those that are told why. */
 const MAX_TURNED_AWAY = 32
 const GRACE_MILLISECONDS = 8000
+/** Without news for longer than that nobody is called, and no answer goes on. */
+export const staleSeconds = 300
+const LOOK_MILLISECONDS = 1000
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE'])
 
 /** Throws the codes of `listenForAll`, and `port_in_use`. */
@@ -49,9 +60,12 @@ export async function openOutbound(parts: OutboundParts): Promise<OutboundListen
   const { place } = settings
   if ('socket' in place) {
     const listening = await listenForAll({ path: place.socket, connections: MAX_CONNECTIONS, accept, onProblem })
+    outbound.watch()
     return { at: `unix:${listening.path}`, close: () => outbound.closedWith(listening.close()) }
   }
-  return { at: `127.0.0.1:${place.port}`, close: await atPort(place.port, { accept, outbound, onProblem }) }
+  const close = await atPort(place.port, { accept, outbound, onProblem })
+  outbound.watch()
+  return { at: `127.0.0.1:${place.port}`, close }
 }
 
 async function atPort(
@@ -89,18 +103,38 @@ interface Failure {
   readonly reason: string
 }
 
+const stale: Failure = { code: 'trust_stale', reason: `no news of the authority for ${staleSeconds} s` }
+/** Why a call was ended. One of each for all calls: an error is dear to make. */
+const staleness = new Error('the trust state was not confirmed for too long')
+const goneAway = new Error('nobody waits for the answer any more')
+
 class Outbound {
   readonly #parts: OutboundParts
   readonly #http: LocalHttp
   readonly #callers = new WeakMap<Socket, LocalCaller>()
   readonly #id: SpiffeId
-  #busy = 0
+  /** Calls under way, by what ends them. */
+  readonly #underWay = new Set<AbortController>()
+  #look: NodeJS.Timeout | undefined
   #turnedAway = 0
 
   constructor(parts: OutboundParts) {
     this.#parts = parts
     this.#id = parseSpiffeId(parts.settings.id)
     this.#http = new LocalHttp(({ request, response }) => this.#serve(request, response), parts.onProblem)
+  }
+
+  /** Until it is closed. */
+  watch(): void {
+    this.#look = setInterval(() => this.#endStale(), LOOK_MILLISECONDS).unref()
+  }
+
+  #isStale(): boolean {
+    return this.#parts.trust.ageSeconds() > staleSeconds
+  }
+
+  #endStale(): void {
+    if (this.#isStale()) for (const end of this.#underWay) end.abort(staleness)
   }
 
   /** Who it is is asked before a byte is read. */
@@ -130,6 +164,7 @@ class Outbound {
   async closedWith(listening: Promise<void>): Promise<void> {
     this.#http.close(GRACE_MILLISECONDS)
     await listening
+    clearInterval(this.#look)
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -154,29 +189,39 @@ class Outbound {
 
   async #bounded(request: IncomingMessage, response: ServerResponse): Promise<Failure | null> {
     const { concurrent } = this.#parts.settings.limits
-    if (this.#busy >= concurrent) return { code: 'upstream_busy', reason: `${concurrent} requests are under way` }
-    this.#busy++
+    if (this.#underWay.size >= concurrent)
+      return { code: 'upstream_busy', reason: `${concurrent} requests are under way` }
+    const end = new AbortController()
+    this.#underWay.add(end)
     try {
-      return await this.#call(request, response)
+      return await this.#call(request, response, end)
     } finally {
-      this.#busy--
+      this.#underWay.delete(end)
     }
   }
 
-  async #call(request: IncomingMessage, response: ServerResponse): Promise<Failure | null> {
+  async #call(request: IncomingMessage, response: ServerResponse, end: AbortController): Promise<Failure | null> {
     const { settings } = this.#parts
+    if (!hasAllHeaders(request)) return { code: 'header_limit', reason: 'more headers than a request may have' }
     const method = request.method ?? ''
     const url = targetOf(settings.to, request.url ?? '')
     if (!METHODS.has(method)) return { code: 'http_method', reason: `the method ${method.slice(0, 20)}` }
     if (url === null) return { code: 'path_ambiguous', reason: 'a path that could be read in two ways' }
     const body = await readLocalBody(request, settings.bodyBytes)
     if (typeof body === 'string') return { code: body, reason: 'the body of the request' }
-    const gone = new AbortController()
-    response.once('close', () => response.writableFinished || gone.abort())
+    response.once('close', () => response.writableFinished || end.abort(goneAway))
     if (response.destroyed) return null
-    const answer = await this.#answer(url, { method, request, body, gone })
-    if ('code' in answer) return gone.signal.aborted ? null : answer
-    return this.#give(answer, response)
+    if (this.#isStale()) return stale
+    const answer = await this.#answer(url, { method, request, body, end })
+    const failure = 'code' in answer ? answer : await this.#give(answer, response)
+    switch (end.signal.reason) {
+      case goneAway:
+        return 'code' in answer ? null : failure
+      case staleness:
+        return failure === null ? null : stale
+      default:
+        return failure
+    }
   }
 
   async #answer(
@@ -185,8 +230,8 @@ class Outbound {
       method,
       request,
       body,
-      gone,
-    }: { method: string; request: IncomingMessage; body: Uint8Array; gone: AbortController },
+      end,
+    }: { method: string; request: IncomingMessage; body: Uint8Array; end: AbortController },
   ): Promise<CallResponse | Failure> {
     const { signed, settings } = this.#parts
     const late = new AbortController()
@@ -199,7 +244,7 @@ class Outbound {
         ...(bodiless ? {} : { body }),
         audience: settings.audience,
         expectedId: this.#id,
-        signal: AbortSignal.any([gone.signal, late.signal]),
+        signal: AbortSignal.any([end.signal, late.signal]),
       })
     } catch (error) {
       if (late.signal.aborted) return { code: 'upstream_timeout', reason: 'no answer in time' }

@@ -35,11 +35,24 @@ async function atSocket(path: string, { uid, peers, signal }: SocketRules): Prom
   if (file.uid !== uid) return `${path} belongs to uid ${file.uid}, expected ${uid}`
   const socket = await connected({ path }, signal)
   if (typeof socket === 'string') return socket
-  const credentials = peers?.of(socket) ?? null
-  if (credentials !== null && credentials.pidfd !== null) closeDescriptor(credentials.pidfd)
-  if (credentials?.uid === uid) return socket
-  socket.destroy()
-  return `whoever listens at ${path} is uid ${credentials?.uid ?? 'unknown'}, expected ${uid}`
+  return judged(socket, async () => {
+    const credentials = peers?.of(socket) ?? null
+    if (credentials !== null && credentials.pidfd !== null) closeDescriptor(credentials.pidfd)
+    if (credentials?.uid === uid) return null
+    return `whoever listens at ${path} is uid ${credentials?.uid ?? 'unknown'}, expected ${uid}`
+  })
+}
+
+/** Neither what is wrong with it nor what fails while it is looked at leaves the connection behind. */
+async function judged(socket: Socket, problem: () => Promise<string | null>): Promise<Socket | string> {
+  let kept = false
+  try {
+    const wrong = await problem()
+    kept = wrong === null
+    return wrong ?? socket
+  } finally {
+    if (!kept) socket.destroy()
+  }
 }
 
 /** Before, because whoever listens there hears of the connection; after, because somebody else could have come to listen. */
@@ -51,10 +64,7 @@ async function atPort(
   if (before !== null) return before
   const socket = await connected({ host: '127.0.0.1', port }, signal)
   if (typeof socket === 'string') return socket
-  const after = await portProblem(port, uid)
-  if (after === null) return socket
-  socket.destroy()
-  return after
+  return judged(socket, () => portProblem(port, uid))
 }
 
 async function portProblem(port: number, uid: number): Promise<string | null> {

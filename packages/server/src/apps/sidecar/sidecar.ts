@@ -12,7 +12,7 @@ import { Assertions } from './assertions.ts'
 import type { SidecarEvent } from './events.ts'
 import { openInbound } from './inbound.ts'
 import { callerJudge } from './local-callers.ts'
-import { openOutbound } from './outbound.ts'
+import { openOutbound, staleSeconds } from './outbound.ts'
 import type { OutboundListener } from './outbound.ts'
 import { openOwnSocket } from './own-socket.ts'
 import { programAt } from './program.ts'
@@ -29,8 +29,6 @@ export interface SidecarOptions {
   readonly runtime?: Runtime
 }
 
-const REDUCED_SECONDS = 300
-
 interface Opened {
   readonly options: SidecarOptions
   readonly identity: ConnectedIdentity
@@ -38,7 +36,9 @@ interface Opened {
   readonly peers: PeerSource | null
   readonly ownUid: number
   readonly onProblem: (error: unknown) => void
-  readonly stack: AsyncDisposableStack
+  readonly quiet: QuietRefusals
+  /** What ends both directions at once: takes nothing more, and lets what is under way end for a while. */
+  readonly ends: (() => Promise<void>)[]
 }
 
 /**
@@ -75,19 +75,24 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const identity = await openOwnIdentity(options, onProblem)
   stack.use(identity)
   const record = stack.use(await openRecordOf(identity, settings.record))
-  const opened: Opened = { options, identity, record, peers, ownUid, onProblem, stack }
+  const quiet = new QuietRefusals(report)
+  stack.defer(() => quiet.close())
+  const ends: (() => Promise<void>)[] = []
+  const opened: Opened = { options, identity, record, peers, ownUid, onProblem, quiet, ends }
   const note = (event: string) => record.log.append({ kind: 'lifecycle', body: { event, id: identity.id.uri } })
   await note('sidecar.start')
   stack.defer(async () => void (await note('sidecar.stop').catch(onProblem)))
-  // What is let in ends first: it may need what is let out.
+  // While calls end, the socket goes on to say that nothing more is taken.
+  let own: { close(): Promise<void> } | null = null
+  stack.defer(async () => own?.close())
+  stack.defer(() => ended(opened))
   const outbound = await openOut(opened)
   const { inbound, assertions } = await openIn(opened)
   let stopping = false
   if (settings.socket !== null) {
     const ready = () =>
-      !stopping && identity.identity.isUsable() && identity.identity.trust.ageSeconds() <= REDUCED_SECONDS
-    const own = await openOwnSocket(settings.socket, { ready, jwks: assertions?.jwks ?? null }, onProblem)
-    stack.defer(() => own.close())
+      !stopping && identity.identity.isUsable() && identity.identity.trust.ageSeconds() <= staleSeconds
+    own = await openOwnSocket(settings.socket, { ready, jwks: assertions?.jwks ?? null }, onProblem)
   }
   report({
     type: 'ready',
@@ -102,6 +107,12 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     await kept.disposeAsync()
   }
   return { identity, stop, [Symbol.asyncDispose]: stop }
+}
+
+/** One that fails to end does not keep the others from it. */
+async function ended({ ends, onProblem }: Opened): Promise<void> {
+  const results = await Promise.allSettled(ends.map((end) => end()))
+  for (const result of results) if (result.status === 'rejected') onProblem(result.reason)
 }
 
 function peerOf(settings: OutboundSettings | undefined): { readonly to: string; readonly id: string } {
@@ -155,7 +166,7 @@ async function openOwnIdentity(
 async function openIn(
   opened: Opened,
 ): Promise<{ readonly inbound: ProtectedServer | null; readonly assertions: Assertions | null }> {
-  const { options, identity, record, onProblem, stack } = opened
+  const { options, identity, record, onProblem, ends } = opened
   const settings: InboundSettings | null = options.settings.inbound
   if (settings === null) return { inbound: null, assertions: null }
   const clock = (options.runtime ?? systemRuntime).wall
@@ -164,7 +175,7 @@ async function openIn(
   if (jwksFile !== null) await assertions.write(jwksFile)
   const program = programAt(settings.forward.place, settings.forward.uid ?? opened.ownUid, opened.peers)
   const inbound = await openInbound({ settings, identity, record, assertions, program, onProblem })
-  stack.use(inbound)
+  ends.push(() => inbound.close())
   return { inbound, assertions }
 }
 
@@ -175,13 +186,11 @@ async function openOut({
   peers,
   ownUid,
   onProblem,
-  stack,
+  quiet,
+  ends,
 }: Opened): Promise<readonly OutboundListener[]> {
   const { report, settings } = options
-  const quiet = new QuietRefusals(report)
-  stack.defer(() => quiet.close())
   const listeners: OutboundListener[] = []
-  stack.defer(async () => void (await Promise.all(listeners.map((listener) => listener.close()))))
   for (const one of settings.outbound) {
     const { callers, place } = one
     if (callers.kind === 'anybody') report(openToAll(one))
@@ -189,12 +198,14 @@ async function openOut({
     const listener = await openOutbound({
       settings: one,
       signed: identity.identity,
+      trust: identity.identity.trust,
       judge: callerJudge({ callers, ownUid, peers, port }),
       refusals: record.refusals,
       report: (event) => quiet.add(event),
       onProblem,
     })
     listeners.push(listener)
+    ends.push(() => listener.close())
   }
   return listeners
 }

@@ -43,7 +43,8 @@ export class LocalHttp {
   constructor(listener: LocalListener, onProblem: (error: unknown) => void) {
     const { headerBytes: maxHeaderSize, headerLines } = localHttpLimits
     this.#server = createServer({ maxHeaderSize, insecureHTTPParser: false, requireHostHeader: true })
-    this.#server.maxHeadersCount = headerLines
+    // Node leaves out what is more, without a word: one more is enough to notice.
+    this.#server.maxHeadersCount = headerLines + 1
     this.#server.keepAliveTimeout = localHttpLimits.idleMilliseconds
     this.#server.on('request', (request, response) => {
       const { socket } = request
@@ -69,6 +70,8 @@ export class LocalHttp {
   }
 
   serve(socket: Socket): void {
+    // It was looked at while the others were closed.
+    if (this.#closing) return void socket.destroy()
     this.#open.add(socket)
     socket.on('error', () => socket.destroy())
     socket.once('close', () => {
@@ -92,8 +95,13 @@ export class LocalHttp {
     const end = () => {
       for (const socket of this.#open) socket.destroy()
     }
-    if (this.#open.size > 0) setTimeout(end, graceMilliseconds).unref()
+    setTimeout(end, graceMilliseconds).unref()
   }
+}
+
+/** False when it has more than may be, and some may have been left out. */
+export function hasAllHeaders({ rawHeaders }: Pick<IncomingMessage, 'rawHeaders'>): boolean {
+  return rawHeaders.length <= 2 * localHttpLimits.headerLines
 }
 
 /** An answer that has begun is broken off, so that nobody takes it for whole. */

@@ -39,6 +39,7 @@ export async function listenForAll({
   accept,
   onProblem,
 }: OpenSocket): Promise<ListeningSocket> {
+  checkLength(asked)
   const path = await safePlace(asked)
   await makeRoom(path)
   const server = createServer(accept)
@@ -58,16 +59,21 @@ export async function listenForAll({
   return { path, close: () => new Promise((resolve) => server.close(() => resolve())) }
 }
 
-async function safePlace(asked: string): Promise<string> {
-  if (Buffer.byteLength(asked) > MOST_PATH_BYTES)
-    throw new DoorwardError('local_path_long', 'the path is too long for a socket', {
-      where: asked,
-      expected: `at most ${MOST_PATH_BYTES} bytes`,
-      got: `${Buffer.byteLength(asked)}`,
-    })
+function checkLength(path: string): void {
+  const bytes = Buffer.byteLength(path)
+  if (bytes <= MOST_PATH_BYTES) return
+  throw new DoorwardError('local_path_long', 'the path is too long for a socket', {
+    where: path,
+    expected: `at most ${MOST_PATH_BYTES} bytes`,
+    got: `${bytes}`,
+  })
+}
+
+/** The path, without links, of what nobody else can replace. Throws `local_folder_open`. */
+export async function safePlace(asked: string): Promise<string> {
   const folder = await realpath(dirname(asked)).catch(() => null)
   if (folder === null)
-    throw new DoorwardError('local_folder_open', 'there is no folder for the socket', {
+    throw new DoorwardError('local_folder_open', `there is no folder for ${basename(asked)}`, {
       where: dirname(asked),
       next: `make one that belongs to this user: install -d -m 0755 ${dirname(asked)}`,
     })
@@ -80,7 +86,7 @@ async function checkFolder(path: string, own: boolean): Promise<void> {
   const { uid, mode } = await lstat(path)
   const self = process.getuid?.() ?? uid
   const open = (expected: string, got: string) =>
-    new DoorwardError('local_folder_open', 'somebody else could put another socket in the place of this one', {
+    new DoorwardError('local_folder_open', 'somebody else could put something else in the place of this', {
       where: path,
       expected,
       got,
