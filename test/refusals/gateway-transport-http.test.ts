@@ -77,6 +77,12 @@ test('the right request reaches the server', async () => {
   equal(server.reached.length, reached + 1)
 })
 
+test('a message goes on as what it was read as, whatever its caller calls it', async () => {
+  const answer = await request({ headers: { 'Content-Type': 'Application/JSON; charset="UTF-8"' } })
+  equal(answer.headers['doorward-code'], 'allowed', answer.text)
+  equal(server.reached.at(-1)?.headers['content-type'], 'application/json')
+})
+
 const wrongHeaders: readonly (readonly [code: DenialCode, headers: Readonly<Record<string, string>>])[] = [
   ['header_name', { X_Forwarded_For: '1' }],
   ['header_name', { __proto__x: '1' }],
