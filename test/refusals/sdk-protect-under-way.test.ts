@@ -2,7 +2,11 @@
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { defaultListenerLimits } from '@doorward/enforcement'
+import type { Rate } from '@doorward/enforcement'
 import { protect } from '@doorward/sdk'
+import type { ProtectLimits } from '@doorward/sdk'
+import { listenerLimitsOf } from '../../packages/sdk/src/protect/protect-limits.ts'
 import { RawClient } from '../fixtures/authority/raw-client.ts'
 import type { Workload } from '../fixtures/authority/workload.ts'
 import { openProtectedStage } from '../fixtures/protected-stage.ts'
@@ -125,7 +129,25 @@ test('what was one too many is counted in the record, by caller and reason', asy
 
 test('limits that limit nothing are refused at the start', async () => {
   const folder = `${stage.folders.root}/limits`
-  for (const limits of [{ callsUnderWay: 0 }, { callsUnderWayPerCaller: Number.NaN }, { bodyBytes: Infinity }])
+  const rate = { count: 1, periodSeconds: 1 }
+  const wrong: readonly (readonly [string, ProtectLimits])[] = [
+    ['callsUnderWay', { callsUnderWay: 0 }],
+    ['callsUnderWayPerCaller', { callsUnderWayPerCaller: Number.NaN }],
+    ['bodyBytes', { bodyBytes: Infinity }],
+    ['global.count', { global: { ...rate, count: Number.NaN } }],
+    ['perAddress.count', { perAddress: { ...rate, count: 0 } }],
+    ['perAddress.count', { perAddress: { ...rate, count: Infinity } }],
+    ['perCaller.periodSeconds', { perCaller: { ...rate, periodSeconds: -1 } }],
+    ['perCaller.burst', { perCaller: { ...rate, burst: Number.NaN } as Rate }],
+    ['listener.handshakes.burst', { listener: { handshakes: { ...rate, burst: 0 } } }],
+    ['listener.handshakes.count', { listener: { handshakes: { ...rate, count: -1 } } }],
+    ['listener.connections', { listener: { connections: Number.NaN } }],
+    ['listener.idleMilliseconds', { listener: { idleMilliseconds: 0 } }],
+    ['listener.headerBytes', { listener: { headerBytes: '1' as never } }],
+    ['listener.body.bytesPerSecond', { listener: { body: { bytesPerSecond: Number.NaN, graceMilliseconds: 1 } } }],
+    ['listener.pace.overheadBytes', { listener: { pace: { stallMilliseconds: 1, bytesPerSecond: 1 } as never } }],
+  ]
+  for (const [where, limits] of wrong)
     await assert.rejects(
       protect(() => undefined, {
         identity: stage.callee,
@@ -137,6 +159,11 @@ test('limits that limit nothing are refused at the start', async () => {
         record: { folder, checkpoints: `${folder}-c` },
         limits,
       }),
-      { code: 'limit_invalid' },
+      { code: 'limit_invalid', where: `limits.${where}` },
     )
+})
+
+test('a limit of the listener that is not said is as by default', () => {
+  const said = { connections: undefined, headerLines: 7 } as never
+  assert.deepEqual(listenerLimitsOf(said), { ...defaultListenerLimits, headerLines: 7 })
 })

@@ -1,6 +1,6 @@
 /** How many calls a program serves at once: of everybody, and of each caller. Rates do not say: answers may be long. */
 
-import { DoorwardError, subjectName } from '@doorward/core'
+import { subjectName } from '@doorward/core'
 import type { Principal } from '@doorward/core'
 import { CallPlaces, deny } from '@doorward/enforcement'
 import type { Denial } from '@doorward/enforcement'
@@ -57,16 +57,4 @@ function callersOf({ presenter, act, subject }: Principal): readonly string[] {
 function tooMany(code: 'overloaded' | 'limit_concurrency', quota: number): Denial {
   const limit = { name: 'calls', unit: 'concurrent-requests', quota, windowSeconds: null } as const
   return deny(code, `${quota} calls are under way`, { retryAfterSeconds: AGAIN_SECONDS, limit })
-}
-
-/** A limit that is none would be no limit: whole numbers only. Throws `limit_invalid`. */
-export function requireLimits(limits: Readonly<Record<string, number>>): void {
-  for (const [name, value] of Object.entries(limits)) {
-    if (Number.isSafeInteger(value) && value > 0) continue
-    throw new DoorwardError('limit_invalid', 'a limit that limits nothing', {
-      where: `limits.${name}`,
-      expected: 'a whole number above 0',
-      got: String(value),
-    })
-  }
 }

@@ -6,7 +6,6 @@ import {
   CallPlaces,
   connectionProblem,
   defaultCipherSuites,
-  defaultListenerLimits,
   deny,
   KnownIdentities,
   MemoryRateLimiter,
@@ -18,13 +17,14 @@ import type { ConnectedIdentity } from '../connect.ts'
 import type { Identity } from '../identity.ts'
 import { importP256 } from '../platform/p256.ts'
 import { systemRuntime } from '../runtime.ts'
-import { CallsUnderWay, requireLimits } from './calls-under-way.ts'
+import { CallsUnderWay } from './calls-under-way.ts'
 import { openRecordOf } from './callee-record.ts'
 import type { OpenRecord, RecordPlace } from './callee-record.ts'
 import { serveProtected } from './protected-call.ts'
 import type { ProtectedListener, ProtectedServing } from './protected-call.ts'
 import { roleDecisions } from './role-decisions.ts'
 import type { ProtectPolicy } from './role-decisions.ts'
+import { listenerLimitsOf, requireLimits, requireRates } from './protect-limits.ts'
 import { mcpSurface } from './mcp-surface.ts'
 import type { McpOptions } from './mcp-surface.ts'
 import { RouteTable } from './route-table.ts'
@@ -104,16 +104,16 @@ export async function protect(handler: ProtectedListener, options: ProtectOption
   const surfaceOn = surfaceOf(options)
   const decisions = roleDecisions(options.policy, service, identity.trustDomain)
   const authority = authorityOf(audience)
-  const bounds = boundsOf(options)
+  const { rates, listenerLimits, calls } = boundsOf(options)
   await using stack = new AsyncDisposableStack()
   const { record: place } = options
   const opened = 'log' in place ? place : stack.use(await openRecordOf(identity, place))
   const { log: record } = opened
-  const pipeline = pipelineOf(options, opened, decisions)
-  const surface = surfaceOn(pipeline, bounds.bodyBytes)
-  const serving = { pipeline, surface, audience, ...bounds, handler, onProblem }
+  const pipeline = pipelineOf(identity, { opened, decisions, rates })
+  const surface = surfaceOn(pipeline, calls.bodyBytes)
+  const serving = { pipeline, surface, audience, ...calls, handler, onProblem }
   await record.append({ kind: 'lifecycle', body: { event: 'callee.start', name: service, audience } })
-  const listener = await listen(options, serving, authority)
+  const listener = await listen(options, serving, { authority, limits: listenerLimits })
   const unfollow = follow(identity, pipeline, listener)
   const kept = stack.move()
   let closed: Promise<void> | null = null
@@ -139,10 +139,20 @@ function surfaceOf({ routes, mcp, service }: ProtectOptions): (pipeline: Pipelin
   return ({ dependencies: { decisions, trust } }, bodyBytes) => judging({ service, bodyBytes, decisions, trust })
 }
 
-function boundsOf({ limits = {} }: ProtectOptions): Pick<ProtectedServing, 'bodyBytes' | 'underWay'> {
+interface Bounds {
+  readonly rates: Readonly<Record<'global' | 'perAddress' | 'perCaller', Rate>>
+  readonly listenerLimits: ListenerLimits
+  readonly calls: Pick<ProtectedServing, 'bodyBytes' | 'underWay'>
+}
+
+function boundsOf({ limits = {} }: ProtectOptions): Bounds {
   const { callsUnderWay = 1000, callsUnderWayPerCaller = 100, bodyBytes = 1024 * 1024 } = limits
   requireLimits({ callsUnderWay, callsUnderWayPerCaller, bodyBytes })
-  return { bodyBytes, underWay: new CallsUnderWay({ all: callsUnderWay, perCaller: callsUnderWayPerCaller }) }
+  const { global = perSecond(1000), perAddress = perSecond(200), perCaller = perSecond(100) } = limits
+  const rates = { global, perAddress, perCaller }
+  requireRates(rates)
+  const underWay = new CallsUnderWay({ all: callsUnderWay, perCaller: callsUnderWayPerCaller })
+  return { rates, listenerLimits: listenerLimitsOf(limits.listener), calls: { bodyBytes, underWay } }
 }
 
 function requireCallee({ identity }: CalleeIdentity): void {
@@ -162,13 +172,15 @@ function authorityOf(audience: string): string {
   })
 }
 
-function pipelineOf(
-  { identity, limits = {} }: ProtectOptions,
-  { log, refusals }: OpenRecord,
-  decisions: ReturnType<typeof roleDecisions>,
-): Pipeline {
-  const { trust, authorityUrl: issuer } = identity.identity
-  const { global = perSecond(1000), perAddress = perSecond(200), perCaller: perUser = perSecond(100) } = limits
+interface PipelineParts extends Pick<Bounds, 'rates'> {
+  readonly opened: OpenRecord
+  readonly decisions: ReturnType<typeof roleDecisions>
+}
+
+function pipelineOf({ identity }: CalleeIdentity, { opened, decisions, rates }: PipelineParts): Pipeline {
+  const { log, refusals } = opened
+  const { trust, authorityUrl: issuer } = identity
+  const { global, perAddress, perCaller: perUser } = rates
   return new Pipeline({
     trust,
     limiter: new MemoryRateLimiter({ monotonic: systemRuntime.monotonic }),
@@ -185,9 +197,9 @@ function pipelineOf(
 }
 
 function listen(
-  { identity, listen: at, limits = {} }: ProtectOptions,
+  { identity, listen: at }: ProtectOptions,
   serving: ProtectedServing,
-  authority: string,
+  { authority, limits }: { readonly authority: string; readonly limits: ListenerLimits },
 ): Promise<Listener> {
   const { pipeline } = serving
   return openListener({
@@ -198,7 +210,7 @@ function listen(
     authorities: [authority],
     cipherSuites: defaultCipherSuites,
     securityHeaders,
-    limits: { ...defaultListenerLimits, ...limits.listener },
+    limits,
     clock: () => pipeline.dependencies.trust.now(),
     monotonic: systemRuntime.monotonic,
     onExchange: (exchange) => serveProtected(exchange, serving),
