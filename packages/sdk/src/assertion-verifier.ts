@@ -61,15 +61,16 @@ export function openAssertionVerifier(options: AssertionVerifierOptions): Assert
   const used = new UsedOnce()
   const opened = { wall: clock(), monotonic: monotonic() }
   // A clock that is put back brings nothing back to life that was used and forgotten.
-  const least = () => epochMillis(opened.wall + monotonic() - opened.monotonic)
+  const now = () => toSeconds(epochMillis(Math.max(clock(), opened.wall + monotonic() - opened.monotonic)))
   return {
     verify: async (assertion, { method, target, body }) => {
       if (assertion === undefined || assertion === '')
         return { ok: false, code: 'token_claims', message: 'expected Doorward-Principal, got none' }
-      const now = toSeconds(epochMillis(Math.max(clock(), least())))
       const bodySha256 = body === undefined || body.length === 0 ? null : toBase64url(sha256(body))
+      const request = { method, target, bodySha256 }
+      // By the time of the judgement: reading keys may take longer than an assertion lives.
       const judge = (known: ReadonlyMap<string, VerifyKey>) =>
-        verifyAssertion(assertion, { issuer, audience, keys: known, method, target, bodySha256, now })
+        verifyAssertion(assertion, { issuer, audience, keys: known, ...request, now: now() })
       const first = judge(await keys.current())
       const verdict = !first.ok && first.code === 'token_key_unknown' ? judge(await keys.newer()) : first
       if (!verdict.ok) return verdict
@@ -80,33 +81,40 @@ export function openAssertionVerifier(options: AssertionVerifierOptions): Assert
   }
 }
 
-/** Read when they are first needed, and again at most once a second. */
+/** Read when they are first needed, and again at most once a second, failed or not. What is held stays until there are others. */
 class SidecarKeys {
   readonly #read: () => Promise<string>
-  #known: Promise<ReadonlyMap<string, VerifyKey>> | null = null
+  #known: ReadonlyMap<string, VerifyKey> | null = null
+  #reading: Promise<ReadonlyMap<string, VerifyKey>> | null = null
   #readAt = 0
+  #count = 0
+  /** Number of the reading that `#known` is of. */
+  #knownBy = 0
 
   constructor(read: () => Promise<string>) {
     this.#read = read
   }
 
   async current(): Promise<ReadonlyMap<string, VerifyKey>> {
-    return this.#known ?? this.#again()
+    return this.#known ?? this.newer()
   }
 
+  /** Whoever asks within a second hears of the same reading. */
   async newer(): Promise<ReadonlyMap<string, VerifyKey>> {
-    const known = this.#known
-    return known !== null && systemRuntime.monotonic() - this.#readAt < AGAIN ? known : this.#again()
+    if (this.#reading !== null && systemRuntime.monotonic() - this.#readAt < AGAIN) return this.#reading
+    this.#readAt = systemRuntime.monotonic()
+    this.#reading = this.#again(++this.#count)
+    return this.#reading
   }
 
-  #again(): Promise<ReadonlyMap<string, VerifyKey>> {
-    this.#readAt = systemRuntime.monotonic()
-    const known = this.#read().then(keysOf)
-    this.#known = known
-    known.catch(() => {
-      if (this.#known === known) this.#known = null
-    })
-    return known
+  async #again(number: number): Promise<ReadonlyMap<string, VerifyKey>> {
+    const found = keysOf(await this.#read())
+    // A reading that took long brings back nothing that a later one has replaced.
+    if (found.size > 0 && number > this.#knownBy) {
+      this.#known = found
+      this.#knownBy = number
+    }
+    return this.#known ?? found
   }
 }
 

@@ -154,6 +154,67 @@ test('a key that is new is asked for, and whoever forges key ids does not ask ag
   assert.equal(asked, 2)
 })
 
+test('a reading that fails, or brings no key, takes no key away that is held', async () => {
+  const readings: string[] = []
+  let next = () => jwks(key)
+  const verifier = openAssertionVerifier({
+    issuer: issuer.uri,
+    audience: 'orders',
+    keys: async () => {
+      readings.push('one')
+      return next()
+    },
+    clock: () => epochMillis(start * 1000),
+  })
+  const right = async () => (await verifier.verify(await mintAssertion(claimsOf(), signer), request)).ok
+  const forged = async () => mintAssertion(claimsOf(), { kid: jwkThumbprint(other.jwk), signKey: other.signKey })
+  const away = () => {
+    throw new Error('away')
+  }
+  assert.equal(await right(), true)
+  for (const answer of [away, () => '{"keys":[]}']) {
+    next = answer
+    const before = readings.length
+    while (readings.length === before) {
+      await verifier.verify(await forged(), request).catch(() => undefined)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    assert.equal(await right(), true)
+  }
+})
+
+test('keys that cannot be read at first are asked for once a second, and not by each call', async () => {
+  let asked = 0
+  const verifier = openAssertionVerifier({
+    issuer: issuer.uri,
+    audience: 'orders',
+    keys: async () => {
+      asked++
+      throw new Error('away')
+    },
+    clock: () => epochMillis(start * 1000),
+  })
+  const text = await mintAssertion(claimsOf(), signer)
+  const began = performance.now()
+  for (let i = 0; i < 20; i++) await assert.rejects(verifier.verify(text, request), /away/)
+  assert.ok(asked <= 1 + (performance.now() - began) / 1000, `${asked} readings`)
+})
+
+test('an assertion that has expired while keys were read is not believed', async () => {
+  let [now, give]: [number, (keys: string) => void] = [start, () => undefined]
+  const verifier = openAssertionVerifier({
+    issuer: issuer.uri,
+    audience: 'orders',
+    keys: () => new Promise<string>((resolve) => (give = resolve)),
+    clock: () => epochMillis(now * 1000),
+  })
+  const verdict = verifier.verify(await mintAssertion(claimsOf(), signer), request)
+  now = start + 65
+  give(jwks(key))
+  const { ok, ...told } = await verdict
+  assert.deepEqual([ok, 'code' in told && told.code], [false, 'token_expired'])
+})
+
 test('who acts for whom stands in it, whoever called first; what does not fit is not asserted', async () => {
   const assertions = await Assertions.open({ issuer, audience: 'orders', clock: () => epochMillis(start * 1000) })
   const user = { kind: 'user' as const, issuer: 'https://login.example', subject: 'alice', groups: [] }
