@@ -231,15 +231,14 @@ test('tokens go back when their server is taken away or changed, also one that i
   const call = stage.call('ada', { as: helper })
   await until(() => stage.exchanges.length === 3)
   const sent = stage.sent().length
-  await stage.secrets.end()
-  deepEqual(
-    stage.events('token.revoked').map(({ at_provider: told }) => told),
-    ['done', 'done'],
-  )
+  const told = () => stage.events('token.revoked').map(({ at_provider: one }) => one)
+  const ended = stage.secrets.end()
+  await until(() => told().length === 2)
   for (const token of tokens) equal(await stage.provider.provider.AccessToken.find(token), undefined)
   go()
+  await ended
+  deepEqual(told(), ['done', 'done', 'done'], 'whoever ends waits for what is under way')
   equal(await codeOf(call), 'credential_unavailable')
-  await until(() => stage.events('token.revoked').length === 3)
   equal(await codeOf(stage.call('ada')), 'credential_unavailable')
   deepEqual([stage.sent().length, stage.exchanges.length], [sent, 3])
 })
@@ -253,6 +252,25 @@ test('a provider that cannot be reached keeps no reload waiting, and the record 
   equal(more.length, 0)
   equal(typeof revoked?.['at_provider'], 'string')
   ok(revoked?.['at_provider'] !== 'done')
+})
+
+test('a token that is not there when its server has been gone for a while is on record as one that nobody took back', async (t) => {
+  await open()
+  const { secrets } = stage.secrets
+  let go: () => void = () => undefined
+  const durable = new Promise<void>((resolve) => (go = resolve))
+  const { mock } = t.mock.method(secrets, 'recordOwnUse', () => durable)
+  const call = stage.call('ada')
+  await until(() => mock.callCount() === 1)
+  await stage.secrets.end()
+  deepEqual(
+    stage.events('token.revoked').map(({ token, at_provider: told }) => [token, told]),
+    [[null, 'not told: it took too long']],
+  )
+  go()
+  equal(await codeOf(call), 'credential_unavailable')
+  await until(() => stage.events('token.revoked').length === 2)
+  deepEqual(stage.events('token.revoked').at(-1)?.['at_provider'], 'done')
 })
 
 test('what the gateway asks the server for itself is asked in nobody’s name', async () => {

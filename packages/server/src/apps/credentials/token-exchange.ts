@@ -45,6 +45,12 @@ interface Asking {
   readonly versions: string
 }
 
+/** As the record names it; one that is still asked for has no number. */
+interface TokenName {
+  readonly number: number | null
+  readonly name: string
+}
+
 export class TokenExchange implements ServerCredential {
   readonly #settings: TokenExchangeSettings
   readonly #parts: KeepingParts
@@ -53,6 +59,8 @@ export class TokenExchange implements ServerCredential {
   /** The provider is away: nobody asks for a while. */
   #away: { readonly failure: UpstreamFailure; readonly until: number } | null = null
   #count = 0
+  /** What is asked for or taken back now, which an end waits for: none of it rejects. */
+  readonly #underWay = new Map<Promise<unknown>, TokenName>()
   /** The way to the server is closed: nothing is kept any more. */
   #ended = false
 
@@ -93,11 +101,14 @@ export class TokenExchange implements ServerCredential {
   }
 
   #current(asking: Asking): HeldToken<UsedSecret> | UpstreamFailure | Promise<HeldToken<UsedSecret> | UpstreamFailure> {
+    // Ended, perhaps, since the secrets were looked up: then nothing waits for an answer any more.
+    if (this.#ended) return this.#gone()
     const { subject, versions } = asking
     const held = this.#tokens.good(subject.key, versions)
     if (held !== null) return held
     if (this.#away !== null && monotonic() < this.#away.until) return this.#away.failure
-    return this.#tokens.once(subject.key, versions, () => this.#ask(asking)) ?? this.#tooMany()
+    const ask = () => this.#watched(this.#ask(asking), { number: null, name: subject.name })
+    return this.#tokens.once(subject.key, versions, ask) ?? this.#tooMany()
   }
 
   #gone(): UpstreamFailure {
@@ -210,7 +221,21 @@ export class TokenExchange implements ServerCredential {
     for (const held of this.#tokens.take((one) => this.#isDenied(one))) void this.#takeBack(held)
   }
 
-  /** What was kept goes back when its server is not there any more as it was: a few at once, for a few seconds. */
+  #watched<T>(work: Promise<T>, name: TokenName): Promise<T> {
+    this.#underWay.set(work, name)
+    void work.then(() => this.#underWay.delete(work))
+    return work
+  }
+
+  /** What is asked for now may bring another token that goes back. */
+  async #settled(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay.keys())
+  }
+
+  /**
+   * What was kept, and what is still asked for, goes back when its server is not there any more as it was: a few at once, for a few
+   * seconds. What goes on after that is on record as not told, and again with what came of it if anybody is there to write that.
+   */
   async #end(): Promise<void> {
     this.#ended = true
     const left = [...this.#tokens.take(() => true)]
@@ -218,16 +243,20 @@ export class TokenExchange implements ServerCredential {
       for (let held = left.pop(); held !== undefined; held = left.pop()) await this.#takeBack(held)
     }
     const over = new AbortController()
-    const all = Promise.all(Array.from({ length: TAKEN_BACK_AT_ONCE }, next))
+    const all = Promise.all(Array.from({ length: TAKEN_BACK_AT_ONCE }, next)).then(() => this.#settled())
     const late = sleep(TAKING_BACK_MILLISECONDS, undefined, { signal: over.signal }).catch(() => undefined)
     await Promise.race([all, late])
     over.abort()
-    const untold = left.splice(0).map((held) => this.#recordTakenBack(held, 'not told: it took too long'))
-    await Promise.all(untold)
+    const untold: readonly TokenName[] = [...left.splice(0), ...this.#underWay.values()]
+    await Promise.all(untold.map((one) => this.#recordTakenBack(one, 'not told: it took too long')))
   }
 
   /** Best effort (RFC 7009): the provider is told, and whether it heard is on the record. Never rejects. */
-  async #takeBack(held: HeldToken<UsedSecret>): Promise<void> {
+  #takeBack(held: HeldToken<UsedSecret>): Promise<void> {
+    return this.#watched(this.#tell(held), held)
+  }
+
+  async #tell(held: HeldToken<UsedSecret>): Promise<void> {
     let told = 'it has no revocation endpoint'
     try {
       const places = await this.#place.find()
@@ -239,7 +268,7 @@ export class TokenExchange implements ServerCredential {
     await this.#recordTakenBack(held, told)
   }
 
-  async #recordTakenBack({ number, name }: HeldToken<UsedSecret>, told: string): Promise<void> {
+  async #recordTakenBack({ number, name }: TokenName, told: string): Promise<void> {
     const { server, secrets } = this.#parts
     const body: JsonObject = { token: number, subject: name, at_provider: told }
     await secrets.recordAct({ event: 'token.revoked', server, ...body }).catch(() => undefined)
