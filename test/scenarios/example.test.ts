@@ -25,7 +25,7 @@ const plain = (text: string): readonly string[] =>
     )
     .filter((line) => line !== '')
 
-test('the example runs as its page shows it, refuses every attacker, and Ctrl-C leaves nothing behind', async () => {
+test('the example runs as its page shows it, refuses every attacker, and Ctrl-C leaves nothing behind', async (t) => {
   const guide = await readFile(join(repository, 'docs', 'example.md'), 'utf8')
   const shown = fences(guide).flatMap(({ kind, text }) => (kind === 'text' ? plain(text) : []))
   const child = spawn(process.execPath, ['--conditions=source', script, 'attack', '--keep'], {
@@ -33,6 +33,15 @@ test('the example runs as its page shows it, refuses every attacker, and Ctrl-C 
     env: { PATH: process.env['PATH'], USER: 'root', DOORWARD_PROGRAM: program, ...compileCache },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
+  })
+  // Whatever fails here leaves nothing running.
+  t.after(() => {
+    if (child.pid === undefined) return
+    try {
+      process.kill(-child.pid, 'SIGKILL')
+    } catch {
+      // All of it has ended.
+    }
   })
   let [printed, complaints] = ['', '']
   child.stderr.on('data', (part: Buffer) => (complaints += part.toString()))

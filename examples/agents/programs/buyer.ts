@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers'
 import { connect, protect } from '@doorward/sdk'
 import { fromEnvironment, placeOf, untilStopped } from './shop.ts'
 import type { Shop } from './shop.ts'
+import { failureOf, orderIn, wishIn } from './wishes.ts'
 
 export async function startBuyer(shop: Shop, tell: (line: string) => void): Promise<AsyncDisposable> {
   const place = placeOf(shop, 'agent/buyer')
@@ -16,16 +17,26 @@ export async function startBuyer(shop: Shop, tell: (line: string) => void): Prom
   const server = await protect(
     async (request, response, { principal, route, token: onBehalfOf, signal }) => {
       tell(`handled ${request.method} ${request.url} of ${principal.presenter.uri}`)
-      const { item, count } = JSON.parse(await text(request)) as { readonly item: string; readonly count: number }
-      const call = { expect, token: { onBehalfOf }, signal }
-      const looked = await identity.fetch(`${shop.stock}/stock/${item}`, call)
-      if (looked.status !== 200 || route === 'POST /quotes') return pass(looked)
-      const body = JSON.stringify({ item, count })
-      return pass(await identity.fetch(`${shop.stock}/orders`, { ...call, method: 'POST', body }))
+      response.setHeader('content-type', 'application/json')
+      const body = await text(request)
+      const order = route === 'POST /quotes' ? wishIn(body) : orderIn(body)
+      if (order === null) return end(400, JSON.stringify({ error: 'expected an item, and how many of it to buy' }))
+      // For each call no more than it needs, and nobody goes on with it from the stock.
+      const call = (scope: string) => ({ expect, token: { onBehalfOf, scope: [scope], mayAct: [] }, signal })
+      const url = `${shop.stock}/stock/${encodeURIComponent(order.item)}`
+      const looked = await identity.fetch(url, call('read:stock/*'))
+      if (looked.status !== 200 || route === 'POST /quotes') return pass('the look', looked)
+      const more = { method: 'POST', body: JSON.stringify(order) }
+      return pass('the order', await identity.fetch(`${shop.stock}/orders`, { ...call('POST:stock/orders'), ...more }))
 
-      async function pass(answer: Response): Promise<void> {
-        response.statusCode = answer.status === 200 ? 200 : 502
-        response.end(await answer.text())
+      async function pass(what: string, answer: Response): Promise<void> {
+        if (answer.status === 200) return end(200, await answer.text())
+        end(502, JSON.stringify(failureOf(what, answer)))
+      }
+
+      function end(status: number, document: string): void {
+        response.statusCode = status
+        response.end(document)
       }
     },
     {

@@ -5,12 +5,15 @@
 
 import { text } from 'node:stream/consumers'
 import { connect, openMcpClient, parseSpiffeId, protect, systemRuntime } from '@doorward/sdk'
-import type { ConnectedIdentity, Secret } from '@doorward/sdk'
+import type { ConnectedIdentity, McpAnswer, Secret } from '@doorward/sdk'
 import { fromEnvironment, placeOf, untilStopped } from './shop.ts'
 import type { Shop } from './shop.ts'
+import { failureOf, wishIn } from './wishes.ts'
 
 /** What the buyer may do with the planner's token: this much, and whatever is narrower. */
 export const purchaseScope = ['POST:buyer/purchases', 'read:stock/*', 'POST:stock/orders']
+/** What the gateway may be asked with it, and nobody goes on with it from there. */
+const notesToken = { scope: ['read:notes/*'], mayAct: [] }
 
 export async function startPlanner(shop: Shop, tell: (line: string) => void): Promise<AsyncDisposable> {
   const place = placeOf(shop, 'agent/planner')
@@ -19,8 +22,12 @@ export async function startPlanner(shop: Shop, tell: (line: string) => void): Pr
   const server = await protect(
     async (request, response, { principal, token: onBehalfOf, signal }) => {
       tell(`handled ${request.method} ${request.url} of ${principal.presenter.uri}`)
-      const { item } = JSON.parse(await text(request)) as { readonly item: string }
-      const notes = await readNotes({ identity, shop, onBehalfOf }, item)
+      response.setHeader('content-type', 'application/json')
+      const task = wishIn(await text(request))
+      if (task === null) return end(400, { error: 'expected the name of an item' })
+      const { item } = task
+      const read = await readNotes({ identity, shop, onBehalfOf }, item)
+      if (!read.ok) return end(502, { error: 'the notes failed', code: read.decision?.code ?? null })
       const purchase = await identity.fetch(`${shop.buyer}/purchases`, {
         method: 'POST',
         body: JSON.stringify({ item, count: 10 }),
@@ -28,6 +35,7 @@ export async function startPlanner(shop: Shop, tell: (line: string) => void): Pr
         token: { onBehalfOf, scope: purchaseScope, mayAct: [id('agent/buyer')] },
         signal,
       })
+      if (purchase.status !== 200) return end(502, failureOf('the purchase', purchase))
       const letter = await identity.fetch(`${shop.writer}/letters`, {
         method: 'POST',
         body: JSON.stringify({ item }),
@@ -35,9 +43,14 @@ export async function startPlanner(shop: Shop, tell: (line: string) => void): Pr
         token: { onBehalfOf, scope: ['POST:writer/letters'], mayAct: [] },
         signal,
       })
-      response.setHeader('content-type', 'application/json')
+      if (letter.status !== 200) return end(502, failureOf('the letter', letter))
       const [bought, written] = (await Promise.all([purchase.json(), letter.json()])) as readonly object[]
-      response.end(JSON.stringify({ notes, ...bought, ...written }))
+      return end(200, { notes: read.result['content'], ...bought, ...written })
+
+      function end(status: number, answer: object): void {
+        response.statusCode = status
+        response.end(JSON.stringify(answer))
+      }
     },
     {
       identity,
@@ -70,9 +83,11 @@ interface Reading {
 }
 
 /** Any MCP client will do that can be given its `fetch`; the SDK brings a small one. */
-async function readNotes({ identity, shop, onBehalfOf }: Reading, about: string): Promise<unknown> {
+async function readNotes({ identity, shop, onBehalfOf }: Reading, about: string): Promise<McpAnswer> {
   const client = await openMcpClient({
-    fetch: { call: (url, options) => identity.identity.call(url, { ...options, token: { onBehalfOf } }) },
+    fetch: {
+      call: (url, options) => identity.identity.call(url, { ...options, token: { onBehalfOf, ...notesToken } }),
+    },
     endpoint: {
       url: shop.notes,
       audience: shop.notes,
@@ -82,8 +97,7 @@ async function readNotes({ identity, shop, onBehalfOf }: Reading, about: string)
     client: { name: 'planner', version: '1' },
   })
   try {
-    const answer = await client.request('tools/call', { name: 'read_notes', arguments: { about } })
-    return answer.ok ? answer.result['content'] : answer.message
+    return await client.request('tools/call', { name: 'read_notes', arguments: { about } })
   } finally {
     await client.close()
   }

@@ -3,11 +3,15 @@
  * whomever, needs a role here, everybody between included.
  */
 
-import { once } from 'node:events'
-import type { IncomingMessage } from 'node:http'
+import { text } from 'node:stream/consumers'
 import { connect, protect } from '@doorward/sdk'
 import { fromEnvironment, placeOf, untilStopped } from './shop.ts'
 import type { Shop } from './shop.ts'
+import { orderIn } from './wishes.ts'
+
+/** So much room there is. */
+const MOST_ITEMS = 1000
+const MOST_STORED = 1_000_000
 
 export async function startStock(shop: Shop, tell: (line: string) => void): Promise<AsyncDisposable> {
   const place = placeOf(shop, 'service/stock')
@@ -23,12 +27,23 @@ export async function startStock(shop: Shop, tell: (line: string) => void): Prom
       tell(`handled ${request.method} ${request.url} of ${principal.presenter.uri}`)
       response.setHeader('content-type', 'application/json')
       if (route === 'GET /stock/{item}') {
-        const item = request.url?.split('/')[2] ?? ''
-        return void response.end(JSON.stringify({ item, stored: stored.get(item) ?? 0 }))
+        const item = itemIn(request.url ?? '')
+        if (item === null) return end(400, { error: 'expected the name of an item' })
+        return end(200, { item, stored: stored.get(item) ?? 0 })
       }
-      const { item, count } = (await bodyOf(request)) as { readonly item: string; readonly count: number }
-      stored.set(item, (stored.get(item) ?? 0) + count)
-      response.end(JSON.stringify({ item, ordered: count }))
+      const order = orderIn(await text(request))
+      if (order === null) return end(400, { error: 'expected an item, and how many of it to order' })
+      const { item, count } = order
+      const now = (stored.get(item) ?? 0) + count
+      if (now > MOST_STORED || (stored.size >= MOST_ITEMS && !stored.has(item)))
+        return end(409, { error: 'there is no room for that' })
+      stored.set(item, now)
+      return end(200, { item, ordered: count })
+
+      function end(status: number, answer: object): void {
+        response.statusCode = status
+        response.end(JSON.stringify(answer))
+      }
     },
     {
       identity,
@@ -56,11 +71,14 @@ export async function startStock(shop: Shop, tell: (line: string) => void): Prom
   }
 }
 
-async function bodyOf(request: IncomingMessage): Promise<unknown> {
-  let text = ''
-  request.setEncoding('utf8').on('data', (part: string) => (text += part))
-  await once(request, 'end')
-  return JSON.parse(text)
+/** What the path names, without the query. Null for what no caller of ours writes. */
+function itemIn(target: string): string | null {
+  const [path = ''] = target.split('?')
+  try {
+    return decodeURIComponent(path.split('/')[2] ?? '')
+  } catch {
+    return null
+  }
 }
 
 if (import.meta.main) {

@@ -12,6 +12,7 @@ import socket
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler
 from socketserver import UnixStreamServer
+from urllib.parse import quote
 
 
 class Stock(HTTPConnection):
@@ -27,16 +28,31 @@ def principal(headers):
     return json.loads(base64.urlsafe_b64decode(payload + "=="))
 
 
+def item_in(body):
+    """Whoever may call may still write anything. `.` and `..` would be other places in a path."""
+    try:
+        item = json.loads(body)["item"]
+        item.encode()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return item if 0 < len(item) <= 100 and item not in (".", "..") else None
+
+
 class Writer(BaseHTTPRequestHandler):
     def do_POST(self):
-        item = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["item"]
+        item = item_in(self.rfile.read(int(self.headers.get("Content-Length", 0))))
         caller = principal(self.headers)
         if "#" not in caller["sub"]:
             return self.answer(403, {"error": "letters are written for people"})
         print(f"handled POST {self.path} of {caller['client_id']}", flush=True)
+        if item is None:
+            return self.answer(400, {"error": "expected the name of an item"})
         stock = Stock("stock")
-        stock.request("GET", f"/stock/{item}")
-        stored = json.loads(stock.getresponse().read())["stored"]
+        stock.request("GET", f"/stock/{quote(item, safe='')}")
+        looked = stock.getresponse()
+        if looked.status != 200:
+            return self.answer(502, {"error": "the look failed", "status": looked.status})
+        stored = json.loads(looked.read())["stored"]
         person = caller["sub"].split("#")[1]
         self.answer(200, {"letter": f"We have {stored} {item}. Yours, {person}"})
 

@@ -1,7 +1,6 @@
 /** The authority and the gateway: `doorward up` with a configuration of its own, on ports that are free, in a folder of its own. */
 
 import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -18,18 +17,29 @@ export const issuer = 'https://login.shop.example'
 const repository = fileURLToPath(new URL('../../../', import.meta.url))
 const notesServer = fileURLToPath(new URL('../programs/notes.ts', import.meta.url))
 
-/** Free a moment ago. */
+/** Below those that systems hand out by themselves: nobody is given one between our look and its use. */
+const FIRST_PORT = 10_000
+const PORTS = 22_000
+/** Who runs beside us begins at another place. */
+const PORTS_EACH = 64
+
+/** Free now. */
 export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer()
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-      return server
-    }),
-  )
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  const ports: number[] = []
+  for (let tried = 0; ports.length < count; tried++) {
+    if (tried === PORTS) throw new Error(`expected ${count} free ports of 127.0.0.1, got ${ports.length}`)
+    const port = FIRST_PORT + ((process.pid * PORTS_EACH + tried) % PORTS)
+    if (await isFree(port)) ports.push(port)
+  }
   return ports
+}
+
+function isFree(port: number): Promise<boolean> {
+  const server = createServer()
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
 }
 
 export function configuration(home: string, ports: readonly number[]): string {

@@ -22,6 +22,8 @@ export interface Program extends AsyncDisposable {
 }
 
 const START_MILLISECONDS = 60_000
+/** Longer than any of ours takes to end what is under way. */
+const STOP_MILLISECONDS = 20_000
 
 /** The same Node.js with the same sources; compiled once for all of them. */
 export function ownCommand(
@@ -68,7 +70,14 @@ export async function runCommand({ file, args, ...more }: Command): Promise<stri
 
 async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
-  const closed = once(child, 'exit')
+  // Who could not be started does not end either.
+  if (child.pid === undefined) return
+  const over = new AbortController()
+  const ended = once(child, 'exit').finally(() => over.abort())
   child.kill('SIGTERM')
-  await closed
+  await sleep(STOP_MILLISECONDS, undefined, { signal: over.signal }).then(
+    () => child.kill('SIGKILL'),
+    () => undefined,
+  )
+  await ended
 }
