@@ -140,7 +140,7 @@ describe('decisions in the configuration', () => {
     }
     const before = deployment({})
     const services = '{ orders: { public_url: https://api.acme.example/v2 } }'
-    deepEqual(configurationChanges(before, deployment({ services })).taken, ['decisions.services.orders.public_url'])
+    deepEqual(configurationChanges(before, deployment({ services })), ['decisions.services.orders.public_url'])
     throws(() => configurationChanges(before, deployment({ listeners: '{ decisions: 127.0.0.1:9451 }' })))
     throws(() => configurationChanges(before, deployment({ public_url: null })))
     throws(

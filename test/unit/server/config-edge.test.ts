@@ -157,7 +157,7 @@ ${more}`
   test('of the front a running gateway takes up the clients, and nothing by which others know it', () => {
     const held = fronting(authority())
     const other = fronting(authority().replace('claude: {', 'cursor: {'))
-    deepEqual(configurationChanges(held, other).taken.toSorted(), [
+    deepEqual(configurationChanges(held, other).toSorted(), [
       'authority.front.clients.claude',
       'authority.front.clients.cursor',
     ])

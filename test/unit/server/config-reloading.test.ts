@@ -7,7 +7,13 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { loadConfiguration, parseConfiguration } from '../../../packages/server/src/config/load.ts'
 import { rereadPolicy } from '../../../packages/server/src/config/policy-reading.ts'
-import { configurationChanges, isAuthorityKey, isGatewayKey } from '../../../packages/server/src/config/reloading.ts'
+import { GatewayFiles } from '../../../packages/server/src/cli/gateway-files.ts'
+import {
+  changesElsewhere,
+  configurationChanges,
+  isAuthorityKey,
+  isGatewayKey,
+} from '../../../packages/server/src/config/reloading.ts'
 import { deploymentOf } from '../../../packages/server/src/config/settings.ts'
 import type { Deployment } from '../../../packages/server/src/config/settings.ts'
 
@@ -23,7 +29,7 @@ describe('what changes', () => {
   test('is taken up whole, however much of it there is', () => {
     const plain = 'trust_domain: acme.example\n'
     const many = `${plain}services:\n${services(70)}${traced}`
-    const { taken } = configurationChanges(of(plain), of(many))
+    const taken = configurationChanges(of(plain), of(many))
     equal(taken.filter((key) => key.startsWith('services.')).length, 70)
     ok(
       taken.some((key) => key.startsWith('tracing')),
@@ -33,9 +39,31 @@ describe('what changes', () => {
 
   test('of the keyring of the identities is nothing that a process which goes on takes up', () => {
     const plain = 'trust_domain: acme.example\n'
-    const { taken, elsewhere } = configurationChanges(of(plain), of(`${plain}state: { identities_keyring: {} }\n`))
-    deepEqual([taken, elsewhere], [[], []])
+    const [before, after] = [of(plain), of(`${plain}state: { identities_keyring: {} }\n`)]
+    deepEqual([configurationChanges(before, after), changesElsewhere(before, after)], [[], []])
   })
+})
+
+test('what another process has not taken up is named by each reload until it says again what it said at the start', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'doorward-reloading-'))
+  try {
+    const [file, plain] = [join(folder, 'doorward.yaml'), 'trust_domain: acme.example\n']
+    await writeFile(file, plain)
+    const files = new GatewayFiles(deploymentOf(await loadConfiguration(file)), () => Promise.resolve({} as never))
+    const reloaded = async (text: string) => {
+      await writeFile(file, text)
+      const reading = await files.reread()
+      reading.taken()
+      return [reading.changed, reading.elsewhere]
+    }
+    const changed = `${plain}authority: { crl_seconds: 600 }\n`
+    deepEqual(await reloaded(changed), [[], ['authority.crl_seconds']])
+    deepEqual(await reloaded(`${changed}${traced}`), [['tracing'], ['authority.crl_seconds']])
+    deepEqual(await reloaded(`${changed}${traced}`), [[], ['authority.crl_seconds']])
+    deepEqual(await reloaded(plain), [['tracing'], []])
+  } finally {
+    await rm(folder, { recursive: true })
+  }
 })
 
 describe('each process names what it goes by itself', () => {
@@ -90,7 +118,7 @@ audit: { retention: { max_days: 40 } }
   test('an authority what its front goes by at the edge', () => {
     const { configuration } = of(front(false))
     const keys = ['bearer', 'servers', 'request_scopes', 'certificate'].map((key) => ['edge', key])
-    const fronting = { authority: { ...configuration.authority, front: {} as never } }
+    const fronting = { authority: { ...configuration.authority, front: { provider: 'corp' } as never } }
     deepEqual(
       keys.map((one) => [isAuthorityKey(one, configuration), isAuthorityKey(one, fronting)]),
       [
@@ -100,5 +128,21 @@ audit: { retention: { max_days: 40 } }
         [false, false],
       ],
     )
+  })
+
+  test('an authority the issuer that its front has people sign in at, and no other one', () => {
+    const { configuration } = of(front(false))
+    const keys = [
+      ['issuers', 'corp', 'audience'],
+      ['issuers', 'corp'],
+      ['issuers', 'other', 'audience'],
+      ['issuers', 'other'],
+    ]
+    const fronting = { authority: { ...configuration.authority, front: { provider: 'corp' } as never } }
+    deepEqual(
+      keys.map((one) => isAuthorityKey(one, fronting)),
+      [true, true, false, false],
+    )
+    deepEqual(new Set(keys.map((one) => isAuthorityKey(one, configuration))), new Set([false]))
   })
 })

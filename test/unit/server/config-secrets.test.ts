@@ -240,6 +240,6 @@ test('secrets and credentials are taken up while the gateway runs', () => {
   const now = sound
     .replace('roles: [researcher]', 'roles: [other]')
     .replace('{ secret: github }', '{ secret: github, scheme: token }')
-  const { taken } = configurationChanges(of(sound), of(now))
+  const taken = configurationChanges(of(sound), of(now))
   deepEqual(new Set(taken.map((key) => key.split('.')[0])), new Set(['secrets', 'servers']))
 })

@@ -36,8 +36,8 @@ export async function openDecisions(
     clock,
     reading: { policy: settings.policy, operatorRoles, candidate: settings.candidate ?? null, restart: [] },
     reread: options.rereadPolicy ?? null,
-    beside: ({ issuers = settings.issuers ?? [] }, by) =>
-      believed.people.change(issuers, by, (entry) => listening.log.append(entry)),
+    beside: ({ issuers = settings.issuers ?? [], restart }, by) =>
+      believed.people.change({ issuers, restart }, by, (entry) => listening.log.append(entry)),
     onProblem: (error) => options.report({ type: 'problem', error }),
   })
   await policy.start()

@@ -20,7 +20,7 @@ export interface GatewayReading {
   readonly digests: { readonly from: string; readonly to: string }
   /** Keys that say something else than before. */
   readonly changed: readonly string[]
-  /** Keys that do, and that other processes alone go by. */
+  /** Keys that say something else than at the start, and that other processes alone go by. */
   readonly elsewhere: readonly string[]
   /** From now on this is what the next reading is compared with. Must not throw. */
   taken(): void

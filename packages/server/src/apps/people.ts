@@ -61,12 +61,24 @@ export class LivePeople implements People {
     }
   }
 
-  /** As a part takes them up with its policy. */
-  async change(settings: readonly IssuerSettings[], by: string, log: Log): Promise<BesideChange> {
-    const { changed, apply } = await this.prepare(settings)
+  /** As a part takes them up with its policy. `restart`: keys that the part does not take up, of which the record has those of issuers. */
+  async change(
+    { issuers, restart }: { readonly issuers: readonly IssuerSettings[]; readonly restart: readonly string[] },
+    by: string,
+    log: Log,
+  ): Promise<BesideChange> {
+    const { changed, apply } = await this.prepare(issuers)
     const { added, removed, changed: other } = changed
     const isSame = added.length + removed.length + other.length === 0
-    const body = { change: 'issuers.change', by, added: named(added), removed: named(removed), changed: named(other) }
+    const standing = restart.filter((key) => key.startsWith('issuers.'))
+    const body = {
+      change: 'issuers.change',
+      by,
+      added: named(added),
+      removed: named(removed),
+      changed: named(other),
+      ...(standing.length === 0 ? {} : { needs_restart: named(standing) }),
+    }
     return {
       keys: isSame ? [] : ['issuers'],
       commit: async () => void (isSame || (await log({ kind: 'admin', body }))),

@@ -68,15 +68,11 @@ const issuerKeys: ReadonlySet<string> = new Set([
 
 const MAX_SHOWN = 80
 
-export interface ConfigurationChanges {
-  /** Keys that a gateway takes up, the policy's among them. */
-  readonly taken: readonly string[]
-  /** Keys of other processes alone, which take them up at their next start. */
-  readonly elsewhere: readonly string[]
-}
-
-/** Throws a ConfigurationError that names, with its line, every key that says something else and cannot change now. */
-export function configurationChanges(held: Deployment, now: Deployment): ConfigurationChanges {
+/**
+ * Keys that a gateway takes up, the policy's among them. Throws a ConfigurationError that names, with its line, every key that
+ * says something else and cannot change now.
+ */
+export function configurationChanges(held: Deployment, now: Deployment): readonly string[] {
   const changed = changedKeys(held.configuration, now.configuration)
   const fixed = changed.filter((keys) => !isLive(keys) && !isElsewhere(keys))
   if (fixed.length > 0) {
@@ -89,10 +85,13 @@ export function configurationChanges(held: Deployment, now: Deployment): Configu
     )
   }
   // All of them: what counts is decided by these, and only what is shown is cut.
-  return {
-    taken: changed.filter(isLive).map(dotted),
-    elsewhere: changed.filter((keys) => isElsewhere(keys) && !isOfCommands(keys)).map(dotted),
-  }
+  return changed.filter(isLive).map(dotted)
+}
+
+/** Keys of other processes alone, which take them up at their next start: no reload of a gateway changes what they go by. */
+export function changesElsewhere(started: Deployment, now: Deployment): readonly string[] {
+  const changed = changedKeys(started.configuration, now.configuration)
+  return changed.filter((keys) => isElsewhere(keys) && !isOfCommands(keys)).map(dotted)
 }
 
 function isLive(keys: readonly string[]): boolean {
@@ -113,7 +112,7 @@ export function isGatewayKey(keys: readonly string[]): boolean {
   return !isElsewhere(keys)
 }
 
-/** Sections by which an authority goes, but for what it reads anew with its policy: servers, services and issuers. */
+/** Sections by which an authority goes, but for what it reads anew with its policy: servers, services, and issuers but a front's. */
 const authoritySections: ReadonlySet<string> = new Set([
   'trust_domain',
   'public_url',
@@ -158,8 +157,12 @@ export function isAuthorityKey(keys: readonly string[], { authority }: Pick<Conf
   if (isOfCommands(keys)) return false
   const key = `${first}.${second}`
   if (authoritySections.has(first) || authorityKeys.has(key)) return true
+  const { front } = authority
+  if (front === undefined) return false
+  // Other sign-ins go by `issuers` as they are read with the policy; the front by its provider as it was at the start.
+  if (first === 'issuers' && (second === front.provider || second === '')) return true
   // The whole section comes or goes as one key.
-  return authority.front !== undefined && (frontKeys.has(key) || (first === 'edge' && second === ''))
+  return frontKeys.has(key) || (first === 'edge' && second === '')
 }
 
 function fixedProblem(keys: readonly string[], held: Deployment, now: Deployment): Problem {
