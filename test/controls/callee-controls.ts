@@ -86,9 +86,19 @@ export const calleeControls: readonly Control[] = [
     to: "head.headers['mcp-session-id'] === '')",
   }),
   control('callee.limits', ['sdk-protect-under-way', 'limits that limit nothing are refused at the start'], {
-    file: `${protect}/calls-under-way.ts`,
-    from: 'if (Number.isSafeInteger(value) && value > 0) continue',
-    to: 'if (name.length > 0) continue',
+    file: `${protect}/protect-limits.ts`,
+    from: 'if (!Number.isSafeInteger(value) || Number(value) <= 0)',
+    to: "if (name === '')",
+  }),
+  control('callee.rates', ['sdk-protect-under-way', 'limits that limit nothing are refused at the start'], {
+    file: `${protect}/protect.ts`,
+    from: '  requireRates(rates)\n',
+    to: '',
+  }),
+  control('callee.listener', ['sdk-protect-under-way', 'a limit of the listener that is not said is as by default'], {
+    file: `${protect}/protect-limits.ts`,
+    from: '.filter(([, value]) => value !== undefined)',
+    to: '',
   }),
   control(
     'caller.expected_peer',

@@ -16,8 +16,36 @@ export const operationControls: readonly Control[] = [
     edits: [
       {
         file: 'packages/server/src/config/reloading.ts',
-        from: 'taken: changed.filter(isLive).map(dotted)',
-        to: 'taken: changed.filter(isLive).slice(0, 50).map(dotted)',
+        from: 'return changed.filter(isLive).map(dotted)',
+        to: 'return changed.filter(isLive).slice(0, 50).map(dotted)',
+      },
+    ],
+  },
+  {
+    name: 'reload.elsewhere',
+    test: {
+      file: 'test/unit/server/config-reloading.test.ts',
+      name: 'what another process has not taken up is named by each reload until it says again what it said at the start',
+    },
+    edits: [
+      {
+        file: 'packages/server/src/cli/gateway-files.ts',
+        from: 'changesElsewhere(this.#started, now)',
+        to: 'changesElsewhere(held, now)',
+      },
+    ],
+  },
+  {
+    name: 'reload.front_provider',
+    test: {
+      file: 'test/unit/server/config-reloading.test.ts',
+      name: 'an authority the issuer that its front has people sign in at, and no other one',
+    },
+    edits: [
+      {
+        file: 'packages/server/src/config/reloading.ts',
+        from: "(second === front.provider || second === '')",
+        to: "second === ''",
       },
     ],
   },

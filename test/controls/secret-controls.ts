@@ -136,6 +136,11 @@ export const secretControls: readonly Control[] = [
     to: 'if (!this.#ended && held.asked > 0)',
   }),
   ofExchange(
+    'token_exchange.under_way',
+    'tokens go back when their server is taken away or changed, also one that is asked for, and nothing goes with it',
+    { file: exchange, from: '.then(() => this.#settled())', to: '' },
+  ),
+  ofExchange(
     'token_exchange.ended',
     'tokens go back when their server is taken away or changed, also one that is asked for, and nothing goes with it',
     {

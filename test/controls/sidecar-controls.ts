@@ -165,4 +165,18 @@ export const sidecarControls: readonly Control[] = [
       to: 'undefined',
     },
   ),
+  control('sidecar.keys_held', [believed, 'a reading that fails, or brings no key, takes no key away that is held'], {
+    file: 'packages/sdk/src/assertion-verifier.ts',
+    from: 'if (found.size > 0 && number > this.#knownBy)',
+    to: 'if (number > this.#knownBy)',
+  }),
+  control(
+    'sidecar.keys_paced',
+    [believed, 'keys that cannot be read at first are asked for once a second, and not by each call'],
+    {
+      file: 'packages/sdk/src/assertion-verifier.ts',
+      from: 'if (this.#reading !== null && ',
+      to: 'if (this.#reading !== null && this.#known !== null && ',
+    },
+  ),
 ]

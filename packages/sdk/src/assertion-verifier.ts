@@ -61,7 +61,8 @@ export function openAssertionVerifier(options: AssertionVerifierOptions): Assert
   const used = new UsedOnce()
   const opened = { wall: clock(), monotonic: monotonic() }
   // A clock that is put back brings nothing back to life that was used and forgotten.
-  const now = () => toSeconds(epochMillis(Math.max(clock(), opened.wall + monotonic() - opened.monotonic)))
+  const least = () => epochMillis(opened.wall + monotonic() - opened.monotonic)
+  const now = () => toSeconds(epochMillis(Math.max(clock(), least())))
   return {
     verify: async (assertion, { method, target, body }) => {
       if (assertion === undefined || assertion === '')
