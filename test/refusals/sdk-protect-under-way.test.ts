@@ -158,7 +158,8 @@ test('limits that limit nothing are refused at the start', async () => {
         policy: { roles: {} },
         record: { folder, checkpoints: `${folder}-c` },
         limits,
-      }),
+        // One that was let through would keep the process of this test alive.
+      }).then((server) => server.close(0)),
       { code: 'limit_invalid', where: `limits.${where}` },
     )
 })
