@@ -17,7 +17,7 @@ import { Peer, unitOf } from '../../../packages/server/src/apps/workload-api/pee
 import type { PeerFacts } from '../../../packages/server/src/apps/workload-api/peer-facts.ts'
 import { digestLimits, ProgramDigests } from '../../../packages/server/src/apps/workload-api/program-digests.ts'
 import type { Program } from '../../../packages/server/src/apps/workload-api/program-digests.ts'
-import { Refusals } from '../../../packages/server/src/apps/workload-api/refusals.ts'
+import { quietRefusals } from '../../../packages/server/src/apps/workload-api/refusals.ts'
 import { entriesFor, failingSelector } from '../../../packages/server/src/apps/workload-api/selectors.ts'
 import type { WorkloadEntry } from '../../../packages/server/src/config/workload-api-schema.ts'
 
@@ -280,7 +280,7 @@ describe('entries', () => {
 describe('what is told', () => {
   test('refusals are told once and then counted, of however many kinds they are', () => {
     const told: { readonly count: number }[] = []
-    const refusals = new Refusals((event) => told.push(event))
+    const refusals = quietRefusals((event) => told.push(event))
     const refuse = (uid: number) =>
       refusals.add({ type: 'refused', method: 'FetchX509SVID', pid: 1, uid, program: null, reason: 'no entry matches' })
     for (let i = 0; i < 1000; i++) refuse(7)
@@ -299,7 +299,7 @@ describe('what is told', () => {
 
   test('problems are told once of each code and then counted, and refusals leave room for them', () => {
     const told: (readonly [string, number])[] = []
-    const refusals = new Refusals((event) => {
+    const refusals = quietRefusals((event) => {
       if (event.type === 'problem') told.push([(event.error as Error).message, event.count])
     })
     const refused = { type: 'refused', method: 'M', pid: 1, program: null, reason: 'no entry matches' } as const

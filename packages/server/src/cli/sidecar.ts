@@ -62,7 +62,7 @@ function tell(event: SidecarEvent, context: CliContext, notice: (error: unknown)
       break
     }
     case 'refused': {
-      const { code, reason, caller, to, count = 0 } = event
+      const { code, reason, caller, to, count } = event
       const times = count > 1 ? `, ${count} times` : ''
       context.err(paint('red', `refused ${printable(caller)} to ${to}: ${code}, ${printable(reason)}${times}`))
       break

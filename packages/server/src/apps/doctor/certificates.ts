@@ -4,7 +4,8 @@ import { X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { backdatingSeconds } from '@doorward/core'
 import { readBoundedFile } from '../../config/certificate-file.ts'
-import { failure, fine, findingOf, fromNow, warning } from './finding.ts'
+import { relativeTime } from '../relative-time.ts'
+import { failure, fine, findingOf, warning } from './finding.ts'
 import type { Finding } from './finding.ts'
 
 const MAX_BYTES = 64 * 1024
@@ -46,20 +47,20 @@ function judged({ from, until }: Times, kept: boolean, now: number): Finding {
   const lagsFrom = issued + (until - issued) * 0.7
   if (now < from - 60)
     return failure('certificate', {
-      message: `the certificate begins ${fromNow(from - now)}: a clock is wrong`,
+      message: `the certificate begins ${relativeTime(from - now)}: a clock is wrong`,
       next: 'set the clock of this machine right',
     })
   if (now >= until) {
-    const message = `the certificate ended ${fromNow(until - now)}`
+    const message = `the certificate ended ${relativeTime(until - now)}`
     return kept
       ? failure('certificate', { message, next: 'start the process that keeps it; it returns by its machine key' })
       : fine('certificate', `${message}; it is renewed when it is used`)
   }
   if (kept && now > lagsFrom)
     return warning('certificate', {
-      message: `renewal is late: the certificate ends ${fromNow(until - now)}`,
+      message: `renewal is late: the certificate ends ${relativeTime(until - now)}`,
       expected: 'a new one at half of its lifetime',
       next: 'look at the log of the process that keeps it: it says why renewing failed',
     })
-  return fine('certificate', `ends ${fromNow(until - now)}`)
+  return fine('certificate', `ends ${relativeTime(until - now)}`)
 }

@@ -1,8 +1,10 @@
 /** What authority and gateway say of themselves to an operator. */
 
 import { isJsonObject } from '@doorward/core'
-import type { JsonObject, JsonValue } from '@doorward/core'
-import { failure, fine, fromNow, warning } from './finding.ts'
+import type { JsonObject } from '@doorward/core'
+import { listIn, numberIn, objectIn, textIn } from '../answer-members.ts'
+import { relativeTime } from '../relative-time.ts'
+import { failure, fine, warning } from './finding.ts'
 import type { Finding } from './finding.ts'
 
 const dayAfter = 86_400
@@ -41,9 +43,9 @@ function clock(status: JsonObject): Finding {
 function delegation(status: JsonObject, now: number): Finding {
   const left = numberIn(objectIn(status, 'delegation'), 'expires_at') - now
   const next = 'with the recovery root at hand: doorward authority delegate'
-  if (left <= 0) return failure('delegation', { message: `the delegation ended ${fromNow(left)}`, next })
-  if (left < 14 * dayAfter) return warning('delegation', { message: `the delegation ends ${fromNow(left)}`, next })
-  return fine('delegation', `ends ${fromNow(left)}`)
+  if (left <= 0) return failure('delegation', { message: `the delegation ended ${relativeTime(left)}`, next })
+  if (left < 14 * dayAfter) return warning('delegation', { message: `the delegation ends ${relativeTime(left)}`, next })
+  return fine('delegation', `ends ${relativeTime(left)}`)
 }
 
 function root(status: JsonObject): Finding {
@@ -89,7 +91,7 @@ function keys(status: JsonObject, now: number): readonly Finding[] {
       return [
         warning('keys', {
           where,
-          message: `the active key ends ${fromNow(ends - now)}`,
+          message: `the active key ends ${relativeTime(ends - now)}`,
           next: 'doorward authority rotate',
         }),
       ]
@@ -97,7 +99,7 @@ function keys(status: JsonObject, now: number): readonly Finding[] {
       return [
         warning('keys', {
           where,
-          message: `its next step was due ${fromNow(at - now)}`,
+          message: `its next step was due ${relativeTime(at - now)}`,
           next: 'see who has not acknowledged: doorward authority status',
         }),
       ]
@@ -121,7 +123,7 @@ function crls(status: JsonObject, now: number): readonly Finding[] {
   return ended.slice(0, maxTold).map((crl) =>
     failure('revocation_list', {
       where: textIn(crl, 'key_id').slice(0, 16),
-      message: `the list ended ${fromNow(numberIn(crl, 'next_update') - now)}: outsiders refuse our certificates`,
+      message: `the list ended ${relativeTime(numberIn(crl, 'next_update') - now)}: outsiders refuse our certificates`,
       next: 'look at the log of the authority',
     }),
   )
@@ -199,7 +201,7 @@ function gatewayCertificate(status: JsonObject, now: number): Finding {
       message: 'the gateway has no certificate that holds',
       next: 'look at its log',
     })
-  return fine('gateway_certificate', `ends ${fromNow(left)}`)
+  return fine('gateway_certificate', `ends ${relativeTime(left)}`)
 }
 
 function circuits(status: JsonObject): readonly Finding[] {
@@ -251,26 +253,6 @@ function edge(status: JsonObject, now: number): readonly Finding[] {
   const next = 'replace the files of edge.certificate, or see why the certificate authority refuses'
   if (left <= 0) return [failure('edge_certificate', { message: 'the edge has no certificate that holds', next })]
   if (left < 7 * dayAfter)
-    return [warning('edge_certificate', { message: `the certificate of the edge ends ${fromNow(left)}`, next })]
-  return [fine('edge_certificate', `ends ${fromNow(left)}`)]
-}
-
-function objectIn(value: JsonObject, name: string): JsonObject {
-  const inner = value[name]
-  return isJsonObject(inner) ? inner : {}
-}
-
-function listIn(value: JsonObject, name: string): readonly JsonObject[] {
-  const list = value[name]
-  return Array.isArray(list) ? (list as readonly JsonValue[]).filter(isJsonObject) : []
-}
-
-function textIn(value: JsonObject, name: string): string {
-  const text = value[name]
-  return typeof text === 'string' ? text : ''
-}
-
-function numberIn(value: JsonObject, name: string): number {
-  const number = value[name]
-  return typeof number === 'number' ? number : 0
+    return [warning('edge_certificate', { message: `the certificate of the edge ends ${relativeTime(left)}`, next })]
+  return [fine('edge_certificate', `ends ${relativeTime(left)}`)]
 }

@@ -55,17 +55,3 @@ export function findingOf(
     next: error.next ?? next,
   }
 }
-
-/** `in 3 d`, `2 min ago`, from one moment to another in seconds. */
-export function fromNow(seconds: number): string {
-  const size = Math.abs(seconds)
-  const [count, unit] =
-    size < 90
-      ? [size, 's']
-      : size < 5400
-        ? [size / 60, 'min']
-        : size < 172_800
-          ? [size / 3600, 'h']
-          : [size / 86_400, 'd']
-  return seconds >= 0 ? `in ${Math.round(count)} ${unit}` : `${Math.round(count)} ${unit} ago`
-}

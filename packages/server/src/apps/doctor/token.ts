@@ -16,7 +16,8 @@ import { edgeSettings } from '../../config/edge-settings.ts'
 import { allowedAudiences, issuerSettings } from '../../config/settings.ts'
 import type { Deployment } from '../../config/settings.ts'
 import { openEdgeRules } from '../gateway-edge.ts'
-import { failure, fine, fromNow, warning } from './finding.ts'
+import { relativeTime } from '../relative-time.ts'
+import { failure, fine, warning } from './finding.ts'
 import type { Finding } from './finding.ts'
 
 export interface TokenQuestion {
@@ -54,7 +55,7 @@ function ownFindings(text: string, view: TrustView, { deployment, identity }: To
   const { claims } = verdict
   return [
     fine('token_signature', `signed by the key ${verdict.keyId} of ${identity.trustDomain}`),
-    fine('token_times', `ends ${fromNow(claims.exp - now)}`),
+    fine('token_times', `ends ${relativeTime(claims.exp - now)}`),
     audienceFinding(claims, deployment),
     bindingFinding(claims, view, identity),
     deniedFinding(claims, view),
@@ -73,7 +74,8 @@ const remedies: Readonly<Record<string, string>> = {
 }
 
 function refusedFinding(code: string, message: string, claims: AccessTokenClaims | null, now: number): Finding {
-  const times = claims === null ? '' : `; issued ${fromNow(claims.iat - now)}, ends ${fromNow(claims.exp - now)}`
+  const times =
+    claims === null ? '' : `; issued ${relativeTime(claims.iat - now)}, ends ${relativeTime(claims.exp - now)}`
   const next = remedies[code] ?? 'get a new one: doorward token mint'
   return failure('token', { where: code, message: `${message}${times}`, next })
 }
@@ -174,7 +176,7 @@ function acceptedFindings(
   const left = issued.expires - toSeconds(trust.now())
   const client = issued.clientId ?? 'none'
   return [
-    fine('token', `of ${userName(issued.user)}, for ${resource}; ends ${fromNow(left)}`),
+    fine('token', `of ${userName(issued.user)}, for ${resource}; ends ${relativeTime(left)}`),
     name === null
       ? failure('client_unlisted', {
           message: 'its client is not let in',

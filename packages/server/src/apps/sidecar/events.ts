@@ -10,7 +10,7 @@ export type SidecarEvent =
       readonly inbound: { readonly host: string; readonly port: number } | null
       readonly outbound: readonly { readonly at: string; readonly to: string; readonly id: string }[]
     }
-  | RefusedCall
+  | RefusedTimes
   | { readonly type: 'warning'; readonly code: string; readonly text: string }
   | { readonly type: 'problem'; readonly error: unknown }
 
@@ -22,6 +22,9 @@ export interface RefusedCall {
   /** Who asked, as the kernel has it. */
   readonly caller: string
   readonly to: string
-  /** So many more of the kind since the last word of it; absent for the first. */
-  readonly count?: number
+}
+
+export interface RefusedTimes extends RefusedCall {
+  /** Of the kind since the last word of it. */
+  readonly count: number
 }

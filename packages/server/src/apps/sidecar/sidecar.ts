@@ -9,14 +9,14 @@ import type { InboundSettings, LocalPlace, OutboundSettings, SidecarSettings } f
 import { systemPeers } from '../workload-api/peer-credentials.ts'
 import type { PeerSource } from '../workload-api/peer-credentials.ts'
 import { Assertions } from './assertions.ts'
-import type { SidecarEvent } from './events.ts'
+import type { RefusedCall, SidecarEvent } from './events.ts'
 import { openInbound } from './inbound.ts'
 import { callerJudge } from './local-callers.ts'
 import { openOutbound, staleSeconds } from './outbound.ts'
 import type { OutboundListener } from './outbound.ts'
 import { openOwnSocket } from './own-socket.ts'
 import { programAt } from './program.ts'
-import { QuietRefusals } from './quiet-refusals.ts'
+import { ToldQuietly } from '../told-quietly.ts'
 
 export interface SidecarOptions {
   readonly settings: SidecarSettings
@@ -36,7 +36,7 @@ interface Opened {
   readonly peers: PeerSource | null
   readonly ownUid: number
   readonly onProblem: (error: unknown) => void
-  readonly quiet: QuietRefusals
+  readonly quiet: ToldQuietly<RefusedCall>
   /** What ends both directions at once: takes nothing more, and lets what is under way end for a while. */
   readonly ends: (() => Promise<void>)[]
 }
@@ -75,7 +75,11 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const identity = await openOwnIdentity(options, onProblem)
   stack.use(identity)
   const record = stack.use(await openRecordOf(identity, settings.record))
-  const quiet = new QuietRefusals(report)
+  const quiet = new ToldQuietly<RefusedCall>({
+    kindOf: ({ code, to, reason }) => `${code} ${to} ${reason}`,
+    othersOf: () => 'others',
+    report: (event, count) => report({ ...event, count }),
+  })
   stack.defer(() => quiet.close())
   const ends: (() => Promise<void>)[] = []
   const opened: Opened = { options, identity, record, peers, ownUid, onProblem, quiet, ends }

@@ -12,7 +12,7 @@ import { JwtSvids } from './jwt-svids.ts'
 import { systemPeers } from './peer-credentials.ts'
 import type { PeerCredentials, PeerSource } from './peer-credentials.ts'
 import { Peer } from './peer-facts.ts'
-import { Refusals } from './refusals.ts'
+import { quietRefusals } from './refusals.ts'
 import type { ProblemTimes, RefusedTimes } from './refusals.ts'
 import { WorkloadCalls } from './workload-calls.ts'
 import type { ServedEvent } from './workload-calls.ts'
@@ -50,7 +50,7 @@ export async function runWorkloadAgent(options: WorkloadAgentOptions): Promise<v
     })
   const peers = options.peers ?? (await systemPeers())
   await using stack = new AsyncDisposableStack()
-  const refusals = new Refusals(report)
+  const refusals = quietRefusals(report)
   stack.defer(() => refusals.close())
   const onProblem = (error: unknown) => refusals.add({ type: 'problem', error })
   const identities = await HeldIdentities.open({

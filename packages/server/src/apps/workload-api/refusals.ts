@@ -1,6 +1,7 @@
-/** Refusals and problems as they are told: the first of a kind at once, the others counted, so that no program can fill a log by asking. */
+/** What is told of refusals and problems, and what of them is counted together. */
 
 import { isDoorwardError } from '@doorward/core'
+import { ToldQuietly } from '../told-quietly.ts'
 import type { RefusedEvent } from './workload-calls.ts'
 
 export interface RefusedTimes extends RefusedEvent {
@@ -18,49 +19,13 @@ export interface ProblemTimes {
 
 type Told = RefusedEvent | { readonly type: 'problem'; readonly error: unknown }
 
-const PAUSE_MILLISECONDS = 10_000
-const MAX_KINDS = 64
-
-interface Waiting {
-  event: Told
-  count: number
-}
-
-export class Refusals {
-  readonly #report: (event: RefusedTimes | ProblemTimes) => void
-  readonly #waiting = new Map<string, Waiting>()
-  readonly #timer: NodeJS.Timeout
-
-  constructor(report: (event: RefusedTimes | ProblemTimes) => void) {
-    this.#report = report
-    this.#timer = setInterval(() => this.#flush(), PAUSE_MILLISECONDS)
-    this.#timer.unref()
-  }
-
-  add(event: Told): void {
-    // Of more kinds than fit, the last are counted together.
-    const own = kindOf(event)
-    const key = this.#waiting.has(own) || this.#waiting.size < MAX_KINDS ? own : `other ${event.type}`
-    const waiting = this.#waiting.get(key)
-    if (waiting === undefined) {
-      this.#waiting.set(key, { event, count: 0 })
-      this.#report({ ...event, count: 1 })
-      return
-    }
-    waiting.event = event
-    waiting.count++
-  }
-
-  close(): void {
-    clearInterval(this.#timer)
-    this.#flush()
-  }
-
-  #flush(): void {
-    const all = [...this.#waiting.values()]
-    this.#waiting.clear()
-    for (const { event, count } of all) if (count > 0) this.#report({ ...event, count })
-  }
+/** One refusal for each program, method and reason; problems by their code, for which refusals leave room. */
+export function quietRefusals(report: (event: RefusedTimes | ProblemTimes) => void): ToldQuietly<Told> {
+  return new ToldQuietly({
+    kindOf,
+    othersOf: ({ type }) => `other ${type}`,
+    report: (event, count) => report({ ...event, count }),
+  })
 }
 
 function kindOf(event: Told): string {

@@ -2,7 +2,9 @@
 
 import type { Command } from 'commander'
 import { isJsonObject } from '@doorward/core'
-import type { JsonObject, JsonValue } from '@doorward/core'
+import type { JsonObject } from '@doorward/core'
+import { listIn, numberIn, objectIn, textIn, textsIn } from '../../apps/answer-members.ts'
+import { relativeTime } from '../../apps/relative-time.ts'
 import { asOption } from '../identity-option.ts'
 import type { CliContext } from '../context.ts'
 import { painter, printable, table } from '../output.ts'
@@ -151,43 +153,6 @@ function section(title: string, { head: columns, rows }: Rows, color: boolean): 
   return `${painter(color)('bold', title)}\n${table(columns, rows, color)}`
 }
 
-/** `in 3 d`, `2 min ago`. */
 function from(milliseconds: number, now: number): string {
-  const difference = milliseconds - now
-  const size = Math.abs(difference) / 1000
-  const [count, unit] =
-    size < 90
-      ? [size, 's']
-      : size < 5400
-        ? [size / 60, 'min']
-        : size < 172_800
-          ? [size / 3600, 'h']
-          : [size / 86_400, 'd']
-  const text = `${Math.round(count)} ${unit}`
-  return difference >= 0 ? `in ${text}` : `${text} ago`
-}
-
-function objectIn(value: JsonObject, name: string): JsonObject {
-  const inner = value[name]
-  return isJsonObject(inner) ? inner : {}
-}
-
-function listIn(value: JsonObject, name: string): readonly JsonObject[] {
-  const list = value[name]
-  return Array.isArray(list) ? (list as readonly JsonValue[]).filter(isJsonObject) : []
-}
-
-function textsIn(value: JsonObject, name: string): readonly string[] {
-  const list = value[name]
-  return Array.isArray(list) ? (list as readonly JsonValue[]).filter((one) => typeof one === 'string') : []
-}
-
-function textIn(value: JsonObject, name: string): string {
-  const text = value[name]
-  return typeof text === 'string' ? text : ''
-}
-
-function numberIn(value: JsonObject, name: string): number {
-  const number = value[name]
-  return typeof number === 'number' ? number : 0
+  return relativeTime((milliseconds - now) / 1000)
 }
