@@ -9,7 +9,7 @@ const request = 'packages/enforcement/src/agents/agent-request.ts'
 const answers = 'packages/enforcement/src/agents/agent-answers.ts'
 const cardGate = 'packages/server/src/transports/agent-card.ts'
 const call = 'packages/server/src/transports/agent-call.ts'
-const rpc = 'packages/server/src/transports/rpc-call.ts'
+const rpc = 'packages/enforcement/src/rpc-request.ts'
 
 const inFile =
   (file: string) =>
@@ -172,13 +172,13 @@ export const agentControls: readonly Control[] = [
     name: 'agent.whole',
     edits: [
       {
-        file: 'packages/server/src/transports/agent-answer-filter.ts',
+        file: 'packages/enforcement/src/wire/agent-answer-filter.ts',
         from: 'Math.min(most, MESSAGE_BYTES)',
         to: 'Math.max(most, MESSAGE_BYTES)',
       },
     ],
     test: {
-      file: 'test/unit/server/agent-answer-filter.test.ts',
+      file: 'test/unit/enforcement/agent-answer-filter.test.ts',
       name: 'a message of an agent is at most 4 MiB, whatever its answers may be otherwise',
     },
   },

@@ -29,6 +29,7 @@ export type { Admitted, ConnectionLimits, QuotaParts } from './limit.ts'
 export type { Quota } from './quota.ts'
 export { defaultLoadLimits, LoadShedding } from './load-shedding.ts'
 export type { LoadLevel, LoadLimits, LoadRefusal } from './load-shedding.ts'
+export { ownerOf } from './owner.ts'
 export { Permit } from './permit.ts'
 export { isRefusal, Pipeline } from './pipeline.ts'
 export type {
@@ -71,6 +72,10 @@ export type { McpReading, ReadMcpMessage } from './mcp-message.ts'
 export { noEffects, possibleEffects, toolEffects } from './tool-effects.ts'
 export type { DeclaredEffects } from './tool-effects.ts'
 
+// JSON-RPC
+export { jsonType, messageProblem, rpcRequest } from './rpc-request.ts'
+export type { RpcRequest, RpcRules } from './rpc-request.ts'
+
 // record
 export type { CheckpointStore } from './record/checkpoint-store.ts'
 export type { AppendFile, Durability, FileContent, RecordDisk } from './record/disk.ts'
@@ -103,7 +108,11 @@ export { closeAfterAnswer, drainedOf, mostWaiting, send, sendJson, whenGone, wri
 export type { AnswerHeaders, Exchange } from './wire/exchange.ts'
 export { decisionIdOf, refusalAnswer, refusalMessage, sendRefusal } from './wire/denial-response.ts'
 export type { RefusalAnswer, RefusalForm } from './wire/denial-response.ts'
+export { openAgentFilter } from './wire/agent-answer-filter.ts'
+export type { AnswerFilter } from './wire/answer-filter.ts'
 export { GrowingBytes } from './wire/growing-bytes.ts'
+export { eventName, maxEventBytes, messageEvent, SseParser, withData, withFields, withoutData } from './wire/sse.ts'
+export type { FieldsTold, SseEvent } from './wire/sse.ts'
 export { readTarget } from './wire/request-path.ts'
 export type { HandshakeReason } from './wire/handshake-refusal.ts'
 export { defaultCipherSuites, defaultListenerLimits, openListener } from './wire/listener.ts'
@@ -154,9 +163,10 @@ export type { ApprovalAnswer, ApprovalClaim, Approvals, WaitingFor } from './app
 // agents
 export { AgentAnswers } from './agents/agent-answers.ts'
 export { AgentNames } from './agents/agent-names.ts'
-export { agentRequest } from './agents/agent-request.ts'
+export { agentHeaders, agentRequest } from './agents/agent-request.ts'
 export type { AgentRequest } from './agents/agent-request.ts'
 export type { AgentScope } from './agents/agent-scope.ts'
+export { cardPath, revisionProblem } from './agents/card-rules.ts'
 export { isSignedBy } from './agents/card-signature.ts'
 export type { CardKeyOf } from './agents/card-signature.ts'
 export { TaskOwners } from './agents/task-owners.ts'

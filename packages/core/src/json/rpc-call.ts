@@ -21,6 +21,13 @@ const FIELDS: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'params'
 const MAX_ID = 256
 const MAX_METHOD = 256
 
+const METHOD = /^[A-Za-z0-9_][A-Za-z0-9_./:-]{0,127}$/
+
+/** A name by which a method can be declared. */
+export function isRpcMethod(name: string): boolean {
+  return METHOD.test(name)
+}
+
 /** Strict: no other members than those four, ids are safe integers or strings of 1 to 256 units, params are structured. */
 export function readRpcCall(value: JsonValue): RpcCall | RpcCallRefusal {
   if (Array.isArray(value)) return { code: 'message_batch', id: null, message: 'expected one message, got a batch' }

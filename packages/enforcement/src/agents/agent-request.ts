@@ -1,11 +1,11 @@
 /** A request to an agent as the path decides about it: in the agent's own names, and refused where one is not the caller's. */
 
-import { a2aErrors, classifyA2a, DEFAULT_JSON_LIMITS, scanJson, spliceSpans, utf8 } from '@doorward/core'
+import { a2aErrors, classifyA2a, spliceSpans, utf8 } from '@doorward/core'
 import type { A2aName, A2aRefusal, A2aRequest, Action, JsonValue, Resource, SpanEdit } from '@doorward/core'
 import { deny } from '../denial.ts'
 import type { Denial } from '../denial.ts'
 import type { RequestHead } from '../inbound.ts'
-import { isMediaType } from '../media-type.ts'
+import { jsonType, readJsonBody } from '../rpc-request.ts'
 import { AgentAnswers } from './agent-answers.ts'
 import type { AgentScope } from './agent-scope.ts'
 
@@ -25,11 +25,9 @@ export interface AgentRequest {
  * for names that were not given to this caller: to A2A, a task that is not found.
  */
 export function agentRequest(body: Uint8Array, head: RequestHead, scope: AgentScope): AgentRequest | Denial {
-  if (!isMediaType(head.headers['content-type'], 'application/json'))
-    return deny('content_type', 'expected application/json, in UTF-8')
-  const scan = scanJson(body, { ...DEFAULT_JSON_LIMITS, maxBytes: body.length })
-  if (!scan.ok) return deny(scan.code, `${scan.message}, at byte ${scan.offset}`)
-  const message = classifyA2a({ body, value: scan.value, version: head.headers['a2a-version'] })
+  const read = readJsonBody(body, head)
+  if ('denied' in read) return read
+  const message = classifyA2a({ body, value: read.value, version: head.headers['a2a-version'] })
   if (message.kind === 'refusal') return denialOf(message)
   const own = ownNames(body, message, scope)
   if (own === null)
@@ -44,13 +42,22 @@ export function agentRequest(body: Uint8Array, head: RequestHead, scope: AgentSc
     action: { name: row.action, group: row.group },
     resource: { server: scope.agent, kind: name === null ? 'server' : 'task', name: name ?? '' },
     body: own.body,
-    value: scan.value,
+    value: read.value,
     answers: new AgentAnswers({
       message,
       scope,
       named: [...own.names].map(([{ kind }, each]) => ({ kind, name: each })),
       asked: name,
     }),
+  }
+}
+
+/** All headers of what an agent is sent. Nothing of the caller's: extensions, which a header asks for, are not passed on. */
+export function agentHeaders({ message, answers }: AgentRequest): Readonly<Record<string, string>> {
+  return {
+    'content-type': jsonType,
+    accept: answers.streams ? `text/event-stream, ${jsonType}` : jsonType,
+    'a2a-version': message.version,
   }
 }
 

@@ -2,10 +2,9 @@
 
 import { DoorwardError, isJsonObject, LIST_LIMITS, member, scanJson } from '@doorward/core'
 import type { JsonObject, JsonValue } from '@doorward/core'
-import { GrowingBytes } from '@doorward/enforcement'
+import { GrowingBytes, SseParser } from '@doorward/enforcement'
 import { Pool } from 'undici'
 import type { Dispatcher } from 'undici'
-import { SseParser } from '../transports/sse.ts'
 import type { ServerCredential } from '../transports/server-credential.ts'
 import { connectorOf } from '../transports/upstream-http.ts'
 import type { UpstreamTls } from '../transports/upstream-http.ts'

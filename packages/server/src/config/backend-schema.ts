@@ -1,5 +1,6 @@
 /** `services:` and `agents:`, what is behind the gateway beside MCP servers. */
 
+import { isRpcMethod } from '@doorward/core'
 import { z } from 'zod'
 import { callBounds } from './limits-schema.ts'
 import { credential } from './secrets-schema.ts'
@@ -11,7 +12,7 @@ const headerNames = z
   .array(z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, { error: 'not a header name in lowercase' }))
   .max(32)
 
-const rpcMethod = z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_./:-]{0,127}$/, { error: 'not a name of a method' })
+const rpcMethod = z.string().refine(isRpcMethod, { error: 'not a name of a method' })
 
 const answerBytes = z
   .int()

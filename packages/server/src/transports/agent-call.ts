@@ -1,13 +1,19 @@
 /** Agents over A2A: `/a2a/<agent>` for messages, and their card below it. What is decided is decided by the path; this is bytes. */
 
 import type { A2aVersion, JsonObject } from '@doorward/core'
-import { agentRequest, deny, isDenial } from '@doorward/enforcement'
-import type { AgentAnswers, AgentNames, Call, Classifier, Denial, TaskOwners } from '@doorward/enforcement'
-import { openAgentFilter } from './agent-answer-filter.ts'
+import {
+  agentHeaders,
+  agentRequest,
+  cardPath,
+  deny,
+  isDenial,
+  messageProblem,
+  openAgentFilter,
+  ownerOf,
+} from '@doorward/enforcement'
+import type { AgentNames, Call, Classifier, Denial, TaskOwners } from '@doorward/enforcement'
 import type { BackendCall, BackendCallOptions, BackendProtocol } from './backend-call.ts'
 import { exactRpc } from './exact-call.ts'
-import { messageProblem } from './rpc-call.ts'
-import { ownerOf } from './session.ts'
 
 /** What is known of an agent's card. */
 export interface AgentCards {
@@ -22,9 +28,6 @@ export interface AgentParts {
   readonly owners: TaskOwners
   readonly cards: AgentCards
 }
-
-/** Where agents show their card (A2A 1.0 §8.2, RFC 8615). */
-export const cardPath = '/.well-known/agent-card.json'
 
 export function agentProtocol(parts: AgentParts): BackendProtocol {
   return {
@@ -82,7 +85,7 @@ function classifier({ backend, head, trace }: BackendCallOptions, parts: AgentPa
         message: {
           body: request.body,
           permitted: () => answers.permitted(),
-          headers: headersOf(message.version, answers),
+          headers: agentHeaders(request),
           id: message.id,
           streams: answers.streams,
           filter: (type, answerBytes) => openAgentFilter(type, answers, answerBytes),
@@ -90,14 +93,5 @@ function classifier({ backend, head, trace }: BackendCallOptions, parts: AgentPa
       },
       objection: () => cards.objection(message.version),
     }
-  }
-}
-
-/** Nothing of the caller's: extensions, which a header asks for, are not passed on. */
-function headersOf(version: A2aVersion, { streams }: AgentAnswers): Readonly<Record<string, string>> {
-  return {
-    'content-type': 'application/json',
-    accept: streams ? 'text/event-stream, application/json' : 'application/json',
-    'a2a-version': version,
   }
 }

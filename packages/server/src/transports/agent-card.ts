@@ -1,8 +1,8 @@
 /** The card of one agent: fetched, verified, compared with what is approved, and looked at again as long as it is called. */
 
-import { a2aErrors, DoorwardError, readAgentCard, scanJson, shownCard } from '@doorward/core'
+import { DoorwardError, readAgentCard, scanJson, shownCard } from '@doorward/core'
 import type { A2aVersion, AgentCard, Definition, JsonObject } from '@doorward/core'
-import { deny, isSignedBy } from '@doorward/enforcement'
+import { deny, isSignedBy, revisionProblem } from '@doorward/enforcement'
 import type { CardKeyOf, Denial, KnownDefinitions } from '@doorward/enforcement'
 import type { AgentCards } from './agent-call.ts'
 
@@ -41,12 +41,7 @@ export class AgentCardGate implements AgentCards {
   async objection(version: A2aVersion): Promise<Denial | null> {
     const looked = await this.#now()
     if ('denial' in looked) return looked.denial
-    const { versions } = looked.card
-    return versions.includes(version)
-      ? null
-      : deny('protocol_version', `the agent speaks A2A ${versions.join(' and ')}`, {
-          rpc: a2aErrors.versionNotSupported,
-        })
+    return revisionProblem(looked.card, version)
   }
 
   /** Denials: as of `objection`. */

@@ -1,11 +1,11 @@
 /** One request to a service and its answer: bytes through as they come, headers chosen, lengths and times bounded. */
 
 import type { Dispatcher } from 'undici'
-import type { DenialCode } from '@doorward/enforcement'
+import type { AnswerFilter, DenialCode } from '@doorward/enforcement'
 import { textWithoutSecrets } from '@doorward/core'
 import { listedHeaders } from './backend-headers.ts'
 import { inTurn, openAnswerFilter } from './backend-redaction.ts'
-import type { AnswerFilter, KnownTexts } from './backend-redaction.ts'
+import type { KnownTexts } from './backend-redaction.ts'
 import type { BackendReply } from './backend-reply.ts'
 import type { CredentialedAnswer } from './server-credential.ts'
 import { failureOf } from './upstream-failure.ts'

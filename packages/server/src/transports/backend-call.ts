@@ -1,9 +1,8 @@
 /** From a request for a plain HTTP service to what the pipeline decides about: the method is the action, the path the resource. */
 
 import { deny, groupOfMethod, queryProblem, routeName } from '@doorward/enforcement'
-import type { Classifier, Denial, RefusalForm, RequestHead } from '@doorward/enforcement'
+import type { AnswerFilter, Classifier, Denial, RefusalForm, RequestHead } from '@doorward/enforcement'
 import type { JsonObject } from '@doorward/core'
-import type { AnswerFilter } from './backend-redaction.ts'
 import type { CallTrace } from './call-trace.ts'
 import { exactRequest } from './exact-call.ts'
 

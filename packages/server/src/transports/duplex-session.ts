@@ -5,7 +5,7 @@
 
 import { errorBody } from '@doorward/core'
 import type { JsonObject, Principal, RequestId, ServerMessage } from '@doorward/core'
-import { denialRow } from '@doorward/enforcement'
+import { denialRow, messageEvent } from '@doorward/enforcement'
 import type { DenialCode, Permit } from '@doorward/enforcement'
 import { Backlog } from './backlog.ts'
 import type { McpCall } from './mcp-call.ts'
@@ -14,7 +14,6 @@ import { judgeTraffic, refersTo } from './server-traffic.ts'
 import type { ServerTraffic, TrafficOptions } from './server-traffic.ts'
 import { idKey } from './session.ts'
 import type { McpSession } from './session.ts'
-import { messageEvent } from './sse.ts'
 import { cancellation } from './upstream.ts'
 import type { Reply, UpstreamLimits, UpstreamSession } from './upstream.ts'
 

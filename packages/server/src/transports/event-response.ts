@@ -5,7 +5,7 @@
 
 import { ServerResponse } from 'node:http'
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
-import { messageEvent } from './sse.ts'
+import { messageEvent } from '@doorward/enforcement'
 
 export interface EventSink {
   /** Writes whole events; false when the reader is slow. */

@@ -5,14 +5,22 @@
 
 import { toBase64url } from '@doorward/core'
 import type { RandomBytes } from '@doorward/core'
-import { deny, isModern, isRefusal, recordOutcome, send, sendRefusal, StageTimes } from '@doorward/enforcement'
+import {
+  deny,
+  isModern,
+  isRefusal,
+  messageEvent,
+  ownerOf,
+  recordOutcome,
+  send,
+  sendRefusal,
+  StageTimes,
+} from '@doorward/enforcement'
 import type { Call, Denial, Exchange, Inbound, Outcome, Permit, Pipeline, RequestHead } from '@doorward/enforcement'
 import { EventResponse } from './event-response.ts'
 import type { EventAnswer } from './event-response.ts'
 import { LegacyStream } from './legacy-stream.ts'
-import { ownerOf } from './session.ts'
 import type { SessionTable } from './session.ts'
-import { messageEvent } from './sse.ts'
 import { allowedReport, refusedReport } from './call-report.ts'
 import type { CallReport } from './call-report.ts'
 import type { McpServer, StreamableHttp } from './streamable-http.ts'

@@ -2,7 +2,15 @@
 
 import { LEGACY_VERSIONS, mcpAction, partAction } from '@doorward/core'
 import type { Classified, ClassifiedRequest, JsonValue, ToolEffect } from '@doorward/core'
-import { contentProblem, deny, isModern, parameterProblem, readMcpMessage, rpcIdOf } from '@doorward/enforcement'
+import {
+  contentProblem,
+  deny,
+  isModern,
+  ownerOf,
+  parameterProblem,
+  readMcpMessage,
+  rpcIdOf,
+} from '@doorward/enforcement'
 import type { Call, Classifier, DefinitionGate, Denial, Identified, RequestHead } from '@doorward/enforcement'
 import type { CallScope } from './call-scope.ts'
 import type { CallTrace } from './call-trace.ts'
@@ -11,7 +19,7 @@ import type { Handles } from './handles.ts'
 import { ModernRequest } from './modern-request.ts'
 import { restoreNames } from './restored-handles.ts'
 import type { RestoredRequest } from './restored-handles.ts'
-import { idKey, ownerOf } from './session.ts'
+import { idKey } from './session.ts'
 import type { McpSession, SessionTable } from './session.ts'
 
 /** What the forwarder needs of a judged message. */

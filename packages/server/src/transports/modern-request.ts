@@ -4,7 +4,7 @@ import { REVISIONS } from '@doorward/core'
 import type { ClassifiedRequest, JsonObject, RequestId, Revision } from '@doorward/core'
 import type { Identified } from '@doorward/enforcement'
 import type { CallScope, PendingRequest, ScopedHandles } from './call-scope.ts'
-import { ownerOf } from './session.ts'
+import { ownerOf } from '@doorward/enforcement'
 
 export interface ModernRequestParts {
   readonly server: string

@@ -15,7 +15,7 @@ import { isOfCredential } from './server-credential.ts'
 import { judgeTraffic, looksLikeObject } from './server-traffic.ts'
 import type { ServerTraffic, TrafficOptions } from './server-traffic.ts'
 import { idKey } from './session.ts'
-import { messageEvent } from './sse.ts'
+import { messageEvent } from '@doorward/enforcement'
 import { cancellation } from './upstream.ts'
 import type { Reply } from './upstream.ts'
 

@@ -3,8 +3,9 @@
  * to everybody else it does not exist (reference mcp.md §2).
  */
 
-import { LEGACY_VERSIONS, principalName, REVISIONS, toBase64url } from '@doorward/core'
-import type { JsonValue, Principal, RandomBytes, RequestId, Revision } from '@doorward/core'
+import { LEGACY_VERSIONS, REVISIONS, toBase64url } from '@doorward/core'
+import type { JsonValue, RandomBytes, RequestId, Revision } from '@doorward/core'
+import { ownerOf } from '@doorward/enforcement'
 import type { Identified } from '@doorward/enforcement'
 import { EventNames } from './event-names.ts'
 import type { CallScope, PendingRequest } from './call-scope.ts'
@@ -38,11 +39,6 @@ export interface SessionEnd {
 /** Ids of either type without collisions: 1 and "1" are two ids. */
 export function idKey(id: RequestId): string {
   return typeof id === 'number' ? `n${id}` : `s${id}`
-}
-
-/** On whose behalf and by whom: the whole of what a session belongs to. */
-export function ownerOf(principal: Principal): string {
-  return principalName(principal)
 }
 
 /** Before the handshake ends only the methods of the newest legacy revision can be meant. */

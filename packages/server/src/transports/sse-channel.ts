@@ -5,11 +5,10 @@
 
 import type { Dispatcher } from 'undici'
 import type { JsonObject, RequestId } from '@doorward/core'
-import type { DenialCode } from '@doorward/enforcement'
+import type { DenialCode, SseEvent } from '@doorward/enforcement'
 import type { Channel, ChannelEvents } from './duplex-session.ts'
 import type { CredentialedAnswer, Given, Sender, SentRequest } from './server-credential.ts'
-import { eventName, SseParser } from './sse.ts'
-import type { SseEvent } from './sse.ts'
+import { eventName, SseParser } from '@doorward/enforcement'
 import { failureOf } from './upstream-failure.ts'
 import type { UpstreamLimits } from './upstream.ts'
 

@@ -1,6 +1,6 @@
 /** One HTTP answer of the MCP endpoint: JSON, an event stream or a status, and its outcome on the record. */
 
-import { deny, mostWaiting, refusalMessage, send, sendRefusal, writePart } from '@doorward/enforcement'
+import { deny, messageEvent, mostWaiting, refusalMessage, send, sendRefusal, writePart } from '@doorward/enforcement'
 import type {
   Authorized,
   CallHold,
@@ -15,7 +15,6 @@ import type {
 } from '@doorward/enforcement'
 import type { JsonObject, RequestId } from '@doorward/core'
 import { EventResponse } from './event-response.ts'
-import { messageEvent } from './sse.ts'
 import type { Reply, ReplyEnd } from './upstream.ts'
 
 export interface ReplyOptions {

@@ -3,18 +3,25 @@
 import type { Dispatcher } from 'undici'
 import { errorBody, parseMessage, scanJson, textWithoutSecrets } from '@doorward/core'
 import type { McpMessage } from '@doorward/core'
-import { denialRow, deny, GrowingBytes } from '@doorward/enforcement'
-import type { DenialCode } from '@doorward/enforcement'
+import {
+  denialRow,
+  deny,
+  GrowingBytes,
+  messageEvent,
+  SseParser,
+  withData,
+  withFields,
+  withoutData,
+} from '@doorward/enforcement'
+import type { DenialCode, SseEvent } from '@doorward/enforcement'
 import type { CallScope } from './call-scope.ts'
 import { isEventName } from './event-names.ts'
 import type { McpCall } from './mcp-call.ts'
 import { obligedError } from './output-obligations.ts'
 import { judgeTraffic } from './server-traffic.ts'
 import type { ServerTraffic, TrafficOptions } from './server-traffic.ts'
-import { messageEvent, SseParser, withData, withFields, withoutData } from './sse.ts'
 import { insufficientScopes } from './protected-resource.ts'
 import type { CredentialedAnswer, UpstreamFailure } from './server-credential.ts'
-import type { SseEvent } from './sse.ts'
 import { failureOf } from './upstream-failure.ts'
 import type { Reply, UpstreamLimits } from './upstream.ts'
 

@@ -2,12 +2,11 @@
 
 import type { Dispatcher } from 'undici'
 import { DISCOVER_HEADERS, DISCOVER_REQUEST, encodeMirrored } from '@doorward/core'
-import { GrowingBytes } from '@doorward/enforcement'
+import { GrowingBytes, SseParser } from '@doorward/enforcement'
 import type { Permit } from '@doorward/enforcement'
 import type { McpCall } from './mcp-call.ts'
 import { ServerVersions } from './server-versions.ts'
 import type { DiscoveryAnswer } from './server-versions.ts'
-import { SseParser } from './sse.ts'
 import { HttpAnswer } from './upstream-http-answer.ts'
 import type { CredentialedAnswer, Given, Sender } from './server-credential.ts'
 import { ownHeaders, ownUse, REPEATABLE } from './upstream-http-wire.ts'

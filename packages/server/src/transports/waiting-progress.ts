@@ -5,12 +5,11 @@
 
 import { utf8 } from '@doorward/core'
 import type { RequestId } from '@doorward/core'
-import { mostWaiting } from '@doorward/enforcement'
+import { messageEvent, mostWaiting } from '@doorward/enforcement'
 import type { Exchange, WaitingFor } from '@doorward/enforcement'
 import { EventResponse } from './event-response.ts'
 import type { EventAnswer } from './event-response.ts'
 import type { McpCall } from './mcp-call.ts'
-import { messageEvent } from './sse.ts'
 
 export interface WaitingProgressParts {
   readonly exchange: Exchange

@@ -1,9 +1,9 @@
 /** An agent's answer as its caller is told it: one JSON-RPC message, or events with one each. */
 
 import { utf8 } from '@doorward/core'
-import { GrowingBytes } from '@doorward/enforcement'
-import type { AgentAnswers } from '@doorward/enforcement'
-import type { AnswerFilter } from './backend-redaction.ts'
+import type { AgentAnswers } from '../agents/agent-answers.ts'
+import type { AnswerFilter } from './answer-filter.ts'
+import { GrowingBytes } from './growing-bytes.ts'
 import { eventName, maxEventBytes, SseParser, withData } from './sse.ts'
 import type { SseEvent } from './sse.ts'
 

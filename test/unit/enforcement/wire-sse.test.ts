@@ -1,7 +1,7 @@
 import { deepEqual, equal } from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { messageEvent, SseParser, withData, withoutData } from '../../../packages/server/src/transports/sse.ts'
+import { messageEvent, SseParser, withData, withoutData } from '@doorward/enforcement'
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 const text = (data: Uint8Array) => new TextDecoder('utf-8', { ignoreBOM: true }).decode(data)

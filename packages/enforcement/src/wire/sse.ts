@@ -1,7 +1,7 @@
 /** Server-sent events (WHATWG HTML §9.2) as bytes: what is not changed passes as it came. */
 
 import { joinBytes, utf8 } from '@doorward/core'
-import { GrowingBytes } from '@doorward/enforcement'
+import { GrowingBytes } from './growing-bytes.ts'
 
 export interface SseEvent {
   /** The event with its line ends and the empty line that closes it, without lines that are no field and no comment. */

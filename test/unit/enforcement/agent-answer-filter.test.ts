@@ -2,8 +2,8 @@
 
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { test } from 'node:test'
+import { openAgentFilter } from '@doorward/enforcement'
 import type { AgentAnswers } from '@doorward/enforcement'
-import { openAgentFilter } from '../../../packages/server/src/transports/agent-answer-filter.ts'
 
 const MEBIBYTE = 1024 * 1024
 
