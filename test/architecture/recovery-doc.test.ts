@@ -1,12 +1,9 @@
-/** docs/recovery.md: its commands and options exist, its stages and codes are those of the code. */
+/** docs/recovery.md: its stages and codes are those of the code. */
 
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
-import { Command } from 'commander'
 import { stagesOf } from '../../packages/server/src/authority/ceremony.ts'
-import type { CliContext } from '../../packages/server/src/cli/context.ts'
-import { register } from '../../packages/server/src/cli/authority.ts'
 import { sourceFiles } from '../../scripts/source-files.ts'
 
 const text = await readFile(new URL('../../docs/recovery.md', import.meta.url), 'utf8')
@@ -24,22 +21,6 @@ function firstCells(before: string): readonly string[] {
 }
 
 describe('docs/recovery.md', () => {
-  test('shows commands and options that there are', () => {
-    const program = new Command('doorward').option('--json').option('-c, --config <file>')
-    register(program, {} as CliContext)
-    const lines = [...text.matchAll(/^```\n([\s\S]*?)^```$/gm)].flatMap((block) => (block[1] ?? '').split('\n'))
-    const commands = lines.filter((line) => line.startsWith('doorward '))
-    assert.ok(commands.length > 12)
-    for (const line of commands) {
-      const [, , verb, ...words] = line.split(' ')
-      const command = program.commands[0]?.commands.find((one) => one.name() === verb)
-      assert.ok(command !== undefined, line)
-      const known = [...command.options, ...program.options].map(({ long }) => long)
-      for (const word of words.filter((one) => one.startsWith('--')))
-        assert.ok(known.includes(word), `${line}: ${word}`)
-    }
-  })
-
   test('names the stages of a recovery, in their order', () => {
     const stages = stagesOf({ kind: 'recover', emergency: false, reissue: true, retire: false })
     assert.deepEqual(firstCells('It asks for the name'), stages.slice(0, -1))

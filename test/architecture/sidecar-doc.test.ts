@@ -1,13 +1,10 @@
-/** docs/sidecar.md: it names every key of the file, every code that is the sidecar's own, and a command that there is. */
+/** docs/sidecar.md: it names every key of the file, and codes that there are. */
 
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
-import { Command } from 'commander'
 import { z } from 'zod'
 import { isDenialCode } from '@doorward/enforcement'
-import type { CliContext } from '../../packages/server/src/cli/context.ts'
-import { register } from '../../packages/server/src/cli/sidecar.ts'
 import { sidecar } from '../../packages/server/src/config/sidecar-schema.ts'
 
 const text = await readFile(new URL('../../docs/sidecar.md', import.meta.url), 'utf8')
@@ -43,14 +40,4 @@ test('docs/sidecar.md explains codes that there are', () => {
   const codes = [...rows.matchAll(/^\| ([^|]+) \|/gm)].flatMap(([, cell = '']) => cell.match(/[a-z_]{6,}/g) ?? [])
   assert.ok(codes.length > 10)
   for (const code of codes.filter((word) => word !== 'status')) assert.ok(isDenialCode(code), code)
-})
-
-test('docs/sidecar.md shows a command that there is', () => {
-  const program = new Command('doorward').option('-c, --config <file>')
-  register(program, {} as CliContext)
-  assert.match(text, /doorward sidecar run --config /)
-  assert.deepEqual(
-    program.commands.flatMap((one) => one.commands.map((leaf) => `${one.name()} ${leaf.name()}`)),
-    ['sidecar run'],
-  )
 })

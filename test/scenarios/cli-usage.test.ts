@@ -2,29 +2,19 @@
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir } from 'node:fs/promises'
 import { PassThrough } from 'node:stream'
 import { after, before, describe, test } from 'node:test'
-import { pathToFileURL } from 'node:url'
-import { Command } from 'commander'
+import type { Command } from 'commander'
 import { cliContext } from '../../packages/server/src/cli/context.ts'
 import type { CliContext } from '../../packages/server/src/cli/context.ts'
 import { readEnvironment } from '../../packages/server/src/config/environment.ts'
 import { version } from '../../packages/server/src/config/version.ts'
-import { repository, TestDeployment } from '../fixtures/deployment.ts'
-
-const cli = join(repository, 'packages', 'server', 'src', 'cli')
+import { commandTable } from '../fixtures/command-table.ts'
+import { TestDeployment } from '../fixtures/deployment.ts'
 
 /** Every command and group, by its words, with the help that it prints. */
 async function helpTexts(context: CliContext): Promise<ReadonlyMap<string, string>> {
-  const program = new Command('doorward')
-  for (const file of await readdir(cli)) {
-    const text = file.endsWith('.ts') ? await readFile(join(cli, file), 'utf8') : ''
-    if (!text.includes('export function register(')) continue
-    const command = (await import(pathToFileURL(join(cli, file)).href)) as { readonly register: Register }
-    command.register(program, context)
-  }
   const texts = new Map<string, string>()
   const collect = (command: Command, words: string) => {
     for (const child of command.commands) {
@@ -35,11 +25,9 @@ async function helpTexts(context: CliContext): Promise<ReadonlyMap<string, strin
       collect(child, name)
     }
   }
-  collect(program, '')
+  collect(await commandTable(context), '')
   return texts
 }
-
-type Register = (program: Command, context: CliContext) => void
 
 interface Told {
   readonly error: { readonly code: string; readonly expected?: string; readonly next?: string }
