@@ -1,8 +1,9 @@
 /** Proxies of others ask for decisions: who asks is certain, what they say is read strictly, and decided as everybody's calls are. */
 
-import { deepEqual, equal, match } from 'node:assert/strict'
+import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { epochSeconds } from '@doorward/core'
+import type { Denial } from '@doorward/enforcement'
 import { DecisionsStage, ordersAudience, questionOf, shownAs } from '../fixtures/decisions-stage.ts'
 import type { AskedRequest } from '../fixtures/decisions-stage.ts'
 import type { RawAnswer } from '../fixtures/raw-http.ts'
@@ -91,7 +92,8 @@ for (const kind of proxyKinds) {
       const status = kind === 'nginx' ? 403 : 400
       const forged = { headers: { [name]: shownAs[other](stage.caller) } }
       const entry = await refused(await ask(kind, {}, forged), status, 'assertion_invalid')
-      equal(entry['caller'], stage.proxies[kind].id.uri)
+      deepEqual([entry['caller'], entry['remote']], [undefined, '198.51.100.7'])
+      equal((entry['asserted_by'] as { proxy: string }).proxy, kind)
       await refused(
         await ask(kind, {}, { headers: { 'X-Ssl-Client-Cert': shownAs[kind](stage.caller) } }),
         status,
@@ -251,10 +253,50 @@ test('limits count for the caller and its address, as the proxy says them', asyn
   const wrong = { address: '203.0.113.10', target: '/orders//v1' }
   for (const code of ['path_ambiguous', 'path_ambiguous', 'limit_ip']) {
     const answer = await ask('haproxy', wrong)
-    deepEqual([codeOf(answer), (await newest())['remote']], [code, wrong.address])
+    equal(codeOf(answer), code)
   }
   const inNginx = await ask('nginx', there)
   deepEqual([inNginx.status, inNginx.headers['doorward-status']], [403, '429'])
+  stage.gateway.pipeline.retune({ ...tuning, connectionLimits })
+})
+
+test('what strangers send through a proxy is counted for their address, and neither spends nor names the proxy', async () => {
+  const { dependencies } = stage.gateway.pipeline
+  const { settings, connectionLimits, quotas } = dependencies
+  const [two, none] = [2, 1].map((count) => ({ count, periodSeconds: 3600 }))
+  // Less than one question for the address of the proxies themselves.
+  const perIp = (address: string) => (address.startsWith('203.0.113.') ? two! : none!)
+  const tuning = { perUser: settings.perUser, quotas, kept: null, edge: null }
+  stage.gateway.pipeline.retune({ ...tuning, connectionLimits: { ...connectionLimits, perIp } })
+  const told: Denial['caller'][] = []
+  const watch = { refused: (_: unknown, { caller }: Denial) => told.push(caller), identified: () => undefined }
+  Object.assign(stage.gateway.pipeline.dependencies, { watch })
+  const before = stage.gateway.record.entries.length
+  const cases: readonly (readonly [string, () => Promise<RawAnswer>])[] = [
+    ['path_ambiguous', () => ask('haproxy', { address: '203.0.113.20', target: '/orders//v1' })],
+    ['path_unknown', () => ask('haproxy', { address: '203.0.113.21', target: '/other' })],
+    ['http_method', () => ask('haproxy', { address: '203.0.113.22', method: 'PUT' })],
+    ['host_unknown', () => ask('haproxy', { address: '203.0.113.23', host: 'other.example' })],
+    ['assertion_invalid', () => ask('caddy', { address: '203.0.113.24' }, { headers: { 'X-Ssl-Client-Cert': 'x' } })],
+    ['path_ambiguous', () => ask('envoy', { address: '203.0.113.25', target: '/orders//v1' })],
+    ['header_duplicate', () => ask('envoy', { address: '203.0.113.26' }, { headers: { authorization: 'Bearer x' } })],
+  ]
+  for (const [code, question] of cases)
+    for (const expected of [code, code, 'limit_ip']) equal(codeOf(await question()), expected)
+  Object.assign(stage.gateway.pipeline.dependencies, { watch: dependencies.watch })
+  deepEqual(new Set(told), new Set([null]))
+  await stage.gateway.entries()
+  const written = stage.gateway.record.entries.slice(before)
+  const singles = written.filter(({ kind }) => kind === 'decision').map(({ body }) => body['code'])
+  deepEqual(new Set(singles), new Set(['assertion_invalid']))
+  ok(
+    written.every(
+      ({ body }) => body['caller'] === undefined && String(body['source'] ?? body['remote']).startsWith('203.0.113.2'),
+    ),
+  )
+  // All that is the proxy's own it has.
+  await refused(await ask('haproxy', {}, { path: '/decide/hidden' }), 403, 'asker_refused')
+  equal((await newest())['caller'], stage.proxies.haproxy.id.uri)
   stage.gateway.pipeline.retune({ ...tuning, connectionLimits })
 })
 

@@ -143,7 +143,7 @@ export const denialTable = {
   approval_unavailable: row(503, -31503, 'nobody can be asked to approve this call', { retryable: true }),
   request_unseen: row(403, -31403, 'this can only be decided where the whole request and its answer pass'),
   asker_refused: row(403, -31403, 'this proxy may not ask for decisions about this service'),
-  assertion_invalid: row(400, -32600, 'what the asking proxy says of the request is not accepted'),
+  assertion_invalid: row(400, -32600, 'what the asking proxy says of the request is not accepted', { explained: true }),
   approver_refused: row(403, -31403, 'this caller may not approve this'),
   request_invalid: row(400, -32602, 'the request is not valid'),
   resource_unknown: row(404, -32602, 'there is no such thing'),

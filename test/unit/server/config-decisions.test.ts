@@ -18,16 +18,17 @@ const right = {
   public_url: 'https://gateway.acme.example:9450',
   services: '{ orders: { public_url: https://api.acme.example/orders } }',
   proxies: '{ edge1: { id: spiffe://acme.example/proxy/edge1, kind: nginx, services: [orders] } }',
+  orders: '{ url: https://orders.acme.example }',
 }
 
 function textOf(change: Partial<Record<keyof typeof right, string | null>>): string {
-  const { listeners, ...decisions } = { ...right, ...change }
+  const { listeners, orders, ...decisions } = { ...right, ...change }
   const lines = Object.entries(decisions).flatMap(([key, value]) => (value === null ? [] : [`  ${key}: ${value}\n`]))
   return `trust_domain: acme.example
 ${listeners === null ? '' : `listeners: ${listeners}\n`}servers:
   notes: { url: https://notes.acme.example/mcp }
 services:
-  orders: { url: https://orders.acme.example }
+  orders: ${orders}
   books: { url: https://books.acme.example }
 ${lines.length === 0 ? '' : `decisions:\n${lines.join('')}`}`
 }
@@ -113,6 +114,11 @@ describe('decisions in the configuration', () => {
       'with a place in plain HTTP',
       { services: '{ orders: { public_url: http://a.example } }' },
       'decisions.services.orders.public_url',
+    ],
+    [
+      'for a service whose answers are read for secrets, which nobody here sees',
+      { orders: '{ url: https://orders.acme.example, output: { redact: true } }' },
+      'services.orders.output.redact',
     ],
     ['at the address of another listener', { listeners: '{ decisions: 127.0.0.1:8445 }' }, 'listeners.decisions'],
   ]

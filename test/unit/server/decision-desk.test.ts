@@ -31,7 +31,6 @@ test('what is known of a certificate is kept for those who were identified, and 
   const question: Question = {
     own,
     asker: { name: 'edge1', id, certificateFingerprint: '' },
-    caller: { id, certificateFingerprint: '', certificateSerial: '' },
     proxy: { name: 'edge1', kind: 'haproxy', services: new Set(['orders']) },
     name: 'orders',
     service: { audience: 'a', methods: new Set(['GET']), host: 'api.test.example', prefix: '' },

@@ -9,7 +9,9 @@ export interface DecisionsSurroundings {
   readonly decisions?: DecisionsSection | undefined
   readonly listeners: { readonly decisions?: string | undefined }
   readonly servers: Readonly<Record<string, unknown>>
-  readonly services: Readonly<Record<string, { readonly json_rpc?: unknown }>>
+  readonly services: Readonly<
+    Record<string, { readonly json_rpc?: unknown; readonly output: { readonly redact: boolean } }>
+  >
 }
 
 export function decisionsProblems(surroundings: DecisionsSurroundings, domain: TrustDomain): readonly CrossProblem[] {
@@ -35,7 +37,7 @@ function serviceProblems(
     const twice =
       other === undefined ? [] : [wrong([...keys, 'public_url'], `${other} is there`, 'a URL of its own', url)]
     const service = Object.hasOwn(configured, name) ? configured[name] : undefined
-    if (service !== undefined && service.json_rpc === undefined) return twice
+    if (service !== undefined && service.json_rpc === undefined) return [...twice, ...unseenProblems(name, service)]
     if (service === undefined && !Object.hasOwn(servers, name))
       return [...twice, wrong(keys, 'no such service', listOf(configured, 'a name in services'), name)]
     const what = service === undefined ? 'an MCP server' : 'a service of JSON-RPC'
@@ -45,6 +47,13 @@ function serviceProblems(
       wrong(keys, message, 'a plain HTTP service; clients of the server come to this gateway itself', name),
     ]
   })
+}
+
+/** Answers do not come by here. What the gateway does to those that it forwards itself would be promised for all. */
+function unseenProblems(name: string, { output }: DecisionsSurroundings['services'][string]): readonly CrossProblem[] {
+  if (!output.redact) return []
+  const message = 'secrets are not taken out of answers that another proxy forwards: they are not seen here'
+  return [wrong(['services', name, 'output', 'redact'], message, 'false, or no decisions about it', 'true')]
 }
 
 function proxyProblems({ proxies, services }: DecisionsSection, domain: TrustDomain): readonly CrossProblem[] {

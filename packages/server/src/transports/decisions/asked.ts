@@ -17,6 +17,12 @@ export interface Asked {
   readonly authorization: string | undefined
 }
 
+/** Words that cannot be read, with as much as could be read before: whose request it is, and which. */
+export interface Unreadable {
+  readonly denial: Denial
+  readonly asked: Partial<Pick<Asked, 'method' | 'target' | 'address'>>
+}
+
 /** A service whose requests another proxy forwards. */
 export interface DecidedRoutes {
   /** What tokens for it are for. */

@@ -35,7 +35,7 @@ export function readCheckRequest(bytes: Uint8Array): CheckRequest | null {
       target: text(http, 4),
       host: text(http, 5),
       scheme: text(http, 6),
-      address: text(within(within(source, 1), 1), 2),
+      address: addressOfSource(source),
       certificate: text(source, 5),
       headers: pairs([...all(http, 3), ...all(only(http, 13) ?? NOTHING, 1)]),
       extensions: pairs(all(attributes, 10)),
@@ -43,6 +43,19 @@ export function readCheckRequest(bytes: Uint8Array): CheckRequest | null {
   } catch {
     return null
   }
+}
+
+/** Of the caller, where nothing else of the message can be read; undefined where that cannot be read either. */
+export function readAddress(bytes: Uint8Array): string | undefined {
+  try {
+    return addressOfSource(within(within(bytes, 1), 1))
+  } catch {
+    return undefined
+  }
+}
+
+function addressOfSource(source: Uint8Array): string | undefined {
+  return text(within(within(source, 1), 1), 2)
 }
 
 const NOTHING = new Uint8Array()

@@ -18,7 +18,7 @@ import { backendClassifier } from '../backend-call.ts'
 import type { BackendCall } from '../backend-call.ts'
 import type { CallReport } from '../call-report.ts'
 import { addressOf, askedRequest } from './asked.ts'
-import type { Asked, AskedRequest, DecidedRoutes } from './asked.ts'
+import type { Asked, AskedRequest, DecidedRoutes, Unreadable } from './asked.ts'
 import type { ProxyKind } from './proxy-kinds.ts'
 
 /** A workload that may ask. */
@@ -63,7 +63,6 @@ export interface Granted {
 export interface Question {
   readonly own: Inbound
   readonly asker: Asker
-  readonly caller: PartialCaller
   readonly proxy: AskingProxy
   readonly name: string
   readonly service: DecidedRoutes
@@ -104,28 +103,35 @@ export class DecisionDesk {
     const service = proxy.services.has(name) ? this.#options.rules().services.get(name) : undefined
     if (service === undefined)
       return deny('asker_refused', `${proxy.name} may not ask about ${JSON.stringify(name.slice(0, 64))}`, { caller })
-    const asker = { name: proxy.name, id: caller.id, certificateFingerprint: caller.certificateFingerprint }
-    return { own, asker, caller, proxy, name, service }
+    return { own, asker: askerOf({ proxy, caller }), proxy, name, service }
+  }
+
+  /**
+   * Refuses what cannot be asked about, as strangers are refused at the main listener: whatever a caller of the proxy sends, the
+   * proxy has not done it, and spends nothing for it.
+   */
+  refuse({ own, asker }: Pick<Question, 'own' | 'asker'>, { denial, asked }: Unreadable): Promise<Refusal> {
+    return this.#options.pipeline.refuseHead(unread({ own, asker }, asked), { ...denial, caller: null })
   }
 
   /** The decision, on record. Never rejects. */
-  async decide(question: Question, asked: Asked): Promise<Granted | Refusal> {
+  async decide(question: Question, asked: Asked | Unreadable): Promise<Granted | Refusal> {
     const { monotonic, onDecision } = this.#options
     const times = new StageTimes(monotonic, false)
     const decided = await this.#decided(question, asked, times)
     times.mark('closed')
     onDecision(
       question.proxy.name,
-      reportOf(decided.told, { method: asked.method ?? '', server: question.name, times }),
+      reportOf(decided.told, { method: saidOf(asked).method ?? '', server: question.name, times }),
     )
     return decided.granted ?? decided.told
   }
 
-  async #decided(question: Question, asked: Asked, times: StageTimes): Promise<Decided> {
+  async #decided(question: Question, asked: Asked | Unreadable, times: StageTimes): Promise<Decided> {
     const { pipeline } = this.#options
+    if ('denial' in asked) return refusedBy(await this.refuse(question, asked))
     const request = askedRequest(asked, question.service)
-    if (isDenial(request))
-      return refusedBy(await pipeline.refuseHead(unread(question, asked), { ...request, caller: question.caller }))
+    if (isDenial(request)) return refusedBy(await this.refuse(question, { denial: request, asked }))
     const { method, path, query, route, authorization } = request
     const head = { method, path, query, headers: { authorization } }
     const { own, asker, service } = question
@@ -184,12 +190,21 @@ type Decided =
   | { readonly told: Refusal; readonly granted?: never }
   | { readonly told: Permit<BackendCall>; readonly granted: Granted }
 
+/** How the record names a proxy that asks. */
+export function askerOf({ proxy, caller }: { readonly proxy: AskingProxy; readonly caller: PartialCaller }): Asker {
+  return { name: proxy.name, id: caller.id, certificateFingerprint: caller.certificateFingerprint }
+}
+
+function saidOf(asked: Asked | Unreadable): Unreadable['asked'] {
+  return 'denial' in asked ? asked.asked : asked
+}
+
 function refusedBy(told: Refusal): Decided {
   return { told }
 }
 
 /** A request that cannot be decided about, as far as it can be told. It counts for its caller's address where that is said. */
-function unread({ own, asker }: Question, asked: Asked): Inbound {
+function unread({ own, asker }: Pick<Question, 'own' | 'asker'>, asked: Unreadable['asked']): Inbound {
   const printable = (text = '') => text.slice(0, 256).replaceAll(/[^\x21-\x7e]/g, '?')
   const [path = ''] = printable(asked.target).split('?', 1)
   const head = { method: printable(asked.method).slice(0, 16), path, query: '', headers: {} }

@@ -6,9 +6,10 @@ import type { Connection, Denial, Inbound, Refusal } from '@doorward/enforcement
 import { serveGrpc } from '../grpc/grpc.ts'
 import type { GrpcAnswer, GrpcCalls, GrpcLimits } from '../grpc/grpc.ts'
 import { grpcStatus } from '../grpc/grpc.ts'
-import type { Asked } from './asked.ts'
-import { allowedResponse, deniedResponse, readCheckRequest } from './check-messages.ts'
+import type { Asked, Unreadable } from './asked.ts'
+import { allowedResponse, deniedResponse, readAddress, readCheckRequest } from './check-messages.ts'
 import type { CheckRequest } from './check-messages.ts'
+import { askerOf } from './decision-desk.ts'
 import type { DecisionDesk } from './decision-desk.ts'
 import { withheld } from './http-decisions.ts'
 import { escapedChain } from './shown-certificate.ts'
@@ -61,22 +62,26 @@ async function answerOf(desk: DecisionDesk, connection: Connection, message: Uin
   const refuse = async (denial: Denial) =>
     refused(await desk.pipeline.refuseHead(own, { ...denial, caller }), authorization)
   if (proxy.kind !== 'envoy') return refuse(deny('asker_refused', `${proxy.name} is of the kind ${proxy.kind}`))
-  if (request === null) return refuse(deny('assertion_invalid', 'expected a CheckRequest that says everything once'))
+  if (request === null) {
+    const denial = deny('assertion_invalid', 'expected a CheckRequest that says everything once')
+    const asked = { address: readAddress(message) }
+    return refused(await desk.refuse({ own, asker: askerOf(asking) }, { denial, asked }), undefined)
+  }
   const question = desk.question(own, asking, request.extensions.get(serviceExtension) ?? '')
   if (isDenial(question)) return refuse(question)
-  const asked = askedOf(request)
-  if (isDenial(asked)) return refuse(asked)
-  const result = await desk.decide(question, asked)
+  const result = await desk.decide(question, askedOf(request))
   return isRefusal(result) ? refused(result, authorization) : allowedResponse(result.headers, withheld)
 }
 
-function askedOf(request: CheckRequest): Asked | Denial {
+function askedOf(request: CheckRequest): Asked | Unreadable {
   const { method, target, host, scheme, address, certificate: text, headers } = request
-  if (scheme !== 'https') return deny('assertion_invalid', 'the request did not come over TLS')
+  const said = { method, target, host, address }
+  const unreadable = (why: string) => ({ denial: deny('assertion_invalid', why), asked: said })
+  if (scheme !== 'https') return unreadable('the request did not come over TLS')
   const certificate = text === undefined || text === '' ? null : escapedChain(text)
   if (certificate === null && text !== undefined && text !== '')
-    return deny('assertion_invalid', 'source.certificate is not percent-escaped PEM')
-  return { method, target, host, address, certificate, authorization: headers.get('authorization') }
+    return unreadable('source.certificate is not percent-escaped PEM')
+  return { ...said, certificate, authorization: headers.get('authorization') }
 }
 
 function refused(refusal: Refusal, authorization: string | undefined): Uint8Array {

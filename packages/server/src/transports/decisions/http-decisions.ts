@@ -2,8 +2,9 @@
 
 import { deny, isDenial, isRefusal, refusalAnswer, send } from '@doorward/enforcement'
 import type { Denial, Exchange, Inbound, Refusal } from '@doorward/enforcement'
+import { askerOf } from './decision-desk.ts'
 import type { DecisionDesk, Question } from './decision-desk.ts'
-import { asksByPath, readAsked, statusFor } from './proxy-kinds.ts'
+import { askedAddress, asksByPath, readAsked, statusFor } from './proxy-kinds.ts'
 import type { ProxyKind } from './proxy-kinds.ts'
 
 /**
@@ -43,21 +44,24 @@ export const decisionsPrefix = '/decide/'
 export async function serveDecision(exchange: Exchange, desk: DecisionDesk): Promise<void> {
   const { connection, head, problem } = exchange
   const own: Inbound = { connection, head, audience: '' }
-  const asking = problem ?? (await desk.proxyOf(own))
-  if (isDenial(asking)) return answerRefusal(exchange, await desk.pipeline.refuseHead(own, asking), null)
-  const { proxy, caller } = asking
-  const refuse = async (denial: Denial) =>
-    answerRefusal(exchange, await desk.pipeline.refuseHead(own, { ...denial, caller }), proxy.kind)
+  const asking = await desk.proxyOf(own)
+  if (isDenial(asking)) return answerRefusal(exchange, await desk.pipeline.refuseHead(own, problem ?? asking), null)
+  const { proxy } = asking
+  // Some proxies ask with the words of their callers, so that these may be at fault for anything.
+  const refuse = async (denial: Denial) => {
+    const asked = { method: head.method, target: head.path, address: askedAddress(proxy.kind, head) }
+    answerRefusal(exchange, await desk.refuse({ own, asker: askerOf(asking) }, { denial, asked }), proxy.kind)
+  }
+  if (problem !== null) return refuse(problem)
   const place = placeOf(head.path, proxy.kind)
   if (place === null) return refuse(deny('path_unknown', `expected ${decisionsPrefix}<service>`))
   const question = desk.question(own, asking, place.name)
-  if (isDenial(question)) return refuse(question)
+  if (isDenial(question)) return answerRefusal(exchange, await desk.pipeline.refuseHead(own, question), proxy.kind)
   if (!asksByPath(proxy.kind) && head.method !== 'GET')
     return refuse(deny('http_method', `expected a question by GET, got ${head.method}`))
   const body = await exchange.readBody(0)
   if (isDenial(body)) return refuse(body)
-  const asked = readAsked(proxy.kind, head, place.rest)
-  return isDenial(asked) ? refuse(asked) : answer(exchange, await desk.decide(question, asked), question)
+  return answer(exchange, await desk.decide(question, readAsked(proxy.kind, head, place.rest)), question)
 }
 
 /** The service that is asked about; null when the path names none. */

@@ -2,7 +2,7 @@
 
 import { deny, isDenial } from '@doorward/enforcement'
 import type { Denial, RequestHead } from '@doorward/enforcement'
-import type { Asked } from './asked.ts'
+import type { Asked, Unreadable } from './asked.ts'
 import { base64Der, base64List, escapedPem, forwardedClientCert } from './shown-certificate.ts'
 import type { ReadCertificate } from './shown-certificate.ts'
 
@@ -87,10 +87,26 @@ export function asksByPath(kind: ProxyKind): boolean {
   return kinds[kind].request === null
 }
 
+/** Address of the caller, as the proxy says it: what it has seen itself stands last, what stands before is the caller's word. */
+export function askedAddress(kind: ProxyKind, { headers }: Pick<RequestHead, 'headers'>): string | undefined {
+  const { address, addressAt } = kinds[kind]
+  return headers[address]?.split(',').at(addressAt)?.trim()
+}
+
 /** What the head says; `rest` is what follows the name of the service in its path. */
-export function readAsked(kind: ProxyKind, head: RequestHead, rest: string): Asked | Denial {
+export function readAsked(kind: ProxyKind, head: RequestHead, rest: string): Asked | Unreadable {
   const row = kinds[kind]
   const { headers } = head
+  const said = { ...requestOf(row, head, rest), address: askedAddress(kind, head) }
+  const problem = wordsProblem(kind, headers)
+  if (problem !== null) return { denial: problem, asked: said }
+  const certificate = certificateOf(row, headers)
+  if (certificate !== null && isDenial(certificate)) return { denial: certificate, asked: said }
+  return { ...said, certificate, authorization: headers['authorization'] }
+}
+
+function wordsProblem(kind: ProxyKind, headers: RequestHead['headers']): Denial | null {
+  const row = kinds[kind]
   const known = new Set([...Object.values(row.request ?? {}), row.address, row.certificate, row.scheme, ...row.besides])
   const unexpected = Object.keys(headers).find(
     (name) => !always.has(name) && !known.has(name) && (!row.passesOthers || WORDS.test(name)),
@@ -99,17 +115,16 @@ export function readAsked(kind: ProxyKind, head: RequestHead, rest: string): Ask
     return deny('assertion_invalid', `the header ${unexpected.slice(0, 64)} is none that ${kind} asks with`)
   if (row.scheme !== null && headers[row.scheme] !== 'https')
     return deny('assertion_invalid', `${row.scheme} does not say that the request came over TLS`)
-  const certificate = certificateOf(row, headers)
-  if (certificate !== null && isDenial(certificate)) return certificate
-  // What the proxy has seen itself stands last; what stands before is the caller's word.
-  const address = headers[row.address]?.split(',').at(row.addressAt)?.trim()
-  const shown = { certificate, address, authorization: headers['authorization'] }
-  if (row.request === null) {
-    const { method, query } = head
-    return { ...shown, method, target: query === '' ? rest : `${rest}?${query}`, host: headers['host'] }
-  }
-  const { method, target, host } = row.request
-  return { ...shown, method: headers[method], target: headers[target], host: headers[host] }
+  return null
+}
+
+function requestOf(
+  { request }: KindRow,
+  { method, query, headers }: RequestHead,
+  rest: string,
+): Pick<Asked, 'method' | 'target' | 'host'> {
+  if (request === null) return { method, target: query === '' ? rest : `${rest}?${query}`, host: headers['host'] }
+  return { method: headers[request.method], target: headers[request.target], host: headers[request.host] }
 }
 
 function certificateOf({ certificate, read }: KindRow, headers: RequestHead['headers']): Uint8Array | Denial | null {
