@@ -1,0 +1,52 @@
+/** Pages of assurance are what their manifests say, and manifests claim no more than their proofs hold. */
+
+import { deepEqual, equal, ok } from 'node:assert/strict'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { repositoryRoot } from '../../scripts/source-files.ts'
+import { evidence } from '../assurance/evidence.ts'
+import { pages } from '../assurance/pages.ts'
+import { asked, elements, unanswered } from '../assurance/threat-elements.ts'
+import type { ElementId } from '../assurance/threat-elements.ts'
+import { proofOf, threatsAt } from '../assurance/threat-page.ts'
+import { threatRows } from '../assurance/threats.ts'
+import { threats } from '../requirements/threat-model.ts'
+
+const missing = (files: readonly string[]) => files.filter((file) => !existsSync(join(repositoryRoot, file)))
+
+test('pages of assurance are as npm run docs writes them', () => {
+  for (const { path, text } of pages()) {
+    const committed = existsSync(join(repositoryRoot, path)) ? readFileSync(join(repositoryRoot, path), 'utf8') : ''
+    equal(committed === text, true, `${path} differs: npm run docs`)
+  }
+})
+
+test('every threat of the reference is in the model, and each has a control and a proof', () => {
+  const ids = threatRows.map(({ id }) => id)
+  equal(new Set(ids).size, ids.length)
+  deepEqual(
+    ids.filter((id) => id.startsWith('TM-')),
+    threats.map((_, i) => `TM-${i + 1}`),
+  )
+  for (const row of threatRows) {
+    deepEqual(missing(row.files), [], row.id)
+    const { tests, partial, missing: said } = proofOf(row)
+    ok(tests.length > 0 && row.files.length > 0, row.id)
+    ok(!partial || said.length > 0, `${row.id} is partial without a reason`)
+  }
+})
+
+test('every element answers each kind of threat that it can have', () => {
+  for (const [id, { kind }] of Object.entries(elements) as [ElementId, (typeof elements)[ElementId]][]) {
+    for (const letter of asked[kind]) {
+      const said = unanswered[`${id}.${letter}`] !== undefined
+      equal(threatsAt(id, letter).length > 0 || said, true, `${id}: ${letter}`)
+      ok(!(said && threatsAt(id, letter).length > 0), `${id}: ${letter} is answered twice`)
+    }
+  }
+})
+
+test('rules of identity have tests by their names', () => {
+  for (const [id, { met, tests }] of evidence) ok(met !== 'whole' || tests.length > 0, id)
+})
