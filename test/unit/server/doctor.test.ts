@@ -131,6 +131,53 @@ test('an authority that is well, and each thing that can be wrong with it', () =
   }
 })
 
+test('what an authority does not say is unknown, and never fine', () => {
+  const withoutMember = (one: JsonObject, member: string): JsonObject =>
+    Object.fromEntries(Object.entries(one).filter(([name]) => name !== member))
+  const rows: readonly (readonly [string, string])[] = [
+    ['store_ahead_milliseconds', 'authority_clock'],
+    ['delegation', 'delegation'],
+    ['recovery_root', 'recovery_root'],
+    ['authorities', 'authority_live'],
+    ['slots', 'keys'],
+    ['followers', 'followers'],
+    ['straggling', 'followers'],
+    ['crls', 'revocation_list'],
+    ['ceremony', 'ceremony'],
+    ['alarms', 'alarms'],
+  ]
+  for (const [member, check] of rows) {
+    const found = authorityFindings(withoutMember(healthy, member), now).filter(({ verdict }) => verdict !== 'fine')
+    deepEqual(shown(found), [`${check} unknown`], member)
+    ok(found.every(({ next }) => next !== undefined))
+  }
+  deepEqual(
+    Object.keys(healthy).filter((member) => rows.every(([one]) => one !== member)),
+    [],
+  )
+  const inner: readonly (readonly [JsonObject, string])[] = [
+    [{ recovery_root: {} }, 'recovery_root'],
+    [{ slots: [{ purpose: 'x509', key_id: 'ab' }] }, 'keys'],
+    [{ alarms: [{ detector: 'DT-1' }] }, 'alarms'],
+    [{ straggling: '0' }, 'followers'],
+  ]
+  for (const [change, check] of inner) {
+    const found = authorityFindings({ ...healthy, ...change }, now).filter(({ verdict }) => verdict !== 'fine')
+    deepEqual(shown(found), [`${check} unknown`])
+  }
+})
+
+test('what a gateway does not say is unknown, and never fine', () => {
+  const expected = { audiences: new Map<string, string>(), fullSeconds: 60 }
+  const found = gatewayFindings({}, expected, now)
+  deepEqual(
+    shown(found),
+    ['gateway_ready', 'gateway_trust', 'gateway_certificate', 'servers', 'audiences', 'edge_certificate'].map(
+      (check) => `${check} unknown`,
+    ),
+  )
+})
+
 test('a gateway that is well, and each thing that can be wrong with it', () => {
   const server = { name: 'notes', audience: 'https://gw.example/mcp/notes', circuit: 'closed', failures_in_a_row: 0 }
   const well: JsonObject = {

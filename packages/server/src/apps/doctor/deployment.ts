@@ -2,8 +2,10 @@
 
 import { isJsonObject } from '@doorward/core'
 import type { JsonObject } from '@doorward/core'
-import { listIn, numberIn, objectIn, textIn } from '../answer-members.ts'
+import { listIn, numberIn, objectIn, textIn, textsIn } from '../answer-members.ts'
 import { relativeTime } from '../relative-time.ts'
+import { aBoolean, aNumber, aText, findingsOf, listOf, members, orNull } from './answer-shape.ts'
+import type { AnswerLook } from './answer-shape.ts'
 import { failure, fine, warning } from './finding.ts'
 import type { Finding } from './finding.ts'
 
@@ -16,18 +18,39 @@ const maxTold = 10
 
 /** `now` in seconds since 1970; `status` as `GET /v1/status` of an authority answers. */
 export function authorityFindings(status: JsonObject, now: number): readonly Finding[] {
-  return [
-    clock(status),
-    delegation(status, now),
-    root(status),
-    ...listIn(status, 'authorities').slice(0, maxTold).map(standing),
-    ...keys(status, now),
-    followers(status),
-    ...crls(status, now),
-    ...ceremony(status),
-    alarms(status, now),
-  ].flat()
+  return findingsOf(authorityLooks, status, now)
 }
+
+const authorityLooks: readonly AnswerLook<[now: number]>[] = [
+  { check: 'authority_clock', needs: { store_ahead_milliseconds: aNumber }, look: clock },
+  { check: 'delegation', needs: { delegation: members({ expires_at: aNumber }) }, look: delegation },
+  { check: 'recovery_root', needs: { recovery_root: members({ at_hand: aBoolean }) }, look: root },
+  {
+    check: 'authority_live',
+    needs: { authorities: listOf(members({ name: aText, live: aBoolean, delegated: aBoolean })) },
+    look: (status) => listIn(status, 'authorities').slice(0, maxTold).map(standing),
+  },
+  {
+    check: 'keys',
+    needs: {
+      slots: listOf(
+        members({
+          purpose: aText,
+          key_id: aText,
+          state: aText,
+          dead: aBoolean,
+          not_after: aNumber,
+          next: orNull(members({ at: aNumber })),
+        }),
+      ),
+    },
+    look: keys,
+  },
+  { check: 'followers', needs: { straggling: aNumber, followers: aNumber }, look: followers },
+  { check: 'revocation_list', needs: { crls: listOf(members({ key_id: aText, next_update: aNumber })) }, look: crls },
+  { check: 'ceremony', needs: { ceremony: orNull(members({ id: aText, stage: aText })) }, look: ceremony },
+  { check: 'alarms', needs: { alarms: listOf(members({ last_at: aNumber })) }, look: alarms },
+]
 
 function clock(status: JsonObject): Finding {
   const ahead = numberIn(status, 'store_ahead_milliseconds')
@@ -163,24 +186,33 @@ export interface GatewayExpectation {
 
 /** `status` as `GET /v1/status` of a gateway answers. */
 export function gatewayFindings(status: JsonObject, expected: GatewayExpectation, now: number): readonly Finding[] {
+  return findingsOf(gatewayLooks, status, { ...expected, now })
+}
+
+type GatewayJudgement = GatewayExpectation & { readonly now: number }
+
+const backends = listOf(members({ name: aText, audience: aText, circuit: aText }))
+
+const gatewayLooks: readonly AnswerLook<[GatewayJudgement]>[] = [
+  { check: 'gateway_ready', needs: { health: members({ ready: aBoolean }) }, look: gatewayReady },
+  { check: 'gateway_trust', needs: { trust: members({ freshness: aText }) }, look: gatewayTrust },
+  {
+    check: 'gateway_certificate',
+    needs: { certificate: orNull(members({ not_after: aNumber })) },
+    look: gatewayCertificate,
+  },
+  { check: 'servers', needs: { servers: backends, services: backends }, look: circuits },
+  { check: 'audiences', needs: { servers: backends, services: backends }, look: audiences },
+  { check: 'edge_certificate', needs: { edge: orNull(members({ certificate_ends: orNull(aNumber) })) }, look: edge },
+]
+
+function gatewayReady(status: JsonObject): Finding {
   const health = objectIn(status, 'health')
-  const reasons = health['reasons']
-  const why = Array.isArray(reasons) ? reasons.join(', ') : ''
-  const ready =
-    health['ready'] === true
-      ? fine('gateway_ready', 'ready')
-      : failure('gateway_ready', {
-          message: `the gateway is not ready: ${why}`,
-          next: 'docs/monitoring.md says what each reason means',
-        })
-  return [
-    ready,
-    gatewayTrust(status, expected),
-    gatewayCertificate(status, now),
-    ...circuits(status),
-    ...audiences(status, expected),
-    ...edge(status, now),
-  ]
+  if (health['ready'] === true) return fine('gateway_ready', 'ready')
+  return failure('gateway_ready', {
+    message: `the gateway is not ready: ${textsIn(health, 'reasons').join(', ')}`,
+    next: 'docs/monitoring.md says what each reason means',
+  })
 }
 
 function gatewayTrust(status: JsonObject, { fullSeconds }: GatewayExpectation): Finding {
@@ -194,7 +226,7 @@ function gatewayTrust(status: JsonObject, { fullSeconds }: GatewayExpectation): 
   })
 }
 
-function gatewayCertificate(status: JsonObject, now: number): Finding {
+function gatewayCertificate(status: JsonObject, { now }: GatewayJudgement): Finding {
   const left = numberIn(objectIn(status, 'certificate'), 'not_after') - now
   if (left <= 0)
     return failure('gateway_certificate', {
@@ -245,7 +277,7 @@ function audiences(status: JsonObject, { audiences: wanted }: GatewayExpectation
   return told.length > 0 ? told.slice(0, maxTold) : [fine('audiences', `${wanted.size} as configured`)]
 }
 
-function edge(status: JsonObject, now: number): readonly Finding[] {
+function edge(status: JsonObject, { now }: GatewayJudgement): readonly Finding[] {
   const held = status['edge']
   if (!isJsonObject(held)) return []
   const ends = held['certificate_ends']
