@@ -4,12 +4,13 @@ import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import type { Socket } from 'node:net'
+import type { Server, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { createServer as createTlsServer } from 'node:tls'
-import type { SecureVersion } from 'node:tls'
+import type { TlsOptions } from 'node:tls'
+import { parseSpiffeId } from '@doorward/core'
 import type { JsonObject } from '@doorward/core'
 import { loudFindings, mistakes } from '../../../packages/server/src/apps/doctor/configuration.ts'
 import { authorityFindings, gatewayFindings } from '../../../packages/server/src/apps/doctor/deployment.ts'
@@ -21,6 +22,7 @@ import { listenerFindings } from '../../../packages/server/src/apps/doctor/liste
 import { parseConfiguration } from '../../../packages/server/src/config/load.ts'
 import { deploymentOf } from '../../../packages/server/src/config/settings.ts'
 import { foreign, foreignKey, serverAuth } from '../../fixtures/foreign-certificates.ts'
+import { TrustFixture } from '../../fixtures/trust-fixture.ts'
 
 let folder = ''
 
@@ -207,41 +209,98 @@ test('a gateway that is well, and each thing that can be wrong with it', () => {
     )
 })
 
-function material(uri: string): { readonly cert: string; readonly key: string } {
+interface Shown {
+  readonly cert: string
+  readonly key: string
+}
+
+function selfSigned(uri: string): Shown {
   const key = foreignKey('p256')
   const { der } = foreign({ subject: [], key, ca: false, uris: [uri], purposes: [serverAuth] })
   const cert = new X509Certificate(der).toString()
   return { cert, key: key.export({ type: 'pkcs8', format: 'pem' }).toString() }
 }
 
-test('a listener: gone, somebody else, silent in TLS, or one that speaks TLS 1.2', async () => {
-  const id = 'spiffe://acme.example/doorward/gateway/main'
-  const own = material(id)
-  const other = material('spiffe://evil.example/x')
-  const looked = async (shownBy: ReturnType<typeof material> | null, minVersion: SecureVersion) => {
-    const server =
-      shownBy === null ? createServer((socket) => socket.end()) : createTlsServer({ ...shownBy, minVersion })
-    const sockets = new Set<Socket>()
-    server.on('connection', (socket: Socket) => {
-      sockets.add(socket)
-      socket.on('error', () => undefined)
-    })
-    server.on('tlsClientError', () => undefined)
-    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-    const { port } = server.address() as { readonly port: number }
-    try {
-      return await listenerFindings({ name: 'main', address: { host: '127.0.0.1', port }, id })
-    } finally {
-      for (const socket of sockets) socket.destroy()
-      await new Promise((done) => server.close(done))
-    }
+const gatewayPath = 'doorward/gateway/main'
+
+/** Each answer on its own, so that one thing is wrong with it. */
+async function looked(server: Server, trust: TrustFixture | null): Promise<Finding> {
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.on('error', () => undefined)
+  })
+  server.on('tlsClientError', () => undefined)
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  const { port } = server.address() as { readonly port: number }
+  const id = parseSpiffeId(`spiffe://acme.example/${gatewayPath}`)
+  const place = { name: 'main', address: { host: '127.0.0.1', port }, id, mirror: 'require' as const }
+  try {
+    const [finding, ...more] = await listenerFindings(place, trust?.holder ?? null)
+    deepEqual(more, [])
+    ok(finding !== undefined)
+    return finding
+  } finally {
+    for (const socket of sockets) socket.destroy()
+    await new Promise((done) => server.close(done))
   }
-  deepEqual(shown(await looked(own, 'TLSv1.3')), ['listener fine'])
-  match(String((await looked(own, 'TLSv1.2'))[0]?.message), /TLS 1\.2 is spoken/)
-  match(String((await looked(other, 'TLSv1.3'))[0]?.got), /evil\.example/)
-  match(String((await looked(null, 'TLSv1.3'))[0]?.message), /nothing answers/)
-  const gone = await listenerFindings({ name: 'main', address: { host: '127.0.0.1', port: 1 }, id })
-  match(String(gone[0]?.got), /ECONNREFUSED/)
+}
+
+const speaking = (material: Shown, more: TlsOptions = {}) =>
+  createTlsServer({ ...material, minVersion: 'TLSv1.3', ...more })
+
+test('a listener is who its chain says, by the trust state: anybody can write a name', async () => {
+  const trust = await TrustFixture.create('acme.example')
+  const own = await trust.issue(gatewayPath)
+  const found = async (server: Server, by: TrustFixture | null = trust) => {
+    const { verdict, message, got = '', next } = await looked(server, by)
+    equal(next === undefined, verdict === 'fine')
+    return [verdict, verdict === 'fine' ? message : (got.split(':')[0] ?? '')]
+  }
+  const uri = own.id.uri
+  deepEqual(await found(speaking(own.pem)), ['fine', `answers as ${uri}, by TLS 1.3 alone`])
+  deepEqual(await found(speaking(selfSigned(uri))), ['failure', 'server_profile'])
+  const elsewhere = await TrustFixture.create('acme.example')
+  deepEqual(await found(speaking((await elsewhere.issue(gatewayPath)).pem)), ['failure', 'server_untrusted'])
+  deepEqual(await found(speaking((await trust.issue('agent/planner')).pem)), ['failure', 'server_identity'])
+  const unrecorded = await trust.issue(gatewayPath, { mirrored: false })
+  deepEqual(await found(speaking(unrecorded.pem)), ['failure', 'server_not_issued'])
+  deepEqual(await found(speaking(own.pem), null), ['unknown', ''])
+  trust.denied.serials.push(own.certificate.serial)
+  trust.apply()
+  deepEqual(await found(speaking(own.pem)), ['failure', 'server_revoked'])
+})
+
+test('a listener refuses TLS 1.2 by the alert for it; what begins to speak it does, and all else is unknown', async () => {
+  const trust = await TrustFixture.create('acme.example')
+  const own = await trust.issue(gatewayPath)
+  const both: TlsOptions = { minVersion: 'TLSv1.2' }
+  const asking: TlsOptions = { ...both, requestCert: true, rejectUnauthorized: true, ca: trust.anchorsPem }
+  for (const options of [both, asking]) {
+    const { verdict, message } = await looked(speaking(own.pem, options), trust)
+    deepEqual([verdict, message], ['failure', 'TLS 1.2 is spoken here'])
+  }
+  // No suite of TLS 1.2 in common: an alert, and another one.
+  const { verdict, got } = await looked(speaking(own.pem, { ...both, ciphers: 'TLS_AES_128_GCM_SHA256:PSK' }), trust)
+  deepEqual([verdict, got], ['unknown', 'alert 40'])
+  let connections = 0
+  const fickle = speaking(own.pem).on('connection', (socket: Socket) => {
+    if (++connections > 1) socket.destroy()
+  })
+  const closed = await looked(fickle, trust)
+  equal(closed.verdict, 'unknown')
+  match(closed.got ?? '', /closed|ECONNRESET/)
+})
+
+test('where nothing answers in TLS, or at all, a listener is gone, whether or not there is a trust state', async () => {
+  const silent = await looked(
+    createServer((socket) => socket.end()),
+    null,
+  )
+  deepEqual([silent.verdict, silent.message], ['failure', 'nothing answers here'])
+  const id = parseSpiffeId('spiffe://acme.example/x')
+  const gone = { name: 'main', address: { host: '127.0.0.1', port: 1 }, id, mirror: 'require' as const }
+  match(String((await listenerFindings(gone, null))[0]?.got), /ECONNREFUSED/)
 })
 
 test('a look that throws is a finding that it could not be made', async () => {

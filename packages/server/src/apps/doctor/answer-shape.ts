@@ -15,7 +15,7 @@ export function members(shapes: Readonly<Record<string, Shape>>): Shape {
 }
 
 export function listOf(shape: Shape): Shape {
-  return (value) => Array.isArray(value) && value.every((one) => shape(one))
+  return (value) => Array.isArray(value) && (value as readonly JsonValue[]).every((one) => shape(one))
 }
 
 /** Said to be none: the member is there. */

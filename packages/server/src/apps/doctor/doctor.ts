@@ -18,6 +18,7 @@ import { findingOf } from './finding.ts'
 import type { Finding } from './finding.ts'
 import { keyAgreementFinding, roomFinding, runtimeFinding } from './host.ts'
 import { listenerFindings } from './listeners.ts'
+import type { ListenerPlace } from './listeners.ts'
 import { recordFindings } from './record.ts'
 
 /** What is to be looked at, as far as it could be had. */
@@ -77,7 +78,7 @@ export function looksOf(patient: Patient): readonly Look[] {
     { title: 'runtime', run: async () => [runtimeFinding(process.version), keyAgreementFinding()] },
     { title: 'configuration', run: async () => [...loudFindings(deployment), ...(await policyFindings(deployment))] },
     ...(folder === null ? [] : localLooks(patient, folder)),
-    ...(online === null ? [] : [listenersLook(deployment), deploymentLook(deployment, online)]),
+    ...(online === null ? [] : [listenersLook(deployment, online), deploymentLook(deployment, online)]),
   ]
 }
 
@@ -106,20 +107,41 @@ function localLooks({ deployment, identities }: Patient, folder: DeploymentFolde
   ]
 }
 
-function listenersLook({ authority, gateway }: Deployment): Look {
-  const places = [
+function listenersLook({ authority, gateway }: Deployment, { open }: OnlinePatient): Look {
+  const places: readonly ListenerPlace[] = [
     ...Object.entries(authority.listeners).map(([name, address]) => ({
       name: `authority ${name}`,
       address,
-      id: authority.id.uri,
+      id: authority.id,
+      mirror: 'skip' as const,
     })),
     ...Object.entries(gateway.listeners).map(([name, address]) => ({
       name: `gateway ${name}`,
       address,
-      id: gateway.id.uri,
+      id: gateway.id,
+      mirror: 'require' as const,
     })),
   ]
-  return { title: 'listeners', run: async () => (await Promise.all(places.map(listenerFindings))).flat() }
+  return {
+    title: 'listeners',
+    run: async () => {
+      const identity = await openedOrNull(open)
+      try {
+        return (await Promise.all(places.map((place) => listenerFindings(place, identity?.trust ?? null)))).flat()
+      } finally {
+        identity?.close()
+      }
+    },
+  }
+}
+
+/** Why it cannot be had is told by the look at the deployment, which opens it as well. */
+async function openedOrNull(open: OnlinePatient['open']): Promise<Identity | null> {
+  try {
+    return await open(() => undefined)
+  } catch {
+    return null
+  }
 }
 
 function deploymentLook(deployment: Deployment, { open, authorityStatus, gatewayStatus }: OnlinePatient): Look {
