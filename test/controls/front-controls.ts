@@ -26,6 +26,7 @@ const ofStrangers = controlIn('test/refusals/front-strangers.test.ts')
 const ofProviders = controlIn('test/refusals/front-provider.test.ts')
 const ofDocuments = controlIn('test/refusals/front-clients.test.ts')
 const ofWays = controlIn('test/scenarios/front.test.ts')
+const ofTurns = controlIn('test/unit/server/front-tokens.test.ts')
 
 const wrongCode = 'of another client, redirect, verifier or resource gives nothing, and is spent by it'
 const wrongCaller = 'of another client, without a proof or with that of another key gives nothing, and is not spent'
@@ -63,7 +64,7 @@ const ofTokens: readonly Control[] = [
   control('front.refresh.client', wrongCaller, [tokens, 'if (clientId !== request.clientId)', "if (clientId === '')"]),
   control('front.refresh.reuse', 'that is used twice ends all that came of it, and its live tokens are denied', [
     tokens,
-    "      await endReused(context, grant.id, 'a refresh token was used twice')\n",
+    "  await endReused(context, id, 'a refresh token was used twice')\n",
     '',
   ]),
   ofStrangers('front.refresh.issued', 'is not ended by a refresh token that was never issued, and that is no reuse', [
@@ -211,4 +212,66 @@ const ofRoom: readonly Control[] = [
   ),
 ]
 
-export const frontControls: readonly Control[] = [...ofTokens, ...ofRedirects, ...ofPeople, ...ofRoom]
+const elsewhere = 'of the person ends codes and refresh tokens at once'
+const between = 'while a token is made ends what it is of, and the token is not given out'
+const agreeing = 'while the person agrees leaves no code, and nothing that is remembered'
+
+/** Denials and failures that come in between. */
+const ofMoments: readonly Control[] = [
+  ofTurns('front.denied.elsewhere', elsewhere, [
+    'packages/server/src/authority/newest-denial.ts',
+    '(await store.revocations.issuedBefore(id)) ?? 0)',
+    "(await store.revocations.issuedBefore('')) ?? 0)",
+  ]),
+  ofTurns('front.denied.client', 'of the client ends codes and refresh tokens at once', [
+    `${front}/context.ts`,
+    "  if (person.signedInAt < (await newestDenial(context, client))) return 'the client was denied'\n",
+    "  if (client === '') return 'the client was denied'\n",
+  ]),
+  ofTurns('front.denied.between', between, [
+    tokens,
+    '      const ended = await endedBecause(context, grant)\n      if (ended === null) return null\n',
+    "      const ended = ''\n      if (ended === '') return null\n",
+  ]),
+  ofTurns('front.consent.denied_meanwhile', agreeing, [
+    signIn,
+    '  if (ended !== null) await store.front.forget(user)\n  return ended\n',
+    '  return null\n',
+  ]),
+  ofTurns('front.code.no_key', 'is not spent where no key can sign', [
+    tokens,
+    '  if (context.slots.tokenKey(nowSeconds(context)) === null) return noKey()\n',
+    '',
+  ]),
+  ofTurns('front.code.failed', 'that fails on our side is none any more, and who tries again is no second one', [
+    tokens,
+    '    await front.end(grant.id, nowSeconds(context)).catch(() => null)\n',
+    '',
+  ]),
+  ofTurns('front.refresh.scopes', 'gives a scope once that is asked for twice', [
+    tokens,
+    '[...new Set(request.scopes ?? granted)]',
+    '(request.scopes ?? granted)',
+  ]),
+  ofTurns(
+    'front.refresh.replay_first',
+    'that comes a second time is told before anything is signed or entered of a token',
+    [tokens, '  if (grant.refreshHash !== refresh.hash) return replayed(context, grant)\n', ''],
+  ),
+  ofTurns('front.token.void', 'that loses to another use leaves what was entered for it void', [
+    tokens,
+    '    if (refusal !== null) await enterVoid(context, { name, grant: grant.id, why: refusal.why })\n',
+    '',
+  ]),
+  ofTurns(
+    'front.reuse.undenied',
+    'live tokens that could not be denied are named to operators, and keep no other one alive',
+    [
+      `${front}/reuse.ts`,
+      'await Promise.allSettled(names.map((name) => deny(name)))',
+      'await Promise.allSettled(names.slice(0, 1).map((name) => deny(name)))',
+    ],
+  ),
+]
+
+export const frontControls: readonly Control[] = [...ofMoments, ...ofTokens, ...ofRedirects, ...ofPeople, ...ofRoom]

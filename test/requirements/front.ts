@@ -8,6 +8,7 @@ import type { McpRule } from './proving-tests.ts'
 const files = {
   clients: 'test/refusals/front-clients.test.ts',
   edge: 'test/refusals/edge-http.test.ts',
+  turns: 'test/unit/server/front-tokens.test.ts',
   metadata: 'test/scenarios/edge-front.test.ts',
   providers: 'test/refusals/front-provider.test.ts',
   refusals: 'test/refusals/front.test.ts',
@@ -106,5 +107,20 @@ export const frontRules: Readonly<Record<string, McpRule>> = {
     ['strangers', 'that is not named is refused everything, and spends nothing'],
     ['strangers', 'that is named may ask what programs ask, and brings nothing of the browser'],
     ['edge', 'may send headers of the parameters of tools, and nothing else that they name'],
+  ),
+  'AS-17': proven(
+    'a denial ends what people have given clients from the moment it is made, at whichever authority',
+    ['turns', 'of the person ends codes and refresh tokens at once'],
+    ['turns', 'of the client ends codes and refresh tokens at once'],
+    ['turns', 'while a token is made ends what it is of, and the token is not given out'],
+    ['turns', 'while the person agrees leaves no code, and nothing that is remembered'],
+  ),
+  'AS-18': proven(
+    'who is no second one is not taken for a thief, and what was entered and not given is on record as that',
+    ['turns', 'is not spent where no key can sign'],
+    ['turns', 'that fails on our side is none any more, and who tries again is no second one'],
+    ['turns', 'that comes a second time is told before anything is signed or entered of a token'],
+    ['turns', 'that loses to another use leaves what was entered for it void'],
+    ['turns', 'live tokens that could not be denied are named to operators, and keep no other one alive'],
   ),
 }

@@ -9,8 +9,8 @@ import type { Authority } from '../authority/authority.ts'
 import type { AuthorityContext } from '../authority/context.ts'
 import { raiseDetection } from '../authority/detection.ts'
 import type { FrontContext } from '../authority/front/context.ts'
+import { denyFrontTokens, reuseDetail } from '../authority/front/reuse.ts'
 import type { KeySlots } from '../authority/key-slots.ts'
-import { isAuthorityRefusal } from '../authority/refusal.ts'
 import type { EdgeCertificate } from '../config/edge-certificate.ts'
 import type { FrontSettings } from '../config/front-settings.ts'
 import { importIssuerKey } from '../issuers/issuer-key-set.ts'
@@ -165,28 +165,14 @@ async function frontContext(parts: FrontParts): Promise<FrontContext> {
     sha256,
     deniedBefore: denied,
     epoch: () => authority.trustState().state.epoch,
-    denyTokens: (names, reason) => denyTokens(authority, names, reason),
-    reused: ({ id }, detail) =>
+    denyTokens: (names, reason) => denyFrontTokens({ revocations: authority.revocations, onProblem }, names, reason),
+    reused: ({ id }, detail, undenied) =>
       raiseDetection(context, {
         detector: 'front_reuse',
         subject: `front ${id}`,
-        detail: `${detail}: all that came of it has ended, and its live tokens are denied`,
+        detail: reuseDetail(detail, undenied),
       }),
   }
-}
-
-/** As an operator would: on record, published before it returns. */
-async function denyTokens(authority: Authority, names: readonly string[], reason: string): Promise<void> {
-  const by = { name: 'front', id: '', serial: '' }
-  const failed: unknown[] = []
-  for (const tokenId of names) {
-    const subject = { kind: 'token', tokenId } as const
-    const revoked = await authority.revocations.revoke({ subject, reason, by }).catch((error: unknown) => ({ error }))
-    if ('error' in revoked) failed.push(revoked.error)
-    else if (isAuthorityRefusal(revoked) && revoked.code !== 'conflict') failed.push(new Error(revoked.explanation))
-  }
-  // One that cannot be denied keeps none of the others alive.
-  if (failed.length > 0) throw new AggregateError(failed, 'tokens of a front could not be denied')
 }
 
 async function listenerOptions(

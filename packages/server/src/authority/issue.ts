@@ -26,6 +26,7 @@ import { reportCanaryIssued } from './detect/canary.ts'
 import type { ActiveAnchor, KeySlots } from './key-slots.ts'
 import { checkProfile, lintingKey, mostTtlSeconds, unfit } from './lint.ts'
 import type { IssuanceIntent, IssuanceLimits, NextState, Registration, ShownState } from './ports.ts'
+import { newestDenial } from './newest-denial.ts'
 import { isAuthorityRefusal, refuse } from './refusal.ts'
 import type { AuthorityRefusal } from './refusal.ts'
 
@@ -110,8 +111,8 @@ export async function issueCertificate(
       `expected at most ${most} s, a sixth of the anchor's life, got ${registration.ttlSeconds} s`,
     )
   await reportCanaryIssued(context, registration, request.occasion)
-  const { id, publicKey, names = registration } = request
-  const deniedBefore = Math.max(dependencies.deniedBefore(id), await newestDenial(context, request))
+  const { publicKey, names = registration } = request
+  const deniedBefore = await denialToFollow(dependencies, request)
   const template = templateFor(context, { registration, names, anchor, publicKey, now, deniedBefore })
   const intent = intentOf(context, { request, template, anchor, now })
   const { states } = request
@@ -136,8 +137,11 @@ export async function issueCertificate(
 }
 
 /** Who attests anew may follow a denial that another authority is about to publish; a renewal may not. */
-async function newestDenial({ store }: AuthorityContext, { id, predecessor }: IssueRequest): Promise<number> {
-  return predecessor === null ? ((await store.revocations.issuedBefore(id)) ?? 0) : 0
+async function denialToFollow(
+  { context: { store }, deniedBefore }: IssueDependencies,
+  { id, predecessor }: IssueRequest,
+): Promise<number> {
+  return predecessor === null ? newestDenial({ store, deniedBefore }, id) : deniedBefore(id)
 }
 
 interface Work {

@@ -1,6 +1,6 @@
 /** Rows of the front's tables as the port has them. */
 
-import type { FrontConsent, FrontGrant, FrontStep, IssuedFrontToken } from '../authority/front/store.ts'
+import type { FrontConsent, FrontGrant, FrontStep, HeldFrontGrant, IssuedFrontToken } from '../authority/front/store.ts'
 import type { EpochSeconds } from '@doorward/core'
 import { document, seconds, text, textOrNull, texts, whole } from './row.ts'
 import type { Row } from './row.ts'
@@ -22,6 +22,10 @@ export function grantOf(row: Row): FrontGrant {
     createdAt: seconds(row, 'created_at'),
     expiresAt: seconds(row, 'expires_at'),
   }
+}
+
+export function heldGrantOf(row: Row): HeldFrontGrant {
+  return { ...grantOf(row), refreshHash: textOrNull(row, 'refresh_hash') }
 }
 
 /** Verifiers accept a token for so long after its end. */

@@ -4,6 +4,7 @@ import { edgeClientId, toBase64url, userName, utf8 } from '@doorward/core'
 import type { IssuerClaims, RandomBytes, Sha256 } from '@doorward/core'
 import type { AuthorityContext } from '../context.ts'
 import type { KeySlots } from '../key-slots.ts'
+import { newestDenial } from '../newest-denial.ts'
 import type { SignInRefusal } from '../people.ts'
 import type { FrontClients } from './client.ts'
 import type { FrontResource } from './request.ts'
@@ -47,13 +48,13 @@ export interface FrontContext extends Pick<AuthorityContext, 'store' | 'log' | '
   readonly slots: Pick<KeySlots, 'tokenKey'>
   readonly random: RandomBytes
   readonly sha256: Sha256
-  /** What was issued to this identity before is denied; 0 for nobody. */
+  /** What was issued to this identity before is denied, as published; 0 for nobody. */
   readonly deniedBefore: (id: string) => number
   readonly epoch: () => number
-  /** Denies tokens by the names that denials have for them, and publishes that. */
-  readonly denyTokens: (names: readonly string[], reason: string) => Promise<void>
-  /** Somebody has used what was used before. */
-  readonly reused: (grant: Pick<FrontGrant, 'id'>, detail: string) => Promise<void>
+  /** Denies tokens by the names that denials have for them, and publishes that; those that could not be denied. Never rejects. */
+  readonly denyTokens: (names: readonly string[], reason: string) => Promise<readonly string[]>
+  /** Somebody has used what was used before; `undenied` are live tokens of it that go on. */
+  readonly reused: (grant: Pick<FrontGrant, 'id'>, detail: string, undenied: readonly string[]) => Promise<void>
 }
 
 export function hashOf({ sha256 }: Pick<FrontContext, 'sha256'>, text: string): string {
@@ -65,16 +66,19 @@ export function randomText({ random }: Pick<FrontContext, 'random'>, bytes = 32)
 }
 
 /**
- * Why nothing counts any more that a person has given a client: either was denied since, a recovery has begun another epoch,
- * or the edge does not let the client in. Null when it counts.
+ * Why nothing counts any more that a person has given a client: either was denied since, also by an authority whose denial is not
+ * published yet, a recovery has begun another epoch, or the edge does not let the client in. Null when it counts. Whoever dates
+ * something by it takes the time before: what is denied after this answer is denied with everything that was dated before.
  */
-export function endedBecause(
-  { settings, trustDomain, deniedBefore, epoch }: FrontContext,
+export async function endedBecause(
+  context: FrontContext,
   { request, person, ...made }: Pick<FrontGrant, 'request' | 'person'> & { readonly epoch: number },
-): string | null {
+): Promise<string | null> {
+  const { settings, trustDomain, epoch } = context
   const name = settings.clientName(request.clientId)
   if (name === null) return 'the client is not let in'
-  if (person.signedInAt < deniedBefore(userName(person.user))) return 'the person was denied'
-  if (person.signedInAt < deniedBefore(edgeClientId(trustDomain, name).uri)) return 'the client was denied'
+  const [user, client] = [userName(person.user), edgeClientId(trustDomain, name).uri]
+  if (person.signedInAt < (await newestDenial(context, user))) return 'the person was denied'
+  if (person.signedInAt < (await newestDenial(context, client))) return 'the client was denied'
   return made.epoch < epoch() ? 'another epoch has begun' : null
 }

@@ -15,7 +15,7 @@ import { refuseFront } from './refusal.ts'
 import type { FrontRefusal } from './refusal.ts'
 import { answerUrl, readAsked } from './request.ts'
 import type { AuthorizeProblem } from './request.ts'
-import type { FrontPerson, FrontRequest, FrontStep } from './store.ts'
+import type { FrontPerson, FrontRequest } from './store.ts'
 
 /** What a browser brings: text of its cookie by the name of the step. */
 export interface FrontBrowser {
@@ -194,7 +194,7 @@ export async function signedIn(
     return backWith(context, request, { error, why }, { spent: name, said: 'nothing' })
   }
   const person = personOf(claims, nowSeconds(context))
-  const ended = endedBecause(context, { request, person, epoch: context.epoch() })
+  const ended = await endedBecause(context, { request, person, epoch: context.epoch() })
   if (ended !== null)
     return backWith(context, request, { error: 'access_denied', why: ended }, { spent: name, said: 'nothing' })
   await enter(context, 'front-sign-in', { request, person })
@@ -227,7 +227,7 @@ async function remembered(context: FrontContext, request: FrontRequest, { user }
   const held = await store.front.recall({ person, clientId, redirectUri, resource }, nowSeconds(context))
   if (held === null || !scopes.every((scope) => held.scopes.includes(scope))) return false
   const given = { ...grantedAs(held.grantedAt, user), request }
-  return endedBecause(context, { ...given, epoch: held.epoch }) === null
+  return (await endedBecause(context, { ...given, epoch: held.epoch })) === null
 }
 
 /** A denial of the person or the client, and another epoch, end what they agreed to as they end what they signed in for. */
@@ -279,24 +279,36 @@ export async function answerConsent(
       { error: 'access_denied', why: 'the person has not allowed it' },
       { spent: name, said: 'no' },
     )
-  const ended = endedBecause(context, { request, person, epoch })
+  const agreedAt = nowSeconds(context)
+  const ended =
+    (await endedBecause(context, { request, person, epoch })) ?? (await remember(context, { ...step, agreedAt }))
   if (ended !== null)
     return backWith(context, request, { error: 'access_denied', why: ended }, { spent: name, said: 'yes' })
-  if (context.settings.consentSeconds > 0 && isOwnPlace(request.redirectUri)) await remember(context, step)
   return codeFor(context, step, name)
 }
 
-async function remember(
-  context: FrontContext,
-  { request, person, epoch }: Extract<FrontStep, { kind: 'consent' }>,
-): Promise<void> {
+interface Agreed extends Known {
+  readonly epoch: number
+  /** Before it was asked what is denied. */
+  readonly agreedAt: EpochSeconds
+}
+
+/**
+ * Why it is not remembered after all. A denial forgets what is there when it comes, and lapses before agreements do: what came
+ * after it, on the strength of an older sign-in, is forgotten here.
+ */
+async function remember(context: FrontContext, { request, person, epoch, agreedAt }: Agreed): Promise<string | null> {
+  const { settings, store } = context
+  if (settings.consentSeconds === 0 || !isOwnPlace(request.redirectUri)) return null
   const { clientId, redirectUri, resource, scopes } = request
-  const now = nowSeconds(context)
-  const expiresAt = epochSeconds(now + context.settings.consentSeconds)
-  const what = { person: userName(person.user), clientId, redirectUri, resource, scopes }
-  const agreed = { ...what, epoch, grantedAt: now, expiresAt }
+  const user = userName(person.user)
+  const expiresAt = epochSeconds(agreedAt + settings.consentSeconds)
+  const what = { person: user, clientId, redirectUri, resource, scopes }
   // Where there is no room the person is asked again.
-  await context.store.front.remember(agreed, now, consents)
+  await store.front.remember({ ...what, epoch, grantedAt: agreedAt, expiresAt }, nowSeconds(context), consents)
+  const ended = await endedBecause(context, { request, person, epoch })
+  if (ended !== null) await store.front.forget(user)
+  return ended
 }
 
 /** A code of one use, for whoever has the verifier. The person has allowed it. */
@@ -307,7 +319,7 @@ async function codeFor(
 ): Promise<BrowserStep | FrontRefusal> {
   const now = nowSeconds(context)
   const epoch = context.epoch()
-  const ended = endedBecause(context, { request, person, epoch })
+  const ended = await endedBecause(context, { request, person, epoch })
   const standing = { spent, said: 'yes' } as const
   if (ended !== null) return backWith(context, request, { error: 'access_denied', why: ended }, standing)
   const code = randomText(context)

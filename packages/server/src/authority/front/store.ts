@@ -73,6 +73,11 @@ export interface FrontGrant {
   readonly expiresAt: EpochSeconds
 }
 
+export interface HeldFrontGrant extends FrontGrant {
+  /** Of the secret of the refresh token that is good now; null while none was given. */
+  readonly refreshHash: string | null
+}
+
 export interface IssuedFrontToken {
   /** As denials name it. */
   readonly name: string
@@ -138,7 +143,7 @@ export interface FrontStore {
     | { readonly outcome: 'spent'; readonly id: string }
     | { readonly outcome: 'unknown' }
   >
-  find(id: string, now: EpochSeconds): Promise<FrontGrant | null>
+  find(id: string, now: EpochSeconds): Promise<HeldFrontGrant | null>
   /** Puts the next refresh token in place of the one that is known. `busy`: too many live tokens. */
   rotate(rotation: Rotation, now: EpochSeconds, mostLive: number): Promise<'rotated' | 'spent' | 'gone' | 'busy'>
   /** Ends a grant; what of its tokens is live still, or null where there was none. */

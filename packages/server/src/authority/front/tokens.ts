@@ -20,9 +20,9 @@ import { nowSeconds } from '../context.ts'
 import { endedBecause, hashOf, randomText } from './context.ts'
 import type { FrontContext } from './context.ts'
 import { familyOf, readRefresh, refreshText } from './refresh-token.ts'
-import { refuseFront } from './refusal.ts'
+import { isFrontRefusal, refuseFront } from './refusal.ts'
 import type { FrontRefusal } from './refusal.ts'
-import type { FrontGrant } from './store.ts'
+import type { FrontGrant, Rotation } from './store.ts'
 
 /** Who asks, as far as is proven. */
 export interface TokenCaller {
@@ -72,20 +72,40 @@ export async function redeemFrontCode(
   if (unbound !== null) return unbound
   const code = request.code.reveal()
   if (!TEXT.test(code)) return refuseFront('grant_refused', 'no such code')
+  // Before the code is spent: it is good once.
+  if (context.slots.tokenKey(nowSeconds(context)) === null) return noKey()
   const redeemed = await context.store.front.redeem(hashOf(context, code), nowSeconds(context))
   if (redeemed.outcome === 'unknown') return refuseFront('grant_refused', 'no such code, or it has ended')
   if (redeemed.outcome === 'spent') {
     await endReused(context, redeemed.id, `a code was used twice, the second time by ${shown(request)}`)
     return refuseFront('grant_refused', `the code was used before; all that came of it has ended`)
   }
-  const { grant } = redeemed
-  const problem = codeProblem(context, grant, request)
-  if (problem !== null) {
-    await endGrant(context, grant, problem.why)
-    return problem
+  return issueOnce(context, redeemed.grant, request)
+}
+
+/** Of a code that is spent: where nothing comes of it, it is none any more, so that who tries again is no second one. */
+async function issueOnce(
+  context: FrontContext,
+  grant: FrontGrant,
+  request: CodeRequest,
+): Promise<FrontTokens | FrontRefusal> {
+  const { front } = context.store
+  const family = familyOf(context, request.code.reveal())
+  try {
+    const turn = { from: null, family, scopes: grant.request.scopes }
+    const answer =
+      (await codeProblem(context, grant, request)) ?? (await issue(context, { ...grant, jkt: request.jkt }, turn))
+    if (isFrontRefusal(answer) && (await front.find(grant.id, nowSeconds(context))) !== null)
+      await endGrant(context, grant, answer.why)
+    return answer
+  } catch (error) {
+    await front.end(grant.id, nowSeconds(context)).catch(() => null)
+    throw error
   }
-  const turn = { from: null, family: familyOf(context, code), scopes: grant.request.scopes }
-  return issue(context, { ...grant, jkt: request.jkt }, turn)
+}
+
+function noKey(): FrontRefusal {
+  return refuseFront('authority_unready', 'no token key can sign now')
 }
 
 function shown({ clientId }: TokenCaller): string {
@@ -97,7 +117,7 @@ function bindingProblem({ settings }: FrontContext, { jkt }: TokenCaller): Front
 }
 
 /** The code is spent, whatever is wrong: nobody tries twice. */
-function codeProblem(context: FrontContext, grant: FrontGrant, asked: CodeRequest): FrontRefusal | null {
+async function codeProblem(context: FrontContext, grant: FrontGrant, asked: CodeRequest): Promise<FrontRefusal | null> {
   const { request } = grant
   const verifier = asked.verifier.reveal()
   if (request.clientId !== asked.clientId) return refuseFront('grant_refused', 'the code is of another client')
@@ -110,14 +130,14 @@ function codeProblem(context: FrontContext, grant: FrontGrant, asked: CodeReques
   return useProblem(context, grant, asked)
 }
 
-function useProblem(
+async function useProblem(
   context: FrontContext,
   grant: FrontGrant,
   { resource }: Pick<CodeRequest, 'resource'>,
-): FrontRefusal | null {
+): Promise<FrontRefusal | null> {
   if (resource !== null && resource !== grant.request.resource)
     return refuseFront('audience_unknown', `expected the resource ${grant.request.resource}`)
-  const ended = endedBecause(context, grant)
+  const ended = await endedBecause(context, grant)
   return ended === null ? null : refuseFront('grant_refused', ended)
 }
 
@@ -135,12 +155,14 @@ export async function refreshFront(
   if (clientId !== request.clientId) return refuseFront('grant_refused', 'the refresh token is of another client')
   if (grant.jkt !== request.jkt)
     return refuseFront('grant_refused', 'expected a proof by the key that the refresh token is bound to')
-  const problem = bindingProblem(context, request) ?? useProblem(context, grant, request)
+  const problem = bindingProblem(context, request) ?? (await useProblem(context, grant, request))
   if (problem?.code === 'grant_refused') await endGrant(context, grant, problem.why)
   if (problem !== null) return problem
-  const scopes = request.scopes ?? granted
+  const scopes = [...new Set(request.scopes ?? granted)]
   if (!scopes.every((scope) => granted.includes(scope)))
     return refuseFront('scope_unknown', `expected no scope beside ${granted.join(' ')}`)
+  // Nothing is signed for it, and nothing entered; of two at once the store still lets one through alone.
+  if (grant.refreshHash !== refresh.hash) return replayed(context, grant)
   return issue(context, grant, { from: refresh.hash, family: refresh.family, scopes })
 }
 
@@ -172,31 +194,20 @@ async function issue(
 ): Promise<FrontTokens | FrontRefusal> {
   const now = nowSeconds(context)
   const active = context.slots.tokenKey(now)
-  if (active === null) return refuseFront('authority_unready', 'no token key can sign now')
+  if (active === null) return noKey()
   const until = Math.min(now + tokenLimits.lifetimeSeconds, grant.expiresAt, active.slot.notAfter)
   if (until <= now) return refuseFront('grant_refused', 'it has ended')
   const claims = claimsOf(context, grant, { scopes, now, until, epoch: Math.max(grant.epoch, active.slot.epoch) })
   if (!frontTokenFits(claims))
     return refuseFront('grant_refused', 'a token for this person would be too large: narrow claims.group_prefix')
-  const name = tokenName(context, claims)
-  await enter(context, claims, { name, grant: grant.id, by: from === null ? 'code' : 'refresh' })
+  const token = { name: tokenName(context, claims), expiresAt: claims.exp }
   // Before the refresh token is spent: a key that cannot sign would make the next try look like a theft.
   const text = await mintFrontToken(claims, { kid: active.slot.keyId, signKey: active.key })
+  await enter(context, claims, { name: token.name, grant: grant.id, by: from === null ? 'code' : 'refresh' })
   const secret = randomText(context)
-  const to = hashOf(context, secret)
-  const token = { name, expiresAt: claims.exp }
-  const outcome = await context.store.front.rotate({ id: grant.id, from, to, jkt: grant.jkt, token }, now, LIVE_TOKENS)
-  switch (outcome) {
-    case 'rotated':
-      break
-    case 'busy':
-      return refuseFront('limit_user', 'too many tokens of this grant are live: use them until they end')
-    case 'spent':
-      await endReused(context, grant.id, 'a refresh token was used twice')
-      return refuseFront('grant_refused', 'the refresh token was used before; all that came of it has ended')
-    case 'gone':
-      return refuseFront('grant_refused', 'it has ended')
-  }
+  const rotation = { id: grant.id, from, to: hashOf(context, secret), jkt: grant.jkt, token }
+  const refusal = await heldBack(context, grant, { rotation, now })
+  if (refusal !== null) return refusal
   return {
     accessToken: new Secret(text),
     refreshToken: new Secret(refreshText(context, grant, { family, secret })),
@@ -204,6 +215,51 @@ async function issue(
     expiresInSeconds: claims.exp - now,
     scopes,
   }
+}
+
+interface Release {
+  readonly rotation: Rotation
+  readonly now: EpochSeconds
+}
+
+/** Why the token does not leave, on record beside what was entered of it; null when it may. */
+async function heldBack(context: FrontContext, grant: FrontGrant, release: Release): Promise<FrontRefusal | null> {
+  const { name } = release.rotation.token
+  try {
+    const refusal = await released(context, grant, release)
+    if (refusal !== null) await enterVoid(context, { name, grant: grant.id, why: refusal.why })
+    return refusal
+  } catch (error) {
+    await enterVoid(context, { name, grant: grant.id, why: 'the authority failed' }).catch(() => undefined)
+    throw error
+  }
+}
+
+async function released(
+  context: FrontContext,
+  grant: FrontGrant,
+  { rotation, now }: Release,
+): Promise<FrontRefusal | null> {
+  switch (await context.store.front.rotate(rotation, now, LIVE_TOKENS)) {
+    case 'rotated': {
+      // Once more, after the time that the token says: what is denied from here on is denied with it.
+      const ended = await endedBecause(context, grant)
+      if (ended === null) return null
+      await endGrant(context, grant, ended)
+      return refuseFront('grant_refused', ended)
+    }
+    case 'busy':
+      return refuseFront('limit_user', 'too many tokens of this grant are live: use them until they end')
+    case 'spent':
+      return replayed(context, grant)
+    case 'gone':
+      return refuseFront('grant_refused', 'it has ended')
+  }
+}
+
+async function replayed(context: FrontContext, { id }: FrontGrant): Promise<FrontRefusal> {
+  await endReused(context, id, 'a refresh token was used twice')
+  return refuseFront('grant_refused', 'the refresh token was used before; all that came of it has ended')
 }
 
 interface Content {
@@ -266,6 +322,14 @@ async function enter({ log }: FrontContext, claims: FrontTokenClaims, { name, gr
   })
 }
 
+/** What was entered has opened nothing: the token was not given to anybody. */
+async function enterVoid(
+  { log }: FrontContext,
+  { name, grant, why }: Omit<Entered, 'by'> & { readonly why: string },
+): Promise<void> {
+  await log.append({ kind: 'issuance', body: { phase: 'front-token-void', token: name, grant, why } })
+}
+
 /** Ends a grant; access tokens that are live go on to their end, which is near. */
 async function endGrant(context: FrontContext, { id, request, person }: FrontGrant, why: string): Promise<void> {
   const body = { phase: 'front-end', grant: id, user: userName(person.user), client: request.clientId, why }
@@ -280,9 +344,5 @@ async function endReused(context: FrontContext, id: string, detail: string): Pro
   // Of several who come at once, one finds it: the others have nothing to end.
   if (live === null) return
   const names = live.map(({ name }) => name)
-  try {
-    await context.denyTokens(names, detail)
-  } finally {
-    await context.reused({ id }, detail)
-  }
+  await context.reused({ id }, detail, await context.denyTokens(names, detail))
 }

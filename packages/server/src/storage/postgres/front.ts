@@ -3,12 +3,12 @@
 import type { FrontGrant, FrontStore } from '../../authority/front/store.ts'
 import { userName } from '@doorward/core'
 import type { EpochSeconds } from '@doorward/core'
-import { consentOf, grantOf, liveTokensOf, stepOf } from '../front-rows.ts'
+import { consentOf, grantOf, heldGrantOf, liveTokensOf, stepOf } from '../front-rows.ts'
 import { text, textOrNull, whole } from '../row.ts'
 import type { PostgresDatabase } from './database.ts'
 import type { Transaction } from './transaction.ts'
 
-const grantColumns = 'id, document, epoch, jkt, created_at, expires_at'
+const grantColumns = 'id, document, epoch, jkt, refresh_hash, created_at, expires_at'
 const consentColumns = 'person, client, redirect, resource, scopes, epoch, granted_at, expires_at'
 
 export function postgresFront(database: PostgresDatabase): FrontStore {
@@ -37,7 +37,7 @@ export function postgresFront(database: PostgresDatabase): FrontStore {
         id,
         now,
       )
-      return row === null ? null : grantOf(row)
+      return row === null ? null : heldGrantOf(row)
     },
     rotate: (...asked) => database.write((tx) => rotate(tx, ...asked)),
     end: (id, now) =>

@@ -3,7 +3,7 @@
 import type { FrontGrant, FrontStore } from '../../authority/front/store.ts'
 import { userName } from '@doorward/core'
 import type { EpochSeconds } from '@doorward/core'
-import { consentOf, grantOf, liveTokensOf, stepOf } from '../front-rows.ts'
+import { consentOf, grantOf, heldGrantOf, liveTokensOf, stepOf } from '../front-rows.ts'
 import { text, textOrNull, whole } from '../row.ts'
 import type { SqliteDatabase } from './database.ts'
 
@@ -30,7 +30,7 @@ export function sqliteFront(database: SqliteDatabase): FrontStore {
     find: (id, now) =>
       database.read(() => {
         const row = database.one('SELECT * FROM front_grants WHERE id = ? AND expires_at > ?', id, now)
-        return row === null ? null : grantOf(row)
+        return row === null ? null : heldGrantOf(row)
       }),
     rotate: (...asked) => database.write(() => rotate(database, ...asked)),
     end: (id, now) =>
