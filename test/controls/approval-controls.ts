@@ -61,6 +61,20 @@ export const approvalControls: readonly Control[] = [
     from: 'problems.push(...approverProblems(read, compiled))',
     to: 'void approverProblems(read, compiled)',
   }),
+  {
+    name: 'approvals.message_id',
+    edits: [
+      {
+        file: 'packages/server/src/transports/exact-call.ts',
+        from: ' || !UUID.test(messageId))',
+        to: ' || UUID.exec(messageId) === undefined)',
+      },
+    ],
+    test: {
+      file: 'test/refusals/approvals-agents.test.ts',
+      name: 'an id that could say something is part of what is approved, and is shown',
+    },
+  },
   control('approvals.exact', [calls, 'numbers that no double can tell apart are two calls'], {
     file: request,
     from: 'digest,\n    asked,',

@@ -13,7 +13,7 @@ import {
 } from '@doorward/enforcement'
 import type { AgentNames, Call, Classifier, Denial, TaskOwners } from '@doorward/enforcement'
 import type { BackendCall, BackendCallOptions, BackendProtocol } from './backend-call.ts'
-import { exactRpc } from './exact-call.ts'
+import { exactAgentMessage } from './exact-call.ts'
 
 /** What is known of an agent's card. */
 export interface AgentCards {
@@ -74,7 +74,7 @@ function classifier({ backend, head, trace }: BackendCallOptions, parts: AgentPa
       action,
       resource,
       args: undefined,
-      exact: () => exactRpc(body, request.value),
+      exact: () => exactAgentMessage(body, request.value),
       rpcId: message.id,
       detail: {
         method: 'POST',

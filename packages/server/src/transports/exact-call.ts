@@ -30,6 +30,25 @@ export function exactRpc(body: Uint8Array, value: JsonValue): ExactCall {
   return { text: exactJson(body, isEnvelope), shown: params ?? {} }
 }
 
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/**
+ * Of a message to an agent. Clients make a new id for each that they send: a UUID says nothing that anybody could approve, or an
+ * agent obey. Every other form of it might, and counts as it is written.
+ */
+export function exactAgentMessage(body: Uint8Array, value: JsonValue): ExactCall {
+  const { text, shown } = exactRpc(body, value)
+  const message = isJsonObject(shown) ? shown['message'] : undefined
+  if (!isJsonObject(shown) || !isJsonObject(message)) return { text, shown }
+  const { messageId, ...said } = message
+  if (typeof messageId !== 'string' || !UUID.test(messageId)) return { text, shown }
+  return { text: exactJson(body, (path) => isEnvelope(path) || isMessageId(path)), shown: { ...shown, message: said } }
+}
+
+function isMessageId(path: readonly string[]): boolean {
+  return path.length === 3 && path[0] === 'params' && path[1] === 'message' && path[2] === 'messageId'
+}
+
 /** What is said of the exchange is nothing that people approve; all else is shown. */
 function withoutMeta(params: JsonValue): JsonValue {
   if (!isJsonObject(params) || !isJsonObject(params['_meta'])) return params
