@@ -85,6 +85,76 @@ export const calleeControls: readonly Control[] = [
     from: "head.headers['mcp-session-id'] !== undefined)",
     to: "head.headers['mcp-session-id'] === '')",
   }),
+  control('callee.a2a_tasks', ['sdk-protect-a2a', 'a task of another caller does not exist, whatever it is called'], {
+    file: `${protect}/a2a-surface.ts`,
+    from: 'const owner = ownerOf(identified.principal)',
+    to: 'const owner = ownerOf(identified.principal).slice(0, 0)',
+  }),
+  control(
+    'callee.a2a_answers',
+    ['sdk-protect-a2a', 'an answer that is none to the request, or names a task of somebody else, is told to nobody'],
+    {
+      file: `${protect}/filtered-answer.ts`,
+      from: '    if (told === null) return void this.#fail(filter.problem)\n    if (filter.isWhole)',
+      to: '    if (told === null) return this.#end(new Uint8Array())\n    if (filter.isWhole)',
+    },
+  ),
+  control('callee.a2a_events', ['sdk-protect-a2a', 'a stream breaks off at an event with a task of somebody else'], {
+    file: `${protect}/filtered-answer.ts`,
+    from: '    if (told === null) this.#fail(filter.problem)\n',
+    to: '    if (told === null) return this.#write(bytes)\n',
+  }),
+  control(
+    'callee.a2a_head',
+    [
+      'sdk-protect-a2a',
+      'callers of A2A 0.3 are served beside those of 1.0, and of the head nothing goes on but what the message needs',
+    ],
+    {
+      file: `${protect}/delivered-request.ts`,
+      from: "if (message.alone) return (name) => name === 'host'",
+      to: "if (message.alone) return (name) => name !== 'host' && !(name in own)",
+    },
+  ),
+  control(
+    'callee.a2a_card',
+    ['sdk-protect-a2a', 'options of an agent that cannot be enforced are refused at the start'],
+    {
+      file: `${protect}/a2a-surface.ts`,
+      from: "  if ('problem' in card)\n    throw",
+      to: "  if ('problem' in card && given === null)\n    throw",
+    },
+  ),
+  control(
+    'callee.a2a_restart',
+    [
+      'sdk-protect-a2a',
+      'after a restart a task is still its caller’s alone, and of no list before that caller names it',
+    ],
+    {
+      file: `${protect}/callee-record.ts`,
+      from: 'if (sealed !== null) return sealer.open(sealed, NAMES_CONTEXT)',
+      to: 'if (sealed !== null) await sealer.open(sealed, NAMES_CONTEXT)',
+    },
+  ),
+  control(
+    'callee.rpc_declared',
+    ['sdk-protect-rpc', 'a declared method is allowed by its effect or its name, and delivered as it came'],
+    {
+      file: `${protect}/rpc-surface.ts`,
+      from: 'const declared = requireMethods(methods)',
+      to: "const declared = new Map([...requireMethods(methods)].map(([name]) => [name, 'read' as const]))",
+    },
+  ),
+  control(
+    'callee.rpc_type',
+    ['sdk-protect-rpc', 'a body is delivered as what it was read as, whatever its caller calls it'],
+    {
+      file: `${protect}/rpc-surface.ts`,
+      from: "headers: { 'content-type': jsonType },",
+      to: 'headers: {},',
+    },
+  ),
   control('callee.limits', ['sdk-protect-under-way', 'limits that limit nothing are refused at the start'], {
     file: `${protect}/protect-limits.ts`,
     from: 'if (!Number.isSafeInteger(value) || Number(value) <= 0)',

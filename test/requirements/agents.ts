@@ -15,6 +15,8 @@ const files = {
   cards: 'test/refusals/agent-cards.test.ts',
   clients: 'test/scenarios/agents.test.ts',
   names: 'test/refusals/agent-names.test.ts',
+  program: 'test/refusals/sdk-protect-a2a.test.ts',
+  programRpc: 'test/refusals/sdk-protect-rpc.test.ts',
   guide: 'test/scenarios/agents-guide.test.ts',
   refused: 'test/refusals/agents.test.ts',
   rpc: 'test/refusals/json-rpc.test.ts',
@@ -105,9 +107,16 @@ export const agentRules: Readonly<Record<string, AgentRule>> = {
     ['rpc', 'refused before it is sent: a method that is not declared'],
     ['rpc', 'a body goes on as what it was read as, whatever its caller calls it'],
   ),
-  'AG-12': {
-    rule: 'a callee behind no gateway decides about A2A by the same path',
-    tests: [],
-    later: 'protect() decides about its routes by method and path; A2A is read by gateways alone',
-  },
+  'AG-12': proven(
+    'a callee behind no gateway decides about A2A and JSON-RPC by the same path',
+    [
+      'program',
+      'the official client gets on by the card, and the agent knows its tasks under its own names and its caller',
+    ],
+    ['program', 'each method is decided by itself, and whoever may do nothing sees no card'],
+    ['program', 'a task of another caller does not exist, whatever it is called'],
+    ['program', 'an answer that is none to the request, or names a task of somebody else, is told to nobody'],
+    ['program', 'a stream under way ends when its caller loses the role'],
+    ['programRpc', 'a declared method is allowed by its effect or its name, and delivered as it came'],
+  ),
 }

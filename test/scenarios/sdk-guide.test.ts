@@ -8,7 +8,10 @@ import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { SendMessageRequest } from '@a2a-js/sdk'
+import { ClientFactory, DefaultAgentCardResolver, JsonRpcTransportFactory } from '@a2a-js/sdk/client'
 import { readEntries } from '../../packages/server/src/audit/read.ts'
+import { saying } from '../fixtures/agent-stage.ts'
 import { freePorts } from '../fixtures/deployment.ts'
 import { openModern } from '../fixtures/official-peers.ts'
 import { openSdkStage, idOf } from '../fixtures/sdk-stage.ts'
@@ -57,26 +60,33 @@ test('the two programs of docs/sdk.md call each other', async () => {
   }
 })
 
-test('the MCP server of docs/sdk.md serves the official client', async () => {
+test('the MCP server and the agent of docs/sdk.md serve the official clients', async () => {
   const stage = await openSdkStage()
-  let callee: ChildProcess | null = null
-  try {
-    const [port = 0] = stage.ports
+  const callees: ChildProcess[] = []
+  const place = join(stage.folders.root, 'guide')
+  /** The program of that name in the guide, running; where it is called. */
+  const serve = async (name: string, said: string) => {
+    const port = stage.ports[callees.length] ?? 0
     const audience = `https://127.0.0.1:${port}`
-    const place = join(stage.folders.root, 'guide')
-    const program = programWith('notes.join')
-      .replaceAll('https://notes.acme.example:9444', audience)
-      .replaceAll("host: '0.0.0.0', port: 9444", `host: '127.0.0.1', port: ${port}`)
+    const program = programWith(`${name}.join`)
+      .replaceAll(said, audience)
+      .replaceAll(/host: '0.0.0.0', port: \d+/g, `host: '127.0.0.1', port: ${port}`)
       .replaceAll(/'\/(var\/lib|etc|run|mnt)\//g, `'${place}/$1/`)
-    for (const folder of ['var/lib/notes', 'etc/notes', 'run/notes', 'mnt/other'])
+    for (const folder of [`var/lib/${name}`, `etc/${name}`, `run/${name}`, 'mnt/other'])
       await mkdir(join(place, folder), { recursive: true, mode: 0o700 })
+    await writeFile(join(place, `${name}.ts`), program)
+    const { join: invited } = await stage.options(`service/${name}`, { audiences: [audience] })
+    await writeFile(join(place, `run/${name}/${name}.join`), await readFile(invited.file), { mode: 0o600 })
+    const callee = run(place, `${name}.ts`, {})
+    callees.push(callee)
+    assert.equal(await firstLine(callee), `listening on ${port}`)
+    return audience
+  }
+  try {
+    await mkdir(place, { mode: 0o700 })
     await symlink(join(root, 'node_modules'), join(place, 'node_modules'))
     await writeFile(join(place, 'package.json'), '{"type":"module"}')
-    await writeFile(join(place, 'notes.ts'), program)
-    const notes = await stage.options('service/notes', { audiences: [audience] })
-    await writeFile(join(place, 'run/notes/notes.join'), await readFile(notes.join.file), { mode: 0o600 })
-    callee = run(place, 'notes.ts', {})
-    assert.equal(await firstLine(callee), `listening on ${port}`)
+    const audience = await serve('notes', 'https://notes.acme.example:9444')
     const peers = { [audience]: { id: idOf('service/notes') } }
     const reader = await stage.connect('agent/reader', { roles: ['reader'] }, { peers })
     const peer = await openModern({ url: new URL(`${audience}/mcp`), fetch: reader.fetch })
@@ -84,10 +94,29 @@ test('the MCP server of docs/sdk.md serves the official client', async () => {
     assert.match(await peer.text('read_note'), new RegExp(`a note for ${reader.id.uri}`))
     assert.equal((await peer.call('write_note'))['isError'], true)
     await peer.close()
-    callee.kill('SIGTERM')
-    assert.deepEqual(await once(callee, 'exit'), [0, null])
+    const agent = await serve('plans', 'https://planner.acme.example:9445')
+    const lead = await stage.connect(
+      'agent/lead',
+      { roles: ['lead'] },
+      { peers: { [agent]: { id: idOf('service/plans') } } },
+    )
+    const fetchImpl: typeof fetch = (input, init) => lead.fetch(input, init)
+    const client = await new ClientFactory({
+      transports: [new JsonRpcTransportFactory({ fetchImpl })],
+      cardResolver: new DefaultAgentCardResolver({ fetchImpl }),
+    }).createFromUrl(agent)
+    const said = SendMessageRequest.fromJSON(saying('what next'))
+    const answer = await client.sendMessage(said)
+    assert.ok(JSON.stringify(answer).includes(`a plan for ${lead.id.uri}`), JSON.stringify(answer))
+    await assert.rejects(async () => {
+      for await (const _event of client.sendMessageStream(said)) assert.fail('lead may not')
+    })
+    for (const callee of callees) {
+      callee.kill('SIGTERM')
+      assert.deepEqual(await once(callee, 'exit'), [0, null])
+    }
   } finally {
-    callee?.kill('SIGKILL')
+    for (const callee of callees) callee.kill('SIGKILL')
     await stage.close()
   }
 })

@@ -34,7 +34,9 @@ export type { ProtectedCall, ProtectedListener } from './protect/protected-call.
 export { openRecordOf } from './protect/callee-record.ts'
 export type { OpenRecord, RecordPlace } from './protect/callee-record.ts'
 export type { ProtectPolicy } from './protect/role-decisions.ts'
+export type { A2aOptions } from './protect/a2a-surface.ts'
 export type { McpOptions } from './protect/mcp-surface.ts'
+export type { JsonRpcOptions } from './protect/rpc-surface.ts'
 export { requireRoutes } from './protect/route-table.ts'
 export type { RouteText } from './protect/route-table.ts'
 

@@ -24,12 +24,17 @@ export interface RecordPlace {
 
 const KEY_FILE = 'log.key'
 const CONTEXT = 'doorward sdk log-key'
+const NAMES_FILE = 'names.key'
+const NAMES_CONTEXT = 'doorward sdk names-key'
+const NAMES_BYTES = 32
 const MAX_KEY = 4096
 
 /** A log that is open, and what counts the refusals of strangers in it. */
 export interface OpenRecord {
   readonly log: FileRecord
   readonly refusals: RefusalCounter
+  /** 32 bytes of this place alone, for proofs in names: sealed beside the log, and made when they are first asked for. */
+  nameKey(): Promise<Uint8Array>
 }
 
 /**
@@ -49,7 +54,8 @@ export async function openRecordOf(
     await running
     await log.close()
   }
-  return { log, refusals, [Symbol.asyncDispose]: close }
+  const nameKey = () => openNameKey(place.folder, sealer)
+  return { log, refusals, nameKey, [Symbol.asyncDispose]: close }
 }
 
 /** Opens the log, or begins it. Throws `record_place`, `folder_not_private`, and the codes of `openRecord`. */
@@ -115,6 +121,16 @@ async function openLogKey(folder: string, sealer: Sealer): Promise<LogKey> {
   const plain = new Uint8Array(privateKey.export({ type: 'pkcs8', format: 'der' }))
   await writeDurably(path, await sealer.seal(plain, CONTEXT))
   return logKeyOf(plain)
+}
+
+/** Without it names that were given say nothing any more: whoever has one is told that there is no such task. */
+async function openNameKey(folder: string, sealer: Sealer): Promise<Uint8Array> {
+  const path = join(folder, NAMES_FILE)
+  const sealed = await readBounded(path, MAX_KEY)
+  if (sealed !== null) return sealer.open(sealed, NAMES_CONTEXT)
+  const key = randomBytes(NAMES_BYTES)
+  await writeDurably(path, await sealer.seal(key, NAMES_CONTEXT))
+  return key
 }
 
 function logKeyOf(plain: Uint8Array): LogKey {

@@ -10,11 +10,27 @@ import type { Exchange } from '@doorward/enforcement'
 const WITHHELD =
   /^(?:authorization|proxy-authorization|cookie|x-http-method.*|x-method-override|x-original-.*|x-rewrite-.*)$/
 
+/** A message whose protocol is known here. */
+export interface DeliveredMessage {
+  readonly body: Uint8Array
+  /** In the place of those that came under these names. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Of those that came nothing else is delivered, but `Host`. */
+  readonly alone: boolean
+}
+
 /**
- * The body has been read within its limits, so that it can be read again from here alone. Everything else is as it came. What
- * a handler sees of forwarding headers was written by the caller.
+ * The body has been read within its limits, so that it can be read again from here alone. Everything else is as it came, but for
+ * what is said of a message. What a handler sees of forwarding headers was written by the caller.
  */
-export function deliveredRequest({ request }: Exchange, body: Uint8Array): IncomingMessage {
+export function deliveredRequest(
+  { request }: Exchange,
+  came: Uint8Array,
+  message: DeliveredMessage | null = null,
+): IncomingMessage {
+  const { body } = message ?? { body: came }
+  const own = message === null ? {} : { ...message.headers, 'content-length': String(body.length) }
+  const passes = passing(own, message)
   const delivered = new IncomingMessage(request.socket)
   delivered.httpVersion = request.httpVersion
   delivered.httpVersionMajor = request.httpVersionMajor
@@ -22,13 +38,23 @@ export function deliveredRequest({ request }: Exchange, body: Uint8Array): Incom
   delivered.method = request.method ?? ''
   delivered.url = request.url ?? ''
   const raw = request.rawHeaders
-  const kept = raw.filter((_, i) => !WITHHELD.test((raw[i - (i % 2)] ?? '').toLowerCase()))
-  delivered.rawHeaders = kept
-  delivered.headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => !WITHHELD.test(name)))
+  const kept = raw.filter((_, i) => passes((raw[i - (i % 2)] ?? '').toLowerCase()))
+  delivered.rawHeaders = [...kept, ...Object.entries<string>(own).flat()]
+  delivered.headers = {
+    ...Object.fromEntries(Object.entries(request.headers).filter(([name]) => passes(name))),
+    ...own,
+  }
   delivered.complete = true
   if (body.length > 0) delivered.push(body)
   delivered.push(null)
   return delivered
+}
+
+/** A message is as long as it is delivered, and comes in one piece. */
+function passing(own: object, message: DeliveredMessage | null): (name: string) => boolean {
+  if (message === null) return (name) => !WITHHELD.test(name)
+  if (message.alone) return (name) => name === 'host'
+  return (name) => !WITHHELD.test(name) && !(name in own) && name !== 'transfer-encoding'
 }
 
 /** Where the official MCP SDK looks for who calls, and passes it on to tools. It has no token: whoever needs it has `callOf`. */

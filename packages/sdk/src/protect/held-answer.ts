@@ -1,7 +1,9 @@
 /** Answers of a handler that are looked at whole before anybody has them. */
 
-import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import { DoorwardError, LIST_LIMITS } from '@doorward/core'
+import { bytesOf, callBack, keepHead, takeOff } from './written-answer.ts'
+import type { Standing, Written } from './written-answer.ts'
 
 export interface HeldAnswer {
   readonly status: number
@@ -18,9 +20,6 @@ export interface JudgedAnswer {
 
 /** What of the answer may leave; throws when nothing may. */
 export type JudgeAnswer = (answer: HeldAnswer) => Promise<JudgedAnswer>
-
-type Written = string | Uint8Array | null | undefined | (() => void)
-type Headers = OutgoingHttpHeaders | readonly OutgoingHttpHeader[]
 
 /**
  * Keeps what the handler writes until it has ended, at most as much as a list may have. `fails` gets the response as if nothing
@@ -44,37 +43,36 @@ class Held {
     this.#response = response
     this.#judge = judge
     this.#fails = fails
-    Object.assign(response, {
-      writeHead: (status: number, reason?: string | Headers, headers?: Headers) => {
-        response.statusCode = status
-        for (const [name, value] of headerPairs(typeof reason === 'string' ? headers : (reason ?? headers)))
-          response.setHeader(name, value)
+    const standing: Standing = {
+      writeHead: (status, reason, headers) => {
+        keepHead(response, status, reason, headers)
         return response
       },
       flushHeaders: () => undefined,
-      write: (chunk: Written, encoding?: unknown, done?: unknown) => {
+      write: (chunk, encoding, done) => {
         this.#keep(chunk, encoding)
         callBack(encoding, done)
         return true
       },
-      end: (chunk?: Written, encoding?: unknown, done?: unknown) => {
+      end: (chunk, encoding, done) => {
         this.#keep(chunk, encoding)
         callBack(chunk, encoding, done)
         this.#end()
         return response
       },
-    })
+    }
+    Object.assign(response, standing)
   }
 
   /** What is written from now on is written. */
   give(): void {
     this.#given = true
-    for (const name of ['writeHead', 'flushHeaders', 'write', 'end']) Reflect.deleteProperty(this.#response, name)
+    takeOff(this.#response, 'writeHead', 'flushHeaders', 'write', 'end')
   }
 
   #keep(chunk: Written, encoding: unknown): void {
-    if (this.#given || this.#ended || chunk === null || chunk === undefined || typeof chunk === 'function') return
-    const part = typeof chunk === 'string' ? Buffer.from(chunk, encodingOf(encoding)) : Buffer.from(chunk)
+    const part = this.#given || this.#ended ? null : bytesOf(chunk, encoding)
+    if (part === null) return
     this.#size += part.length
     const { maxBytes } = LIST_LIMITS
     if (this.#size <= maxBytes) this.#parts.push(part)
@@ -104,22 +102,4 @@ class Held {
     response.setHeader('Content-Length', judged.bytes.length)
     response.end(judged.bytes)
   }
-}
-
-function encodingOf(encoding: unknown): BufferEncoding {
-  return typeof encoding === 'string' && Buffer.isEncoding(encoding) ? encoding : 'utf8'
-}
-
-function callBack(...candidates: readonly unknown[]): void {
-  const done = candidates.find((one) => typeof one === 'function')
-  if (done !== undefined) queueMicrotask(() => Reflect.apply(done as () => void, undefined, []))
-}
-
-function* headerPairs(headers: Headers | undefined): Generator<[string, number | string | readonly string[]]> {
-  if (headers === undefined) return
-  if (!Array.isArray(headers)) {
-    for (const [name, value] of Object.entries(headers)) if (value !== undefined) yield [name, value]
-    return
-  }
-  for (let i = 0; i + 1 < headers.length; i += 2) yield [String(headers[i]), headers[i + 1] as string]
 }

@@ -28,6 +28,7 @@ import {
 } from '@doorward/enforcement'
 import type { Call, DeclaredEffects, Denial, Identified, ListReader, RequestHead } from '@doorward/enforcement'
 import { readEvents } from '../event-stream.ts'
+import { isEndpointPath } from './endpoint-path.ts'
 import type { ToldIdentity } from './delivered-request.ts'
 import type { HeldAnswer, JudgeAnswer, JudgedAnswer } from './held-answer.ts'
 import type { Asked, Surface } from './surface.ts'
@@ -45,14 +46,13 @@ interface McpParts extends Pick<ListReader, 'decisions' | 'trust'> {
   readonly bodyBytes: number
 }
 
-const PATH = /^(?:\/[A-Za-z0-9._~-]+)+$/
-
 /**
  * Sessions are not served: who a message is from is said by its own token, and nothing that one caller has opened is there for
  * another to name. Tasks are not either, whose ids would be such names. Throws `mcp_path` and `mcp_effects`.
  */
 export function mcpSurface({ path = '/mcp', effects = {} }: McpOptions): (parts: McpParts) => Surface {
-  if (!PATH.test(path)) throw new DoorwardError('mcp_path', 'no path of an endpoint', { got: path, expected: '/mcp' })
+  if (!isEndpointPath(path))
+    throw new DoorwardError('mcp_path', 'no path of an endpoint', { got: path, expected: '/mcp' })
   const declared = { ...noEffects, ...effects }
   requireEffects(declared)
   const effectOf = toolEffects(declared)

@@ -25,8 +25,12 @@ import type { ProtectedListener, ProtectedServing } from './protected-call.ts'
 import { roleDecisions } from './role-decisions.ts'
 import type { ProtectPolicy } from './role-decisions.ts'
 import { listenerLimitsOf, requireLimits, requireRates } from './protect-limits.ts'
+import { a2aSurface } from './a2a-surface.ts'
+import type { A2aOptions } from './a2a-surface.ts'
 import { mcpSurface } from './mcp-surface.ts'
 import type { McpOptions } from './mcp-surface.ts'
+import { rpcSurface } from './rpc-surface.ts'
+import type { JsonRpcOptions } from './rpc-surface.ts'
 import { RouteTable } from './route-table.ts'
 import type { RouteText } from './route-table.ts'
 import { routeSurface } from './surface.ts'
@@ -45,10 +49,14 @@ export interface ProtectOptions {
   readonly listen: { readonly host: string; readonly port: number }
   /** Name of this program in permissions: `read:<service>/orders/*`. */
   readonly service: string
-  /** Everything that may be asked; the rest exists for nobody. Either this or `mcp`. */
+  /** Everything that may be asked; the rest exists for nobody. Either this, or one of the three that follow. */
   readonly routes?: readonly RouteText[]
   /** The handler is an MCP server: messages are judged instead of routes, and lists are filtered. */
   readonly mcp?: McpOptions
+  /** The handler is an agent that is asked over A2A: methods are judged, and tasks belong to who began them. */
+  readonly a2a?: A2aOptions
+  /** The handler is asked by plain JSON-RPC: methods are judged as they are declared. */
+  readonly jsonRpc?: JsonRpcOptions
   readonly policy: ProtectPolicy
   /** Where its log lies, or one that is open: then it stays open, and its refusals are written by whoever opened it. */
   readonly record: RecordPlace | OpenRecord
@@ -95,8 +103,8 @@ const securityHeaders = { 'X-Content-Type-Options': 'nosniff', 'Referrer-Policy'
  * record. Everything else is refused and on record; whatever cannot be decided or recorded is refused. Answers under way end
  * when their caller is revoked or loses the role. Without news of the authority known callers are served for a minute in
  * full, until five minutes at a reduced rate, then nobody. Throws `identity_scope` for an identity that is no callee,
- * `audience_invalid`, `route_invalid`, `mcp_path`, `mcp_effects`, `limit_invalid`, the codes of `roleDecisions` and `openCalleeRecord`, `port_in_use` and
- * `address_unavailable`.
+ * `audience_invalid`, `route_invalid`, `mcp_path`, `mcp_effects`, `a2a_path`, `a2a_card`, `rpc_path`, `rpc_methods`,
+ * `limit_invalid`, the codes of `roleDecisions` and `openCalleeRecord`, `port_in_use` and `address_unavailable`.
  */
 export async function protect(handler: ProtectedListener, options: ProtectOptions): Promise<ProtectedServer> {
   const { identity, audience, service, onProblem = () => undefined } = options
@@ -110,7 +118,7 @@ export async function protect(handler: ProtectedListener, options: ProtectOption
   const opened = 'log' in place ? place : stack.use(await openRecordOf(identity, place))
   const { log: record } = opened
   const pipeline = pipelineOf(identity, { opened, decisions, rates })
-  const surface = surfaceOn(pipeline, calls.bodyBytes)
+  const surface = await surfaceOn({ pipeline, opened, bodyBytes: calls.bodyBytes })
   const serving = { pipeline, surface, audience, ...calls, handler, onProblem }
   await record.append({ kind: 'lifecycle', body: { event: 'callee.start', name: service, audience } })
   const listener = await listen(options, serving, { authority, limits: listenerLimits })
@@ -127,16 +135,34 @@ export async function protect(handler: ProtectedListener, options: ProtectOption
   return { address: listener.address, log: record.stats().origin, close: once, [Symbol.asyncDispose]: () => once() }
 }
 
+interface SurfaceParts extends Pick<ProtectedServing, 'pipeline' | 'bodyBytes'> {
+  readonly opened: OpenRecord
+}
+
 /** What is wrong with it is found before anything is opened. */
-function surfaceOf({ routes, mcp, service }: ProtectOptions): (pipeline: Pipeline, bodyBytes: number) => Surface {
+function surfaceOf(options: ProtectOptions): (parts: SurfaceParts) => Surface | Promise<Surface> {
+  const { routes, mcp, a2a, jsonRpc, service, audience } = options
+  if ([routes, mcp, a2a, jsonRpc].filter((one) => one !== undefined).length > 1)
+    throw new DoorwardError('route_invalid', 'what a program is asked by is one thing', {
+      expected: 'one of routes, mcp, a2a and jsonRpc',
+    })
+  if (a2a !== undefined) {
+    const agent = a2aSurface(a2a)
+    return async ({ opened }) => agent({ service, audience, nameKey: await opened.nameKey() })
+  }
+  if (jsonRpc !== undefined) {
+    const judging = rpcSurface(jsonRpc)
+    return () => judging(service)
+  }
   if (mcp === undefined) {
     const surface = routeSurface(new RouteTable(routes ?? []), service)
     return () => surface
   }
-  if (routes !== undefined)
-    throw new DoorwardError('route_invalid', 'an MCP server has no routes beside it', { expected: 'routes or mcp' })
   const judging = mcpSurface(mcp)
-  return ({ dependencies: { decisions, trust } }, bodyBytes) => judging({ service, bodyBytes, decisions, trust })
+  return ({ pipeline, bodyBytes }) => {
+    const { decisions, trust } = pipeline.dependencies
+    return judging({ service, bodyBytes, decisions, trust })
+  }
 }
 
 interface Bounds {

@@ -2,11 +2,20 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Secret } from '@doorward/core'
-import type { Principal } from '@doorward/core'
-import { closeAfterAnswer, deny, isDenial, isRefusal, recordOutcome, sendRefusal } from '@doorward/enforcement'
+import type { JsonObject, Principal } from '@doorward/core'
+import {
+  closeAfterAnswer,
+  deny,
+  isDenial,
+  isRefusal,
+  recordOutcome,
+  sendJson,
+  sendRefusal,
+} from '@doorward/enforcement'
 import type { Denial, DenialCode, Exchange, Inbound, OpenCall, Outcome, Permit, Pipeline } from '@doorward/enforcement'
 import type { CallsUnderWay, Place } from './calls-under-way.ts'
 import { deliveredRequest, tellIdentity } from './delivered-request.ts'
+import { filterAnswer } from './filtered-answer.ts'
 import { holdAnswer } from './held-answer.ts'
 import type { Asked, Surface } from './surface.ts'
 
@@ -110,10 +119,13 @@ async function answer(
   const admitted = permit.use()
   const { body, call, identified } = admitted.authorized.classified
   const overtaken = pipeline.overtaken(admitted)
+  const { own } = call.detail
   const sent =
-    overtaken === null
-      ? await handled(exchange, serving, { permit, body, asked: call.detail })
-      : refused(exchange, { permit, serving }, { ...overtaken, caller: identified.principal })
+    overtaken !== null
+      ? refused(exchange, { permit, serving }, { ...overtaken, caller: identified.principal })
+      : own === undefined
+        ? await handled(exchange, serving, { permit, body, asked: call.detail })
+        : told(exchange, permit, own)
   serving.place?.leave()
   admitted.hold?.release()
   const outcome = { ...sent, milliseconds: Math.round(performance.now() - started) }
@@ -131,6 +143,12 @@ function refused(exchange: Exchange, { permit: { entry }, serving }: Answering, 
   sendRefusal(exchange, { refused: true, denial, entry }, serving.surface.form(denial, exchange.head))
   const { code, explanation } = denial
   return { status: 'failed', http: exchange.response.statusCode, bytes: 0, code, explanation }
+}
+
+/** What is known here already. */
+function told(exchange: Exchange, { entry }: Permit<Asked>, own: JsonObject): Sent {
+  sendJson(exchange, 200, own, { 'Doorward-Decision': entry.toString(), 'Doorward-Code': 'allowed' })
+  return { status: 'completed', http: 200, bytes: Number(exchange.response.getHeader('content-length') ?? 0) }
 }
 
 interface Handled {
@@ -160,7 +178,8 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
   response.once('close', settle)
   response.setHeader('Doorward-Decision', permit.entry.toString())
   response.setHeader('Doorward-Code', 'allowed')
-  const delivered = deliveredRequest(exchange, body)
+  asked.message?.permitted()
+  const delivered = deliveredRequest(exchange, body, asked.message)
   const known: ProtectedCall = {
     principal: authorized.classified.identified.principal,
     decision: permit.entry.toString(),
@@ -182,12 +201,7 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
     release()
     fail(exchange, { permit, serving }, why)
   }
-  if (asked.judge !== null) {
-    release = holdAnswer(response, asked.judge, (error) => {
-      onProblem(error)
-      fails(new CallFailed('internal', 'the answer of the handler was not accepted'))
-    })
-  }
+  release = guard(response, asked, { fails, onProblem })
   const running = run(() => handler(delivered, response, known), onProblem).then((why) => {
     if (why !== null) fails(why)
   })
@@ -197,6 +211,23 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
   pipeline.open.remove(open)
   const [http, bytes] = [response.statusCode, request.socket.bytesWritten - before]
   return sentOf({ held, failed, finished: response.writableFinished, http, bytes })
+}
+
+interface Guarded {
+  readonly fails: (why: CallFailed) => void
+  readonly onProblem: (error: unknown) => void
+}
+
+/** Nobody has what has to be looked at before it was. What is returned takes the guard off. */
+function guard(response: ServerResponse, { judge, message }: Asked, { fails, onProblem }: Guarded): () => void {
+  if (judge !== null)
+    return holdAnswer(response, judge, (error) => {
+      onProblem(error)
+      fails(new CallFailed('internal', 'the answer of the handler was not accepted'))
+    })
+  const open = message?.filter ?? null
+  if (open === null) return () => undefined
+  return filterAnswer(response, open, (problem) => fails(new CallFailed('upstream_invalid', problem)))
 }
 
 /** Why it could not answer; null when it has. */

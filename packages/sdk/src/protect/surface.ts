@@ -1,8 +1,10 @@
-/** What a program offers, and how a request for it is judged: routes of its own, or an MCP server. */
+/** What a program offers, and how a request for it is judged: routes of its own, an MCP server, an agent, or declared methods. */
 
 import { groupOfMethod, routeName } from '@doorward/enforcement'
 import type { Call, Denial, Identified, RefusalForm, RequestHead } from '@doorward/enforcement'
-import type { ToldIdentity } from './delivered-request.ts'
+import type { JsonObject } from '@doorward/core'
+import type { DeliveredMessage, ToldIdentity } from './delivered-request.ts'
+import type { OpenFilter } from './filtered-answer.ts'
 import type { JudgeAnswer } from './held-answer.ts'
 import type { RouteTable } from './route-table.ts'
 
@@ -12,6 +14,17 @@ export interface Asked {
   readonly judge: JudgeAnswer | null
   /** Told to the handler with the request; null where nobody looks for it. */
   readonly identity: ToldIdentity | null
+  /** What the handler is given in the place of what came; what came by default. */
+  readonly message?: AskedMessage
+  /** What is answered without the handler; nothing by default. */
+  readonly own?: JsonObject
+}
+
+export interface AskedMessage extends DeliveredMessage {
+  /** Called when it is permitted, before it is delivered. */
+  readonly permitted: () => void
+  /** Reads the answer; null for one that goes as it comes. */
+  readonly filter: OpenFilter | null
 }
 
 export interface Surface {
