@@ -2,35 +2,22 @@
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { createHash, createPublicKey, randomBytes, verify } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { forgedTokens } from '../../packages/server/src/apps/probe/forged-tokens.ts'
 import { adr0011 } from '../requirements/adr-0011.ts'
 import { adrOs025 } from '../requirements/adr-os-025.ts'
-import { TestDeployment } from '../fixtures/deployment.ts'
-
-const program = `
-import { createInterface } from 'node:readline'
-const say = (id, result) => process.stdout.write(JSON.stringify({ jsonrpc: '2.0', id, result }) + '\\n')
-for await (const line of createInterface({ input: process.stdin })) {
-  const { id, method, params } = JSON.parse(line)
-  if (method === 'initialize') say(id, { protocolVersion: params.protocolVersion, capabilities: { tools: {} }, serverInfo: { name: 'notes', version: '1' } })
-  else if (id !== undefined) say(id, { tools: [] })
-}
-`
-/** Wide enough that nothing waits, and narrow enough that the limit of one caller is met. */
-const yaml = `servers: { notes: { command: [node, server.mjs] } }
-roles: { reader: ["read:notes/*"], nothing: ["read:notes/none"] }
-security: { rate_limiting: { global: 1000000/min, per_ip: 1000000/min, per_user: 400/min } }
-limits: { handshakes_per_ip: 1000000/min }
-`
+import type { TestDeployment } from '../fixtures/deployment.ts'
+import { ProbeStage } from '../fixtures/probe-stage.ts'
 
 let system: TestDeployment
+/** For these one has to wait, or to stop the authority. */
+const notRun = ['expiry', 'authority']
 
 before(async () => {
-  system = await TestDeployment.prepare({ yaml })
-  await writeFile(join(system.folder, 'server.mjs'), program)
+  const stage = await ProbeStage.prepare()
+  system = stage.system
   await system.up()
 })
 after(() => system.remove())
@@ -42,6 +29,7 @@ interface Report {
   readonly not_run: number
   readonly attempts: readonly {
     readonly id: string
+    readonly kind: string
     readonly requirement: string
     readonly verdict: string
     readonly got: string
@@ -54,7 +42,7 @@ test('everything is refused as it must be, is on the record, and leaves nobody b
   ok(stdout !== '', stderr)
   const report = JSON.parse(stdout) as Report
   deepEqual(
-    report.attempts.filter(({ verdict }) => verdict !== 'passed'),
+    report.attempts.filter(({ verdict, kind }) => verdict !== (notRun.includes(kind) ? 'not_run' : 'passed')),
     [],
   )
   equal(code, 0)
@@ -63,7 +51,10 @@ test('everything is refused as it must be, is on the record, and leaves nobody b
   for (const { id, requirement } of report.attempts) ok(known.has(requirement), `${id}: ${requirement}`)
   const { stdout: workloads } = await system.run(['workload', 'list', '--json'])
   ok(!workloads.includes('/probe/'), workloads)
-  match(await readFile(junit, 'utf8'), new RegExp(`tests="${report.passed}" failures="0" skipped="0"`))
+  match(
+    await readFile(junit, 'utf8'),
+    new RegExp(`tests="${report.attempts.length}" failures="0" skipped="${report.not_run}"`),
+  )
   await signedByTheOperator(file)
 })
 
@@ -93,6 +84,20 @@ test('where nobody is let in no refusal proves anything, and that is said', asyn
   const { code, stdout } = await system.run(['probe', '--role', 'admin', '--server', 'none', '--json'])
   equal(code, 2)
   match(stdout, /server_unknown/)
+})
+
+test('what is named is tried alone, and a name of nothing is refused', async () => {
+  const { code, stdout } = await system.run(['probe', '--json', '--only', 'token-place-none,headers'])
+  equal(code, 0)
+  const tried = (JSON.parse(stdout) as Report).attempts.map(({ id, kind }) => (kind === 'headers' ? kind : id))
+  const always = ['baseline-before', 'token-place-none', 'headers', 'baseline-after', 'record-entries', 'record-let-in']
+  deepEqual([...new Set(tried)], always)
+  const wrong = await system.run(['probe', '--json', '--only', 'nothing'])
+  equal(wrong.code, 2)
+  match(wrong.stdout, /attempt_unknown/)
+  const half = await system.run(['probe', '--json', '--authority-down', 'true'])
+  equal(half.code, 2)
+  match(half.stdout, /options_contradict/)
 })
 
 test('tokens that are forged are all different, and none is the good one', () => {

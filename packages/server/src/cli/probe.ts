@@ -3,13 +3,9 @@
 import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { DoorwardError } from '@doorward/core'
-import { AdminClient } from '@doorward/sdk'
-import type { Identity } from '@doorward/sdk'
 import type { ProbeOptions } from '../apps/probe/probe.ts'
 import type { ProbeReport, Tried } from '../apps/probe/report.ts'
-import { gatewayAdminAudience } from '../config/settings.ts'
 import type { Deployment } from '../config/settings.ts'
-import { authorityAdmin } from './administration.ts'
 import type { CliContext } from './context.ts'
 import { CheckFailed } from './failure.ts'
 import { asIdentity, asOption } from './identity-option.ts'
@@ -20,6 +16,10 @@ interface ProbeWords {
   readonly as?: string
   readonly server?: string
   readonly role?: string
+  readonly only?: string
+  readonly patient: boolean
+  readonly authorityDown?: string
+  readonly authorityUp?: string
   readonly junit?: string
   readonly report?: string
 }
@@ -31,6 +31,8 @@ it has to be an operator. Exit code 1 when anything was let in, or is not on the
 Examples:
   doorward probe
   doorward probe https://mcp.acme.example:8443 --server notes --role reader
+  doorward probe --only standing,limits-rate
+  doorward probe --patient --authority-down 'systemctl stop doorward-authority' --authority-up 'systemctl start doorward-authority'
   doorward probe --json --junit probe.xml --report probe.json`
 
 export function register(program: Command, context: CliContext): void {
@@ -41,6 +43,10 @@ export function register(program: Command, context: CliContext): void {
     .option(...asOption)
     .option('--server <name>', 'the server to be tried; the first one of the configuration by default')
     .option('--role <name>', 'role that may use it; the first one of the configuration by default')
+    .option('--only <names>', 'attempts or kinds of attempts, with commas between; all by default')
+    .option('--patient', 'wait some six minutes, for what is held to end', false)
+    .option('--authority-down <command>', 'stops the authority; what happens then is tried too')
+    .option('--authority-up <command>', 'starts it again; each goes to /bin/sh')
     .option('--junit <file>', 'write the result for continuous integration')
     .option('--report <file>', 'write the result, and beside it its digest, signed: <file>.jws')
     .addHelpText('after', EXAMPLES)
@@ -50,10 +56,13 @@ export function register(program: Command, context: CliContext): void {
 async function run(context: CliContext, url: string | undefined, words: ProbeWords): Promise<void> {
   const deployment = await context.deployment()
   const target = targetOf(deployment, url, words)
+  const chosen = chosenBy(deployment, words)
   const { probe } = await import('../apps/probe/probe.ts')
+  const { probeOptions } = await import('../apps/probe/options.ts')
   const { junitOf, reportDocument, signReport } = await import('../apps/probe/report.ts')
   await asIdentity(context, words.as, async (operator) => {
-    const report = await probe({ ...optionsOf(context, deployment, operator), ...target, onTried: progress(context) })
+    const options = { ...probeOptions(deployment, operator), ...target, ...chosen, signal: context.signal }
+    const report = await probe({ ...options, onTried: progress(context) })
     if (words.junit !== undefined) await writeFile(words.junit, junitOf(report))
     if (words.report !== undefined) {
       const text = `${JSON.stringify(reportDocument(report), null, 2)}\n`
@@ -89,19 +98,20 @@ function chosenOf(what: string, known: readonly string[], wanted: string | undef
   })
 }
 
-function optionsOf(
-  context: CliContext,
-  deployment: Deployment,
-  operator: Identity,
-): Omit<ProbeOptions, 'url' | 'server' | 'role' | 'onTried'> {
-  const { adminUrl: url, id: expectedId } = deployment.gateway
+/** What is tried beside what always is. */
+function chosenBy(
+  { configuration: { trust } }: Deployment,
+  { only, patient, authorityDown: down, authorityUp: up }: ProbeWords,
+): Pick<ProbeOptions, 'only' | 'patient' | 'authorityAway'> {
+  if ((down === undefined) !== (up === undefined))
+    throw new DoorwardError('options_contradict', 'what is stopped has to be started again', {
+      expected: '--authority-down and --authority-up, or none of them',
+    })
+  const staleness = { fullSeconds: trust.full_seconds, reducedSeconds: trust.reduced_seconds }
   return {
-    authorityUrl: operator.authorityUrl,
-    gatewayId: expectedId,
-    admin: authorityAdmin(operator, deployment),
-    gatewayAdmin: new AdminClient(operator, { url, audience: gatewayAdminAudience(deployment), expectedId }),
-    operator,
-    signal: context.signal,
+    only: only?.split(',') ?? [],
+    patient,
+    authorityAway: down === undefined || up === undefined ? null : { down, up, staleness },
   }
 }
 

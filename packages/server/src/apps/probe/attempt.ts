@@ -7,10 +7,13 @@ export const kinds = [
   'baseline',
   'handshake',
   'token',
+  'standing',
+  'expiry',
   'authorization',
   'transport',
   'message',
   'headers',
+  'authority',
   'limits',
   'record',
 ] as const

@@ -4,8 +4,10 @@ import { judged, refusedBy, toldBy } from './attempt.ts'
 import type { Attempt } from './attempt.ts'
 import { requestOf } from './request.ts'
 import type { Changes } from './request.ts'
-import type { Member, Scene } from './scene.ts'
-import type { WireOutcome } from './wire.ts'
+import { placeOf } from './scene.ts'
+import type { Administration, Member, Scene } from './scene.ts'
+import { say } from './wire.ts'
+import type { WireMaterial, WireOutcome } from './wire.ts'
 
 /** Lets the caller in, and ends what that opened. */
 export function baselineAttempt(scene: Scene, id: string): Attempt {
@@ -17,14 +19,19 @@ export function baselineAttempt(scene: Scene, id: string): Attempt {
     run: async () => {
       const { caller } = scene
       const outcome = await scene.send(caller.material(), requestOf(scene, await caller.token()))
-      await endSession(scene, outcome)
+      await endSession(scene, outcome, { material: caller.material(), token: await caller.token() })
       const told = toldBy(outcome)
       return judged(told === 'allowed' && outcome.answers[0]?.status === 200, 'allowed', told, outcome)
     },
   }
 }
 
-async function endSession(scene: Scene, outcome: WireOutcome): Promise<void> {
+/** Of who has opened it. */
+export async function endSession(
+  scene: Scene,
+  outcome: WireOutcome,
+  { material, token }: { readonly material: WireMaterial; readonly token: string },
+): Promise<void> {
   const session = outcome.answers[0]?.headers.get('mcp-session-id')
   if (session === undefined) return
   const changes = {
@@ -33,7 +40,7 @@ async function endSession(scene: Scene, outcome: WireOutcome): Promise<void> {
     body: '',
     length: null,
   }
-  await scene.send(scene.caller.material(), requestOf(scene, await scene.caller.token(), changes))
+  await scene.send(material, requestOf(scene, token, changes))
 }
 
 const call = (tool: string) =>
@@ -42,6 +49,35 @@ const call = (tool: string) =>
 type Row = readonly [id: string, title: string, who: Member, changes: Changes, codes: readonly string[]]
 
 export function authorizationAttempts(scene: Scene): readonly Attempt[] {
+  const own = scene.options.administration.map((one) => administrationAttempt(scene, one))
+  return [...own, ...plainAttempts(scene)]
+}
+
+/** Whoever may call servers opens nothing of the operators by that, at their own listener and with a token for it. */
+function administrationAttempt(scene: Scene, { part, url, audience }: Administration): Attempt {
+  return {
+    id: `authorization-admin-${part}`,
+    kind: 'authorization',
+    title: `the operators' listener of the ${part}, by who is no operator`,
+    requirement: 'OS25-D4',
+    run: async () => {
+      const { caller } = scene
+      const changes = {
+        target: '/v1/status',
+        method: 'GET',
+        headers: { Host: new URL(url).host },
+        body: '',
+        length: null,
+      }
+      const bytes = requestOf(scene, await caller.token(audience), changes)
+      const { decisions, ...rest } = refusedBy(await say(placeOf(url), caller.material(), bytes), ['policy_denied'])
+      // What the authority decides stands on its own record.
+      return { ...rest, decisions: part === 'gateway' ? decisions : [] }
+    },
+  }
+}
+
+function plainAttempts(scene: Scene): readonly Attempt[] {
   return rowsOf(scene).map(([id, title, who, changes, codes]) => ({
     id: `authorization-${id}`,
     kind: 'authorization',

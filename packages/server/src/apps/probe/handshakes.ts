@@ -39,7 +39,7 @@ export async function handshakeAttempts(scene: Scene): Promise<readonly Attempt[
     },
   })
   return [
-    shown('no-certificate', 'no certificate', null, ['certificate_missing', 'alert_certificate_required']),
+    shown('no-certificate', 'no certificate', null, ['alert_certificate_required', 'closed']),
     shown(
       'foreign',
       'a certificate by an authority of one’s own, with the name of a workload',
@@ -53,11 +53,7 @@ export async function handshakeAttempts(scene: Scene): Promise<readonly Attempt[
       'alert_certificate_expired',
     ]),
     shown('chain', 'a certificate signed by that of a workload', await leafSigned(scene), untrusted),
-    shown('removed', 'the certificate of a workload that was removed', removed.material(), [
-      'identity_denied',
-      'identity_unregistered',
-      'certificate_denied',
-    ]),
+    shown('removed', 'the certificate of a workload that was removed', removed.material(), ['identity_denied']),
     ...oldProtocols(scene),
     resumption(scene, token),
   ]

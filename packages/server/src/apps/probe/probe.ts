@@ -2,22 +2,34 @@
 
 import { DoorwardError, isDoorwardError, isJsonObject } from '@doorward/core'
 import type { AdminClient } from '@doorward/sdk'
-import { headerAttempts, limitAttempt } from './answers.ts'
+import { headerAttempts } from './answers.ts'
+import { kinds } from './attempt.ts'
 import type { Attempt, Judged } from './attempt.ts'
+import { authorityAttempts } from './authority-away.ts'
+import type { AuthorityAway } from './authority-away.ts'
 import { authorizationAttempts, baselineAttempt } from './authorization.ts'
+import { expiryAttempts } from './expiry.ts'
 import { handshakeAttempts } from './handshakes.ts'
+import { limitAttempts } from './limits.ts'
 import { messageAttempts } from './messages.ts'
 import { recordJudged } from './record.ts'
 import { counted } from './report.ts'
 import type { ProbeReport, Tried } from './report.ts'
 import { withScene } from './scene.ts'
 import type { Scene, SceneOptions } from './scene.ts'
+import { standingAttempts } from './standing.ts'
 import { tokenAttempts } from './tokens.ts'
 import { transportAttempts } from './transport.ts'
 
 export interface ProbeOptions extends SceneOptions {
   /** Of the gateway: for its record. */
   readonly gatewayAdmin: AdminClient
+  /** Attempts or kinds; all of them by default. Baseline and record are always tried. */
+  readonly only?: readonly string[]
+  /** Waits for the end of what is held; not by default. */
+  readonly patient?: boolean
+  /** How the authority is stopped and started; without it what happens then is not tried. */
+  readonly authorityAway?: AuthorityAway | null
   readonly onTried: (tried: Tried, done: number, all: number) => void
 }
 
@@ -46,40 +58,86 @@ async function reached({ operator, url, gatewayId }: ProbeOptions): Promise<void
 }
 
 async function everything(scene: Scene, options: ProbeOptions, from: number): Promise<readonly Tried[]> {
-  const attempts = [
+  const expiry = expiryAttempts(scene, options.patient === true)
+  const found = [
     ...(await handshakeAttempts(scene)),
     ...(await tokenAttempts(scene)),
+    ...standingAttempts(scene),
     ...authorizationAttempts(scene),
     ...(await transportAttempts(scene)),
     ...(await messageAttempts(scene)),
     ...(await headerAttempts(scene)),
+    ...expiry.attempts,
   ]
+  const last = [...authorityAttempts(scene, options.authorityAway ?? null), ...limitAttempts(scene)]
+  const isChosen = chooser([...found, ...last], options.only ?? [])
+  const expires = expiry.attempts.some(isChosen)
   // A call that is let in before and after: what lies between was not refused because everything was.
-  const all = [baselineAttempt(scene, 'before'), ...attempts, baselineAttempt(scene, 'after'), limitAttempt(scene)]
-  const tried: Tried[] = []
-  const told: Judged['decisions'][number][] = []
-  const add = (attempt: Omit<Attempt, 'run'>, { decisions, ...judged }: Judged, milliseconds: number) => {
-    const { id, kind, title, requirement } = attempt
-    tried.push({ id, kind, title, requirement, ...judged, milliseconds })
-    told.push(...decisions)
-    options.onTried(tried.at(-1)!, tried.length, all.length + 2)
-  }
+  const [before, after] = [baselineAttempt(scene, 'before'), baselineAttempt(scene, 'after')]
+  const all = [before, ...found.filter(isChosen), after, ...last.filter(isChosen)]
+  const trial = new Trial(options, all.length + 2)
   for (const attempt of all) {
-    const started = performance.now()
-    add(attempt, await attempt.run(), Math.round(performance.now() - started))
-    if (tried.length === 1 && tried[0]?.verdict !== 'passed') throw notLetIn(tried[0]!, options)
+    await trial.run(attempt)
+    if (attempt !== before) continue
+    if (trial.tried[0]?.verdict !== 'passed') throw notLetIn(trial.tried[0]!, options)
+    if (expires) await expiry.begin()
   }
-  const members = [scene.caller, scene.other, scene.stranger, scene.removed].map(({ identity }) => identity.id.uri)
-  const asked = { admin: options.gatewayAdmin, from, told, members, allowed: 2 }
-  const record = await whenLimitsAllow(() => recordJudged(asked), options.signal)
-  const kind = { kind: 'record', requirement: 'ADR11-REQ-5' } as const
-  add(
-    { ...kind, id: 'record-entries', title: 'every answer that names an entry stands on the record' },
-    record.entries,
-    0,
-  )
-  add({ ...kind, id: 'record-let-in', title: 'nothing was let in but what had to be' }, record.letIn, 0)
-  return tried
+  await trial.record(scene, from)
+  return trial.tried
+}
+
+/** Throws `attempt_unknown` for a name of nothing. */
+function chooser(attempts: readonly Attempt[], only: readonly string[]): (attempt: Attempt) => boolean {
+  const ids = new Set(attempts.map(({ id }) => id))
+  const unknown = only.find((name) => !ids.has(name) && !(kinds as readonly string[]).includes(name))
+  if (unknown !== undefined)
+    throw new DoorwardError('attempt_unknown', 'no attempt or kind of attempts has this name', {
+      where: '--only',
+      expected: kinds.join(', '),
+      got: unknown,
+      next: 'doorward probe --json lists all attempts',
+    })
+  return ({ id, kind }) => only.length === 0 || only.includes(id) || only.includes(kind)
+}
+
+/** What has become of each attempt so far. */
+class Trial {
+  readonly tried: Tried[] = []
+  readonly #told: Judged['decisions'][number][] = []
+  readonly #options: ProbeOptions
+  readonly #all: number
+  /** Calls that had to be let in. */
+  #allowed = 0
+
+  constructor(options: ProbeOptions, all: number) {
+    this.#options = options
+    this.#all = all
+  }
+
+  async run(attempt: Attempt): Promise<void> {
+    const started = performance.now()
+    const judged = await attempt.run()
+    this.#add(attempt, judged, Math.round(performance.now() - started))
+  }
+
+  async record(scene: Scene, from: number): Promise<void> {
+    const { gatewayAdmin: admin, signal } = this.#options
+    const asked = { admin, from, told: [...this.#told], members: scene.members(), allowed: this.#allowed }
+    const { entries, letIn } = await whenLimitsAllow(() => recordJudged(asked), signal)
+    const kind = { kind: 'record', requirement: 'ADR11-REQ-5' } as const
+    const title = 'every answer that names an entry stands on the record'
+    this.#add({ ...kind, id: 'record-entries', title }, entries, 0)
+    this.#add({ ...kind, id: 'record-let-in', title: 'nothing was let in but what had to be' }, letIn, 0)
+  }
+
+  #add(attempt: Omit<Attempt, 'run'>, { decisions, ...judged }: Judged, milliseconds: number): void {
+    const { id, kind, title, requirement } = attempt
+    const tried = { id, kind, title, requirement, ...judged, milliseconds }
+    this.tried.push(tried)
+    this.#told.push(...decisions)
+    if (judged.verdict !== 'failed') this.#allowed += decisions.filter(({ code }) => code === 'allowed').length
+    this.#options.onTried(tried, this.tried.length, this.#all)
+  }
 }
 
 function notLetIn({ got }: Tried, { role, server }: ProbeOptions): DoorwardError {

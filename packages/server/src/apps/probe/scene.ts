@@ -5,10 +5,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DoorwardError, Secret, workloadId } from '@doorward/core'
-import type { SpiffeId } from '@doorward/core'
+import type { SpiffeId, WorkloadDocument } from '@doorward/core'
 import { aesGcmSealer, join as joinDomain, openIdentity } from '@doorward/sdk'
 import type { AdminClient, Identity } from '@doorward/sdk'
-import type { WireMaterial, WireOptions, WireOutcome, WirePlace } from './wire.ts'
+import type { ProbeLimits } from './limits.ts'
+import type { WireBytes, WireMaterial, WireOptions, WireOutcome, WirePlace } from './wire.ts'
 import { say } from './wire.ts'
 
 export interface SceneOptions {
@@ -22,7 +23,17 @@ export interface SceneOptions {
   readonly gatewayId: SpiffeId
   readonly admin: AdminClient
   readonly operator: Identity
+  /** The operators' own paths, and for whom tokens are that open them. */
+  readonly administration: readonly Administration[]
+  /** As the configuration has them. */
+  readonly limits: ProbeLimits
   readonly signal: AbortSignal
+}
+
+export interface Administration {
+  readonly part: 'gateway' | 'authority'
+  readonly url: string
+  readonly audience: string
 }
 
 export interface Member {
@@ -31,6 +42,9 @@ export interface Member {
   /** For the server; a fresh one, so that its life is what is configured. */
   readonly token: (audience?: string) => Promise<string>
 }
+
+/** What is said of one beside its id. */
+type AdmittedMore = Partial<Omit<WorkloadDocument, 'id'>>
 
 export interface Scene {
   readonly options: SceneOptions
@@ -46,14 +60,19 @@ export interface Scene {
   readonly stranger: Member
   /** Had the role, and was removed before anything is tried. */
   readonly removed: Member & { readonly tokenOfBefore: string }
+  /** Registers one more and lets it join. */
+  readonly admit: (name: string, more?: AdmittedMore) => Promise<Member>
+  /** SPIFFE IDs of all who take part. */
+  readonly members: () => readonly string[]
   /** Waits where a limit asks for it, so that what is seen is the refusal that is tried. */
-  readonly send: (
-    material: WireMaterial | null,
-    bytes: string | Uint8Array | null,
-    options?: WireOptions,
-  ) => Promise<WireOutcome>
+  readonly send: (material: WireMaterial | null, bytes: WireBytes, options?: WireOptions) => Promise<WireOutcome>
   /** The same, without waiting. */
-  readonly sendAtOnce: (material: WireMaterial | null, bytes: string | Uint8Array | null) => Promise<WireOutcome>
+  readonly sendAtOnce: (material: WireMaterial | null, bytes: WireBytes) => Promise<WireOutcome>
+}
+
+export function placeOf(url: string): WirePlace {
+  const { hostname, port } = new URL(url)
+  return { host: hostname.replaceAll(/^\[|\]$/g, ''), port: port === '' ? 443 : Number(port) }
 }
 
 const random = (length: number) => new Uint8Array(randomBytes(length))
@@ -66,31 +85,36 @@ export async function withScene<T>(options: SceneOptions, work: (scene: Scene) =
   const run = randomBytes(6).toString('hex')
   const made: string[] = []
   const members: Member[] = []
-  const add = async (name: string, roles: readonly string[]): Promise<Member> => {
+  const add = async (name: string, more: AdmittedMore): Promise<Member> => {
     const id = workloadId(options.operator.trustDomain, 'probe', run, name).uri
-    await options.admin.addWorkload(id, roles)
+    const { roles = [options.role], ...rest } = more
+    await options.admin.addWorkload(id, roles, rest)
     made.push(id)
     const member = await joined(options, id, join(folder, name))
     members.push(member)
     return member
   }
+  const audience = audienceOf(options)
+  const admit: Scene['admit'] = async (name, more = {}) => forServer(await add(name, more), audience)
   try {
-    const { role } = options
-    const [caller, other, stranger] = [
-      await add('caller', [role]),
-      await add('other', [role]),
-      await add('stranger', []),
-    ]
-    const gone = await add('removed', [role])
-    const removed = { ...gone, tokenOfBefore: await gone.token(audienceOf(options)) }
+    const [caller, other, stranger] = [await admit('caller'), await admit('other'), await admit('stranger', noRoles)]
+    const gone = await add('removed', {})
+    const removed = { ...gone, tokenOfBefore: await gone.token(audience) }
     await options.admin.removeWorkload(gone.identity.id.uri)
     made.splice(made.indexOf(gone.identity.id.uri), 1)
-    return await work(sceneOf(options, { caller, other, stranger, removed }))
+    const ids = () => members.map(({ identity }) => identity.id.uri)
+    return await work(sceneOf(options, { caller, other, stranger, removed, admit, members: ids }))
   } finally {
     for (const { identity } of members) identity.close()
     await rm(folder, { recursive: true, force: true })
     await removeAll(options.admin, made)
   }
+}
+
+const noRoles = { roles: [] }
+
+function forServer(member: Member, audience: string): Member {
+  return { ...member, token: (other) => member.token(other ?? audience) }
 }
 
 async function joined({ admin, authorityUrl }: SceneOptions, id: string, folder: string): Promise<Member> {
@@ -121,22 +145,18 @@ function audienceOf({ url, server }: SceneOptions): string {
   return `${url}/mcp/${server}`
 }
 
-function sceneOf(options: SceneOptions, cast: Pick<Scene, 'caller' | 'other' | 'stranger' | 'removed'>): Scene {
+type Cast = Pick<Scene, 'caller' | 'other' | 'stranger' | 'removed' | 'admit' | 'members'>
+
+function sceneOf(options: SceneOptions, cast: Cast): Scene {
   const url = new URL(options.url)
-  const place = { host: url.hostname.replaceAll(/^\[|\]$/g, ''), port: url.port === '' ? 443 : Number(url.port) }
-  const path = `${url.pathname.replace(/\/$/, '')}/mcp/${options.server}`
-  const audience = audienceOf(options)
-  const forServer = (member: Member): Member => ({ ...member, token: (other) => member.token(other ?? audience) })
+  const place = placeOf(options.url)
   return {
     options,
     place,
     host: url.host,
-    path,
-    audience,
-    caller: forServer(cast.caller),
-    other: forServer(cast.other),
-    stranger: forServer(cast.stranger),
-    removed: cast.removed,
+    path: `${url.pathname.replace(/\/$/, '')}/mcp/${options.server}`,
+    audience: audienceOf(options),
+    ...cast,
     sendAtOnce: (material, bytes) => say(place, material, bytes),
     send: (material, bytes, wire) => patient(() => say(place, material, bytes, wire), options.signal),
   }

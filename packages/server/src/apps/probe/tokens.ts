@@ -7,15 +7,6 @@ import { requestOf } from './request.ts'
 import type { Changes } from './request.ts'
 import type { Scene } from './scene.ts'
 
-const anyToken = [
-  'token_missing',
-  'token_malformed',
-  'token_scheme',
-  'token_misplaced',
-  'header_duplicate',
-  'request_malformed',
-]
-
 export async function tokenAttempts(scene: Scene): Promise<readonly Attempt[]> {
   const good = await scene.caller.token()
   const forged = forgedTokens(good).map(({ name, text, codes }, index): Attempt => {
@@ -48,14 +39,14 @@ function attempt(
 }
 
 function misplaced(scene: Scene, good: string): readonly Attempt[] {
-  const rows: readonly (readonly [id: string, title: string, changes: Changes])[] = [
+  const rows: readonly (readonly [id: string, title: string, changes: Changes, code?: string])[] = [
     ['none', 'no token at all', { token: null }],
     ['basic', 'a token as a password (Basic)', { token: `Basic ${Buffer.from(`x:${good}`).toString('base64')}` }],
     ['dpop', 'a token as if it were bound to a proof (DPoP)', { token: `DPoP ${good}` }],
     ['no-scheme', 'a token without its scheme', { token: good }],
     ['no-value', 'the scheme without a token', { token: 'Bearer' }],
-    ['two-in-one', 'two tokens in one header', { token: `Bearer ${good}, Bearer ${good}` }],
-    ['two-headers', 'two headers with a token', { more: [['Authorization', `Bearer ${good}`]] }],
+    ['two-in-one', 'two tokens in one header', { token: `Bearer ${good}, Bearer ${good}` }, 'token_malformed'],
+    ['two-headers', 'two headers with a token', { more: [['Authorization', `Bearer ${good}`]] }, 'header_duplicate'],
     ['query', 'a token in the query', { token: null, target: `${scene.path}?access_token=${good}` }],
     ['cookie', 'a token in a cookie', { token: null, headers: { Cookie: `access_token=${good}` } }],
     [
@@ -64,20 +55,15 @@ function misplaced(scene: Scene, good: string): readonly Attempt[] {
       { token: null, headers: { 'X-Forwarded-Access-Token': good } },
     ],
   ]
-  return rows.map(([id, title, changes]) =>
-    attempt(scene, { id: `token-place-${id}`, title, codes: anyToken, requirement: 'OS25-D2' }, good, changes),
+  return rows.map(([id, title, changes, code = 'token_missing']) =>
+    attempt(scene, { id: `token-place-${id}`, title, codes: [code], requirement: 'OS25-D2' }, good, changes),
   )
 }
 
 async function borrowed(scene: Scene): Promise<readonly Attempt[]> {
   const { caller, other, options } = scene
   const rows: readonly (readonly [id: string, title: string, token: string, codes: readonly string[]])[] = [
-    [
-      'other',
-      "another workload's token with one's own certificate",
-      await other.token(),
-      ['token_binding', 'token_subject'],
-    ],
+    ['other', "another workload's token with one's own certificate", await other.token(), ['token_binding']],
     ['gateway', 'a token for the gateway itself', await caller.token(options.url), ['token_audience']],
     ['authority', 'a token for the authority', await caller.token(options.authorityUrl), ['token_audience']],
   ]

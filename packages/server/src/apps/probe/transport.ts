@@ -12,14 +12,19 @@ const malformed = ['request_malformed', 'header_duplicate', 'header_name', 'stat
 
 export async function transportAttempts(scene: Scene): Promise<readonly Attempt[]> {
   const token = await scene.caller.token()
-  return [...framing(), ...names(scene), ...paths(scene), ...sizes()].map(([id, title, changes, codes]): Attempt => ({
-    id: `transport-${id}`,
-    kind: 'transport',
-    title,
-    requirement: 'ADR11-REQ-6',
-    run: async () =>
-      refusedBy(await scene.send(scene.caller.material(), requestOf(scene, token, { keep: true, ...changes })), codes),
-  }))
+  return [...framing(), ...lengths(), ...names(scene), ...paths(scene), ...sizes()].map(
+    ([id, title, changes, codes]): Attempt => ({
+      id: `transport-${id}`,
+      kind: 'transport',
+      title,
+      requirement: 'ADR11-REQ-6',
+      run: async () =>
+        refusedBy(
+          await scene.send(scene.caller.material(), requestOf(scene, token, { keep: true, ...changes })),
+          codes,
+        ),
+    }),
+  )
 }
 
 const hidden = `0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n`
@@ -61,6 +66,13 @@ function framing(): readonly Row[] {
     ],
     ['te-tab', 'a tab inside the word', chunked('chun\tked'), malformed],
     ['te-quoted', 'the word in quotes', chunked('"chunked"'), malformed],
+  ]
+}
+
+/** How long a body is (RFC 9110 §8.6). */
+function lengths(): readonly Row[] {
+  const chunked = { length: null, more: [['Transfer-Encoding', 'chunked']] } as const
+  return [
     ['cl-twice', 'two lengths', { more: [['Content-Length', '1']] }, malformed],
     ['cl-list', 'a list of lengths', { length: `${greeting.length}, ${greeting.length}` }, malformed],
     ['cl-sign', 'a length with a sign', { length: `+${greeting.length}` }, malformed],
@@ -73,9 +85,15 @@ function framing(): readonly Row[] {
       [...malformed, 'body_too_large', 'json_too_large'],
     ],
     [
+      'cl-beyond',
+      'a length of 16 MiB, and nothing of it',
+      { length: String(16 * 1024 * 1024), body: '' },
+      ['body_too_large'],
+    ],
+    [
       'chunk-size',
       'a chunk with a size that is none',
-      chunked('chunked', { body: `zz\r\n${greeting}\r\n0\r\n\r\n` }),
+      { ...chunked, body: `zz\r\n${greeting}\r\n0\r\n\r\n` },
       malformed,
     ],
     ['fold', 'a header that goes on in the next line', { headers: { 'X-Folded': 'a\r\n b' } }, malformed],

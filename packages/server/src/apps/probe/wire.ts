@@ -39,11 +39,14 @@ const maxBytes = 256 * 1024
 
 export type WireOptions = Pick<ConnectionOptions, 'minVersion' | 'maxVersion' | 'ciphers' | 'ecdhCurve' | 'session'>
 
+/** What is sent once the handshake is over: bytes, nothing, or piece by piece. */
+export type WireBytes = string | Uint8Array | null | ((socket: TLSSocket) => void)
+
 /** The handshake alone, or with bytes after it. Never rejects. */
 export async function say(
   place: WirePlace,
   material: WireMaterial | null,
-  bytes: string | Uint8Array | null,
+  bytes: WireBytes,
   options: WireOptions = {},
 ): Promise<WireOutcome> {
   let socket: TLSSocket
@@ -56,7 +59,7 @@ export async function say(
   return new Promise((resolve) => listen(socket, bytes, resolve))
 }
 
-function dialled({ host, port }: WirePlace, material: WireMaterial | null): ConnectionOptions {
+export function dialled({ host, port }: WirePlace, material: WireMaterial | null): ConnectionOptions {
   return {
     host,
     port,
@@ -73,7 +76,7 @@ function dialled({ host, port }: WirePlace, material: WireMaterial | null): Conn
   }
 }
 
-function listen(socket: TLSSocket, bytes: string | Uint8Array | null, resolve: (outcome: WireOutcome) => void): void {
+function listen(socket: TLSSocket, bytes: WireBytes, resolve: (outcome: WireOutcome) => void): void {
   let held = Buffer.alloc(0)
   let quiet: NodeJS.Timeout | undefined
   let ended: string | null = null
@@ -99,7 +102,8 @@ function listen(socket: TLSSocket, bytes: string | Uint8Array | null, resolve: (
     finish()
   })
   socket.on('secureConnect', () => {
-    if (bytes !== null) socket.write(bytes)
+    if (typeof bytes === 'function') bytes(socket)
+    else if (bytes !== null) socket.write(bytes)
   })
 }
 
@@ -148,7 +152,7 @@ function bodyIn(text: string, headers: ReadonlyMap<string, string>) {
 }
 
 /** What OpenSSL and the system call it: `alert_unknown_ca`, `connection_refused`. */
-function endOf(error: NodeJS.ErrnoException): string {
+export function endOf(error: NodeJS.ErrnoException): string {
   const code = error.code ?? ''
   const alert = /^ERR_SSL_(?:TLSV1|SSLV3|TLSV13|SSL\/TLS)_ALERT_([A-Z_]+)$/.exec(code)?.[1]
   if (alert !== undefined) return `alert_${alert.toLowerCase()}`

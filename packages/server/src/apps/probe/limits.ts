@@ -1,0 +1,178 @@
+/** Limits that have to be met: of calls, of handshakes and connections of one address, and of bodies that come slowly. */
+
+import { connect } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { judged, notRun, refusedBy } from './attempt.ts'
+import type { Attempt, Judged } from './attempt.ts'
+import { HeldConnection } from './held.ts'
+import { requestOf } from './request.ts'
+import type { Scene } from './scene.ts'
+
+interface Rate {
+  readonly count: number
+  readonly periodSeconds: number
+}
+
+/** As configured for the address from which this is tried. */
+export interface ProbeLimits {
+  /** By the code that tells of each. */
+  readonly calls: Readonly<Record<'limit_ip' | 'limit_user' | 'limit_global', Rate>>
+  readonly handshakes: Rate & { readonly burst: number }
+  readonly connections: number
+}
+
+/** Last of what is sent: afterwards this address waits. */
+export function limitAttempts(scene: Scene): readonly Attempt[] {
+  const row = (id: string, title: string, run: Attempt['run']): Attempt => ({
+    id: `limits-${id}`,
+    kind: 'limits',
+    title,
+    requirement: 'ADR11-DEC-8',
+    run,
+  })
+  return [
+    row('slow-body', 'a body that comes byte by byte', () => slowBody(scene)),
+    row('crumbs', 'a body in thousands of pieces', () => crumbs(scene)),
+    row('connections', 'connections of one address without end', () => connectionsWithoutEnd(scene)),
+    row('handshakes', 'handshakes of one address without end', () => handshakesWithoutEnd(scene)),
+    row('rate', 'calls without end', () => callsWithoutEnd(scene)),
+  ]
+}
+
+const dripMilliseconds = 500
+
+/** RFC 9110 §15.5.9; at most a kilobyte in a second would hold the connection for hours. */
+async function slowBody(scene: Scene): Promise<Judged> {
+  const head = requestOf(scene, await scene.caller.token(), { body: '', length: '65536', keep: true })
+  const drip = (socket: TLSSocket) => {
+    socket.write(head)
+    const timer = setInterval(() => socket.write(' '), dripMilliseconds)
+    socket.once('close', () => clearInterval(timer))
+  }
+  return refusedBy(await scene.send(scene.caller.material(), drip), ['body_slow'])
+}
+
+const pieces = 8000
+
+/** Chunks of one byte: each costs a thousand times its size. */
+async function crumbs(scene: Scene): Promise<Judged> {
+  const body = `${'1\r\n \r\n'.repeat(pieces)}0\r\n\r\n`
+  const changes = { body, length: null, more: [['Transfer-Encoding', 'chunked']] as const, keep: true }
+  const bytes = requestOf(scene, await scene.caller.token(), changes)
+  return refusedBy(await scene.send(scene.caller.material(), bytes), ['request_malformed'])
+}
+
+const mostConnections = 400
+const connectMilliseconds = 30_000
+const settleMilliseconds = 300
+
+async function connectionsWithoutEnd(scene: Scene): Promise<Judged> {
+  const { connections: most, handshakes } = scene.options.limits
+  const expected = `at most ${most} connections of one address`
+  if (most > mostConnections) return notRun(expected, `more than the ${mostConnections} that are tried`)
+  const held: HeldConnection[] = []
+  const deadline = performance.now() + connectMilliseconds
+  // Those that go on count, not those that the rate of handshakes refuses.
+  const pause = (handshakes.periodSeconds * 1000) / handshakes.count
+  try {
+    while (performance.now() < deadline) {
+      scene.options.signal.throwIfAborted()
+      const connection = new HeldConnection(scene.place, scene.other.material())
+      held.push(connection)
+      await connection.until(() => connection.open, connectMilliseconds)
+      await new Promise((resolve) => setTimeout(resolve, pause))
+      const open = held.filter((one) => one.open).length
+      if (open > most) {
+        await connection.until(() => false, settleMilliseconds)
+        const left = held.filter((one) => one.open).length
+        return judged(left <= most, expected, `${left} are open`)
+      }
+      if (!connection.open && open > most - 10) return judged(true, expected, `${open} are open, one more is refused`)
+    }
+    return notRun(expected, `only ${held.length} could be opened in time`)
+  } finally {
+    for (const connection of held) connection.close()
+  }
+}
+
+const mostHandshakes = 4000
+const handshakeMilliseconds = 10_000
+const abreast = 100
+
+async function handshakesWithoutEnd(scene: Scene): Promise<Judged> {
+  const { burst, count, periodSeconds } = scene.options.limits.handshakes
+  const expected = 'connections that are closed before their handshake'
+  if (burst > mostHandshakes / 4) return notRun(expected, `${burst} at once are allowed`)
+  const started = performance.now()
+  for (let tried = 0; performance.now() - started < handshakeMilliseconds; tried += abreast) {
+    scene.options.signal.throwIfAborted()
+    const all = Array.from({ length: abreast }, () => isClosed(scene))
+    const closed = (await Promise.all(all)).filter(Boolean).length
+    if (closed > 0) return judged(true, expected, `refused within ${tried + abreast}`)
+    const allowed = burst + (((performance.now() - started) / 1000) * count) / periodSeconds
+    if (tried > 2 * allowed + abreast) return judged(false, expected, `${tried} handshakes may begin`)
+  }
+  return notRun(expected, 'no limit in time: this machine is slower')
+}
+
+const closedMilliseconds = 100
+
+/** Whether the server ends the connection although nothing was said on it. */
+function isClosed({ place }: Scene): Promise<boolean> {
+  const socket = connect(place)
+  return new Promise((resolve) => {
+    const settle = (closed: boolean) => {
+      socket.destroy()
+      resolve(closed)
+    }
+    socket.on('error', () => settle(true))
+    socket.on('end', () => settle(true))
+    socket.on('close', () => settle(true))
+    socket.once('connect', () => setTimeout(() => settle(false), closedMilliseconds))
+    socket.resume()
+  })
+}
+
+/** As many as are sent at most; a limit beyond is not met here. */
+const mostCalls = 4000
+const mostMilliseconds = 60_000
+/** On one connection, one after the other without waiting. */
+const inARow = 25
+const together = 4
+/** A limit that is so much wider than the narrowest is not met before it. */
+const widerBy = 4
+
+async function callsWithoutEnd(scene: Scene): Promise<Judged> {
+  const { calls } = scene.options.limits
+  const narrowest = Math.min(...Object.values(calls).map(({ count }) => count))
+  const codes = Object.entries(calls).flatMap(([code, { count }]) => (count < widerBy * narrowest ? [code] : []))
+  const expected = `429 by ${codes.join(' or ')}, with when to come back`
+  const token = await scene.stranger.token()
+  const request = Buffer.concat(Array.from({ length: inARow }, () => requestOf(scene, token, { keep: true })))
+  const started = performance.now()
+  let answered = 0
+  while (answered < mostCalls && performance.now() - started < mostMilliseconds) {
+    scene.options.signal.throwIfAborted()
+    const all = Array.from({ length: together }, () => scene.sendAtOnce(scene.stranger.material(), request))
+    const answers = (await Promise.all(all)).flatMap((outcome) => outcome.answers)
+    const limited = answers.find(({ headers }) => headers.get('doorward-code')?.startsWith('limit_') === true)
+    answered += answers.length
+    if (answers.length === 0) return judged(false, expected, 'no answer')
+    if (limited === undefined) continue
+    const again = limited.headers.get('retry-after') ?? ''
+    const code = limited.headers.get('doorward-code') ?? 'no code'
+    const told = limited.status === 429 && /^[1-9]\d*$/.test(again) && codes.includes(code)
+    return judged(told, expected, `${code}, retry-after ${again || 'missing'}`)
+  }
+  const got = `no limit within ${answered} calls`
+  return answered > 2 * refilled(calls, performance.now() - started)
+    ? judged(false, expected, got)
+    : notRun(expected, `${got}: those of this deployment are wider`)
+}
+
+/** How many calls the narrowest limit lets pass in the time. */
+function refilled(calls: ProbeLimits['calls'], milliseconds: number): number {
+  return Math.min(
+    ...Object.values(calls).map(({ count, periodSeconds }) => count * (1 + milliseconds / 1000 / periodSeconds)),
+  )
+}
