@@ -5,21 +5,24 @@ import type { Control } from '../controls/controls.ts'
 import { DisabledBuild } from '../controls/disabled-build.ts'
 import { Findings } from './part.ts'
 import type { Assignment, Part, PartReport } from './part.ts'
+import { isInShare } from './share.ts'
 
 export const disabledControls: Part = {
   name: 'controls',
   rule: 'the test of a control is green, and red in a build in which that one control is disabled',
   count: controls.length,
   maximumSeconds: 1800,
+  names: controls.map(({ name }) => name),
   run,
 }
 
-async function run({ count, goOn }: Assignment): Promise<PartReport> {
+async function run({ count, goOn, share }: Assignment): Promise<PartReport> {
   const findings = new Findings()
   const build = await DisabledBuild.make()
+  const chosen = controls.filter(({ name }) => share === null || isInShare(name, share)).slice(0, count)
   let done = 0
   try {
-    for (const control of controls.slice(0, count)) {
+    for (const control of chosen) {
       if (!goOn(done)) break
       const finding = await judge(build, control)
       if (finding !== null) findings.add(finding)
@@ -28,7 +31,16 @@ async function run({ count, goOn }: Assignment): Promise<PartReport> {
   } finally {
     await build.remove()
   }
-  return { done, findings: findings.list, facts: { controls: controls.map(({ name }) => name).join(', ') } }
+  return {
+    done,
+    findings: findings.list,
+    facts: {
+      controls: chosen
+        .slice(0, done)
+        .map(({ name }) => name)
+        .join(', '),
+    },
+  }
 }
 
 async function judge(build: DisabledBuild, { name, edits, test }: Control): Promise<string | null> {

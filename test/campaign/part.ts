@@ -1,11 +1,15 @@
 /** One part of the campaign. */
 
+import type { Share } from './share.ts'
+
 export interface Assignment {
   readonly seed: number
   /** How many, if time allows. */
   readonly count: number
   /** False once the part should end: all done, or its time over. Shows progress. */
   readonly goOn: (done: number) => boolean
+  /** Of what is to do, where the part is run in shares. */
+  readonly share: Share | null
 }
 
 export interface PartReport {
@@ -22,6 +26,8 @@ export interface Part {
   readonly rule: string
   readonly count: number
   readonly maximumSeconds: number
+  /** Names of what it does, where it may be run in shares. */
+  readonly names?: readonly string[]
   run(assignment: Assignment): Promise<PartReport>
 }
 

@@ -11,7 +11,7 @@ const change = 'packages/server/src/apps/gateway-change.ts'
 
 export const operationControls: readonly Control[] = [
   {
-    name: 'reload.whole',
+    name: 'reload.every_setting',
     test: { file: 'test/unit/server/config-reloading.test.ts', name: 'is taken up whole, however much of it there is' },
     edits: [
       {

@@ -1,0 +1,45 @@
+import { deepEqual, equal, match, ok } from 'node:assert/strict'
+import { test } from 'node:test'
+import { controls } from '../controls/controls.ts'
+import { gathered, isInShare, readShare } from './share.ts'
+import type { SharedRun } from './share.ts'
+
+const run = (index: number, of: number, more: Partial<SharedRun> = {}): SharedRun => ({
+  share: { index, of },
+  revision: '35e250a',
+  begun: new Date(0),
+  seconds: 9,
+  done: 2,
+  wanted: 2,
+  names: ['a', 'b'],
+  findings: [],
+  ...more,
+})
+
+test('a share is said as its place and their number, and everything else is refused', () => {
+  deepEqual(readShare('3/8'), { index: 3, of: 8 })
+  for (const text of ['0/8', '9/8', '3', '3/', '/8', '3/101', '-1/8', '1.5/8', '']) equal(readShare(text), null, text)
+})
+
+test('every control has a name of its own, and is in exactly one share', () => {
+  equal(new Set(controls.map(({ name }) => name)).size, controls.length)
+  for (const { name } of controls) {
+    const shares = Array.from({ length: 8 }, (_, at) => isInShare(name, { index: at + 1, of: 8 }))
+    equal(shares.filter(Boolean).length, 1, name)
+  }
+})
+
+test('shares gather in one report, each with its own revision, and those never run are named', () => {
+  const first = gathered('', run(3, 3, { revision: 'aaaaaaa', findings: ['x: no test noticed'] }), 'r')
+  const both = gathered(first, run(1, 3, { done: 1 }), 'r')
+  match(both, /run: 2 of 3; never run: 2\n- findings: 1\n/)
+  match(both, /## 1\/3\n\n1 of 2 at 35e250a[^]*1 were not looked at[^]*## 3\/3\n\n2 of 2 at aaaaaaa/)
+  equal(gathered(both, run(1, 3, { done: 1 }), 'r'), both)
+})
+
+test('a share that is run again replaces itself, and those of another division go', () => {
+  const first = gathered('', run(1, 2, { findings: ['x'] }), 'r')
+  const again = gathered(first, run(1, 2), 'r')
+  ok(!again.includes('finding**') && again.includes('findings: 0'))
+  ok(!gathered(again, run(1, 4), 'r').includes('1/2'))
+})
