@@ -12,6 +12,7 @@ const home = join(repositoryRoot, 'packages', 'server')
 /** Beside each other, because threads and children are named relative to whoever starts them. */
 const entries = {
   main: 'src/cli/main.ts',
+  run: 'src/cli/run.ts',
   'prepare-policy-worker': 'src/policy/prepare-policy-worker.ts',
   'format-policies-worker': 'src/policy/format-policies-worker.ts',
   'crowd-process': 'src/apps/drill/crowd-process.ts',

@@ -87,10 +87,14 @@ test('what is raised is shown with its severity, exit 1; the webhook heard of it
     const socket = connect({ host, port, rejectUnauthorized: false })
     socket.on('error', () => undefined).resume()
   }, 60)
-  let found: Awaited<ReturnType<typeof alerts>>
+  const told = ({ shown }: Awaited<ReturnType<typeof alerts>>): boolean =>
+    shown.raised.length > 0 && shown.webhooks.some(({ name, state }) => name === 'stranger' && state === 'failing')
+  let found = await alerts()
   try {
-    await sleep(1500)
-    found = await alerts()
+    for (let looks = 0; !told(found) && looks < 100; looks++) {
+      await sleep(100)
+      found = await alerts()
+    }
   } finally {
     clearInterval(strangers)
   }

@@ -43,7 +43,7 @@ describe('the command line', () => {
     const { command, args, env } = system.launch(words)
     return spawnSync(command, args.slice(0, -2), { cwd: system.folder, env, encoding: 'utf8' })
   }
-  const run = (words: string) => system.run(words === '' ? [] : words.split(' '))
+  const run = (words: string) => system.runProcess(words === '' ? [] : words.split(' '))
 
   test('every command has help with an example', async () => {
     const { stdout, stderr } = await run('audit verify --help')

@@ -45,7 +45,7 @@ async function showAlerts(context: CliContext, as: string | undefined): Promise<
   if (context.json) context.out(JSON.stringify(shown(report)))
   else for (const part of screen(report, context.color)) context.out(part)
   if (severe.length === 0) return
-  if (context.json) process.exitCode = 1
+  if (context.json) context.fail()
   else
     throw new CheckFailed('alert_open', 'something severe is open', {
       where: severe.map(({ detector, subject }) => `${detector} ${subject}`).join(', '),

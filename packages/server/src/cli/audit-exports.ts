@@ -29,7 +29,7 @@ async function showExports(context: CliContext): Promise<void> {
   else context.out(exportTable(reports, context.color))
   const failing = reports.filter(({ state }) => state === 'failing')
   if (failing.length === 0) return
-  if (context.json) process.exitCode = 1
+  if (context.json) context.fail()
   else
     throw new CheckFailed('export_failing', 'an export does not deliver', {
       where: failing.map(({ name, log }) => `${name} of ${log}`).join(', '),

@@ -95,7 +95,7 @@ async function fsck({ log, key }: FsckOptions, context: CliContext): Promise<voi
   const damages = reports.flatMap((report) => report.damages)
   if (context.json) context.out(JSON.stringify({ whole: damages.length === 0, logs: reports }))
   if (damages.length === 0) return
-  if (context.json) process.exitCode = 1
+  if (context.json) context.fail()
   else
     throw new CheckFailed('record_damaged', `${damages.length} damages were found`, {
       next: 'what the tree knows is accounted for; restore the files that are named from a copy, and look again',

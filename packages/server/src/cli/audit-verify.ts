@@ -153,7 +153,7 @@ async function verifyConsistency(file: string, { key }: VerifyOptions, context: 
   const { older, newer, holds } = report
   if (context.json) {
     context.out(JSON.stringify({ origin, holds, older: older.size, newer: newer.size }))
-    if (!holds) process.exitCode = 1
+    if (!holds) context.fail()
     return
   }
   if (!holds) {
@@ -192,7 +192,7 @@ async function verifyLogs(options: VerifyOptions, context: CliContext): Promise<
     throw new CheckFailed('record_damaged', 'the record is not what was signed', {
       where: damaged.map(({ origin }) => origin).join(', '),
     })
-  if (damaged.length > 0) process.exitCode = 1
+  if (damaged.length > 0) context.fail()
 }
 
 interface Progress {

@@ -94,7 +94,7 @@ function tell(context: CliContext, { told, caller }: Caller, answer: McpAnswer):
   const failed = answer.result['isError'] === true
   if (context.json) {
     context.out(JSON.stringify({ ...told, ok: !failed, decision, result: answer.result }))
-    if (failed) process.exitCode = 1
+    if (failed) context.fail()
     return
   }
   for (const text of contentLines(answer.result['content'])) context.out(text)

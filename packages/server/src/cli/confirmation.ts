@@ -13,7 +13,7 @@ export async function confirmed(
   const terminal = 'isTTY' in context.stdin && context.stdin.isTTY === true
   if (!terminal || context.json)
     throw new DoorwardError('confirmation_needed', 'nobody is there to confirm the change', { next })
-  const lines = createInterface({ input: context.stdin, output: process.stderr })
+  const lines = createInterface({ input: context.stdin, output: context.stderr })
   try {
     return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `, { signal: context.signal })).trim())
   } finally {

@@ -13,6 +13,7 @@ import type { Output } from './output.ts'
 export interface CliContext extends Output {
   readonly stdin: Readable
   readonly stdout: Writable
+  readonly stderr: Writable
   readonly environment: Environment
   /** True when a person looks at standard output. */
   readonly interactive: boolean
@@ -20,6 +21,9 @@ export interface CliContext extends Output {
   readonly signal: AbortSignal
   /** Where no terminal is ours, SIGHUP does this from then on instead of ending the process. */
   readonly onHangup: (reload: () => void) => void
+  /** The command has answered, and the answer is no: it ends with 1. */
+  readonly fail: () => void
+  readonly exitCode: 0 | 1
   /** Absolute path of the program that hosts can start: a Node.js binary and its arguments. */
   readonly program: readonly string[]
   /** As `--config` has it. */
@@ -51,6 +55,7 @@ export interface ContextParts {
 
 export function cliContext(parts: ContextParts): CliContext {
   let deployment: Promise<Deployment> | null = null
+  let exitCode: 0 | 1 = 0
   const interactive = parts.stdout.isTTY === true
   const readDeployment = () => (deployment ??= loadConfiguration(parts.globals().config).then(deploymentOf))
   const openFolder = async ({ make } = { make: true }) => {
@@ -71,10 +76,17 @@ export function cliContext(parts: ContextParts): CliContext {
     err: (line) => void parts.stderr.write(`${harmless(line)}\n`),
     stdin: parts.stdin,
     stdout: parts.stdout,
+    stderr: parts.stderr,
     environment: parts.environment,
     interactive,
     signal: parts.signal,
     onHangup: parts.onHangup ?? (() => undefined),
+    fail: () => {
+      exitCode = 1
+    },
+    get exitCode() {
+      return exitCode
+    },
     program: parts.program,
     deployment: readDeployment,
     deploymentFolder: openFolder,

@@ -170,7 +170,7 @@ function conclude(context: CliContext, findings: readonly Finding[]): void {
   const summary = `${counts.fine} fine, ${counts.warnings} warnings, ${counts.failures} failures, ${counts.unknown} not looked at`
   if (context.json) {
     context.out(JSON.stringify({ ok: !failed, ...counts, findings }))
-    if (failed) process.exitCode = 1
+    if (failed) context.fail()
     return
   }
   context.out(`\n${summary}`)

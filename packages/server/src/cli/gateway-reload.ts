@@ -33,7 +33,7 @@ async function reload(context: CliContext, as: string | undefined): Promise<void
   })
   if (context.json) context.out(JSON.stringify({ parts: answers }))
   else for (const line of answers.flatMap((answer) => shown(answer, context.color))) context.out(line)
-  if (answers.some(failed)) process.exitCode = 1
+  if (answers.some(failed)) context.fail()
 }
 
 function failed(told: PartAnswer): boolean {

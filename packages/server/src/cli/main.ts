@@ -1,119 +1,10 @@
-/** The command line: one file per command, imported when it is called. */
+/** The command line as a process. */
 
-import { Command, CommanderError, Option } from 'commander'
 import { readEnvironment } from '../config/environment.ts'
-import { cliContext } from './context.ts'
-import type { CliContext, GlobalOptions } from './context.ts'
-import { reportFailure } from './failure.ts'
-import { endWithout, keepHelp } from './usage.ts'
-import { version } from '../config/version.ts'
+import { runCommand } from './run.ts'
+import type { Surroundings } from './run.ts'
 
-interface CommandModule {
-  readonly register: (program: Command, context: CliContext) => void
-}
-
-/** Name, one line of help, and where the command lives; only the called one is imported. */
-const commands: readonly (readonly [name: string, summary: string, load: () => Promise<CommandModule>])[] = [
-  [
-    'init',
-    'write a configuration for the MCP servers that a host knows; it allows nothing yet',
-    () => import('./init.ts'),
-  ],
-  ['up', 'run an authority and a gateway on this machine', () => import('./up.ts')],
-  ['config', 'judge the configuration', () => import('./config.ts')],
-  ['authority', 'run the authority, and replace its keys', () => import('./authority.ts')],
-  ['gateway', 'run the gateway alone', () => import('./gateway.ts')],
-  ['sidecar', 'an identity beside one program in any language, both directions', () => import('./sidecar.ts')],
-  ['policy', 'judge, explain, test and reload the policy', () => import('./policy.ts')],
-  ['servers', 'show what servers say of themselves and their tools, and approve it', () => import('./servers.ts')],
-  ['grants', 'see and take away what people have granted towards servers', () => import('./grants.ts')],
-  ['secret', 'keep the secrets that servers want', () => import('./secret.ts')],
-  ['approvals', 'show calls that wait for a human, and answer them', () => import('./approvals.ts')],
-  ['workload', 'register, show, change and remove workloads', () => import('./workload.ts')],
-  ['revoke', 'deny what was issued, on open connections too', () => import('./revoke.ts')],
-  ['join', 'become a workload with a join string', () => import('./join.ts')],
-  ['login', 'sign in at a provider, and call on your own behalf', () => import('./login.ts')],
-  ['logout', 'forget who has signed in', () => import('./logout.ts')],
-  ['token', 'get an access token, and see what one says', () => import('./token.ts')],
-  ['agent', 'credential files that stay fresh, for programs in any language', () => import('./agent.ts')],
-  ['connect', 'be a local MCP server that calls through the gateway', () => import('./connect.ts')],
-  ['tools', 'list the tools of a server that may be called', () => import('./tools.ts')],
-  ['call', 'call a tool of a server', () => import('./call.ts')],
-  ['probe', 'try a running deployment as an attacker would', () => import('./probe.ts')],
-  ['doctor', 'find what is wrong on this machine and in the deployment', () => import('./doctor.ts')],
-  ['alerts', 'what is raised now, and who hears of it', () => import('./alerts.ts')],
-  ['audit', 'read, search, prove and verify the record', () => import('./audit.ts')],
-]
-
-function newProgram(): Command {
-  return new Command('doorward')
-    .description('Every call: who, for whom, by which rule; enforced and provable.')
-    .version(version, '-V, --version', 'print the version')
-    .addOption(new Option('-c, --config <file>', 'the configuration').default('doorward.yaml'))
-    .option('--json', 'print JSON', false)
-    .helpOption('-h, --help', 'show help')
-    .helpCommand(false)
-    .showSuggestionAfterError()
-    .configureHelp({ showGlobalOptions: true })
-    .addHelpText('after', EXAMPLES)
-    .exitOverride()
-}
-
-const EXAMPLES = `
-Examples:
-  doorward init --from .mcp.json
-  doorward up
-  doorward COMMAND --help`
-
-/** The first word that is not an option or the value of one. */
-function commandName(argv: readonly string[]): string | null {
-  for (let i = 0; i < argv.length; i++) {
-    const word = argv[i] ?? ''
-    if (word === '-c' || word === '--config') i++
-    else if (!word.startsWith('-')) return word
-  }
-  return null
-}
-
-async function run(argv: readonly string[]): Promise<number> {
-  const end = argv.indexOf('--')
-  // How a usage error is told, until the words are parsed.
-  let globals: GlobalOptions = {
-    json: argv.slice(0, end < 0 ? argv.length : end).includes('--json'),
-    config: 'doorward.yaml',
-  }
-  const context = cliContext({
-    stdin: process.stdin,
-    stdout: process.stdout,
-    stderr: process.stderr,
-    environment: readEnvironment(),
-    globals: () => globals,
-    ...signals(),
-    program: [process.execPath, ...process.execArgv, process.argv[1] ?? ''],
-  })
-  const program = newProgram()
-  const name = commandName(argv)
-  const wanted = commands.find(([command]) => command === name)
-  if (wanted !== undefined) (await wanted[2]()).register(program, context)
-  else for (const [command, summary] of commands) program.command(command).description(summary)
-  program.hook('preAction', (_, action) => {
-    globals = action.optsWithGlobals<GlobalOptions>()
-  })
-  const written = keepHelp(program, context, name === null)
-  inheritExits(program)
-  try {
-    await program.parseAsync(argv, { from: 'user' })
-    return typeof process.exitCode === 'number' ? process.exitCode : 0
-  } catch (error) {
-    if (!(error instanceof CommanderError)) return reportFailure(error, context)
-    return endWithout(error, { context, help: written(), command: name, known: wanted !== undefined })
-  }
-}
-
-interface Signals {
-  readonly signal: AbortSignal
-  readonly onHangup: CliContext['onHangup']
-}
+type Signals = Pick<Surroundings, 'signal' | 'onHangup'>
 
 /** Ends when the user, the system or the closing of the terminal asks for it; a second signal ends the process at once. */
 function signals(): Signals {
@@ -138,17 +29,14 @@ function signals(): Signals {
   }
 }
 
-/** Sub-commands refuse excess words, suggest and throw as the program does. */
-function inheritExits(command: Command): void {
-  for (const child of command.commands) {
-    child.copyInheritedSettings(command)
-    child.allowExcessArguments(false)
-    child.helpCommand(false)
-    inheritExits(child)
-  }
-}
-
 // Nothing is left to do: leaves without Node's taking its environment apart, which has been seen to spin for ever in
 // `Environment::CleanupHandles` (24.21) once connections had been cut.
 process.once('beforeExit', () => process.exit())
-process.exitCode = await run(process.argv.slice(2))
+process.exitCode = await runCommand(process.argv.slice(2), {
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  environment: readEnvironment(),
+  ...signals(),
+  program: [process.execPath, ...process.execArgv, process.argv[1] ?? ''],
+})

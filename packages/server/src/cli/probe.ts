@@ -152,7 +152,7 @@ function shown({ attempts, url, passed, failed, notRun }: ProbeReport, color: bo
 function conclude(context: CliContext, { failed, attempts, url }: ProbeReport): void {
   if (failed === 0) return
   if (context.json) {
-    process.exitCode = 1
+    context.fail()
     return
   }
   const names = attempts.filter(({ verdict }) => verdict === 'failed').map(({ id }) => id)

@@ -112,7 +112,7 @@ async function deny(context: CliContext, options: RevokeOptions, subject: Revoca
     const receivers = await heard(context, { client, identity }, revocation, options.wait)
     if (context.json) context.out(JSON.stringify(jsonOf(revocation, receivers)))
     else tell(context, revocation, receivers)
-    if (receivers.stragglers.length > 0) process.exitCode = 1
+    if (receivers.stragglers.length > 0) context.fail()
   })
 }
 

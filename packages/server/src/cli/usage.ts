@@ -10,9 +10,9 @@ import { reportFailure } from './failure.ts'
 export function keepHelp(program: Command, context: CliContext, asked: boolean): () => string {
   let text = ''
   const keep = (part: string) => void (text += part)
-  const stream = asked ? process.stdout : process.stderr
+  const stream = asked ? context.stdout : context.stderr
   program.configureOutput({
-    writeOut: (part) => (context.json ? keep(part) : void process.stdout.write(part)),
+    writeOut: (part) => (context.json ? keep(part) : void context.stdout.write(part)),
     writeErr: (part) => (context.json ? keep(part) : void stream.write(part)),
     outputError: () => undefined,
   })

@@ -82,7 +82,7 @@ async function decide(verb: Verb, { id, options, context }: Deciding): Promise<v
   )
   if (context.json) context.out(JSON.stringify({ results }))
   else for (const result of results) context.out(resultLine(result, context.color))
-  if (results.some(({ outcome }) => !isTaken(outcome))) process.exitCode = 1
+  if (results.some(({ outcome }) => !isTaken(outcome))) context.fail()
 }
 
 /** The one that is named, or all of a group as they are now: each with its arguments. */

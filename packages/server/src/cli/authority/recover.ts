@@ -111,7 +111,7 @@ async function confirm(context: CliContext, { yes, emergency }: RecoverOptions):
   const { trustDomain } = await context.deployment()
   const how = emergency ? 'at once, before anybody has a new certificate' : 'once everyone has a new certificate'
   context.err(`This replaces every key of ${trustDomain} and refuses the old ones ${how}.`)
-  const lines = createInterface({ input: context.stdin, output: process.stderr })
+  const lines = createInterface({ input: context.stdin, output: context.stderr })
   try {
     const typed = await lines.question('Type the trust domain to go on: ', { signal: context.signal })
     if (typed.trim() !== trustDomain)

@@ -26,7 +26,7 @@ export function registerCheck(policy: Command, context: CliContext): void {
       const ok = !checked.remarks.some(({ level }) => level === 'problem' || (strict && level === 'warning'))
       if (context.json) context.out(JSON.stringify({ ok, ...jsonOf(checked) }))
       else show(checked, context)
-      if (!ok) process.exitCode = 1
+      if (!ok) context.fail()
     })
 }
 

@@ -84,7 +84,7 @@ async function explain(
     for (const line of humanLines(explanation, what, context.color)) context.out(line)
     if (options.role === undefined) context.err(painter(context.color)('dim', registeredRoles))
   }
-  if (explanation.verdict.effect === 'deny') process.exitCode = 1
+  if (explanation.verdict.effect === 'deny') context.fail()
 }
 
 function jsonOf({ verdict, unknown, parties }: Explanation): object {

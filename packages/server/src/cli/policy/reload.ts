@@ -21,7 +21,7 @@ async function reload(context: CliContext, as: string | undefined): Promise<void
   const answers = await askParts(context, as, (client) => client.reloadPolicy())
   if (context.json) context.out(JSON.stringify({ parts: answers }))
   else for (const line of answers.flatMap((answer) => shownPolicy(answer, context.color))) context.out(line)
-  if (answers.some((one) => 'error' in one || one.answer['outcome'] === 'refused')) process.exitCode = 1
+  if (answers.some((one) => 'error' in one || one.answer['outcome'] === 'refused')) context.fail()
 }
 
 /** Lines for people. */

@@ -77,7 +77,7 @@ async function replay(options: ReplayCommandOptions, context: CliContext): Promi
   if (context.interactive && !context.json) context.stdout.write('\r\u001b[K')
   if (context.json) context.out(JSON.stringify(report))
   else for (const line of linesOf(report, context.color)) context.out(line)
-  if (fails(report, failOn)) process.exitCode = 1
+  if (fails(report, failOn)) context.fail()
 }
 
 function fails({ rows }: ReplayReport, failOn: ReplayCommandOptions['failOn']): boolean {

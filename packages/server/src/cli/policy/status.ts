@@ -23,7 +23,7 @@ async function status(context: CliContext, as: string | undefined): Promise<void
     context.out(table(['PART', 'POLICY', 'SINCE', 'POLICIES', 'BINDINGS', 'TOOLS'], answers.map(row), context.color))
     for (const line of answers.flatMap((answer) => notes(answer, context.color))) context.out(line)
   }
-  if (answers.some((one) => 'error' in one)) process.exitCode = 1
+  if (answers.some((one) => 'error' in one)) context.fail()
 }
 
 function row(told: PartAnswer): readonly string[] {

@@ -33,7 +33,7 @@ export function registerTest(policy: Command, context: CliContext): void {
         if (!covered)
           context.out(painter(context.color)('red', `✗ less than ${minCoverage} % of the rules decided anything`))
       }
-      if (!ok) process.exitCode = 1
+      if (!ok) context.fail()
     })
 }
 

@@ -29,7 +29,7 @@ async function inspect(context: CliContext, file: string | undefined, as: string
     try {
       const view = viewToken(shown, identity)
       tellFacts(context, view)
-      if (view.problem !== null) process.exitCode = 1
+      if (view.problem !== null) context.fail()
     } catch (error) {
       if (!isDoorwardError(error, 'token_unknown')) throw error
       const { code, message, expected = '' } = error

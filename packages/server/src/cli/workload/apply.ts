@@ -70,7 +70,7 @@ async function apply(context: CliContext, options: ApplyOptions): Promise<void> 
 /** A difference that stays is a failed check. */
 function endUnchanged(context: CliContext, plan: Plan): void {
   if (context.json) context.out(JSON.stringify({ ...planJson(plan), applied: false, results: [] }))
-  if (plan.steps.length > 0) process.exitCode = 1
+  if (plan.steps.length > 0) context.fail()
 }
 
 async function carry(
@@ -96,7 +96,7 @@ async function carry(
     if (!context.json) context.out(`${counted(results.length, 'change')} made`)
     return
   }
-  process.exitCode = 1
+  context.fail()
   if (!context.json) throw incomplete(results)
 }
 

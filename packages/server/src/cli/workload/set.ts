@@ -65,7 +65,7 @@ async function changeAs(context: CliContext, client: AdminClient, { id, given, o
   const wanted = changes.length > 0 && !options.dryRun
   const changed = wanted && (options.yes || (await confirmed(context, 'change this?')))
   if (changed) await client.updateWorkload(document, revision)
-  if (options.dryRun && changes.length > 0) process.exitCode = 1
+  if (options.dryRun && changes.length > 0) context.fail()
   if (context.json) context.out(JSON.stringify({ id, changes, changed }))
   else context.out(changed ? `changed ${id}` : changes.length === 0 ? `${id} is so already` : 'nothing was changed')
 }
