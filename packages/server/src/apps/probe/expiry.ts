@@ -14,7 +14,8 @@ const afterMilliseconds = 2000
 /** Clocks may differ by so much for a token (`LEEWAY_SECONDS`). */
 const leewayMilliseconds = 31_000
 const lookMilliseconds = 4000
-const none = { target: '/none', method: 'GET', body: '', length: null, keep: true } as const
+/** Opens nothing, and is judged like everything. */
+const nothing = { body: '{}', keep: true } as const
 
 interface Held {
   readonly material: WireMaterial
@@ -40,7 +41,7 @@ export function expiryAttempts(scene: Scene, patient: boolean): ExpiryAttempts {
     id: `expiry-${id}`,
     kind: 'expiry',
     title,
-    requirement: 'ADR11-REQ-4',
+    requirement: 'ADR11-REQ-1',
     run: async () => {
       if (held === null) return notRun('refused after its end', 'one has to wait for it: --patient')
       if (toldBy(held.before) !== 'allowed') return judged(false, 'allowed at first', toldBy(held.before), held.before)
@@ -85,7 +86,7 @@ async function kept(
     for (;;) {
       scene.options.signal.throwIfAborted()
       const over = Date.now() > endsAt + afterMilliseconds
-      const answer = await connection.ask(requestOf(scene, token, none))
+      const answer = await connection.ask(requestOf(scene, token, nothing))
       const code = answer?.headers.get('doorward-code') ?? connection.ended ?? 'silent'
       if (answer === null || code === 'certificate_expired') return code
       if (over) return 'answered'

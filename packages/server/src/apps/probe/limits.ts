@@ -5,21 +5,9 @@ import type { TLSSocket } from 'node:tls'
 import { judged, notRun, refusedBy } from './attempt.ts'
 import type { Attempt, Judged } from './attempt.ts'
 import { HeldConnection } from './held.ts'
+import type { ProbeLimits } from './configured-limits.ts'
 import { requestOf } from './request.ts'
 import type { Scene } from './scene.ts'
-
-interface Rate {
-  readonly count: number
-  readonly periodSeconds: number
-}
-
-/** As configured for the address from which this is tried. */
-export interface ProbeLimits {
-  /** By the code that tells of each. */
-  readonly calls: Readonly<Record<'limit_ip' | 'limit_user' | 'limit_global', Rate>>
-  readonly handshakes: Rate & { readonly burst: number }
-  readonly connections: number
-}
 
 /** Last of what is sent: afterwards this address waits. */
 export function limitAttempts(scene: Scene): readonly Attempt[] {

@@ -4,7 +4,7 @@ import { AdminClient, authorityAdminUrls } from '@doorward/sdk'
 import type { Identity } from '@doorward/sdk'
 import { gatewayAdminAudience, gateSettings } from '../../config/settings.ts'
 import type { Deployment } from '../../config/settings.ts'
-import type { ProbeLimits } from './limits.ts'
+import type { ProbeLimits } from './configured-limits.ts'
 import type { ProbeOptions } from './probe.ts'
 
 type Known = 'authorityUrl' | 'gatewayId' | 'admin' | 'gatewayAdmin' | 'operator' | 'administration' | 'limits'

@@ -8,7 +8,7 @@ import { DoorwardError, Secret, workloadId } from '@doorward/core'
 import type { SpiffeId, WorkloadDocument } from '@doorward/core'
 import { aesGcmSealer, join as joinDomain, openIdentity } from '@doorward/sdk'
 import type { AdminClient, Identity } from '@doorward/sdk'
-import type { ProbeLimits } from './limits.ts'
+import type { ProbeLimits } from './configured-limits.ts'
 import type { WireBytes, WireMaterial, WireOptions, WireOutcome, WirePlace } from './wire.ts'
 import { say } from './wire.ts'
 

@@ -62,7 +62,7 @@ function denied(scene: Scene, { id, title, code, deny }: Denying): Attempt {
     id: `standing-${id}`,
     kind: 'standing',
     title,
-    requirement: 'ADR11-REQ-4',
+    requirement: 'ADR11-REQ-1',
     run: async () => {
       const member = await scene.admit(`standing-${id}`)
       const shown = { material: member.material(), token: await member.token() }
@@ -106,7 +106,7 @@ function openStream(scene: Scene): Attempt {
     id: 'standing-stream',
     kind: 'standing',
     title: 'a stream that is open when its holder is denied',
-    requirement: 'ADR11-REQ-4',
+    requirement: 'ADR11-REQ-1',
     run: async () => {
       const member = await scene.admit('standing-stream')
       const shown = { material: member.material(), token: await member.token() }
