@@ -6,7 +6,8 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { epochMillis } from '@doorward/core'
-import { systemRuntime } from '@doorward/sdk'
+import type { TokenRefusal, VerifiedAssertion } from '@doorward/core'
+import { openAssertionVerifier, systemRuntime } from '@doorward/sdk'
 import type { Runtime } from '@doorward/sdk'
 import { idOf } from '../fixtures/sdk-stage.ts'
 import {
@@ -75,18 +76,18 @@ test('the socket of a sidecar says that it lives and serves, and nothing else', 
 
 test('more requests at once than a side takes are refused there, and what is under way goes on', async () => {
   const narrow = await anotherCaller('agent/narrow', ', limits: { concurrent: 4 }')
-  const codeOf = ({ status, headers }: Asked) => [status, headers['doorward-code']]
+  const told = ({ status, headers }: Asked) => [status, headers['doorward-code']]
   const streams = []
   for (let i = 0; i < 4; i++) streams.push(await openStream(stage.outSocket))
   // One caller does not take every place.
   const before = stage.tap.reached.length
   const inside = await right()
-  assert.deepEqual(codeOf(inside), [429, 'limit_concurrency'])
+  assert.deepEqual(told(inside), [429, 'limit_concurrency'])
   assert.equal(stage.tap.reached.length, before)
   assert.equal((await askLocally(narrow, '/orders/7')).status, 200)
   for (let i = 0; i < 4; i++) streams.push(await openStream(narrow))
-  assert.deepEqual(codeOf(await askLocally(narrow, '/orders/7')), [503, 'upstream_busy'])
-  assert.deepEqual(codeOf(await right()), [503, 'overloaded'])
+  assert.deepEqual(told(await askLocally(narrow, '/orders/7')), [503, 'upstream_busy'])
+  assert.deepEqual(told(await right()), [503, 'overloaded'])
   assert.equal(stage.tap.reached.length, before + 5)
   await counted(calleeName, 'limit_concurrency')
   await counted(calleeName, 'overloaded')
@@ -164,6 +165,35 @@ test('a sidecar takes nobody by a clock that is ahead, nor less by one that is b
     assert.equal((await right()).status, 200)
   }
 })
+
+test('what a sidecar says of callers holds though the clock of its machine is put back, and for a program that starts then', async () => {
+  const issuer = idOf(calleeName)
+  const keys = async () => (await askLocally(stage.ownSocket, '/jwks.json')).text
+  const { wall: time, monotonic } = runtimeOf('callee')
+  const program = () => openAssertionVerifier({ issuer, audience: 'orders', keys, clock: time, monotonic })
+  const first = program()
+  const told = async () => {
+    assert.equal((await right()).status, 200)
+    const { headers, method, url: target } = stage.tap.reached.at(-1)!
+    return { text: String(headers['doorward-principal']), request: { method, target } }
+  }
+  const before = await told()
+  assert.equal((await first.verify(before.text, before.request)).ok, true)
+  clock.callee = -600_000
+  try {
+    const second = program()
+    for (const one of [first, second]) {
+      const { text, request } = await told()
+      assert.deepEqual(await one.verify(text, request).then(codeOf), 'ok')
+      assert.deepEqual(await one.verify(text, request).then(codeOf), 'token_claims')
+    }
+    assert.equal(await first.verify(before.text, before.request).then(codeOf), 'token_claims')
+  } finally {
+    clock.callee = 0
+  }
+})
+
+const codeOf = (verdict: VerifiedAssertion | TokenRefusal) => (verdict.ok ? 'ok' : verdict.code)
 
 test('a sidecar that ends takes nothing new, lets what is under way go on, and says so until the end', async () => {
   const [place, own] = [join(stage.folder, 'ending.sock'), join(stage.folder, 'ending-own.sock')]

@@ -1,4 +1,7 @@
-/** For a program behind a sidecar: whether what comes with a request is the sidecar's word about this very request, once. */
+/**
+ * For a program behind a sidecar, and for a service whose proxy asks a gateway: whether what comes with a request is the word of that
+ * sidecar or gateway about this very request, once.
+ */
 
 import {
   epochMillis,
@@ -8,24 +11,31 @@ import {
   readPublicJwk,
   scanJson,
   toBase64url,
+  toMillis,
   toSeconds,
   utf8,
   verifyAssertion,
 } from '@doorward/core'
-import type { Clock, JsonValue, TokenRefusal, VerifiedAssertion, VerifyKey } from '@doorward/core'
+import type { Clock, EpochSeconds, JsonValue, TokenRefusal, VerifiedAssertion, VerifyKey } from '@doorward/core'
 import { systemClock } from './platform/clock.ts'
 import { sha256 } from './platform/hash.ts'
 import { importP256 } from './platform/p256.ts'
 import { systemRuntime } from './runtime.ts'
 
 export interface AssertionVerifierOptions {
-  /** SPIFFE ID of the sidecar's identity. */
+  /** SPIFFE ID of the sidecar's identity, or of the gateway's. */
   readonly issuer: string
-  /** What the sidecar's configuration calls this program. */
+  /** What the sidecar's configuration calls this program; of a gateway, the name of the service. */
   readonly audience: string
-  /** The JWK Set of the sidecar: its file, or what its socket answers to `GET /jwks.json`. Asked again for a key that is new. */
+  /**
+   * The JWK Set: a sidecar's file, or what its socket answers to `GET /jwks.json`; a gateway's `/v1/principal-keys`. Asked again for a
+   * key that is new.
+   */
   readonly keys: () => Promise<string>
-  /** The machine's by default. One that is put back counts as if it had gone on since the verifier was opened. */
+  /**
+   * The machine's by default. One that is put back counts as if it had gone on since the verifier was opened, or since a key has
+   * signed what was believed: who signs goes by a time that never goes back, and says so by each `iat`.
+   */
   readonly clock?: Clock
   /** Milliseconds that never go back, whatever is done to the clock; the machine's by default. */
   readonly monotonic?: () => number
@@ -48,21 +58,25 @@ export interface AssertionVerifier {
 }
 
 const MAX_KEYS = 8
+/** Of keys that are held, and those before. */
+const MAX_TIMES = 64
 const KEYS_LIMITS = { maxBytes: 16_384, maxDepth: 4, maxKeys: 128 }
 const AGAIN = 1000
 /** Of a minute; with more than that under way nothing is taken. */
 const MAX_USED = 200_000
-/** Longer than any assertion lives, with what clocks may differ. */
+/** Longer than any assertion lives after its key has signed it, with what clocks may differ. */
 const KEPT_MILLISECONDS = 75_000
 
 export function openAssertionVerifier(options: AssertionVerifierOptions): AssertionVerifier {
   const { issuer, audience, clock = systemClock, monotonic = systemRuntime.monotonic } = options
   const keys = new SidecarKeys(options.keys)
   const used = new UsedOnce()
+  const reached = new TimesOfKeys()
   const opened = { wall: clock(), monotonic: monotonic() }
   // A clock that is put back brings nothing back to life that was used and forgotten.
   const least = () => epochMillis(opened.wall + monotonic() - opened.monotonic)
-  const now = () => toSeconds(epochMillis(Math.max(clock(), least())))
+  const now = (keyId: string, iat: EpochSeconds) =>
+    toSeconds(epochMillis(Math.max(clock(), least(), reached.of(keyId, monotonic()), toMillis(iat))))
   return {
     verify: async (assertion, { method, target, body }) => {
       if (assertion === undefined || assertion === '')
@@ -71,14 +85,36 @@ export function openAssertionVerifier(options: AssertionVerifierOptions): Assert
       const request = { method, target, bodySha256 }
       // By the time of the judgement: reading keys may take longer than an assertion lives.
       const judge = (known: ReadonlyMap<string, VerifyKey>) =>
-        verifyAssertion(assertion, { issuer, audience, keys: known, ...request, now: now() })
+        verifyAssertion(assertion, { issuer, audience, keys: known, ...request, now })
       const first = judge(await keys.current())
       const verdict = !first.ok && first.code === 'token_key_unknown' ? judge(await keys.newer()) : first
       if (!verdict.ok) return verdict
+      reached.saw(verdict.keyId, verdict.claims.iat, monotonic())
       return used.take(verdict.claims.jti, monotonic())
         ? verdict
         : { ok: false, code: 'token_claims', message: 'it was used before, or too many are remembered' }
     },
+  }
+}
+
+/**
+ * How late it is for certain by the clock of who signs, by key: as late as the latest that it has signed, and what has passed since. A
+ * program that is started after its clock was put back learns of it so, and what was used and forgotten has ended by this time.
+ */
+class TimesOfKeys {
+  readonly #times = new Map<string, { readonly millis: number; readonly at: number }>()
+
+  of(keyId: string, at: number): number {
+    const time = this.#times.get(keyId)
+    return time === undefined ? Number.NEGATIVE_INFINITY : time.millis + at - time.at
+  }
+
+  saw(keyId: string, iat: EpochSeconds, at: number): void {
+    const millis = toMillis(iat)
+    if (millis <= this.of(keyId, at)) return
+    this.#times.delete(keyId)
+    this.#times.set(keyId, { millis, at })
+    if (this.#times.size > MAX_TIMES) this.#times.delete(this.#times.keys().next().value ?? '')
   }
 }
 

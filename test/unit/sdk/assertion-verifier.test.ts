@@ -2,7 +2,16 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { epochMillis, epochSeconds, mintAssertion, mintJwtSvid, parseSpiffeId, toBase64url, utf8 } from '@doorward/core'
+import {
+  epochMillis,
+  epochSeconds,
+  mintAssertion,
+  mintJwtSvid,
+  parseSpiffeId,
+  toBase64url,
+  utf8,
+  verifyAssertion,
+} from '@doorward/core'
 import type { PrincipalAssertionClaims } from '@doorward/core'
 import { generateP256, jwkThumbprint, openAssertionVerifier, sha256 } from '@doorward/sdk'
 import { Assertions } from '../../../packages/server/src/apps/sidecar/assertions.ts'
@@ -66,10 +75,23 @@ test('it lasts for a minute, whatever the clock of the program is', async () => 
   for (const seconds of [start - 5, start, start + 64]) assert.equal(await codeOf(await text(), request, seconds), 'ok')
   assert.equal(await codeOf(await text(), request, start + 65), 'token_expired')
   assert.equal(await codeOf(await text(), request, start + 7200), 'token_expired')
-  assert.equal(await codeOf(await text(), request, start - 6), 'token_not_yet_valid')
+  // A clock behind that of whoever asserts learns of it.
+  assert.equal(await codeOf(await text(), request, start - 7200), 'ok')
   await assert.rejects(mintAssertion(claimsOf({ exp: epochSeconds(start + 61) }), signer), {
     code: 'token_claims_invalid',
   })
+})
+
+test('by a time before it was signed, with what clocks may differ, it does not hold yet', async () => {
+  const text = await mintAssertion(claimsOf(), signer)
+  const check = { issuer: issuer.uri, audience: 'orders', method: request.method, target: request.target }
+  const bodySha256 = toBase64url(sha256(request.body))
+  const keys = new Map([[signer.kid, { verify: () => true }]]) as never
+  const judged = (seconds: number) =>
+    verifyAssertion(text, { ...check, bodySha256, keys, now: () => epochSeconds(seconds) })
+  assert.equal(judged(start - 5).ok, true)
+  const early = judged(start - 6)
+  assert.equal(early.ok ? 'ok' : early.code, 'token_not_yet_valid')
 })
 
 test('JW-8: what another key has signed, or a token of another kind, is no assertion', async () => {
@@ -104,34 +126,54 @@ test('it counts once, whatever is done to the clock', async () => {
   const verifier = openAssertionVerifier({
     issuer: issuer.uri,
     audience: 'orders',
-    keys: async () => jwks(key),
+    keys: async () => jwks(key, other),
     clock: () => epochMillis(time.wall * 1000),
     monotonic: () => time.passed * 1000,
   })
-  const text = await mintAssertion(claimsOf(), signer)
-  const fresh = () =>
-    mintAssertion(claimsOf({ iat: epochSeconds(time.wall), exp: epochSeconds(time.wall + 60) }), signer)
+  const fresh = (seconds: number) =>
+    mintAssertion(claimsOf({ iat: epochSeconds(seconds), exp: epochSeconds(seconds + 60) }), signer)
   const codeNow = async (one: string) => {
     const verdict = await verifier.verify(one, request)
     return verdict.ok ? 'ok' : verdict.code
   }
+  const text = await fresh(start)
   assert.equal(await codeNow(text), 'ok')
-  // Forward and back: nothing is forgotten.
-  for (let i = 0; i < 3; i++) {
-    time.wall += 200
-    assert.equal(await codeNow(await fresh()), 'ok')
-  }
-  time.wall = start
-  assert.equal(await codeNow(text), 'token_claims')
-  assert.equal(await codeNow(await fresh()), 'ok')
-  // What is forgotten by now has ended, though the clock says otherwise.
-  time.passed = 200
-  assert.equal(await codeNow(await fresh()), 'token_expired')
+  // Ahead for both, and back for the program alone: whoever asserts has gone on.
   time.wall = start + 200
-  assert.equal(await codeNow(await fresh()), 'ok')
-  assert.equal(await codeNow(text), 'token_expired')
+  const ahead = await fresh(time.wall)
+  assert.equal(await codeNow(ahead), 'ok')
   time.wall = start
+  assert.equal(await codeNow(ahead), 'token_claims')
+  assert.equal(await codeNow(await fresh(start + 200)), 'ok')
   assert.equal(await codeNow(text), 'token_expired')
+  // What is forgotten by now has ended, though the clock says otherwise.
+  for (const [passed, wall] of [
+    [74, start],
+    [160, start],
+    [320, start + 200],
+    [320, start],
+  ] as const) {
+    Object.assign(time, { passed, wall })
+    assert.equal(await codeNow(await fresh(start + 200 + passed)), 'ok')
+    for (const one of [text, ahead]) assert.equal(await codeNow(one), 'token_expired')
+  }
+  // Of another key nothing is known by that.
+  const now = time.wall + time.passed
+  const claims = claimsOf({ iat: epochSeconds(now), exp: epochSeconds(now + 60) })
+  assert.equal(
+    await codeNow(await mintAssertion(claims, { kid: jwkThumbprint(other.jwk), signKey: other.signKey })),
+    'ok',
+  )
+})
+
+test('a program that is started after its clock was put back believes what is asserted now, and nothing from before', async () => {
+  const verifier = at(start - 600)
+  const first = await mintAssertion(claimsOf(), signer)
+  const verdict = await verifier.verify(first, request)
+  assert.equal(verdict.ok, true)
+  const [iat, exp] = [epochSeconds(start - 300), epochSeconds(start - 240)]
+  const before = await verifier.verify(await mintAssertion(claimsOf({ iat, exp }), signer), request)
+  assert.equal(before.ok ? 'ok' : before.code, 'token_expired')
 })
 
 test('a key that is new is asked for, and whoever forges key ids does not ask again and again', async () => {

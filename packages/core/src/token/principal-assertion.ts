@@ -1,7 +1,8 @@
 /**
- * What a sidecar tells the program behind it of one call that it has let through: who calls, for whom, through whom, and which
- * request that is about. Signed by a key of the sidecar alone, for that one program, and for a minute at most. Of a kind of its
- * own: no verifier of tokens takes it, and this one takes nothing else (reference id JW-8).
+ * What a sidecar tells the program behind it of one call that it has let through, and a gateway the service whose proxy has asked
+ * it: who calls, for whom, through whom, and which request that is about. Signed by a key of that process alone, for that one
+ * program or service, and for a minute at most. Of a kind of its own: no verifier of tokens takes it, and this one takes nothing
+ * else (reference id JW-8).
  */
 
 import { exactObject, isSeconds, isText } from '../identity/strict-members.ts'
@@ -26,9 +27,9 @@ export const assertionSeconds = 60
 
 /** Every member but `act` and `body_sha256` is there; no other one is accepted. */
 export interface PrincipalAssertionClaims {
-  /** SPIFFE ID of the sidecar's identity. */
+  /** SPIFFE ID of the sidecar's or gateway's identity. */
   readonly iss: string
-  /** The program behind it, as configuration calls it. */
+  /** The program behind it, as configuration calls it; the name of the service of a gateway. */
   readonly aud: string
   /** Whom the call is for: SPIFFE ID, or `<issuer>#<subject>` of a person. */
   readonly sub: string
@@ -40,7 +41,7 @@ export interface PrincipalAssertionClaims {
   /** At most 60 s after `iat`. */
   readonly exp: EpochSeconds
   readonly jti: string
-  /** Names the entry in the sidecar's record. */
+  /** Names the entry in the record of whoever asserts. */
   readonly decision: string
   readonly method: string
   /** Path and query of the request, as they are on its first line. */
@@ -50,7 +51,7 @@ export interface PrincipalAssertionClaims {
 }
 
 export interface PrincipalAssertionCheck {
-  /** SPIFFE ID of the sidecar. */
+  /** SPIFFE ID of the sidecar or gateway. */
   readonly issuer: string
   readonly audience: string
   readonly keys: TokenKeySet
@@ -58,7 +59,8 @@ export interface PrincipalAssertionCheck {
   readonly target: string
   /** SHA-256 of the body, base64url; null for an empty one. */
   readonly bodySha256: string | null
-  readonly now: EpochSeconds
+  /** The time, for what this key has signed at `iat`. */
+  readonly now: (keyId: string, iat: EpochSeconds) => EpochSeconds
   /** For `exp` and `iat`; 5 by default: both are on one machine. */
   readonly leewaySeconds?: number
 }
@@ -66,6 +68,8 @@ export interface PrincipalAssertionCheck {
 export interface VerifiedAssertion {
   readonly ok: true
   readonly claims: PrincipalAssertionClaims
+  /** `kid` of the key whose signature held. */
+  readonly keyId: string
 }
 
 const REQUIRED = ['iss', 'aud', 'sub', 'client_id', 'iat', 'exp', 'jti', 'decision', 'method', 'target']
@@ -109,11 +113,17 @@ export function verifyAssertion(text: string, check: PrincipalAssertionCheck): V
   if (!payload.ok) return refuse('token_claims', `the payload is not strict JSON: ${payload.code}`)
   const claims = readAssertion(payload.value)
   if (typeof claims === 'string') return refuse('token_claims', claims)
-  return judge(claims, check) ?? { ok: true, claims }
+  const { keyId } = signed
+  const now = check.now(keyId, claims.iat)
+  return judge(claims, check, now) ?? { ok: true, claims, keyId }
 }
 
-function judge(claims: PrincipalAssertionClaims, check: PrincipalAssertionCheck): TokenRefusal | null {
-  const { issuer, audience, now, leewaySeconds: leeway = defaultLeewaySeconds } = check
+function judge(
+  claims: PrincipalAssertionClaims,
+  check: PrincipalAssertionCheck,
+  now: EpochSeconds,
+): TokenRefusal | null {
+  const { issuer, audience, leewaySeconds: leeway = defaultLeewaySeconds } = check
   if (claims.iss !== issuer) return refuse('token_issuer', `expected issuer ${issuer}`)
   if (claims.aud !== audience) return refuse('token_audience', `expected audience ${audience}`)
   if (now >= claims.exp + leeway) return refuse('token_expired', `exp was ${claims.exp}`)

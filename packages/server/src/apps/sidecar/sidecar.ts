@@ -16,6 +16,7 @@ import { openOutbound, staleSeconds } from './outbound.ts'
 import type { OutboundListener } from './outbound.ts'
 import { openOwnSocket } from './own-socket.ts'
 import { programAt } from './program.ts'
+import { timeThatGoesOn } from './time-that-goes-on.ts'
 import { ToldQuietly } from '../told-quietly.ts'
 
 export interface SidecarOptions {
@@ -173,7 +174,7 @@ async function openIn(
   const { options, identity, record, onProblem, ends } = opened
   const settings: InboundSettings | null = options.settings.inbound
   if (settings === null) return { inbound: null, assertions: null }
-  const clock = (options.runtime ?? systemRuntime).wall
+  const clock = timeThatGoesOn(options.runtime ?? systemRuntime)
   const { audience, jwksFile } = settings.assertion
   const assertions = await Assertions.open({ issuer: identity.id, audience, clock })
   if (jwksFile !== null) await assertions.write(jwksFile)
