@@ -1,11 +1,13 @@
 /** Envoy asks over gRPC: what it does not say, says twice or says of another route refuses, and decisions are those of everybody. */
 
 import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict'
+import { once } from 'node:events'
 import { after, before, test } from 'node:test'
 import { openAssertionVerifier } from '@doorward/sdk'
 import { DecisionsStage } from '../fixtures/decisions-stage.ts'
 import { ExtAuthzClient } from '../fixtures/ext-authz-client.ts'
 import type { CheckAnswer } from '../fixtures/ext-authz-client.ts'
+import { dial } from '../fixtures/raw-http.ts'
 import type { TestSvid } from '../fixtures/trust-fixture.ts'
 
 let stage: DecisionsStage
@@ -14,7 +16,7 @@ let token: string
 let envoy: ExtAuthzClient
 
 before(async () => {
-  stage = await DecisionsStage.open()
+  stage = await DecisionsStage.open({ limits: { connections: 3 } })
   narrow = await stage.gateway.trust.issue('agent/narrow', { roles: ['narrow'] })
   token = await stage.token()
   envoy = clientOf(stage.proxies.envoy)
@@ -130,6 +132,23 @@ test('what Envoy does not say refuses', async () => {
   await refused(envoy.check({}), 403, 'asker_refused')
 })
 
+test('a listener that is full closes what asks nothing, and not the connection over which Envoy asks', async () => {
+  equal((await envoy.check(attributes())).code, 0)
+  const { trust } = stage.gateway
+  const to = { host: '127.0.0.1', port: stage.port, ca: trust.anchorsPem, ...stage.proxies.nginx.pem }
+  const [idlest, idle] = [await dial(to), await dial(to)]
+  // Envoy came first, and has asked since.
+  equal((await envoy.check(attributes())).code, 0)
+  const closed = once(idlest.resume(), 'close')
+  const newest = await dial(to)
+  await closed
+  const { handshakes } = stage.decisions.listener
+  equal((await envoy.check(attributes())).code, 0)
+  equal(stage.decisions.listener.handshakes, handshakes)
+  ok([idle, newest].every((on) => !on.destroyed))
+  for (const on of [idle, newest]) on.destroy()
+})
+
 test('a header that is said twice is not chosen among', async () => {
   const header = { key: 'authorization', raw_value: Buffer.from(`Bearer ${token}`) }
   const single = { headers: {}, header_map: { headers: [header] } }
@@ -138,6 +157,14 @@ test('a header that is said twice is not chosen among', async () => {
   await refused(envoy.check(attributes({ http: twice })), 400, 'assertion_invalid')
   const both = { header_map: { headers: [header] } }
   await refused(envoy.check(attributes({ http: both })), 400, 'assertion_invalid')
+  // Whose it is counts for it, though nothing else can be read.
+  const { connectionLimits, settings, quotas } = { ...stage.gateway.pipeline.dependencies }
+  const one = { count: 1, periodSeconds: 3600 }
+  const perIp = (address: string) => (address === '127.0.0.1' ? one : connectionLimits.perIp(address))
+  const tuning = { perUser: settings.perUser, quotas, kept: null, edge: null }
+  stage.gateway.pipeline.retune({ ...tuning, connectionLimits: { ...connectionLimits, perIp } })
+  for (let i = 0; i < 3; i++) await refused(envoy.check(attributes({ http: twice })), 400, 'assertion_invalid')
+  stage.gateway.pipeline.retune({ ...tuning, connectionLimits })
   const merged = { authorization: `Bearer ${token},Bearer ${token}` }
   await refused(envoy.check(attributes({ headers: merged })), 401, 'token_malformed')
 })

@@ -100,9 +100,12 @@ export interface ListenerOptions {
   readonly monotonic: () => number
   readonly onExchange: (exchange: Exchange) => Promise<void>
   /** Takes connections of peers that speak HTTP/2 alone; nobody may by default. */
-  readonly onHttp2?: (socket: TLSSocket, connection: Connection) => Http2Peer
+  readonly onHttp2?: (socket: TLSSocket, connection: Connection, onCall: CallBegins) => Http2Peer
   readonly onRefusedHandshake: (refusal: RefusedHandshake) => void
 }
+
+/** Told when a call begins; what it gives is told when that has ended. */
+export type CallBegins = () => () => void
 
 /** A connection that speaks HTTP/2. */
 export interface Http2Peer {
@@ -320,7 +323,7 @@ class TlsListener implements Listener {
   #takenByHttp2(socket: TLSSocket): boolean {
     const connection = this.#connections.get(socket)
     if (socket.alpnProtocol !== 'h2' || connection === undefined) return false
-    const peer = this.#options.onHttp2?.(socket, connection)
+    const peer = this.#options.onHttp2?.(socket, connection, this.#callsOf(socket))
     if (peer === undefined) return false
     this.#http2.add(peer)
     const drainsIn = (this.#drains.get(socket) ?? Number.POSITIVE_INFINITY) - this.#options.clock()
@@ -330,6 +333,19 @@ class TlsListener implements Listener {
       this.#http2.delete(peer)
     })
     return true
+  }
+
+  /** Calls over HTTP/2 are requests like others: a connection with one under way is not idle. */
+  #callsOf(socket: TLSSocket): CallBegins {
+    let open = 0
+    return () => {
+      open++
+      this.#idle.delete(socket)
+      this.#askedAt = this.#options.monotonic()
+      return () => {
+        if (--open === 0 && this.#connections.has(socket)) this.#idle.add(socket)
+      }
+    }
   }
 
   /** Ends what comes too slowly, what is not taken, and what carries nothing. */

@@ -123,7 +123,7 @@ function listenerOptions(
     }),
     clientCertificate: 'required',
     onExchange: (exchange) => serveDecision(exchange, desk),
-    onHttp2: (socket, connection) => serveChecks(socket, connection, { desk, onProblem }),
+    onHttp2: (socket, connection, onCall) => serveChecks(socket, connection, { desk, onProblem, onCall }),
   }
 }
 

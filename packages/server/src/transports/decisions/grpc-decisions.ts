@@ -31,12 +31,13 @@ const limits: GrpcLimits = {
 export function serveChecks(
   socket: Socket,
   connection: Connection,
-  { desk, onProblem }: { readonly desk: DecisionDesk; readonly onProblem: (error: unknown) => void },
+  { desk, onProblem, onCall }: Pick<GrpcCalls, 'onProblem' | 'onCall'> & { readonly desk: DecisionDesk },
 ): { close(): void } {
   const calls: GrpcCalls = {
     admit: () => null,
     methods: new Map([[checkPath, (request: Uint8Array) => check(desk, connection, request)]]),
     onProblem,
+    ...(onCall === undefined ? {} : { onCall }),
     limits,
   }
   const session = serveGrpc(socket, calls, new AbortController().signal)

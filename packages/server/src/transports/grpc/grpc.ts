@@ -34,6 +34,8 @@ export interface GrpcCalls {
   /** By path, `/Service/Method`. */
   readonly methods: ReadonlyMap<string, (request: Uint8Array, signal: AbortSignal) => GrpcAnswer>
   readonly onProblem: (error: unknown) => void
+  /** Told when a stream begins; what it gives is told when that has ended. Nobody is told by default. */
+  readonly onCall?: () => () => void
   /** `grpcLimits` by default. */
   readonly limits?: GrpcLimits
 }
@@ -73,6 +75,8 @@ export function serveGrpc(socket: Socket, service: GrpcCalls, signal: AbortSigna
   session.on('error', () => socket.destroy())
   session.on('stream', (stream, headers) => {
     place.begin(stream)
+    const callEnded = service.onCall?.()
+    if (callEnded !== undefined) stream.once('close', callEnded)
     serveStream(stream, headers, { service, signal }).catch((error: unknown) => {
       stream.destroy()
       service.onProblem(error)
