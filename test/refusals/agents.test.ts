@@ -317,6 +317,11 @@ const faulty: readonly (readonly [what: string, type: string, body: (id: string,
       () => ({ jsonrpc: '2.0', id: 1, result: {} }),
     ],
     ['an agent that answers with a text is not passed on', 'text/plain', () => 'fine'],
+    [
+      'an agent that answers in another character set than is read is not passed on',
+      'application/json; charset=utf-7',
+      (id) => ({ jsonrpc: '2.0', id: 1, result: { task: { id } } }),
+    ],
     ['an agent that answers with a page is not passed on', 'text/html', () => '<p>fine</p>'],
     [
       'an agent that answers with a stream that nobody asked for is not passed on',

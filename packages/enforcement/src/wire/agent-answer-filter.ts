@@ -2,16 +2,17 @@
 
 import { utf8 } from '@doorward/core'
 import type { AgentAnswers } from '../agents/agent-answers.ts'
+import { isMediaType } from '../media-type.ts'
 import type { AnswerFilter } from './answer-filter.ts'
 import { GrowingBytes } from './growing-bytes.ts'
 import { eventName, maxEventBytes, SseParser, withData } from './sse.ts'
 import type { SseEvent } from './sse.ts'
 
-/** Null for a type that is no answer to the request. */
+/** Null for a type that is no answer to the request, and for a character set in which its reader would read something else. */
 export function openAgentFilter(contentType: string, answers: AgentAnswers, answerBytes: number): AnswerFilter | null {
-  const media = contentType.split(';')[0]?.trim().toLowerCase()
-  if (media === 'application/json') return new WholeMessage(answers, answerBytes)
-  return media === 'text/event-stream' && answers.streams ? new MessageEvents(answers, answerBytes) : null
+  if (isMediaType(contentType, 'application/json')) return new WholeMessage(answers, answerBytes)
+  const isEvents = answers.streams && isMediaType(contentType, 'text/event-stream')
+  return isEvents ? new MessageEvents(answers, answerBytes) : null
 }
 
 const NOTHING = new Uint8Array()

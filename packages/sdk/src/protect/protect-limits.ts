@@ -14,28 +14,33 @@ export function requireLimits(limits: Readonly<Record<string, unknown>>): void {
 /** Parts of requests and of seconds are as good; with 0 and NaN every request passes. Throws `limit_invalid`. */
 export function requireRates(rates: Readonly<Record<string, CellRate | Rate>>): void {
   for (const [name, rate] of Object.entries(rates)) {
-    const { count, periodSeconds } = rate
-    const burst = 'burst' in rate ? rate.burst : undefined
+    const { count, periodSeconds, burst }: Partial<CellRate> = membersOf(name, rate)
     requireParts(name, { count, periodSeconds, ...(burst === undefined ? {} : { burst }) })
   }
 }
 
 /** What is not said is as by default. Throws `limit_invalid`. */
 export function listenerLimitsOf(said: Partial<ListenerLimits> = {}): ListenerLimits {
-  const entries = Object.entries(said).filter(([, value]) => value !== undefined)
+  const entries = Object.entries(membersOf('listener', said)).filter(([, value]) => value !== undefined)
   const limits = { ...defaultListenerLimits, ...(Object.fromEntries(entries) as Partial<ListenerLimits>) }
   const { handshakes, body, pace, sheds: _, ofAddress: __, ...numbers } = limits
   requireRates({ 'listener.handshakes': handshakes })
   requireLimits(Object.fromEntries(Object.entries(numbers).map(([name, value]) => [`listener.${name}`, value])))
   if (body !== undefined) {
-    const { bytesPerSecond, graceMilliseconds } = body
+    const { bytesPerSecond, graceMilliseconds } = membersOf('listener.body', body)
     requireParts('listener.body', { bytesPerSecond, graceMilliseconds })
   }
   if (pace !== undefined) {
-    const { stallMilliseconds, bytesPerSecond, overheadBytes } = pace
+    const { stallMilliseconds, bytesPerSecond, overheadBytes } = membersOf('listener.pace', pace)
     requireParts('listener.pace', { stallMilliseconds, bytesPerSecond, overheadBytes })
   }
   return limits
+}
+
+/** Programs without types say anything. */
+function membersOf<Members extends object>(name: string, said: Members): Members {
+  if (typeof said !== 'object' || said === null) throw limitInvalid(name, said, 'an object')
+  return said
 }
 
 function requireParts(name: string, parts: Readonly<Record<string, unknown>>): void {
