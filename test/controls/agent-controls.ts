@@ -182,6 +182,20 @@ export const agentControls: readonly Control[] = [
       name: 'a message of an agent is at most 4 MiB, whatever its answers may be otherwise',
     },
   },
+  {
+    name: 'agent.answer_charset',
+    edits: [
+      {
+        file: 'packages/enforcement/src/wire/agent-answer-filter.ts',
+        from: "isMediaType(contentType, 'application/json')",
+        to: "contentType.startsWith('application/json')",
+      },
+    ],
+    test: {
+      file: 'test/refusals/agents.test.ts',
+      name: 'an agent that answers in another character set than is read is not passed on',
+    },
+  },
   plain('rpc.charset', before('a body that is called charset=utf-7'), {
     file: 'packages/enforcement/src/media-type.ts',
     from: '/^charset=(?:utf-8|"utf-8")$/',

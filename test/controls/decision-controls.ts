@@ -69,6 +69,25 @@ export const decisionControls: readonly Control[] = [
     'addressOf(asked.address) ?? own.connection.remoteAddress',
     'own.connection.remoteAddress',
   ]),
+  control(
+    'strangers',
+    'what strangers send through a proxy is counted for their address, and neither spends nor names the proxy',
+    [
+      `${decisions}/decision-desk.ts`,
+      '{ ...denial, caller: null }',
+      "{ ...denial, caller: { id: asker.id, certificateFingerprint: '', certificateSerial: '' } }",
+    ],
+  ),
+  control(
+    'answers_unseen',
+    'are refused for a service whose answers are read for secrets, which nobody here sees',
+    [
+      'packages/server/src/config/decisions-check.ts',
+      'if (!output.redact) return []',
+      'if (output !== null) return []',
+    ],
+    'test/unit/server/config-decisions.test.ts',
+  ),
   control('removed', 'other rules count from the next question on, and are on record before', [
     'packages/server/src/apps/gateway-decisions.ts',
     'const rules = rulesOf(next)',
@@ -104,6 +123,11 @@ export const decisionControls: readonly Control[] = [
     `${decisions}/check-messages.ts`,
     'if (found.has(name))',
     "if (name === 'never')",
+  ]),
+  grpc('idle', 'a listener that is full closes what asks nothing, and not the connection over which Envoy asks', [
+    'packages/enforcement/src/wire/listener.ts',
+    'open++\n      this.#idle.delete(socket)',
+    'open++',
   ]),
   grpc('kind', 'other proxies, strangers, other calls and what is too large get nothing over gRPC', [
     `${decisions}/grpc-decisions.ts`,

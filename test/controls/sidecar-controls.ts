@@ -90,9 +90,26 @@ export const sidecarControls: readonly Control[] = [
   }),
   control('sidecar.assertion_clock', [believed, 'it counts once, whatever is done to the clock'], {
     file: 'packages/sdk/src/assertion-verifier.ts',
-    from: 'Math.max(clock(), least())',
-    to: 'clock()',
+    from: 'least(), reached.of(',
+    to: 'reached.of(',
   }),
+  control('sidecar.assertion_key_time', [believed, 'it counts once, whatever is done to the clock'], {
+    file: 'packages/sdk/src/assertion-verifier.ts',
+    from: 'reached.of(keyId, monotonic()), ',
+    to: '',
+  }),
+  control(
+    'sidecar.assertion_own_time',
+    [
+      lasting,
+      'what a sidecar says of callers holds though the clock of its machine is put back, and for a program that starts then',
+    ],
+    {
+      file: `${apps}/sidecar.ts`,
+      from: 'timeThatGoesOn(options.runtime ?? systemRuntime)',
+      to: '(options.runtime ?? systemRuntime).wall',
+    },
+  ),
   control(
     'sidecar.stale_calls',
     [lasting, 'without news for five minutes nobody is called, and an answer that goes on is broken off'],
