@@ -5,6 +5,8 @@ import type { Control } from './controls.ts'
 const claims = 'packages/core/src/token/issuer-claims.ts'
 const idTokens = 'an ID token that is not by the provider, for us, of now and for this key signs nobody in'
 const identities = 'an identity is good for its workload, its key, its connection and one audience, and nothing else'
+const deniedElsewhere =
+  'a person who is denied elsewhere signs in by nothing of before, and gets no token of a sign-in of before'
 const times = 'issuer, audience, times and the claims that are required hold exactly'
 
 function control(
@@ -86,6 +88,42 @@ export const peopleControls: readonly Control[] = [
         file: 'packages/server/src/authority/shown-tokens.ts',
         from: 'return known.key === use.key',
         to: 'return true',
+      },
+    ],
+  ),
+  control(
+    'exchange.denied.elsewhere',
+    ['unit/server/unpublished-denials', deniedElsewhere],
+    [
+      {
+        file: 'packages/server/src/authority/exchange-token.ts',
+        from: 'await newestDenial({ store: context.store, deniedBefore }, claims.sub)',
+        to: 'deniedBefore(claims.sub)',
+      },
+    ],
+  ),
+  control(
+    'login.denied.elsewhere',
+    ['unit/server/unpublished-denials', deniedElsewhere],
+    [
+      {
+        file: 'packages/server/src/authority/login.ts',
+        from: 'await newestDenial({ store: context.store, deniedBefore }, name)',
+        to: 'deniedBefore(name)',
+      },
+    ],
+  ),
+  control(
+    'exchange.dated_before',
+    [
+      'unit/server/unpublished-denials',
+      'a person’s token is dated before it is asked what is denied, so that a denial in between takes it',
+    ],
+    [
+      {
+        file: 'packages/server/src/authority/exchange-token.ts',
+        from: '  const iat = epochSeconds(Math.max(now, from))\n',
+        to: '  const iat = epochSeconds(Math.max(nowSeconds(context), from))\n',
       },
     ],
   ),

@@ -46,7 +46,8 @@ export async function exchangeDelegated(
   dependencies: TokenDependencies,
   request: DelegatedTokenRequest,
 ): Promise<MintedToken | AuthorityRefusal> {
-  const { allowedAudience, deniedBefore, issuer } = dependencies
+  const { context, allowedAudience, deniedBefore, issuer } = dependencies
+  const now = nowSeconds(context)
   if (request.audience === issuer || !(await allowedAudience(request.audience))) return unknownAudience(request)
   const subject = await subjectOf(dependencies, request)
   if (isAuthorityRefusal(subject)) return subject
@@ -66,6 +67,7 @@ export async function exchangeDelegated(
   return minted(dependencies, request, {
     claims: { ...delegated, ...narrowed },
     record: { presenter: request.id, subject: sub, act: actorsOf(act), ...shown },
+    now,
     from: Math.max(deniedBefore(request.id), claims.iat),
     until: epochSeconds(Math.min(request.certificateNotAfter, claims.exp, notAfter)),
   })

@@ -22,6 +22,7 @@ import type { AuthorityContext } from './context.ts'
 import type { KeySlots } from './key-slots.ts'
 import { provenLoginKey } from './login-key.ts'
 import type { PresentedProof } from './login-key.ts'
+import { newestDenial } from './newest-denial.ts'
 import { signInIssuer } from './people.ts'
 import type { PublishedKeys } from './published-keys.ts'
 import { isAuthorityRefusal, refuse } from './refusal.ts'
@@ -35,6 +36,7 @@ export interface TokenDependencies {
   readonly issuer: string
   /** Whether tokens may be asked for this audience at all; what they may do there is decided there. */
   readonly allowedAudience: (audience: string) => Promise<boolean>
+  /** As published; 0 for nobody. */
   readonly deniedBefore: (id: string) => number
   /** Keys of all authorities that are not denied, and all else that is. */
   readonly published: () => PublishedKeys
@@ -84,6 +86,7 @@ export async function exchangeToken(
   return minted(dependencies, request, {
     claims: { sub: id, ...narrowed },
     record: {},
+    now: nowSeconds(dependencies.context),
     from: deniedBefore(id),
     until: request.certificateNotAfter,
   })
@@ -98,17 +101,22 @@ export async function exchangeUserToken(
   dependencies: TokenDependencies,
   request: UserTokenRequest,
 ): Promise<MintedToken | AuthorityRefusal> {
-  const { allowedAudience, deniedBefore, issuer } = dependencies
+  const { context, allowedAudience, deniedBefore, issuer } = dependencies
   if (request.audience === issuer || !(await allowedAudience(request.audience))) return unknownAudience(request)
   const claims = userOf(dependencies, request)
   if (isAuthorityRefusal(claims)) return claims
+  // The token says of the person no more than this moment: before the store is asked what another authority has denied.
+  const now = nowSeconds(context)
+  const denied = await newestDenial({ store: context.store, deniedBefore }, claims.sub)
+  if (claims.iat < denied) return refuse('identity_denied', `the sign-in of ${claims.sub} is denied`)
   const { [userClaim]: user, sub, exp } = claims
   const narrowed = narrowedClaims(request, {})
   if (isAuthorityRefusal(narrowed)) return narrowed
   return minted(dependencies, request, {
     claims: { sub, act: { sub: request.id }, [userClaim]: user, ...narrowed },
     record: { user: sub, identity: claims.jti },
-    from: Math.max(deniedBefore(request.id), deniedBefore(sub)),
+    now,
+    from: Math.max(deniedBefore(request.id), denied),
     until: epochSeconds(Math.min(request.certificateNotAfter, exp)),
   })
 }
@@ -117,9 +125,9 @@ export function unknownAudience({ audience }: TokenRequest): AuthorityRefusal {
   return refuse('audience_unknown', `no audience ${JSON.stringify(audience.slice(0, 200))}`)
 }
 
-/** The person, when the identity is by our key, for this workload, live, undenied, and in the hand of its key. */
+/** The person, when the identity is by our key, for this workload, live, not denied itself, and in the hand of its key. */
 function userOf(dependencies: TokenDependencies, request: UserTokenRequest): UserIdentityClaims | AuthorityRefusal {
-  const { context, issuer, deniedBefore, published } = dependencies
+  const { context, issuer, published } = dependencies
   const { id, epoch, audience, certificateFingerprint, proof } = request
   const token = request.identity.reveal()
   const { tokenKeys, deniedTokens } = published()
@@ -130,8 +138,7 @@ function userOf(dependencies: TokenDependencies, request: UserTokenRequest): Use
   const jkt = provenLoginKey(context, proof, { use: 'exchange', certificateFingerprint, audience, token })
   if (typeof jkt !== 'string') return jkt
   if (jkt !== claims.cnf.jkt) return refuse('proof_invalid', 'expected a proof by the key of the sign-in')
-  if (claims.iat < deniedBefore(claims.sub) || deniedTokens.has(claims.jti))
-    return refuse('identity_denied', `the sign-in of ${claims.sub} is denied`)
+  if (deniedTokens.has(claims.jti)) return refuse('identity_denied', `the sign-in of ${claims.sub} is denied`)
   return signInIssuer(context.people, claims[userClaim].issuer, id) === null
     ? refuse('grant_refused', `${id} may not act for people of ${claims[userClaim].issuer}`)
     : claims
@@ -141,6 +148,8 @@ export interface TokenContent {
   readonly claims: Pick<AccessTokenClaims, 'sub' | 'act' | 'scope' | 'may_act' | typeof userClaim | typeof chainClaim>
   /** What the entry says beside what every one says. */
   readonly record: object
+  /** Taken before it was asked what is denied: whatever is denied after that is dated after the token. */
+  readonly now: EpochSeconds
   /** What was issued before is denied. */
   readonly from: number
   readonly until: EpochSeconds
@@ -150,11 +159,10 @@ export interface TokenContent {
 export async function minted(
   { context, slots, issuer }: TokenDependencies,
   request: TokenRequest,
-  { claims: subject, record, from, until }: TokenContent,
+  { claims: subject, record, now, from, until }: TokenContent,
 ): Promise<MintedToken | AuthorityRefusal> {
   const unfit = context.unfit()
   if (unfit !== null) return refuse('authority_unready', unfit)
-  const now = nowSeconds(context)
   const active = slots.tokenKey(now)
   if (active === null) return refuse('authority_unready', 'no token key can sign now')
   const iat = epochSeconds(Math.max(now, from))

@@ -20,6 +20,7 @@ import { nowSeconds } from './context.ts'
 import type { TokenDependencies } from './exchange-token.ts'
 import { provenLoginKey } from './login-key.ts'
 import type { PresentedProof } from './login-key.ts'
+import { newestDenial } from './newest-denial.ts'
 import { signInIssuer } from './people.ts'
 import type { SignInIssuer } from './people.ts'
 import { isAuthorityRefusal, refuse } from './refusal.ts'
@@ -110,7 +111,8 @@ async function signedIn(
 ): Promise<SignedIn | AuthorityRefusal> {
   const { kind: _kind, ...user } = claims.user
   const name = userName(user)
-  const denied = deniedBefore(name)
+  const now = nowSeconds(context)
+  const denied = await newestDenial({ store: context.store, deniedBefore }, name)
   if (claims.issuedAt < denied)
     return refuse('identity_denied', `what was issued to ${name} before ${denied} is denied: sign in again`)
   if (JSON.stringify(user).length > MAX_USER)
@@ -118,7 +120,6 @@ async function signedIn(
       `expected name and groups within ${MAX_USER} characters: narrow claims.group_prefix`,
       'user_too_large',
     )
-  const now = nowSeconds(context)
   const active = slots.tokenKey(now)
   if (active === null) return refuse('authority_unready', 'no token key can sign now')
   const expires = epochSeconds(Math.min(endOf(issuer, claims, now), active.slot.notAfter))
