@@ -103,6 +103,25 @@ export const acmeControls: readonly Control[] = [
     from: 'await this.#count(this.#failures + 1, null)',
     to: 'this.#failures += 1',
   }),
+  control(
+    'acme.backoff_until_shown',
+    'one that cannot go on record is not shown, and no other one is asked for in its place',
+    {
+      file: 'apps/acme-certificates.ts',
+      from: '      this.#unshown = got\n',
+      to: '      this.#unshown = got\n      await this.#count(0, null)\n',
+    },
+  ),
+  control('acme.kept_first', 'one that cannot go on record is not shown, and no other one is asked for in its place', {
+    file: 'apps/acme-certificates.ts',
+    from: 'this.#waiting() ?? (await this.#order(signal))',
+    to: 'await this.#order(signal)',
+  }),
+  control(
+    'acme.retry_after.days',
+    'an authority that says when to come again is not asked before, after a start neither',
+    { file: 'acme/renewal-time.ts', from: '7 * 86_400', to: '86_400' },
+  ),
   control('acme.retry_after', 'an authority that says when to come again is not asked before, after a start neither', {
     file: 'acme/renewal-time.ts',
     from: '(retryAfterSeconds ?? 0) * 1000',

@@ -60,6 +60,12 @@ async function until(what: string, so: () => boolean): Promise<void> {
   }
 }
 
+/** The time has been looked at since, and whatever was due is done. */
+async function looked(): Promise<void> {
+  const before = acme.waits
+  await until('a look at the time', () => acme.waits >= before + 3)
+}
+
 function shownTo(socket: TLSSocket) {
   const certificate = socket.getPeerX509Certificate()
   const protocol = socket.alpnProtocol
@@ -231,8 +237,32 @@ describe('replacing it', () => {
     equal(certificates.problem(), null)
   })
 
+  test('one that cannot go on record is not shown, and no other one is asked for in its place', async () => {
+    const certificates = await acme.start()
+    acme.authority.lies.trusting = true
+    acme.deaf = true
+    running((signal) => certificates.run(signal, () => undefined))
+    // Of each attempt two: the entry, and that of the failure.
+    await until('a failure', () => acme.problems.length === 2)
+    acme.pass(4 * 60_000)
+    await looked()
+    equal(acme.problems.length, 2)
+    acme.pass(2 * 60_000)
+    await until('another failure', () => acme.problems.length === 4)
+    acme.pass(11 * 60_000)
+    await until('one more failure', () => acme.problems.length === 6)
+    deepEqual([acme.authority.orders, certificates.current()], [1, null])
+    acme.deaf = false
+    acme.pass(22 * 60_000)
+    await until('the certificate', () => certificates.current() !== null)
+    deepEqual([acme.authority.orders, acme.entries.length], [1, 1])
+    equal(acme.entries[0]?.['fingerprint'], certificates.current()?.fingerprint)
+    acme.passDays(61)
+    await until('another order', () => acme.authority.orders === 2)
+  })
+
   test('an authority that says when to come again is not asked before, after a start neither', async () => {
-    acme.authority.lies.refuses = { type: 'rateLimited', retryAfter: 7200 }
+    acme.authority.lies.refuses = { type: 'rateLimited', retryAfter: 2 * 86_400 }
     const certificates = await acme.start()
     const stop = running((signal) => certificates.run(signal, () => undefined))
     await until('a failure', () => failures().length === 1)
@@ -241,10 +271,10 @@ describe('replacing it', () => {
     const again = await acme.start()
     const edge = await edgeWith(again)
     edge.run()
-    acme.pass(7_100_000)
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    acme.passDays(1.9)
+    await looked()
     equal(acme.authority.orders, 0)
-    acme.pass(200_000)
+    acme.passDays(0.2)
     await until('a certificate', () => again.current() !== null)
   })
 

@@ -9,6 +9,7 @@ import type { AccountKey } from './acme-jws.ts'
 import { asUrl, problemOf, readDirectory, readObject } from './acme-messages.ts'
 import type { Directory } from './acme-messages.ts'
 import { AcmeRefusal, unfit } from './acme-problem.ts'
+import { longestRetrySeconds } from './renewal-time.ts'
 
 type HeaderValue = string | readonly string[] | undefined
 
@@ -40,7 +41,6 @@ export interface AcmeConnectionParts {
 
 const NONCE_ATTEMPTS = 4
 const NONCE = /^[\w-]{1,512}$/
-const MAX_RETRY_SECONDS = 7 * 86_400
 
 export class AcmeConnection {
   readonly #parts: AcmeConnectionParts
@@ -165,7 +165,7 @@ function problemIn({ body }: AcmeAnswer) {
 /** Seconds alone: a date would be one of another clock. */
 function retryAfter({ headers }: AcmeAnswer): number | null {
   const text = single(headers['retry-after']) ?? ''
-  return /^\d{1,9}$/.test(text) ? Math.min(Number(text), MAX_RETRY_SECONDS) : null
+  return /^\d{1,9}$/.test(text) ? Math.min(Number(text), longestRetrySeconds) : null
 }
 
 function single(value: HeaderValue): string | undefined {

@@ -22,6 +22,9 @@ export function dueAt({ notBefore, notAfter }: Life, chance: number): EpochMilli
 const FIRST_MILLISECONDS = 5 * 60_000
 const MOST_MILLISECONDS = 6 * 3_600_000
 
+/** What an authority may ask to wait for at most. */
+export const longestRetrySeconds = 7 * 86_400
+
 /** After so many failures in a row, the first of which is 1; not before the authority permits it. */
 export function retryMilliseconds(failures: number, chance: number, retryAfterSeconds: number | null): number {
   const backoff = Math.min(FIRST_MILLISECONDS * 2 ** Math.min(failures - 1, 20), MOST_MILLISECONDS)

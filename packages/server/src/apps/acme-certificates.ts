@@ -11,7 +11,7 @@ import type { Runtime, Sealer } from '@doorward/sdk'
 import { AcmeConnection } from '../acme/acme-connection.ts'
 import { orderCertificate } from '../acme/acme-order.ts'
 import { AcmeRefusal } from '../acme/acme-problem.ts'
-import { dueAt, retryMilliseconds } from '../acme/renewal-time.ts'
+import { dueAt, longestRetrySeconds, retryMilliseconds } from '../acme/renewal-time.ts'
 import { judgeEdgeCertificate } from '../config/edge-certificate.ts'
 import type { EdgeCertificate } from '../config/edge-certificate.ts'
 import type { AcmePlace } from '../config/edge-settings.ts'
@@ -45,7 +45,8 @@ export interface AcmeTools {
 const ANSWER_MILLISECONDS = 20_000
 /** The time is looked at again so often, should it be set. */
 const LOOK_MILLISECONDS = 60_000
-const LONGEST_WAIT = 86_400_000
+/** Of what is kept: no clock that was wrong stops it for longer. */
+const LONGEST_WAIT = longestRetrySeconds * 1000
 
 /** Throws the codes of the sealed files and of custody, `file_unreadable` and `certificates_invalid`. */
 export async function openAcmeCertificates(
@@ -81,6 +82,8 @@ class AcmeCertificates implements EdgeCertificates {
   #shown: EdgeCertificate | null = null
   /** One that another authority has issued is shown until there is one of this. */
   #foreign = false
+  /** Kept, and not shown: it could not be put on record. */
+  #unshown: EdgeCertificate | null = null
   #chance: number
   #failures = 0
   #notBefore: EpochMillis = epochMillis(0)
@@ -143,11 +146,12 @@ class AcmeCertificates implements EdgeCertificates {
     const { enter, listener, place, onProblem } = this.#parts
     try {
       await this.#count(this.#failures + 1, null)
-      const got = await this.#order(signal)
-      await this.#count(0, null)
+      const got = this.#waiting() ?? (await this.#order(signal))
+      this.#unshown = got
       await enter({ event: `${listener}.certificate`, directory: place.directory, ...factsOf(got) })
       onChange(got)
       this.#shown = got
+      this.#unshown = null
       this.#foreign = false
       this.#problem = null
       this.#chance = this.#parts.runtime.chance()
@@ -156,7 +160,16 @@ class AcmeCertificates implements EdgeCertificates {
       this.#problem = error instanceof DoorwardError ? `${error.code} ${error.got ?? ''}`.trim() : 'internal'
       onProblem(error)
       await this.#failed(error).catch(onProblem)
+      return
     }
+    // Last: until it is shown the attempt has failed, and the next one waits.
+    await this.#count(0, null).catch(onProblem)
+  }
+
+  /** One that was got by an attempt before: authorities count the certificates of a name. */
+  #waiting(): EdgeCertificate | null {
+    const got = this.#unshown
+    return got !== null && dueAt(got, this.#chance) > this.#parts.now() ? got : null
   }
 
   async #order(signal: AbortSignal): Promise<EdgeCertificate> {
