@@ -28,6 +28,7 @@ import { secretControls } from './secret-controls.ts'
 import { sidecarControls } from './sidecar-controls.ts'
 import { sourceControls } from './source-controls.ts'
 import { trustControls } from './trust-controls.ts'
+import { doctorControls } from './doctor-controls.ts'
 import { operationControls } from './operation-controls.ts'
 import { modernControls } from './modern-controls.ts'
 import { upstreamControls } from './upstream-controls.ts'
@@ -209,7 +210,7 @@ export const controls: readonly Control[] = [
       'if (issuedBefore !== undefined && certificate.notBefore < 0)',
     ),
     edit(
-      identify,
+      withdrawal,
       'if (issuedBefore !== undefined && made < issuedBefore)',
       'if (issuedBefore !== undefined && claims.iat < 0)',
     ),
@@ -254,7 +255,7 @@ export const controls: readonly Control[] = [
       'if (token !== null && view.deniedTokens.has(token.id))',
       "if (token !== null && token.id === '')",
     ),
-    edit(identify, 'if (view.deniedTokens.has(claims.jti))', "if (claims.jti === '')"),
+    edit(withdrawal, 'if (view.deniedTokens.has(claims.jti))', "if (claims.jti === '')"),
   ),
   control(
     'streams.denial',
@@ -385,6 +386,7 @@ export type RefusalEntry =`,
   ...monitoringControls,
   ...limitControls,
   ...operationControls,
+  ...doctorControls,
   ...upstreamControls,
   ...delegationControls,
   ...definitionControls,

@@ -105,7 +105,7 @@ export const delegationControls: readonly Control[] = [
   control(
     'delegation.live_person',
     ['delegation-calls', 'a denial of the person ends what somebody does for them far down the chain'],
-    ['packages/enforcement/src/identify.ts', '(links.at(-1)?.iat ?? claims.iat)', 'claims.iat'],
+    ['packages/enforcement/src/withdrawal.ts', '(links.at(-1)?.iat ?? claims.iat)', 'claims.iat'],
   ),
   control(
     'scope.calls',

@@ -28,7 +28,7 @@ export async function identifyEdge(inbound: Inbound, dependencies: IdentifyDepen
   if ('denied' in shown) return shown
   const issued = await edge.tokens.verify(shown.token, inbound.audience)
   if ('ok' in issued) return deny(issued.code, issued.message)
-  const caller = callerOf(issued, shown, edge, view)
+  const caller = edgeCaller(issued, shown, edge, view)
   if ('denied' in caller) return caller
   const { principal, token, name } = caller
   const problem =
@@ -67,7 +67,8 @@ function shownBy({ head: { headers } }: Inbound, { bearer }: EdgeRules): Shown |
   return proof === undefined ? deny('dpop_invalid', 'no DPoP header') : { scheme: 'dpop', token, proof }
 }
 
-interface EdgeCaller {
+/** Whom a token of an issuer makes known, and what can be held against it later on. */
+export interface EdgeCaller {
   readonly principal: Principal
   readonly token: PresentedToken
   /** Of the person: `<issuer>#<subject>`. */
@@ -76,7 +77,13 @@ interface EdgeCaller {
 
 const TOKEN_NAME = 22
 
-function callerOf(issued: IssuedToken, { scheme }: Shown, edge: EdgeRules, view: TrustView): EdgeCaller | Denial {
+/** Whose token it is by these rules; whether anything is held against them, `withdrawal` says. */
+export function edgeCaller(
+  issued: IssuedToken,
+  { scheme }: Pick<Shown, 'scheme'>,
+  edge: EdgeRules,
+  view: TrustView,
+): EdgeCaller | Denial {
   const { user } = issued
   const name = userName(user)
   const client = edge.clientName(issued)

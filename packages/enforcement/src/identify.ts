@@ -1,20 +1,10 @@
 /** Stage 1: who is calling. Certificate first, then token; the body has not been read. */
 
-import {
-  actorsOf,
-  backdatingSeconds,
-  epochClaim,
-  heldLinks,
-  parseSpiffeId,
-  toSeconds,
-  userClaim,
-  verifyToken,
-} from '@doorward/core'
+import { actorsOf, epochClaim, heldLinks, parseSpiffeId, toSeconds, userClaim, verifyToken } from '@doorward/core'
 import type {
   AccessTokenClaims,
   AuthenticationStrength,
   EpochSeconds,
-  HeldLink,
   ImportP256,
   Principal,
   SpiffeId,
@@ -31,7 +21,7 @@ import type { EdgeEntry, EdgeRules } from './edge-rules.ts'
 import type { Rate, RateLimiter, TrustSource, TrustView } from './ports.ts'
 import { rolesIn } from './trust-roles.ts'
 import { takePerson, takeUser } from './user-limit.ts'
-import { chainWithdrawal } from './withdrawal.ts'
+import { tokenWithdrawal } from './withdrawal.ts'
 import type { PresentedToken } from './withdrawal.ts'
 
 declare const identified: unique symbol
@@ -330,19 +320,6 @@ function repeatedTokenProblem(
   caller: PartialCaller,
 ): Denial | null {
   if (seconds >= claims.exp + LEEWAY_SECONDS) return deny('token_expired', `exp was ${claims.exp}`, { caller })
-  if (view.deniedTokens.has(claims.jti)) return deny('token_denied', `token ${claims.jti} is denied`, { caller })
-  const issuedBefore = view.deniedIdentities.get(claims.sub)
-  const links = claims.act === undefined ? [] : heldLinks(claims)
-  // The certificate of a workload is denied with it; of a person there is the token alone, which is dated by the second: the
-  // one of the sign-in, however young what was made of it.
-  const made = claims[userClaim] === undefined ? claims.iat + backdatingSeconds : (links.at(-1)?.iat ?? claims.iat)
-  if (issuedBefore !== undefined && made < issuedBefore) {
-    return deny('identity_denied', `credentials issued before ${issuedBefore} are denied`, { caller })
-  }
-  return links.length === 0 ? null : chainDenial(links, view, caller)
-}
-
-function chainDenial(links: readonly HeldLink[], view: TrustView, caller: PartialCaller): Denial | null {
-  const problem = chainWithdrawal(links, view)
-  return problem === null ? null : deny('chain_denied', problem, { caller })
+  const withdrawn = tokenWithdrawal(claims, view)
+  return withdrawn === null ? null : { ...withdrawn, caller }
 }

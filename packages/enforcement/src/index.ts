@@ -12,7 +12,8 @@ export { denialRow, denialTable, deny, isDenial, isDenialCode } from './denial.t
 export type { AskedApproval, AskedConsent, Denial, DenialCode, ExhaustedLimit, PartialCaller } from './denial.ts'
 export { identify, identifyAsker, identifyEnrolment } from './identify.ts'
 export { takePerson } from './user-limit.ts'
-export { identifyEdge } from './identify-edge.ts'
+export { edgeCaller, identifyEdge } from './identify-edge.ts'
+export type { EdgeCaller } from './identify-edge.ts'
 export type { EdgeRules, ProofRules } from './edge-rules.ts'
 export { provenKey } from './proof-use.ts'
 export { missingScope, scopeOf } from './scopes.ts'
@@ -125,7 +126,7 @@ export { standingProblem } from './certificate-standing.ts'
 export { OpenCalls } from './open-calls.ts'
 export type { OpenCall } from './open-calls.ts'
 export { rolesNow } from './standing-decisions.ts'
-export { personalWithdrawal, userWithdrawal, withdrawal } from './withdrawal.ts'
+export { certificateWithdrawal, personalWithdrawal, tokenWithdrawal, userWithdrawal, withdrawal } from './withdrawal.ts'
 export type { PresentedToken, ShownCredentials } from './withdrawal.ts'
 
 // detection

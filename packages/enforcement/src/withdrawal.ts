@@ -3,8 +3,16 @@
  * time is not asked again: an answer that began in time may end after it, a denied one may not.
  */
 
-import { backdatingSeconds, epochSeconds, linkKeyWithdrawal, linkWithdrawal, userName } from '@doorward/core'
-import type { EpochSeconds, HeldLink, PeerCertificate, Principal } from '@doorward/core'
+import {
+  backdatingSeconds,
+  epochSeconds,
+  heldLinks,
+  linkKeyWithdrawal,
+  linkWithdrawal,
+  userClaim,
+  userName,
+} from '@doorward/core'
+import type { AccessTokenClaims, EpochSeconds, PeerCertificate, Principal } from '@doorward/core'
 import { deny } from './denial.ts'
 import type { Denial, DenialCode } from './denial.ts'
 import type { TrustView } from './ports.ts'
@@ -56,9 +64,21 @@ export function personalWithdrawal({ inbound, principal, token }: ShownCredentia
   return problem === null ? null : against('identity_denied', problem)
 }
 
-/** What is held against the tokens from which the one shown was made, or against the keys that signed them. */
-export function chainWithdrawal(links: readonly HeldLink[], view: TrustView): string | null {
-  return linkWithdrawal(links, linkDenials(view)) ?? linkKeyWithdrawal(links, view)
+/**
+ * What is held against a token of ours by itself, whoever shows it: that it is denied, or whom it is of, or one of those from
+ * which it was made, or a key that signed those. Of claims in which `verifyToken` finds nothing; null when nothing is.
+ */
+export function tokenWithdrawal(claims: AccessTokenClaims, view: TrustView): Denial | null {
+  if (view.deniedTokens.has(claims.jti)) return deny('token_denied', `token ${claims.jti} is denied`)
+  const issuedBefore = view.deniedIdentities.get(claims.sub)
+  const links = claims.act === undefined ? [] : heldLinks(claims)
+  // The certificate of a workload is denied with it; of a person there is the token alone, which is dated by the second: the
+  // one of the sign-in, however young what was made of it.
+  const made = claims[userClaim] === undefined ? claims.iat + backdatingSeconds : (links.at(-1)?.iat ?? claims.iat)
+  if (issuedBefore !== undefined && made < issuedBefore)
+    return deny('identity_denied', `credentials issued before ${issuedBefore} are denied`)
+  const link = linkWithdrawal(links, linkDenials(view)) ?? linkKeyWithdrawal(links, view)
+  return link === null ? null : deny('chain_denied', link)
 }
 
 function linkDenials(view: TrustView) {

@@ -1,17 +1,10 @@
 /** Why a token is refused: every check that a listener makes, in its order, up to the first one that fails. */
 
-import {
-  edgeClientId,
-  heldLinks,
-  readIssuerToken,
-  signedClaims,
-  toSeconds,
-  userName,
-  verifySubjectToken,
-} from '@doorward/core'
-import type { AccessTokenClaims, Secret } from '@doorward/core'
-import type { EdgeRules, IssuedToken, IssuedTokenRefusal, TrustView } from '@doorward/enforcement'
-import type { Identity } from '@doorward/sdk'
+import { readIssuerToken, signedClaims, toSeconds, userName, verifySubjectToken } from '@doorward/core'
+import type { AccessTokenClaims, EpochMillis, Secret } from '@doorward/core'
+import { certificateWithdrawal, deny, edgeCaller, tokenWithdrawal, withdrawal } from '@doorward/enforcement'
+import type { Denial, EdgeCaller, EdgeRules, IssuedToken, IssuedTokenRefusal, TrustView } from '@doorward/enforcement'
+import type { Identity, Svid } from '@doorward/sdk'
 import { edgeSettings } from '../../config/edge-settings.ts'
 import { allowedAudiences, issuerSettings } from '../../config/settings.ts'
 import type { Deployment } from '../../config/settings.ts'
@@ -23,7 +16,17 @@ import type { Finding } from './finding.ts'
 export interface TokenQuestion {
   readonly token: Secret
   readonly deployment: Deployment
-  readonly identity: Identity
+  readonly identity: TokenReader
+}
+
+/** Who looks: by its trust state, with its own certificate. */
+export type TokenReader = Pick<Identity, 'id' | 'trust' | 'trustDomain' | 'authorityUrl'> & {
+  readonly credentials: { readonly peek: () => Pick<Svid, 'certificate'> | null }
+}
+
+interface Seen {
+  readonly view: TrustView
+  readonly now: EpochMillis
 }
 
 /** The token is in no finding; of one that nobody here has signed nothing is told but what it claims to be. */
@@ -42,7 +45,7 @@ export async function tokenFindings(question: TokenQuestion): Promise<readonly F
   const text = token.reveal()
   const foreign = readIssuerToken(text)
   const isForeign = !('ok' in foreign) && foreign.claimedIssuer !== identity.authorityUrl
-  if (isForeign) return edgeFindings(text, foreign.claimedIssuer, question)
+  if (isForeign) return edgeFindings(text, foreign.claimedIssuer, question, view)
   return ownFindings(text, view, question)
 }
 
@@ -58,7 +61,7 @@ function ownFindings(text: string, view: TrustView, { deployment, identity }: To
     fine('token_times', `ends ${relativeTime(claims.exp - now)}`),
     audienceFinding(claims, deployment),
     bindingFinding(claims, view, identity),
-    deniedFinding(claims, view),
+    deniedFinding(claims, view, identity),
   ]
 }
 
@@ -91,9 +94,9 @@ function audienceFinding({ aud }: AccessTokenClaims, deployment: Deployment): Fi
   })
 }
 
-function bindingFinding(claims: AccessTokenClaims, view: TrustView, identity: Identity): Finding {
+function bindingFinding(claims: AccessTokenClaims, view: TrustView, identity: TokenReader): Finding {
   const fingerprint = claims.cnf['x5t#S256']
-  const own = identity.credentials.peek()?.fingerprint
+  const own = identity.credentials.peek()?.certificate.fingerprint
   const holder = view.issued.get(fingerprint)?.id
   if (own === fingerprint) return fine('token_binding', `bound to the certificate of ${identity.id.uri} that is in use`)
   if (holder !== undefined)
@@ -108,14 +111,27 @@ function bindingFinding(claims: AccessTokenClaims, view: TrustView, identity: Id
   })
 }
 
-function deniedFinding(claims: AccessTokenClaims, view: TrustView): Finding {
-  const tokens = [claims.jti, ...heldLinks(claims).map(({ jti }) => jti)]
-  const denied = tokens.find((name) => view.deniedTokens.has(name))
-  const parties = [claims.client_id, claims.sub]
-  const party = parties.find((name) => (view.deniedIdentities.get(name) ?? 0) > claims.iat)
-  if (denied === undefined && party === undefined) return fine('token_denied', 'neither token nor holder is revoked')
+/** As a listener judges it, of whoever shows it with the certificate that it is bound to. */
+function deniedFinding(claims: AccessTokenClaims, view: TrustView, identity: TokenReader): Finding {
+  const denial = presenterWithdrawal(claims, view, identity) ?? tokenWithdrawal(claims, view)
+  if (denial === null) return fine('token_denied', 'neither it, nor a holder, nor what it was made from is revoked')
+  return withdrawnFinding(denial)
+}
+
+/** Of a certificate that is not ours the trust state has no serial; it was made before the token was. */
+function presenterWithdrawal({ client_id: id, cnf, iat }: AccessTokenClaims, view: TrustView, reader: TokenReader) {
+  const own = reader.credentials.peek()?.certificate
+  if (own !== undefined && own.fingerprint === cnf['x5t#S256']) return certificateWithdrawal(own, id, view)
+  const issuedBefore = view.deniedIdentities.get(id)
+  if (issuedBefore !== undefined && iat < issuedBefore)
+    return deny('identity_denied', `what ${id} was given before ${issuedBefore} is denied`)
+  return view.roles.has(id) ? null : deny('identity_unregistered', `${id} is not registered any more`)
+}
+
+function withdrawnFinding({ code, explanation }: Denial): Finding {
   return failure('token_denied', {
-    message: party === undefined ? 'the token was revoked' : `what ${party} was given before is revoked`,
+    where: code,
+    message: explanation,
     next: 'who did it and why: doorward audit query --kind revocation',
   })
 }
@@ -125,6 +141,7 @@ async function edgeFindings(
   text: string,
   issuer: string,
   { deployment, identity }: TokenQuestion,
+  view: TrustView,
 ): Promise<readonly Finding[]> {
   const edge = edgeSettings(deployment)
   if (edge === null) {
@@ -148,7 +165,7 @@ async function edgeFindings(
   const answers: IssuedTokenRefusal[] = []
   for (const resource of rules.resources) {
     const answer = await rules.tokens.verify(text, resource)
-    if (!('ok' in answer)) return acceptedFindings(answer, resource, rules, identity)
+    if (!('ok' in answer)) return acceptedFindings(answer, resource, rules, { view, now: identity.trust.now() })
     answers.push(answer)
   }
   const { code = 'token_audience', message = 'no server is reached at the edge' } = answers[0] ?? {}
@@ -166,45 +183,33 @@ function unknownIssuer(issuer: string, known: readonly string[]): Finding {
   })
 }
 
-function acceptedFindings(
-  issued: IssuedToken,
-  resource: string,
-  rules: EdgeRules,
-  { trust, trustDomain }: Identity,
-): readonly Finding[] {
-  const name = rules.clientName(issued)
-  const left = issued.expires - toSeconds(trust.now())
+function acceptedFindings(issued: IssuedToken, resource: string, rules: EdgeRules, seen: Seen): readonly Finding[] {
+  const left = issued.expires - toSeconds(seen.now)
+  const whose = fine('token', `of ${userName(issued.user)}, for ${resource}; ends ${relativeTime(left)}`)
+  const caller = edgeCaller(issued, { scheme: issued.boundTo === null ? 'bearer' : 'dpop' }, rules, seen.view)
   const client = issued.clientId ?? 'none'
+  if ('denied' in caller)
+    return [
+      whose,
+      failure(caller.code, { message: 'its client is not let in', got: client, next: 'list it under edge.clients' }),
+    ]
   return [
-    fine('token', `of ${userName(issued.user)}, for ${resource}; ends ${relativeTime(left)}`),
-    name === null
-      ? failure('client_unlisted', {
-          message: 'its client is not let in',
-          got: client,
-          next: 'list it under edge.clients',
-        })
-      : fine('token_client', `given to ${client}, here ${name}`),
+    whose,
+    fine('token_client', `given to ${client}, here ${caller.principal.presenter.uri}`),
     issued.boundTo === null && !rules.bearer
       ? failure('bearer_refused', {
           message: 'it is bound to no key, and edge.bearer is off',
           next: 'have the host make proofs (RFC 9449), so that the provider binds its tokens',
         })
       : fine('token_binding', issued.boundTo === null ? 'bound to no key' : `bound to the key ${issued.boundTo}`),
-    edgeDenied(issued, name === null ? null : edgeClientId(trustDomain, name).uri, trust.current()),
+    edgeDenied(caller, seen.view),
   ]
 }
 
-/** Clocks of issuers may be ahead of ours by so much; as the edge has it. */
-const issuerSkewSeconds = 30
-
-function edgeDenied(issued: IssuedToken, client: string | null, view: TrustView | null): Finding {
-  const skew = issued.own === null ? issuerSkewSeconds : 0
-  const parties = [userName(issued.user), ...(client === null ? [] : [client])]
-  const party = parties.find((name) => (view?.deniedIdentities.get(name) ?? 0) > issued.issuedAt - skew)
-  const denied = view?.deniedTokens.has(issued.id) === true
-  if (party === undefined && !denied) return fine('token_denied', 'neither token, person nor client is revoked')
-  return failure('token_denied', {
-    message: party === undefined ? 'the token was revoked' : `what ${party} was given before is revoked`,
-    next: 'who did it and why: doorward audit query --kind revocation',
-  })
+/** What the edge holds against token, person and client. */
+function edgeDenied(caller: EdgeCaller, view: TrustView): Finding {
+  const denial = withdrawal({ inbound: { connection: { certificate: null } }, ...caller }, view)
+  return denial === null
+    ? fine('token_denied', 'neither token, person nor client is revoked')
+    : withdrawnFinding(denial)
 }
