@@ -1,10 +1,12 @@
 /**
- * Known-vulnerable versions by the repository's own dated list, for where the registry does not answer audits. An exception needs a
- * reason and an end: one that has ended is a finding.
+ * Known-vulnerable versions by the repository's own dated list, for where the registry does not answer audits. An exception that
+ * does not count, or no longer, is a finding.
  */
 
 import { resultOf } from './check.ts'
 import type { CheckResult } from './check.ts'
+import { exceptionsOn } from './exceptions.ts'
+import type { Exception } from './exceptions.ts'
 import type { LockedPackage } from './lock.ts'
 
 export interface Advisory {
@@ -22,14 +24,6 @@ export interface AdvisoryList {
   readonly advisories: readonly Advisory[]
 }
 
-export interface Exception {
-  readonly id: string
-  readonly package: string
-  readonly reason: string
-  /** ISO date from which it holds no more. */
-  readonly until: string
-}
-
 /** After so many days somebody has to look again. */
 const freshDays = 90
 
@@ -42,10 +36,8 @@ export interface AdvisoryQuestion {
 }
 
 export function checkAdvisories({ packages, list, exceptions, today }: AdvisoryQuestion): CheckResult {
-  const findings = list.advisories.flatMap((advisory) => hits(advisory, packages, exceptions, today))
-  const ended = exceptions.filter(({ until }) => until <= today)
-  for (const { id, package: name, until } of ended)
-    findings.push(`the exception for ${id} of ${name} ended on ${until}: mend it, or say again why not`)
+  const { inForce, findings: outOfForce } = exceptionsOn(today, exceptions)
+  const findings = [...list.advisories.flatMap((advisory) => hits(advisory, packages, inForce)), ...outOfForce]
   const age = Math.round((Date.parse(today) - Date.parse(list.asOf)) / 86_400_000)
   if (age > freshDays)
     findings.push(
@@ -62,12 +54,8 @@ function hits(
   advisory: Advisory,
   packages: readonly LockedPackage[],
   exceptions: readonly Exception[],
-  today: string,
-): string[] {
-  const excepted = exceptions.some(
-    ({ id, package: name, until }) => id === advisory.id && name === advisory.package && until > today,
-  )
-  if (excepted) return []
+): readonly string[] {
+  if (exceptions.some(({ id, package: name }) => id === advisory.id && name === advisory.package)) return []
   return packages
     .filter(({ name, version }) => name === advisory.package && inRange(version, advisory.vulnerable))
     .map(

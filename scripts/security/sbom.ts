@@ -2,7 +2,7 @@
 
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { CheckResult } from './check.ts'
 
 interface Bom {
@@ -15,7 +15,7 @@ interface Bom {
   }[]
 }
 
-/** Writes it to `file`; without what only development needs. */
+/** Writes it to `file` of the repository; without what only development needs. */
 export function writeBom(root: string, file: string): CheckResult {
   const { stdout, status } = spawnSync('npm', ['sbom', '--sbom-format', 'cyclonedx', '--omit', 'dev'], {
     cwd: root,
@@ -30,8 +30,9 @@ export function writeBom(root: string, file: string): CheckResult {
       summary: 'npm wrote none',
       findings: ['npm sbom failed: run npm ci, and look'],
     }
-  mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, stdout)
+  const path = join(root, file)
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, stdout)
   const findings = (bom.components ?? [])
     .filter(({ purl }) => typeof purl !== 'string' || !purl.startsWith('pkg:npm/'))
     .map(({ name = '', version = '' }) => `${name} ${version}: no package URL`)
