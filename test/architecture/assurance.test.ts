@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { repositoryRoot } from '../../scripts/source-files.ts'
 import { evidence } from '../assurance/evidence.ts'
-import { pages } from '../assurance/pages.ts'
+import { listings, pages } from '../assurance/pages.ts'
 import { asked, elements, unanswered } from '../assurance/threat-elements.ts'
 import type { ElementId } from '../assurance/threat-elements.ts'
 import { proofOf, threatsAt } from '../assurance/threat-page.ts'
@@ -49,4 +49,22 @@ test('every element answers each kind of threat that it can have', () => {
 
 test('rules of identity have tests by their names', () => {
   for (const [id, { met, tests }] of evidence) ok(met !== 'whole' || tests.length > 0, id)
+})
+
+test('a row that is full rests on whole proofs; one that is not says what is missing, or why it does not apply', () => {
+  const bad: string[] = []
+  for (const { heading, rows } of listings.flatMap(({ lists }) => lists)) {
+    equal(new Set(rows.map(({ id }) => id)).size, rows.length, heading)
+    for (const { id, state, why, controls, evidence: ids } of rows) {
+      const unknown = ids.filter((one) => !evidence.has(one))
+      if (unknown.length > 0) bad.push(`${id}: no manifest has ${unknown.join()}`)
+      for (const file of missing(controls)) bad.push(`${id}: ${file} does not exist`)
+      const weak = ids.filter((one) => evidence.get(one)?.met !== 'whole')
+      if (state === 'full' && weak.length > 0) bad.push(`${id}: full, and ${weak.join()} is not proven whole`)
+      if (state === 'full' && ids.length === 0 && controls.length === 0) bad.push(`${id}: full by nothing`)
+      if (state === 'partial' && !/Missing: ./.test(why)) bad.push(`${id}: partial, and nothing is missing`)
+      if (why.length < 20) bad.push(`${id}: no reason`)
+    }
+  }
+  deepEqual(bad, [])
 })

@@ -1,11 +1,49 @@
 /** Every page of assurance, from its manifest. */
 
 import { evidencePage } from './evidence-page.ts'
+import { counted, listPage } from './list-page.ts'
+import { page, table } from './page-parts.ts'
 import type { Page } from './page-parts.ts'
+import { owasp } from './owasp.ts'
+import type { AssuranceList } from './rows.ts'
 import { threatModelPage } from './threat-page.ts'
 import { threatRows } from './threats.ts'
+import { zeroTrust } from './zero-trust.ts'
+
+const folder = 'docs/assurance'
+
+const HOW = `**full**: what it asks of a gateway and an authority is done, and each proof is whole. **partial**: the row says what is
+missing. **no**: it is not met. **n/a**: there is nothing of the kind, and the row says why. Controls are files, proofs are ids of
+[evidence.md](evidence.md), where the tests stand by name. Nobody from outside has looked at these tables: they are a
+self-assessment. They say what a deployment can rely on, and nothing about how it is run.`
+
+interface Listing {
+  readonly file: string
+  readonly title: string
+  readonly lists: readonly AssuranceList[]
+}
+
+export const listings: readonly Listing[] = [
+  { file: 'owasp.md', title: 'OWASP lists', lists: owasp },
+  { file: 'zero-trust.md', title: 'Tenets of zero trust', lists: [zeroTrust] },
+]
+
+function index(): Page {
+  const rows = listings.flatMap(({ file, lists }) => lists.map((list) => [`[${list.heading}](${file})`, counted(list)]))
+  return page(`${folder}/README.md`, 'Assurance', [
+    'What Doorward claims against published lists, row by row, with the tests that prove it. What can go wrong at all is in [THREAT_MODEL.md](../../THREAT_MODEL.md).',
+    HOW,
+    table(['list', 'rows'], rows),
+  ])
+}
 
 export function pages(): readonly Page[] {
-  const cited = new Set(threatRows.flatMap(({ evidence }) => evidence))
-  return [threatModelPage(), evidencePage(cited)]
+  const rows = listings.flatMap(({ lists }) => lists).flatMap((list) => list.rows)
+  const cited = new Set([...threatRows, ...rows].flatMap(({ evidence }) => evidence))
+  return [
+    threatModelPage(),
+    index(),
+    ...listings.map(({ file, title, lists }) => listPage(`${folder}/${file}`, { title, introduction: HOW, lists })),
+    evidencePage(cited),
+  ]
 }
