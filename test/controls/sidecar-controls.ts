@@ -16,7 +16,41 @@ function control(name: string, [file, test]: readonly [string, string], edit: Ed
   return { name, edits: [edit], test: { file, name: test } }
 }
 
+const messages = 'test/refusals/sidecar-messages.test.ts'
+
 export const sidecarControls: readonly Control[] = [
+  control('sidecar.a2a', [messages, 'behind a sidecar a task of another caller does not exist'], {
+    file: `${apps}/inbound.ts`,
+    from: 'return { a2a: { path: asked.path, card: await readCardFile(asked.card) } }',
+    to: "return { routes: [`POST ${asked.path}`, 'GET /.well-known/agent-card.json'] }",
+  }),
+  control(
+    'sidecar.json_rpc',
+    [messages, 'behind a sidecar declared methods of JSON-RPC are decided by the body, and delivered as it came'],
+    {
+      file: `${apps}/inbound.ts`,
+      from: 'return { jsonRpc: { path: asked.path, methods: asked.methods } }',
+      to: 'return { routes: [`POST ${asked.path}`] }',
+    },
+  ),
+  control(
+    'sidecar.one_way',
+    ['test/unit/server/sidecar-file.test.ts', 'a program is asked in one way, and by messages as they can be judged'],
+    {
+      file: 'packages/server/src/config/sidecar-schema.ts',
+      from: '.filter((name) => given[name] !== undefined).length === 1',
+      to: '.filter((name) => given[name] !== undefined).length > 0',
+    },
+  ),
+  control(
+    'sidecar.card',
+    ['test/unit/server/sidecar-file.test.ts', 'a card that cannot be shown is a mistake that `config check` tells'],
+    {
+      file: 'packages/server/src/config/sidecar-file.ts',
+      from: "if (settings.inbound?.asked.kind === 'a2a') await",
+      to: "if (settings.inbound?.asked.kind === 'a2a' && path === '') await",
+    },
+  ),
   control('sidecar.callers', [refusals, 'a caller is known by its program too, and nobody else of its user is one'], {
     file: `${apps}/local-callers.ts`,
     from: 'if ((await failingSelector(entry, facts)) === null) return null',

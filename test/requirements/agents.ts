@@ -20,6 +20,7 @@ const files = {
   guide: 'test/scenarios/agents-guide.test.ts',
   refused: 'test/refusals/agents.test.ts',
   rpc: 'test/refusals/json-rpc.test.ts',
+  sidecar: 'test/refusals/sidecar-messages.test.ts',
 } as const
 
 type File = keyof typeof files
@@ -118,5 +119,16 @@ export const agentRules: Readonly<Record<string, AgentRule>> = {
     ['program', 'an answer that is none to the request, or names a task of somebody else, is told to nobody'],
     ['program', 'a stream under way ends when its caller loses the role'],
     ['programRpc', 'a declared method is allowed by its effect or its name, and delivered as it came'],
+  ),
+  'AG-13': proven(
+    'a program behind a sidecar that is asked over A2A or JSON-RPC is judged by the same path',
+    [
+      'sidecar',
+      'the official client asks the official server through both sidecars, which is told who it is about which message',
+    ],
+    ['sidecar', 'behind a sidecar a task of another caller does not exist'],
+    ['sidecar', 'behind a sidecar an answer that names a task of somebody else is told to nobody'],
+    ['sidecar', 'behind a sidecar a stream of a task ends when its caller loses the role'],
+    ['sidecar', 'behind a sidecar declared methods of JSON-RPC are decided by the body, and delivered as it came'],
   ),
 }

@@ -20,7 +20,13 @@ const of = (kind: string) => guide.filter((fence) => fence.kind === kind).map(({
 const python = '/usr/bin/python3'
 
 test('the files of docs/sidecar.md are accepted', () => {
-  const [called, calls] = of('yaml').map((text) => readSidecar(text, '/etc/orders/sidecar.yaml'))
+  const files = of('yaml').map((text) => readSidecar(text, '/etc/orders/sidecar.yaml'))
+  const [called, agent, calls] = files
+  assert.deepEqual(
+    files.map(({ inbound }) => inbound?.asked.kind),
+    ['routes', 'a2a', undefined],
+  )
+  assert.deepEqual(agent?.inbound?.asked, { kind: 'a2a', path: '/a2a', card: '/etc/orders/card.json' })
   assert.equal(called?.inbound?.forward.uid, null)
   assert.deepEqual([calls?.inbound, calls?.outbound.length], [null, 1])
 })
@@ -67,7 +73,7 @@ test('the two programs of docs/sidecar.md call each other, and say who it is', a
         .replaceAll(/\/(var\/lib|etc|run|mnt)\/(?=orders|planner|other)/g, `${place}/$1/`)
     for (const folder of ['var/lib', 'etc/orders', 'etc/planner', 'run/orders', 'run/planner', 'mnt/other'])
       await mkdir(join(place, folder), { recursive: true, mode: 0o700 })
-    const [called = '', calls = ''] = of('yaml').map(here)
+    const [called = '', , calls = ''] = of('yaml').map(here)
     const files = [join(place, 'etc/orders/sidecar.yaml'), join(place, 'etc/planner/sidecar.yaml')] as const
     await writeFile(files[0], called)
     await writeFile(files[1], calls)

@@ -1,7 +1,7 @@
 /** Plain JSON-RPC by a declared mapping: the method of the body is what is called, and counts as what it is declared as. */
 
 import { DEFAULT_JSON_LIMITS, readRpcCall, scanJson } from '@doorward/core'
-import type { Action, JsonValue, Resource, RpcId, ToolEffect } from '@doorward/core'
+import type { Action, JsonValue, Resource, ToolEffect } from '@doorward/core'
 import { deny } from './denial.ts'
 import type { Denial } from './denial.ts'
 import type { RequestHead } from './inbound.ts'
@@ -13,7 +13,7 @@ export const jsonType = 'application/json'
 export interface RpcRequest {
   readonly action: Action
   readonly resource: Resource
-  readonly id: RpcId
+  readonly id: string | number
   readonly value: JsonValue
 }
 

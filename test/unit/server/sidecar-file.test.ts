@@ -109,12 +109,40 @@ test('one caller has half of the places, or as many as the file says', () => {
   assert.equal(read('{ port: 8080, per_caller_concurrent: 5 }')?.perCallerConcurrent, 5)
 })
 
+test('a program is asked in one way, and by messages as they can be judged', async () => {
+  const by = (text: string) => own + inbound.replace('routes: ["GET /orders/{id}"]', text)
+  const read = (text: string) => readSidecar(by(text), '/etc/orders/sidecar.yaml').inbound?.asked
+  assert.deepEqual(read('a2a: { card: card.json }'), { kind: 'a2a', path: '/a2a', card: '/etc/orders/card.json' })
+  const methods = { 'orders.get': 'read' }
+  assert.deepEqual(read('json_rpc: { methods: { orders.get: read } }'), { kind: 'json-rpc', path: '/rpc', methods })
+  for (const text of [
+    '',
+    'routes: ["GET /x"]\n  a2a: { card: c }',
+    'a2a: { card: c }\n  json_rpc: { methods: { a: read } }',
+  ])
+    assert.deepEqual(wrong(by(text)), ['inbound'], text)
+  assert.deepEqual(wrong(by('a2a: {}')), ['inbound.a2a.card'])
+  for (const path of ['a2a', '/a2a/', '/.well-known/agent-card.json', '"/{id}"'])
+    assert.deepEqual(wrong(by(`a2a: { card: c, path: ${path} }`)), ['inbound.a2a.path'], path)
+  assert.deepEqual(wrong(by('json_rpc: { methods: {} }')), ['inbound.json_rpc.methods'])
+  assert.deepEqual(wrong(by('json_rpc: { methods: { a: reads } }')), ['inbound.json_rpc.methods.a'])
+})
+
+test('a card that cannot be shown is a mistake that `config check` tells', async () => {
+  const text = own + inbound.replace('routes: ["GET /orders/{id}"]', 'a2a: { card: card.json }')
+  await assert.rejects(checked(text), { code: 'file_unreadable' })
+  await assert.rejects(checked(text, '{"name":"x"}'), { code: 'a2a_card' })
+  const interfaces = [{ url: 'http://x/', protocolBinding: 'JSONRPC', protocolVersion: '1.0' }]
+  const told = await checked(text, JSON.stringify({ name: 'x', supportedInterfaces: interfaces }))
+  assert.equal((told['inbound'] as { readonly a2a: { readonly path: string } }).a2a.path, '/a2a')
+})
+
 test('roles are judged as those of doorward.yaml are', () => {
   assert.deepEqual(wrong(own + inbound.replace('read:orders/*', 'read:other/*')), ['inbound.roles.reader[0]'])
 })
 
 /** What `doorward config check --json` says of the text. */
-async function checked(text: string): Promise<Readonly<Record<string, unknown>>> {
+async function checked(text: string, card: string | null = null): Promise<Readonly<Record<string, unknown>>> {
   const folder = await mkdtemp(join(tmpdir(), 'doorward-sidecar-'))
   const file = join(folder, 'sidecar.yaml')
   const stdout = new PassThrough()
@@ -129,6 +157,7 @@ async function checked(text: string): Promise<Readonly<Record<string, unknown>>>
   })
   try {
     await writeFile(file, text)
+    if (card !== null) await writeFile(join(folder, 'card.json'), card)
     const program = new Command('doorward')
     register(program, context)
     await program.parseAsync(['config', 'check'], { from: 'user' })

@@ -1,6 +1,7 @@
 /** What an agent says of itself (its card), and what of that is shown to callers who reach it through us. */
 
 import { isJsonObject, member } from '../json/object.ts'
+import { scanJson } from '../json/scan.ts'
 import type { JsonObject, JsonValue } from '../json-value.ts'
 import type { A2aVersion } from './method.ts'
 
@@ -24,9 +25,19 @@ export interface CardProblem {
   readonly problem: string
 }
 
+/** Where agents show their card (A2A 1.0 §8.2, RFC 8615). */
+export const cardPath = '/.well-known/agent-card.json'
+
+const LIMITS = { maxBytes: 256 * 1024, maxDepth: 16, maxKeys: 4096 }
 const MAX_NAME = 1024
 const MAX_SIGNATURES = 8
 const MAX_PROTECTED = 4096
+
+/** As `readAgentCard`, of the text of a card: strict JSON of at most 256 KiB. */
+export function parseAgentCard(bytes: Uint8Array): AgentCard | CardProblem {
+  const scan = scanJson(bytes, LIMITS)
+  return scan.ok ? readAgentCard(scan.value) : { problem: `no strict JSON: ${scan.code}` }
+}
 
 /**
  * Reads a card of either revision. A card is of no use, and a problem, when it is not one, offers nothing over JSON-RPC in a

@@ -23,6 +23,13 @@ const MAX_METHOD = 256
 
 const METHOD = /^[A-Za-z0-9_][A-Za-z0-9_./:-]{0,127}$/
 
+const PATH = /^(?:\/|(?:\/[A-Za-z0-9._~-]+)+)$/
+
+/** A path to which messages are posted: one spelling, and nothing that could be read as a template. */
+export function isEndpointPath(path: string): boolean {
+  return PATH.test(path)
+}
+
 /** A name by which a method can be declared. */
 export function isRpcMethod(name: string): boolean {
   return METHOD.test(name)

@@ -5,9 +5,6 @@ import type { A2aVersion, AgentCard } from '@doorward/core'
 import { deny } from '../denial.ts'
 import type { Denial } from '../denial.ts'
 
-/** Where agents show their card (A2A 1.0 §8.2, RFC 8615). */
-export const cardPath = '/.well-known/agent-card.json'
-
 /** Null for a revision that the agent says to speak; else `protocol_version`. */
 export function revisionProblem({ versions }: AgentCard, version: A2aVersion): Denial | null {
   if (versions.includes(version)) return null

@@ -1,12 +1,11 @@
 /** An agent in the program, judged as a gateway judges what it forwards: by the body, and with tasks that belong to who began them. */
 
-import { DoorwardError, readAgentCard, scanJson, shownCard, utf8 } from '@doorward/core'
+import { cardPath, DoorwardError, isEndpointPath, parseAgentCard, shownCard, utf8 } from '@doorward/core'
 import type { AgentCard, JsonObject } from '@doorward/core'
 import {
   agentHeaders,
   AgentNames,
   agentRequest,
-  cardPath,
   deny,
   isDenial,
   maxEventBytes,
@@ -17,7 +16,6 @@ import {
   TaskOwners,
 } from '@doorward/enforcement'
 import type { AgentRequest, Call, Denial, Identified, RequestHead } from '@doorward/enforcement'
-import { isEndpointPath } from './endpoint-path.ts'
 import type { Asked, AskedMessage, Surface } from './surface.ts'
 
 export interface A2aOptions {
@@ -35,8 +33,6 @@ interface A2aParts {
   /** 32 bytes: proves whose a task is. */
   readonly nameKey: Uint8Array
 }
-
-const CARD_LIMITS = { maxBytes: 256 * 1024, maxDepth: 16, maxKeys: 4096 }
 
 /** Throws `a2a_path` and `a2a_card`. */
 export function a2aSurface({ path = '/a2a', card: given }: A2aOptions): (parts: A2aParts) => Surface {
@@ -56,8 +52,7 @@ export function a2aSurface({ path = '/a2a', card: given }: A2aOptions): (parts: 
 }
 
 function cardOf(given: object): AgentCard {
-  const scan = scanJson(utf8(JSON.stringify(given)), CARD_LIMITS)
-  const card = scan.ok ? readAgentCard(scan.value) : { problem: `no JSON that is read here: ${scan.code}` }
+  const card = parseAgentCard(utf8(JSON.stringify(given)))
   if ('problem' in card)
     throw new DoorwardError('a2a_card', 'the card of this agent cannot be shown', { got: card.problem })
   return card

@@ -2,6 +2,7 @@
 
 import {
   DoorwardError,
+  isEndpointPath,
   LEGACY_VERSIONS,
   LIST_LIMITS,
   mcpAction,
@@ -28,7 +29,6 @@ import {
 } from '@doorward/enforcement'
 import type { Call, DeclaredEffects, Denial, Identified, ListReader, RequestHead } from '@doorward/enforcement'
 import { readEvents } from '../event-stream.ts'
-import { isEndpointPath } from './endpoint-path.ts'
 import type { ToldIdentity } from './delivered-request.ts'
 import type { HeldAnswer, JudgeAnswer, JudgedAnswer } from './held-answer.ts'
 import type { Asked, Surface } from './surface.ts'

@@ -1,10 +1,9 @@
 /** Plain JSON-RPC in the program, by a declared mapping: the method of the body is what is called. */
 
-import { DoorwardError, isRpcMethod } from '@doorward/core'
+import { DoorwardError, isEndpointPath, isRpcMethod } from '@doorward/core'
 import type { ToolEffect } from '@doorward/core'
 import { isDenial, jsonType, messageProblem, rpcRequest } from '@doorward/enforcement'
 import type { Call, Denial, RequestHead } from '@doorward/enforcement'
-import { isEndpointPath } from './endpoint-path.ts'
 import type { Asked, Surface } from './surface.ts'
 
 export interface JsonRpcOptions {

@@ -7,6 +7,7 @@ import { secondSink } from '../config/second-sink.ts'
 import { allowedAudiences, connectionLimits, securityHeaders } from '../config/settings.ts'
 import type { Deployment } from '../config/settings.ts'
 import { isSidecarFile, loadSidecar } from '../config/sidecar-file.ts'
+import type { AskedSettings } from '../config/sidecar-file.ts'
 import type { CliContext } from './context.ts'
 import { painter, printable } from './output.ts'
 
@@ -34,21 +35,38 @@ export function register(program: Command, context: CliContext): void {
 async function checkSidecar(context: CliContext): Promise<void> {
   const { trustDomain, file, inbound, outbound, record } = await loadSidecar(context.configurationFile)
   const { requireRoutes } = await import('@doorward/sdk')
-  if (inbound !== null) requireRoutes(inbound.routes)
+  if (inbound?.asked.kind === 'routes') requireRoutes(inbound.asked.routes)
   const out = outbound.map(({ place, to, id, callers }) => ({ ...place, to, id, callers: callers.kind }))
   if (context.json) {
     const lets =
-      inbound === null ? null : { listen: inbound.listen, audience: inbound.audience, routes: inbound.routes }
+      inbound === null ? null : { listen: inbound.listen, audience: inbound.audience, ...askedDocument(inbound.asked) }
     context.out(JSON.stringify({ ok: true, file, trust_domain: trustDomain, record, inbound: lets, outbound: out }))
     return
   }
   const paint = painter(context.color)
   context.out(`${paint('green', '✓')} ${file}`)
   context.out(`  trust domain  ${trustDomain}`)
-  if (inbound !== null) context.out(`  in            ${inbound.audience}: ${inbound.routes.length} routes`)
+  if (inbound !== null) context.out(`  in            ${inbound.audience}: ${askedText(inbound.asked)}`)
   for (const { to, id } of outbound) context.out(`  out           ${to}: ${id}`)
   if (outbound.some(({ callers }) => callers.kind === 'anybody'))
     context.out(paint('yellow', '  insecure_any_local_process: every process of the machine may use what it stands at'))
+}
+
+function askedDocument(asked: AskedSettings): object {
+  if (asked.kind === 'routes') return { routes: asked.routes }
+  const { kind, ...rest } = asked
+  return kind === 'a2a' ? { a2a: rest } : { json_rpc: rest }
+}
+
+function askedText(asked: AskedSettings): string {
+  switch (asked.kind) {
+    case 'routes':
+      return `${asked.routes.length} routes`
+    case 'a2a':
+      return `an agent at ${asked.path}`
+    case 'json-rpc':
+      return `${Object.keys(asked.methods).length} methods at ${asked.path}`
+  }
 }
 
 function meaning(deployment: Deployment): object {

@@ -14,6 +14,11 @@ const headerNames = z
 
 const rpcMethod = z.string().refine(isRpcMethod, { error: 'not a name of a method' })
 
+/** What each method counts as. */
+export const rpcMethods = z
+  .record(rpcMethod, z.enum(['read', 'write', 'admin']))
+  .refine((given) => Object.keys(given).length > 0, { error: 'nobody could call anything; expected methods' })
+
 const answerBytes = z
   .int()
   .min(1024)
@@ -32,11 +37,7 @@ export const backend = section({
   request_headers: headerNames.default([]),
   answer_headers: headerNames.default([]),
   /** Plain JSON-RPC: what each method that it has counts as. */
-  json_rpc: section({
-    methods: z
-      .record(rpcMethod, z.enum(['read', 'write', 'admin']))
-      .refine((methods) => Object.keys(methods).length > 0, { error: 'nobody could call anything; expected methods' }),
-  }).optional(),
+  json_rpc: section({ methods: rpcMethods }).optional(),
   credential: credential.optional(),
   answer_bytes: answerBytes,
   /** Takes known secrets out of texts and JSON. */

@@ -3,6 +3,7 @@
 import { dirname, resolve } from 'node:path'
 import { parseTrustDomain } from '@doorward/core'
 import type { TrustDomain } from '@doorward/core'
+import { readCardFile } from './card-file.ts'
 import { judged, readText } from './load.ts'
 import type { Rate } from './rate.ts'
 import { readAddress } from './settings.ts'
@@ -27,7 +28,7 @@ export interface InboundSettings {
   readonly listen: Address
   readonly audience: string
   readonly service: string
-  readonly routes: readonly string[]
+  readonly asked: AskedSettings
   readonly roles: Readonly<Record<string, readonly string[]>>
   readonly bindings: SidecarInbound['bindings']
   readonly forward: {
@@ -43,6 +44,17 @@ export interface InboundSettings {
   readonly bodyBytes: number
   readonly rates: { readonly global?: Rate; readonly perAddress?: Rate; readonly perCaller?: Rate }
 }
+
+/** What a program is asked by. */
+export type AskedSettings =
+  | { readonly kind: 'routes'; readonly routes: readonly string[] }
+  /** `card` is a file. */
+  | { readonly kind: 'a2a'; readonly path: string; readonly card: string }
+  | {
+      readonly kind: 'json-rpc'
+      readonly path: string
+      readonly methods: Readonly<Record<string, 'read' | 'write' | 'admin'>>
+    }
 
 /** Who may use an outbound listener. */
 export type CallersSettings =
@@ -76,10 +88,15 @@ export interface SidecarSettings {
   readonly outbound: readonly OutboundSettings[]
 }
 
-/** Throws `configuration_missing`, `configuration_unreadable` or a ConfigurationError (`configuration_invalid`). */
+/**
+ * Throws `configuration_missing`, `configuration_unreadable`, a ConfigurationError (`configuration_invalid`), and the codes of
+ * `readCardFile`.
+ */
 export async function loadSidecar(path: string): Promise<SidecarSettings> {
   const file = resolve(path)
-  return readSidecar(await readText(file), file)
+  const settings = readSidecar(await readText(file), file)
+  if (settings.inbound?.asked.kind === 'a2a') await readCardFile(settings.inbound.asked.card)
+  return settings
 }
 
 /** Whether a configuration is one of a sidecar: no other has these keys. */
@@ -116,13 +133,13 @@ function joinOf(join: SidecarFile['identity']['join'], from: From): SidecarSetti
 }
 
 function inboundOf(section: SidecarInbound, from: From): InboundSettings {
-  const { listen, audience, service, routes, roles, bindings, forward, assertion, limits } = section
+  const { listen, audience, service, roles, bindings, forward, assertion, limits } = section
   const { global, per_address: perAddress, per_caller: perCaller } = limits
   return {
     listen: readAddress(listen),
     audience,
     service,
-    routes,
+    asked: askedOf(section, from),
     roles,
     bindings,
     forward: {
@@ -144,6 +161,12 @@ function inboundOf(section: SidecarInbound, from: From): InboundSettings {
       ...(perCaller === undefined ? {} : { perCaller }),
     },
   }
+}
+
+/** The schema lets exactly one through. */
+function askedOf({ routes = [], a2a, json_rpc: rpc }: SidecarInbound, from: From): AskedSettings {
+  if (a2a !== undefined) return { kind: 'a2a', path: a2a.path, card: from(a2a.card) }
+  return rpc === undefined ? { kind: 'routes', routes } : { kind: 'json-rpc', ...rpc }
 }
 
 function outboundOf(section: SidecarOutbound, from: From): OutboundSettings {

@@ -1,6 +1,8 @@
 /** `sidecar.yaml`: what a sidecar beside one program lets in and out. Strict, unknown keys are errors. */
 
+import { cardPath, isEndpointPath } from '@doorward/core'
 import { z } from 'zod'
+import { rpcMethods } from './backend-schema.ts'
 import { binding, path } from './policy-schema.ts'
 import { address } from './schema.ts'
 import { section } from './section.ts'
@@ -70,13 +72,24 @@ const assertion = section({
   jwks_file: path.optional(),
 }).prefault({})
 
+/** Where messages are posted to. */
+const endpoint = z.string().refine((given) => isEndpointPath(given) && given !== cardPath, {
+  error: 'not a path of an endpoint; expected one such as /a2a',
+})
+
+const asked = ['routes', 'a2a', 'json_rpc'] as const
+
 const inbound = section({
   listen: address,
   audience: origin,
   service: z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, {
     error: 'not the name of a service; expected lowercase letters, digits, - and _',
   }),
-  routes: z.array(text(2048)).min(1).max(1000),
+  routes: z.array(text(2048)).min(1).max(1000).optional(),
+  /** The program is an agent. Its card is a file. */
+  a2a: section({ path: endpoint.default('/a2a'), card: path }).optional(),
+  /** The program is asked by plain JSON-RPC: what each method that it has counts as. */
+  json_rpc: section({ path: endpoint.default('/rpc'), methods: rpcMethods }).optional(),
   roles: z.record(text(128), z.array(text(2048))).default({}),
   bindings: z.array(binding).max(1000).default([]),
   forward,
@@ -87,6 +100,8 @@ const inbound = section({
     per_address: rate.optional(),
     per_caller: rate.optional(),
   }).prefault({}),
+}).refine((given) => asked.filter((name) => given[name] !== undefined).length === 1, {
+  error: `not one way to ask a program; expected one of ${asked.join(', ')}`,
 })
 
 const caller = section(selectors).refine((given) => Object.values(given).some((value) => value !== undefined), {

@@ -1,10 +1,10 @@
 /** Agents over A2A: `/a2a/<agent>` for messages, and their card below it. What is decided is decided by the path; this is bytes. */
 
+import { cardPath } from '@doorward/core'
 import type { A2aVersion, JsonObject } from '@doorward/core'
 import {
   agentHeaders,
   agentRequest,
-  cardPath,
   deny,
   isDenial,
   messageProblem,

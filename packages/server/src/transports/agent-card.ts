@@ -1,6 +1,6 @@
 /** The card of one agent: fetched, verified, compared with what is approved, and looked at again as long as it is called. */
 
-import { DoorwardError, readAgentCard, scanJson, shownCard } from '@doorward/core'
+import { DoorwardError, parseAgentCard, shownCard } from '@doorward/core'
 import type { A2aVersion, AgentCard, Definition, JsonObject } from '@doorward/core'
 import { deny, isSignedBy, revisionProblem } from '@doorward/enforcement'
 import type { CardKeyOf, Denial, KnownDefinitions } from '@doorward/enforcement'
@@ -22,7 +22,6 @@ export interface AgentCardParts {
 /** A card that was accepted is looked at again after so long, and one that was not after a pause. */
 const FRESH_MILLISECONDS = 60_000
 const PAUSE_MILLISECONDS = 1000
-const LIMITS = { maxBytes: 256 * 1024, maxDepth: 16, maxKeys: 4096 }
 /** By which an agent's card is known among what servers say of themselves. */
 const DEFINITION = { kind: 'server', name: 'agent-card' } as const
 
@@ -90,8 +89,7 @@ export class AgentCardGate implements AgentCards {
     } catch (error) {
       return { denial: deny('upstream_unavailable', `the card of the agent: ${String(error)}`) }
     }
-    const scan = scanJson(bytes, LIMITS)
-    const card = scan.ok ? readAgentCard(scan.value) : { problem: `no strict JSON: ${scan.code}` }
+    const card = parseAgentCard(bytes)
     if ('problem' in card) return { denial: deny('upstream_invalid', `the card of the agent: ${card.problem}`) }
     if (keyOf !== null && !isSignedBy(card, keyOf))
       return { denial: deny('definition_unapproved', 'the card of the agent is signed by no configured key') }

@@ -3,8 +3,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { joinBytes } from '@doorward/core'
 import { CallFailed, protect } from '@doorward/sdk'
-import type { ConnectedIdentity, OpenRecord, ProtectedCall, ProtectedServer } from '@doorward/sdk'
-import type { InboundSettings } from '../../config/sidecar-file.ts'
+import type { ConnectedIdentity, OpenRecord, ProtectedCall, ProtectedServer, ProtectOptions } from '@doorward/sdk'
+import { readCardFile } from '../../config/card-file.ts'
+import type { AskedSettings, InboundSettings } from '../../config/sidecar-file.ts'
 import { callProgram } from '../../transports/sidecar/program-call.ts'
 import type { Assertions } from './assertions.ts'
 import type { Program } from './program.ts'
@@ -21,17 +22,17 @@ export interface InboundParts {
   readonly onProblem: (error: unknown) => void
 }
 
-/** Throws the codes of `protect`. */
-export function openInbound(parts: InboundParts): Promise<ProtectedServer> {
+/** Throws the codes of `protect` and of `readCardFile`. */
+export async function openInbound(parts: InboundParts): Promise<ProtectedServer> {
   const { settings, identity, record, onProblem } = parts
-  const { audience, listen, service, routes, roles, bindings, rates, bodyBytes, forward: forwarding } = settings
+  const { audience, listen, service, roles, bindings, rates, bodyBytes, forward: forwarding } = settings
   const forward = new Forward(parts)
   return protect((request, response, call) => forward.serve(request, response, call), {
     identity,
     audience,
     listen,
     service,
-    routes,
+    ...(await askedBy(settings.asked)),
     policy: { roles, bindings: bindings.map(withoutNothing) },
     record,
     limits: {
@@ -42,6 +43,18 @@ export function openInbound(parts: InboundParts): Promise<ProtectedServer> {
     },
     onProblem,
   })
+}
+
+/** Messages are judged before the program has them, wherever it is. */
+async function askedBy(asked: AskedSettings): Promise<Pick<ProtectOptions, 'routes' | 'a2a' | 'jsonRpc'>> {
+  switch (asked.kind) {
+    case 'routes':
+      return { routes: asked.routes }
+    case 'a2a':
+      return { a2a: { path: asked.path, card: await readCardFile(asked.card) } }
+    case 'json-rpc':
+      return { jsonRpc: { path: asked.path, methods: asked.methods } }
+  }
 }
 
 type Binding = InboundSettings['bindings'][number]
