@@ -24,7 +24,7 @@ function section(path: string, list: AssuranceList): string {
   ])
   return [
     `## ${list.heading}`,
-    list.source,
+    ...(list.source === '' ? [] : [list.source]),
     `${list.rows.length} rows: ${counted(list)}.`,
     table(['id', 'title', 'state', 'why', 'controls', 'proof'], rows),
   ].join('\n\n')

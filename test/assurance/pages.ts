@@ -1,5 +1,7 @@
 /** Every page of assurance, from its manifest. */
 
+import { asvs } from './asvs.ts'
+import { compliance } from './compliance.ts'
 import { evidencePage } from './evidence-page.ts'
 import { counted, listPage } from './list-page.ts'
 import { page, table } from './page-parts.ts'
@@ -26,6 +28,8 @@ interface Listing {
 export const listings: readonly Listing[] = [
   { file: 'owasp.md', title: 'OWASP lists', lists: owasp },
   { file: 'zero-trust.md', title: 'Tenets of zero trust', lists: [zeroTrust] },
+  { file: 'compliance.md', title: 'Compliance frameworks', lists: compliance },
+  { file: 'asvs.md', title: 'ASVS 5.0.0, level 2', lists: asvs },
 ]
 
 function index(): Page {
