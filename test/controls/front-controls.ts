@@ -196,6 +196,35 @@ const ofRoom: readonly Control[] = [
     '      const [oldest] = this.#refused.keys()\n      if (this.#refused.size >= MAX_HELD && oldest !== undefined) this.#refused.delete(oldest)\n',
     '      const [oldest] = this.#held.keys()\n      if (this.#refused.size >= MAX_HELD && oldest !== undefined) this.#held.delete(oldest)\n',
   ]),
+  ofDocuments(
+    'front.documents.early',
+    'is looked at again without anybody who waits, and counts for an hour from then on',
+    [clients, 'lookAt: until - EARLY_MILLISECONDS', 'lookAt: until'],
+  ),
+  ofDocuments(
+    'front.documents.away',
+    'stays to the end of its hour while its host is away, and is asked for again and again',
+    [clients, "if ('why' in read && read.unavailable && held", "if ('why' in read && clientId === '' && held"],
+  ),
+  ofDocuments(
+    'front.documents.hour',
+    'stays to the end of its hour while its host is away, and is asked for again and again',
+    [
+      clients,
+      '{ ...held, lookAt: now + REFUSED_MILLISECONDS }',
+      '{ ...held, until: now + FRESH_MILLISECONDS, lookAt: now + REFUSED_MILLISECONDS }',
+    ],
+  ),
+  ofDocuments('front.documents.changed', 'ends when its host says something else of the client', [
+    clients,
+    "if ('why' in read && read.unavailable && held",
+    "if ('why' in read && held",
+  ]),
+  ofDocuments('front.documents.unused', 'of the documents of a host the one that was not asked for longest makes way', [
+    clients,
+    '      this.#held.delete(clientId)\n      this.#held.set(clientId, held)\n',
+    '',
+  ]),
   ofStrangers('front.pages_of_others', 'that is not named is refused everything, and spends nothing', [
     'packages/enforcement/src/wire/request-head.ts',
     'if (origin === undefined || origins.has(origin)) return null',

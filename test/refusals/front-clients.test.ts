@@ -75,6 +75,85 @@ test('a client is who its document says, named with its host, and is asked for o
   equal(reached.length, 2)
 })
 
+async function until(what: string, so: () => Promise<boolean> | boolean): Promise<void> {
+  const end = Date.now() + 20_000
+  while (!(await so())) {
+    if (Date.now() > end) throw new Error(`${what} has not come`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+describe('a document that has less than half an hour left', () => {
+  const nameOf = async (known: KnownFrontClients) => {
+    const found = await find(known)
+    return found === null || found === 'busy' ? found : found.name
+  }
+  const host = () => new URL(url).host
+
+  /** Asked for an hour ago, but for a little more than the half of it. */
+  async function halfway(): Promise<KnownFrontClients> {
+    const known = clients()
+    await find(known)
+    time += 1_799_999
+    equal(await nameOf(known), `Host (${host()})`)
+    equal(reached.length, 1)
+    time += 2
+    return known
+  }
+
+  test('is looked at again without anybody who waits, and counts for an hour from then on', async () => {
+    const known = await halfway()
+    answer = { status: 200, body: JSON.stringify(documentOf({ client_name: 'New' })) }
+    equal(await nameOf(known), `Host (${host()})`)
+    await until('the new document', async () => (await nameOf(known)) === `New (${host()})`)
+    time += 1_799_999
+    equal(await nameOf(known), `New (${host()})`)
+    equal(reached.length, 2)
+  })
+
+  test('stays to the end of its hour while its host is away, and is asked for again and again', async () => {
+    const known = await halfway()
+    answer = { status: 503, body: '' }
+    equal(await nameOf(known), `Host (${host()})`)
+    await until('a question', () => reached.length === 2)
+    const ends = time + 1_799_999
+    // The pause begins when the answer is there, which nobody waits for.
+    await until('another question', async () => {
+      time += 1000
+      equal(await nameOf(known), `Host (${host()})`)
+      return reached.length === 3
+    })
+    deepEqual(told, [])
+    time = ends
+    await until('the end', async () => (await nameOf(known)) === null)
+    equal(told.length, 1)
+  })
+
+  test('ends when its host says something else of the client', async () => {
+    const known = await halfway()
+    answer = { status: 200, body: JSON.stringify(documentOf({ client_secret: 'x' })) }
+    equal(await nameOf(known), `Host (${host()})`)
+    await until('the end', async () => (await nameOf(known)) === null)
+    equal(reached.length, 2)
+  })
+})
+
+test('of the documents of a host the one that was not asked for longest makes way', async () => {
+  const known = clients()
+  const idOf = (at: number) => `${url}${at}`
+  const asked = async (at: number) => {
+    answer = { status: 200, body: JSON.stringify(documentOf({ client_id: idOf(at) })) }
+    const before = reached.length
+    ok((await find(known, idOf(at))) !== null)
+    return reached.length - before
+  }
+  for (let at = 0; at < 16; at++) equal(await asked(at), 1)
+  equal(await asked(0), 0)
+  equal(await asked(16), 1)
+  equal(await asked(0), 0)
+  equal(await asked(1), 1)
+})
+
 test('a document at a private address is not fetched', async () => {
   equal(await find(clients(false), url), null)
   equal(await find(clients(false), 'https://127.0.0.1/client.json'), null)

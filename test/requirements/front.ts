@@ -78,6 +78,9 @@ export const frontRules: Readonly<Record<string, McpRule>> = {
     ['clients', 'take four places of their host, and none of others'],
     ['clients', 'take four places of the network that asks for them, and none of others'],
     ['clients', 'what is no client pushes none out, and a host no more than its own'],
+    ['clients', 'ends when its host says something else of the client'],
+    ['clients', 'stays to the end of its hour while its host is away, and is asked for again and again'],
+    ['clients', 'of the documents of a host the one that was not asked for longest makes way'],
   ),
   'AS-12': proven(
     'an answer says who gives it, and one of another issuer is none (RFC 9207)',

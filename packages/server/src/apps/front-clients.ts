@@ -17,6 +17,8 @@ export interface FrontClientsOptions {
 }
 
 const FRESH_MILLISECONDS = 3_600_000
+/** Who comes when less is left has it looked at again, and waits for nothing. */
+const EARLY_MILLISECONDS = FRESH_MILLISECONDS / 2
 /** What is wrong is looked at again sooner, and not at once. */
 const REFUSED_MILLISECONDS = 30_000
 const MAX_HELD = 1000
@@ -25,6 +27,14 @@ const MAX_HELD_OF_HOST = 16
 const MAX_FETCHES = 32
 const MAX_FETCHES_OF_HOST = 4
 const MAX_FETCHES_FOR_NETWORK = 4
+
+interface Held {
+  readonly client: FrontClient
+  readonly host: string
+  readonly until: number
+  /** From when on it is looked at again. */
+  readonly lookAt: number
+}
 
 interface Fetching {
   readonly host: string
@@ -35,8 +45,8 @@ interface Fetching {
 export class KnownFrontClients implements FrontClients {
   readonly #options: FrontClientsOptions
   readonly #configured: ReadonlyMap<string, FrontClient>
-  /** Oldest first. */
-  readonly #held = new Map<string, { readonly client: FrontClient; readonly host: string; readonly until: number }>()
+  /** Least recently used first. */
+  readonly #held = new Map<string, Held>()
   /** Until when nobody looks again. Apart, so that what is no client pushes none out. */
   readonly #refused = new Map<string, number>()
   readonly #fetching = new Map<string, Fetching>()
@@ -53,9 +63,20 @@ export class KnownFrontClients implements FrontClients {
     if (documents === null || !isClientDocumentUrl(clientId)) return null
     const now = monotonic()
     const held = this.#held.get(clientId)
-    if (held !== undefined && held.until > now) return held.client
+    if (held !== undefined && held.until > now) {
+      this.#held.delete(clientId)
+      this.#held.set(clientId, held)
+      if (held.lookAt <= now && !this.#fetching.has(clientId)) this.#lookAgain(clientId, network, documents)
+      return held.client
+    }
     if ((this.#refused.get(clientId) ?? 0) > now) return null
     return this.#fetching.get(clientId)?.client ?? this.#begin(clientId, network, documents)
+  }
+
+  /** Where there is no place, whoever comes next does it. */
+  #lookAgain(clientId: string, network: string, access: FetchOptions): void {
+    const begun = this.#begin(clientId, network, access)
+    if (begun !== 'busy') begun.catch((error: unknown) => this.#options.onRefused(clientId, String(error)))
   }
 
   /** Whoever comes while it is fetched waits for the same answer. */
@@ -75,38 +96,52 @@ export class KnownFrontClients implements FrontClients {
   async #fetch(clientId: string, host: string, access: FetchOptions): Promise<FrontClient | null> {
     const read = await documentAt(clientId, access)
     const now = this.#options.monotonic()
+    const held = this.#held.get(clientId)
+    // A host that is away for a moment changes nothing of what it has said within the hour; what it says now does.
+    if ('why' in read && read.unavailable && held !== undefined && held.until > now) {
+      this.#held.set(clientId, { ...held, lookAt: now + REFUSED_MILLISECONDS })
+      return held.client
+    }
     this.#held.delete(clientId)
     this.#refused.delete(clientId)
-    if (typeof read === 'string') {
-      this.#options.onRefused(clientId, read)
+    if ('why' in read) {
+      this.#options.onRefused(clientId, read.why)
       const [oldest] = this.#refused.keys()
       if (this.#refused.size >= MAX_HELD && oldest !== undefined) this.#refused.delete(oldest)
       this.#refused.set(clientId, now + REFUSED_MILLISECONDS)
       return null
     }
     this.#makeWay(host)
-    this.#held.set(clientId, { client: read, host, until: now + FRESH_MILLISECONDS })
+    const until = now + FRESH_MILLISECONDS
+    this.#held.set(clientId, { client: read, host, until, lookAt: until - EARLY_MILLISECONDS })
     return read
   }
 
-  /** The oldest of the host where it has as many as one may, else the oldest of all. */
+  /** The one of the host that was not asked for longest where it has as many as one may, else of all. */
   #makeWay(host: string): void {
     const ofHost = [...this.#held].filter(([, one]) => one.host === host)
-    const [oldest] = ofHost.length >= MAX_HELD_OF_HOST ? ofHost.map(([id]) => id) : this.#held.keys()
+    const [unused] = ofHost.length >= MAX_HELD_OF_HOST ? ofHost.map(([id]) => id) : this.#held.keys()
     const full = ofHost.length >= MAX_HELD_OF_HOST || this.#held.size >= MAX_HELD
-    if (full && oldest !== undefined) this.#held.delete(oldest)
+    if (full && unused !== undefined) this.#held.delete(unused)
   }
 }
 
+interface Unread {
+  readonly why: string
+  /** Nothing was answered that says anything of the client. */
+  readonly unavailable: boolean
+}
+
 /** No redirect is followed: the document is at its id and nowhere else. */
-async function documentAt(clientId: string, access: FetchOptions): Promise<FrontClient | string> {
+async function documentAt(clientId: string, access: FetchOptions): Promise<FrontClient | Unread> {
   const url = new URL(clientId)
   try {
     const answer = await exchangeDocument(url, { method: 'GET', maxBytes: clientDocumentBytes }, access)
-    return readClientDocument(clientId, ownBody(url, answer))
+    const read = readClientDocument(clientId, ownBody(url, answer))
+    return typeof read === 'string' ? { why: read, unavailable: false } : read
   } catch (error) {
-    if (error instanceof DoorwardError)
-      return `${error.code}: expected ${error.expected ?? 'it'}, got ${error.got ?? ''}`
-    throw error
+    if (!(error instanceof DoorwardError)) throw error
+    const { code, expected = 'it', got = '' } = error
+    return { why: `${code}: expected ${expected}, got ${got}`, unavailable: code === 'document_unavailable' }
   }
 }
