@@ -1,6 +1,7 @@
 /** The official Cedar WebAssembly build, as far as it is used: it parses, validates and formats, and decides nothing. */
 
 import { createRequire } from 'node:module'
+import { setFlagsFromString } from 'node:v8'
 
 export interface CedarError {
   readonly message: string
@@ -48,6 +49,24 @@ const require = createRequire(import.meta.url)
 /** About 50 ms. Longs of more than 53 bits come out of `policyToJson` as bigints once `keepLongs` was called. */
 export function loadCedar(): Cedar {
   return require('@cedar-policy/cedar-wasm/nodejs') as Cedar
+}
+
+/**
+ * How much of a function V8 runs before it optimises it, roughly in bytes. By its own measure more than half of what it takes to
+ * read some policies goes into code that is thrown away with the thread; thousands of policies come to it all the same.
+ */
+const optimisedLate = 1_000_000_000
+/** V8's own, for whatever else of WebAssembly this process loads. */
+const optimisedUsually = 13_000_000
+
+/** For a thread that is thrown away. */
+export function loadCedarBriefly(): Cedar {
+  setFlagsFromString(`--wasm-tiering-budget=${optimisedLate}`)
+  try {
+    return loadCedar()
+  } finally {
+    setFlagsFromString(`--wasm-tiering-budget=${optimisedUsually}`)
+  }
 }
 
 /** The build hands JSON over through `JSON.parse`, which would round longs. For a thread that does nothing else. */

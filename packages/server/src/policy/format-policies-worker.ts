@@ -1,9 +1,9 @@
 /** The throw-away thread in which Cedar text is formatted: hostile text may kill it. */
 
 import { parentPort, workerData } from 'node:worker_threads'
-import { loadCedar } from './cedar-module.ts'
+import { loadCedarBriefly } from './cedar-module.ts'
 
-const cedar = loadCedar()
+const cedar = loadCedarBriefly()
 
 /** What cannot be formatted is left as it is. */
 function format(policyText: string): string {

@@ -3,7 +3,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { approverOf, guesses, isDoorwardError, reachesOwnApi, readPolicy, unknownNames } from '@doorward/core'
 import type { CompiledPolicy, JsonObject } from '@doorward/core'
-import { keepLongs, loadCedar } from './cedar-module.ts'
+import { keepLongs, loadCedarBriefly } from './cedar-module.ts'
 import type { Cedar } from './cedar-module.ts'
 import { idOf, placeIn, takeApart } from './policy-text.ts'
 import type { PlacedPolicy } from './policy-text.ts'
@@ -168,4 +168,4 @@ function* approverProblems(read: Reading['read'], { approvers }: CompiledPolicy)
 }
 
 keepLongs()
-parentPort?.postMessage(prepare(workerData as CompiledPolicy, loadCedar()))
+parentPort?.postMessage(prepare(workerData as CompiledPolicy, loadCedarBriefly()))
