@@ -1,44 +1,60 @@
 /** Plain JSON-RPC in a program that protects itself: the method of the body is what is called, and what is not declared does not exist. */
 
 import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
 import type { IncomingHttpHeaders } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { protect } from '@doorward/sdk'
-import { RawClient } from '../fixtures/authority/raw-client.ts'
-import type { RawAnswer } from '../fixtures/authority/raw-client.ts'
-import type { Workload } from '../fixtures/authority/workload.ts'
-import { openProtectedStage } from '../fixtures/protected-stage.ts'
-import type { ProtectedStage } from '../fixtures/protected-stage.ts'
+import type { ProtectOptions } from '@doorward/sdk'
+import { testAuthority } from '@doorward/sdk/testing'
+import type { TestIdentity } from '@doorward/sdk/testing'
+import { readEntries } from '../../packages/server/src/audit/read.ts'
+import { freePorts } from '../fixtures/deployment.ts'
 
 const bodyBytes = 4096
 const methods = { 'account.balance': 'read', 'account.transfer': 'write' } as const
 const answer = '{"jsonrpc":"2.0","id":1,"result":1e400}'
 const heard: { readonly headers: IncomingHttpHeaders; readonly body: string }[] = []
-let stage: ProtectedStage
-let reader: Workload
-let narrow: Workload
-const tokens = new Map<string, string>()
+const folder = await mkdtemp(join(tmpdir(), 'doorward-rpc-'))
+const kept = new AsyncDisposableStack()
+let protecting: ProtectOptions
+let audience: string
+let reader: TestIdentity
+let narrow: TestIdentity
 
 before(async () => {
-  stage = await openProtectedStage(
-    async (request, response) => {
-      const parts: Buffer[] = []
-      for await (const part of request) parts.push(part as Buffer)
-      heard.push({ headers: request.headers, body: Buffer.concat(parts).toString() })
-      response.setHeader('content-type', 'application/json')
-      response.end(answer)
-    },
-    {
-      jsonRpc: { methods },
-      policy: { roles: { reader: ['read:orders/*'], narrow: ['rpc/call:orders/account.tr*'] } },
-      limits: { bodyBytes },
-    },
-  )
-  reader = await stage.workload('agent/reader', ['reader'])
-  narrow = await stage.workload('agent/narrow', ['narrow'])
-  for (const one of [reader, narrow]) tokens.set(one.id, await stage.token(one))
+  const [port = 0] = await freePorts(1)
+  const authority = await testAuthority()
+  audience = `https://127.0.0.1:${port}`
+  const peers = { [audience]: { id: 'spiffe://acme.test/service/orders' } }
+  const identity = kept.use(await authority.identity('service/orders'))
+  reader = kept.use(await authority.identity('agent/reader', { roles: ['reader'], peers }))
+  narrow = kept.use(await authority.identity('agent/narrow', { roles: ['narrow'], peers }))
+  protecting = {
+    identity,
+    audience,
+    listen: { host: '127.0.0.1', port },
+    service: 'orders',
+    jsonRpc: { methods },
+    policy: { roles: { reader: ['read:orders/*'], narrow: ['rpc/call:orders/account.tr*'] } },
+    record: { folder: join(folder, 'record'), checkpoints: join(folder, 'checkpoints') },
+    limits: { bodyBytes },
+  }
+  const server = await protect(async (request, response) => {
+    const parts: Buffer[] = []
+    for await (const part of request) parts.push(part as Buffer)
+    heard.push({ headers: request.headers, body: Buffer.concat(parts).toString() })
+    response.setHeader('content-type', 'application/json')
+    response.end(answer)
+  }, protecting)
+  kept.use(server)
 })
-after(() => stage.close())
+after(async () => {
+  await kept.disposeAsync()
+  await rm(folder, { recursive: true })
+})
 
 interface Ask {
   readonly what?: string
@@ -46,39 +62,51 @@ interface Ask {
   readonly more?: Readonly<Record<string, string>>
 }
 
-async function ask(by: Workload, body: string, { what = 'POST /rpc', type, more }: Ask = {}): Promise<RawAnswer> {
-  const client = await RawClient.open(stage.server.address, by)
+interface Answered {
+  readonly status: number
+  readonly code: string | null
+  readonly decision: string | null
+  readonly text: string
+}
+
+async function ask(by: TestIdentity, body: string, asking: Ask = {}): Promise<Answered> {
+  const { what = 'POST /rpc', type = 'application/json', more } = asking
   const [method = '', path = ''] = what.split(' ')
-  const headers = {
-    authorization: `Bearer ${tokens.get(by.id)}`,
-    'content-type': type ?? 'application/json',
-    ...more,
-  }
-  try {
-    return await client.request(method, path, { headers, body })
-  } finally {
-    client.close()
+  const answered = await by.fetch(`${audience}${path}`, { method, headers: { 'content-type': type, ...more }, body })
+  const { status, headers } = answered
+  const [code, decision] = [headers.get('doorward-code'), headers.get('doorward-decision')]
+  return { status, code, decision, text: await answered.text() }
+}
+
+/** What the record says of it, once a checkpoint covers it. */
+async function codeOnRecord({ decision }: Answered): Promise<unknown> {
+  const index = Number(decision?.split('#')[1])
+  for (;;) {
+    let at = 0
+    for await (const { entry } of readEntries(join(folder, 'record', 'log')))
+      if (at++ === index) return entry.body['code']
+    await new Promise((resolve) => setTimeout(resolve, 25))
   }
 }
 
 const call = (method: string, more = '') => `{"jsonrpc":"2.0","id":1,"method":"${method}","params":[1]${more}}`
 
-async function refused(code: string, asking: () => Promise<RawAnswer>): Promise<RawAnswer> {
-  const reached = stage.reached.length
+async function refused(code: string, asking: () => Promise<Answered>): Promise<Answered> {
+  const before = heard.length
   const answered = await asking()
-  assert.equal(answered.headers['doorward-code'], code, answered.text)
-  assert.equal(stage.reached.length, reached)
-  assert.equal((await stage.entryOf(answered)).body['code'], code)
+  assert.equal(answered.code, code, answered.text)
+  assert.equal(heard.length, before)
+  assert.equal(await codeOnRecord(answered), code)
   return answered
 }
 
 test('a declared method is allowed by its effect or its name, and delivered as it came', async () => {
-  const read = await ask(reader, call('account.balance'), { more: { traceparent: 'passes', cookie: 'a=b' } })
-  assert.deepEqual([read.status, read.headers['doorward-code'], read.text], [200, 'allowed', answer])
+  const read = await ask(reader, call('account.balance'), { more: { 'x-request-id': 'passes', cookie: 'a=b' } })
+  assert.deepEqual([read.status, read.code, read.text], [200, 'allowed', answer])
   const { headers, body } = heard.at(-1) ?? assert.fail('not reached')
   assert.equal(body, call('account.balance'))
-  assert.deepEqual([headers['traceparent'], headers.cookie, headers.authorization], ['passes', undefined, undefined])
-  assert.equal((await ask(narrow, call('account.transfer'))).headers['doorward-code'], 'allowed')
+  assert.deepEqual([headers['x-request-id'], headers.cookie, headers.authorization], ['passes', undefined, undefined])
+  assert.equal((await ask(narrow, call('account.transfer'))).code, 'allowed')
   const denied = await refused('policy_denied', () => ask(reader, call('account.transfer')))
   assert.equal(denied.status, 200)
   assert.ok(denied.text.includes('"permission":"rpc/call:orders/account.transfer"'), denied.text)
@@ -115,13 +143,9 @@ test('a body is delivered as what it was read as, whatever its caller calls it',
 })
 
 test('methods that could not be called are refused at the start', async () => {
-  const folder = `${stage.folders.root}/rpc`
+  const other = { folder: join(folder, 'other'), checkpoints: join(folder, 'other-checkpoints') }
   const start = (jsonRpc: object) =>
-    protect(() => undefined, {
-      ...stage.protecting,
-      record: { folder, checkpoints: `${folder}-c` },
-      jsonRpc: jsonRpc as { methods: Record<string, 'read'> },
-    })
+    protect(() => undefined, { ...protecting, record: other, jsonRpc: jsonRpc as { methods: Record<string, 'read'> } })
   for (const declared of [{}, { 'a b': 'read' }, { a: 'reads' }])
     await assert.rejects(start({ methods: declared }), { code: 'rpc_methods' })
   await assert.rejects(start({ methods, path: 'rpc' }), { code: 'rpc_path' })
