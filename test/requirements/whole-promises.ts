@@ -1,0 +1,108 @@
+/** Sentences about the whole rather than about one control: proven in part by several, or decided in a record by their id. */
+
+import { done, partial } from './proof.ts'
+import type { Proof } from './proof.ts'
+import {
+  deniedSerial,
+  everyToken,
+  first,
+  jobsOfCi,
+  lockedInstance,
+  noCertificate,
+  token,
+  unlisted,
+} from './proving-tests.ts'
+import type { TestReference } from './proving-tests.ts'
+
+const assessed: TestReference = {
+  file: 'test/architecture/assurance.test.ts',
+  name: 'a row that is full rests on whole proofs; one that is not says what is missing, or why it does not apply',
+}
+/** A measurement, no test: it says what it costs, and bounds nothing. */
+const measured: TestReference = { file: 'test/bench/run.ts', name: 'what a call costs' }
+const scanned: readonly TestReference[] = [
+  {
+    file: 'test/architecture/security.test.ts',
+    name: 'a dependency with a known hole is found, until an exception with reason and end says otherwise',
+  },
+  {
+    file: 'test/architecture/security.test.ts',
+    name: 'what is committed passes every check but that of the registry, which may not have answered',
+  },
+]
+const firstCall: TestReference = {
+  file: first,
+  name: 'shows one allowed call and three refusals, each with its entry in the record',
+}
+/** Nothing is trusted for where it comes from. */
+const nowhereTrusted = partial(noCertificate, everyToken, unlisted)
+/** Who is inside goes no further. */
+const noLateral = partial(unlisted, deniedSerial, lockedInstance)
+
+const record = 'docs/adr/0093-what-the-two-records-leave-open.md'
+const decided: readonly string[] = [
+  'ADR11-CTX-2',
+  'ADR11-POS-6',
+  'ADR11-NEG-1',
+  'ADR11-NEG-4',
+  'ADR11-NEG-5',
+  'ADR11-NEU-1',
+  'ADR11-NEU-2',
+  'ADR11-NEU-3',
+  'ADR11-CHK-6',
+  'ADR11-CHK-7',
+  'ADR11-CHK-9',
+  'ADR11-CHK-10',
+  'OS25-ASM-6',
+  'OS25-RAT-8',
+]
+
+export const wholePromises: Readonly<Record<string, Proof>> = {
+  ...Object.fromEntries(decided.map((id) => [id, { state: 'decided', record }] as const)),
+  'ADR11-REQ-6': partial(assessed),
+  'ADR11-POS-2': partial(assessed),
+  'ADR11-CON-1': partial(measured),
+  'ADR11-NEG-2': partial(measured),
+  'OS25-ASM-2': partial(measured),
+  'OS25-CONS-4': partial(measured),
+  'ADR11-CON-3': partial(
+    firstCall,
+    jobsOfCi,
+    {
+      file: 'test/scenarios/postgres-failover.test.ts',
+      name: 'a store that knows both servers follows the one that takes writes',
+    },
+    {
+      file: 'test/refusals/sidecar.test.ts',
+      name: 'another user of the machine does not borrow the sidecar, by socket or by port',
+    },
+  ),
+  'ADR11-DEC-6': partial(...scanned),
+  'ADR11-CHK-3': partial(...scanned),
+  'ADR11-POS-1': nowhereTrusted,
+  'ADR11-POS-4': partial(unlisted, {
+    file: 'test/refusals/routes-api.test.ts',
+    name: 'and no route of another listener is here',
+  }),
+  'OS25-CTX-3': nowhereTrusted,
+  'OS25-RAT-1': nowhereTrusted,
+  'OS25-RAT-7': nowhereTrusted,
+  'OS25-CONS-1': nowhereTrusted,
+  // Why an alternative was rejected is a demand on the one that was chosen.
+  'ADR11-ALT1-10': noLateral,
+  'OS25-ALT-2': noLateral,
+  'OS25-ALT-3': noLateral,
+  'OS25-ALT-4': noLateral,
+  'ADR11-ALT2-10': partial(firstCall, unlisted),
+  'ADR11-ALT3-10': partial(noCertificate, {
+    file: 'test/scenarios/bridge-server-identity.test.ts',
+    name: 'another workload of the domain is sent nothing',
+  }),
+  'OS25-QST-1': done(
+    'token.kind',
+    { file: token, name: 'a token of an unknown key' },
+    { file: token, name: 'an expired token' },
+    { file: 'test/unit/core/token-verify.test.ts', name: 'what an accepted token says' },
+    { file: 'test/unit/core/token-forged.test.ts', name: 'a token with one thing wrong is refused' },
+  ),
+}
