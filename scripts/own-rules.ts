@@ -34,6 +34,18 @@ const matches =
 const emptyWord = /^(utils?|helpers?|common|misc|shared|managers?|services?|handlers?|base|impl)$/
 const secretName = /(^|[a-z.#])(secret|password|passphrase|token|mac|hmac|kek)$/i
 
+/** Each judges the other end by its certificate afterwards, or wants to be judged itself and sends nothing of use. */
+const judgesByItself: ReadonlySet<string> = new Set([
+  // Where it is no client that has to have a certificate.
+  'packages/enforcement/src/wire/listener.ts',
+  'examples/agents/attacks/raw-call.ts',
+  'packages/sdk/src/enrolment.ts',
+  'packages/server/src/apps/doctor/listeners.ts',
+  'packages/server/src/apps/doctor/older-tls.ts',
+  'packages/server/src/apps/probe-connection.ts',
+  'packages/server/src/apps/probe/wire.ts',
+])
+
 export const ownRules: readonly Rule[] = [
   {
     name: 'environment-outside-config',
@@ -82,6 +94,35 @@ export const ownRules: readonly Rule[] = [
     next: 'mend the error',
     applies: anywhere,
     find: (_code, text) => matches(/^\s*(?:\/\/|\/\*)\s*@ts-(?:ignore|nocheck|expect-error)/gm)(text),
+  },
+  {
+    name: 'silenced-rule',
+    next: 'mend it; rules that may be silenced are named in own-rules.ts, for one line and with a reason',
+    applies: anywhere,
+    find: (_code, text) =>
+      matches(/(?:ox|es)lint-disable(?!-next-line (?:no-control-regex|(?:typescript\/)?no-deprecated) -- \S)/g)(text),
+  },
+  {
+    name: 'shell',
+    next: 'spawn the program with its arguments: a shell reads what a caller wrote',
+    applies: within('packages/', 'examples/'),
+    find: (code, text) => [
+      ...matches(/\bshell\s*:(?!\s*false\b)/g)(code),
+      ...matches(/\bimport\s*\{[^}]*\bexec(?:Sync)?\b[^}]*\}\s*from\s*['"](?:node:)?child_process['"]/g)(text),
+    ],
+  },
+  {
+    name: 'code-from-text',
+    next: 'nothing that is read is run; node:vm is no sandbox',
+    applies: within('packages/', 'examples/'),
+    find: (_code, text) =>
+      moduleImports(text).flatMap(({ specifier }) => (/^(?:node:)?vm$/.test(specifier) ? [0] : [])),
+  },
+  {
+    name: 'unjudged-peer',
+    next: 'give it the roots that it must chain to; who judges by other means is named in own-rules.ts',
+    applies: (path) => within('packages/', 'examples/')(path) && !judgesByItself.has(path),
+    find: matches(/\brejectUnauthorized\s*:(?!\s*true\b)/g),
   },
   {
     name: 'not-erasable',

@@ -3,10 +3,15 @@
 import { deepEqual, equal, match, throws } from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { checkAdvisories, inRange } from '../../scripts/security/advisories.ts'
 import type { AdvisoryList } from '../../scripts/security/advisories.ts'
 import { auditResult } from '../../scripts/security/audit.ts'
+import { checksOf } from '../../scripts/security/checks.ts'
 import { exceptionsOn } from '../../scripts/security/exceptions.ts'
 import type { Exception } from '../../scripts/security/exceptions.ts'
 import { lockedPackages } from '../../scripts/security/lock.ts'
@@ -193,6 +198,57 @@ test('what cannot be read for secrets is found, unless it is known as it is', ()
       'failed',
     )
   }
+})
+
+test('a repository with a vulnerable dependency, a secret and an unsafe pattern fails for each of them', async (t) => {
+  const seeded = await mkdtemp(join(tmpdir(), 'doorward-seeded-'))
+  t.after(() => rm(seeded, { recursive: true, force: true }))
+  const known = join('scripts', 'security')
+  await cp(new URL('scripts/security', root), join(seeded, known), { recursive: true })
+  await writeFile(join(seeded, known, 'known-secrets.json'), '[]')
+  const git = (...words: readonly string[]) => equal(spawnSync('git', words, { cwd: seeded }).status, 0)
+  git('init', '-q')
+  const lodash = { resolved: 'https://registry.npmjs.org/lodash/-/lodash.tgz', integrity: 'sha512-x', license: 'MIT' }
+  const entries = (version: string) => ({ '': {}, 'node_modules/lodash': { ...lodash, version } })
+  const seed = async (version: string, config: string) => {
+    const lock = { lockfileVersion: 3, packages: entries(version) }
+    await writeFile(join(seeded, 'package-lock.json'), JSON.stringify(lock))
+    await writeFile(join(seeded, 'config.yaml'), config)
+    git('add', '-A')
+    return checksOf({ root: seeded, today: list.asOf, lint: false })
+      .filter(({ name }) => name === 'advisories' || name === 'secrets')
+      .map(({ run }) => run())
+  }
+  const clean = await seed('4.17.21', 'token: none\n')
+  deepEqual(
+    clean.map(({ verdict }) => verdict),
+    ['passed', 'passed'],
+  )
+  const bad = await seed('4.17.20', `token: ghp_${'A1b2C3d4E5f6'.repeat(3)}\n`)
+  match(bad[0]?.findings.join() ?? '', /CVE-2021-23337/)
+  match(bad[1]?.findings.join() ?? '', /config\.yaml: a token of GitHub/)
+  const patterns = ['eval(text)', 'new Function(text)', 'text.length']
+  const sources = patterns.map((code, i) => [join(seeded, `pattern-${i}.ts`), code] as const)
+  for (const [path, code] of sources) await writeFile(path, `export const run = (text: string) => ${code}\n`)
+  const linted = spawnSync(
+    process.execPath,
+    [
+      fileURLToPath(new URL('node_modules/oxlint/bin/oxlint', root)),
+      '-c',
+      fileURLToPath(new URL('.oxlintrc.json', root)),
+      '-f',
+      'unix',
+      ...sources.map(([path]) => path),
+    ],
+    { cwd: seeded, encoding: 'utf8' },
+  )
+  equal(linted.status, 1, linted.stdout)
+  deepEqual(
+    [...linted.stdout.matchAll(/(pattern-\d)\.ts.*\(([\w-]+)\)/g)]
+      .map(([, file, rule]) => `${file} ${rule}`)
+      .toSorted(),
+    ['pattern-0 no-eval', 'pattern-1 no-new-func'],
+  )
 })
 
 test('what is committed passes every check but that of the registry, which may not have answered', () => {
