@@ -83,11 +83,11 @@ export async function identify(
       ? { principal: certificatePrincipal(leaf, current), token: null }
       : presentedToken(inbound, leaf, current, dependencies)
   if ('denied' in presented) return presented
-  const person = await takePerson(presented.principal, dependencies)
+  const { principal, token } = presented
+  const person = principal.subject.kind === 'workload' ? null : await takePerson(principal, dependencies)
   if (person !== null) return person
   if (dependencies.trust.ageSeconds() <= dependencies.settings.staleness.fullSeconds) dependencies.known.add(caller.id)
   inbound.connection.standing.identified = true
-  const { principal, token } = presented
   return { inbound, principal, token, generation: current.generation } as Identified
 }
 
@@ -105,7 +105,7 @@ async function standingLeaf(inbound: Inbound, dependencies: IdentifyDependencies
   const leaf = verifiedLeaf(inbound, view, dependencies)
   if (isDenial(leaf)) return leaf
   const caller = partialCaller(leaf)
-  const current = await awaitMirror(leaf, view, dependencies)
+  const current = isMirrored(leaf, view) ? view : await awaitMirror(leaf, dependencies)
   if (current === null) {
     return deny(
       'certificate_not_issued',
@@ -172,21 +172,19 @@ function partialCaller(leaf: NamedCertificate): PartialCaller {
   }
 }
 
+function isMirrored(leaf: VerifiedLeaf, candidate: TrustView): boolean {
+  const { fingerprint } = leaf.certificate
+  return candidate.issued.get(fingerprint)?.id === leaf.id.uri
+}
+
 /** A certificate may be a moment younger than the mirror: wait for messages, but not for long. */
-async function awaitMirror(
-  leaf: VerifiedLeaf,
-  view: TrustView,
-  dependencies: IdentifyDependencies,
-): Promise<TrustView | null> {
-  const fingerprint = leaf.certificate.fingerprint
-  const mirrored = (candidate: TrustView) => candidate.issued.get(fingerprint)?.id === leaf.id.uri
-  if (mirrored(view)) return view
+async function awaitMirror(leaf: VerifiedLeaf, dependencies: IdentifyDependencies): Promise<TrustView | null> {
   const deadline = dependencies.trust.now() + dependencies.settings.mirrorWaitMilliseconds
   for (;;) {
     const left = deadline - dependencies.trust.now()
     if (left <= 0) return null
     const next = await dependencies.trust.next(left)
-    if (next !== null && mirrored(next)) return next
+    if (next !== null && isMirrored(leaf, next)) return next
   }
 }
 

@@ -54,8 +54,10 @@ const MAX_TEXT = 1024
 
 /** Null where nothing asks for an approval. */
 export function approvalAsk(authorized: Authorized<unknown>): ApprovalAsk | null {
-  const duties = together(authorized.obligations.filter(isApprovalDuty))
-  if (duties.length === 0) return null
+  // Most calls have none, and each call comes by here.
+  const { obligations } = authorized
+  if (!obligations.some(isApprovalDuty)) return null
+  const duties = together(obligations.filter(isApprovalDuty))
   const { identified, call } = authorized.classified
   const { principal } = identified
   const { text, shown } = call.exact?.() ?? {

@@ -55,6 +55,8 @@ export class BodyReader {
     if (declared !== undefined && Number(declared) > limitBytes) return Promise.resolve(tooLarge())
     // Whoever went away while the token was judged has sent its last event already.
     if (request.destroyed) return Promise.resolve(deny('body_aborted', 'the connection ended before the body was read'))
+    // A request without a body is whole with its head.
+    if (request.complete && request.readableLength === 0) return Promise.resolve(new Uint8Array(0))
     return new Promise((resolve) => {
       const pieces = new Pieces()
       const settle = (result: Uint8Array | Denial) => {

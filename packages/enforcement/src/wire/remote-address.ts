@@ -11,7 +11,8 @@ export function remoteAddressOf(address: string | undefined): string {
 
 /** What limits per address count: the address itself, or the /64 of an IPv6 address, which one host controls. */
 export function addressKey(address: string): string {
-  return isIPv6(address) ? prefixOf(address, 4) : address
+  // Asked for every request, and the expression for IPv6 is a long one.
+  return address.includes(':') && isIPv6(address) ? prefixOf(address, 4) : address
 }
 
 /** What whoever has many addresses usually has: the /24 of an IPv4 address, the /48 of an IPv6 address. */

@@ -1,6 +1,7 @@
 /** The request as a handler gets it: judged, its body whole, without the credentials that came with it. */
 
 import { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Exchange } from '@doorward/enforcement'
 
 /**
@@ -37,12 +38,11 @@ export function deliveredRequest(
   delivered.httpVersionMinor = request.httpVersionMinor
   delivered.method = request.method ?? ''
   delivered.url = request.url ?? ''
-  const raw = request.rawHeaders
-  const kept = raw.filter((_, i) => passes((raw[i - (i % 2)] ?? '').toLowerCase()))
-  delivered.rawHeaders = [...kept, ...Object.entries<string>(own).flat()]
-  delivered.headers = {
-    ...Object.fromEntries(Object.entries(request.headers).filter(([name]) => passes(name))),
-    ...own,
+  delivered.rawHeaders = keptLines(request.rawHeaders, passes)
+  delivered.headers = keptHeaders(request.headers, passes)
+  for (const [name, value] of Object.entries<string>(own)) {
+    delivered.rawHeaders.push(name, value)
+    delivered.headers[name] = value
   }
   delivered.complete = true
   if (body.length > 0) delivered.push(body)
@@ -51,10 +51,29 @@ export function deliveredRequest(
 }
 
 /** A message is as long as it is delivered, and comes in one piece. */
-function passing(own: object, message: DeliveredMessage | null): (name: string) => boolean {
+function passing(own: object, message: DeliveredMessage | null): Passes {
   if (message === null) return (name) => !WITHHELD.test(name)
   if (message.alone) return (name) => name === 'host'
   return (name) => !WITHHELD.test(name) && !(name in own) && name !== 'transfer-encoding'
+}
+
+/** Asked with names in lower case. */
+type Passes = (name: string) => boolean
+
+// Plain loops: every call comes by here.
+function keptLines(raw: readonly string[], passes: Passes): string[] {
+  const kept: string[] = []
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i]!
+    if (passes(name.toLowerCase())) kept.push(name, raw[i + 1]!)
+  }
+  return kept
+}
+
+function keptHeaders(headers: IncomingHttpHeaders, passes: Passes): IncomingHttpHeaders {
+  const kept: IncomingHttpHeaders = {}
+  for (const name of Object.keys(headers)) if (passes(name)) kept[name] = headers[name]
+  return kept
 }
 
 /** Where the official MCP SDK looks for who calls, and passes it on to tools. It has no token: whoever needs it has `callOf`. */

@@ -60,6 +60,27 @@ const calls = new WeakMap<object, ProtectedCall>()
 /** One for all: to make it costs as much as a stage of the decision. */
 const nobodyWaits = new DOMException('nobody waits for the answer any more', 'AbortError')
 
+/** Whether anybody waits for the answer. Few handlers ask for the signal, and one is made for those alone: it costs as much as a stage. */
+class Ending {
+  #over = false
+  #controller: AbortController | null = null
+
+  get over(): boolean {
+    return this.#over
+  }
+
+  get signal(): AbortSignal {
+    const controller = (this.#controller ??= new AbortController())
+    if (this.#over) controller.abort(nobodyWaits)
+    return controller.signal
+  }
+
+  end(): void {
+    this.#over = true
+    this.#controller?.abort(nobodyWaits)
+  }
+}
+
 /** For what makes calls in tests. */
 export function rememberCall(source: object, call: ProtectedCall): void {
   calls.set(source, call)
@@ -164,11 +185,11 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
   const { authorized } = permit.admitted
   // Whoever has gone while it was judged and recorded gets no answer, and nothing happens for them.
   if (response.destroyed || request.socket.destroyed) return { status: 'cancelled', http: 0, bytes: 0 }
-  const ending = new AbortController()
+  const ending = new Ending()
   let held: Denial | null = null
   const end = (denial: Denial): void => {
     held ??= denial
-    ending.abort(nobodyWaits)
+    ending.end()
     // Half an answer is no answer: the connection goes with it. An answer whose turn has not come has none of its own.
     request.socket.destroy()
   }
@@ -185,7 +206,9 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
     decision: permit.entry.toString(),
     route: asked.route,
     token: new Secret((exchange.head.headers['authorization'] ?? '').slice('Bearer '.length)),
-    signal: ending.signal,
+    get signal() {
+      return ending.signal
+    },
   }
   calls.set(delivered, known)
   if (asked.identity !== null) calls.set(tellIdentity(delivered, asked.identity), known)
@@ -196,18 +219,15 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
   let release: () => void = () => undefined
   const fails = (why: CallFailed) => {
     // What fails because the caller has gone is no failure of the answer.
-    if (ending.signal.aborted || failed !== null) return
+    if (ending.over || failed !== null) return
     failed = why
     release()
     fail(exchange, { permit, serving }, why)
   }
   release = guard(response, asked, { fails, onProblem })
-  const running = run(() => handler(delivered, response, known), onProblem).then((why) => {
-    if (why !== null) fails(why)
-  })
-  running.catch(onProblem)
+  run(() => handler(delivered, response, known), fails, onProblem)
   await ended
-  ending.abort(nobodyWaits)
+  ending.end()
   pipeline.open.remove(open)
   const [http, bytes] = [response.statusCode, request.socket.bytesWritten - before]
   return sentOf({ held, failed, finished: response.writableFinished, http, bytes })
@@ -230,16 +250,31 @@ function guard(response: ServerResponse, { judge, message }: Asked, { fails, onP
   return filterAnswer(response, open, (problem) => fails(new CallFailed('upstream_invalid', problem)))
 }
 
-/** Why it could not answer; null when it has. */
-async function run(work: () => unknown, onProblem: (error: unknown) => void): Promise<CallFailed | null> {
-  try {
-    await work()
-    return null
-  } catch (error) {
-    if (error instanceof CallFailed) return error
-    onProblem(error)
-    return new CallFailed('internal', 'the handler failed')
+/** Tells why it could not answer. A handler that is no promise makes none. */
+function run(work: () => unknown, fails: (why: CallFailed) => void, onProblem: (error: unknown) => void): void {
+  const failed = (error: unknown) => {
+    try {
+      fails(failureOf(error, onProblem))
+    } catch (problem) {
+      onProblem(problem)
+    }
   }
+  try {
+    const working = work()
+    if (isThenable(working)) Promise.resolve(working).catch(failed)
+  } catch (error) {
+    failed(error)
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value
+}
+
+function failureOf(error: unknown, onProblem: (error: unknown) => void): CallFailed {
+  if (error instanceof CallFailed) return error
+  onProblem(error)
+  return new CallFailed('internal', 'the handler failed')
 }
 
 /** What a handler throws is nobody's business outside. An answer that has begun is broken off. */

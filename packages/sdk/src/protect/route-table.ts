@@ -11,6 +11,10 @@ interface Route {
   readonly text: string
   readonly method: string
   readonly segments: readonly string[]
+  /** By segment: whether anything that is not empty may stand there. */
+  readonly places: readonly boolean[]
+  /** It ends with `*`, which stands for one or more. */
+  readonly open: boolean
 }
 
 const METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE'])
@@ -61,7 +65,8 @@ function readRoute(text: string): Route {
       (LITERAL.test(segment) && segment !== '.' && segment !== '..'),
   )
   if (!path.startsWith('/') || !(fits || path === '/')) throw invalid(text, 'GET /orders/{id}, or a final /*')
-  return { text, method, segments }
+  const places = segments.map((segment) => segment === '*' || PLACE.test(segment))
+  return { text, method, segments, places, open: segments.at(-1) === '*' }
 }
 
 /** Two templates of one shape would be two routes for the same request. */
@@ -70,13 +75,9 @@ function shapeOf(segment: string): string {
 }
 
 /** A place stands for one segment that is not empty, a final `*` for one or more. */
-function matches({ segments: wanted }: Route, segments: readonly string[]): boolean {
-  const open = wanted.at(-1) === '*'
+function matches({ segments: wanted, places, open }: Route, segments: readonly string[]): boolean {
   if (open ? segments.length < wanted.length : segments.length !== wanted.length) return false
-  return wanted.every((want, i) => {
-    const got = segments[i] ?? ''
-    return want === '*' || PLACE.test(want) ? got !== '' : want === got
-  })
+  return wanted.every((want, i) => (places[i] === true ? segments[i] !== '' : want === segments[i]))
 }
 
 function invalid(got: string, expected: string): DoorwardError {
