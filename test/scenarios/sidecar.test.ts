@@ -141,10 +141,10 @@ test('a local program that goes ends its call at the program behind the callee',
 })
 
 /** Nothing of it reaches the program. */
-async function unreached(statuses: readonly number[]): Promise<void> {
+async function unreached(status: number, code: string): Promise<void> {
   const before = stage.tap.reached.length
   const answer = await right()
-  assert.ok(statuses.includes(answer.status), `${answer.status} ${answer.text}`)
+  assert.deepEqual([answer.status, answer.headers['doorward-code']], [status, code], answer.text)
   assert.equal(stage.tap.reached.length, before)
 }
 
@@ -157,7 +157,7 @@ test('a sidecar takes nobody by a clock that is ahead, nor less by one that is b
   }
   const hours = 2 * 3_600_000
   await afresh(hours)
-  await unreached([502])
+  await unreached(502, 'upstream_identity')
   const [refused] = stage.caller.events.filter((event) => event.type === 'refused' && event.code === 'server_expired')
   assert.ok(refused !== undefined)
   for (const ahead of [-hours, 0]) {
@@ -242,8 +242,9 @@ test('without the authority known callers are served for a minute and a reduced 
   passed.callee += 300_000
   await ended
   await until(() => (stage.tap.connections() === 0 ? true : undefined), 'the end at the program')
-  // It is refused, or loses its connection when nobody stays.
-  await unreached([502, 503])
+  await unreached(503, 'trust_stale')
+  // By the callee: the caller's sidecar has waited for six minutes less.
+  await counted(calleeName, 'trust_stale')
   assert.equal((await askLocally(stage.ownSocket, '/readyz')).status, 503)
   assert.equal((await askLocally(stage.ownSocket, '/livez')).status, 200)
 })
