@@ -47,7 +47,7 @@ test('the manifest has every rule of the reference that is about these', (t) => 
   } catch {
     return t.diagnostic('the reference is not beside this checkout: not compared')
   }
-  const listed = [...text.matchAll(/\*\*((?:SID|X5|JW|WE|WA|BR|TB|CA|BS|RV|RP|DT|DX|TR|OP)-\d+)\*\*/g)].map(
+  const listed = [...text.matchAll(/\*\*((?:SID|X5|JW|WE|WA|BR|TB|CA|BS|RV|RP|DT|DX|TR|OP|WI|FD)-\d+)\*\*/g)].map(
     ([, id]) => id,
   )
   assert.deepEqual(

@@ -185,7 +185,7 @@ const forged: readonly (readonly [name: string, code: string, forge: () => Promi
   // Other kinds.
   ['JW-8: a JWT-SVID', 'token_type', withHeader({ typ: 'JWT' })],
   ['JW-8: a JWT-SVID without type', 'token_type', withHeader({ typ: undefined })],
-  ['a WIT-SVID', 'token_type', withHeader({ typ: 'wit+jwt' })],
+  ['WI-3: a WIT-SVID', 'token_type', withHeader({ typ: 'wit+jwt' })],
   ['a transaction token', 'token_type', withHeader({ typ: 'txntoken+jwt' })],
   ['a DPoP proof', 'token_type', withHeader({ typ: 'dpop+jwt' })],
   ['an ID token of the full media type', 'token_type', withHeader({ typ: 'application/at+jwt' })],

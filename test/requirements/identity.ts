@@ -12,6 +12,7 @@ export interface IdentityRule {
 }
 
 const federation = 'federation'
+const wit = 'WIT-SVIDs: incubating, none is made or taken'
 
 export const identityRules = {
   'SID-1': { level: 'M', rule: 'an id has the scheme spiffe, no query and no fragment' },
@@ -44,6 +45,17 @@ export const identityRules = {
   'JW-6': { level: 'M', rule: 'a bundle entry for tokens has the use jwt-svid and a kid' },
   'JW-7': { level: 'O', rule: 'a token always names its key' },
   'JW-8': { level: 'O', rule: 'no kind of token passes for another' },
+  'WI-1': { level: 'M', rule: 'a WIT-SVID has alg, kid and a typ of its own', later: wit },
+  'WI-2': {
+    level: 'M',
+    rule: 'a WIT-SVID has a subject, an end and the key of its holder, and no audience',
+    later: wit,
+  },
+  'WI-3': { level: 'M', rule: 'a WIT-SVID is never a bearer token' },
+  'WI-4': { level: 'M', rule: 'the id of a WIT-SVID is no protection from replays', later: wit },
+  'WI-5': { level: 'M', rule: 'proofs of WIT-SVIDs are short, and count once by their own id', later: wit },
+  'WI-6': { level: 'M', rule: 'keys of WIT-SVIDs have a use of their own in the bundle' },
+  'WI-7': { level: 'O', rule: 'WIT-SVIDs are shown with signatures of the whole message', later: wit },
   'TB-1': {
     level: 'M',
     rule: 'a bundle is a key set with a sequence that rises with every change, and a refresh hint',
@@ -141,6 +153,18 @@ export const identityRules = {
   'OP-5': { level: 'O', rule: 'who gets no identity is told why, the operator exactly' },
   'OP-6': { level: 'O', rule: 'the cost of following grows with changes, not with everybody times everything' },
   'OP-7': { level: 'O', rule: 'registrations are declared in a file' },
+  'FD-1': {
+    level: 'M',
+    rule: 'where and how a bundle of others is got is configured, never inferred',
+    later: federation,
+  },
+  'FD-2': { level: 'M', rule: 'both profiles are spoken, over TLS 1.3 alone', later: federation },
+  'FD-3': { level: 'M', rule: 'whoever asks by GET gets the current bundle, without showing a certificate' },
+  'FD-4': { level: 'M', rule: 'who answers with a bundle is proven by the web or by its id', later: federation },
+  'FD-5': { level: 'S', rule: 'redirects are followed under the same rules and not stored', later: federation },
+  'FD-6': { level: 'S', rule: 'bundles are asked for at the hint, and compared by sequence', later: federation },
+  'FD-7': { level: 'M', rule: 'a key is published before it is used' },
+  'FD-8': { level: 'M', rule: 'bundles of trust domains are never merged', later: federation },
   'OP-8': { level: 'O', rule: 'federation survives a peer that rotates or is away', later: federation },
   'OP-9': { level: 'O', rule: 'withdrawals reach those who watch' },
   'OP-10': { level: 'O', rule: 'a lock hits one instance' },

@@ -117,7 +117,7 @@ test('TB-1: its sequence stays while its content does, and rises when an anchor 
   assert.notEqual(third.x509[0]?.subjectKeyId, anchor?.subjectKeyId)
 })
 
-test('a copy is asked about each time, and answered without content while it is the newest', async () => {
+test('FD-3: a copy is asked about each time, and answered without content while it is the newest', async () => {
   // The list of an anchor that was denied a moment ago is about to go.
   const [anchor] = (await bundle()).x509
   await eventually(async () => (await lists()).every(({ key_id }) => key_id === anchor?.subjectKeyId))

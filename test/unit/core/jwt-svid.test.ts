@@ -275,7 +275,7 @@ test('JW-4, RP-3: other claims are handed on as they are, and a token is good ag
 })
 
 describe('JW-6: keys come from entries of the use jwt-svid with a kid', () => {
-  test('JW-6: and no other entry of the bundle verifies anything', () => {
+  test('JW-6, WI-6: and no other entry of the bundle verifies anything', () => {
     const entry = { use: 'jwt-svid', kid, ...pair.jwk }
     const read = (entries: readonly object[]) => {
       const bundle = parseTrustBundle(utf8(JSON.stringify({ keys: entries })), { sha256 })

@@ -91,7 +91,7 @@ test('an authority that slept past every expiry has a key that signs at once and
   assert.ok(slots.every(({ notAfter }) => notAfter > 10_000))
 })
 
-test('whenever it is looked at, one living key signs, and in steady state none signs that was not published before', () => {
+test('FD-7: whenever it is looked at, one living key signs, and in steady state none signs that was not published before', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: 80 }), { maxLength: 60 }), (waits) => {
       let now = 0
