@@ -216,6 +216,26 @@ export const sidecarControls: readonly Control[] = [
       to: 'undefined',
     },
   ),
+  control(
+    'sidecar.given_to',
+    [
+      lasting,
+      'a program that the kernel knows is given the identity of its sidecar; any other one is not, and that is on record',
+    ],
+    {
+      file: `${apps}/given-identity.ts`,
+      from: '({ ...entry, identity: name })',
+      to: '({ uid: entry.uid, identity: name })',
+    },
+  ),
+  control(
+    'sidecar.given_recorded',
+    [
+      lasting,
+      'a program that the kernel knows is given the identity of its sidecar; any other one is not, and that is on record',
+    ],
+    { file: `${apps}/given-identity.ts`, from: 'record.refusals.count(', to: 'void (' },
+  ),
   control('sidecar.keys_held', [believed, 'a reading that fails, or brings no key, takes no key away that is held'], {
     file: 'packages/sdk/src/assertion-verifier.ts',
     from: 'if (found.size > 0 && number > this.#knownBy)',

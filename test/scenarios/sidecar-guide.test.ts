@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, realpath, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
@@ -13,6 +13,8 @@ import { readSidecar } from '../../packages/server/src/config/sidecar-file.ts'
 import { compileCache, program, repository } from '../fixtures/deployment.ts'
 import { fences } from '../fixtures/guide.ts'
 import { openSdkStage, idOf } from '../fixtures/sdk-stage.ts'
+import { WorkloadClient } from '../fixtures/workload-client.ts'
+import type { X509SvidGiven } from '../fixtures/workload-client.ts'
 import { hasCurl, isHere, until } from './agent-stage.ts'
 
 const guide = fences(await readFile(join(repository, 'docs', 'sidecar.md'), 'utf8'))
@@ -55,6 +57,7 @@ test('the two programs of docs/sidecar.md call each other, and say who it is', a
   const hasJwt = spawnSync(python, ['-c', 'import jwt, cryptography']).status === 0
   if (!isHere(hasJwt && hasCurl(), 'python3-jwt with curl', t)) return
   const stage = await openSdkStage()
+  const self = await realpath(process.execPath)
   const running: Running[] = []
   const start = (...given: ConstructorParameters<typeof Running>) => {
     const one = new Running(...given)
@@ -70,6 +73,7 @@ test('the two programs of docs/sidecar.md call each other, and say who it is', a
         .replaceAll('0.0.0.0:9443', `127.0.0.1:${stage.ports[0]}`)
         .replaceAll('acme.example', 'test.example')
         .replaceAll('uid: 971', `uid: ${process.getuid?.()}`)
+        .replaceAll('/usr/local/bin/planner', self)
         .replaceAll(/\/(var\/lib|etc|run|mnt)\/(?=orders|planner|other)/g, `${place}/$1/`)
     for (const folder of ['var/lib', 'etc/orders', 'etc/planner', 'run/orders', 'run/planner', 'mnt/other'])
       await mkdir(join(place, folder), { recursive: true, mode: 0o700 })
@@ -99,6 +103,12 @@ test('the two programs of docs/sidecar.md call each other, and say who it is', a
     let answer = ''
     await until(async () => (answer = await asked()).startsWith('/orders'), `an answer: ${answer}`)
     assert.equal(answer, `/orders/7 for ${idOf('agent/planner')}\n`)
+    const given = new WorkloadClient(join(place, 'run/planner/workload.sock'))
+    const stream = given.watch('FetchX509SVID')
+    const [svid] = (await stream.message())['svids'] as readonly X509SvidGiven[]
+    assert.equal(svid?.spiffe_id, idOf('agent/planner'))
+    // The stream ends with the sidecar.
+    const ended = stream.end()
     // Whoever reaches the program itself shows no assertion.
     const socket = join(place, 'run/orders/program.sock')
     const direct = spawnSync('curl', [
@@ -117,6 +127,8 @@ test('the two programs of docs/sidecar.md call each other, and say who it is', a
       if (one.child.exitCode === null) await once(one.child, 'exit')
       assert.equal(one.child.exitCode, 0, one.lines.join('\n'))
     }
+    assert.equal(await ended, 'UNAVAILABLE')
+    given.close()
     const kinds: string[] = []
     for await (const { entry } of readEntries(join(place, 'var/lib/orders/record/log'))) kinds.push(entry.kind)
     assert.deepEqual([...new Set(kinds)], ['lifecycle', 'decision', 'outcome'])

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { realpath } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -10,6 +11,8 @@ import type { TokenRefusal, VerifiedAssertion } from '@doorward/core'
 import { openAssertionVerifier, systemRuntime } from '@doorward/sdk'
 import type { Runtime } from '@doorward/sdk'
 import { idOf } from '../fixtures/sdk-stage.ts'
+import { WorkloadClient } from '../fixtures/workload-client.ts'
+import type { X509SvidGiven } from '../fixtures/workload-client.ts'
 import {
   outboundOf,
   askLocally,
@@ -163,6 +166,34 @@ test('a sidecar takes nobody by a clock that is ahead, nor less by one that is b
   for (const ahead of [-hours, 0]) {
     await afresh(ahead)
     assert.equal((await right()).status, 200)
+  }
+})
+
+test('a program that the kernel knows is given the identity of its sidecar; any other one is not, and that is on record', async () => {
+  const program = await realpath(process.execPath)
+  const clients: WorkloadClient[] = []
+  const givenTo = async (name: string, path: string) => {
+    const [socket, out] = ['given', 'out'].map((kind) =>
+      join(stage.folder, `${name.replaceAll('/', '+')}-${kind}.sock`),
+    )
+    const given = `workload_api: { socket: ${socket}, entries: [{ uid: ${process.getuid?.()}, path: "${path}", hint: own }] }\n`
+    const { events } = await stage.sidecar(name, given + outboundOf(out ?? '', stage.audience))
+    const client = new WorkloadClient(socket ?? '')
+    clients.push(client)
+    return { events, client }
+  }
+  try {
+    const right = await givenTo('agent/given', program)
+    const [svid] = (await right.client.watch('FetchX509SVID').message())['svids'] as readonly X509SvidGiven[]
+    assert.deepEqual([svid?.spiffe_id, svid?.hint], [idOf('agent/given'), 'own'])
+    assert.ok(right.events.some(({ type }) => type === 'identity_given'))
+    const wrong = await givenTo('agent/not-given', `${program}-other`)
+    assert.equal(await wrong.client.watch('FetchX509SVID').end(), 'PERMISSION_DENIED')
+    assert.ok(wrong.events.some(({ type }) => type === 'identity_refused'))
+    assert.ok(wrong.events.every(({ type }) => type !== 'identity_given'))
+    await counted('agent/not-given', 'identity_refused')
+  } finally {
+    for (const client of clients) client.close()
   }
 })
 

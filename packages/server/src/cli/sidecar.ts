@@ -67,10 +67,20 @@ function tell(event: SidecarEvent, context: CliContext, notice: (error: unknown)
       context.err(paint('red', `refused ${printable(caller)} to ${to}: ${code}, ${printable(reason)}${times}`))
       break
     }
+    case 'identity_given':
+      context.out(`${event.method} to ${programOf(event)}`)
+      break
+    case 'identity_refused':
+      context.err(paint('red', `refused ${event.method} to ${programOf(event)}: ${printable(event.reason)}`))
+      break
     case 'warning':
       context.err(paint('yellow', `warning: ${printable(event.text)}`))
       break
     case 'problem':
       notice(event.error)
   }
+}
+
+function programOf({ pid, uid, program }: { pid: number; uid: number; program: string | null }): string {
+  return `${printable(program ?? 'a program')} (pid ${pid}, uid ${uid})`
 }

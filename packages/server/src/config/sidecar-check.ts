@@ -54,13 +54,17 @@ function policyProblems({ inbound }: SidecarFile, trustDomain: TrustDomain): rea
 }
 
 /** One place is one listener's. Where the program's were ours, whoever calls in would call out as this identity. */
-function placeProblems({ outbound, socket, inbound }: SidecarFile, folder: string): readonly CrossProblem[] {
+function placeProblems(
+  { outbound, socket, inbound, workload_api: given }: SidecarFile,
+  folder: string,
+): readonly CrossProblem[] {
   const used = new Set<string>()
   const placeOf = (at: { readonly socket?: string | undefined; readonly port?: number | undefined } | undefined) =>
     at?.socket === undefined ? (at?.port === undefined ? undefined : `port ${at.port}`) : resolve(folder, at.socket)
   const { forward } = inbound ?? {}
   const places: readonly (readonly [CrossProblem['keys'], string | undefined])[] = [
     [['socket'], placeOf({ socket })],
+    [['workload_api', 'socket'], placeOf(given)],
     [['inbound', 'forward', forward?.port === undefined ? 'socket' : 'port'], placeOf(forward)],
     ...outbound.map(({ listen }, i) => [['outbound', i, 'listen'], placeOf(listen)] as const),
   ]

@@ -11,7 +11,7 @@ import type { Address } from './settings.ts'
 import { sidecarProblems } from './sidecar-check.ts'
 import { sidecar } from './sidecar-schema.ts'
 import type { SidecarFile, SidecarInbound, SidecarOutbound } from './sidecar-schema.ts'
-import type { Selectors } from './workload-api-schema.ts'
+import type { Selectors, WorkloadEntry } from './workload-api-schema.ts'
 import { readYaml } from './yaml-text.ts'
 
 /** A Unix socket, or a port of 127.0.0.1. */
@@ -74,6 +74,12 @@ export interface OutboundSettings {
   readonly limits: AnswerLimits
 }
 
+/** Who is given the sidecar's own identity over the SPIFFE Workload API. */
+export interface WorkloadApiSettings {
+  readonly socket: string
+  readonly entries: readonly Omit<WorkloadEntry, 'identity'>[]
+}
+
 export interface SidecarSettings {
   readonly file: string
   readonly trustDomain: TrustDomain
@@ -86,6 +92,7 @@ export interface SidecarSettings {
   readonly socket: string | null
   readonly inbound: InboundSettings | null
   readonly outbound: readonly OutboundSettings[]
+  readonly workloadApi: WorkloadApiSettings | null
 }
 
 /**
@@ -113,7 +120,7 @@ export function readSidecar(text: string, file: string): SidecarSettings {
     whole: (value) => sidecarProblems(value, dirname(file)),
   })
   const from = (path: string) => resolve(dirname(file), path)
-  const { identity, record, socket, inbound, outbound } = configuration
+  const { identity, record, socket, inbound, outbound, workload_api: given } = configuration
   return {
     file,
     trustDomain: parseTrustDomain(configuration.trust_domain),
@@ -122,6 +129,7 @@ export function readSidecar(text: string, file: string): SidecarSettings {
     socket: socket === undefined ? null : from(socket),
     inbound: inbound === undefined ? null : inboundOf(inbound, from),
     outbound: outbound.map((entry) => outboundOf(entry, from)),
+    workloadApi: given === undefined ? null : { socket: from(given.socket), entries: given.entries },
   }
 }
 

@@ -8,7 +8,7 @@ import { address } from './schema.ts'
 import { section } from './section.ts'
 import { environmentName } from './secrets-schema.ts'
 import { rate } from './security-schema.ts'
-import { selectors } from './workload-api-schema.ts'
+import { ownWorkloadApi, selectors } from './workload-api-schema.ts'
 
 const user = z.int().min(0).max(4_294_967_295)
 const port = z.int().min(1).max(65_535)
@@ -133,6 +133,8 @@ export const sidecar = section({
   socket: path.optional(),
   inbound: inbound.optional(),
   outbound: z.array(outbound).max(64).default([]),
+  /** Programs that speak SPIFFE are given the sidecar's own identity there. */
+  workload_api: ownWorkloadApi.optional(),
 })
 
 export type SidecarFile = z.output<typeof sidecar>

@@ -38,6 +38,21 @@ export const selectors = {
     .optional(),
 }
 
+/** What a program that gets several identities tells them by. */
+const hint = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,128}$/, { error: 'not a hint; expected up to 128 visible characters' })
+  .optional()
+
+const nobodyKnown = {
+  error: 'nothing says who this is for; expected one or more of uid, gid, path, sha256, cgroup, systemd_unit',
+}
+
+function saysWho(said: { readonly [Name in keyof typeof selectors]?: unknown }): boolean {
+  const { uid, gid, path, sha256, cgroup, systemd_unit: unit } = said
+  return [uid, gid, path, sha256, cgroup, unit].some((selector) => selector !== undefined)
+}
+
 const entry = section({
   /** Name of an identity that has joined here, the path of its SPIFFE ID. */
   identity: z
@@ -46,17 +61,9 @@ const entry = section({
     .regex(/^[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+)*$/, {
       error: 'not an identity; expected a path such as agent/planner',
     }),
-  /** What a program that gets several identities tells them by. */
-  hint: z
-    .string()
-    .regex(/^[\x21-\x7e]{1,128}$/, { error: 'not a hint; expected up to 128 visible characters' })
-    .optional(),
+  hint,
   ...selectors,
-}).refine(
-  ({ uid, gid, path, sha256, cgroup, systemd_unit: unit }) =>
-    [uid, gid, path, sha256, cgroup, unit].some((selector) => selector !== undefined),
-  { error: 'nothing says who this is for; expected one or more of uid, gid, path, sha256, cgroup, systemd_unit' },
-)
+}).refine(saysWho, nobodyKnown)
 
 export const workloadApi = section({
   /** The first that matches is the default of a program that gets several. */
@@ -68,6 +75,15 @@ export const workloadApi = section({
     })
     .default([]),
 }).prefault({})
+
+/** Of `sidecar.yaml`: its programs are given the one identity that it has. */
+export const ownWorkloadApi = section({
+  socket: z.string().min(1).max(4096),
+  entries: z
+    .array(section({ hint, ...selectors }).refine(saysWho, nobodyKnown))
+    .min(1, { error: 'no program is given the identity; expected at least one entry' })
+    .max(256),
+})
 
 export type WorkloadEntry = z.output<typeof entry>
 /** What of an entry says who it is for. */

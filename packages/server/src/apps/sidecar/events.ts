@@ -1,5 +1,8 @@
 /** What a sidecar tells while it runs. What is refused is on its record besides. */
 
+import type { RefusedTimes as RefusedIdentity } from '../workload-api/refusals.ts'
+import type { ServedEvent } from '../workload-api/workload-calls.ts'
+
 export type SidecarEvent =
   | {
       readonly type: 'ready'
@@ -11,6 +14,9 @@ export type SidecarEvent =
       readonly outbound: readonly { readonly at: string; readonly to: string; readonly id: string }[]
     }
   | RefusedTimes
+  /** A program was given the identity over the Workload API, or was not. */
+  | (Omit<ServedEvent, 'type'> & { readonly type: 'identity_given' })
+  | (Omit<RefusedIdentity, 'type'> & { readonly type: 'identity_refused' })
   | { readonly type: 'warning'; readonly code: string; readonly text: string }
   | { readonly type: 'problem'; readonly error: unknown }
 

@@ -6,10 +6,12 @@ import { connect, openRecordOf, systemRuntime } from '@doorward/sdk'
 import type { ConnectedIdentity, ProtectedServer, Runtime } from '@doorward/sdk'
 import type { Environment } from '../../config/environment.ts'
 import type { InboundSettings, LocalPlace, OutboundSettings, SidecarSettings } from '../../config/sidecar-file.ts'
+import { refusalWatch } from '../credential-standing.ts'
 import { systemPeers } from '../workload-api/peer-credentials.ts'
 import type { PeerSource } from '../workload-api/peer-credentials.ts'
 import { Assertions } from './assertions.ts'
 import type { RefusedCall, SidecarEvent } from './events.ts'
+import { giveIdentity } from './given-identity.ts'
 import { openInbound } from './inbound.ts'
 import { callerJudge } from './local-callers.ts'
 import { openOutbound, staleSeconds } from './outbound.ts'
@@ -73,7 +75,13 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   const ownUid = ownUser()
   const peers = needsPeers(settings) ? (options.peers ?? (await systemPeers())) : null
   await using stack = new AsyncDisposableStack()
-  const identity = await openOwnIdentity(options, onProblem)
+  const own: { identity: ConnectedIdentity | null } = { identity: null }
+  const watch = refusalWatch(() => own.identity?.identity.credentials.peek() ?? null)
+  const identity = await openOwnIdentity(options, (error) => {
+    watch.hear(error)
+    onProblem(error)
+  })
+  own.identity = identity
   stack.use(identity)
   const record = stack.use(await openRecordOf(identity, settings.record))
   const quiet = new ToldQuietly<RefusedCall>({
@@ -88,16 +96,21 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   await note('sidecar.start')
   stack.defer(async () => void (await note('sidecar.stop').catch(onProblem)))
   // While calls end, the socket goes on to say that nothing more is taken.
-  let own: { close(): Promise<void> } | null = null
-  stack.defer(async () => own?.close())
+  let ownSocket: { close(): Promise<void> } | null = null
+  stack.defer(async () => ownSocket?.close())
   stack.defer(() => ended(opened))
   const outbound = await openOut(opened)
+  if (settings.workloadApi !== null && peers !== null) {
+    const given = { settings: settings.workloadApi, identity, watch, record, peers, report, onProblem }
+    const giving = await giveIdentity(given)
+    ends.push(() => giving.close())
+  }
   const { inbound, assertions } = await openIn(opened)
   let stopping = false
   if (settings.socket !== null) {
     const ready = () =>
       !stopping && identity.identity.isUsable() && identity.identity.trust.ageSeconds() <= staleSeconds
-    own = await openOwnSocket(settings.socket, { ready, jwks: assertions?.jwks ?? null }, onProblem)
+    ownSocket = await openOwnSocket(settings.socket, { ready, jwks: assertions?.jwks ?? null }, onProblem)
   }
   report({
     type: 'ready',
@@ -135,12 +148,12 @@ function ownUser(): number {
 }
 
 /** Whose a connection over a Unix socket is only the kernel knows. */
-function needsPeers({ inbound, outbound }: SidecarSettings): boolean {
+function needsPeers({ inbound, outbound, workloadApi }: SidecarSettings): boolean {
   const places: readonly LocalPlace[] = [
     ...(inbound === null ? [] : [inbound.forward.place]),
     ...outbound.filter(({ callers }) => callers.kind !== 'anybody').map(({ place }) => place),
   ]
-  return places.some((place) => 'socket' in place)
+  return workloadApi !== null || places.some((place) => 'socket' in place)
 }
 
 async function openOwnIdentity(

@@ -40,6 +40,12 @@ export interface HoldingParts {
   readonly onProblem: (error: unknown) => void
 }
 
+export interface KeptIdentity {
+  readonly name: string
+  readonly identity: Identity
+  readonly watch: RefusalWatch
+}
+
 const LOOK_MILLISECONDS = 2000
 
 export class HeldIdentities {
@@ -49,7 +55,7 @@ export class HeldIdentities {
   #wakened = new AbortController()
   #seen = ''
 
-  private constructor({ runtime, onProblem }: HoldingParts) {
+  private constructor({ runtime, onProblem }: Pick<HoldingParts, 'runtime' | 'onProblem'>) {
     this.#runtime = runtime
     this.#onProblem = onProblem
   }
@@ -66,29 +72,43 @@ export class HeldIdentities {
     }
   }
 
+  /** One that somebody else keeps and closes; that one's `watch` has heard, and hears, what the authority says of it. */
+  static ofKept(
+    { name, identity, watch }: KeptIdentity,
+    parts: Pick<HoldingParts, 'runtime' | 'onProblem'>,
+  ): HeldIdentities {
+    const all = new HeldIdentities(parts)
+    all.#hold(name, identity, watch)
+    return all
+  }
+
   get(name: string): HeldIdentity | null {
     return this.#held.get(name)?.held ?? null
   }
 
   /** Makes them usable as far as that is possible now, and keeps them so until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const all = [...this.#held.values()]
-    const stops = all.flatMap(({ held, watch }) => [
+    await Promise.all([
+      this.watch(signal),
+      ...[...this.#held.values()].map(async ({ held, watch }) => {
+        await held.identity.prepare(signal).catch((error: unknown) => {
+          watch.hear(error)
+          if (!signal.aborted) this.#onProblem(error)
+        })
+        this.#look()
+        await held.identity.run(signal)
+      }),
+    ])
+  }
+
+  /** Looks at them until the signal aborts, and lets others keep them. */
+  async watch(signal: AbortSignal): Promise<void> {
+    const stops = [...this.#held.values()].flatMap(({ held, watch }) => [
       held.identity.onMaterial(() => this.#look()),
       watch.onHeard(() => this.#look()),
     ])
     try {
-      await Promise.all([
-        this.#lookNowAndThen(signal),
-        ...all.map(async ({ held, watch }) => {
-          await held.identity.prepare(signal).catch((error: unknown) => {
-            watch.hear(error)
-            if (!signal.aborted) this.#onProblem(error)
-          })
-          this.#look()
-          await held.identity.run(signal)
-        }),
-      ])
+      await this.#lookNowAndThen(signal)
     } finally {
       for (const stop of stops) stop()
     }
@@ -112,7 +132,11 @@ export class HeldIdentities {
       this.#onProblem(error)
     })
     identity = opened
-    this.#held.set(name, { held: { name, identity: opened, now: () => this.#now(opened, watch) }, watch })
+    this.#hold(name, opened, watch)
+  }
+
+  #hold(name: string, identity: Identity, watch: RefusalWatch): void {
+    this.#held.set(name, { held: { name, identity, now: () => this.#now(identity, watch) }, watch })
   }
 
   #now(identity: Identity, watch: RefusalWatch): IdentityNow {
