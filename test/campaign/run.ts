@@ -17,6 +17,7 @@ import { loadParts } from './load.ts'
 import type { Part } from './part.ts'
 import { policy } from './policy.ts'
 import { policyRoles } from './policy-roles.ts'
+import { probedBuilds } from './probe.ts'
 import { recordKills } from './record-kills.ts'
 import { recordPointKills } from './record-points.ts'
 import { reportText } from './report.ts'
@@ -41,6 +42,7 @@ const parts: readonly Part[] = [
   ...loadParts,
   rollingRestart,
   disabledControls,
+  probedBuilds,
 ]
 const usualReport = join(import.meta.dirname, '../../docs/reports/campaign.md')
 const usualSeed = 20_261_122

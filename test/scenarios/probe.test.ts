@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test'
 import { forgedTokens } from '../../packages/server/src/apps/probe/forged-tokens.ts'
 import { adr0011 } from '../requirements/adr-0011.ts'
 import { adrOs025 } from '../requirements/adr-os-025.ts'
+import { probedControls } from '../controls/probed-controls.ts'
 import type { TestDeployment } from '../fixtures/deployment.ts'
 import { ProbeStage } from '../fixtures/probe-stage.ts'
 
@@ -49,6 +50,11 @@ test('everything is refused as it must be, is on the record, and leaves nobody b
   ok(report.attempts.filter(({ id }) => id.startsWith('token-')).length >= 60)
   const known = new Set([...Object.keys(adr0011), ...Object.keys(adrOs025)])
   for (const { id, requirement } of report.attempts) ok(known.has(requirement), `${id}: ${requirement}`)
+  const tried = new Set(report.attempts.map(({ id }) => id))
+  deepEqual(
+    probedControls.flatMap(({ attempts }) => attempts).filter((id) => !tried.has(id)),
+    [],
+  )
   const { stdout: workloads } = await system.run(['workload', 'list', '--json'])
   ok(!workloads.includes('/probe/'), workloads)
   match(

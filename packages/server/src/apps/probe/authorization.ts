@@ -49,16 +49,19 @@ const call = (tool: string) =>
 type Row = readonly [id: string, title: string, who: Member, changes: Changes, codes: readonly string[]]
 
 export function authorizationAttempts(scene: Scene): readonly Attempt[] {
-  const own = scene.options.administration.map((one) => administrationAttempt(scene, one))
+  const own = scene.options.administration.flatMap((one) => [
+    administrationAttempt(scene, one, '/v1/status'),
+    ...(one.part === 'gateway' ? [administrationAttempt(scene, one, '/metrics')] : []),
+  ])
   return [...own, ...plainAttempts(scene)]
 }
 
 /** Whoever may call servers opens nothing of the operators by that, at their own listener and with a token for it. */
-function administrationAttempt(scene: Scene, { part, url, audience }: Administration): Attempt {
+function administrationAttempt(scene: Scene, { part, url, audience }: Administration, target: string): Attempt {
   return {
-    id: `authorization-admin-${part}`,
+    id: `authorization-admin-${target === '/metrics' ? 'metrics' : part}`,
     kind: 'authorization',
-    title: `the operators' listener of the ${part}, by who is no operator`,
+    title: `${target} at the operators' listener of the ${part}, by who is no operator`,
     requirement: 'OS25-D4',
     run: async () => {
       const { caller } = scene
