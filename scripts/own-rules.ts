@@ -42,6 +42,7 @@ const judgesByItself: ReadonlySet<string> = new Set([
   'packages/sdk/src/enrolment.ts',
   'packages/server/src/apps/doctor/listeners.ts',
   'packages/server/src/apps/doctor/older-tls.ts',
+  'packages/server/src/apps/doctor/public-certificates.ts',
   'packages/server/src/apps/probe-connection.ts',
   'packages/server/src/apps/probe/wire.ts',
 ])

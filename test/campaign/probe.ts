@@ -9,6 +9,7 @@ import { ProbeStage, probeYaml, wideRates } from '../fixtures/probe-stage.ts'
 import type { StageOptions } from '../fixtures/probe-stage.ts'
 import { Findings } from './part.ts'
 import type { Assignment, Part, PartReport } from './part.ts'
+import { isInShare } from './share.ts'
 
 const narrow = 300
 const yamls: Readonly<Record<ProbeSetting, string>> = {
@@ -93,14 +94,15 @@ export interface ProbeTold {
   readonly problem: string | null
 }
 
-async function run({ count, goOn }: Assignment): Promise<PartReport> {
+async function run({ count, goOn, share }: Assignment): Promise<PartReport> {
   const findings = new Findings()
   const builds = await ProbeBuilds.open()
   const noticed: string[] = []
+  const chosen = probedControls.filter(({ name }) => share === null || isInShare(name, share)).slice(0, count)
   let done = 0
   try {
     for (const setting of Object.keys(yamls) as ProbeSetting[]) {
-      const controls = probedControls.slice(0, count).filter((one) => one.setting === setting)
+      const controls = chosen.filter((one) => one.setting === setting)
       if (controls.length === 0 || !goOn(done)) continue
       const whole = await builds.probe(
         setting,
@@ -116,7 +118,6 @@ async function run({ count, goOn }: Assignment): Promise<PartReport> {
         if (finding === null) noticed.push(`${control.name} (${told.failed.join(' ')})`)
         else findings.add(finding)
         done++
-        console.log(`${finding === null ? 'noticed' : 'NOT NOTICED'} ${control.name}: ${shownOf(told)}`)
       }
     }
   } finally {
@@ -140,6 +141,7 @@ export const probedBuilds: Part = {
   name: 'probe',
   rule: 'a deployment passes the probe, and in a build in which one control is disabled the attempts at that control fail',
   count: probedControls.length,
+  names: probedControls.map(({ name }) => name),
   maximumSeconds: 3600,
   run,
 }

@@ -37,6 +37,21 @@ interface Report {
   }[]
 }
 
+// First: the whole probe uses up what this address may.
+test('what is named is tried alone, and a name of nothing is refused', async () => {
+  const { code, stdout } = await system.run(['probe', '--json', '--only', 'token-place-none,headers'])
+  equal(code, 0)
+  const tried = (JSON.parse(stdout) as Report).attempts.map(({ id, kind }) => (kind === 'headers' ? kind : id))
+  const always = ['baseline-before', 'token-place-none', 'headers', 'baseline-after', 'record-entries', 'record-let-in']
+  deepEqual([...new Set(tried)], always)
+  const wrong = await system.run(['probe', '--json', '--only', 'nothing'])
+  equal(wrong.code, 2)
+  match(wrong.stdout, /attempt_unknown/)
+  const half = await system.run(['probe', '--json', '--authority-down', 'true'])
+  equal(half.code, 2)
+  match(half.stdout, /options_contradict/)
+})
+
 test('everything is refused as it must be, is on the record, and leaves nobody behind', async () => {
   const [file, junit] = [join(system.folder, 'probe.json'), join(system.folder, 'probe.xml')]
   const { code, stdout, stderr } = await system.run(['probe', '--json', '--report', file, '--junit', junit])
@@ -90,20 +105,6 @@ test('where nobody is let in no refusal proves anything, and that is said', asyn
   const { code, stdout } = await system.run(['probe', '--role', 'admin', '--server', 'none', '--json'])
   equal(code, 2)
   match(stdout, /server_unknown/)
-})
-
-test('what is named is tried alone, and a name of nothing is refused', async () => {
-  const { code, stdout } = await system.run(['probe', '--json', '--only', 'token-place-none,headers'])
-  equal(code, 0)
-  const tried = (JSON.parse(stdout) as Report).attempts.map(({ id, kind }) => (kind === 'headers' ? kind : id))
-  const always = ['baseline-before', 'token-place-none', 'headers', 'baseline-after', 'record-entries', 'record-let-in']
-  deepEqual([...new Set(tried)], always)
-  const wrong = await system.run(['probe', '--json', '--only', 'nothing'])
-  equal(wrong.code, 2)
-  match(wrong.stdout, /attempt_unknown/)
-  const half = await system.run(['probe', '--json', '--authority-down', 'true'])
-  equal(half.code, 2)
-  match(half.stdout, /options_contradict/)
 })
 
 test('tokens that are forged are all different, and none is the good one', () => {

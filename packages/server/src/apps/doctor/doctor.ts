@@ -5,6 +5,9 @@ import { DoorwardError, toSeconds } from '@doorward/core'
 import type { JsonObject } from '@doorward/core'
 import { systemClock, timerSleep } from '@doorward/sdk'
 import type { Identity } from '@doorward/sdk'
+import { edgeSettings } from '../../config/edge-settings.ts'
+import { frontSettings } from '../../config/front-settings.ts'
+import type { FrontSettings } from '../../config/front-settings.ts'
 import { backendAudience, checkpointDir, serverAudience, stateFolders } from '../../config/settings.ts'
 import type { Deployment } from '../../config/settings.ts'
 import type { DeploymentFolder } from '../../config/deployment-folder.ts'
@@ -19,6 +22,8 @@ import type { Finding } from './finding.ts'
 import { keyAgreementFinding, roomFinding, runtimeFinding } from './host.ts'
 import { listenerFindings } from './listeners.ts'
 import type { ListenerPlace } from './listeners.ts'
+import { publicCertificateFinding } from './public-certificates.ts'
+import type { PublicPlace } from './public-certificates.ts'
 import { recordFindings } from './record.ts'
 
 /** What is to be looked at, as far as it could be had. */
@@ -107,7 +112,22 @@ function localLooks({ deployment, identities }: Patient, folder: DeploymentFolde
   ]
 }
 
-function listenersLook({ authority, gateway }: Deployment, { open }: OnlinePatient): Look {
+type PublicSettings = Pick<FrontSettings, 'address' | 'publicUrl' | 'certificate'>
+
+/** Where browsers come, as far as it is configured. */
+function publicPlaces(deployment: Deployment): readonly PublicPlace[] {
+  const [edge, front] = [edgeSettings(deployment), frontSettings(deployment)]
+  const place = (name: PublicPlace['name'], { address, publicUrl, certificate }: PublicSettings): PublicPlace => ({
+    name,
+    address,
+    publicUrl,
+    acme: 'directory' in certificate,
+  })
+  return [...(edge === null ? [] : [place('edge', edge)]), ...(front === null ? [] : [place('front', front)])]
+}
+
+function listenersLook(deployment: Deployment, { open }: OnlinePatient): Look {
+  const { authority, gateway } = deployment
   const places: readonly ListenerPlace[] = [
     ...Object.entries(authority.listeners).map(([name, address]) => ({
       name: `authority ${name}`,
@@ -127,7 +147,10 @@ function listenersLook({ authority, gateway }: Deployment, { open }: OnlinePatie
     run: async () => {
       const identity = await openedOrNull(open)
       try {
-        return (await Promise.all(places.map((place) => listenerFindings(place, identity?.trust ?? null)))).flat()
+        const now = toSeconds(systemClock())
+        const shown = publicPlaces(deployment).map((place) => publicCertificateFinding(place, now))
+        const own = places.map((place) => listenerFindings(place, identity?.trust ?? null))
+        return [...(await Promise.all(own)).flat(), ...(await Promise.all(shown))]
       } finally {
         identity?.close()
       }

@@ -32,7 +32,7 @@ function texts(): readonly Row[] {
     ['trailing', 'something after the message', { body: `${greeting}{}` }, ['json_syntax']],
     ['comment', 'a comment in it', { body: `/**/${greeting}` }, ['json_syntax']],
     ['number', 'a number that is none', { body: inside('"x":NaN') }, ['json_syntax']],
-    ['bom', 'a byte order mark', { body: `﻿${greeting}` }, ['json_bom', 'json_syntax']],
+    ['bom', 'a byte order mark', { body: `﻿${greeting}` }, ['json_bom']],
     [
       'not-utf8',
       'bytes that are no UTF-8',

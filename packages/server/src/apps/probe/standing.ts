@@ -98,6 +98,8 @@ function idOf(token: string): string {
 }
 
 const streamMilliseconds = 10_000
+/** A stream that ends by itself sooner shows nothing. */
+const lastsMilliseconds = 1000
 
 /** A stream that is open while nothing is asked: it has to end by itself. */
 function openStream(scene: Scene): Attempt {
@@ -147,6 +149,8 @@ async function endedStream(scene: Scene, { connection, shown, opened, expected }
   const code = /^doorward-code: (\S+)/im.exec(connection.text)?.[1] ?? 'no code'
   const all = entry === undefined ? decisions : [...decisions, { entry, code }]
   if (!connection.text.startsWith('HTTP/1.1 200 ')) return { verdict: 'failed', expected, got: code, decisions: all }
+  if (await connection.until(() => isOver(connection.text), lastsMilliseconds))
+    return { verdict: 'not_run', expected, got: 'the server ends its streams by itself', decisions: all }
   await scene.options.admin.revoke({ subject: 'token', token: idOf(shown.token) }, reason)
   const ended = await connection.until(() => isOver(connection.text), streamMilliseconds)
   const over = ended || connection.ended !== null
