@@ -23,7 +23,7 @@ import type { Pair } from './sidecar-pair.ts'
 
 const DEFAULT_SECONDS = 24
 const MAXIMUM_SECONDS = 120
-const CONNECTIONS = [1, 16, 64]
+const CONNECTIONS = [1, 16]
 /** Whichever is over first. */
 const WARM = { calls: 20_000, milliseconds: 6000 }
 const REQUEST = 'GET /orders/7 HTTP/1.1\r\nHost: orders.local\r\n\r\n'
