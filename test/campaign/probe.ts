@@ -13,7 +13,7 @@ import { isInShare } from './share.ts'
 
 const narrow = 300
 const yamls: Readonly<Record<ProbeSetting, string>> = {
-  plain: probeYaml(),
+  plain: probeYaml().replace('1000000/min, connections', '6000/min, connections'),
   per_ip: probeYaml({ ...wideRates, perIp: narrow }),
   per_user: probeYaml({ ...wideRates, perUser: narrow }),
   global: probeYaml({ ...wideRates, global: narrow }),
