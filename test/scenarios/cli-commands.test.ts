@@ -3,11 +3,13 @@
 import { deepEqual, equal, match, ok, partialDeepStrictEqual } from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir, stat, writeFile } from 'node:fs/promises'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { repository, TestDeployment, wideLimits } from '../fixtures/deployment.ts'
+import { fences } from '../fixtures/guide.ts'
 
+const guide = fences(await readFile(join(repository, 'docs', 'delegation.md'), 'utf8'))
 const documents = join(repository, 'examples', 'first-call', 'documents')
 
 interface Answer {
@@ -107,8 +109,8 @@ ${wideLimits}`,
 
   test('a token is minted and inspected without being shown, goes where it is told, and is exchanged for the next', async () => {
     const worker = 'https://worker.test.example:9443'
-    equal((await told(`workload add agent/worker --role reader --audience ${worker} --out worker.join`))[0], 0)
-    equal((await told('join --file worker.join'))[0], 0)
+    equal((await told(`workload add agent/acting --role reader --audience ${worker} --out acting.join`))[0], 0)
+    equal((await told('join --file acting.join'))[0], 0)
     const [code, minted] = (await told('token mint files --as agent/a --scope read:files/*')) as readonly [
       number,
       object,
@@ -117,17 +119,46 @@ ${wideLimits}`,
     ok(!('token' in minted) && !JSON.stringify(minted).includes('eyJ'))
     equal((await told(`token mint ${worker} --as agent/a --out caller.token`))[0], 0)
     equal((await stat(join(system.folder, 'caller.token'))).mode & 0o777, 0o600)
-    const acting = 'token mint files --as agent/worker --on-behalf-of caller.token'
+    const acting = 'token mint files --as agent/acting --on-behalf-of caller.token'
     equal((await told(`${acting} --out acting.token`))[0], 0)
     const [seen, facts] = await told('token inspect acting.token --as agent/a')
-    const [a, b] = ['spiffe://test.example/agent/a', 'spiffe://test.example/agent/worker']
+    const [a, b] = ['spiffe://test.example/agent/a', 'spiffe://test.example/agent/acting']
     partialDeepStrictEqual([seen, facts], [0, { valid: true, presenter: b, subject: a, chain: [{ id: a }] }])
-    match((await system.run(['token', 'mint', 'files', '--as', 'agent/worker', '--stdout'])).stdout, /^eyJ\S+\n$/)
+    match((await system.run(['token', 'mint', 'files', '--as', 'agent/acting', '--stdout'])).stdout, /^eyJ\S+\n$/)
     equal((await told(`token mint ${worker} --as agent/a --no-act --out alone.token`))[0], 0)
-    const alone = await told('token mint files --as agent/worker --on-behalf-of alone.token')
+    const alone = await told('token mint files --as agent/acting --on-behalf-of alone.token')
     deepEqual([alone[0], alone[1].error?.code], [1, 'exchange_actor'])
     deepEqual((await told('token inspect', 'eyJ.eyJ.x'))[1].error?.code, 'token_unknown')
     deepEqual((await told(`${acting} --no-act --may-act ${a}`))[1].error?.code, 'options_contradict')
+  })
+
+  test('docs/delegation.md: its workload is registered as it stands there, and its commands act for the planner', async () => {
+    const fence = (wanted: string) => guide.find(({ kind }) => kind === wanted)?.text ?? ''
+    await writeFile(join(system.folder, 'worker.yaml'), fence('yaml').replaceAll('acme.example/', 'test.example/'))
+    equal((await told('workload apply -f worker.yaml --yes --out-dir joins'))[0], 0)
+    equal(
+      (await told('workload add service/orders --audience https://orders.acme.example:9443 --out orders.join'))[0],
+      0,
+    )
+    equal((await told('workload add agent/planner --role reader --out planner.join'))[0], 0)
+    for (const file of ['joins/agent+worker.join', 'planner.join']) equal((await told(`join --file ${file}`))[0], 0)
+    const commands = fence('').trimEnd().split('\n')
+    equal(commands.length, 3)
+    const answers: Answer[] = []
+    for (const line of commands) {
+      const [code, answer] = await told(line.replace(/^doorward /, ''))
+      equal(code, 0, `${line}: ${JSON.stringify(answer)}`)
+      answers.push(answer)
+    }
+    const [planner, worker] = ['agent/planner', 'agent/worker'].map((name) => `spiffe://test.example/${name}`)
+    partialDeepStrictEqual(answers.at(-1), {
+      valid: true,
+      presenter: worker,
+      subject: planner,
+      chain: [{ id: planner }],
+    })
+    const exchanges = (await system.record('authority')).filter(({ entry }) => 'shown' in entry.body)
+    ok(exchanges.some(({ entry }) => JSON.stringify(entry).includes(String(worker)) && 'token' in entry.body))
   })
 
   test('a reader who stops reading ends the command quietly', async () => {

@@ -1,4 +1,4 @@
-/** docs/sdk.md: its programs run as they stand there, with folders, port and trust domain of the test. */
+/** docs/sdk.md and docs/delegation.md: their programs run as they stand there, with folders, port and trust domain of the test. */
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -10,19 +10,24 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { SendMessageRequest } from '@a2a-js/sdk'
 import { ClientFactory, DefaultAgentCardResolver, JsonRpcTransportFactory } from '@a2a-js/sdk/client'
+import type { EntryEnvelope } from '@doorward/core'
 import { readEntries } from '../../packages/server/src/audit/read.ts'
 import { saying } from '../fixtures/agent-stage.ts'
 import { freePorts } from '../fixtures/deployment.ts'
+import { fences } from '../fixtures/guide.ts'
 import { openModern } from '../fixtures/official-peers.ts'
 import { openSdkStage, idOf } from '../fixtures/sdk-stage.ts'
+import type { SdkStage } from '../fixtures/sdk-stage.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 const text = await readFile(join(root, 'docs', 'sdk.md'), 'utf8')
 const programs = Array.from(text.matchAll(/```ts\n([\s\S]*?)```/g), ([, program = '']) => program)
+const delegation = fences(await readFile(join(root, 'docs', 'delegation.md'), 'utf8'))
+const inDelegation = (wanted: string) => delegation.find(({ kind }) => kind === wanted)?.text ?? ''
 /** The one that says this. */
 const programWith = (mark: string) => programs.find((program) => program.includes(mark)) ?? ''
 
-test('the two programs of docs/sdk.md call each other', async () => {
+test('the two programs of docs/sdk.md call each other, and that of docs/delegation.md calls for somebody', async () => {
   const stage = await openSdkStage()
   let callee: ChildProcess | null = null
   try {
@@ -49,16 +54,55 @@ test('the two programs of docs/sdk.md call each other', async () => {
     assert.match(await firstLine(callee), /^listening on \d+, on record as test\.example\/workload\/service\/orders$/)
     const caller = run(place, 'planner.ts', { PLANNER_JOIN })
     assert.equal(await firstLine(caller), `200 ${idOf('agent/planner')} asked for GET /orders/{id}`)
+    const told = await actingFor(stage, { place, program: here(inDelegation('ts')) })
+    assert.deepEqual(told, [200, `${idOf('agent/worker')} asked for GET /orders/{id}\n`])
     callee.kill('SIGTERM')
     assert.deepEqual(await once(callee, 'exit'), [0, null])
-    const kinds: string[] = []
-    for await (const { entry } of readEntries(join(place, 'var/lib/orders/record/log'))) kinds.push(entry.kind)
-    assert.deepEqual(kinds, ['lifecycle', 'decision', 'outcome', 'lifecycle'])
+    const entries: EntryEnvelope[] = []
+    for await (const { entry } of readEntries(join(place, 'var/lib/orders/record/log'))) entries.push(entry)
+    const kinds = entries.map(({ kind }) => kind)
+    assert.deepEqual(kinds, ['lifecycle', 'decision', 'outcome', 'decision', 'outcome', 'lifecycle'])
+    assertAsShown(entries[3]?.body ?? {})
   } finally {
     callee?.kill('SIGKILL')
     await stage.close()
   }
 })
+
+interface Acting {
+  readonly place: string
+  readonly program: string
+}
+
+/** What the program of docs/delegation.md is answered with, in this process: whoever has called it has given it a token. */
+async function actingFor(stage: SdkStage, { place, program }: Acting): Promise<unknown> {
+  const audience = 'https://worker.test.example:9443'
+  for (const folder of ['var/lib/worker', 'etc/worker', 'run/worker'])
+    await mkdir(join(place, folder), { recursive: true, mode: 0o700 })
+  const worker = await stage.options('agent/worker', { roles: ['reader'], audiences: [audience] })
+  await writeFile(join(place, 'run/worker/worker.join'), await readFile(worker.join.file), { mode: 0o600 })
+  const first = await stage.connect('agent/first', { roles: ['reader'] })
+  const file = join(place, 'worker.ts')
+  await writeFile(file, `${program}\nexport const told = [response.status, await response.text()]\n`)
+  Object.assign(globalThis, { callersToken: await first.token(audience) })
+  try {
+    const { told } = (await import(file)) as { readonly told: unknown }
+    return told
+  } finally {
+    Reflect.deleteProperty(globalThis, 'callersToken')
+  }
+}
+
+/** The entry says of the chain what the guide shows, but for names and numbers. */
+function assertAsShown(body: Readonly<Record<string, unknown>>): void {
+  const shown = JSON.parse(
+    inDelegation('json').replaceAll('acme.example', 'test.example').replaceAll('agent/planner', 'agent/first'),
+  ) as Readonly<Record<string, unknown>>
+  const links = body['chain'] as readonly Readonly<Record<string, string>>[]
+  assert.ok(links.every(({ token, serial }) => token !== undefined && serial !== undefined))
+  const own = { ...body, chain: links.map((link) => ({ ...link, token: 'Xk…', serial: '0a…' })) }
+  assert.partialDeepStrictEqual(own, shown)
+}
 
 test('the MCP server and the agent of docs/sdk.md serve the official clients', async () => {
   const stage = await openSdkStage()
