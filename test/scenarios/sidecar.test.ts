@@ -9,7 +9,10 @@ import { after, before, test } from 'node:test'
 import { epochMillis } from '@doorward/core'
 import type { TokenRefusal, VerifiedAssertion } from '@doorward/core'
 import { openAssertionVerifier, systemRuntime } from '@doorward/sdk'
-import type { Runtime } from '@doorward/sdk'
+import type { ConnectedIdentity, Runtime } from '@doorward/sdk'
+import { RawClient } from '../fixtures/authority/raw-client.ts'
+import { call, enrolled, joined, joinToken, tokenFor, tryEnrol } from '../fixtures/authority/workload.ts'
+import type { Workload } from '../fixtures/authority/workload.ts'
 import { idOf } from '../fixtures/sdk-stage.ts'
 import { WorkloadClient } from '../fixtures/workload-client.ts'
 import type { X509SvidGiven } from '../fixtures/workload-client.ts'
@@ -26,6 +29,8 @@ import {
 import type { Asked, SidecarStage } from '../fixtures/sidecar-stage.ts'
 
 let stage: SidecarStage
+/** The socket of a further caller, of which time passes by itself. */
+let late: string
 
 /** How far the clocks of each sidecar are from the machine's, and how much time has passed there besides. */
 const clock = { callee: 0, caller: 0, late: 0 }
@@ -47,6 +52,8 @@ before(async () => {
     },
     { callee: runtimeOf('callee'), caller: runtimeOf('caller') },
   )
+  // Nobody joins by a clock that is behind the authority's.
+  late = await anotherCaller('agent/late', '', runtimeOf('late'))
 })
 after(() => stage.close())
 
@@ -134,6 +141,79 @@ test('a caller that is revoked in the middle of a stream gets no more of it, nor
   assert.deepEqual([answer.status, answer.headers['doorward-code']], [403, 'policy_denied'])
   await stage.authority.running.registerWorkload({ id: idOf(callerName), roles: ['reader'] }, 'test')
   await until(async () => ((await right()).status === 200 ? true : undefined), 'the role again')
+})
+
+interface Chain {
+  readonly first: ConnectedIdentity
+  readonly between: ConnectedIdentity
+  /** The token that the first has shown. */
+  readonly began: string
+  ask(path: string): Promise<Response>
+}
+
+/** Of two new workloads, and of the third that calls for both. */
+async function chainOf(presenter: ConnectedIdentity, name: string): Promise<Chain> {
+  const audience = `https://between-${name}.test.example`
+  const first = await stage.connect(`agent/first-${name}`, { roles: ['reader'] })
+  const between = await stage.connect(`agent/between-${name}`, { roles: ['reader'], audiences: [audience] })
+  const began = await first.token(audience)
+  const onBehalfOf = await between.token(presenterAudience, { onBehalfOf: began })
+  const ask = (path: string) =>
+    presenter.fetch(`${stage.audience}${path}`, { expect: idOf(calleeName), token: { onBehalfOf } })
+  return { first, between, began: began.reveal(), ask }
+}
+
+const presenterAudience = 'https://presenter.test.example'
+const serialOf = ({ identity }: ConnectedIdentity) => identity.credentials.current().certificate.serial
+const tokenIdOf = (token: string) =>
+  (JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as { readonly jti: string }).jti
+
+async function tokenAt(workload: Workload, audience: string): Promise<string> {
+  const main = await RawClient.open(stage.authority.running.addresses.main, workload)
+  return tokenFor(main, audience).finally(() => main.close())
+}
+
+test('RV-4, RV-5: a stream at the sidecar ends with each link of its chain, and no other does', async () => {
+  const presenter = await stage.connect('agent/presenter', { roles: ['reader'], audiences: [presenterAudience] })
+  const operator = await joined(stage.authority, idOf('operator/eve'), ['admin'])
+  const token = await tokenAt(operator, stage.callee.identity.identity.authorityUrl)
+  const admin = await RawClient.open(stage.authority.running.addresses.admin, operator)
+  const other = await openStream(stage.outSocket)
+  let over = false
+  void other.ended.then(() => (over = true))
+  const cases: readonly (readonly [string, string, (chain: Chain) => object])[] = [
+    ['token', 'chain_denied', ({ began }) => ({ subject: 'token', token: tokenIdOf(began) })],
+    ['serial', 'chain_denied', ({ between }) => ({ subject: 'serial', serial: serialOf(between) })],
+    ['subject', 'chain_denied', ({ first }) => ({ subject: 'workload', id: first.id.uri })],
+    ['actor', 'chain_denied', ({ between }) => ({ subject: 'workload', id: between.id.uri })],
+    ['presenter', 'certificate_denied', () => ({ subject: 'serial', serial: serialOf(presenter) })],
+  ]
+  for (const [name, code, subject] of cases) {
+    const chain = await chainOf(presenter, name)
+    const answer = await chain.ask('/stream')
+    const reader = answer.body!.getReader()
+    assert.equal((await reader.read()).done, false)
+    const open = stage.tap.connections()
+    assert.equal((await call(admin, token, 'POST /v1/revocations', { ...subject(chain), reason: 'drill' })).status, 201)
+    await assert.rejects(async () => {
+      while (!(await reader.read()).done);
+    }, name)
+    await until(() => (stage.tap.connections() < open ? true : undefined), 'the end at the program')
+    const index = Number(answer.headers.get('doorward-decision')?.split('#')[1])
+    const entry =
+      (of: number) =>
+      ({ kind, body }: { kind: string; body: object }) =>
+        kind === 'outcome' && Reflect.get(body, 'of') === of
+    const outcome = await until(async () => (await stage.entries(calleeName)).find(entry(index)), 'the outcome')
+    assert.deepEqual([outcome.body['status'], outcome.body['code']], ['failed', code], name)
+    const reached = stage.tap.reached.length
+    const again = await chain.ask('/orders/7').then(({ headers }) => headers.get('doorward-code'), String)
+    assert.deepEqual([again, stage.tap.reached.length], [code, reached])
+  }
+  admin.close()
+  assert.equal(over, false)
+  other.answer.destroy()
+  await other.ended
 })
 
 test('a local program that goes ends its call at the program behind the callee', async () => {
@@ -248,8 +328,65 @@ async function connected(path: string): Promise<void> {
   await once(socket, 'connect').finally(() => socket.destroy())
 }
 
+/** For everybody here. */
+function timePasses(milliseconds: number): void {
+  stage.authority.advance(milliseconds)
+  for (const side of ['callee', 'caller', 'late'] as const) passed[side] += milliseconds
+}
+
+async function news(): Promise<void> {
+  const sides = [stage.callee, stage.caller].map(({ identity }) => identity.identity.trust)
+  await until(() => (sides.every((trust) => trust.ageSeconds() < 30) ? true : undefined), 'news')
+}
+
+/** The callee's sidecar, asked by hand. */
+async function byHand(workload: Workload, token: string, path: string): Promise<RawClient> {
+  const client = await RawClient.open({ host: '127.0.0.1', port: Number(new URL(stage.audience).port) }, workload)
+  client.send('GET', path, { headers: { authorization: `Bearer ${token}` } })
+  return client
+}
+
+test('a stream ends with the certificate of its caller, and not with the token with which it has begun', async () => {
+  const id = idOf('agent/brief')
+  await stage.authority.running.registerWorkload({ id, roles: ['reader'], ttlSeconds: 300 }, 'test')
+  const brief = enrolled(id, await tryEnrol(stage.authority, { token: await joinToken(stage.authority, id) }))
+  const kept = await joined(stage.authority, idOf('agent/kept'), ['reader'])
+  const [briefly, token] = [await tokenAt(brief, stage.audience), await tokenAt(kept, stage.audience)]
+  for (const [workload, own] of [
+    [brief, briefly],
+    [kept, token],
+  ] as const) {
+    const client = await byHand(workload, own, '/orders/7')
+    assert.equal((await client.head()).status, 200)
+    client.close()
+  }
+  const goesOn = await byHand(kept, token, '/stream')
+  assert.equal((await goesOn.head()).status, 200)
+  timePasses(brief.read.notAfter * 1000 - runtimeOf('callee').wall() - 5000)
+  const ends = await byHand(brief, briefly, '/stream')
+  const closed = once(ends.socket, 'close')
+  assert.equal((await ends.head()).status, 200)
+  const open = stage.tap.connections()
+  await closed
+  await until(() => (stage.tap.connections() < open ? true : undefined), 'the end at the program')
+  const reached = stage.tap.reached.length
+  const again = await byHand(brief, briefly, '/orders/7')
+  assert.equal((await again.head()).headers['doorward-code'], 'certificate_expired')
+  again.close()
+  await counted(calleeName, 'certificate_expired')
+  await news()
+  timePasses(60_000)
+  const tooLate = await byHand(kept, token, '/orders/7')
+  assert.equal((await tooLate.head()).headers['doorward-code'], 'token_expired')
+  tooLate.close()
+  assert.equal(stage.tap.reached.length, reached)
+  await news()
+  for (let parts = 0; parts < 100; parts++) assert.notEqual(await goesOn.chunk(), null)
+  goesOn.close()
+  assert.equal((await right()).status, 200)
+})
+
 test('without news for five minutes nobody is called, and an answer that goes on is broken off', async () => {
-  const late = await anotherCaller('agent/late', '', runtimeOf('late'))
   const { ended } = await openStream(late)
   let over = false
   void ended.then(() => (over = true))
