@@ -58,7 +58,8 @@ interface Order extends Entry {
 }
 
 const MAX_SOCKETS = 256
-const MAX_IDLE = 8
+/** As many calls as are often under way at once: a connection that is closed after its call costs the next one a handshake. */
+const MAX_IDLE = 64
 const MAX_TIMER = 2 ** 31 - 1
 /** A server uses its new certificate a moment after others hear of it. */
 const OUTDATED = 500

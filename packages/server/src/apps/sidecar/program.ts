@@ -1,6 +1,7 @@
 /** The way to the program behind a sidecar: a local place, and whose it must be. */
 
-import { lstat } from 'node:fs/promises'
+import { lstatSync } from 'node:fs'
+import type { Stats } from 'node:fs'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import type { LocalPlace } from '../../config/sidecar-file.ts'
@@ -29,7 +30,7 @@ interface SocketRules {
 }
 
 async function atSocket(path: string, { uid, peers, signal }: SocketRules): Promise<Socket | string> {
-  const file = await lstat(path).catch(() => null)
+  const file = fileAt(path)
   if (file === null) return `there is no socket ${path}`
   if (!file.isSocket()) return `${path} is no socket`
   if (file.uid !== uid) return `${path} belongs to uid ${file.uid}, expected ${uid}`
@@ -41,6 +42,15 @@ async function atSocket(path: string, { uid, peers, signal }: SocketRules): Prom
     if (credentials?.uid === uid) return null
     return `whoever listens at ${path} is uid ${credentials?.uid ?? 'unknown'}, expected ${uid}`
   })
+}
+
+/** At once: to wake another thread for it costs more than the look. */
+function fileAt(path: string): Stats | null {
+  try {
+    return lstatSync(path)
+  } catch {
+    return null
+  }
 }
 
 /** Neither what is wrong with it nor what fails while it is looked at leaves the connection behind. */

@@ -1,11 +1,13 @@
 /**
  * What the kernel says of a running process: user, program, control group. Read from `/proc`, between two looks at whether the
  * process is still the one that connected. A fact that cannot be read is null, and no selector matches that.
+ *
+ * Read at once rather than by other threads: the kernel answers these from memory, and to wake a thread costs many times as much.
  */
 
-import { statSync } from 'node:fs'
-import { readFile, readlink, stat } from 'node:fs/promises'
+import { readFileSync, readlinkSync, statSync } from 'node:fs'
 import type { BigIntStats } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { closeDescriptor, standsFor } from './peer-credentials.ts'
 import type { PeerCredentials } from './peer-credentials.ts'
 import { ProgramDigests, sameFile } from './program-digests.ts'
@@ -40,7 +42,7 @@ const digests = new ProgramDigests()
 export class Peer {
   readonly credentials: PeerCredentials
   readonly #places: PeerPlaces
-  readonly #started: Promise<string | null>
+  readonly #started: string | null
   /** The program that connected; null where it cannot be seen. */
   readonly #program: BigIntStats | null
   #closed = false
@@ -62,11 +64,11 @@ export class Peer {
     const { pid, uid, gid } = this.credentials
     const home = this.#home
     const file = this.#program
-    if (!(await this.#lives())) return 'the process that connected is gone'
-    const owner = await ownerOf(home)
-    const program = await readlink(`${home}/exe`).catch(() => null)
-    const cgroup = await cgroupOf(home)
-    if (!(await this.#lives())) return 'the process that connected is gone'
+    if (!this.#lives()) return 'the process that connected is gone'
+    const owner = ownerOf(home)
+    const program = read(() => readlinkSync(`${home}/exe`))
+    const cgroup = cgroupOf(home)
+    if (!this.#lives()) return 'the process that connected is gone'
     if (!this.#runsTheSame()) return 'the process has become another program than when it connected'
     if (owner?.uid !== uid || owner.gid !== gid) return 'the process has another user than when it connected'
     return {
@@ -77,7 +79,7 @@ export class Peer {
       isProgram: async (path) => file !== null && sameFile(file, await stat(path, { bigint: true }).catch(() => null)),
       digest: async () => {
         const digest = file === null ? null : await digests.of({ path: `${home}/exe`, file, uid })
-        return (await this.isSame()) ? digest : null
+        return this.isSame() ? digest : null
       },
       cgroup,
       unit: unitOf(cgroup),
@@ -91,8 +93,8 @@ export class Peer {
   }
 
   /** Whether it is still the process that connected, and runs what it ran then. */
-  async isSame(): Promise<boolean> {
-    return (await this.#lives()) && this.#runsTheSame()
+  isSame(): boolean {
+    return this.#lives() && this.#runsTheSame()
   }
 
   /** Neither number, descriptor nor start time change when a process becomes another program (execve(2)). */
@@ -101,38 +103,45 @@ export class Peer {
     return this.#program === null ? now === null : sameFile(this.#program, now)
   }
 
-  async #lives(): Promise<boolean> {
+  #lives(): boolean {
     const { pid, pidfd } = this.credentials
     if (this.#closed) return false
     if (pidfd !== null) return this.#places.standsFor(pidfd, pid)
-    const started = await this.#started
-    return started !== null && started === (await startOf(this.#places, pid))
+    return this.#started !== null && this.#started === startOf(this.#places, pid)
   }
 }
 
 function programAt(home: string): BigIntStats | null {
+  return read(() => statSync(`${home}/exe`, { bigint: true }))
+}
+
+function read<T>(what: () => T): T | null {
   try {
-    return statSync(`${home}/exe`, { bigint: true })
+    return what()
   } catch {
     return null
   }
 }
 
+function textAt(path: string): string | null {
+  return read(() => readFileSync(path, 'latin1'))
+}
+
 /** Start time in clock ticks since boot: field 22 of `/proc/PID/stat` (proc(5)). */
-async function startOf({ proc }: PeerPlaces, pid: number): Promise<string | null> {
-  const text = await readFile(`${proc}/${pid}/stat`, 'latin1').catch(() => null)
+function startOf({ proc }: PeerPlaces, pid: number): string | null {
+  const text = textAt(`${proc}/${pid}/stat`)
   return text?.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? null
 }
 
 /** The effective user and group, which are those that the kernel keeps with a connection. */
-async function ownerOf(home: string): Promise<{ readonly uid: number; readonly gid: number } | null> {
-  const text = (await readFile(`${home}/status`, 'latin1').catch(() => null)) ?? ''
+function ownerOf(home: string): { readonly uid: number; readonly gid: number } | null {
+  const text = textAt(`${home}/status`) ?? ''
   const [uid, gid] = ['Uid', 'Gid'].map((name) => new RegExp(`^${name}:\\s+\\d+\\s+(\\d+)\\s`, 'm').exec(text)?.[1])
   return uid === undefined || gid === undefined ? null : { uid: Number(uid), gid: Number(gid) }
 }
 
-async function cgroupOf(home: string): Promise<string | null> {
-  const text = (await readFile(`${home}/cgroup`, 'utf8').catch(() => null)) ?? ''
+function cgroupOf(home: string): string | null {
+  const text = read(() => readFileSync(`${home}/cgroup`, 'utf8')) ?? ''
   return /^0::(\/.*)$/m.exec(text)?.[1] ?? null
 }
 

@@ -218,7 +218,7 @@ export class WorkloadCalls {
     })
     const grants = states.flatMap(({ held, hint, now }) => (now.kind === 'usable' ? [{ held, hint, now }] : []))
     // Matching may have read a whole program.
-    if (!(await call.peer.isSame())) return this.#refused(call, facts, 'the process has ended, or is another program')
+    if (!call.peer.isSame()) return this.#refused(call, facts, 'the process has ended, or is another program')
     if (grants.length > 0) return { facts, grants }
     if (states.some(({ now }) => now.kind === 'lapsed')) return unready
     return this.#refused(call, facts, 'the authority has taken the identity away')
