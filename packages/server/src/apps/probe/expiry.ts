@@ -1,7 +1,7 @@
 /** What ends while it is held: one has to wait for it. */
 
 import { workloadLimits } from '@doorward/core'
-import { judged, notRun, refusedBy, toldBy } from './attempt.ts'
+import { decisionsIn, judged, notRun, refusedBy, toldBy } from './attempt.ts'
 import type { Attempt, Judged } from './attempt.ts'
 import { endSession } from './authorization.ts'
 import { HeldConnection } from './held.ts'
@@ -30,8 +30,8 @@ interface Held {
 
 export interface ExpiryAttempts {
   readonly attempts: readonly Attempt[]
-  /** Lets what is to end begin; where nobody waits for it, nothing. */
-  readonly begin: () => Promise<void>
+  /** Lets what is to end begin; where nobody waits for it, nothing. What was told of that. */
+  readonly begin: () => Promise<Judged['decisions']>
 }
 
 /** `patient`: whoever runs it waits some six minutes. */
@@ -50,7 +50,9 @@ export function expiryAttempts(scene: Scene, patient: boolean): ExpiryAttempts {
   })
   return {
     begin: async () => {
-      if (patient) held = await begun(scene)
+      if (!patient) return []
+      held = await begun(scene)
+      return decisionsIn(held.before)
     },
     attempts: [
       row('certificate', 'a certificate that was good until it ended', (one) => ofCertificate(scene, one)),
