@@ -164,7 +164,7 @@ describe('a process', () => {
     await rm(join(proc, '7', 'exe'))
     await symlink('/bin/sh', join(proc, '7', 'exe'))
     assert.equal(await peer.facts(), 'the process has become another program than when it connected')
-    assert.ok(!(peer.isSame()))
+    assert.ok(!peer.isSame())
   })
 
   test('that has another user than when it connected gets nothing', async () => {
