@@ -9,7 +9,8 @@ import type { ExitCode } from './failure.ts'
 import { endWithout, keepHelp } from './usage.ts'
 
 interface CommandModule {
-  readonly register: (program: Command, context: CliContext) => void
+  /** `whole` builds the program with every command; nothing of it is run. */
+  readonly register: (program: Command, context: CliContext, whole: () => Promise<Command>) => void
 }
 
 /** Name, one line of help, and where the command lives; only the called one is imported. */
@@ -43,6 +44,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
   ['doctor', 'find what is wrong on this machine and in the deployment', () => import('./doctor.ts')],
   ['alerts', 'what is raised now, and who hears of it', () => import('./alerts.ts')],
   ['audit', 'read, search, prove and verify the record', () => import('./audit.ts')],
+  ['completion', 'print the script with which a shell completes these words', () => import('./completion.ts')],
 ]
 
 function newProgram(): Command {
@@ -64,6 +66,15 @@ Examples:
   doorward init --from .mcp.json
   doorward up
   doorward COMMAND --help`
+
+/** Every command with all that it has, to be read. */
+async function wholeProgram(context: CliContext): Promise<Command> {
+  const program = newProgram()
+  const whole = () => Promise.resolve(program)
+  for (const [, , load] of commands) (await load()).register(program, context, whole)
+  inheritExits(program)
+  return program
+}
 
 /** The first word that is not an option or the value of one. */
 function commandName(argv: readonly string[]): string | null {
@@ -90,7 +101,7 @@ export async function runCommand(argv: readonly string[], surroundings: Surround
   const program = newProgram()
   const name = commandName(argv)
   const wanted = commands.find(([command]) => command === name)
-  if (wanted !== undefined) (await wanted[2]()).register(program, context)
+  if (wanted !== undefined) (await wanted[2]()).register(program, context, () => wholeProgram(context))
   else for (const [command, summary] of commands) program.command(command).description(summary)
   program.hook('preAction', (_, action) => {
     globals = action.optsWithGlobals<GlobalOptions>()
