@@ -2,6 +2,7 @@
 
 import { asvs } from './asvs.ts'
 import { compliance } from './compliance.ts'
+import { errorsPage } from './errors-page.ts'
 import { evidencePage } from './evidence-page.ts'
 import { counted, listPage } from './list-page.ts'
 import { page, table } from './page-parts.ts'
@@ -49,5 +50,6 @@ export function pages(): readonly Page[] {
     index(),
     ...listings.map(({ file, title, lists }) => listPage(`${folder}/${file}`, { title, introduction: HOW, lists })),
     evidencePage(cited),
+    errorsPage(),
   ]
 }
