@@ -118,6 +118,16 @@ export const acmeControls: readonly Control[] = [
     to: 'await this.#order(signal)',
   }),
   control(
+    'acme.restored_on_record',
+    'one that was never put on record is not shown after a start either, before it is on record',
+    {
+      file: 'apps/acme-certificates.ts',
+      from: 'if (!kept.entered) return',
+      to: 'if (place.directory === kept.directory + kept.directory) return',
+    },
+    'test/refusals/edge-acme-record.test.ts',
+  ),
+  control(
     'acme.retry_after.days',
     'an authority that says when to come again is not asked before, after a start neither',
     { file: 'acme/renewal-time.ts', from: '7 * 86_400', to: '86_400' },

@@ -115,12 +115,21 @@ class AcmeCertificates implements EdgeCertificates {
     const kept = await this.#store.certificate()
     if (kept === null) return
     try {
-      this.#shown = this.#judge(kept.chain, kept.privateKey)
-      this.#foreign = kept.directory !== place.directory
+      const judged = this.#judge(kept.chain, kept.privateKey)
+      const foreign = kept.directory !== place.directory
+      if (!kept.entered) return this.#restoreUnshown(foreign ? null : judged)
+      this.#shown = judged
+      this.#foreign = foreign
     } catch (error) {
       if (!(error instanceof DoorwardError)) throw error
       this.#problem = error.code
     }
+  }
+
+  /** The first attempt puts it on record, at once: for that nobody is asked. */
+  #restoreUnshown(got: EdgeCertificate | null): void {
+    this.#unshown = got
+    if (this.#waiting() !== null) this.#notBefore = epochMillis(0)
   }
 
   prepare(): Promise<() => void> {
@@ -149,6 +158,7 @@ class AcmeCertificates implements EdgeCertificates {
       const got = this.#waiting() ?? (await this.#order(signal))
       this.#unshown = got
       await enter({ event: `${listener}.certificate`, directory: place.directory, ...factsOf(got) })
+      await this.#store.keepEntered()
       onChange(got)
       this.#shown = got
       this.#unshown = null
@@ -194,7 +204,7 @@ class AcmeCertificates implements EdgeCertificates {
     })
     const got = this.#judge(chain, privateKey)
     // Durable before it is shown: what hosts have seen is still there after a crash.
-    await this.#store.keepCertificate({ directory: directoryUrl, chain, privateKey })
+    await this.#store.keepCertificate({ directory: directoryUrl, chain, privateKey, entered: false })
     return got
   }
 

@@ -15,6 +15,8 @@ export interface KeptCertificate {
   /** DER, leaf first. */
   readonly chain: readonly Uint8Array[]
   readonly privateKey: KeyObject
+  /** Whether it is on record: until it is, nobody is shown it. */
+  readonly entered: boolean
 }
 
 export interface Attempts {
@@ -49,13 +51,15 @@ export class AcmeStore {
     const kept = await readObject(place)
     if (kept === null) return null
     const [directory, key, chain] = [member(kept, 'directory'), bytesOf(member(kept, 'key')), member(kept, 'chain')]
+    // Releases that did not say so have shown what they kept.
+    const entered = member(kept, 'entered') ?? true
     const ders = Array.isArray(chain) ? chain.map((one: JsonValue) => bytesOf(one)) : []
     const sound = ders.filter((one) => one !== null)
-    if (typeof directory !== 'string' || key === null || sound.length === 0 || sound.length !== ders.length)
-      throw broken(place)
+    const whole = key !== null && sound.length > 0 && sound.length === ders.length
+    if (typeof directory !== 'string' || typeof entered !== 'boolean' || !whole) throw broken(place)
     try {
       const privateKey = createPrivateKey({ key: Buffer.from(key), format: 'der', type: 'pkcs8' })
-      return { directory, privateKey, chain: sound }
+      return { directory, privateKey, chain: sound, entered }
     } catch {
       throw broken(place)
     } finally {
@@ -63,9 +67,15 @@ export class AcmeStore {
     }
   }
 
-  async keepCertificate({ directory, chain, privateKey }: KeptCertificate): Promise<void> {
+  async keepCertificate({ directory, chain, privateKey, entered }: KeptCertificate): Promise<void> {
     const key = toBase64(privateKey.export({ type: 'pkcs8', format: 'der' }))
-    await this.#write('certificate', { directory, key, chain: chain.map((der) => toBase64(der)) })
+    await this.#write('certificate', { directory, key, chain: chain.map((der) => toBase64(der)), entered })
+  }
+
+  /** The one that is kept is on record now. */
+  async keepEntered(): Promise<void> {
+    const kept = await this.certificate()
+    if (kept !== null) await this.keepCertificate({ ...kept, entered: true })
   }
 
   async attempts(): Promise<Attempts> {
