@@ -201,6 +201,11 @@ const ofRoom: readonly Control[] = [
     'is looked at again without anybody who waits, and counts for an hour from then on',
     [clients, 'lookAt: until - EARLY_MILLISECONDS', 'lookAt: until'],
   ),
+  ofDocuments('front.documents.withdrawn', 'ends when its host says with a status that it is not there', [
+    clients,
+    'return status >= 500 || status === 429',
+    'return status !== 200',
+  ]),
   ofDocuments(
     'front.documents.away',
     'stays to the end of its hour while its host is away, and is asked for again and again',
@@ -277,6 +282,11 @@ const ofMoments: readonly Control[] = [
     '    await front.end(grant.id, nowSeconds(context)).catch(() => null)\n',
     '',
   ]),
+  ofTurns(
+    'front.refresh.failed',
+    'that fails on our side when it is spent ends its grant, and who tries again is no second one',
+    [tokens, '    await context.store.front.end(grant.id, release.now).catch(() => null)\n', ''],
+  ),
   ofTurns('front.refresh.scopes', 'gives a scope once that is asked for twice', [
     tokens,
     '[...new Set(request.scopes ?? granted)]',
@@ -289,7 +299,7 @@ const ofMoments: readonly Control[] = [
   ),
   ofTurns('front.token.void', 'that loses to another use leaves what was entered for it void', [
     tokens,
-    '    if (refusal !== null) await enterVoid(context, { name, grant: grant.id, why: refusal.why })\n',
+    '  if (refusal !== null) await enterVoid(context, { name, grant: grant.id, why: refusal.why })\n',
     '',
   ]),
   ofTurns(

@@ -136,6 +136,31 @@ describe('a document that has less than half an hour left', () => {
     await until('the end', async () => (await nameOf(known)) === null)
     equal(reached.length, 2)
   })
+
+  test('ends when its host says with a status that it is not there', async () => {
+    for (const status of [302, 403, 404, 410]) {
+      reached = []
+      told = []
+      answer = { status: 200, body: JSON.stringify(documentOf()) }
+      const known = await halfway()
+      answer = { status, body: '' }
+      equal(await nameOf(known), `Host (${host()})`)
+      await until('the end', async () => (await nameOf(known)) === null)
+      deepEqual([reached.length, told], [2, [`expected status 200, got ${status}`]])
+    }
+  })
+
+  test('stays when its host says that too many ask', async () => {
+    const known = await halfway()
+    answer = { status: 429, body: '' }
+    equal(await nameOf(known), `Host (${host()})`)
+    await until('another question', async () => {
+      time += 1000
+      equal(await nameOf(known), `Host (${host()})`)
+      return reached.length === 3
+    })
+    deepEqual(told, [])
+  })
 })
 
 test('of the documents of a host the one that was not asked for longest makes way', async () => {

@@ -55,7 +55,7 @@ async function denyElsewhere(value: string): Promise<void> {
   await ground.store.revocations.revoke({ kind: 'identity', value, ...times, reason: 'a test' }, now)
 }
 
-type Step = 'front-token' | 'rotate' | 'remember'
+type Step = 'front-token' | 'rotate' | 'rotated' | 'remember'
 
 /** The same front, where something happens at one step, once. */
 function interrupted(at: Step, what: () => Promise<void> | void): FrontContext {
@@ -80,7 +80,9 @@ function interrupted(at: Step, what: () => Promise<void> | void): FrontContext {
         ...store.front,
         rotate: async (...asked) => {
           await happens('rotate')
-          return store.front.rotate(...asked)
+          const outcome = await store.front.rotate(...asked)
+          await happens('rotated')
+          return outcome
         },
         remember: async (...asked) => {
           await happens('remember')
@@ -205,6 +207,19 @@ describe('a refresh token', () => {
     assert.deepEqual(phases(), ['front-end'])
     assert.equal(reuses.denied.length, 2)
     assert.deepEqual(reuses.reused, [{ id, undenied: [] }])
+  })
+
+  test('that fails on our side when it is spent ends its grant, and who tries again is no second one', async () => {
+    const { id, refreshToken } = await firstTokens()
+    const failing = interrupted('rotated', () => {
+      throw new DoorwardError('store_unavailable', 'a test')
+    })
+    ground.record.length = 0
+    await assert.rejects(refresh(failing, refreshToken), { code: 'store_unavailable' })
+    assert.equal(await front.store.front.find(id, toSeconds(ground.now())), null)
+    assert.equal(codeIn(await refresh(front, refreshToken)), 'grant_refused')
+    assert.deepEqual(phases(), ['front-token', 'front-token-void'])
+    assert.deepEqual(reuses, { denied: [], reused: [] })
   })
 
   test('that loses to another use leaves what was entered for it void', async () => {

@@ -3,7 +3,7 @@
 import { DoorwardError } from '@doorward/core'
 import { clientDocumentBytes, isClientDocumentUrl, readClientDocument } from '../authority/front/client-document.ts'
 import type { FrontClient, FrontClients } from '../authority/front/client.ts'
-import { exchangeDocument, ownBody } from '../transports/fetch-document.ts'
+import { exchangeDocument } from '../transports/fetch-document.ts'
 import type { FetchOptions } from '../transports/fetch-document.ts'
 
 export interface FrontClientsOptions {
@@ -136,12 +136,18 @@ interface Unread {
 async function documentAt(clientId: string, access: FetchOptions): Promise<FrontClient | Unread> {
   const url = new URL(clientId)
   try {
-    const answer = await exchangeDocument(url, { method: 'GET', maxBytes: clientDocumentBytes }, access)
-    const read = readClientDocument(clientId, ownBody(url, answer))
+    const { status, body } = await exchangeDocument(url, { method: 'GET', maxBytes: clientDocumentBytes }, access)
+    if (status !== 200) return { why: `expected status 200, got ${status}`, unavailable: isAway(status) }
+    const read = readClientDocument(clientId, body)
     return typeof read === 'string' ? { why: read, unavailable: false } : read
   } catch (error) {
     if (!(error instanceof DoorwardError)) throw error
     const { code, expected = 'it', got = '' } = error
     return { why: `${code}: expected ${expected}, got ${got}`, unavailable: code === 'document_unavailable' }
   }
+}
+
+/** Says nothing of the document. Every other status does: a host that answers 404 or 410 has withdrawn its client. */
+function isAway(status: number): boolean {
+  return status >= 500 || status === 429
 }

@@ -225,14 +225,17 @@ interface Release {
 /** Why the token does not leave, on record beside what was entered of it; null when it may. */
 async function heldBack(context: FrontContext, grant: FrontGrant, release: Release): Promise<FrontRefusal | null> {
   const { name } = release.rotation.token
+  let refusal: FrontRefusal | null
   try {
-    const refusal = await released(context, grant, release)
-    if (refusal !== null) await enterVoid(context, { name, grant: grant.id, why: refusal.why })
-    return refusal
+    refusal = await released(context, grant, release)
   } catch (error) {
+    // The refresh token may be spent, and no next one was given: who tries again with it is no second one.
+    await context.store.front.end(grant.id, release.now).catch(() => null)
     await enterVoid(context, { name, grant: grant.id, why: 'the authority failed' }).catch(() => undefined)
     throw error
   }
+  if (refusal !== null) await enterVoid(context, { name, grant: grant.id, why: refusal.why })
+  return refusal
 }
 
 async function released(
