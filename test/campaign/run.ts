@@ -1,7 +1,7 @@
 /**
  * `npm run campaign [-- --only NAME] [--part N/M] [--seed N] [--count N] [--seconds N] [--report FILE]`: the full counts, or
  * what fits into so many seconds for each part. `--only load` runs all parts of which the name begins so. `--part 3/8` runs an
- * eighth of the controls, and its report keeps the other eighths. Exit 0 when nothing was found, 1 on any finding, 2 for
+ * eighth of the controls, or of the probe, and its report keeps the other eighths; it takes no --count. Exit 0 when nothing was found, 1 on any finding, 2 for
  * unknown arguments. Without --only the report goes to docs/reports/campaign.md.
  */
 
@@ -24,7 +24,7 @@ import { reportText } from './report.ts'
 import type { FinishedPart } from './report.ts'
 import { requestHeads } from './request-heads.ts'
 import { rollingRestart } from './rolling-restart.ts'
-import { gathered, isInShare, readShare } from './share.ts'
+import { gathered, isInShare, shareAsked } from './share.ts'
 import type { Share } from './share.ts'
 import { tokens } from './tokens.ts'
 
@@ -91,7 +91,7 @@ async function writeReport(file: string, { share }: Arguments, finished: readonl
   const { done, findings } = report
   const begun = new Date(Date.now() - seconds * 1000)
   const names = (part.names ?? []).filter((name) => isInShare(name, share)).slice(0, done)
-  const run = { share, revision: revision(), begun, seconds, done, wanted, names, findings }
+  const run = { part: part.name, share, revision: revision(), begun, seconds, done, wanted, names, findings }
   await writeFile(file, gathered(before, run, part.rule))
 }
 
@@ -113,9 +113,8 @@ function readArguments(args: readonly string[]): Arguments | string {
     const { only, report } = values
     const chosen = parts.filter(({ name }) => only === undefined || name === only || name.startsWith(`${only}-`))
     if (chosen.length === 0) return `no part is called ${only}`
-    const share = values.part === undefined ? null : readShare(values.part)
-    if (values.part !== undefined && (share === null || chosen.length !== 1 || chosen[0]?.names === undefined))
-      return '--part: expected a share as 3/8, of --only controls'
+    const share = shareAsked(values, chosen)
+    if (typeof share === 'string') return share
     const seed = Number(values.seed ?? usualSeed)
     const count = values.count === undefined ? null : Number(values.count)
     const seconds = values.seconds === undefined ? null : Number(values.seconds)

@@ -1,10 +1,11 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { test } from 'node:test'
 import { controls } from '../controls/controls.ts'
-import { gathered, isInShare, readShare } from './share.ts'
+import { gathered, isInShare, readShare, shareAsked } from './share.ts'
 import type { SharedRun } from './share.ts'
 
 const run = (index: number, of: number, more: Partial<SharedRun> = {}): SharedRun => ({
+  part: 'controls',
   share: { index, of },
   revision: '35e250a',
   begun: new Date(0),
@@ -42,4 +43,34 @@ test('a share that is run again replaces itself, and those of another division g
   const again = gathered(first, run(1, 2), 'r')
   ok(!again.includes('finding**') && again.includes('findings: 0'))
   ok(!gathered(again, run(1, 4), 'r').includes('1/2'))
+})
+
+test('the report of another part has its own title and command, and takes no shares of this one', () => {
+  const controlled = gathered('', run(1, 2, { findings: ['x'] }), 'r')
+  const probed = gathered(controlled, run(2, 2, { part: 'probe' }), 'r')
+  match(probed, /^# Probe, in 2 shares\n\nWritten by `npm run campaign -- --only probe --part N\/M/)
+  match(probed, /run: 1 of 2; never run: 1\n- findings: 0\n/)
+})
+
+test('what somebody has written above the shares and beside them stays, once', () => {
+  const written =
+    '# Probe\n\nOne share was still running.\n\n| control | attempts |\n|---|---|\n\n## Looked at\n\nNothing.\n'
+  const first = gathered(written, run(1, 2, { part: 'probe' }), 'r')
+  const both = gathered(first, run(2, 2, { part: 'probe' }), 'r')
+  match(
+    both,
+    /findings: 0\n\nOne share was still running\.\n\n\| control[^]*## 1\/2[^]*## 2\/2[^]*## Looked at\n\nNothing\.\n$/,
+  )
+  equal(both.split('still running').length, 2)
+  equal(gathered(both, run(2, 2, { part: 'probe' }), 'r'), both)
+})
+
+test('a share is of one part that has names, and is run whole', () => {
+  const named = [{ names: ['a'] }]
+  const told = (...asked: Parameters<typeof shareAsked>) => JSON.stringify(shareAsked(...asked))
+  equal(shareAsked({}, []), null)
+  deepEqual(shareAsked({ part: '3/8' }, named), { index: 3, of: 8 })
+  for (const chosen of [[], [{}], [...named, ...named]]) match(told({ part: '3/8' }, chosen), /as 3\/8/)
+  match(told({ part: '9/8' }, named), /as 3\/8/)
+  match(told({ part: '3/8', count: '5' }, named), /no --count/)
 })

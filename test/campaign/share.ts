@@ -10,6 +10,8 @@ export interface Share {
 
 /** One share that was run. */
 export interface SharedRun {
+  /** Name of the part. */
+  readonly part: string
   readonly share: Share
   /** Commit of the sources; with a plus sign where they differed from it. */
   readonly revision: string
@@ -37,35 +39,75 @@ export function isInShare(name: string, { index, of }: Share): boolean {
   return createHash('sha256').update(name).digest().readUInt32BE() % of === index - 1
 }
 
+/** What the words say; a text tells why they say nothing. */
+export function shareAsked(
+  { part, count }: { readonly part?: string | undefined; readonly count?: string | undefined },
+  chosen: readonly { readonly names?: readonly string[] }[],
+): Share | null | string {
+  if (part === undefined) return null
+  const share = readShare(part)
+  if (share === null || chosen.length !== 1 || chosen[0]?.names === undefined)
+    return '--part: expected a share as 3/8, of --only controls or --only probe'
+  // A share that was cut short would be told as one that came to its end.
+  return count === undefined ? share : '--part: expected no --count beside it, a share is run whole'
+}
+
 /**
- * The report with this share in it: shares of the same division stay as they were written, with their own revision and
- * day, and those that were never run are named.
+ * The report with this share in it: shares of the same part and division stay as they were written, with their own
+ * revision and day, and those that were never run are named. What somebody has written beside them stays.
  */
 export function gathered(before: string, run: SharedRun, rule: string): string {
-  const { of } = run.share
-  const sections = new Map(sectionsOf(before, of))
+  const { part, share } = run
+  const { of } = share
+  const title = `${part.slice(0, 1).toUpperCase()}${part.slice(1)}`
+  const chunks = before.split(/^(?=## )/m)
+  const isOurs = titleOf(before) === title
+  const sections = new Map(isOurs ? sectionsOf(chunks, of) : [])
   sections.set(run.share.index, sectionOf(run))
   const all = Array.from({ length: of }, (_, at) => at + 1)
   const missing = all.filter((index) => !sections.has(index))
   const kept = all.flatMap((index) => sections.get(index) ?? [])
   const findings = kept.join('\n').split(`\n${findingMark}`).length - 1
   return [
-    `# Controls, in ${of} shares`,
+    `# ${title}, in ${of} shares`,
     '',
-    'Written by `npm run campaign -- --only controls --part N/M --report FILE`; docs/campaign.md says what it does.',
+    `Written by \`npm run campaign -- --only ${part} --part N/M --report FILE\`; docs/campaign.md says what it does.`,
     '',
     `Rule: ${rule}.`,
     '',
     `- shares that were run: ${of - missing.length} of ${of}${missing.length > 0 ? `; never run: ${missing.join(', ')}` : ''}`,
     `- findings: ${findings}`,
     '',
+    ...(isOurs ? introductionOf(chunks[0] ?? '') : []),
     ...kept,
+    ...chunks.flatMap((one) => (one.startsWith('## ') && !heading.test(firstLine(one)) ? [`${one.trimEnd()}\n`] : [])),
   ].join('\n')
 }
 
-function sectionsOf(text: string, of: number): readonly (readonly [index: number, section: string])[] {
-  return text.split(/^(?=## )/m).flatMap((section) => {
-    const [, index, division] = heading.exec(section.split('\n')[0] ?? '') ?? []
+function titleOf(text: string): string {
+  return /^# (.*?)(?:, in \d+ shares)?$/.exec(firstLine(text))?.[1] ?? ''
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? ''
+}
+
+/** What is not written by `gathered` above the first share. */
+function introductionOf(text: string): readonly string[] {
+  const lines = text.split('\n').slice(1)
+  const own = lines.filter(
+    (line) => !/^(?:Written by `npm run campaign|Rule: |- shares that were run: |- findings: )/.test(line),
+  )
+  const words = own
+    .join('\n')
+    .replaceAll(/\n{3,}/g, '\n\n')
+    .trim()
+  return words === '' ? [] : [words, '']
+}
+
+function sectionsOf(chunks: readonly string[], of: number): readonly (readonly [index: number, section: string])[] {
+  return chunks.flatMap((section) => {
+    const [, index, division] = heading.exec(firstLine(section)) ?? []
     return Number(division) === of ? [[Number(index), `${section.trimEnd()}\n`] as const] : []
   })
 }
