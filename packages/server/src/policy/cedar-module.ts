@@ -57,7 +57,7 @@ export function loadCedar(): Cedar {
  */
 const optimisedLate = 1_000_000_000
 /** V8's own, for whatever else of WebAssembly this process loads. */
-const optimisedUsually = 13_000_000
+export const optimisedUsually = 13_000_000
 
 /** For a thread that is thrown away. */
 export function loadCedarBriefly(): Cedar {
