@@ -5,13 +5,17 @@ import { after, before, test } from 'node:test'
 import {
   anchorName,
   buildCertificate,
+  epochMillis,
   epochSeconds,
   keyIdOf,
   newSerial,
   parseSpiffeId,
   svidTemplate,
 } from '@doorward/core'
-import { generateP256, protect, randomBytes, sha256 } from '@doorward/sdk'
+import { generateP256, protect, randomBytes, sha256, systemRuntime } from '@doorward/sdk'
+import type { ProtectedListener, ProtectedServer } from '@doorward/sdk'
+import { readEntries } from '../../packages/server/src/audit/read.ts'
+import { claimsIn, thiefOf } from '../fixtures/authority/delegation-stage.ts'
 import { RawClient } from '../fixtures/authority/raw-client.ts'
 import type { RawAnswer, RawIdentity } from '../fixtures/authority/raw-client.ts'
 import { call, joined, selfSigned } from '../fixtures/authority/workload.ts'
@@ -217,6 +221,60 @@ test('who loses its role in the middle of an answer gets no more of it', async (
   await stage.authority.running.registerWorkload({ id: loser.id, roles: [] }, 'test')
   await closed
   await refused('policy_denied', () => stage.ask(loser, own, 'GET /orders/7'))
+})
+
+test('OP-11: a callee whose clock is off, whichever way, decides by the authority’s time or not at all', async () => {
+  let ahead = -1_200_000
+  const runtime = { ...systemRuntime, wall: () => epochMillis(Date.now() + ahead) }
+  // What the authority has just signed is of the future to whoever starts by a clock that is behind.
+  await assert.rejects(stage.connect('service/behind', {}, { runtime }), { code: 'trust_state_missing' })
+  ahead = 0
+  const [port = 0, other = 0] = stage.ports.slice(1)
+  const [place, audience] = [`${stage.folders.root}/off`, `https://127.0.0.1:${port}`]
+  const identity = await stage.connect('service/off', { audiences: [audience] }, { callee: true, runtime })
+  const reached: string[] = []
+  const options = { ...stage.protecting, identity, audience, listen: { host: '127.0.0.1', port } }
+  const record = { folder: `${place}/record`, checkpoints: `${place}/checkpoints` }
+  const handler: ProtectedListener = (request, response) => {
+    reached.push(request.url ?? '')
+    response.end()
+  }
+  await using server = await protect(handler, { ...options, record })
+  const sign = await thiefOf(stage.folders)
+  const good = await stage.token(reader, audience)
+  const [now, claims] = [Math.floor(Date.now() / 1000), claimsIn(good)]
+  const tokens = {
+    allowed: good,
+    token_expired: await sign({ ...claims, iat: now - 601, nbf: now - 661, exp: now - 301 }),
+    token_not_yet_valid: await sign({ ...claims, iat: now + 600, nbf: now + 540, exp: now + 900 }),
+  }
+  const told = async ({ address }: Pick<ProtectedServer, 'address'>, shown: string) => {
+    const before = reached.length
+    const client = await RawClient.open(address, reader)
+    const answer = await client.request('GET', '/orders/7', { headers: { authorization: `Bearer ${shown}` } })
+    client.close()
+    return [codeOf(answer), reached.length - before]
+  }
+  for (ahead of [0, 1_200_000, -1_200_000])
+    for (const [code, shown] of Object.entries(tokens))
+      assert.deepEqual(await told(server, shown), [code, code === 'allowed' ? 1 : 0], `${ahead}`)
+  // To whoever starts by one that is ahead it is old, and so is every word of the authority.
+  ahead = 1_200_000
+  const its = `https://127.0.0.1:${other}`
+  const late = await stage.connect('service/late', { audiences: [its] }, { callee: true, runtime })
+  await using stale = await protect(handler, {
+    ...options,
+    identity: late,
+    audience: its,
+    listen: { host: '127.0.0.1', port: other },
+    record: { folder: `${place}/late`, checkpoints: `${place}/late-checkpoints` },
+  })
+  assert.deepEqual(await told(stale, await stage.token(reader, its)), ['trust_stale', 0])
+  await server.close()
+  const codes: unknown[] = []
+  for await (const { entry } of readEntries(`${record.folder}/log`))
+    if (entry.kind === 'decision') codes.push(entry.body['code'])
+  assert.deepEqual(codes, Array.from({ length: 3 }, () => Object.keys(tokens)).flat())
 })
 
 test('options that cannot be enforced are refused at the start', async () => {
