@@ -62,7 +62,9 @@ test('a row that is full rests on whole proofs; one that is not says what is mis
       for (const file of missing(controls)) bad.push(`${id}: ${file} does not exist`)
       const weak = ids.filter((one) => evidence.get(one)?.met !== 'whole')
       if (state === 'full' && weak.length > 0) bad.push(`${id}: full, and ${weak.join()} is not proven whole`)
-      if (state === 'full' && ids.length === 0 && controls.length === 0) bad.push(`${id}: full by nothing`)
+      if (state === 'full' && ids.length === 0) bad.push(`${id}: full, and nothing proves it`)
+      if (state === 'inspected' && (ids.length > 0 || controls.length === 0))
+        bad.push(`${id}: what is inspected names files, and has no proof`)
       if (state === 'partial' && !/Missing: ./.test(why)) bad.push(`${id}: partial, and nothing is missing`)
       if (why.length < 3) bad.push(`${id}: no reason`)
     }

@@ -6,7 +6,7 @@ V1.1.2 F | encode last, for the reader that gets it | Heads, JSON and pages are 
 V1.2.1 F | encode for headers and HTML | Header values have a closed alphabet; pages escape each value. | server/transports/consent-pages.ts server/transports/backend-headers.ts | AT-4 MS-6
 V1.2.2 F | encode what goes into URLs, safe schemes alone | Nothing of a caller becomes part of a URL but a path in its one spelling; redirects are http(s) of a list. | path/wire/request-path.ts core/token/redirect-uri.ts | AT-5 AS-3
 V1.2.3 F | encode JSON and script | JSON is written by the platform; pages have no script. | core/json/exact-json.ts server/transports/consent-pages.ts | MS-6
-V1.2.4 F | parameters in queries of databases | Every statement is fixed text with parameters. | server/storage/authority-rows.ts server/storage/front-rows.ts |
+V1.2.4 I | parameters in queries of databases | Every statement is fixed text with parameters. | server/storage/authority-rows.ts server/storage/front-rows.ts |
 V1.2.5 F | no injection into commands | No shell; arguments are those of the configuration. | server/transports/stdio.ts | TM-32 AT-12
 V1.2.6 - | LDAP injection | There is no LDAP. | |
 V1.2.7 - | XPath injection | There is no XML. | |
@@ -23,7 +23,7 @@ V1.3.8 - | JNDI | There is no Java. | |
 V1.3.9 - | memcache | There is none. | |
 V1.3.10 F | format strings | No format string comes from outside. | server/observability/log.ts server/cli/output.ts | TM-32
 V1.3.11 - | mail injection | No mail is sent. | |
-V1.4.1 F | memory safety | JavaScript and WebAssembly; no native addon at run time. | DEPENDENCIES.md |
+V1.4.1 P | memory safety | JavaScript and WebAssembly; no dependency is native. Missing: the Workload API and sidecars that ask the kernel who connects need one addon, which the operator installs beside. | DEPENDENCIES.md docs/workload-api.md |
 V1.4.2 F | range checks of numbers | Integers are exact and bounded where they are read. | core/identity/strict-members.ts core/json/exact-json.ts | TR-8
 V1.4.3 P | resources are released | Sockets, files and streams have owners that close them. Missing: the memory of a million handshakes is not measured. | path/wire/listener.ts | AT-18
 V1.5.1 - | XML parsers | There is no XML. | |
@@ -41,9 +41,9 @@ V2.3.4 F | locking of what exists once | One atomic step consumes what counts on
 V2.4.1 F | against automation | Limits per address, caller and action; floods are shed. | path/limit.ts path/load-shedding.ts | FM-16 ADR11-CFG-rate_limiting.per_ip
 V3.2.1 F | content is not rendered in a wrong context | nosniff, a type on each answer, pages that cannot be framed. | path/wire/denial-response.ts | ADR11-CFG-headers.X-Content-Type-Options MS-6
 V3.2.2 F | text is shown as text | Pages escape each value and run no script. | server/transports/consent-pages.ts | MS-6
-V3.3.1 F | cookies are Secure, with a prefix | The front's cookie is. | server/transports/front.ts server/transports/consent-pages.ts |
+V3.3.1 F | cookies are Secure, with a prefix | The front's cookie is. | server/transports/front.ts server/transports/consent-pages.ts | MS-6
 V3.3.2 F | SameSite by purpose | Set for the way back from a provider. | server/transports/front.ts server/transports/consent-pages.ts | AS-12
-V3.3.3 F | the prefix __Host- | The front's cookie has it. | server/transports/front.ts server/transports/consent-pages.ts |
+V3.3.3 F | the prefix __Host- | The front's cookie has it. | server/transports/front.ts server/transports/consent-pages.ts | MS-6
 V3.3.4 F | HttpOnly | The front's cookie is; no page has a script. | server/transports/front.ts server/transports/consent-pages.ts | MS-6
 V3.4.1 P | Strict-Transport-Security for a year, with subdomains | On every answer, a year as ADR-0011 prints it. Missing: includeSubDomains, as the name may have neighbours that are not ours. | server/config/security-schema.ts | ADR11-CFG-headers.Strict-Transport-Security
 V3.4.2 F | CORS by a list | Exact origins of the configuration, never a star with credentials. | path/edge-rules.ts | AT-9 AS-16
@@ -56,7 +56,7 @@ V3.5.2 F | no way around the preflight | Content type and origin are checked on 
 V3.5.3 F | changes by POST and its like | Decisions of people and calls are POST; GET changes nothing. | server/transports/front-pages.ts core/policy/builtin.ts | MS-6 MC-6
 V3.5.4 F | applications on names of their own | Edge, front and administration have names and listeners of their own. | docs/edge.md server/config/edge-check.ts | AT-9
 V3.5.5 - | postMessage | No page has a script. | |
-V3.7.1 F | client technology that is supported | HTML forms, nothing else. | server/transports/consent-pages.ts |
+V3.7.1 F | client technology that is supported | HTML forms, nothing else. | server/transports/consent-pages.ts | MS-6
 V3.7.2 F | redirects to a list | Only to redirects of a client that somebody has allowed. | core/token/redirect-uri.ts | AS-3 AS-4
 V4.1.1 P | the type of each answer, with charset | Each answer has its type. Missing: JSON is sent without a charset, as RFC 8259 defines none. | path/wire/denial-response.ts |
 V4.1.2 F | no redirect from HTTP to HTTPS for programs | Plain HTTP gets no answer at all. | path/wire/listener.ts | ADR11-CFG-tls.enabled

@@ -7,7 +7,13 @@ import type { AssuranceRow } from './evidence.ts'
 import { row } from './rows.ts'
 import type { AssuranceList } from './rows.ts'
 
-const STATES: Readonly<Record<string, AssuranceRow['state']>> = { F: 'full', P: 'partial', N: 'no', '-': 'none' }
+const STATES: Readonly<Record<string, AssuranceRow['state']>> = {
+  F: 'full',
+  I: 'inspected',
+  P: 'partial',
+  N: 'no',
+  '-': 'none',
+}
 
 const CHAPTERS = [
   'Encoding and Sanitization',

@@ -19,11 +19,11 @@ export interface Evidence {
   readonly missing?: string
 }
 
-/** Of a published list: `full` is proven, `partial` and `no` say what is missing, `none` says why it does not apply. */
+/** Of a published list: `full` is proven, `inspected` is met as reading the files shows and no test does, `partial` and `no` say what is missing, `none` says why it does not apply. */
 export interface AssuranceRow {
   readonly id: string
   readonly title: string
-  readonly state: 'full' | 'partial' | 'no' | 'none'
+  readonly state: 'full' | 'inspected' | 'partial' | 'no' | 'none'
   readonly why: string
   /** Files from the root of the repository. */
   readonly controls: readonly string[]

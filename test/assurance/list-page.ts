@@ -4,10 +4,10 @@ import { fileLink, page, proofLinks, table } from './page-parts.ts'
 import type { Page } from './page-parts.ts'
 import type { AssuranceList } from './rows.ts'
 
-const STATES = { full: 'full', partial: 'partial', no: '**no**', none: 'n/a' } as const
+const STATES = { full: 'full', inspected: 'full by inspection', partial: 'partial', no: '**no**', none: 'n/a' } as const
 
 export function counted({ rows }: AssuranceList): string {
-  const counts = (['full', 'partial', 'no', 'none'] as const)
+  const counts = (['full', 'inspected', 'partial', 'no', 'none'] as const)
     .map((state) => [rows.filter((row) => row.state === state).length, STATES[state]] as const)
     .filter(([count]) => count > 0)
   return counts.map(([count, state]) => `${count} ${state}`).join(', ')

@@ -29,9 +29,9 @@ const web: AssuranceList = {
       ['DEPENDENCIES.md scripts/security/run.ts', 'TM-16 AT-37'],
     ),
     row(
-      'full',
+      'partial',
       ['A04', 'Cryptographic Failures'],
-      'TLS 1.3 with named suites and groups, sealed keys, one algorithm for each key.',
+      'At listeners and between our parts TLS 1.3 with named suites and groups; sealed keys, one algorithm for each key. Missing: a server on the own machine may be plain HTTP, by configuration; receivers and servers outside may speak TLS 1.2.',
       [
         'path/wire/tls-context.ts server/secrets/sealed-file.ts core/token/compact-jws.ts',
         'ADR11-CFG-tls.min_version ADR11-CFG-tls.cipher_suites[0] TM-2 TM-22 TR-9',
@@ -235,7 +235,7 @@ const agentic: AssuranceList = {
       'full',
       ['ASI03', 'Identity & Privilege Abuse'],
       'Every agent has an identity of its own, bound to a key; people act through it by short tokens; chains narrow.',
-      ['path/identify.ts server/authority/exchange-chain.ts', 'DX-1 DX-2 DX-3 DX-4 DX-5 TM-3 OS25-ASM-1'],
+      ['path/identify.ts server/authority/exchange-chain.ts', 'DX-1 DX-2 DX-3 DX-4 DX-5 TM-3'],
     ),
     row(
       'partial',

@@ -15,8 +15,8 @@ import { zeroTrust } from './zero-trust.ts'
 
 const folder = 'docs/assurance'
 
-const HOW = `**full**: what it asks of a gateway and an authority is done, and each proof is whole. **partial**: the row says what is
-missing. **no**: it is not met. **n/a**: there is nothing of the kind, and the row says why. Controls are files, proofs are ids of
+const HOW = `**full**: what it asks of a gateway and an authority is done, and each proof is whole. **full by
+inspection**: it is met as far as reading the named files shows; no test says so. **partial**: the row says what is missing. **no**: it is not met. **n/a**: there is nothing of the kind, and the row says why. Controls are files, proofs are ids of
 [evidence.md](evidence.md), where the tests stand by name. Nobody from outside has looked at these tables: they are a
 self-assessment. They say what a deployment can rely on, and nothing about how it is run.`
 

@@ -43,8 +43,16 @@ export const elements = {
     what: 'receivers of exports, alerts, traces and numbers',
     trust: 'may lose what they get, never change ours',
   },
-  gateway: { kind: 'process', what: 'gateway', trust: 'decides; holds no key that signs for others' },
-  authority: { kind: 'process', what: 'authority and its front', trust: 'alone holds signing keys' },
+  gateway: {
+    kind: 'process',
+    what: 'gateway',
+    trust: 'decides; its keys sign logs and who calls, for one request, and no identity',
+  },
+  authority: {
+    kind: 'process',
+    what: 'authority and its front',
+    trust: 'alone signs identities, tokens and the trust state',
+  },
   beside: {
     kind: 'process',
     what: 'beside a program: sidecar, SDK, bridge, credential agent',

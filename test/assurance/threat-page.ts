@@ -33,19 +33,19 @@ callers ──calls──▶ gateway ──upstream──▶ servers, agents
         operators ── administration
 \`\`\`
 
-Between parts of Doorward every arrow is mutual TLS 1.3. Edge and front serve clients and browsers of people, who have no
-certificate of ours; servers, providers and receivers are reached in the way that the configuration names. Nothing is trusted
+Between parts of Doorward every arrow is mutual TLS 1.3, but for the first contact of a workload, which proves the server alone. Edge and front serve clients and browsers of people, who have no
+certificate of ours; servers, stores, providers and receivers are reached in the way that the configuration names. Nothing is trusted
 for where it comes from, the own machine included.`
 
 /** What one threat has of proofs: of the reference from its row, else from the rules that it names. */
-export function proofOf({ id, evidence: named }: Threat) {
+export function proofOf({ id, evidence: named, missing: beside }: Threat) {
   const rows = (named.length > 0 ? named : [id]).map((one) => {
     const row = evidence.get(one)
     if (row === undefined) throw new Error(`${id}: no manifest has ${one}`)
     return row
   })
-  const missing = rows.flatMap((row) => (row.missing === undefined ? [] : [row.missing]))
-  const partial = rows.some(({ met }) => met !== 'whole')
+  const missing = [{ missing: beside }, ...rows].flatMap((row) => (row.missing === undefined ? [] : [row.missing]))
+  const partial = beside !== undefined || rows.some(({ met }) => met !== 'whole')
   return { tests: rows.flatMap(({ tests }) => tests), partial, missing }
 }
 

@@ -11,6 +11,8 @@ export interface Threat {
   readonly files: readonly string[]
   /** Of a threat beyond the reference: the rules that prove it. */
   readonly evidence: readonly string[]
+  /** What the control does not reach, whatever its rules prove. */
+  readonly missing?: string
 }
 
 export function threat(
@@ -34,6 +36,10 @@ export const core = 'packages/core/src'
 export const path = 'packages/enforcement/src'
 export const server = 'packages/server/src'
 export const sdk = 'packages/sdk/src'
+
+export function missing(what: string, row: Threat): Threat {
+  return { ...row, missing: what }
+}
 
 export function beyond(row: Threat, ...evidence: readonly string[]): Threat {
   return { ...row, evidence }

@@ -1,6 +1,6 @@
 /** Threats beyond the reference (`TA`), each with the rules that prove what meets it; and what is not claimed. */
 
-import { beyond, core, path, sdk, server, threat } from './threat.ts'
+import { beyond, core, missing, path, sdk, server, threat } from './threat.ts'
 import type { Threat } from './threat.ts'
 
 /** Beyond the reference: what came with people, agents, other proxies and programs that protect themselves. */
@@ -134,11 +134,14 @@ export const beyondReference: readonly Threat[] = [
     'BS-6',
   ),
   beyond(
-    threat(
-      ['TA-13', 'TI', 'What passes between the parts is read or changed'],
-      ['control', 'administration', 'beside', 'upstream'],
-      'TLS 1.3 on every connection, server and client judged each time, names of ciphers and groups configured',
-      [`${path}/wire/tls-context.ts`, `${sdk}/mutual-tls.ts`],
+    missing(
+      'a server on the own machine may be plain HTTP (`insecure_upstream: true`) and a database a local socket; servers outside may speak TLS 1.2',
+      threat(
+        ['TA-13', 'TI', 'What passes between the parts is read or changed'],
+        ['control', 'administration', 'beside', 'upstream'],
+        'TLS 1.3 between our parts, server and client judged each time, names of ciphers and groups configured',
+        [`${path}/wire/tls-context.ts`, `${sdk}/mutual-tls.ts`],
+      ),
     ),
     'TR-1',
     'TR-2',
@@ -194,6 +197,25 @@ export const beyondReference: readonly Threat[] = [
     ),
     'OS25-ASM-5',
     'DT-8',
+  ),
+  beyond(
+    missing(
+      'whoever has the key of assertions tells its programs any caller until the process ends; no test steals one',
+      threat(
+        ['TA-19', 'SE', 'A key that says who calls, or that cosigns logs, is stolen'],
+        ['gateway', 'beside'],
+        'assertions are of a kind that no verifier of tokens takes and nobody exchanges, for one program, one request and a minute, by a key in the memory of one process; a witness key signs checkpoints alone, and each witness has a memory of its own',
+        [
+          `${core}/token/principal-assertion.ts`,
+          `${core}/audit/cosignature.ts`,
+          `${sdk}/assertion-verifier.ts`,
+          `${path}/record/witness.ts`,
+        ],
+      ),
+    ),
+    'JW-8',
+    'DX-2',
+    'TM-14',
   ),
 ]
 

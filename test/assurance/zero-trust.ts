@@ -15,9 +15,9 @@ export const zeroTrust: AssuranceList = {
       ['core/policy/builtin.ts docs/adr/0004-routes-without-token.md', 'AT-2 TM-28 MC-5'],
     ),
     row(
-      'full',
+      'partial',
       ['Tenet 2', 'secure communication wherever it is'],
-      'Plain text gets no answer of HTTP; loopback and the own network count for nothing.',
+      'Plain text gets no answer of HTTP; for who calls, loopback and the own network count for nothing. Missing: a server on the own machine may be plain HTTP and a database a local socket, when the configuration says so by name.',
       ['path/wire/listener.ts path/wire/tls-context.ts', 'ADR11-CFG-tls.enabled ADR11-CFG-tls.client_auth TR-1 AT-9'],
     ),
     row(

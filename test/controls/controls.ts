@@ -21,6 +21,7 @@ import { joinControls } from './join-controls.ts'
 import { monitoringControls } from './monitoring-controls.ts'
 import { limitControls } from './limit-controls.ts'
 import { peopleControls } from './people-controls.ts'
+import { plainControls } from './plain-controls.ts'
 import { policyControls } from './policy-controls.ts'
 import { recordControls } from './record-controls.ts'
 import { grantControls } from './grant-controls.ts'
@@ -378,6 +379,7 @@ export type RefusalEntry =`,
   ...calleeControls,
   ...decisionControls,
   ...exampleControls,
+  ...plainControls,
   ...policyControls,
   ...recordControls,
   ...witnessControls,

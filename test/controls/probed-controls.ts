@@ -328,6 +328,10 @@ export const unseenControls: readonly { readonly why: string; readonly controls:
     controls: ['streams.denial', 'metrics.role'],
   },
   {
+    why: 'every attempt begins with a handshake, which a listener that also speaks without one answers as well',
+    controls: ['tls.enabled'],
+  },
+  {
     why: 'it is in the command that looks at a deployment, which refuses nobody',
     controls: ['doctor'],
   },

@@ -163,7 +163,11 @@ export const identityRules = {
   'FD-4': { level: 'M', rule: 'who answers with a bundle is proven by the web or by its id', later: federation },
   'FD-5': { level: 'S', rule: 'redirects are followed under the same rules and not stored', later: federation },
   'FD-6': { level: 'S', rule: 'bundles are asked for at the hint, and compared by sequence', later: federation },
-  'FD-7': { level: 'M', rule: 'a key is published before it is used' },
+  'FD-7': {
+    level: 'M',
+    rule: 'a key is published before it is used',
+    later: 'the first key of an authority, and one made when none lives, sign as they are published',
+  },
   'FD-8': { level: 'M', rule: 'bundles of trust domains are never merged', later: federation },
   'OP-8': { level: 'O', rule: 'federation survives a peer that rotates or is away', later: federation },
   'OP-9': { level: 'O', rule: 'withdrawals reach those who watch' },

@@ -34,6 +34,7 @@ export const everyToken: TestReference = {
   file: token,
   name: 'every request brings its token: one that passed lends nothing to the next on its connection',
 }
+export const unknownKey: TestReference = { file: token, name: 'a token of an unknown key' }
 export const unlisted: TestReference = {
   file: policy,
   name: 'a tool that the role does not list is denied, and the model is told by which permission it would be allowed',

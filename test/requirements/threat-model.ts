@@ -30,6 +30,8 @@ import {
 } from './threat-proofs.ts'
 import type { ThreatRow } from './threat-proofs.ts'
 
+const delegation = 'test/refusals/delegation.test.ts'
+
 export const threats: readonly ThreatRow[] = [
   done(
     'Forged client cert',
@@ -184,7 +186,7 @@ export const threats: readonly ThreatRow[] = [
   ),
   partial(
     'Scope creep, wildcard, confused deputy',
-    'no workload acts for another one: chains of several are refused whole, at any depth',
+    'a workload that was called may still call as itself: nothing makes it act for its caller',
     test(short.roles, 'a role for one server opens no other'),
     noCaller,
     test('test/refusals/user-grants.test.ts', 'another person who signs in at the link grants nothing'),
@@ -193,6 +195,13 @@ export const threats: readonly ThreatRow[] = [
       'a call goes with a token for its person, its server and its scopes, and for nobody else',
     ),
     test('test/refusals/approvals.test.ts', 'another caller with the same call needs an approval of its own'),
+    test(delegation, 'DX-2: a token is exchanged by whom it is addressed to, and by nobody else'),
+    test(delegation, 'DX-4: a scope narrows and never widens, and what cannot be compared is refused'),
+    test(delegation, 'DX-5: nobody is in a chain twice, and a chain has four actors at most'),
+    test(
+      'test/refusals/delegation-calls.test.ts',
+      'DX-4: a token that is narrowed does no more than that, whatever policy allows, and lists agree',
+    ),
   ),
   done(
     'Rogue issuance',

@@ -83,6 +83,15 @@ test('TB-1, TB-4: the bundle is a key set with a sequence and a hint, and with n
   assert.ok(Number.isSafeInteger(document['spiffe_sequence']))
 })
 
+test('FD-3: whoever shows no certificate gets the current bundle, by GET alone', async () => {
+  const client = await RawClient.open(stage.authority.running.addresses.public, null)
+  assert.deepEqual(client.socket.getCertificate(), {})
+  client.close()
+  const { x509 } = await bundle()
+  assert.ok(!('code' in chainsToAnchor(agent.read, x509, toSeconds(systemClock()), importP256)))
+  assert.equal((await get('/v1/trust-bundle', {}, 'POST')).status, 405)
+})
+
 test('X5-9, JW-6: its entries are certificates without kid and keys for JWT-SVIDs with one; keys of access tokens are no part of it', async () => {
   const { document, x509, jwt } = await bundle()
   const entries = document['keys'] as readonly Readonly<Record<string, unknown>>[]
