@@ -21,8 +21,8 @@ export const workloadControls: readonly Control[] = [
   }),
   control('workload.process', [peers, 'BS-6: of another start time under the same number is another one'], {
     file: facts,
-    from: 'return started !== null && started === (await startOf(this.#places, pid))',
-    to: 'return started !== null',
+    from: 'return this.#started !== null && this.#started === startOf(this.#places, pid)',
+    to: 'return this.#started !== null',
   }),
   control('workload.user', [peers, 'that has another user than when it connected gets nothing'], {
     file: facts,
