@@ -2,6 +2,7 @@
 
 import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict'
 import { once } from 'node:events'
+import { connect as connectHttp2 } from 'node:http2'
 import { after, before, test } from 'node:test'
 import { openAssertionVerifier } from '@doorward/sdk'
 import { DecisionsStage } from '../fixtures/decisions-stage.ts'
@@ -147,6 +148,32 @@ test('a listener that is full closes what asks nothing, and not the connection o
   equal(stage.decisions.listener.handshakes, handshakes)
   ok([idle, newest].every((on) => !on.destroyed))
   for (const on of [idle, newest]) on.destroy()
+})
+
+test('an answer that is not taken keeps no place of a listener that is full', { timeout: 60_000 }, async () => {
+  equal((await envoy.check(attributes())).code, 0)
+  const { trust } = stage.gateway
+  const to = { host: '127.0.0.1', port: stage.port, ca: trust.anchorsPem, ...stage.proxies.nginx.pem }
+  while (stage.decisions.listener.openConnections > 1) await new Promise((resolve) => setTimeout(resolve, 20))
+  // It leaves no room for what it asks for (RFC 9113 §6.9): the head of an answer comes, and its stream never ends.
+  const taker = connectHttp2(`https://127.0.0.1:${stage.port}`, { ...to, settings: { initialWindowSize: 0 } })
+  try {
+    const path = '/envoy.service.auth.v3.Authorization/Check'
+    const stream = taker.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc' })
+    stream.end(Uint8Array.of(0, 0, 0, 0, 0))
+    equal(((await once(stream, 'response')) as [{ ':status': number }])[0][':status'], 200)
+    const idle = await dial(to)
+    equal((await envoy.check(attributes())).code, 0)
+    const closed = Promise.race([
+      once(taker, 'close').then(() => 'the one that takes no answer'),
+      once(idle.resume(), 'close').then(() => 'one that came later'),
+    ])
+    const newest = await dial(to)
+    equal(await closed, 'the one that takes no answer')
+    for (const on of [idle, newest]) on.destroy()
+  } finally {
+    taker.destroy()
+  }
 })
 
 test('a header that is said twice is not chosen among', async () => {

@@ -381,7 +381,7 @@ test('options of an agent that cannot be enforced are refused at the start', asy
   }
   await assert.rejects(start({ routes: ['POST /a2a'], a2a: { card } }), { code: 'route_invalid' })
   await assert.rejects(start({ mcp: {}, a2a: { card } }), { code: 'route_invalid' })
-  for (const path of ['a2a', '/a2a/', '/{id}', cardPath])
+  for (const path of ['a2a', '/a2a/', '/{id}', '/..', '/.', '/a/../b', '/a/.', cardPath])
     await assert.rejects(start({ a2a: { card, path } }), { code: 'a2a_path' })
   const extension = { uri: 'https://example.com/ext', required: true }
   for (const other of [{}, { name: 'x' }, { ...card, capabilities: { extensions: [extension] } }])

@@ -180,6 +180,19 @@ test('a list that cannot be read without doubt is no answer', async () => {
   assert.deepEqual((answer.json()['result'] as { tools: unknown }).tools, [{ name: 'read_one' }])
 })
 
+test('a list that is too large is refused while it is written, and its caller hears so', async () => {
+  const part = Buffer.alloc(1_500_000, ' ')
+  program = (_request, response) => {
+    response.setHeader('content-type', 'application/json')
+    for (let i = 0; i < 4; i++) response.write(part)
+    response.end('{}')
+  }
+  const answer = await post(rpc('tools/list'))
+  assert.deepEqual([answer.status, answer.headers['doorward-code']], [500, 'internal'])
+  assert.equal((answer.json()['error'] as { code: unknown } | undefined) === undefined, false, answer.text)
+  program = programs.v2
+})
+
 test('options of an MCP server that cannot be enforced are refused at the start', async () => {
   const folder = `${stage.folders.root}/mcp`
   const start = (more: object) =>
@@ -194,7 +207,8 @@ test('options of an MCP server that cannot be enforced are refused at the start'
     })
   await assert.rejects(start({}), { code: 'route_invalid' })
   await assert.rejects(start({ routes: ['POST /mcp'], mcp: {} }), { code: 'route_invalid' })
-  await assert.rejects(start({ mcp: { path: 'mcp' } }), { code: 'mcp_path' })
+  for (const path of ['mcp', '/..', '/.', '/a/../b', '/a/..'])
+    await assert.rejects(start({ mcp: { path } }), { code: 'mcp_path' })
   await assert.rejects(start({ mcp: { effects: { reads: ['x'] } } }), { code: 'mcp_effects' })
   await assert.rejects(start({ mcp: { effects: { read: [''] } } }), { code: 'mcp_effects' })
 })

@@ -148,5 +148,6 @@ test('methods that could not be called are refused at the start', async () => {
     protect(() => undefined, { ...protecting, record: other, jsonRpc: jsonRpc as { methods: Record<string, 'read'> } })
   for (const declared of [{}, { 'a b': 'read' }, { a: 'reads' }])
     await assert.rejects(start({ methods: declared }), { code: 'rpc_methods' })
-  await assert.rejects(start({ methods, path: 'rpc' }), { code: 'rpc_path' })
+  for (const path of ['rpc', '/..', '/.', '/a/../b', '/./a'])
+    await assert.rejects(start({ methods, path }), { code: 'rpc_path' })
 })

@@ -299,6 +299,11 @@ test('what a sidecar says of callers holds though the clock of its machine is pu
       assert.deepEqual(await one.verify(text, request).then(codeOf), 'token_claims')
     }
     assert.equal(await first.verify(before.text, before.request).then(codeOf), 'token_claims')
+    const warned = stage.callee.events.filter((event) => event.type === 'warning')
+    assert.deepEqual(
+      warned.map(({ code }) => code),
+      ['assertion_time_ahead'],
+    )
   } finally {
     clock.callee = 0
   }

@@ -13,6 +13,7 @@ import { Assertions } from '../../../packages/server/src/apps/sidecar/assertions
 import { programAt } from '../../../packages/server/src/apps/sidecar/program.ts'
 import { LocalHttp } from '../../../packages/server/src/transports/sidecar/local-http.ts'
 import { requestHeaders } from '../../../packages/server/src/transports/sidecar/passing-headers.ts'
+import { timeThatGoesOn } from '../../../packages/server/src/apps/sidecar/time-that-goes-on.ts'
 
 let folder: string
 const servers: Server[] = []
@@ -87,6 +88,27 @@ test('the file of keys can be read by everybody whatever the umask, and lies whe
   await chmod(open, 0o777)
   await assert.rejects(assertions.write(join(open, 'keys.json')), { code: 'local_folder_open' })
   assert.deepEqual(await readdir(open), [])
+})
+
+test('a time that goes on though the clock was put back is told of once, until the clock has caught up', () => {
+  const at = { wall: 1_000_000, passed: 0 }
+  const told: number[] = []
+  const runtime = { wall: () => epochMillis(at.wall), monotonic: () => at.passed }
+  const clock = timeThatGoesOn(runtime, (milliseconds) => told.push(milliseconds))
+  const now = (wall: number, passed: number) => {
+    Object.assign(at, { wall, passed })
+    return Number(clock())
+  }
+  assert.equal(now(4_600_000, 10), 4_600_000)
+  // What libraries let clocks differ is nothing to tell of.
+  assert.equal(now(4_595_010, 20), 4_600_010)
+  assert.deepEqual(told, [])
+  assert.equal(now(1_000_030, 30), 4_600_020)
+  assert.equal(now(1_000_040, 40), 4_600_030)
+  assert.deepEqual(told, [3_599_990])
+  assert.equal(now(4_700_000, 50), 4_700_000)
+  assert.equal(now(4_600_000, 60), 4_700_010)
+  assert.deepEqual(told, [3_599_990, 100_010])
 })
 
 test('headers by which platforms, gateways and frameworks name a caller do not pass, nor do credentials of theirs', () => {

@@ -24,10 +24,12 @@ const MAX_METHOD = 256
 const METHOD = /^[A-Za-z0-9_][A-Za-z0-9_./:-]{0,127}$/
 
 const PATH = /^(?:\/|(?:\/[A-Za-z0-9._~-]+)+)$/
+/** Clients take them out before they ask (RFC 3986 §5.2.4). */
+const DOTS = /\/\.\.?(?:\/|$)/
 
 /** A path to which messages are posted: one spelling, and nothing that could be read as a template. */
 export function isEndpointPath(path: string): boolean {
-  return PATH.test(path)
+  return PATH.test(path) && !DOTS.test(path)
 }
 
 /** A name by which a method can be declared. */

@@ -95,13 +95,15 @@ function messageCall(agent: Agent, { head, body, identified }: AskedAgent): Call
   const request = agentRequest(body, head, { agent: service, owner, names, owners })
   if (isDenial(request)) return request
   const { action, resource, message } = request
+  // The card is known here, so that it is known now whether there is anything to object.
+  const problem = revisionProblem(card, message.version)
   return {
     action,
     resource,
     args: undefined,
     rpcId: message.id,
     detail: { route: `POST ${path}`, judge: null, identity: null, message: deliveredOf(request) },
-    objection: async () => revisionProblem(card, message.version),
+    objection: problem === null ? null : async () => problem,
   }
 }
 

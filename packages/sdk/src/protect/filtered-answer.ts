@@ -10,7 +10,7 @@ export type OpenFilter = (contentType: string) => AnswerFilter | null
 
 /**
  * Gives on what the filter lets through, with the pace of whoever reads it. `fails` gets the reason when it lets nothing more
- * through, and the response as it is by then; what the handler writes afterwards is nothing.
+ * through, and the response as it is by then; that what the handler writes afterwards is nothing is for `fails` to see to.
  */
 export function filterAnswer(response: ServerResponse, open: OpenFilter, fails: (problem: string) => void): () => void {
   const filtered = new Filtered(response, open, fails)
@@ -103,7 +103,6 @@ class Filtered {
     if (this.#over) return null
     this.give()
     this.#fails(problem ?? 'an answer that cannot be read')
-    this.#stand()
     return null
   }
 }

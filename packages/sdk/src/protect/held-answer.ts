@@ -23,7 +23,7 @@ export type JudgeAnswer = (answer: HeldAnswer) => Promise<JudgedAnswer>
 
 /**
  * Keeps what the handler writes until it has ended, at most as much as a list may have. `fails` gets the response as if nothing
- * was written; so does whoever calls what is returned, which forgets the answer.
+ * was written, and mutes it; so does whoever calls what is returned, which forgets the answer.
  */
 export function holdAnswer(response: ServerResponse, judge: JudgeAnswer, fails: (error: unknown) => void): () => void {
   const held = new Held(response, judge, fails)

@@ -18,6 +18,7 @@ import { deliveredRequest, tellIdentity } from './delivered-request.ts'
 import { filterAnswer } from './filtered-answer.ts'
 import { holdAnswer } from './held-answer.ts'
 import type { Asked, Surface } from './surface.ts'
+import { mute } from './written-answer.ts'
 
 /** What a handler knows of a call that it may answer. */
 export interface ProtectedCall {
@@ -144,13 +145,20 @@ async function answer(
   const sent =
     overtaken !== null
       ? refused(exchange, { permit, serving }, { ...overtaken, caller: identified.principal })
-      : own === undefined
-        ? await handled(exchange, serving, { permit, body, asked: call.detail })
-        : told(exchange, permit, own)
+      : hasGone(exchange)
+        ? ({ status: 'cancelled', http: 0, bytes: 0 } as const)
+        : own === undefined
+          ? await handled(exchange, serving, { permit, body, asked: call.detail })
+          : told(exchange, permit, own)
   serving.place?.leave()
   admitted.hold?.release()
   const outcome = { ...sent, milliseconds: Math.round(performance.now() - started) }
   await recordOutcome(permit.entry, outcome, pipeline.dependencies.log).catch(onProblem)
+}
+
+/** Whoever has gone while it was judged and recorded gets no answer, and nothing happens for them. */
+function hasGone({ response, request }: Exchange): boolean {
+  return response.destroyed || request.socket.destroyed
 }
 
 type Sent = Omit<Outcome, 'milliseconds'>
@@ -183,8 +191,6 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
   const { pipeline, handler, onProblem } = serving
   const { response, request } = exchange
   const { authorized } = permit.admitted
-  // Whoever has gone while it was judged and recorded gets no answer, and nothing happens for them.
-  if (response.destroyed || request.socket.destroyed) return { status: 'cancelled', http: 0, bytes: 0 }
   const ending = new Ending()
   let held: Denial | null = null
   const end = (denial: Denial): void => {
@@ -219,10 +225,15 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
   let release: () => void = () => undefined
   const fails = (why: CallFailed) => {
     // What fails because the caller has gone is no failure of the answer.
-    if (ending.over || failed !== null) return
+    if (ending.over || failed !== null) return mute(response)
     failed = why
     release()
-    fail(exchange, { permit, serving }, why)
+    try {
+      fail(exchange, { permit, serving }, why)
+    } finally {
+      // A write after the end is an error, which would take the connection from under the refusal.
+      mute(response)
+    }
   }
   release = guard(response, asked, { fails, onProblem })
   run(() => handler(delivered, response, known), fails, onProblem)
@@ -242,8 +253,8 @@ interface Guarded {
 function guard(response: ServerResponse, { judge, message }: Asked, { fails, onProblem }: Guarded): () => void {
   if (judge !== null)
     return holdAnswer(response, judge, (error) => {
-      onProblem(error)
       fails(new CallFailed('internal', 'the answer of the handler was not accepted'))
+      onProblem(error)
     })
   const open = message?.filter ?? null
   if (open === null) return () => undefined

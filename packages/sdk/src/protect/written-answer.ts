@@ -17,6 +17,23 @@ export function takeOff(response: ServerResponse, ...names: readonly (keyof Stan
   for (const name of names) Reflect.deleteProperty(response, name)
 }
 
+/** Takes whatever is written from now on for nothing, and lets whoever writes it go on: a refusal has been said already. */
+export function mute(response: ServerResponse): void {
+  const standing: Standing = {
+    writeHead: () => response,
+    flushHeaders: () => undefined,
+    write: (_chunk, encoding, done) => {
+      callBack(encoding, done)
+      return true
+    },
+    end: (chunk, encoding, done) => {
+      callBack(chunk, encoding, done)
+      return response
+    },
+  }
+  Object.assign(response, standing)
+}
+
 /** Status and headers as `writeHead` is given them. */
 export function keepHead(
   response: ServerResponse,

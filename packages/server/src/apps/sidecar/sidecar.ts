@@ -187,7 +187,7 @@ async function openIn(
   const { options, identity, record, onProblem, ends } = opened
   const settings: InboundSettings | null = options.settings.inbound
   if (settings === null) return { inbound: null, assertions: null }
-  const clock = timeThatGoesOn(options.runtime ?? systemRuntime)
+  const clock = timeThatGoesOn(options.runtime ?? systemRuntime, (ahead) => options.report(assertsAhead(ahead)))
   const { audience, jwksFile } = settings.assertion
   const assertions = await Assertions.open({ issuer: identity.id, audience, clock })
   if (jwksFile !== null) await assertions.write(jwksFile)
@@ -226,6 +226,13 @@ async function openOut({
     ends.push(() => listener.close())
   }
   return listeners
+}
+
+function assertsAhead(milliseconds: number): SidecarEvent {
+  const text =
+    `callers are asserted by a time that is ${Math.round(milliseconds / 1000)} s ahead of the machine's clock, which was put back; ` +
+    'programs that check with another library than the SDK refuse until the sidecar is started again'
+  return { type: 'warning', code: 'assertion_time_ahead', text }
 }
 
 function openToAll({ to, place }: OutboundSettings): SidecarEvent {

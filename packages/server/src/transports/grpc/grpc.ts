@@ -76,13 +76,25 @@ export function serveGrpc(socket: Socket, service: GrpcCalls, signal: AbortSigna
   session.on('stream', (stream, headers) => {
     place.begin(stream)
     const callEnded = service.onCall?.()
-    if (callEnded !== undefined) stream.once('close', callEnded)
-    serveStream(stream, headers, { service, signal }).catch((error: unknown) => {
-      stream.destroy()
-      service.onProblem(error)
-    })
+    void serveStream(stream, headers, { service, signal })
+      .catch((error: unknown) => {
+        stream.destroy()
+        service.onProblem(error)
+      })
+      .finally(() => {
+        // What is answered is done: a caller that leaves no room for the answer keeps no place by it.
+        callEnded?.()
+        endInTime(stream, limits.requestMilliseconds)
+      })
   })
   return session
+}
+
+/** An answer waits so long for whoever takes it: without room for it (RFC 9113 §6.9) its stream would never end. */
+function endInTime(stream: ServerHttp2Stream, milliseconds: number): void {
+  if (stream.destroyed) return
+  const timer = setTimeout(() => stream.destroy(), milliseconds).unref()
+  stream.once('close', () => clearTimeout(timer))
 }
 
 /** Whoever says nothing, something else or nothing more leaves his place to others. An open stream keeps it. */
