@@ -140,7 +140,7 @@ export const sidecarControls: readonly Control[] = [
     ],
     {
       file: `${apps}/sidecar.ts`,
-      from: 'timeThatGoesOn(options.runtime ?? systemRuntime)',
+      from: 'timeThatGoesOn(options.runtime ?? systemRuntime, (ahead) => options.report(assertsAhead(ahead)))',
       to: '(options.runtime ?? systemRuntime).wall',
     },
   ),
