@@ -129,9 +129,17 @@ export const sidecarControls: readonly Control[] = [
   }),
   control('sidecar.assertion_key_time', [believed, 'it counts once, whatever is done to the clock'], {
     file: 'packages/sdk/src/assertion-verifier.ts',
-    from: 'reached.of(keyId, monotonic()), ',
+    from: 'reached.of(keyId, at), ',
     to: '',
   }),
+  control(
+    'sidecar.assertion_told_time',
+    [
+      believed,
+      'a program that is started after its clock was put back believes what is asserted now, and nothing from before',
+    ],
+    { file: 'packages/sdk/src/assertion-verifier.ts', from: ', keys.told(at)', to: '' },
+  ),
   control(
     'sidecar.assertion_own_time',
     [

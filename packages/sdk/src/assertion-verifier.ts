@@ -33,8 +33,8 @@ export interface AssertionVerifierOptions {
    */
   readonly keys: () => Promise<string>
   /**
-   * The machine's by default. One that is put back counts as if it had gone on since the verifier was opened, or since a key has
-   * signed what was believed: who signs goes by a time that never goes back, and says so by each `iat`.
+   * The machine's by default. One that is put back counts as if it had gone on since the verifier was opened, since a key has signed
+   * what was believed, or since the issuer told the time beside its keys (`doorward_time`), which it does on a sidecar's socket.
    */
   readonly clock?: Clock
   /** Milliseconds that never go back, whatever is done to the clock; the machine's by default. */
@@ -57,6 +57,8 @@ export interface AssertionVerifier {
   verify(assertion: string | undefined, request: AssertedRequest): Promise<VerifiedAssertion | TokenRefusal>
 }
 
+/** Another key, or how late it is by the issuer's clock. */
+const mendedByReading: ReadonlySet<string> = new Set(['token_key_unknown', 'token_not_yet_valid'])
 const MAX_KEYS = 8
 /** Of keys that are held, and those before. */
 const MAX_TIMES = 64
@@ -69,14 +71,17 @@ const KEPT_MILLISECONDS = 75_000
 
 export function openAssertionVerifier(options: AssertionVerifierOptions): AssertionVerifier {
   const { issuer, audience, clock = systemClock, monotonic = systemRuntime.monotonic } = options
-  const keys = new SidecarKeys(options.keys)
+  const keys = new SidecarKeys(options.keys, monotonic)
   const used = new UsedOnce()
   const reached = new TimesOfKeys()
   const opened = { wall: clock(), monotonic: monotonic() }
   // A clock that is put back brings nothing back to life that was used and forgotten.
   const least = () => epochMillis(opened.wall + monotonic() - opened.monotonic)
-  const now = (keyId: string, iat: EpochSeconds) =>
-    toSeconds(epochMillis(Math.max(clock(), least(), reached.of(keyId, monotonic()), toMillis(iat))))
+  // Not `iat` of what is judged: what was used before a restart would be new again by its own.
+  const now = (keyId: string) => {
+    const at = monotonic()
+    return toSeconds(epochMillis(Math.max(clock(), least(), reached.of(keyId, at), keys.told(at))))
+  }
   return {
     verify: async (assertion, { method, target, body }) => {
       if (assertion === undefined || assertion === '')
@@ -87,7 +92,7 @@ export function openAssertionVerifier(options: AssertionVerifierOptions): Assert
       const judge = (known: ReadonlyMap<string, VerifyKey>) =>
         verifyAssertion(assertion, { issuer, audience, keys: known, ...request, now })
       const first = judge(await keys.current())
-      const verdict = !first.ok && first.code === 'token_key_unknown' ? judge(await keys.newer()) : first
+      const verdict = !first.ok && mendedByReading.has(first.code) ? judge(await keys.newer()) : first
       if (!verdict.ok) return verdict
       reached.saw(verdict.keyId, verdict.claims.iat, monotonic())
       return used.take(verdict.claims.jti, monotonic())
@@ -98,8 +103,8 @@ export function openAssertionVerifier(options: AssertionVerifierOptions): Assert
 }
 
 /**
- * How late it is for certain by the clock of who signs, by key: as late as the latest that it has signed, and what has passed since. A
- * program that is started after its clock was put back learns of it so, and what was used and forgotten has ended by this time.
+ * How late it is for certain by the clock of who signs, by key: as late as the latest of it that was believed, and what has passed
+ * since. What was used and forgotten has ended by this time.
  */
 class TimesOfKeys {
   readonly #times = new Map<string, { readonly millis: number; readonly at: number }>()
@@ -121,15 +126,23 @@ class TimesOfKeys {
 /** Read when they are first needed, and again at most once a second, failed or not. What is held stays until there are others. */
 class SidecarKeys {
   readonly #read: () => Promise<string>
+  readonly #monotonic: () => number
   #known: ReadonlyMap<string, VerifyKey> | null = null
+  #told = { millis: Number.NEGATIVE_INFINITY, at: 0 }
   #reading: Promise<ReadonlyMap<string, VerifyKey>> | null = null
   #readAt = 0
   #count = 0
   /** Number of the reading that `#known` is of. */
   #knownBy = 0
 
-  constructor(read: () => Promise<string>) {
+  constructor(read: () => Promise<string>, monotonic: () => number) {
     this.#read = read
+    this.#monotonic = monotonic
+  }
+
+  /** How late it is at least by the clock of the issuer of the keys that are held, as it told beside them. */
+  told(at: number): number {
+    return this.#told.millis + at - this.#told.at
   }
 
   async current(): Promise<ReadonlyMap<string, VerifyKey>> {
@@ -145,20 +158,28 @@ class SidecarKeys {
   }
 
   async #again(number: number): Promise<ReadonlyMap<string, VerifyKey>> {
-    const found = keysOf(await this.#read())
+    const { found, millis } = keysOf(await this.#read())
     // A reading that took long brings back nothing that a later one has replaced.
     if (found.size > 0 && number > this.#knownBy) {
       this.#known = found
       this.#knownBy = number
+      this.#told = { millis, at: this.#monotonic() }
     }
     return this.#known ?? found
   }
 }
 
+interface ReadKeys {
+  readonly found: ReadonlyMap<string, VerifyKey>
+  /** What the issuer says of its time. */
+  readonly millis: number
+}
+
 /** Public keys for ES256 with a kid; anything else in the set is left out. */
-function keysOf(text: string): ReadonlyMap<string, VerifyKey> {
+function keysOf(text: string): ReadKeys {
   const scan = scanJson(utf8(text), KEYS_LIMITS)
-  const listed: JsonValue | undefined = scan.ok && isJsonObject(scan.value) ? member(scan.value, 'keys') : undefined
+  const set = scan.ok && isJsonObject(scan.value) ? scan.value : {}
+  const [listed, time]: readonly (JsonValue | undefined)[] = [member(set, 'keys'), member(set, 'doorward_time')]
   const found = new Map<string, VerifyKey>()
   for (const item of Array.isArray(listed) ? (listed as readonly JsonValue[]).slice(0, MAX_KEYS) : []) {
     const kid = isJsonObject(item) ? member(item, 'kid') : undefined
@@ -166,7 +187,7 @@ function keysOf(text: string): ReadonlyMap<string, VerifyKey> {
     const key = jwk === null ? null : importP256(jwk)
     if (typeof kid === 'string' && key !== null) found.set(kid, key)
   }
-  return found
+  return { found, millis: typeof time === 'number' ? time : Number.NEGATIVE_INFINITY }
 }
 
 /** What was used within the life of an assertion, by time that passes whatever the clock says. Full, it takes nothing. */

@@ -38,9 +38,10 @@ export class Assertions {
     return new Assertions(await generateP256(), own)
   }
 
-  /** JWK Set (RFC 7517 §5). */
+  /** JWK Set (RFC 7517 §5), and beside the keys the time by which they sign: whoever reads it knows how late it is at least. */
   get jwks(): string {
-    return JSON.stringify({ keys: [{ ...this.#key.jwk, kid: this.#kid, alg: 'ES256', use: 'sig' }] })
+    const keys = [{ ...this.#key.jwk, kid: this.#kid, alg: 'ES256', use: 'sig' }]
+    return JSON.stringify({ keys, doorward_time: this.#clock() })
   }
 
   /** Throws `CallFailed` for what does not fit into an assertion. */

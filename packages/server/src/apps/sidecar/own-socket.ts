@@ -7,8 +7,8 @@ import { listenForAll } from '../../transports/workload-api/open-socket.ts'
 export interface OwnAnswers {
   /** Whether calls can be made and decided about now. */
   readonly ready: () => boolean
-  /** JWK Set; null where nothing is asserted. */
-  readonly jwks: string | null
+  /** JWK Set, with the time of now; null where nothing is asserted. */
+  readonly jwks: () => string | null
 }
 
 const MAX_CONNECTIONS = 64
@@ -52,6 +52,7 @@ function contentOf(
   if (method !== 'GET' && method !== 'HEAD') return [405, null, '']
   if (url === '/livez') return [200, null, '']
   if (url === '/readyz') return [ready() ? 200 : 503, null, '']
-  if (url === '/jwks.json' && jwks !== null) return [200, 'application/jwk-set+json', jwks]
+  const set = url === '/jwks.json' ? jwks() : null
+  if (set !== null) return [200, 'application/jwk-set+json', set]
   return [404, null, '']
 }

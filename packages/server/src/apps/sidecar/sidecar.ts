@@ -110,7 +110,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   if (settings.socket !== null) {
     const ready = () =>
       !stopping && identity.identity.isUsable() && identity.identity.trust.ageSeconds() <= staleSeconds
-    ownSocket = await openOwnSocket(settings.socket, { ready, jwks: assertions?.jwks ?? null }, onProblem)
+    ownSocket = await openOwnSocket(settings.socket, { ready, jwks: () => assertions?.jwks ?? null }, onProblem)
   }
   report({
     type: 'ready',
