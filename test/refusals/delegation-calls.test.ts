@@ -346,11 +346,8 @@ test('RV-5: a denial of who stands between ends the open stream and the next cal
 test('a denial of the person ends what somebody does for them far down the chain', async () => {
   const user = { [userClaim]: alice, sub: userName(alice) }
   const act = { sub: worker.id.uri, act: { sub: planner.id.uri } }
-  const token = await gateway.trust.token(worker, audienceOf('files'), {
-    ...user,
-    act,
-    [chainClaim]: [linkOf(planner)],
-  })
+  const chain = [linkOf(planner)]
+  const token = await gateway.trust.token(worker, audienceOf('files'), { ...user, act, [chainClaim]: chain })
   const caller = await Caller.open(worker, token)
   deepEqual([await caller.call('read_note'), await caller.call('write_note')], ['allowed', 'policy_denied'])
   const ended = endOf(await caller.stream())
@@ -360,7 +357,7 @@ test('a denial of the person ends what somebody does for them far down the chain
   await ended
   equal(await caller.call('read_note'), 'identity_denied')
   // The sign-in is older than the denial, however young the exchange is.
-  const later = { ...user, act, iat: epochSeconds(now() + 3), [chainClaim]: [linkOf(planner)] }
+  const later = { ...user, act, iat: epochSeconds(now() + 3), [chainClaim]: chain }
   const again = new Caller(worker, await gateway.trust.token(worker, audienceOf('files'), later))
   equal(await again.call('read_note'), 'identity_denied')
 })

@@ -120,6 +120,13 @@ async function withQuota<T>(calls: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Entries of their own, and those that are counted: what is no known caller's fault has none of its own. */
+async function timesOnRecord(code: string): Promise<number> {
+  const singly = (await stage.gateway.entries()).filter(({ body }) => body['code'] === code).length
+  const counted = (await stage.gateway.entries('refusals')).filter(({ body }) => body['reason'] === code)
+  return counted.reduce((sum, { body }) => sum + Number(body['count']), singly)
+}
+
 const newest = async () => (await stage.gateway.entries()).at(-1)?.body ?? {}
 
 for (const kind of documentedProxies) {
@@ -141,11 +148,11 @@ for (const kind of documentedProxies) {
     })
 
     /** Refused with that status, and nothing has reached the service. */
-    const refused = async (sending: Promise<RawAnswer>, status: number, code: string) => {
-      const reached = tap.requests.length
-      const answer = await sending
+    const refused = async (asking: () => Promise<RawAnswer>, status: number, code: string) => {
+      const [reached, before] = [tap.requests.length, await timesOnRecord(code)]
+      const answer = await asking()
       equal(answer.status, status, answer.text)
-      equal((await newest())['code'], code)
+      equal(await timesOnRecord(code), before + 1, code)
       equal(tap.requests.length, reached)
       return answer
     }
@@ -183,15 +190,15 @@ for (const kind of documentedProxies) {
       if (at === null) return
       const asNarrow = { svid: narrow }
       equal((await at.send('/orders/v1/public/items', asNarrow)).status, 200)
-      const denied = await refused(at.send('/orders/v1/items', asNarrow), 403, 'policy_denied')
+      const denied = await refused(() => at.send('/orders/v1/items', asNarrow), 403, 'policy_denied')
       equal(denied.headers['doorward-code'], 'policy_denied')
       match(denied.headers['doorward-decision'] ?? '', /^test\.example\/gateway\/main#\d+$/)
       equal((await newest())['caller'], narrow.id.uri)
-      const missing = await refused(at.send('/orders/v1/items', { token: null }), 401, 'token_missing')
+      const missing = await refused(() => at.send('/orders/v1/items', { token: null }), 401, 'token_missing')
       equal(missing.headers['www-authenticate'], 'Bearer')
-      await refused(at.send('/orders/v1/items', { token: await stage.token(narrow) }), 401, 'token_binding')
-      await refused(at.send('/orders/v1/items', { method: 'PUT' }), 405, 'http_method')
-      await refused(at.send('/orders/v1/%2e%2e/v2'), 400, 'path_ambiguous')
+      await refused(async () => at.send('/orders/v1/items', { token: await stage.token(narrow) }), 401, 'token_binding')
+      await refused(() => at.send('/orders/v1/items', { method: 'PUT' }), 405, 'http_method')
+      await refused(() => at.send('/orders/v1/%2e%2e/v2'), 400, 'path_ambiguous')
       const over = await withQuota(async () => {
         await at.send('/orders/v1/items')
         const before = tap.requests.length
@@ -238,9 +245,10 @@ for (const kind of documentedProxies) {
           : ['X-SSL-Client-Cert: forged', 'SSL-Client-Cert: forged', 'X-Envoy-Original-Path: /forged']),
       ]
       const asNarrow = { svid: narrow, headers: forged }
-      await refused(at.send('/orders/v1/items', asNarrow), 403, 'policy_denied')
+      await refused(() => at.send('/orders/v1/items', asNarrow), 403, 'policy_denied')
       await refused(
-        at.send('/orders/v1/items', { svid: narrow, token: await stage.token(stage.caller), headers: forged }),
+        async () =>
+          at.send('/orders/v1/items', { svid: narrow, token: await stage.token(stage.caller), headers: forged }),
         401,
         'token_binding',
       )

@@ -32,8 +32,8 @@ interface Seen {
 /** The token is in no finding; of one that nobody here has signed nothing is told but what it claims to be. */
 export async function tokenFindings(question: TokenQuestion): Promise<readonly Finding[]> {
   const { token, identity } = question
-  const view = identity.trust.current()
-  if (view === null)
+  const current = identity.trust.current()
+  if (current === null)
     return [
       {
         check: 'token',
@@ -42,11 +42,23 @@ export async function tokenFindings(question: TokenQuestion): Promise<readonly F
         next: 'check that the authority runs',
       },
     ]
+  const view = asTold(current)
   const text = token.reveal()
   const foreign = readIssuerToken(text)
   const isForeign = !('ok' in foreign) && foreign.claimedIssuer !== identity.authorityUrl
   if (isForeign) return edgeFindings(text, foreign.claimedIssuer, question, view)
   return ownFindings(text, view, question)
+}
+
+/** A state for those who only call names no workload: that one is not named there is nothing against it. */
+function asTold(view: TrustView): TrustView {
+  return view.state.scope === 'full' ? view : { ...view, roles: new AnyName() }
+}
+
+class AnyName extends Map<string, readonly string[]> {
+  override has(): boolean {
+    return true
+  }
 }
 
 function ownFindings(text: string, view: TrustView, { deployment, identity }: TokenQuestion): readonly Finding[] {
@@ -104,6 +116,13 @@ function bindingFinding(claims: AccessTokenClaims, view: TrustView, identity: To
       message: `it works on connections of ${holder} alone, with the certificate ${fingerprint}`,
       next: 'a connection that shows another certificate is refused with token_binding: open a new one after renewal',
     })
+  if (view.state.scope !== 'full')
+    return {
+      check: 'token_binding',
+      verdict: 'unknown',
+      message: `bound to the certificate ${fingerprint}; which ones of workloads are in force this identity is not told`,
+      next: 'ask on the machine of a gateway, or as the holder of the certificate',
+    }
   return failure('token_binding', {
     message: 'the certificate that it is bound to is not among those in force',
     got: fingerprint,
@@ -114,7 +133,9 @@ function bindingFinding(claims: AccessTokenClaims, view: TrustView, identity: To
 /** As a listener judges it, of whoever shows it with the certificate that it is bound to. */
 function deniedFinding(claims: AccessTokenClaims, view: TrustView, identity: TokenReader): Finding {
   const denial = presenterWithdrawal(claims, view, identity) ?? tokenWithdrawal(claims, view)
-  if (denial === null) return fine('token_denied', 'neither it, nor a holder, nor what it was made from is revoked')
+  const registered = view.state.scope === 'full' ? '' : '; whether all of them are registered this identity is not told'
+  if (denial === null)
+    return fine('token_denied', `neither it, nor a holder, nor what it was made from is revoked${registered}`)
   return withdrawnFinding(denial)
 }
 
