@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { connect as connectPlain } from 'node:net'
 import type { Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { connect } from 'node:tls'
 import { MessageReader } from '../framing.ts'
 import type { Message } from '../framing.ts'
@@ -23,9 +24,7 @@ export async function openCallers(place: Place, text: string, connections: numbe
   // One after the other: a listener takes so many handshakes of one address at once and no more. It does not wait long for the
   // first request on each either.
   for (let i = 0; i < connections; i++) {
-    const caller = await openCaller(place)
-    await exchanged(caller, text)
-    callers.push(caller)
+    callers.push(await openedCaller(place, text))
   }
   return {
     async call(more) {
@@ -45,6 +44,22 @@ export async function openCallers(place: Place, text: string, connections: numbe
     close() {
       for (const { socket } of callers) socket.destroy()
     },
+  }
+}
+
+const DIALS = 8
+
+/** A busy program closes new connections before their handshake; its callers dial again, as ours do. */
+async function openedCaller(place: Place, text: string): Promise<Caller> {
+  for (let dial = 1; ; dial++) {
+    try {
+      const caller = await openCaller(place)
+      await exchanged(caller, text)
+      return caller
+    } catch (error) {
+      if (dial === DIALS) throw error
+      await delay(dial * 50)
+    }
   }
 }
 
@@ -69,6 +84,7 @@ async function openCaller(place: Place): Promise<Caller> {
   const gone = (error?: Error) => waiting?.reject(error ?? new Error('the connection ended'))
   socket.on('error', gone).on('close', () => gone())
   const exchange = (text: string) => {
+    if (socket.destroyed) return Promise.reject(new Error('the connection ended between calls'))
     waiting = Promise.withResolvers<Message>()
     socket.write(text)
     return waiting.promise
