@@ -41,9 +41,9 @@ V7.1.2 F | how many sessions at once | limits.sessions_per_user and streams_per_
 V7.1.3 P | federated sessions are documented | Sign-in, its life and its end are. Missing: no logout by the provider's back channel. | docs/login.md docs/edge.md |
 V7.2.1 F | tokens are verified at a trusted place | By gateway, authority or the called program. | path/identify.ts | ADR11-DEC-3
 V7.2.2 F | tokens are made for the session | Five minutes, no static key. | server/authority/ledger.ts core/token/mint.ts | ADR11-CFG-auth.token_validation.verify_exp RP-1
-V7.2.3 F | reference tokens are random | Session ids and handles are of 128 bits and more. | server/transports/session.ts | MC-23
+V7.2.3 F | reference tokens are random | Session ids and handles are of 128 bits and more. | path/mcp/session.ts | MC-23
 V7.2.4 F | a new token at each sign-in | Each sign-in makes its own; refresh tokens are replaced. | server/authority/login.ts server/authority/front/refresh-token.ts | AS-7
-V7.3.1 F | an end by inactivity | Sessions that are idle end. | server/transports/session.ts | MS-7
+V7.3.1 F | an end by inactivity | Sessions that are idle end. | path/mcp/session.ts | MS-7
 V7.3.2 F | an absolute end | Tokens five minutes, sign-ins and grants by configuration. | server/config/issuer-settings.ts | MS-7
 V7.4.1 F | an ended session is of no use | Denials reach open connections within seconds. | path/withdrawal.ts server/authority/revoke.ts | RV-4 AS-7
 V7.4.2 F | a disabled account ends its sessions | A denied identity or person ends all of theirs. | server/authority/revocations.ts | RV-4 RV-5
@@ -58,7 +58,7 @@ V8.1.1 F | rules of access are documented | Roles, permissions and policies, wit
 V8.1.2 F | rules of fields are documented | What policies may read of arguments, and what is taken out of answers. | docs/policy.md docs/servers.md | MS-11
 V8.2.1 F | functions by permission | Each method, tool and route. | path/authorize.ts | ADR11-DEC-5 AT-1 AT-2
 V8.2.2 P | objects by permission | Tasks, sessions, states and resources by URI. Missing: what is behind a server's tool is that server's. | path/owner.ts path/agents/task-owners.ts | AG-4 MC-17 MC-18
-V8.2.3 P | fields by permission | Arguments by policy, secrets in answers. Missing: other fields of an answer are not filtered by role. | server/transports/output-obligations.ts core/policy/call-context.ts | MS-11
+V8.2.3 P | fields by permission | Arguments by policy, secrets in answers. Missing: other fields of an answer are not filtered by role. | path/mcp/output-obligations.ts core/policy/call-context.ts | MS-11
 V8.3.1 F | enforced at a trusted place | At gateway, authority or called program. | path/pipeline.ts | TM-28
 V8.4.1 F | tenants stay apart | Callers are principals; what is one's does not exist for another. | path/owner.ts | TM-28 AG-4 MC-16 MC-17
 V9.1.1 F | signatures of tokens are verified first | Before any claim counts. | core/token/verify.ts | TM-2 AT-21

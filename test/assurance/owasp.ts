@@ -96,7 +96,7 @@ const api: AssuranceList = {
       'partial',
       ['API3', 'Broken Object Property Level Authorization'],
       'Policies decide by arguments; structured output is checked, secrets in answers are taken out. Missing: no filter by field of what an allowed answer has.',
-      ['core/output/schema-check.ts server/transports/output-obligations.ts', 'MS-11 AT-26'],
+      ['core/output/schema-check.ts path/mcp/output-obligations.ts', 'MS-11 AT-26'],
     ),
     row(
       'full',

@@ -130,7 +130,7 @@ const reference: readonly Threat[] = [
     ['TM-21', 'I', 'One caller sees what is another’s'],
     ['gateway', 'calls', 'upstream'],
     'ids are bound to their owner; each identity has its own state towards a server',
-    [`${path}/owner.ts`, `${server}/transports/handles.ts`],
+    [`${path}/owner.ts`, `${path}/mcp/handles.ts`],
   ),
   threat(
     ['TM-22', 'I', 'Keys are stolen at rest'],

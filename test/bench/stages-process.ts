@@ -11,6 +11,8 @@ import {
   fileCheckpointStore,
   KnownIdentities,
   openRecord,
+  defaultSessionLimits,
+  SessionTable,
 } from '@doorward/enforcement'
 import { RefusalCounter } from '@doorward/enforcement'
 import type { FileRecord, Inbound } from '@doorward/enforcement'
@@ -18,7 +20,6 @@ import { importP256, randomBytes, sha256, systemClock } from '@doorward/sdk'
 import { CedarEngine } from '../../packages/server/src/policy/cedar-engine.ts'
 import { MemoryRateLimiter } from '../../packages/enforcement/src/memory-rate-limiter.ts'
 import { addressKey } from '../../packages/enforcement/src/wire/remote-address.ts'
-import { defaultSessionLimits, SessionTable } from '../../packages/server/src/transports/session.ts'
 import { TrustFixture } from '../fixtures/trust-fixture.ts'
 import { started, tell } from './child.ts'
 import { callPath } from './messages.ts'

@@ -11,15 +11,22 @@ import {
   limitArrival,
   record,
   recordOutcome,
+  Handles,
+  mcpClassifier,
+  judgeTraffic,
 } from '@doorward/enforcement'
-import type { Classified, Denial, Identified, Inbound, PipelineDependencies } from '@doorward/enforcement'
+import type {
+  Classified,
+  Denial,
+  Identified,
+  Inbound,
+  PipelineDependencies,
+  McpCall,
+  TrafficOptions,
+  McpSession,
+  SessionTable,
+} from '@doorward/enforcement'
 import { systemClock } from '@doorward/sdk'
-import { Handles } from '../../packages/server/src/transports/handles.ts'
-import { mcpClassifier } from '../../packages/server/src/transports/mcp-call.ts'
-import type { McpCall } from '../../packages/server/src/transports/mcp-call.ts'
-import { judgeTraffic } from '../../packages/server/src/transports/server-traffic.ts'
-import type { TrafficOptions } from '../../packages/server/src/transports/server-traffic.ts'
-import type { McpSession, SessionTable } from '../../packages/server/src/transports/session.ts'
 import { callBody } from './messages.ts'
 
 /** Everything that a call meets, put together once. */

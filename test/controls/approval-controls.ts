@@ -65,7 +65,7 @@ export const approvalControls: readonly Control[] = [
     name: 'approvals.message_id',
     edits: [
       {
-        file: 'packages/server/src/transports/exact-call.ts',
+        file: 'packages/enforcement/src/exact-call.ts',
         from: ' || !UUID.test(messageId))',
         to: ' || UUID.exec(messageId) === undefined)',
       },
@@ -81,7 +81,7 @@ export const approvalControls: readonly Control[] = [
     to: "digest: '',\n    asked,",
   }),
   control('approvals.numbers', [calls, 'numbers that no double can tell apart are two calls'], {
-    file: 'packages/server/src/transports/exact-call.ts',
+    file: 'packages/enforcement/src/exact-call.ts',
     from: 'text: exactJson(body, namesExchange)',
     to: 'text: JSON.stringify(isJsonObject(value) ? value["params"] : null)',
   }),
@@ -89,7 +89,7 @@ export const approvalControls: readonly Control[] = [
     'approvals.params',
     [bounds, 'a call of plain JSON-RPC is bound to all of its params, and all of them are shown'],
     {
-      file: 'packages/server/src/transports/exact-call.ts',
+      file: 'packages/enforcement/src/exact-call.ts',
       from: 'text: exactJson(body, isEnvelope)',
       to: 'text: exactJson(body, namesExchange)',
     },

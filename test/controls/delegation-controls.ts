@@ -132,7 +132,7 @@ export const delegationControls: readonly Control[] = [
       'a list shows what may be called by whom it was asked, whoever else asks in the session before it comes',
     ],
     [
-      'packages/server/src/transports/server-traffic.ts',
+      'packages/enforcement/src/mcp/server-traffic.ts',
       'readerOf(request.identified, { scope, options })',
       'readerOf(scope.identified, { scope, options })',
     ],

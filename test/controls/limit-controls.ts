@@ -244,7 +244,7 @@ export const limitControls: readonly Control[] = [
     'limits.sessions_per_user',
     ['limits-rates', 'limits.sessions_per_user: a caller whose sessions are all in use opens no other'],
     {
-      file: 'packages/server/src/transports/session.ts',
+      file: 'packages/enforcement/src/mcp/session.ts',
       from: 'if (mine.size >= limits.perOwner && !this.#endIdlest(mine)) return null',
       to: 'if (mine.size >= limits.total && !this.#endIdlest(mine)) return null',
     },

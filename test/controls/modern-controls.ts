@@ -6,6 +6,7 @@ import type { Edit } from './disabled-build.ts'
 const refusals = 'test/refusals/modern-http.test.ts'
 const scenarios = 'test/scenarios/modern-http.test.ts'
 const transports = 'packages/server/src/transports'
+const mcp = 'packages/enforcement/src/mcp'
 
 function control(name: string, file: string, test: string, edit: Edit): Control {
   return { name, edits: [edit], test: { file, name: test } }
@@ -17,7 +18,7 @@ export const modernControls: readonly Control[] = [
     'test/refusals/capabilities.test.ts',
     'where no tool may write or administer, whoever may do only that hears of no tools',
     {
-      file: `${transports}/denied-capabilities.ts`,
+      file: `${mcp}/denied-capabilities.ts`,
       from: 'if (!could.includes(true)) denied.push(path)',
       to: 'if (could.length === 0) denied.push(path)',
     },
@@ -52,23 +53,23 @@ export const modernControls: readonly Control[] = [
     scenarios,
     'MC-16: a state comes back as the server wrote it, from its caller and with its request alone',
     {
-      file: `${transports}/handles.ts`,
+      file: `${mcp}/handles.ts`,
       from: 'if (given.length !== expected.length || !timingSafeEqual(given, expected)) return null',
       to: 'if (given.length !== expected.length) return null',
     },
   ),
   control('modern.tasks', scenarios, 'MC-17: of others, or of nobody, do not exist', {
-    file: `${transports}/handles.ts`,
+    file: `${mcp}/handles.ts`,
     from: 'const text = JSON.stringify([use.kind, use.server, use.owner, ...fields, expiry, name])',
     to: 'const text = JSON.stringify([use.kind, use.server, ...fields, expiry, name])',
   }),
   control('modern.input', scenarios, 'MC-15: do not pass otherwise', {
-    file: `${transports}/modern-answer.ts`,
+    file: `${mcp}/modern-answer.ts`,
     from: 'if (problem !== null) return { problem }',
     to: 'if (problem === null && method === "") return { problem: "" }',
   }),
   control('modern.private', scenarios, 'MC-13: lists hold what a call of it could be allowed, and are private', {
-    file: `${transports}/modern-answer.ts`,
+    file: `${mcp}/modern-answer.ts`,
     from: "return cacheScope === undefined || cacheScope === 'private' ? []",
     to: 'return cacheScope !== 1 ? []',
   }),

@@ -5,7 +5,7 @@ import type { Edit } from './disabled-build.ts'
 
 const reload = 'packages/server/src/apps/policy-reload.ts'
 const standing = 'packages/enforcement/src/standing-decisions.ts'
-const session = 'packages/server/src/transports/session.ts'
+const session = 'packages/enforcement/src/mcp/session.ts'
 
 function control(name: string, test: Control['test'], edit: Edit): Control {
   return { name, edits: [edit], test }

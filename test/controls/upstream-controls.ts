@@ -39,7 +39,7 @@ export const upstreamControls: readonly Control[] = [
     'upstream.id',
     fails("answers with somebody else's id", 'upstream_invalid'),
     {
-      file: 'packages/server/src/transports/server-traffic.ts',
+      file: 'packages/enforcement/src/mcp/server-traffic.ts',
       from: "if (request === null) return dropped(scope, options, 'an answer that nobody waits for')",
       to: 'if (request === null) return pass(bytes, message)',
     },

@@ -10,7 +10,7 @@ import type { CardKeyOf } from '@doorward/enforcement'
 import { sha256 } from '@doorward/sdk'
 import { keyName, readIssuerKeySet } from '../../packages/server/src/issuers/issuer-key-set.ts'
 import { AgentStage, card, saying } from '../fixtures/agent-stage.ts'
-import type { FixtureBackend } from '../fixtures/gateway-fixture.ts'
+import type { FixtureBackend } from '../fixtures/fixture-servers.ts'
 import type { TestSvid } from '../fixtures/trust-fixture.ts'
 
 const path = '/.well-known/agent-card.json'

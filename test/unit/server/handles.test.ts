@@ -1,8 +1,8 @@
 import { equal, match, notEqual } from 'node:assert/strict'
 import { test } from 'node:test'
 import { epochMillis } from '@doorward/core'
-import { Handles } from '../../../packages/server/src/transports/handles.ts'
-import type { HandleUse } from '../../../packages/server/src/transports/handles.ts'
+import type { HandleUse } from '@doorward/enforcement'
+import { Handles } from '@doorward/enforcement'
 
 let now = 1_800_000_000_000
 const handles = new Handles({ key: new Uint8Array(32).fill(7), now: () => epochMillis(now) })

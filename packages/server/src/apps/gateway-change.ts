@@ -1,8 +1,7 @@
 /** What of a gateway another configuration changes while it runs, prepared beside what serves and taken up in one moment. */
 
 import { deny } from '@doorward/enforcement'
-import type { Identified, KeptContent, Pipeline } from '@doorward/enforcement'
-import type { SessionTable } from '../transports/session.ts'
+import type { Identified, KeptContent, Pipeline, SessionTable } from '@doorward/enforcement'
 import type { GatewaySecrets } from './credentials/gateway-secrets.ts'
 import type { PeopleGrants } from './credentials/people-grants.ts'
 import type { GatewayCounts } from './gateway-desk.ts'

@@ -1,10 +1,10 @@
 /** Puts together what another configuration may change while a gateway runs, as that of the start has it. */
 
 import type { Clock } from '@doorward/core'
+import { SessionTable } from '@doorward/enforcement'
 import type { Pipeline } from '@doorward/enforcement'
 import { randomBytes } from '@doorward/sdk'
 import type { Log } from '../observability/log.ts'
-import { SessionTable } from '../transports/session.ts'
 import { runUrgentAlerts } from './alert-webhooks.ts'
 import type { GatewaySecrets } from './credentials/gateway-secrets.ts'
 import type { PeopleGrants } from './credentials/people-grants.ts'

@@ -1,15 +1,14 @@
 /** What a gateway serves under `/mcp/`, `/sse/` and `/http/`, and what is told of each call when it has ended. */
 
 import type { Clock } from '@doorward/core'
+import { Handles } from '@doorward/enforcement'
 import { randomBytes } from '@doorward/sdk'
-import type { Pipeline } from '@doorward/enforcement'
+import type { Pipeline, SessionTable } from '@doorward/enforcement'
 import type { Log } from '../observability/log.ts'
 import type { CallReport } from '../transports/call-report.ts'
-import { Handles } from '../transports/handles.ts'
 import { HttpBackends } from '../transports/http-backends.ts'
 import type { HttpBackend } from '../transports/http-backends.ts'
 import { LegacySse } from '../transports/legacy-sse.ts'
-import type { SessionTable } from '../transports/session.ts'
 import { StreamableHttp } from '../transports/streamable-http.ts'
 import type { ChangingParts } from './gateway-change.ts'
 import { countCall } from './gateway-desk.ts'

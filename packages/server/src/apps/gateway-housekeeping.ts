@@ -2,9 +2,8 @@
 
 import { toSeconds } from '@doorward/core'
 import { connectionProblem, deny } from '@doorward/enforcement'
-import type { ApprovalDesk, Pipeline } from '@doorward/enforcement'
+import type { ApprovalDesk, Pipeline, SessionTable } from '@doorward/enforcement'
 import { timerSleep } from '@doorward/sdk'
-import type { SessionTable } from '../transports/session.ts'
 import type { StreamableHttp } from '../transports/streamable-http.ts'
 import type { GatewayDoors } from './gateway-doors.ts'
 import { sessionMustEnd } from './gateway-listeners.ts'

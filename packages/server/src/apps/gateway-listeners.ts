@@ -9,6 +9,7 @@ import type {
   Pipeline,
   TlsMaterial,
   TrustView,
+  McpSession,
 } from '@doorward/enforcement'
 import { isApprovalLink, serveApprovalLink } from '../transports/approval-links.ts'
 import type { ApprovalLinks } from '../transports/approval-links.ts'
@@ -22,7 +23,6 @@ import type { LegacySse } from '../transports/legacy-sse.ts'
 import { servePublic } from '../transports/public-api.ts'
 import { ownListenerOptions } from './own-listener.ts'
 import type { OwnMetrics } from './own-metrics.ts'
-import type { McpSession } from '../transports/session.ts'
 import type { StreamableHttp } from '../transports/streamable-http.ts'
 import { audienceOfAdmin, audienceOfGateway, doorsOf } from './gateway-settings.ts'
 import type { GatewayListenerName, GatewaySettings } from './gateway-settings.ts'

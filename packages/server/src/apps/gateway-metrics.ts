@@ -2,11 +2,10 @@
 
 import type { Clock, EpochMillis } from '@doorward/core'
 import { approvalEvents } from '@doorward/enforcement'
-import type { ApprovalDesk } from '@doorward/enforcement'
+import type { ApprovalDesk, SessionTable } from '@doorward/enforcement'
 import { gatewayRows } from '../observability/metric-rows.ts'
 import type { Cell, Exemplar, HistogramCell, Metrics } from '../observability/metrics.ts'
 import type { Circuit, CircuitState } from '../transports/circuit.ts'
-import type { SessionTable } from '../transports/session.ts'
 import type { CallReport } from '../transports/streamable-http.ts'
 
 type ByCode = Map<string, Cell>

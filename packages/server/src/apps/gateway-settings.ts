@@ -1,10 +1,16 @@
 /** What a gateway needs to know: plain values, to which the configuration maps. */
 
 import type { CompiledPolicy, Definition, KeepRules, StalenessLimits, TrustDomain } from '@doorward/core'
-import type { ApprovalSettings, ConnectionLimits, ListenerOptions, Quota, Rate } from '@doorward/enforcement'
+import type {
+  ApprovalSettings,
+  ConnectionLimits,
+  ListenerOptions,
+  Quota,
+  Rate,
+  OutputObligations,
+  SessionLimits,
+} from '@doorward/enforcement'
 import type { CallBounds } from '../transports/bounded-calls.ts'
-import type { OutputObligations } from '../transports/output-obligations.ts'
-import type { SessionLimits } from '../transports/session.ts'
 import type { DeclaredEffects } from '@doorward/enforcement'
 import type { UpstreamLimits } from '../transports/upstream.ts'
 import type { AlertPlace, ExportPlace } from '../config/audit-exports.ts'

@@ -2,11 +2,11 @@
 
 import { formatVerifierKey, freshness, toSeconds, verifierKey } from '@doorward/core'
 import type { Clock, Freshness } from '@doorward/core'
+import type { SessionTable } from '@doorward/enforcement'
 import { sha256 } from '@doorward/sdk'
 import { healthOf } from '../observability/health.ts'
 import type { Health } from '../observability/health.ts'
 import type { HttpBackend } from '../transports/http-backends.ts'
-import type { SessionTable } from '../transports/session.ts'
 import { edgeFacts } from './gateway-edge.ts'
 import type { RunningEdge } from './gateway-edge.ts'
 import type { GatewayServer } from './gateway-servers.ts'

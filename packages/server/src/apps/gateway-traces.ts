@@ -2,11 +2,10 @@
 
 import { hex } from '@doorward/core'
 import type { RandomBytes } from '@doorward/core'
-import type { StageTimes } from '@doorward/enforcement'
+import type { StageTimes, BeginTrace, CallTrace } from '@doorward/enforcement'
 import { readTraceContext, Sampler, traceparentText } from '../observability/trace-context.ts'
 import type { TraceContext } from '../observability/trace-context.ts'
 import type { Span } from '../observability/trace-otlp.ts'
-import type { BeginTrace, CallTrace } from '../transports/call-trace.ts'
 import type { CallReport } from '../transports/streamable-http.ts'
 
 export interface TracesParts {

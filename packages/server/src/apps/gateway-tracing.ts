@@ -1,12 +1,12 @@
 /** The traces of a gateway, put together: whose calls have one, and the way of their spans to the collector. */
 
 import type { Clock } from '@doorward/core'
+import type { BeginTrace } from '@doorward/enforcement'
 import { randomBytes, systemRuntime } from '@doorward/sdk'
 import type { TracingSettings } from '../config/tracing.ts'
 import { version } from '../config/version.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { ApiTraces } from '../transports/api-routes.ts'
-import type { BeginTrace } from '../transports/call-trace.ts'
 import type { CallReport } from '../transports/streamable-http.ts'
 import { ReplaceableLoop } from './replaceable-loop.ts'
 import { bounded, GatewayTrace, spansOf, traceBeginner } from './gateway-traces.ts'

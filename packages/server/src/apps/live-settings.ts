@@ -1,9 +1,9 @@
 /** The settings by which a gateway goes now. */
 
 import type { CallBounds } from '../transports/bounded-calls.ts'
-import { defaultSessionLimits } from '../transports/session.ts'
-import type { SessionLimits } from '../transports/session.ts'
 import type { GatewaySettings } from './gateway-settings.ts'
+import { defaultSessionLimits } from '@doorward/enforcement'
+import type { SessionLimits } from '@doorward/enforcement'
 
 export class LiveSettings {
   #current: GatewaySettings

@@ -10,10 +10,10 @@ import {
   messageProblem,
   openAgentFilter,
   ownerOf,
+  exactAgentMessage,
 } from '@doorward/enforcement'
 import type { AgentNames, Call, Classifier, Denial, TaskOwners } from '@doorward/enforcement'
 import type { BackendCall, BackendCallOptions, BackendProtocol } from './backend-call.ts'
-import { exactAgentMessage } from './exact-call.ts'
 
 /** What is known of an agent's card. */
 export interface AgentCards {

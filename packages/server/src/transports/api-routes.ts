@@ -26,10 +26,11 @@ import type {
   Refusal,
   RefusalForm,
   RequiredCredential,
+  BeginTrace,
+  CallTrace,
 } from '@doorward/enforcement'
 import { allowedReport, refusedReport } from './call-report.ts'
 import type { CallReport } from './call-report.ts'
-import type { BeginTrace, CallTrace } from './call-trace.ts'
 import { sendLines } from './ndjson.ts'
 
 /** What a route's request brought, already checked for its form. */

@@ -1,10 +1,8 @@
 /** From a request for a plain HTTP service to what the pipeline decides about: the method is the action, the path the resource. */
 
-import { deny, groupOfMethod, queryProblem, routeName } from '@doorward/enforcement'
-import type { AnswerFilter, Classifier, Denial, RefusalForm, RequestHead } from '@doorward/enforcement'
+import { deny, groupOfMethod, queryProblem, routeName, exactRequest } from '@doorward/enforcement'
+import type { AnswerFilter, Classifier, Denial, RefusalForm, RequestHead, CallTrace } from '@doorward/enforcement'
 import type { JsonObject } from '@doorward/core'
-import type { CallTrace } from './call-trace.ts'
-import { exactRequest } from './exact-call.ts'
 
 /** What the forwarder needs of a judged request. */
 export interface BackendCall {

@@ -1,8 +1,7 @@
 /** One report of a call that has ended: for the log, counters and traces. */
 
 import type { ActionGroup } from '@doorward/core'
-import type { Exchange, Outcome, Permit, Refusal, StageTimes } from '@doorward/enforcement'
-import type { CallTrace } from './call-trace.ts'
+import type { Exchange, Outcome, Permit, Refusal, StageTimes, CallTrace } from '@doorward/enforcement'
 
 /** One line of the log. */
 export interface CallReport {

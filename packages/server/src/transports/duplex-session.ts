@@ -5,15 +5,10 @@
 
 import { errorBody } from '@doorward/core'
 import type { JsonObject, Principal, RequestId, ServerMessage } from '@doorward/core'
-import { denialRow, messageEvent } from '@doorward/enforcement'
-import type { DenialCode, Permit } from '@doorward/enforcement'
+import { denialRow, messageEvent, judgeTraffic, refersTo, idKey } from '@doorward/enforcement'
+import type { DenialCode, Permit, McpCall, ServerTraffic, TrafficOptions, McpSession } from '@doorward/enforcement'
 import { Backlog } from './backlog.ts'
-import type { McpCall } from './mcp-call.ts'
 import { isOfCredential } from './server-credential.ts'
-import { judgeTraffic, refersTo } from './server-traffic.ts'
-import type { ServerTraffic, TrafficOptions } from './server-traffic.ts'
-import { idKey } from './session.ts'
-import type { McpSession } from './session.ts'
 import { cancellation } from './upstream.ts'
 import type { Reply, UpstreamLimits, UpstreamSession } from './upstream.ts'
 

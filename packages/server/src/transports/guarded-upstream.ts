@@ -4,13 +4,11 @@
  */
 
 import type { RequestId } from '@doorward/core'
-import type { DenialCode, Permit } from '@doorward/enforcement'
+import { lasts } from '@doorward/enforcement'
+import type { DenialCode, Permit, McpCall, McpSession } from '@doorward/enforcement'
 import type { BoundedCalls } from './bounded-calls.ts'
 import type { CallResult, Circuit } from './circuit.ts'
 import { failWaiter } from './duplex-session.ts'
-import { lasts } from './mcp-call.ts'
-import type { McpCall } from './mcp-call.ts'
-import type { McpSession } from './session.ts'
 import type { ModernUpstream, Reply, ReplyEnd, Upstream, UpstreamSession } from './upstream.ts'
 
 export interface GuardOptions {

@@ -16,11 +16,20 @@ import {
   sendRefusal,
   StageTimes,
 } from '@doorward/enforcement'
-import type { Call, Denial, Exchange, Inbound, Outcome, Permit, Pipeline, RequestHead } from '@doorward/enforcement'
+import type {
+  Call,
+  Denial,
+  Exchange,
+  Inbound,
+  Outcome,
+  Permit,
+  Pipeline,
+  RequestHead,
+  SessionTable,
+} from '@doorward/enforcement'
 import { EventResponse } from './event-response.ts'
 import type { EventAnswer } from './event-response.ts'
 import { LegacyStream } from './legacy-stream.ts'
-import type { SessionTable } from './session.ts'
 import { allowedReport, refusedReport } from './call-report.ts'
 import type { CallReport } from './call-report.ts'
 import type { McpServer, StreamableHttp } from './streamable-http.ts'

@@ -2,9 +2,8 @@
 
 import { DISCOVER_REQUEST } from '@doorward/core'
 import type { Principal, RequestId } from '@doorward/core'
-import type { Permit } from '@doorward/enforcement'
+import type { Permit, McpCall } from '@doorward/enforcement'
 import type { OpenChannel } from './duplex-session.ts'
-import type { McpCall } from './mcp-call.ts'
 import { answerIn, ModernProcess } from './modern-stdio-process.ts'
 import type { ModernProcessOptions } from './modern-stdio-process.ts'
 import type { ProcessStarts, Start } from './process-starts.ts'

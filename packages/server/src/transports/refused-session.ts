@@ -1,9 +1,7 @@
 /** A session for which there is no server: there are as many as there may be, or it is too early. */
 
-import type { DenialCode } from '@doorward/enforcement'
+import type { DenialCode, McpCall, McpSession } from '@doorward/enforcement'
 import type { Permit } from '@doorward/enforcement'
-import type { McpCall } from './mcp-call.ts'
-import type { McpSession } from './session.ts'
 import type { Reply, UpstreamSession } from './upstream.ts'
 
 export interface Refused {

@@ -1,10 +1,9 @@
 /** Plain JSON-RPC services behind the gateway: what is decided is decided by the path; this is where messages are posted to. */
 
 import type { ToolEffect } from '@doorward/core'
-import { isDenial, jsonType, messageProblem, rpcRequest } from '@doorward/enforcement'
+import { isDenial, jsonType, messageProblem, rpcRequest, exactRpc } from '@doorward/enforcement'
 import type { Call, Classifier, Denial } from '@doorward/enforcement'
 import type { BackendCall, BackendCallOptions, BackendProtocol } from './backend-call.ts'
-import { exactRpc } from './exact-call.ts'
 
 /** What `services.<name>.json_rpc` declares: methods that are not listed exist for nobody. */
 export function rpcProtocol(methods: ReadonlyMap<string, ToolEffect>): BackendProtocol {

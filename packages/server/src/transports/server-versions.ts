@@ -7,8 +7,7 @@
 import { LEGACY_VERSIONS, MODERN_VERSIONS, readDiscovery, scanJson } from '@doorward/core'
 import type { Discovered, JsonObject } from '@doorward/core'
 import { deny } from '@doorward/enforcement'
-import type { Denial, DenialCode, Permit } from '@doorward/enforcement'
-import type { McpCall } from './mcp-call.ts'
+import type { Denial, DenialCode, Permit, McpCall } from '@doorward/enforcement'
 import { CredentialError } from './server-credential.ts'
 
 /** What the server answered: the HTTP status, and the message that was in the body. */

@@ -1,6 +1,17 @@
 /** The MCP endpoint: one path per server, POST, GET and DELETE, each request decided and recorded on its own. */
 
-import { deny, isModern, isRefusal, recordOutcome, sendRefusal, StageTimes, whenGone } from '@doorward/enforcement'
+import {
+  deny,
+  isModern,
+  isRefusal,
+  recordOutcome,
+  sendRefusal,
+  StageTimes,
+  whenGone,
+  lasts,
+  mcpClassifier,
+  ModernRequest,
+} from '@doorward/enforcement'
 import type {
   DefinitionGate,
   Denial,
@@ -12,18 +23,18 @@ import type {
   RefusalForm,
   RequiredCredential,
   Identified,
+  PendingRequest,
+  BeginTrace,
+  CallTrace,
+  Handles,
+  McpCall,
+  McpSession,
+  SessionTable,
 } from '@doorward/enforcement'
 import { LEGACY_VERSIONS, MODERN_VERSIONS } from '@doorward/core'
 import type { ClassifiedRequest, EpochSeconds, Principal, ToolEffect } from '@doorward/core'
-import type { PendingRequest } from './call-scope.ts'
 import { allowedReport, refusedReport } from './call-report.ts'
 import type { CallReport } from './call-report.ts'
-import type { BeginTrace, CallTrace } from './call-trace.ts'
-import type { Handles } from './handles.ts'
-import { lasts, mcpClassifier } from './mcp-call.ts'
-import type { McpCall } from './mcp-call.ts'
-import { ModernRequest } from './modern-request.ts'
-import type { McpSession, SessionTable } from './session.ts'
 import { StreamableReply } from './streamable-http-reply.ts'
 import type { Upstream, UpstreamLimits, UpstreamSession } from './upstream.ts'
 import { WaitingProgress } from './waiting-progress.ts'

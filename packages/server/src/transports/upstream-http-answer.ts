@@ -12,14 +12,11 @@ import {
   withData,
   withFields,
   withoutData,
+  isEventName,
+  obligedError,
+  judgeTraffic,
 } from '@doorward/enforcement'
-import type { DenialCode, SseEvent } from '@doorward/enforcement'
-import type { CallScope } from './call-scope.ts'
-import { isEventName } from './event-names.ts'
-import type { McpCall } from './mcp-call.ts'
-import { obligedError } from './output-obligations.ts'
-import { judgeTraffic } from './server-traffic.ts'
-import type { ServerTraffic, TrafficOptions } from './server-traffic.ts'
+import type { DenialCode, SseEvent, CallScope, McpCall, ServerTraffic, TrafficOptions } from '@doorward/enforcement'
 import { insufficientScopes } from './protected-resource.ts'
 import type { CredentialedAnswer, UpstreamFailure } from './server-credential.ts'
 import { failureOf } from './upstream-failure.ts'

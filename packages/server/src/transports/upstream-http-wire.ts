@@ -3,10 +3,9 @@
 import type { TLSSocket } from 'node:tls'
 import { principalName } from '@doorward/core'
 import type { ActionGroup, JsonObject, Principal } from '@doorward/core'
-import type { CallTrace } from './call-trace.ts'
+import type { CallTrace, TrafficOptions } from '@doorward/enforcement'
 import type { CredentialedAnswer, Given, Sender, SentRequest, ServerCredential } from './server-credential.ts'
 import type { UpstreamFailure } from './server-credential.ts'
-import type { TrafficOptions } from './server-traffic.ts'
 import type { UpstreamLimits } from './upstream.ts'
 
 /** How the gateway proves itself to, and recognises, a server. */

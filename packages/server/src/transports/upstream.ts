@@ -2,10 +2,8 @@
 
 import { utf8 } from '@doorward/core'
 import type { JsonObject, RequestId } from '@doorward/core'
-import type { Denial, DenialCode, Outcome, Permit } from '@doorward/enforcement'
-import type { McpCall } from './mcp-call.ts'
+import type { Denial, DenialCode, Outcome, Permit, McpCall, McpSession } from '@doorward/enforcement'
 import type { ServerVersions } from './server-versions.ts'
-import type { McpSession } from './session.ts'
 
 /** How an answer ended: `code` is why it failed, `http` the status that was sent, 0 for none. */
 export interface ReplyEnd {

@@ -6,10 +6,9 @@
 import { utf8 } from '@doorward/core'
 import type { RequestId } from '@doorward/core'
 import { messageEvent, mostWaiting } from '@doorward/enforcement'
-import type { Exchange, WaitingFor } from '@doorward/enforcement'
+import type { Exchange, WaitingFor, McpCall } from '@doorward/enforcement'
 import { EventResponse } from './event-response.ts'
 import type { EventAnswer } from './event-response.ts'
-import type { McpCall } from './mcp-call.ts'
 
 export interface WaitingProgressParts {
   readonly exchange: Exchange

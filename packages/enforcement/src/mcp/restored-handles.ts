@@ -2,8 +2,8 @@
 
 import { isJsonObject, itemSpans, memberSpan, spliceSpans } from '@doorward/core'
 import type { ByteSpan, ClassifiedRequest, JsonValue, McpSubject, SpanEdit } from '@doorward/core'
-import { deny } from '@doorward/enforcement'
-import type { Denial } from '@doorward/enforcement'
+import { deny } from '../denial.ts'
+import type { Denial } from '../denial.ts'
 import type { ScopedHandles } from './call-scope.ts'
 import type { Handles, HandleUse } from './handles.ts'
 

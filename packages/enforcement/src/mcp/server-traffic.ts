@@ -16,15 +16,13 @@ import {
   withoutSecretTexts,
 } from '@doorward/core'
 import type { JsonValue, RequestId, ServerMessage, ToolEffect } from '@doorward/core'
-import { denialRow, filteredList, mayKnow } from '@doorward/enforcement'
-import type {
-  DecisionPort,
-  DefinitionGate,
-  DenialCode,
-  Identified,
-  ListReader,
-  TrustSource,
-} from '@doorward/enforcement'
+import { denialRow } from '../denial.ts'
+import { filteredList, mayKnow } from '../mcp-list.ts'
+import type { DefinitionGate } from '../definitions/definition-gate.ts'
+import type { DenialCode } from '../denial.ts'
+import type { Identified } from '../identify.ts'
+import type { ListReader } from '../mcp-list.ts'
+import type { DecisionPort, TrustSource } from '../ports.ts'
 import type { CallScope, PendingRequest } from './call-scope.ts'
 import { withoutDeniedCapabilities } from './denied-capabilities.ts'
 import { judgeModernAnswer, withTaskHandles } from './modern-answer.ts'

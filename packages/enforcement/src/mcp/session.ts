@@ -5,8 +5,8 @@
 
 import { LEGACY_VERSIONS, REVISIONS, toBase64url } from '@doorward/core'
 import type { JsonValue, RandomBytes, RequestId, Revision } from '@doorward/core'
-import { ownerOf } from '@doorward/enforcement'
-import type { Identified } from '@doorward/enforcement'
+import { ownerOf } from '../owner.ts'
+import type { Identified } from '../identify.ts'
 import { EventNames } from './event-names.ts'
 import type { CallScope, PendingRequest } from './call-scope.ts'
 

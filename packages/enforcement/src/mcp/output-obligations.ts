@@ -2,8 +2,9 @@
 
 import { checkSchema, isJsonObject, member, scanJson, toolDenialResult, withoutSecretTexts } from '@doorward/core'
 import type { FilteredTexts, JsonObject, JsonValue, RequestId, Revision } from '@doorward/core'
-import { denialRow } from '@doorward/enforcement'
-import type { DefinitionGate, DenialCode } from '@doorward/enforcement'
+import { denialRow } from '../denial.ts'
+import type { DefinitionGate } from '../definitions/definition-gate.ts'
+import type { DenialCode } from '../denial.ts'
 import type { PendingRequest } from './call-scope.ts'
 
 export interface OutputObligations {

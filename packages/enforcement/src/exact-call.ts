@@ -3,7 +3,8 @@
 import { createHash } from 'node:crypto'
 import { exactJson, fromUtf8, isJsonObject, scanJson } from '@doorward/core'
 import type { JsonValue } from '@doorward/core'
-import type { ExactCall, RequestHead } from '@doorward/enforcement'
+import type { ExactCall } from './classify.ts'
+import type { RequestHead } from './inbound.ts'
 
 /** Members of `params._meta` that name or trace the exchange and are another each time. */
 const carriers: ReadonlySet<string> = new Set(['progressToken', 'traceparent', 'tracestate', 'baggage'])

@@ -1,6 +1,6 @@
 /** The trace of a call, as far as transports have to do with it. */
 
-import type { RequestHead } from '@doorward/enforcement'
+import type { RequestHead } from './inbound.ts'
 
 export interface CallTrace {
   readonly traceId: string

@@ -2,9 +2,9 @@
 
 import { REVISIONS } from '@doorward/core'
 import type { ClassifiedRequest, JsonObject, RequestId, Revision } from '@doorward/core'
-import type { Identified } from '@doorward/enforcement'
+import type { Identified } from '../identify.ts'
 import type { CallScope, PendingRequest, ScopedHandles } from './call-scope.ts'
-import { ownerOf } from '@doorward/enforcement'
+import { ownerOf } from '../owner.ts'
 
 export interface ModernRequestParts {
   readonly server: string

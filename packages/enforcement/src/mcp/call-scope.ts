@@ -4,7 +4,7 @@
  */
 
 import type { JsonValue, RequestId, Revision } from '@doorward/core'
-import type { Identified } from '@doorward/enforcement'
+import type { Identified } from '../identify.ts'
 import type { EventNames } from './event-names.ts'
 
 /** A client's request that its server has not answered. */

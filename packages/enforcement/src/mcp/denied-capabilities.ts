@@ -9,8 +9,10 @@ import {
   withoutCapabilities,
 } from '@doorward/core'
 import type { ActionGroup, CapabilityUse, JsonValue, Revision, ToolEffect } from '@doorward/core'
-import { couldCall, couldCallSome, rolesNow } from '@doorward/enforcement'
-import type { DecisionPort, Identified, TrustSource } from '@doorward/enforcement'
+import { couldCall, couldCallSome } from '../authorize.ts'
+import { rolesNow } from '../standing-decisions.ts'
+import type { Identified } from '../identify.ts'
+import type { DecisionPort, TrustSource } from '../ports.ts'
 import type { CallScope } from './call-scope.ts'
 
 const ALL_EFFECTS = ['read', 'write', 'admin'] as const

@@ -2,19 +2,17 @@
 
 import { LEGACY_VERSIONS, mcpAction, partAction } from '@doorward/core'
 import type { Classified, ClassifiedRequest, JsonValue, ToolEffect } from '@doorward/core'
-import {
-  contentProblem,
-  deny,
-  isModern,
-  ownerOf,
-  parameterProblem,
-  readMcpMessage,
-  rpcIdOf,
-} from '@doorward/enforcement'
-import type { Call, Classifier, DefinitionGate, Denial, Identified, RequestHead } from '@doorward/enforcement'
+import { deny } from '../denial.ts'
+import { contentProblem, isModern, parameterProblem, readMcpMessage, rpcIdOf } from '../mcp-message.ts'
+import { ownerOf } from '../owner.ts'
+import type { Call, Classifier } from '../classify.ts'
+import type { DefinitionGate } from '../definitions/definition-gate.ts'
+import type { Denial } from '../denial.ts'
+import type { Identified } from '../identify.ts'
+import type { RequestHead } from '../inbound.ts'
 import type { CallScope } from './call-scope.ts'
-import type { CallTrace } from './call-trace.ts'
-import { exactMessage } from './exact-call.ts'
+import type { CallTrace } from '../call-trace.ts'
+import { exactMessage } from '../exact-call.ts'
 import type { Handles } from './handles.ts'
 import { ModernRequest } from './modern-request.ts'
 import { restoreNames } from './restored-handles.ts'
