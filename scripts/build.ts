@@ -1,13 +1,14 @@
 /**
  * `npm run build`: JavaScript and declarations of every package into its `dist/`, in order of dependency, and then a
  * load of what each package exports; of `server` the command, which is started once. `npm run build -- core` builds only
- * the named packages. Exit 1 on any error.
+ * the named packages. What is published of each lies in `out/packages` afterwards. Exit 1 on any error.
  */
 
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { repositoryRoot } from './source-files.ts'
+import { stage } from './stage.ts'
 
 const order = ['core', 'enforcement', 'sdk', 'server', 'console']
 
@@ -24,7 +25,11 @@ if (unknown.length > 0) {
 } else {
   const chosen = order.filter((name) => named.length === 0 || named.includes(name)).filter(hasSources)
   const built = (name: string): boolean => (name === 'server' ? buildCommand() : compile(name) && loads(name))
-  process.exitCode = chosen.every(built) ? 0 : 1
+  const staged = (name: string): boolean => {
+    stage(name)
+    return true
+  }
+  process.exitCode = chosen.every((name) => built(name) && staged(name)) ? 0 : 1
 }
 
 /** Its types are checked with all others; nobody imports it. */

@@ -1,6 +1,6 @@
 /**
- * `npm test`: type check, lint, a build of the command, and every `*.test.ts` under test/, whose deployments run what was
- * built. `npm test -- unit/core refusals` runs only the test files whose path contains one of the words; `--slowest` tells
+ * `npm test`: type check, lint, a build of every package, and every `*.test.ts` under test/, whose deployments run what was
+ * built. `npm test -- unit/core refusals` builds the command, and runs only the test files whose path contains one of the words; `--slowest` tells
  * which ten files took longest. The last line is `N passed, N failed`; exit 1 when anything failed. With CI=true a skipped
  * test counts as failed.
  */
@@ -51,7 +51,9 @@ if (words.length === 0) {
   check('types', ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'])
   check('lint', ['scripts/lint.ts'])
 }
-check('command', ['scripts/build.ts', 'server'])
+// All of them where all is tested: what is published is packed and installed.
+if (words.length === 0) check('packages', ['scripts/build.ts'])
+else check('command', ['scripts/build.ts', 'server'])
 await runAll(testFiles())
 if (asked.slowest) tellSlowest()
 for (const failure of failures) console.log(`\nFAILED ${failure}`)
