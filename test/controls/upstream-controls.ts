@@ -20,6 +20,17 @@ function control(name: string, test: string, ...edits: readonly Edit[]): Control
 const fails = (how: string, code: string) => `a server that ${how} is ${code}`
 
 export const upstreamControls: readonly Control[] = [
+  {
+    name: 'tls.outward',
+    test: { file: 'test/refusals/outward-tls.test.ts', name: 'is sent nothing over a suite without forward secrecy' },
+    edits: [
+      {
+        file: 'packages/core/src/outward-tls.ts',
+        from: "    'ECDHE-RSA-AES128-GCM-SHA256',",
+        to: "    'ECDHE-RSA-AES128-GCM-SHA256',\n    'AES256-GCM-SHA384',",
+      },
+    ],
+  },
   control(
     'upstream.circuit',
     'five failures in a row open the circuit: nothing is sent, until one call shows that it is back',

@@ -1,6 +1,6 @@
 /** Asks a server behind streamable HTTP what it defines, in a session of the gateway's own. Nothing is called. */
 
-import { DoorwardError, isJsonObject, LIST_LIMITS, member, scanJson } from '@doorward/core'
+import { DoorwardError, isJsonObject, LIST_LIMITS, member, outwardTls, scanJson } from '@doorward/core'
 import type { JsonObject, JsonValue } from '@doorward/core'
 import { GrowingBytes, SseParser } from '@doorward/enforcement'
 import { Pool } from 'undici'
@@ -58,7 +58,7 @@ class HttpConversation implements Conversation {
       pipelining: 1,
       maxHeaderSize: 16_384,
       allowH2: false,
-      ...(tls.kind === 'connector' ? { connect: connectorOf(tls.connect) } : {}),
+      connect: tls.kind === 'connector' ? connectorOf(tls.connect) : outwardTls,
     })
   }
 

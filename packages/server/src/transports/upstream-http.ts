@@ -4,7 +4,7 @@ import type { TLSSocket } from 'node:tls'
 import { callbackify } from 'node:util'
 import { Pool } from 'undici'
 import type { buildConnector, Dispatcher } from 'undici'
-import { DoorwardError } from '@doorward/core'
+import { DoorwardError, outwardTls } from '@doorward/core'
 import type { RequestId } from '@doorward/core'
 import { idKey } from '@doorward/enforcement'
 import type { Permit, McpCall, McpSession } from '@doorward/enforcement'
@@ -47,7 +47,7 @@ export function openHttpUpstream(options: HttpUpstreamOptions): Upstream {
   }
 }
 
-/** Connections to the server of the URL, each proving both ends as `tls` says. */
+/** Connections to the server of the URL, each proving both ends as `tls` says; the oldest TLS is that of `outwardTls`. */
 export function poolOf({ limits, tls }: Pick<HttpUpstreamOptions, 'limits' | 'tls'>, url: URL): Pool {
   return new Pool(url.origin, {
     connections: limits.concurrency,
@@ -60,7 +60,7 @@ export function poolOf({ limits, tls }: Pick<HttpUpstreamOptions, 'limits' | 'tl
     keepAliveMaxTimeout: 60_000,
     maxHeaderSize: 16_384,
     allowH2: false,
-    ...(tls.kind === 'connector' ? { connect: connectorOf(tls.connect) } : {}),
+    connect: tls.kind === 'connector' ? connectorOf(tls.connect) : outwardTls,
   })
 }
 

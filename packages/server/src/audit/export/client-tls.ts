@@ -1,5 +1,6 @@
 /** What an export needs to know a receiver and to be known by it. Read anew for each connection, so that files may be replaced. */
 
+import { outwardTls } from '@doorward/core'
 import type { Secret } from '@doorward/core'
 import { DeliveryError } from './sink.ts'
 
@@ -16,7 +17,7 @@ export type ReadClientTls = () => Promise<ClientTls>
 /** For node:tls. The receiver's certificate and name are always checked. */
 export function tlsOptions({ ca, own }: ClientTls) {
   return {
-    minVersion: 'TLSv1.2',
+    ...outwardTls,
     rejectUnauthorized: true,
     ...(ca === null ? {} : { ca }),
     ...(own === null ? {} : { cert: own.certificate, key: own.key.reveal() }),
