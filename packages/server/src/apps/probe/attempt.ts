@@ -35,8 +35,16 @@ export interface Judged {
   readonly verdict: 'passed' | 'failed' | 'not_run'
   readonly expected: string
   readonly got: string
-  /** Entries that the answers name, `<origin>#<index>`, with the code that each told. */
-  readonly decisions: readonly { readonly entry: string; readonly code: string }[]
+  readonly decisions: readonly ToldDecision[]
+}
+
+/** What an answer told of the decision about it. */
+export interface ToldDecision {
+  /** `<origin>#<index>`; null where the answer names none. */
+  readonly entry: string | null
+  readonly code: string
+  /** The call may have been let in all the same, and have ended so. False by default. */
+  readonly mayEnd?: boolean
 }
 
 /** What was told of one request: its code, or status, or how the connection ended. */
@@ -48,9 +56,8 @@ export function toldBy({ answers, ended }: WireOutcome): string {
 
 export function decisionsIn({ answers }: WireOutcome): Judged['decisions'] {
   return answers.flatMap(({ headers }) => {
-    const entry = headers.get('doorward-decision')
     const code = headers.get('doorward-code')
-    return entry === undefined || code === undefined ? [] : [{ entry, code }]
+    return code === undefined ? [] : [{ entry: headers.get('doorward-decision') ?? null, code }]
   })
 }
 

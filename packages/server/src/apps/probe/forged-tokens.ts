@@ -1,6 +1,6 @@
 /** Tokens made of a good one, each with one thing wrong (RFC 8725 §2 and §3, RFC 7515 §10). None of them was signed by the authority. */
 
-import { generateKeyPairSync, createHmac, sign } from 'node:crypto'
+import { createHmac, generateKeyPairSync, sign } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 
 export interface ForgedToken {
@@ -15,9 +15,16 @@ const encoded = (value: unknown) =>
 const decoded = (part: string) =>
   JSON.parse(Buffer.from(part, 'base64url').toString('utf8')) as Readonly<Record<string, unknown>>
 
-/** At least 60. The keys in them are made here. */
-export function forgedTokens(good: string): readonly ForgedToken[] {
-  return [...badAlgorithms(good), ...badHeaders(good), ...badClaims(good), ...badSignatures(good), ...badGrammar(good)]
+/** At least 60. `published` is the public key that verifies the good one; the private keys in them are made here. */
+export function forgedTokens(good: string, published: KeyObject): readonly ForgedToken[] {
+  return [
+    ...badAlgorithms(good),
+    ...badHeaders(good),
+    ...badClaims(good),
+    ...badSignatures(good),
+    ...badGrammar(good),
+    ...keyedByPublished(good, published),
+  ]
 }
 
 function* badAlgorithms(good: string): Generator<ForgedToken> {
@@ -38,11 +45,7 @@ function* badAlgorithms(good: string): Generator<ForgedToken> {
   }
   for (const alg of ['HS256', 'HS384', 'HS512']) {
     const signed = `${encoded({ ...header, alg })}.${payload}`
-    // The public key as a secret: CVE-2015-9235 and many since.
-    const mac = createHmac(`sha${alg.slice(2)}`, String(header['kid']))
-      .update(signed)
-      .digest('base64url')
-    yield { name: `alg ${alg}, keyed by what is public`, text: `${signed}.${mac}`, codes }
+    yield { name: `alg ${alg}, keyed by the name of the key`, text: keyed(signed, alg, String(header['kid'])), codes }
   }
   for (const alg of ['RS256', 'PS256', 'ES384', 'ES512', 'ES256K', 'EdDSA', 'es256', 'dir'])
     yield { name: `alg ${alg}`, text: changed(good, { alg }), codes }
@@ -134,14 +137,7 @@ function* badSignatures(good: string): Generator<ForgedToken> {
 
 function* badGrammar(good: string): Generator<ForgedToken> {
   const [head = '', payload = '', signature = ''] = good.split('.')
-  const codes = [
-    'token_malformed',
-    'token_missing',
-    'token_header',
-    'request_malformed',
-    'token_claims',
-    'token_signature',
-  ]
+  const codes = ['token_malformed', 'token_missing', 'token_header', 'request_malformed', 'token_claims']
   const texts: Readonly<Record<string, string>> = {
     'without a signature part': `${head}.${payload}`,
     'with a fourth part': `${good}.${signature}`,
@@ -162,6 +158,35 @@ function* badGrammar(good: string): Generator<ForgedToken> {
     text: `${good}${'A'.repeat(8192)}`,
     codes: ['token_too_large', 'token_malformed', 'header_limit'],
   }
+}
+
+/** The public key as a secret: CVE-2015-9235 and many since. Libraries differ in the form in which they hold it. */
+function* keyedByPublished(good: string, published: KeyObject): Generator<ForgedToken> {
+  const [head = '', payload = ''] = good.split('.')
+  const jwk = published.export({ format: 'jwk' })
+  const point = Buffer.concat([Buffer.of(4), ...[jwk.x, jwk.y].map((part) => Buffer.from(part ?? '', 'base64url'))])
+  const pem = published.export({ type: 'spki', format: 'pem' })
+  const forms: Readonly<Record<string, string | Buffer>> = {
+    'as PEM': pem,
+    'as PEM without its last line end': String(pem).trimEnd(),
+    'as DER': published.export({ type: 'spki', format: 'der' }),
+    'as the bytes of its point': point,
+    'as JWK': JSON.stringify(jwk),
+  }
+  for (const alg of ['HS256', 'HS384', 'HS512'])
+    for (const [form, secret] of Object.entries(forms))
+      yield {
+        name: `alg ${alg}, keyed by the public key ${form}`,
+        text: keyed(`${encoded({ ...decoded(head), alg })}.${payload}`, alg, secret),
+        codes: ['token_algorithm'],
+      }
+}
+
+function keyed(signed: string, alg: string, secret: string | Buffer): string {
+  const mac = createHmac(`sha${alg.slice(2)}`, secret)
+    .update(signed)
+    .digest('base64url')
+  return `${signed}.${mac}`
 }
 
 /** The header changed, everything else as it was. */

@@ -6,7 +6,7 @@ import { generateP256, signKeyOf, systemClock } from '@doorward/sdk'
 import type { P256KeyPair } from '@doorward/sdk'
 import { randomBytes } from 'node:crypto'
 import { ProbeConnection } from '../probe-connection.ts'
-import { judged, refusedBy } from './attempt.ts'
+import { judged, notRun, refusedBy } from './attempt.ts'
 import type { Attempt } from './attempt.ts'
 import { requestOf } from './request.ts'
 import type { Scene } from './scene.ts'
@@ -97,9 +97,11 @@ function resumption(scene: Scene, token: string): Attempt {
       const material = scene.caller.material()
       const first = await ProbeConnection.open(scene.place, material)
       if (!(first instanceof ProbeConnection)) return judged(false, 'a connection', first.code)
-      await first.ask({ method: 'GET', path: '/none', host: scene.host, token })
+      const told = await first.ask({ method: 'GET', path: '/none', host: scene.host, token })
       const { tickets } = first
       first.close()
+      // Who does not even answer hands out no tickets either: that shows nothing.
+      if (told.kind !== 'answered') return notRun(expected, told.code)
       for (const ticket of tickets) {
         const second = await ProbeConnection.open(scene.place, material, ticket)
         if (!(second instanceof ProbeConnection)) continue

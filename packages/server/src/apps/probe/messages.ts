@@ -5,20 +5,30 @@ import type { Attempt } from './attempt.ts'
 import { greeting, requestOf } from './request.ts'
 import type { Changes } from './request.ts'
 import type { Scene } from './scene.ts'
+import { statelessCall } from './stateless.ts'
+import type { Stateless, StatelessCall } from './stateless.ts'
 
 type Row = readonly [id: string, title: string, changes: Changes, codes: readonly string[]]
 
-export async function messageAttempts(scene: Scene): Promise<readonly Attempt[]> {
+export async function messageAttempts(scene: Scene, stateless: Stateless): Promise<readonly Attempt[]> {
   const token = await scene.caller.token()
-  return [...texts(), ...headersAndBody].map(([id, title, changes, codes]): Attempt => ({
+  const plainly = [...texts(), ...headersAndBody].map(([id, title, changes, codes]): Attempt => ({
     id: `message-${id}`,
     kind: 'message',
     title,
     requirement: 'OS25-D4',
     run: async () => refusedBy(await scene.send(scene.caller.material(), requestOf(scene, token, changes)), codes),
   }))
+  return [...plainly, ...statelessAttempts(scene, stateless)]
 }
 
+const plain = (method: string) => JSON.stringify({ jsonrpc: '2.0', id: 1, method })
+/** In header and body. */
+const noVersion = statelessCall({
+  method: 'tools/list',
+  version: '2099-01-01',
+  headers: { 'MCP-Protocol-Version': '2099-01-01' },
+})
 const inside = (more: string) => greeting.replace('{', `{${more},`)
 
 /** RFC 8259 §4 and §8; I-JSON (RFC 7493). */
@@ -70,14 +80,6 @@ function texts(): readonly Row[] {
   ]
 }
 
-const modern = '2026-07-28'
-const envelope = `"_meta":{"io.modelcontextprotocol/protocolVersion":"${modern}","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"probe","version":"1"}}`
-const listing = `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{${envelope}}}`
-
-const headers = { 'MCP-Protocol-Version': modern, 'Mcp-Method': 'tools/list' }
-/** A server of the earlier era is asked for nothing of this one, whatever the headers say. */
-const mismatch = ['message_header_mismatch', 'protocol_version']
-
 /** The body decides; a header that says something else is a mistake or an attack. */
 const headersAndBody: readonly Row[] = [
   ['type', 'another type of content', { headers: { 'Content-Type': 'text/plain' } }, ['content_type']],
@@ -88,55 +90,52 @@ const headersAndBody: readonly Row[] = [
     ['content_type'],
   ],
   ['accept', 'an answer that we do not speak', { headers: { Accept: 'text/html' } }, ['accept_type']],
+  ['version', 'a version of the protocol that is none', noVersion, ['protocol_version']],
+  ['unknown', 'a method that nobody knows', { body: plain('tools/drop') }, ['method_unknown']],
+  ['case', 'a method in capitals', { body: plain('TOOLS/LIST') }, ['method_unknown']],
   [
-    'version',
-    'a version of the protocol that is none',
-    { body: listing, headers: { ...headers, 'MCP-Protocol-Version': '2099-01-01' } },
+    'session',
+    'a session that somebody has made up',
+    { body: plain('tools/list'), headers: { 'Mcp-Session-Id': 'A'.repeat(43) } },
+    ['session_unknown'],
+  ],
+  ['no-session', 'a call without its session', { body: plain('tools/list') }, ['session_missing']],
+]
+
+type StatelessRow = readonly [id: string, title: string, call: StatelessCall, codes: readonly string[]]
+
+const mismatch = ['message_header_mismatch']
+
+/** Headers that say what the body says are of calls without a session. */
+const mirrored: readonly StatelessRow[] = [
+  [
+    'header-version',
+    'a header with another version than the body',
+    { method: 'tools/list', headers: { 'MCP-Protocol-Version': '2099-01-01' } },
     mismatch,
   ],
   [
     'header-method',
     'a header with another method than the body',
-    { body: listing, headers: { ...headers, 'Mcp-Method': 'ping' } },
+    { method: 'tools/list', headers: { 'Mcp-Method': 'ping' } },
     mismatch,
   ],
-  [
-    'header-no-method',
-    'no method in the header',
-    { body: listing, headers: { 'MCP-Protocol-Version': modern } },
-    mismatch,
-  ],
+  ['header-no-method', 'no method in the header', { method: 'tools/list', headers: { 'Mcp-Method': null } }, mismatch],
   [
     'header-name',
     'a header with another name than the body',
-    {
-      body: listing.replace('tools/list', 'tools/call').replace('{"_meta"', '{"name":"read","arguments":{},"_meta"'),
-      headers: { ...headers, 'Mcp-Method': 'tools/call', 'Mcp-Name': 'drop_all' },
-    },
+    { method: 'tools/call', params: { name: 'read', arguments: {} }, headers: { 'Mcp-Name': 'drop_all' } },
     mismatch,
   ],
-  [
-    'unknown',
-    'a method that nobody knows',
-    { body: listing.replace('tools/list', 'tools/drop'), headers: { ...headers, 'Mcp-Method': 'tools/drop' } },
-    ['method_unknown', 'protocol_version'],
-  ],
-  [
-    'case',
-    'a method in capitals',
-    { body: listing.replace('tools/list', 'TOOLS/LIST'), headers: { ...headers, 'Mcp-Method': 'TOOLS/LIST' } },
-    ['method_unknown', 'protocol_version'],
-  ],
-  [
-    'session',
-    'a session that somebody has made up',
-    { body: '{"jsonrpc":"2.0","id":1,"method":"tools/list"}', headers: { 'Mcp-Session-Id': 'A'.repeat(43) } },
-    ['session_unknown'],
-  ],
-  [
-    'no-session',
-    'a call without its session',
-    { body: '{"jsonrpc":"2.0","id":1,"method":"tools/list"}' },
-    ['session_missing'],
-  ],
+  ['stateless-unknown', 'a method that nobody knows, without a session', { method: 'tools/drop' }, ['method_unknown']],
 ]
+
+function statelessAttempts(scene: Scene, stateless: Stateless): readonly Attempt[] {
+  return mirrored.map(([id, title, call, codes]) => ({
+    id: `message-${id}`,
+    kind: 'message',
+    title,
+    requirement: 'OS25-D4',
+    run: () => stateless.refused(scene, { who: scene.caller, call, codes }),
+  }))
+}

@@ -6,18 +6,28 @@ import { gatewayAdminAudience, gateSettings } from '../../config/settings.ts'
 import type { Deployment } from '../../config/settings.ts'
 import type { ProbeLimits } from './configured-limits.ts'
 import type { ProbeOptions } from './probe.ts'
+import { joinedByInvitation } from './scene.ts'
 
-type Known = 'authorityUrl' | 'gatewayId' | 'admin' | 'gatewayAdmin' | 'operator' | 'administration' | 'limits'
+type Known = 'authorityUrl' | 'reached' | 'admin' | 'gatewayAdmin' | 'joined' | 'administration' | 'limits'
 
-export function probeOptions(deployment: Deployment, operator: Identity): Pick<ProbeOptions, Known> {
+export function probeOptions(
+  deployment: Deployment,
+  operator: Identity,
+): Pick<ProbeOptions, Known> & { readonly operator: Identity } {
   const { authority, gateway } = deployment
   const audience = gatewayAdminAudience(deployment)
   const others = () => authorityAdminUrls(operator)
   const own = { url: authority.adminUrl, audience: authority.publicUrl, expectedId: authority.id, others }
+  const admin = new AdminClient(operator, own)
   return {
     authorityUrl: operator.authorityUrl,
-    gatewayId: gateway.id,
-    admin: new AdminClient(operator, own),
+    reached: async (url) => {
+      const target = { method: 'GET', audience: url, expectedId: gateway.id } as const
+      const { body } = await operator.call(new URL(`${url}/none`), target)
+      body.resume()
+    },
+    admin,
+    joined: joinedByInvitation(admin, operator.authorityUrl),
     gatewayAdmin: new AdminClient(operator, { url: gateway.adminUrl, audience, expectedId: gateway.id }),
     operator,
     administration: [

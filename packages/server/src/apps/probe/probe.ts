@@ -18,12 +18,15 @@ import type { ProbeReport, Tried } from './report.ts'
 import { withScene } from './scene.ts'
 import type { Scene, SceneOptions } from './scene.ts'
 import { standingAttempts } from './standing.ts'
+import { Stateless } from './stateless.ts'
 import { tokenAttempts } from './tokens.ts'
 import { transportAttempts } from './transport.ts'
 
 export interface ProbeOptions extends SceneOptions {
+  /** Whoever answers at the URL has to be the gateway, before anything is tried on it. Throws as `Identity.call`. */
+  readonly reached: (url: string) => Promise<void>
   /** Of the gateway: for its record. */
-  readonly gatewayAdmin: AdminClient
+  readonly gatewayAdmin: Pick<AdminClient, 'record' | 'status'>
   /** Attempts or kinds; all of them by default. Baseline and record are always tried. */
   readonly only?: readonly string[]
   /** Waits for the end of what is held; not by default. */
@@ -36,7 +39,7 @@ export interface ProbeOptions extends SceneOptions {
 /** Throws what registering and joining throw, and `probe_baseline` when nothing is let in: then no refusal proves anything. */
 export async function probe(options: ProbeOptions): Promise<ProbeReport> {
   const startedAt = new Date().toISOString()
-  await reached(options)
+  await options.reached(options.url)
   const from = await recordSize(options.gatewayAdmin)
   const attempts = await withScene(options, (scene) => everything(scene, options, from))
   const { url, server, operator } = options
@@ -51,21 +54,16 @@ export async function probe(options: ProbeOptions): Promise<ProbeReport> {
   }
 }
 
-/** Whoever answers at the URL has to be the gateway, before anything is tried on it. Throws as `Identity.call`. */
-async function reached({ operator, url, gatewayId }: ProbeOptions): Promise<void> {
-  const response = await operator.call(new URL(`${url}/none`), { method: 'GET', audience: url, expectedId: gatewayId })
-  response.body.resume()
-}
-
 async function everything(scene: Scene, options: ProbeOptions, from: number): Promise<readonly Tried[]> {
   const expiry = expiryAttempts(scene, options.patient === true)
+  const stateless = new Stateless(scene)
   const found = [
     ...(await handshakeAttempts(scene)),
     ...(await tokenAttempts(scene)),
     ...standingAttempts(scene),
-    ...authorizationAttempts(scene),
+    ...authorizationAttempts(scene, stateless),
     ...(await transportAttempts(scene)),
-    ...(await messageAttempts(scene)),
+    ...(await messageAttempts(scene, stateless)),
     ...(await headerAttempts(scene)),
     ...expiry.attempts,
   ]
@@ -74,7 +72,7 @@ async function everything(scene: Scene, options: ProbeOptions, from: number): Pr
   const expires = expiry.attempts.some(isChosen)
   // A call that is let in before and after: what lies between was not refused because everything was.
   const [before, after] = [baselineAttempt(scene, 'before'), baselineAttempt(scene, 'after')]
-  const all = [before, ...found.filter(isChosen), after, ...last.filter(isChosen)]
+  const all = [before, stateless.attempt, ...found.filter(isChosen), after, ...last.filter(isChosen)]
   const trial = new Trial(options, all.length + 2)
   for (const attempt of all) {
     await trial.run(attempt)
@@ -86,9 +84,12 @@ async function everything(scene: Scene, options: ProbeOptions, from: number): Pr
   return trial.tried
 }
 
+/** Without these the others prove nothing. */
+const always = ['baseline-before', 'baseline-stateless', 'baseline-after', 'record-entries', 'record-let-in']
+
 /** Throws `attempt_unknown` for a name of nothing. */
 function chooser(attempts: readonly Attempt[], only: readonly string[]): (attempt: Attempt) => boolean {
-  const ids = new Set(attempts.map(({ id }) => id))
+  const ids = new Set([...attempts.map(({ id }) => id), ...always])
   const unknown = only.find((name) => !ids.has(name) && !(kinds as readonly string[]).includes(name))
   if (unknown !== undefined)
     throw new DoorwardError('attempt_unknown', 'no attempt or kind of attempts has this name', {
@@ -162,7 +163,7 @@ function notLetIn({ got }: Tried, { role, server }: ProbeOptions): DoorwardError
 }
 
 /** Entries that the gateway's log has now. */
-async function recordSize(admin: AdminClient): Promise<number> {
+async function recordSize(admin: ProbeOptions['gatewayAdmin']): Promise<number> {
   const record = (await admin.status())['record']
   const size = isJsonObject(record) ? record['size'] : undefined
   if (typeof size === 'number') return size

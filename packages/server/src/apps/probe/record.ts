@@ -3,12 +3,13 @@
 import type { AdminClient } from '@doorward/sdk'
 import { isJsonObject } from '@doorward/core'
 import type { JsonObject } from '@doorward/core'
+import { denialRow, isDenialCode } from '@doorward/enforcement'
 import { judged } from './attempt.ts'
-import type { Judged } from './attempt.ts'
+import type { Judged, ToldDecision } from './attempt.ts'
 
 export interface RecordQuestion {
   /** The gateway's. */
-  readonly admin: AdminClient
+  readonly admin: Pick<AdminClient, 'record'>
   /** Size of its log before the first attempt. */
   readonly from: number
   readonly told: Judged['decisions']
@@ -26,8 +27,83 @@ export interface RecordJudged {
 /** With these a call ends that was let in when its caller was denied: its entry lets it in, its outcome has the code. */
 const WITHDRAWN: ReadonlySet<string> = new Set(['certificate_denied', 'token_denied', 'identity_denied'])
 
+/** These are told before anybody is identified: they are counted by address. */
+const BEFORE_IDENTITY: ReadonlySet<string> = new Set([
+  'content_encoding',
+  'expectation',
+  'header_duplicate',
+  'header_name',
+  'host_unknown',
+  'http_method',
+  'origin_unknown',
+  'path_ambiguous',
+  'path_unknown',
+])
+
+/** Whether every answer with this code names its entry: whoever is told it has shown a certificate that holds. */
+export function standsAlone(code: string): boolean {
+  if (code === 'allowed') return true
+  return isDenialCode(code) && !denialRow(code).counted && !BEFORE_IDENTITY.has(code)
+}
+
 /** What was counted and not recorded one by one, refusals of strangers, is not asked for. */
-export async function recordJudged({ admin, from, told, members, allowed }: RecordQuestion): Promise<RecordJudged> {
+export async function recordJudged(question: RecordQuestion): Promise<RecordJudged> {
+  const { told, allowed } = question
+  const { codes, outcomes, letIn } = await readAll(question)
+  const named = told.flatMap(({ entry, ...more }) => (entry === null ? [] : [{ entry, ...more }]))
+  const unnamed = told.filter(({ entry, code }) => entry === null && standsAlone(code))
+  const different = named.filter(({ entry, code }) => codes.get(entry) !== code)
+  const overtaken = different.filter(
+    ({ entry, code, mayEnd = false }) =>
+      codes.get(entry) === 'allowed' && (mayEnd || WITHDRAWN.has(code)) && outcomes.get(entry) === code,
+  )
+  const missing = different.filter((one) => !overtaken.includes(one))
+  const due = allowed + overtaken.length
+  const wrong = [
+    ...(missing.length === 0
+      ? []
+      : [`${missing.length} missing or different: ${missing[0]?.entry} ${missing[0]?.code}`]),
+    ...(unnamed.length === 0 ? [] : [`${unnamed.length} answers name none: ${codesOf(unnamed)}`]),
+  ]
+  const all = named.length + unnamed.length
+  return {
+    entries: judged(
+      wrong.length === 0 && all > 0,
+      `${all} entries, each with the code that was told`,
+      wrong.length === 0 ? 'all' : wrong.join('; '),
+    ),
+    letIn: judged(letIn === due, `${due} calls let in`, String(letIn)),
+  }
+}
+
+const mostCodes = 5
+
+function codesOf(told: readonly ToldDecision[]): string {
+  const codes = [...new Set(told.map(({ code }) => code))]
+  return codes.length > mostCodes ? `${codes.slice(0, mostCodes).join(', ')} and others` : codes.join(', ')
+}
+
+interface ReadRecord {
+  /** By entry. */
+  readonly codes: ReadonlyMap<string, string>
+  readonly outcomes: ReadonlyMap<string, string>
+  readonly letIn: number
+}
+
+const mostReadings = 20
+const againMilliseconds = 250
+
+/** What is durable is shown once a checkpoint covers it: a moment after the answer that names it. */
+async function readAll(question: RecordQuestion): Promise<ReadRecord> {
+  for (let readings = 1; ; readings++) {
+    const found = await readOnce(question)
+    const all = question.told.every(({ entry }) => entry === null || found.codes.has(entry))
+    if (all || readings === mostReadings) return found
+    await new Promise((resolve) => setTimeout(resolve, againMilliseconds))
+  }
+}
+
+async function readOnce({ admin, from, members }: RecordQuestion): Promise<ReadRecord> {
   const codes = new Map<string, string>()
   const outcomes = new Map<string, string>()
   let letIn = 0
@@ -38,22 +114,7 @@ export async function recordJudged({ admin, from, told, members, allowed }: Reco
     codes.set(`${origin}#${index}`, code === '' && textIn(body, 'decision') === 'allow' ? 'allowed' : code)
     if (textIn(body, 'decision') === 'allow' && isOf(body, members) && !isEnding(body)) letIn++
   }
-  const different = told.filter(({ entry, code }) => codes.get(entry) !== code)
-  const overtaken = different.filter(
-    ({ entry, code }) => codes.get(entry) === 'allowed' && WITHDRAWN.has(code) && outcomes.get(entry) === code,
-  )
-  const missing = different.filter((one) => !overtaken.includes(one))
-  const due = allowed + overtaken.length
-  const got =
-    missing.length === 0 ? 'all' : `${missing.length} missing or different: ${missing[0]?.entry} ${missing[0]?.code}`
-  return {
-    entries: judged(
-      missing.length === 0 && told.length > 0,
-      `${told.length} entries, each with the code that was told`,
-      got,
-    ),
-    letIn: judged(letIn === due, `${due} calls let in`, String(letIn)),
-  }
+  return { codes, outcomes, letIn }
 }
 
 function bodyOf(document: JsonObject): JsonObject {

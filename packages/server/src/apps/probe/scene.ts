@@ -5,9 +5,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DoorwardError, Secret, workloadId } from '@doorward/core'
-import type { SpiffeId, WorkloadDocument } from '@doorward/core'
+import type { TrustState, WorkloadDocument } from '@doorward/core'
 import { aesGcmSealer, join as joinDomain, openIdentity } from '@doorward/sdk'
-import type { AdminClient, Identity } from '@doorward/sdk'
+import type { AdminClient, Identity, RevocationSubject, Svid } from '@doorward/sdk'
 import type { ProbeLimits } from './configured-limits.ts'
 import type { WireBytes, WireMaterial, WireOptions, WireOutcome, WirePlace } from './wire.ts'
 import { say } from './wire.ts'
@@ -15,19 +15,32 @@ import { say } from './wire.ts'
 export interface SceneOptions {
   /** Public URL of the gateway. */
   readonly url: string
+  /** Audience of tokens for the authority. */
   readonly authorityUrl: string
   /** A server behind it. */
   readonly server: string
   /** That lets its holder open a session there. */
   readonly role: string
-  readonly gatewayId: SpiffeId
-  readonly admin: AdminClient
-  readonly operator: Identity
+  readonly admin: ProbeAdmin
+  readonly operator: Pick<Identity, 'id' | 'trustDomain'>
+  /** Lets one that is registered join; what it keeps lies in the folder. */
+  readonly joined: (id: string, folder: string) => Promise<Member>
   /** The operators' own paths, and for whom tokens are that open them. */
   readonly administration: readonly Administration[]
   /** As the configuration has them. */
   readonly limits: ProbeLimits
   readonly signal: AbortSignal
+}
+
+/** Of the authority, as `AdminClient`. */
+export interface ProbeAdmin {
+  readonly addWorkload: (
+    id: string,
+    roles: readonly string[],
+    more: AdmittedMore & { readonly again?: true },
+  ) => Promise<unknown>
+  readonly removeWorkload: (id: string) => Promise<unknown>
+  readonly revoke: (subject: RevocationSubject, reason: string) => Promise<unknown>
 }
 
 export interface Administration {
@@ -36,8 +49,14 @@ export interface Administration {
   readonly audience: string
 }
 
+/** What attempts know of one of them. */
+interface MemberIdentity extends Pick<Identity, 'id' | 'trustDomain' | 'close'> {
+  readonly credentials: { readonly current: () => Pick<Svid, 'chain' | 'privateKey' | 'certificate'> }
+  readonly trustStore: { readonly view: () => { readonly state: Pick<TrustState, 'tokenKeys'> } | null }
+}
+
 export interface Member {
-  readonly identity: Identity
+  readonly identity: MemberIdentity
   readonly material: () => WireMaterial
   /** For the server; a fresh one, so that its life is what is configured. */
   readonly token: (audience?: string) => Promise<string>
@@ -90,7 +109,7 @@ export async function withScene<T>(options: SceneOptions, work: (scene: Scene) =
     const { roles = [options.role], ...rest } = more
     await options.admin.addWorkload(id, roles, rest)
     made.push(id)
-    const member = await joined(options, id, join(folder, name))
+    const member = await options.joined(id, join(folder, name))
     members.push(member)
     return member
   }
@@ -117,21 +136,24 @@ function forServer(member: Member, audience: string): Member {
   return { ...member, token: (other) => member.token(other ?? audience) }
 }
 
-async function joined({ admin, authorityUrl }: SceneOptions, id: string, folder: string): Promise<Member> {
-  const { joinString } = await admin.invite(id)
-  const sealer = aesGcmSealer(new Secret(random(32)), random)
-  await joinDomain({ joinString: joinString.reveal(), folder, sealer, authorityUrl })
-  const identity = await openIdentity({ folder, sealer })
-  await identity.prepare()
-  return {
-    identity,
-    material: () => identity.credentials.current(),
-    token: async (audience) => (await identity.token(audience ?? '')).reveal(),
+/** As every workload joins: by an invitation of the authority. */
+export function joinedByInvitation(admin: Pick<AdminClient, 'invite'>, authorityUrl: string): SceneOptions['joined'] {
+  return async (id, folder) => {
+    const { joinString } = await admin.invite(id)
+    const sealer = aesGcmSealer(new Secret(random(32)), random)
+    await joinDomain({ joinString: joinString.reveal(), folder, sealer, authorityUrl })
+    const identity = await openIdentity({ folder, sealer })
+    await identity.prepare()
+    return {
+      identity,
+      material: () => identity.credentials.current(),
+      token: async (audience) => (await identity.token(audience ?? '')).reveal(),
+    }
   }
 }
 
 /** One that cannot be removed keeps none of the others. */
-async function removeAll(admin: AdminClient, ids: readonly string[]): Promise<void> {
+async function removeAll(admin: ProbeAdmin, ids: readonly string[]): Promise<void> {
   const failed: string[] = []
   for (const id of ids) await admin.removeWorkload(id).catch(() => failed.push(id))
   if (failed.length > 0)

@@ -147,7 +147,7 @@ async function endedStream(scene: Scene, { connection, shown, opened, expected }
   await connection.until(() => connection.text.includes('\r\n\r\n'), streamMilliseconds)
   const entry = /^doorward-decision: (\S+)/im.exec(connection.text)?.[1]
   const code = /^doorward-code: (\S+)/im.exec(connection.text)?.[1] ?? 'no code'
-  const all = entry === undefined ? decisions : [...decisions, { entry, code }]
+  const all = [...decisions, { entry: entry ?? null, code }]
   if (!connection.text.startsWith('HTTP/1.1 200 ')) return { verdict: 'failed', expected, got: code, decisions: all }
   if (await connection.until(() => isOver(connection.text), lastsMilliseconds))
     return { verdict: 'not_run', expected, got: 'the server ends its streams by itself', decisions: all }

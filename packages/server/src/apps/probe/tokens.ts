@@ -1,5 +1,8 @@
 /** Attempts with tokens: forged, of others, for others, and in places where none belongs. */
 
+import { createPublicKey } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import { DoorwardError } from '@doorward/core'
 import { refusedBy } from './attempt.ts'
 import type { Attempt } from './attempt.ts'
 import { forgedTokens } from './forged-tokens.ts'
@@ -9,11 +12,23 @@ import type { Scene } from './scene.ts'
 
 export async function tokenAttempts(scene: Scene): Promise<readonly Attempt[]> {
   const good = await scene.caller.token()
-  const forged = forgedTokens(good).map(({ name, text, codes }, index): Attempt => {
+  const forged = forgedTokens(good, publishedKey(scene, good)).map(({ name, text, codes }, index): Attempt => {
     const id = `token-forged-${String(index + 1).padStart(2, '0')}`
     return attempt(scene, { id, title: `a token ${name}`, codes }, text)
   })
   return [...forged, ...misplaced(scene, good), ...(await borrowed(scene))]
+}
+
+/** The key that verifies the token, as everybody who verifies one has it. */
+function publishedKey({ caller }: Scene, token: string): KeyObject {
+  const header = JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString('utf8')) as unknown
+  const { kid } = header as { readonly kid?: unknown }
+  const found = caller.identity.trustStore.view()?.state.tokenKeys.find((key) => key.kid === kid)
+  if (found !== undefined) return createPublicKey({ key: { ...found.jwk }, format: 'jwk' })
+  throw new DoorwardError('token_key_unknown', 'the trust state has no key for a token that was just given', {
+    expected: String(kid),
+    next: 'doorward doctor',
+  })
 }
 
 interface Named {

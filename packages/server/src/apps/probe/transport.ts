@@ -104,7 +104,7 @@ function lengths(): readonly Row[] {
 }
 
 /** Who is meant, and who is said to ask (RFC 9110 §7.2; DNS rebinding). */
-function names({ host }: Scene): readonly Row[] {
+function names({ host, path }: Scene): readonly Row[] {
   const wrong = ['host_unknown', 'request_malformed', 'header_duplicate', 'status_400']
   return [
     ['host-none', 'no Host', { headers: { Host: null } }, wrong],
@@ -115,8 +115,8 @@ function names({ host }: Scene): readonly Row[] {
     [
       'absolute',
       'a target that names another host',
-      { target: 'https://attacker.example/mcp' },
-      [...wrong, 'path_ambiguous', 'path_unknown'],
+      { target: `https://attacker.example${path}` },
+      [...wrong, 'path_ambiguous'],
     ],
     ['origin', 'the page of somebody else', { headers: { Origin: 'https://attacker.example' } }, ['origin_unknown']],
     ['origin-null', 'a page without an origin', { headers: { Origin: 'null' } }, ['origin_unknown']],

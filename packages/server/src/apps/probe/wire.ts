@@ -63,7 +63,7 @@ export function dialled({ host, port }: WirePlace, material: WireMaterial | null
   return {
     host,
     port,
-    // Whom we reach is looked at once, before anything is tried: `openScene`.
+    // Whom we reach is looked at once, before anything is tried: `ProbeOptions.reached`.
     rejectUnauthorized: false,
     minVersion: 'TLSv1.3',
     ALPNProtocols: ['http/1.1'],
