@@ -1,6 +1,8 @@
 /** Each control is seen by the probe when it is disabled, or there is a reason why nobody outside sees it. */
 
 import { deepEqual, ok } from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { controls } from '../controls/controls.ts'
 import { probedControls, unseenControls } from '../controls/probed-controls.ts'
@@ -17,6 +19,19 @@ test('every control is either seen by attempts of the probe, or has a reason why
     return seen.has(name) || reasons === 1 ? [] : [`${name}: ${reasons} reasons`]
   })
   deepEqual(problems, [])
+})
+
+test('each edit stands where it says, exactly once', () => {
+  const texts = new Map<string, string>()
+  const textOf = (file: string) => {
+    const text = texts.get(file) ?? readFileSync(join(import.meta.dirname, '..', '..', file), 'utf8')
+    texts.set(file, text)
+    return text
+  }
+  const wrong = probedControls.flatMap(({ name, edits }) =>
+    edits.filter(({ file, from }) => textOf(file).split(from).length !== 2).map(({ file }) => `${name}: ${file}`),
+  )
+  deepEqual(wrong, [])
 })
 
 test('what is seen has its edits and attempts, and no reason is of a control that is not there', () => {

@@ -18,6 +18,8 @@ export interface PartReport {
   readonly findings: readonly string[]
   /** What else the reader should know. */
   readonly facts: Readonly<Record<string, string | number>>
+  /** What was done, where that is not the first of those that were to do. */
+  readonly names?: readonly string[]
 }
 
 export interface Part {

@@ -98,33 +98,32 @@ async function run({ count, goOn, share }: Assignment): Promise<PartReport> {
   const findings = new Findings()
   const builds = await ProbeBuilds.open()
   const noticed: string[] = []
+  const names: string[] = []
   const chosen = probedControls.filter(({ name }) => share === null || isInShare(name, share)).slice(0, count)
-  let done = 0
   try {
     for (const setting of Object.keys(yamls) as ProbeSetting[]) {
       const controls = chosen.filter((one) => one.setting === setting)
-      if (controls.length === 0 || !goOn(done)) continue
-      const whole = await builds.probe(
-        setting,
-        [],
-        controls.flatMap(({ attempts }) => attempts),
-      )
+      if (controls.length === 0 || !goOn(names.length)) continue
+      const whole = await builds.probe(setting, [], controls.flatMap(triedFor))
       if (whole.problem !== null || whole.failed.length + whole.notRun.length > 0)
         findings.add(`${setting}, nothing disabled: ${shownOf(whole)}`)
       for (const control of controls) {
-        if (!goOn(done)) break
-        const told = await builds.probe(setting, control.edits, control.attempts)
+        if (!goOn(names.length)) break
+        const told = await builds.probe(setting, control.edits, triedFor(control))
         const finding = judge(control, told)
         if (finding === null) noticed.push(`${control.name} (${told.failed.join(' ')})`)
         else findings.add(finding)
-        done++
+        names.push(control.name)
       }
     }
   } finally {
     await builds.close()
   }
-  return { done, findings: findings.list, facts: { 'disabled, and the attempts that failed': noticed.join(', ') } }
+  const facts = { 'disabled, and the attempts that failed': noticed.join(', ') }
+  return { done: names.length, findings: findings.list, facts, names }
 }
+
+const triedFor = ({ attempts, beside = [] }: ProbedControl) => [...attempts, ...beside]
 
 /** Null when every attempt of the control failed. */
 export function judge({ name, attempts }: ProbedControl, told: ProbeTold): string | null {

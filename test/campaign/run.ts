@@ -24,7 +24,7 @@ import { reportText } from './report.ts'
 import type { FinishedPart } from './report.ts'
 import { requestHeads } from './request-heads.ts'
 import { rollingRestart } from './rolling-restart.ts'
-import { gathered, isInShare, shareAsked } from './share.ts'
+import { gathered, isInShare, namesDone, shareAsked } from './share.ts'
 import type { Share } from './share.ts'
 import { tokens } from './tokens.ts'
 
@@ -88,10 +88,10 @@ async function writeReport(file: string, { share }: Arguments, finished: readonl
   if (share === null || first === undefined) return writeFile(file, reportText(finished))
   const before = await readFile(file, 'utf8').catch(() => '')
   const { part, wanted, seconds, report } = first
-  const { done, findings } = report
+  const { done, findings, facts } = report
   const begun = new Date(Date.now() - seconds * 1000)
-  const names = (part.names ?? []).filter((name) => isInShare(name, share)).slice(0, done)
-  const run = { part: part.name, share, revision: revision(), begun, seconds, done, wanted, names, findings }
+  const names = namesDone(part, report, share)
+  const run = { part: part.name, share, revision: revision(), begun, seconds, done, wanted, names, findings, facts }
   await writeFile(file, gathered(before, run, part.rule))
 }
 

@@ -1,7 +1,7 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { test } from 'node:test'
 import { controls } from '../controls/controls.ts'
-import { gathered, isInShare, readShare, shareAsked } from './share.ts'
+import { gathered, isInShare, namesDone, readShare, shareAsked } from './share.ts'
 import type { SharedRun } from './share.ts'
 
 const run = (index: number, of: number, more: Partial<SharedRun> = {}): SharedRun => ({
@@ -73,4 +73,13 @@ test('a share is of one part that has names, and is run whole', () => {
   for (const chosen of [[], [{}], [...named, ...named]]) match(told({ part: '3/8' }, chosen), /as 3\/8/)
   match(told({ part: '9/8' }, named), /as 3\/8/)
   match(told({ part: '3/8', count: '5' }, named), /no --count/)
+})
+
+test('a share that ended early names what was done, in whatever order that was', () => {
+  const part = { names: ['a', 'b', 'c'] }
+  const whole = { index: 1, of: 1 }
+  deepEqual(namesDone(part, { done: 2 }, whole), ['a', 'b'])
+  deepEqual(namesDone(part, { done: 2, names: ['c', 'a'] }, whole), ['c', 'a'])
+  const facts = { noticed: 'a (x)', controls: 'a' }
+  match(gathered('', run(1, 1, { facts }), 'r'), /- controls: a, b\n- noticed: a \(x\)\n$/)
 })

@@ -21,6 +21,8 @@ export interface SharedRun {
   readonly wanted: number
   readonly names: readonly string[]
   readonly findings: readonly string[]
+  /** What else the reader should know; nothing by default. */
+  readonly facts?: Readonly<Record<string, string | number>>
 }
 
 const maxShares = 100
@@ -37,6 +39,15 @@ export function readShare(text: string): Share | null {
 /** By its name alone: whatever comes or goes beside it, it stays in its share. */
 export function isInShare(name: string, { index, of }: Share): boolean {
   return createHash('sha256').update(name).digest().readUInt32BE() % of === index - 1
+}
+
+/** What was done of a share: as the part says it, or in the order of its names. */
+export function namesDone(
+  part: { readonly names?: readonly string[] },
+  { done, names }: { readonly done: number; readonly names?: readonly string[] },
+  share: Share,
+): readonly string[] {
+  return names ?? (part.names ?? []).filter((name) => isInShare(name, share)).slice(0, done)
 }
 
 /** What the words say; a text tells why they say nothing. */
@@ -113,7 +124,7 @@ function sectionsOf(chunks: readonly string[], of: number): readonly (readonly [
 }
 
 function sectionOf(run: SharedRun): string {
-  const { share, revision, begun, done, wanted, names, findings } = run
+  const { share, revision, begun, done, wanted, names, findings, facts = {} } = run
   const short = done < wanted ? [`- ended before its end: ${wanted - done} were not looked at`] : []
   return [
     `## ${share.index}/${share.of}`,
@@ -122,6 +133,7 @@ function sectionOf(run: SharedRun): string {
     '',
     ...short,
     `- controls: ${names.join(', ')}`,
+    ...Object.entries(facts).flatMap(([name, value]) => (name === 'controls' ? [] : [`- ${name}: ${value}`])),
     ...findings.map((finding) => `${findingMark}\`${finding}\``),
     '',
   ].join('\n')

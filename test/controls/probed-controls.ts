@@ -24,6 +24,8 @@ export interface ProbedControl {
   readonly edits: readonly Edit[]
   /** Each of them fails. */
   readonly attempts: readonly string[]
+  /** Tried as well, where those alone would see nothing. */
+  readonly beside?: readonly string[]
   readonly setting: ProbeSetting
 }
 
@@ -47,6 +49,7 @@ const known: readonly Row[] = [
   ['token.denial', ['standing-token']],
   ['rbac.default_policy', ['authorization-no-role']],
   ['headers', ['headers-refused', 'headers-unknown', 'headers-malformed', 'headers-message']],
+  ['metrics.role', ['authorization-admin-metrics']],
   ['host', ['transport-host-other']],
   ['origin', ['transport-origin', 'transport-origin-null']],
   ['rate_limiting.per_ip', ['limits-rate'], 'per_ip'],
@@ -68,11 +71,22 @@ const standing = 'packages/enforcement/src/certificate-standing.ts'
 const userLimit = 'packages/enforcement/src/user-limit.ts'
 const message = 'packages/enforcement/src/mcp-message.ts'
 const rpc = 'packages/core/src/mcp/message.ts'
+const classify = 'packages/core/src/mcp/classify.ts'
 const call = 'packages/enforcement/src/mcp/mcp-call.ts'
 const grammar = 'packages/core/src/json/grammar.ts'
 const scan = 'packages/core/src/json/scan.ts'
 const jws = 'packages/core/src/token/compact-jws.ts'
 const listener = 'packages/enforcement/src/wire/listener.ts'
+const builtin = 'packages/core/src/policy/builtin.ts'
+const sessions = 'packages/enforcement/src/mcp/session.ts'
+const denialResponse = 'packages/enforcement/src/wire/denial-response.ts'
+const recording = 'packages/enforcement/src/record.ts'
+const openRoute = "{ server: 'gateway', method: 'GET', path: '/v1/receipt', group: 'read', open: 'everybody' },"
+/** A route of operators that anybody may use: only what is among the open ones has a permission for all. */
+const opened = (server: string, route: string): readonly [string, string] => [
+  openRoute,
+  `${openRoute}\n  { server: '${server}', method: 'GET', path: '${route}', group: 'admin', open: 'everybody' },`,
+]
 
 function one(
   name: string,
@@ -144,6 +158,55 @@ const own: readonly ProbedControl[] = [
     'if (named !== undefined && session === null)',
     "if (named === '' && session === null)",
   ]),
+  one('message.session.holder', ['authorization-session-of-other'], sessions, [
+    'session.server !== server || session.owner !== owner',
+    "session.server !== server || owner === ''",
+  ]),
+  one('message.mirrored.version', ['message-header-version'], classify, [
+    'if (versionHeader(exchange) !== envelope.version)',
+    "if (versionHeader(exchange) === '')",
+  ]),
+  one('message.mirrored.method', ['message-header-method', 'message-header-no-method'], classify, [
+    'if (headers.method === undefined || trimHeader(headers.method) !== message.method)',
+    "if (headers.method === '')",
+  ]),
+  one('message.mirrored.name', ['message-header-name'], classify, [
+    "if (classified.kind === 'request' && !mirrorsName(",
+    "if (classified.kind !== 'request' && !mirrorsName(",
+  ]),
+  one('administration.role', ['authorization-admin-gateway'], builtin, opened('gateway', '/v1/status')),
+  one('administration.role.authority', ['authorization-admin-authority'], builtin, opened('authority', '/v1/status')),
+  {
+    ...one('record.refusals', ['record-entries'], recording, [
+      'if ((denial.caller === null || row.counted) &&',
+      'if ((denial.caller === null || row.http > 0) &&',
+    ]),
+    beside: ['authorization-no-role', 'message-deep'],
+  },
+  {
+    ...one('record.named', ['record-entries'], denialResponse, [
+      "...(decision === null ? {} : { 'Doorward-Decision': decision }),",
+      "...(decision === '' ? { 'Doorward-Decision': decision } : {}),",
+    ]),
+    beside: ['authorization-no-role', 'message-deep'],
+  },
+  {
+    name: 'streams.end',
+    attempts: ['standing-stream'],
+    setting: 'plain',
+    edits: [
+      {
+        file: 'packages/enforcement/src/open-calls.ts',
+        from: 'if (denial === null) continue',
+        to: 'if (denial !== undefined) continue',
+      },
+      {
+        file: 'packages/server/src/apps/gateway-listeners.ts',
+        from: 'return personalWithdrawal(openedBy, view) !== null || personalWithdrawal(identified, view) !== null',
+        to: 'return view.roles.size < 0 && openedBy === identified',
+      },
+    ],
+  },
   one('message.no_session', ['message-no-session'], call, [
     "if (!opening) return deny('session_missing'",
     "if (!opening && value === null) return deny('session_missing'",
@@ -198,7 +261,7 @@ const own: readonly ProbedControl[] = [
         to: 'if (issuedBefore !== undefined && certificate.notBefore < 0)',
       },
       {
-        file: identify,
+        file: withdrawal,
         from: 'if (issuedBefore !== undefined && made < issuedBefore)',
         to: 'if (issuedBefore !== undefined && claims.iat < 0)',
       },
@@ -256,8 +319,8 @@ export const unseenControls: readonly { readonly why: string; readonly controls:
     ],
   },
   {
-    why: 'another layer refuses the same from outside: the probe sees it when both are disabled, as certificate.end and identity.removal',
-    controls: ['certificate.expiry', 'identity.registration'],
+    why: 'another layer refuses the same from outside: the probe sees it when both are disabled, as certificate.end, identity.removal and streams.end',
+    controls: ['certificate.expiry', 'identity.registration', 'streams.denial'],
   },
   {
     why: 'it lies within a moment of a call that is under way while trust changes: nothing from outside hits that moment',
@@ -322,10 +385,6 @@ export const unseenControls: readonly { readonly why: string; readonly controls:
   {
     why: 'it belongs to how identities and keys begin and are replaced; a join or a ceremony of others is not tried on a deployment that runs',
     controls: ['join', 'join_state', 'oidc', 'x509_pop', 'rotation', 'ceremony'],
-  },
-  {
-    why: 'an attempt tries it and does not notice that it is disabled, for a reason that is not known yet; its own test does',
-    controls: ['streams.denial', 'metrics.role'],
   },
   {
     why: 'every attempt begins with a handshake, which a listener that also speaks without one answers as well',
