@@ -375,6 +375,10 @@ export const unseenControls: readonly { readonly why: string; readonly controls:
     ],
   },
   {
+    why: 'it is about connections that the deployment opens, to servers and receivers; the probe opens those to it',
+    controls: ['tls.outward'],
+  },
+  {
     why: 'it needs a person who signs in at a provider; the probe is a workload',
     controls: ['edge', 'dpop', 'front', 'issuers', 'login', 'sign_in', 'acme'],
   },
