@@ -30,6 +30,20 @@ function ofExchange(name: string, test: string, ...edits: readonly Edit[]): Cont
 }
 
 export const secretControls: readonly Control[] = [
+  {
+    name: 'secrets.open_files',
+    edits: [
+      {
+        file: 'packages/server/src/config/credentials-directory.ts',
+        from: 'return (mode & 0o077) !== 0 && (uid !== 0 ||',
+        to: 'return mode < 0 && (uid !== 0 ||',
+      },
+    ],
+    test: {
+      file: 'test/unit/server/config-credentials.test.ts',
+      name: 'a credential of root with mode 0440 is read as systemd hands it over, and one of somebody else is not',
+    },
+  },
   control('secrets.servers', 'a secret of another server is not sent, whatever the server asks for', {
     file: secrets,
     from: 'if (known === undefined || !known.settings.servers.includes(server))',

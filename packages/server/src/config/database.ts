@@ -3,6 +3,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { isAbsolute, resolve } from 'node:path'
 import { DoorwardError, Secret } from '@doorward/core'
+import { openToOthers } from './credentials-directory.ts'
 import type { Deployment } from './settings.ts'
 import { readAddress } from './settings.ts'
 
@@ -38,10 +39,10 @@ export async function databasePlace({ configuration, folder }: Deployment): Prom
 }
 
 async function readPassword(path: string): Promise<Secret> {
-  const { mode } = await stat(path).catch((error: unknown) => {
+  const status = await stat(path).catch((error: unknown) => {
     throw unusable(path, error instanceof Error ? error.message : String(error))
   })
-  if (process.platform !== 'win32' && (mode & 0o077) !== 0) throw unusable(path, `mode ${(mode & 0o777).toString(8)}`)
+  if (openToOthers(status)) throw unusable(path, `mode ${(status.mode & 0o777).toString(8)}`)
   return new Secret((await readBounded(path)).replace(/\r?\n$/, ''))
 }
 

@@ -29,6 +29,11 @@ function userName(env: NodeJS.ProcessEnv): string {
   }
 }
 
+/** Where the system has put the credentials of this service (systemd.exec(5)); undefined where it has not. */
+export function credentialsDirectory(env: NodeJS.ProcessEnv = process.env): string | undefined {
+  return env['CREDENTIALS_DIRECTORY'] || undefined
+}
+
 export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environment {
   const home = env['HOME'] ?? homedir()
   const taken = new Map<string, Secret>()

@@ -7,6 +7,8 @@ import type { Document, LineCounter } from 'yaml'
 import { isNode } from 'yaml'
 import type { z } from 'zod'
 import { crossProblems } from './cross-check.ts'
+import { withCredentials } from './credentials-directory.ts'
+import { credentialsDirectory } from './environment.ts'
 import { ConfigurationError } from './problem.ts'
 import type { CrossProblem, Problem } from './problem.ts'
 import { configuration } from './schema.ts'
@@ -95,7 +97,7 @@ export function judged<Value>(
 ): { readonly configuration: Value; readonly lineOf: LineOf } {
   const { document, lines, problems: unreadable } = readYaml(text)
   if (unreadable.length > 0) throw new ConfigurationError(file, unreadable.toSorted(byLine))
-  const value: unknown = document.toJS({ maxAliasCount: 0 }) ?? {}
+  const value: unknown = withCredentials(document.toJS({ maxAliasCount: 0 }) ?? {}, credentialsDirectory())
   const parsed = schema.safeParse(value)
   const problems = parsed.success
     ? whole(parsed.data).map((problem) => placed(problem, document, lines))

@@ -2,6 +2,7 @@
 
 import { stat } from 'node:fs/promises'
 import { DoorwardError, Secret, fromUtf8 } from '@doorward/core'
+import { openToOthers } from './credentials-directory.ts'
 import { readBoundedFile } from './certificate-file.ts'
 
 const MAX_BYTES = 64 * 1024
@@ -9,9 +10,8 @@ const MAX_BYTES = 64 * 1024
 /** The content without a final line end. Throws `secret_file` for one that is missing, empty, too long, no text, or open to others. */
 export async function readSecretFile(path: string): Promise<Secret> {
   try {
-    const { mode } = await stat(path)
-    // Windows has no such modes.
-    if (process.platform !== 'win32' && (mode & 0o077) !== 0) throw unusable(path, `mode ${(mode & 0o777).toString(8)}`)
+    const status = await stat(path)
+    if (openToOthers(status)) throw unusable(path, `mode ${(status.mode & 0o777).toString(8)}`)
     const text = fromUtf8(await readBoundedFile(path, MAX_BYTES)).replace(/\r?\n$/, '')
     if (text === '') throw unusable(path, 'an empty file')
     return new Secret(text)
