@@ -3,7 +3,8 @@
 import type { DenialCode } from '../../packages/enforcement/src/denial.ts'
 
 const CERTIFICATE = 'Renew the certificate; if that is refused, join anew with a new join string.'
-const REVOKED = 'Do not retry. Operator: `doorward revoke list` says who revoked it and why.'
+const REVOKED =
+  'Do not retry. Operator: `doorward revoke list` says why, `doorward audit query --action revoke` who did it.'
 const TOKEN = 'Get a new token (`doorward token mint`); `doorward doctor --token` says what is wrong with this one.'
 const ISSUER = 'Ask the issuer of the configuration for a token of the kind that this service takes.'
 const REQUEST = 'Mend the request; the same one is refused again.'

@@ -153,7 +153,7 @@ function withdrawnFinding({ code, explanation }: Denial): Finding {
   return failure('token_denied', {
     where: code,
     message: explanation,
-    next: 'who did it and why: doorward audit query --kind revocation',
+    next: 'who did it and why: doorward audit query --action revoke',
   })
 }
 

@@ -5,6 +5,7 @@ import type { Command } from 'commander'
 import { DoorwardError, isJsonObject } from '@doorward/core'
 import type { JsonObject, JsonValue } from '@doorward/core'
 import { checkpointDir } from '../../config/settings.ts'
+import { keyText } from '../audit-places.ts'
 import { CheckFailed } from '../failure.ts'
 import type { CliContext } from '../context.ts'
 import { painter, printable, table } from '../output.ts'
@@ -16,7 +17,10 @@ export function registerReport(authority: Command, context: CliContext): void {
     .command('report')
     .description('verify the signed report of a recovery, and show it; needs no running part')
     .argument('<file>', 'the report')
-    .option('--key <vkey>', 'verifier key of the log, instead of the one that is kept beside the keys')
+    .option(
+      '--key <vkey>',
+      'verifier key of the log or a file with it, instead of the one that is kept beside the keys',
+    )
     .addHelpText('after', '\nExample:\n  doorward authority report recovery.txt')
     .action((file: string, options: { readonly key?: string }) => report(context, file, options.key))
 }
@@ -25,7 +29,7 @@ async function report(context: CliContext, file: string, key: string | undefined
   const { openReport } = await import('../../apps/recovery-report.ts')
   const note = await read(file)
   const copies = key === undefined ? await copyDir(context) : null
-  const { signedBy, document } = await openReport(note, key === undefined ? { copies } : { key })
+  const { signedBy, document } = await openReport(note, key === undefined ? { copies } : { key: await keyText(key) })
   if (context.json) context.out(JSON.stringify({ signed_by: signedBy, report: document }))
   else show(context, signedBy, document)
   if (document['verdict'] !== 'proven')
