@@ -225,6 +225,14 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
   'ADR11-CHK-8': partial(
     { file: 'test/architecture/recovery-doc.test.ts', name: 'names the stages of a recovery, in their order' },
     recoveredWhole,
+    {
+      file: 'test/scenarios/runbooks.test.ts',
+      name: 'a stolen agent is refused with all that it held, its successor calls, and others were never touched',
+    },
+    {
+      file: 'test/scenarios/runbooks.test.ts',
+      name: 'a compromised server hears nothing until it is trusted again, and then has another credential',
+    },
   ),
   'ADR11-POS-3': partial(everyDecision),
   'ADR11-POS-5': partial(forgedCertificate, forgedToken, deniedSerial, recoveredWhole, {
