@@ -16,6 +16,7 @@ import { exceptionsOn } from '../../scripts/security/exceptions.ts'
 import type { Exception } from '../../scripts/security/exceptions.ts'
 import { lockedPackages } from '../../scripts/security/lock.ts'
 import { checkLicences, checkOrigins } from '../../scripts/security/packages.ts'
+import { longParts, partResult } from '../../scripts/security/parts.ts'
 import { checkSecrets } from '../../scripts/security/secrets.ts'
 import type { CommittedFile, KnownSecret } from '../../scripts/security/secrets.ts'
 
@@ -251,11 +252,43 @@ test('a repository with a vulnerable dependency, a secret and an unsafe pattern 
   )
 })
 
-test('what is committed passes every check but that of the registry, which may not have answered', () => {
-  const { status, stdout } = spawnSync(process.execPath, ['scripts/security/run.ts', '--json', '--without-lint'], {
+test('a part that runs long is passed or failed only where it says so itself', () => {
+  const verdict = (status: number | null, stdout: string) => partResult('fuzz', { status, stdout }).verdict
+  const told = (...findings: readonly string[]) => JSON.stringify({ summary: 'x', findings })
+  equal(verdict(0, `progress\n${told()}\n`), 'passed')
+  equal(verdict(1, told('a finding')), 'failed')
+  for (const [status, stdout] of [
+    [0, ''],
+    [0, told('a finding')],
+    [1, told()],
+    [2, told()],
+    [null, told()],
+    [0, 'null'],
+    [0, '{}'],
+    [1, 'Error: out of memory'],
+  ] as const)
+    equal(verdict(status, stdout), 'not_run', `${status} ${stdout}`)
+  for (const { program } of longParts) equal(existsSync(new URL(program, root)), true, program)
+})
+
+test('words that nobody knows are refused', () => {
+  const { status, stderr } = spawnSync(process.execPath, ['scripts/security/run.ts', 'fuz'], {
     cwd: root,
     encoding: 'utf8',
   })
+  equal(status, 2)
+  match(stderr, /checks\|fuzz/)
+})
+
+test('what is committed passes every check but that of the registry, which may not have answered', () => {
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    ['scripts/security/run.ts', 'checks', '--json', '--without-lint'],
+    {
+      cwd: root,
+      encoding: 'utf8',
+    },
+  )
   interface Result {
     readonly name: string
     readonly verdict: string

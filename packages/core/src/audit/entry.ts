@@ -79,8 +79,7 @@ function bodyText(body: object): string {
  * duplicate and additional members, whitespace and numbers that do not survive. Throws `entry_malformed`.
  */
 export function parsePayload(payload: Uint8Array): EntryEnvelope {
-  const text = fromUtf8(payload)
-  const value = parseJson(text)
+  const { text, value } = readJson(payload)
   if (typeof value !== 'object' || value === null)
     throw malformed('payload is not an object', 'an object', typeof value)
   const { v, kind, time, body } = value as { v?: unknown; kind?: unknown; time?: unknown; body?: unknown }
@@ -96,9 +95,10 @@ export function parsePayload(payload: Uint8Array): EntryEnvelope {
   return envelope
 }
 
-function parseJson(text: string): unknown {
+function readJson(payload: Uint8Array): { readonly text: string; readonly value: unknown } {
   try {
-    return JSON.parse(text)
+    const text = fromUtf8(payload)
+    return { text, value: JSON.parse(text) }
   } catch (cause) {
     throw new DoorwardError('entry_malformed', 'payload is not JSON', { cause })
   }
