@@ -26,7 +26,7 @@ const anyPort = { host: '127.0.0.1', port: 0 }
 const running = await startGateway(
   {
     ...settings,
-    name: 'bench',
+    name: start.name,
     stateDir: join(start.folder, 'gateway'),
     keyDir,
     checkpointDir: keyDir,

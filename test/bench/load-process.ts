@@ -63,6 +63,16 @@ async function openCaller(request: LoadRequest): Promise<Caller> {
   }
 }
 
+/** Over a connection that is opened for it. */
+async function exchangeAlone(request: LoadRequest, text: string): Promise<Message> {
+  const caller = await openCaller(request)
+  try {
+    return await caller.exchange(text)
+  } finally {
+    caller.socket.end()
+  }
+}
+
 type Verb = 'POST' | 'DELETE'
 
 function requestText({ port, path, token }: LoadRequest, session: string, body: string, verb: Verb = 'POST'): string {
@@ -119,7 +129,9 @@ async function call(caller: Caller, parts: Part, run: Run) {
     const slot = run.calls++
     const begun = run.every === 0 ? performance.now() : await dueAt(due)
     due += run.every
-    const { head, body } = await caller.exchange(`${prefix}\r\n\r\n${callBody(id)}`)
+    const text = `${prefix}\r\n\r\n${callBody(id)}`
+    const alone = parts.request.fresh === true
+    const { head, body } = await (alone ? exchangeAlone(parts.request, text) : caller.exchange(text))
     const ended = performance.now()
     run.latencies[slot] = (ended - begun) * 1000
     // The order of members is the server's own.

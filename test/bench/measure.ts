@@ -27,7 +27,8 @@ export interface Measurement {
   readonly stages: Readonly<Record<string, number>>
 }
 
-export type Load = Pick<LoadRequest, 'connections' | 'milliseconds' | 'maximumCalls' | 'warmupCalls' | 'perSecond'>
+export type Load = Pick<LoadRequest, LoadKeys>
+type LoadKeys = 'connections' | 'milliseconds' | 'maximumCalls' | 'warmupCalls' | 'perSecond' | 'fresh'
 
 const ROUND_MILLISECONDS = 2000
 const MAXIMUM_CALLS = 200_000
@@ -66,13 +67,17 @@ export async function measureAll(system: BenchSystem, { seconds, onRound }: Meas
 }
 
 /** Another variant goes first in each round. */
-function turned<Item>(items: readonly Item[], by: number): readonly Item[] {
+export function turned<Item>(items: readonly Item[], by: number): readonly Item[] {
   const at = by % items.length
   return [...items.slice(at), ...items.slice(0, at)]
 }
 
 /** One variant under one load. */
-export async function measureOne(system: BenchSystem, variant: Variant, load: Load): Promise<RoundSample> {
+export async function measureOne(
+  system: Pick<BenchSystem, 'load' | 'token'>,
+  variant: Variant,
+  load: Load,
+): Promise<RoundSample> {
   const { port, pid, path, plain } = variant
   const token = plain ? '' : await system.token(path)
   const process = system.load

@@ -9,18 +9,37 @@ export interface Pem {
   readonly anchors: string
 }
 
+/** One after the other, as the gateway asks for them. */
+export const gateControls = ['token', 'policy', 'limits', 'record'] as const
+export type GateControl = (typeof gateControls)[number]
+
+/** A gateway that has been registered and has not joined yet. */
+export interface GatewayPlace {
+  readonly name: string
+  readonly configFile: string
+  readonly folder: string
+  readonly joinString: string
+}
+
 /** First message to every process. */
 export type Start =
   | { readonly process: 'upstream'; readonly pem: Pem }
-  | { readonly process: 'forwarding'; readonly pem: Pem; readonly upstreamPort: number | null }
   | {
-      readonly process: 'gateway'
-      readonly configFile: string
-      readonly folder: string
-      readonly joinString: string
-      readonly upstreamPort: number
-      readonly upstreamId: string
+      readonly process: 'forwarding'
+      readonly pem: Pem
+      readonly upstreamPort: number | null
+      /** Whether callers have to show a certificate; they have to by default. */
+      readonly callers?: 'required' | 'none'
     }
+  | ({
+      readonly process: 'gate'
+      /** The last of its controls. */
+      readonly upTo: GateControl
+      /** What tokens have to be for. */
+      readonly audience: string
+      readonly upstreamPort: number
+    } & GatewayPlace)
+  | ({ readonly process: 'gateway'; readonly upstreamPort: number; readonly upstreamId: string } & GatewayPlace)
   | { readonly process: 'load'; readonly pem: Pem }
   | { readonly process: 'stages'; readonly folder: string }
   /** Without a database on SQLite. */
@@ -47,6 +66,8 @@ export interface LoadRequest {
   readonly warmupCalls: number
   /** Calls in a second, by the clock and not by the answers; as many as there are by default. */
   readonly perSecond?: number
+  /** A connection of its own for each call, with its handshake; kept ones by default. */
+  readonly fresh?: boolean
 }
 
 export interface LoadResult {

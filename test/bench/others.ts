@@ -24,13 +24,18 @@ const START_MILLISECONDS = 30_000
 export const otherPath = '/mcp'
 
 /** Installs what package-lock.json in `others` names, without scripts, if it is not there. False when the registry cannot be reached. */
-export async function installOthers(): Promise<boolean> {
-  if (existsSync(join(folder, 'node_modules', '.package-lock.json'))) return true
+export async function installOthers(milliseconds = INSTALL_MILLISECONDS): Promise<boolean> {
+  if (othersInstalled()) return true
   const words = ['ci', '--ignore-scripts', '--no-audit', '--no-fund']
-  return promisify(execFile)('npm', words, { cwd: folder, timeout: INSTALL_MILLISECONDS }).then(
+  return promisify(execFile)('npm', words, { cwd: folder, timeout: milliseconds }).then(
     () => true,
     () => false,
   )
+}
+
+/** Whether that has been done. */
+export function othersInstalled(): boolean {
+  return existsSync(join(folder, 'node_modules', '.package-lock.json'))
 }
 
 /** Over plain HTTP, which is what they speak by default. */

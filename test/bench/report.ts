@@ -2,7 +2,7 @@
 
 import type { Measurement, VariantTable } from './measure.ts'
 import type { Measured } from './statistics.ts'
-import type { VariantName } from './system.ts'
+import type { OverallName } from './system.ts'
 
 export interface Machine {
   readonly cores: number
@@ -22,7 +22,7 @@ export interface BenchReport {
   readonly parts: readonly { readonly part: string; readonly microseconds: number | null; readonly how: string }[]
 }
 
-const labels: Readonly<Record<VariantName, string>> = {
+const labels: Readonly<Record<OverallName, string>> = {
   direct: 'direct to the server',
   listener: 'listener alone, no server behind',
   blind: 'gateway forwarding blindly',
@@ -33,13 +33,13 @@ const labels: Readonly<Record<VariantName, string>> = {
   supergateway: 'supergateway, plain HTTP, stdio server',
 }
 
-const shown = Object.keys(labels) as VariantName[]
+const shown = Object.keys(labels) as OverallName[]
 
 const inProcess = 'in process, fixed work'
 
 export function reportOf(machine: Machine, measurement: Measurement): BenchReport {
   const { many, crowd, one, stages } = measurement
-  const cpu = (name: VariantName) => many[name]?.cpuMicrosecondsPerCall ?? null
+  const cpu = (name: OverallName) => many[name]?.cpuMicrosecondsPerCall ?? null
   const forward = difference(cpu('blind'), cpu('listener'))
   const staged = ['identify', 'classify', 'authorize', 'limit', 'record', 'outcome', 'judge answer']
   const known = staged.reduce((sum, name) => sum + (stages[name] ?? 0), 0)
@@ -101,7 +101,7 @@ export function textOf(report: BenchReport): string {
     '',
     ...tableLines('16 connections', measurement.many),
     '',
-    ...tableLines('64 connections', measurement.crowd, Object.keys(measurement.crowd) as VariantName[]),
+    ...tableLines('64 connections', measurement.crowd, Object.keys(measurement.crowd) as OverallName[]),
     '',
     ...tableLines('1 connection', measurement.one),
     '',
@@ -114,9 +114,9 @@ export function textOf(report: BenchReport): string {
   return lines.join('\n')
 }
 
-function tableLines(title: string, table: VariantTable, names: readonly VariantName[] = shown): readonly string[] {
+function tableLines(title: string, table: VariantTable, names: readonly OverallName[] = shown): readonly string[] {
   const head = `${title.padEnd(40)}${['calls/s', 'p50 ms', 'p99 ms', 'CPU µs/call', 'per round'].map((name) => name.padStart(12)).join('')}`
-  const row = (name: VariantName) => {
+  const row = (name: OverallName) => {
     const measured = table[name]
     if (measured === undefined) return `${labels[name].padEnd(40)}${'NOT MEASURED'.padStart(12)}`
     const { callsPerSecond, p50Microseconds, p99Microseconds, cpuMicrosecondsPerCall, cpuOfRounds } = measured

@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --seconds N --json --profile FOLDER]` (and `-- audit`, `-- authority`, `-- policy`, `-- sdk`, `-- sidecar`, `-- steady`, in their folders): what a call costs, side by side, from one run. Exit 0 when
+ * `npm run bench [-- --seconds N --json --profile FOLDER]` (and `-- audit`, `-- authority`, `-- policy`, `-- report`, `-- sdk`, `-- sidecar`, `-- steady`, in their folders): what a call costs, side by side, from one run. Exit 0 when
  * everything was measured, 1 when something could not be (`NOT MEASURED`), 2 for unknown arguments.
  */
 
@@ -12,6 +12,7 @@ import { benchAudit } from './audit/run.ts'
 import { benchAuthority } from './authority/run.ts'
 import { measureAll } from './measure.ts'
 import { benchPolicy } from './policy/run.ts'
+import { benchReport } from './report/run.ts'
 import { benchSdk } from './sdk/run.ts'
 import { benchSidecar } from './sidecar/run.ts'
 import { benchSteady } from './steady/run.ts'
@@ -27,6 +28,7 @@ const parts: Readonly<Record<string, (args: readonly string[]) => Promise<number
   audit: benchAudit,
   authority: benchAuthority,
   policy: benchPolicy,
+  report: benchReport,
   sdk: benchSdk,
   sidecar: benchSidecar,
   steady: benchSteady,

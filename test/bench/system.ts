@@ -8,12 +8,15 @@ import { freePorts, TestDeployment } from '../fixtures/deployment.ts'
 import { startProcess } from './child.ts'
 import type { BenchProcess } from './child.ts'
 import { startHaproxy } from './haproxy.ts'
+import type { HaproxyOptions } from './haproxy.ts'
 import { callPath, stdioPath } from './messages.ts'
-import type { Pem } from './messages.ts'
+import type { GateControl, GatewayPlace, Pem } from './messages.ts'
 import { installOthers, otherPath, startOther } from './others.ts'
 import type { OtherName } from './others.ts'
 
-export type VariantName = 'direct' | 'listener' | 'blind' | 'full' | 'haproxy' | 'stdio' | OtherName
+export type OverallName = 'direct' | 'listener' | 'blind' | 'full' | 'haproxy' | 'stdio' | OtherName
+/** `tls`: forwarding blindly, callers without a certificate. The controls: that one and those before it. */
+export type VariantName = OverallName | 'tls' | GateControl | 'nginx'
 
 export interface Variant {
   readonly name: VariantName
@@ -41,7 +44,8 @@ export interface SystemOptions {
   readonly others?: boolean
 }
 
-const yaml = `servers:
+/** Limits wide enough not to refuse; `limits` is last. */
+export const benchYaml = `servers:
   bench: { url: "http://127.0.0.1:1/mcp", insecure_upstream: true, effects: { read: ["*"] } }
   stdio: { command: ["node"], effects: { read: ["*"] } }
 roles:
@@ -55,7 +59,7 @@ limits:
 
 /** Starts everything; what was started is given to `stack`. */
 export async function startSystem(stack: AsyncDisposableStack, options: SystemOptions): Promise<BenchSystem> {
-  const deployment = await TestDeployment.start({ yaml })
+  const deployment = await TestDeployment.start({ yaml: benchYaml })
   stack.defer(() => deployment.remove())
   const caller = await deployment.identity('agent/bench', ['caller'])
   const server = await deployment.identity('server/bench')
@@ -73,10 +77,8 @@ export async function startSystem(stack: AsyncDisposableStack, options: SystemOp
   })
   const blind = await start({ process: 'forwarding', pem: pemOf(proxy), upstreamPort: upstream.port })
   const listener = await start({ process: 'forwarding', pem: pemOf(proxy), upstreamPort: null })
-  const haproxy = await openHaproxy(
-    { folder: deployment.folder, pem: pemOf(proxy), upstreamPort: upstream.port },
-    stack,
-  )
+  const haproxy = await openHaproxy(await writeProxyFiles(deployment.folder, pemOf(proxy), upstream.port))
+  if (haproxy !== null) stack.defer(() => haproxy.close())
   const load = await start({ process: 'load', pem: pemOf(caller) })
   const stages = await start({ process: 'stages', folder: deployment.folder })
   const withOthers = options.others !== false && (await installOthers())
@@ -98,17 +100,17 @@ export async function startSystem(stack: AsyncDisposableStack, options: SystemOp
   }
 }
 
-type Place = Omit<Variant, 'name'>
+export type Place = Omit<Variant, 'name'>
 
-function behindTls({ pid, port }: Pick<Place, 'pid' | 'port'>): Place {
+export function behindTls({ pid, port }: Pick<Place, 'pid' | 'port'>): Place {
   return { pid, port, path: callPath, plain: false }
 }
 
-function placeOf({ pid, port }: BenchProcess): Place {
+export function placeOf({ pid, port }: BenchProcess): Place {
   return behindTls({ pid, port })
 }
 
-async function openOthers(stack: AsyncDisposableStack): Promise<readonly Variant[]> {
+export async function openOthers(stack: AsyncDisposableStack): Promise<readonly Variant[]> {
   const variants: Variant[] = []
   for (const name of ['mcp-proxy', 'supergateway'] as const) {
     const other = await startOther(name)
@@ -122,7 +124,7 @@ function profiling(folder: string | undefined): readonly string[] {
   return folder === undefined ? [] : ['--cpu-prof', '--cpu-prof-name=gateway.cpuprofile', `--cpu-prof-dir=${folder}`]
 }
 
-function pemOf(identity: Identity): Pem {
+export function pemOf(identity: Identity): Pem {
   const { chain, privateKey, anchors } = identity.material()
   const pem = (der: Uint8Array) =>
     `-----BEGIN CERTIFICATE-----\n${toBase64(der).replaceAll(/.{1,64}/g, '$&\n')}-----END CERTIFICATE-----\n`
@@ -133,38 +135,36 @@ function pemOf(identity: Identity): Pem {
   }
 }
 
-/** Registers the gateway; its process joins by itself. */
-async function gatewayStart(deployment: TestDeployment, upstreamPort: number) {
-  const folder = join(deployment.folder, 'bench')
+export async function gatewayStart(deployment: TestDeployment, upstreamPort: number) {
+  const place = await registerGateway(deployment, 'bench')
+  return { ...place, process: 'gateway', upstreamPort, upstreamId: 'spiffe://test.example/server/bench' } as const
+}
+
+/** Registers a gateway; its process joins by itself. */
+export async function registerGateway(deployment: TestDeployment, name: string): Promise<GatewayPlace> {
+  const folder = join(deployment.folder, name)
   await mkdir(folder, { mode: 0o700 })
   const file = join(folder, 'gateway.join')
-  const words = ['gateway', 'add', 'bench', '--out', file]
+  const words = ['gateway', 'add', name, '--out', file]
   const added = await deployment.run(words)
   if (added.code !== 0) throw new Error(`the gateway could not be registered: ${added.stderr}`)
-  return {
-    process: 'gateway',
-    configFile: deployment.configFile,
-    folder,
-    joinString: (await readFile(file, 'utf8')).trim(),
-    upstreamPort,
-    upstreamId: 'spiffe://test.example/server/bench',
-  } as const
+  return { name, configFile: deployment.configFile, folder, joinString: (await readFile(file, 'utf8')).trim() }
 }
 
-interface HaproxyParts {
-  readonly folder: string
-  readonly pem: Pem
-  readonly upstreamPort: number
-}
+export type ProxyFiles = Omit<HaproxyOptions, 'port'>
 
-async function openHaproxy({ folder, pem, upstreamPort }: HaproxyParts, stack: AsyncDisposableStack) {
-  const [port = 0] = await freePorts(1)
-  const ownPem = join(folder, 'haproxy.pem')
+/** What proxies show and trust. */
+export async function writeProxyFiles(folder: string, pem: Pem, upstreamPort: number): Promise<ProxyFiles> {
+  const serverPem = join(folder, 'proxy.pem')
   const anchorsPem = join(folder, 'anchors.pem')
-  await writeFile(ownPem, pem.cert + pem.key, { mode: 0o600 })
+  await writeFile(serverPem, pem.cert + pem.key, { mode: 0o600 })
   await writeFile(anchorsPem, pem.anchors)
-  const haproxy = await startHaproxy({ port, upstreamPort, serverPem: ownPem, clientPem: ownPem, anchorsPem })
-  if (haproxy === null) return null
-  stack.defer(() => haproxy.close())
-  return { port, pid: haproxy.pid }
+  return { upstreamPort, serverPem, clientPem: serverPem, anchorsPem }
+}
+
+/** Null where it is not installed. */
+export async function openHaproxy(files: ProxyFiles) {
+  const [port = 0] = await freePorts(1)
+  const haproxy = await startHaproxy({ ...files, port })
+  return haproxy === null ? null : { port, pid: haproxy.pid, close: () => haproxy.close() }
 }
