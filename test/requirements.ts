@@ -8,10 +8,13 @@ import { adrOs025 } from './requirements/adr-os-025.ts'
 import {
   apis,
   approvedOnce,
+  boundToken,
   conformance,
   deniedSerial,
+  endToEnd,
   everyDecision,
   everyToken,
+  exactArguments,
   first,
   forgedCertificate,
   forgedToken,
@@ -26,17 +29,25 @@ import {
   noFailures,
   onTheirDays,
   openKeyFile,
+  outwardSecrecy,
   paths,
+  plainGetsNothing,
   printedRoles,
   recovered,
   recoveredWhole,
   replaced,
   replacedAtFront,
   replacedByAcme,
+  shedding,
+  sockets,
+  strangersCounted,
   tls,
   token,
   unknownKey,
   unlisted,
+  unlogged,
+  unrecorded,
+  waysIn,
 } from './requirements/proving-tests.ts'
 import { done, partial } from './requirements/proof.ts'
 import type { Proof } from './requirements/proof.ts'
@@ -143,15 +154,26 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
     name: 'per_user: a caller is refused after its requests from whichever address, other callers go on',
   }),
 
-  // What the decision demands as a whole; the parts that later work adds keep it partial.
-  'ADR11-REQ-1': partial(everyToken, { file: paths, name: 'an MCP path, by every method of it' }),
-  'ADR11-REQ-2': partial(noCertificate),
-  'ADR11-REQ-3': partial(unlisted, approvedOnce, grantedOnce, {
+  // What the decision demands of every request and all traffic: each way in and each socket has its tests (test/assurance/surfaces.ts).
+  'ADR11-REQ-1': done('auth.require_auth', waysIn, unlisted, everyToken, {
+    file: paths,
+    name: 'an MCP path, by every method of it',
+  }),
+  'ADR11-REQ-2': done('tls.outward', sockets, endToEnd, plainGetsNothing, outwardSecrecy, noCertificate),
+  'ADR11-REQ-3': done('rbac.default_policy', waysIn, unlisted, approvedOnce, grantedOnce, {
     file: apis,
     name: 'is closed to a caller without the role admin',
   }),
-  'ADR11-REQ-4': partial(noCertificate, everyToken, unlisted),
-  'ADR11-REQ-5': partial(everyDecision),
+  'ADR11-REQ-4': done(
+    'auth.methods.bearer',
+    boundToken,
+    forgedCertificate,
+    lockedInstance,
+    noCertificate,
+    everyToken,
+    unlisted,
+  ),
+  'ADR11-REQ-5': done('record.before_permit', waysIn, unrecorded, strangersCounted, everyDecision),
   'ADR11-CON-2': partial(
     { file: conformance, name: 'finds check by check what it finds directly: 84 passed, 0 failed' },
     {
@@ -168,25 +190,38 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
     approvedOnce,
     grantedOnce,
   ),
-  'ADR11-DEC-1': partial(noCertificate, everyToken, unlisted),
-  'ADR11-DEC-2': partial(noCertificate, { file: apis, name: 'is closed to a caller without certificate' }),
+  'ADR11-DEC-1': done('auth.require_auth', waysIn, sockets, noCertificate, everyToken, unlisted),
+  'ADR11-DEC-2': done('tls.client_auth', sockets, noCertificate, {
+    file: apis,
+    name: 'is closed to a caller without certificate',
+  }),
   'ADR11-DEC-3': done('auth.require_auth', everyToken, unlisted),
-  'ADR11-DEC-4': partial({
+  'ADR11-DEC-4': done('tls.groups', sockets, endToEnd, outwardSecrecy, {
     file: tls,
     name: 'TR-9: keys are exchanged in the named groups only, the hybrid one first and none of finite fields',
   }),
   'ADR11-DEC-5': done('rbac.default_policy', unlisted, printedRoles),
-  'ADR11-DEC-7': partial(everyDecision, {
+  'ADR11-DEC-7': done('record.before_permit', waysIn, unrecorded, everyDecision, {
     file: 'test/scenarios/monitoring.test.ts',
     name: 'a role for nothing else reads the numbers of both parts, and nothing else',
   }),
-  'ADR11-DEC-8': partial(
+  'ADR11-DEC-8': done(
+    'rate_limiting.global',
+    shedding,
     { file: limits, name: 'global: everybody is refused once all together have used it up' },
     { file: limits, name: 'limits.handshakes_per_ip: an address is refused before the handshake, and others go on' },
   ),
-  'ADR11-CHK-1': partial(noCertificate, { file: apis, name: 'is closed to a caller without certificate' }),
+  'ADR11-CHK-1': done('tls.client_auth', sockets, noCertificate, {
+    file: apis,
+    name: 'is closed to a caller without certificate',
+  }),
   'ADR11-CHK-2': done('rotation.schedule', onTheirDays, replaced, noFailures, missedRotation),
-  'ADR11-CHK-4': partial(
+  'ADR11-CHK-4': done(
+    'exports.receiver_identity',
+    {
+      file: 'test/unit/server/alerts.test.ts',
+      name: 'a receiver with another certificate gets nothing, and what the record does not take arrives without an entry, once',
+    },
     {
       file: 'test/scenarios/export-syslog.test.ts',
       name: 'a log arrives whole and in order, however the receiver stops and starts meanwhile',
@@ -234,18 +269,19 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
       name: 'a compromised server hears nothing until it is trusted again, and then has another credential',
     },
   ),
-  'ADR11-POS-3': partial(everyDecision),
-  'ADR11-POS-5': partial(forgedCertificate, forgedToken, deniedSerial, recoveredWhole, {
+  'ADR11-POS-3': done('record.before_permit', waysIn, unrecorded, everyDecision),
+  'ADR11-POS-5': done('certificate.denial', forgedCertificate, forgedToken, deniedSerial, recoveredWhole, {
     file: 'test/scenarios/gateway-findings.test.ts',
     name: 'whatever was counted is over as soon as it stops, and the webhook hears of beginning and end',
   }),
-  'ADR11-NEG-3': partial(onTheirDays, noFailures, replacedByAcme, replacedAtFront, {
+  'ADR11-NEG-3': done('rotation.schedule', onTheirDays, noFailures, replacedByAcme, replacedAtFront, {
     file: 'test/scenarios/authority-failover.test.ts',
     name: 'OP-12, OP-3: when an authority goes, no renewal and no token fails, and what the other publishes reaches everybody',
   }),
-  'OS25-ASM-1': partial(everyToken, unknownKey, { file: token, name: 'an expired token' }, noFailures),
-  'OS25-ASM-3': partial(noCertificate, replaced),
-  'OS25-ASM-4': partial(
+  'OS25-ASM-1': done('token.signature', everyToken, unknownKey, { file: token, name: 'an expired token' }, noFailures),
+  'OS25-ASM-3': done('tls.client_auth', sockets, noCertificate, replaced),
+  'OS25-ASM-4': done(
+    'certificate.denial',
     { file: token, name: 'a token of algorithm nOnE' },
     {
       file: token,
@@ -279,34 +315,51 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
       name: 'CA-7: a registered lifetime beyond a sixth of the anchor’s is an alarm (DT-8), and nothing is issued for it',
     },
   ),
-  'OS25-D1': partial(noCertificate, everyToken, unlisted, {
+  'OS25-D1': done('auth.require_auth', waysIn, sockets, noCertificate, everyToken, unlisted, {
     file: 'test/refusals/agents.test.ts',
     name: 'without a permission for it no message reaches the agent',
   }),
   // Enrolment and the token endpoint (ADR 0004), and proxies that ask for a decision (ADR 0086), show no token of their own.
-  'OS25-D2': partial(everyToken, { file: apis, name: 'is closed to a request without token' }),
+  'OS25-D2': done('auth.require_auth', waysIn, everyToken, {
+    file: apis,
+    name: 'is closed to a request without token',
+  }),
   'OS25-D3': done('auth.require_auth', everyToken, unknownKey),
-  'OS25-D4': partial(unlisted),
-  'OS25-D5': partial(noCertificate, {
+  'OS25-D4': done('rbac.default_policy', waysIn, exactArguments, unlisted),
+  'OS25-D5': done('tls.client_auth', sockets, noCertificate, {
     file: 'test/scenarios/bridge-server-identity.test.ts',
     name: 'another workload of the domain is sent nothing',
   }),
-  'OS25-RAT-2': partial(forgedToken, recoveredWhole),
-  'OS25-RAT-3': partial(keysInCustody, openKeyFile, {
+  'OS25-RAT-2': done('ceremony.denies', recovered, forgedToken, recoveredWhole),
+  'OS25-RAT-3': done('certificate.issuance_mirror', unlogged, keysInCustody, openKeyFile, {
     file: 'test/scenarios/authority-commands.test.ts',
     name: 'a root that is not the pinned one is refused before it signs, and what another one has signed after',
   }),
-  'OS25-RAT-4': partial(lockedInstance, unlisted),
-  'OS25-RAT-5': partial(replaced, noFailures),
+  'OS25-RAT-4': done('certificate.denial', deniedSerial, lockedInstance, unlisted),
+  'OS25-RAT-5': done('rotation.schedule', onTheirDays, replaced, noFailures),
   'OS25-RAT-6': done('rotation.schedule', onTheirDays, replaced, noFailures, missedRotation),
-  'OS25-ALT-6': partial({
-    file: 'test/unit/server/registrations.test.ts',
-    name: 'CA-7: a certificate lives at most a day and at most a sixth of its anchor',
-  }),
+  'OS25-ALT-6': done(
+    'certificate.expiry',
+    {
+      file: 'test/refusals/tls-expiry.test.ts',
+      name: 'the next request on the connection is refused by itself, were the connection not closed',
+    },
+    {
+      file: 'test/unit/server/registrations.test.ts',
+      name: 'CA-7: a certificate lives at most a day and at most a sixth of its anchor',
+    },
+  ),
   'OS25-ALT-7': done('certificate.denial', deniedSerial),
-  'OS25-CONS-2': partial(lockedInstance, unlisted),
-  'OS25-CONS-3': partial(everyDecision),
-  'OS25-CONS-5': partial(jobsOfCi),
+  'OS25-CONS-2': done('certificate.denial', deniedSerial, lockedInstance, unlisted),
+  'OS25-CONS-3': done('record.before_permit', waysIn, unrecorded, everyDecision),
+  'OS25-CONS-5': done(
+    'join.once',
+    {
+      file: 'test/refusals/attestation-platform.test.ts',
+      name: 'RP-2: a token admits once, also when its signature is written in another way',
+    },
+    jobsOfCi,
+  ),
   'OS25-QST-2': done('rotation.schedule', onTheirDays, noFailures, {
     file: 'test/scenarios/authority-excluded.test.ts',
     name: 'CA-1: each authority is an anchor of its own, signed by itself and no other, for seven days',

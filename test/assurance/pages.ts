@@ -9,6 +9,7 @@ import { page, table } from './page-parts.ts'
 import type { Page } from './page-parts.ts'
 import { owasp } from './owasp.ts'
 import type { AssuranceList } from './rows.ts'
+import { surfacesPage } from './surfaces-page.ts'
 import { threatModelPage } from './threat-page.ts'
 import { threatRows } from './threats.ts'
 import { zeroTrust } from './zero-trust.ts'
@@ -36,7 +37,7 @@ export const listings: readonly Listing[] = [
 function index(): Page {
   const rows = listings.flatMap(({ file, lists }) => lists.map((list) => [`[${list.heading}](${file})`, counted(list)]))
   return page(`${folder}/README.md`, 'Assurance', [
-    'What Doorward claims against published lists, row by row, with the tests that prove it. What can go wrong at all is in [THREAT_MODEL.md](../../THREAT_MODEL.md).',
+    'What Doorward claims against published lists, row by row, with the tests that prove it. What can go wrong at all is in [THREAT_MODEL.md](../../THREAT_MODEL.md); which request comes in where, and what protects each connection, in [surfaces.md](surfaces.md).',
     HOW,
     table(['list', 'rows'], rows),
   ])
@@ -48,6 +49,7 @@ export function pages(): readonly Page[] {
   return [
     threatModelPage(),
     index(),
+    surfacesPage(),
     ...listings.map(({ file, title, lists }) => listPage(`${folder}/${file}`, { title, introduction: HOW, lists })),
     evidencePage(cited),
     errorsPage(),

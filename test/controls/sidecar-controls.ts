@@ -19,6 +19,15 @@ function control(name: string, [file, test]: readonly [string, string], edit: Ed
 const messages = 'test/refusals/sidecar-messages.test.ts'
 
 export const sidecarControls: readonly Control[] = [
+  control(
+    'bridge.local_callers',
+    ['test/scenarios/bridge-listen.test.ts', 'another user of the machine does not call by this identity'],
+    {
+      file: 'packages/server/src/apps/bridge-listen.ts',
+      from: 'if (user === this.#own) return true',
+      to: 'if (user !== null) return true',
+    },
+  ),
   control('sidecar.a2a', [messages, 'behind a sidecar a task of another caller does not exist'], {
     file: `${apps}/inbound.ts`,
     from: 'return { a2a: { path: asked.path, card: await readCardFile(asked.card) } }',

@@ -21,6 +21,20 @@ const fails = (how: string, code: string) => `a server that ${how} is ${code}`
 
 export const upstreamControls: readonly Control[] = [
   {
+    name: 'exports.receiver_identity',
+    test: {
+      file: 'test/unit/server/alerts.test.ts',
+      name: 'a receiver with another certificate gets nothing, and what the record does not take arrives without an entry, once',
+    },
+    edits: [
+      {
+        file: 'packages/server/src/audit/export/client-tls.ts',
+        from: 'rejectUnauthorized: true,',
+        to: 'rejectUnauthorized: false,',
+      },
+    ],
+  },
+  {
     name: 'tls.outward',
     test: { file: 'test/refusals/outward-tls.test.ts', name: 'is sent nothing over a suite without forward secrecy' },
     edits: [

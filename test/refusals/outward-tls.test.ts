@@ -61,7 +61,7 @@ const callers: Readonly<Record<string, (url: string) => Promise<unknown>>> = {
   'an export or an alert': exported,
   'a call to a server': async (url) => {
     const pool = poolOf({ limits: defaultUpstreamLimits, tls: { kind: 'system' } }, new URL(url))
-    return pool.request({ path: '/', method: 'POST', body: '{}' }).finally(() => pool.destroy())
+    return pool.request({ path: '/', method: 'POST', body: '{}' }).finally(() => void pool.destroy())
   },
   'an inspection of a server': (url) =>
     inspectHttpServer({ url, tls: { kind: 'system' } }, new AbortController().signal),

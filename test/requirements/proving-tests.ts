@@ -116,3 +116,43 @@ export const replacedAtFront: TestReference = {
   file: 'test/refusals/front-acme.test.ts',
   name: 'it is replaced by the same account when a third of its life is left, and connections of before go on',
 }
+/** Each way in has a test for who connects, what each request brings, by which permission it passes and that it is on record. */
+export const waysIn: TestReference = {
+  file: 'test/architecture/surfaces.test.ts',
+  name: 'each cell of each way in is a test that exists, or a decision record',
+}
+/** No connection is opened or taken at a place that is not described, with what protects it. */
+export const sockets: TestReference = {
+  file: 'test/architecture/surfaces.test.ts',
+  name: 'every file that opens or takes a connection is described, once, and no other file is',
+}
+export const endToEnd: TestReference = {
+  file: 'test/refusals/sidecar.test.ts',
+  name: 'a program calls another one through both sidecars, which is told who it is, about which request',
+}
+export const plainGetsNothing: TestReference = { file: tls, name: 'plain HTTP gets no HTTP answer' }
+export const outwardSecrecy: TestReference = {
+  file: 'test/refusals/outward-tls.test.ts',
+  name: 'is sent nothing over a suite without forward secrecy',
+}
+export const boundToken: TestReference = { file: token, name: 'a token bound to another certificate' }
+export const unrecorded: TestReference = {
+  file: 'test/refusals/gateway-transport-faults.test.ts',
+  name: 'when the record cannot be written nothing is forwarded',
+}
+export const strangersCounted: TestReference = {
+  file: tls,
+  name: 'the record counts each of these refusals by its reason, and no others',
+}
+export const shedding: TestReference = {
+  file: 'test/refusals/limits-load.test.ts',
+  name: 'a loop that lags sheds connections, then strangers, never known callers; it is told, counted and over by itself',
+}
+export const exactArguments: TestReference = {
+  file: 'test/refusals/approvals.test.ts',
+  name: 'numbers that no double can tell apart are two calls',
+}
+export const unlogged: TestReference = {
+  file: tls,
+  name: 'CA-5: a certificate that the anchor signed but that is not in the issuance mirror is refused',
+}

@@ -9,8 +9,10 @@ import {
   jobsOfCi,
   lockedInstance,
   noCertificate,
+  sockets,
   token,
   unlisted,
+  waysIn,
 } from './proving-tests.ts'
 import type { TestReference } from './proving-tests.ts'
 
@@ -35,15 +37,16 @@ const firstCall: TestReference = {
   name: 'shows one allowed call and three refusals, each with its entry in the record',
 }
 /** Nothing is trusted for where it comes from. */
-const nowhereTrusted = partial(noCertificate, everyToken, unlisted)
+const nowhereTrusted = done('auth.require_auth', waysIn, sockets, noCertificate, everyToken, unlisted)
 /** Who is inside goes no further. */
-const noLateral = partial(unlisted, deniedSerial, lockedInstance)
+const noLateral = done('certificate.denial', deniedSerial, unlisted, lockedInstance)
 
 const record = 'docs/adr/0093-what-the-two-records-leave-open.md'
 const decided: readonly string[] = [
   'ADR11-CTX-2',
   'ADR11-POS-6',
   'ADR11-NEG-1',
+  'ADR11-NEG-2',
   'ADR11-NEG-4',
   'ADR11-NEG-5',
   'ADR11-NEU-1',
@@ -53,7 +56,9 @@ const decided: readonly string[] = [
   'ADR11-CHK-7',
   'ADR11-CHK-9',
   'ADR11-CHK-10',
+  'OS25-ASM-2',
   'OS25-ASM-6',
+  'OS25-CONS-4',
   'OS25-RAT-8',
 ]
 
@@ -62,9 +67,6 @@ export const wholePromises: Readonly<Record<string, Proof>> = {
   'ADR11-REQ-6': partial(assessed),
   'ADR11-POS-2': partial(assessed),
   'ADR11-CON-1': partial(measured),
-  'ADR11-NEG-2': partial(measured),
-  'OS25-ASM-2': partial(measured),
-  'OS25-CONS-4': partial(measured),
   'ADR11-CON-3': partial(
     firstCall,
     jobsOfCi,
@@ -80,7 +82,7 @@ export const wholePromises: Readonly<Record<string, Proof>> = {
   'ADR11-DEC-6': partial(...scanned),
   'ADR11-CHK-3': partial(...scanned),
   'ADR11-POS-1': nowhereTrusted,
-  'ADR11-POS-4': partial(unlisted, {
+  'ADR11-POS-4': done('rbac.default_policy', unlisted, sockets, {
     file: 'test/refusals/routes-api.test.ts',
     name: 'and no route of another listener is here',
   }),
@@ -93,10 +95,10 @@ export const wholePromises: Readonly<Record<string, Proof>> = {
   'OS25-ALT-2': noLateral,
   'OS25-ALT-3': noLateral,
   'OS25-ALT-4': noLateral,
-  'ADR11-ALT2-10': partial(firstCall, unlisted),
-  'ADR11-ALT3-10': partial(noCertificate, {
-    file: 'test/scenarios/bridge-server-identity.test.ts',
-    name: 'another workload of the domain is sent nothing',
+  'ADR11-ALT2-10': done('rbac.default_policy', firstCall, unlisted),
+  'ADR11-ALT3-10': done('tls.client_auth', noCertificate, sockets, {
+    file: 'test/refusals/sidecar.test.ts',
+    name: 'whoever stands between cannot make the callee believe that somebody else calls',
   }),
   'OS25-QST-1': done(
     'token.kind',

@@ -1,16 +1,20 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { request } from 'node:http'
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import { after, before, beforeEach, test } from 'node:test'
+import { promisify } from 'node:util'
 import { openListenBridge } from '../../packages/server/src/apps/bridge-listen.ts'
 import type { ListenBridge } from '../../packages/server/src/apps/bridge-listen.ts'
 import { BridgeStage, events, json } from './bridge-stage.ts'
 
 let stage: BridgeStage
 let bridge: ListenBridge
+const notices: string[] = []
 before(async () => {
   stage = await BridgeStage.open()
-  bridge = await openListenBridge({ fetch: stage.identity, endpoint: stage.endpoint, port: 0, notice: () => undefined })
+  const notice = (text: string) => void notices.push(text)
+  bridge = await openListenBridge({ fetch: stage.identity, endpoint: stage.endpoint, port: 0, notice })
 })
 after(async () => {
   await bridge.close()
@@ -18,6 +22,7 @@ after(async () => {
 })
 beforeEach(() => {
   stage.seen.length = 0
+  notices.length = 0
   stage.answer = (_, response) => json(response, 200, { ok: true })
 })
 
@@ -107,6 +112,30 @@ test('events arrive while the stream is open, and a client that leaves ends it u
     outgoing.end()
   })
   await gone
+})
+
+const isRoot = process.getuid?.() === 0
+const nobody = 65_534
+const asking = `import http.client, sys
+connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
+connection.request("POST", "/mcp", body="{}")
+answer = connection.getresponse()
+print(answer.status, answer.read().decode())`
+
+/** What this user of the machine is answered at the bridge. */
+async function askedAs(uid: number): Promise<string> {
+  const { port } = new URL(bridge.url)
+  const options = { uid, gid: uid, cwd: '/' }
+  const { stdout } = await promisify(execFile)('/usr/bin/python3', ['-c', asking, port], options)
+  return stdout
+}
+
+test('another user of the machine does not call by this identity', { skip: !isRoot }, async () => {
+  assert.match(await askedAs(nobody), /^403 .*"code":"local_caller_refused"/)
+  assert.equal(stage.seen.length, 0)
+  assert.deepEqual(notices, [`refused: a call of uid ${nobody}`])
+  assert.match(await askedAs(0), /^200 /)
+  assert.equal(stage.seen.length, 1)
 })
 
 test('other paths lead nowhere', async () => {

@@ -6,17 +6,19 @@
  * that origin. Foreign values of both are passed unchanged: a web page that rebinds its name to this address, or posts
  * across origins, thereby meets the gateway's refusal, the same one that it would get there.
  *
- * Whoever may connect to this port calls with this identity. It is for machines with one user; the other form, over standard
- * input and output, has no such door.
+ * A port of this machine can be reached by all its users. Calls are made for the user alone who runs the bridge, as the kernel
+ * says whose a connection is; where the kernel does not say it (only Linux does), that is told loudly. The other form, over
+ * standard input and output, has no such door.
  */
 
 import { createServer } from 'node:http'
 import type { IncomingMessage, OutgoingHttpHeaders, Server, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { joinBytes, DoorwardError } from '@doorward/core'
 import { readOutgoing } from '@doorward/sdk'
 import type { CallResponse, McpEndpoint, SignedFetch } from '@doorward/sdk'
+import { clientOwner } from './sidecar/tcp-owners.ts'
 
 export interface ListenBridgeOptions {
   readonly fetch: SignedFetch
@@ -36,6 +38,8 @@ export interface ListenBridge {
 const PATH = '/mcp'
 /** Above the gateway's own limit, so that the gateway gets to refuse. */
 const MAX_BODY = 2 * 1024 * 1024
+/** How many refused calls are told of. */
+const TOLD = 20
 const HOP_BY_HOP = new Set([
   'connection',
   'keep-alive',
@@ -60,10 +64,16 @@ const NOT_FORWARDED = new Set([
 /** Opens the listener on 127.0.0.1. Throws `port_in_use` or `address_unavailable`. */
 export async function openListenBridge(options: ListenBridgeOptions): Promise<ListenBridge> {
   const server = createServer({ requestTimeout: 30_000, headersTimeout: 10_000 })
+  const callers = new Callers(options.notice)
+  server.on('connection', (socket: Socket) => callers.look(socket))
   const port = await listen(server, options.port)
   const own = new Set([`127.0.0.1:${port}`, `localhost:${port}`])
+  const served = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    if (await callers.mayCall(request.socket)) return serve(request, response, { ...options, own })
+    answer(response, 403, 'this bridge belongs to another user of the machine', notYours)
+  }
   server.on('request', (request, response) => {
-    void serve(request, response, { ...options, own })
+    void served(request, response)
   })
   return {
     url: `http://127.0.0.1:${port}${PATH}`,
@@ -72,6 +82,44 @@ export async function openListenBridge(options: ListenBridgeOptions): Promise<Li
         server.close(() => resolve())
         server.closeAllConnections()
       }),
+  }
+}
+
+const notYours = { id: null, code: 'local_caller_refused' }
+
+/** Whose connections are, looked up once for each. */
+class Callers {
+  readonly #own = process.platform === 'linux' ? process.getuid?.() : undefined
+  readonly #users = new WeakMap<Socket, Promise<number | null>>()
+  readonly #notice: (text: string) => void
+  #told = 0
+
+  constructor(notice: (text: string) => void) {
+    this.#notice = notice
+    if (this.#own === undefined)
+      notice('every user of this machine may call through this port: this system does not say whose a connection is')
+  }
+
+  look(socket: Socket): void {
+    const { remoteAddress: address, remotePort, localPort } = socket
+    const known = address !== undefined && remotePort !== undefined && localPort !== undefined
+    this.#users.set(socket, known ? clientOwner({ address, port: remotePort }, localPort) : Promise.resolve(null))
+  }
+
+  async mayCall(socket: Socket): Promise<boolean> {
+    if (this.#own === undefined) return true
+    const user = await this.#users.get(socket)
+    if (user === this.#own) return true
+    this.#refused(user ?? null)
+    return false
+  }
+
+  /** A stranger does not fill the terminal. */
+  #refused(user: number | null): void {
+    if (this.#told++ >= TOLD) return
+    this.#notice(
+      `refused: ${user === null ? 'the kernel does not say whose connection this is' : `a call of uid ${user}`}`,
+    )
   }
 }
 
