@@ -376,7 +376,7 @@ export const unseenControls: readonly { readonly why: string; readonly controls:
   },
   {
     why: 'it is about connections that the deployment opens, to servers and receivers; the probe opens those to it',
-    controls: ['tls.outward'],
+    controls: ['tls.outward', 'exports'],
   },
   {
     why: 'it needs a person who signs in at a provider; the probe is a workload',
@@ -384,7 +384,7 @@ export const unseenControls: readonly { readonly why: string; readonly controls:
   },
   {
     why: 'it is in programs beside the gateway, which the probe does not call',
-    controls: ['callee', 'caller', 'sidecar', 'workload', 'example'],
+    controls: ['bridge', 'callee', 'caller', 'sidecar', 'workload', 'example'],
   },
   {
     why: 'it belongs to how identities and keys begin and are replaced; a join or a ceremony of others is not tried on a deployment that runs',
