@@ -36,9 +36,9 @@ export const approvalControls: readonly Control[] = [
     'approvals.cancelled',
     [progress, 'a call of a session that is cancelled waits no longer, and its server hears of neither'],
     {
-      file: 'packages/server/src/transports/streamable-http.ts',
-      from: 'session.cancelHeld(message.refersTo)) return reply.status(202)',
-      to: 'session.cancelHeld(message.refersTo)) void reply',
+      file: 'packages/enforcement/src/mcp/session-begins.ts',
+      from: "session.cancelHeld(message.refersTo)) return 'done'",
+      to: 'session.cancelHeld(message.refersTo)) void session',
     },
   ),
   control('approvals.stage', [calls, once], {

@@ -3,6 +3,8 @@
 import type { Control } from './controls.ts'
 
 const protect = 'packages/sdk/src/protect'
+const mcp = 'sdk-protect-mcp'
+const ownSession = 'a session is its caller’s alone: to anybody else, and by any other name, there is none'
 
 interface Change {
   readonly file: string
@@ -62,29 +64,75 @@ export const calleeControls: readonly Control[] = [
     ['sdk-protect-under-way', 'a caller has so many calls under way and no more, while others are served'],
     { file: `${protect}/calls-under-way.ts`, from: '>= perCaller)', to: '< 0)' },
   ),
-  control(
-    'callee.mcp_lists',
-    ['sdk-protect-mcp', 'modern era: lists are filtered, calls decided, and tools know who calls'],
-    {
-      file: `${protect}/mcp-surface.ts`,
-      from: 'await filteredList(bytes, message.method, reader)',
-      to: 'bytes as Uint8Array | { readonly problem: string }',
-    },
-  ),
-  control(
-    'callee.mcp_effects',
-    ['sdk-protect-mcp', 'a tool is called by its effect: who may read calls what only reads'],
-    {
-      file: `${protect}/mcp-surface.ts`,
-      from: '(_server, tool) => effectOf(tool))',
-      to: "() => 'read')",
-    },
-  ),
-  control('callee.mcp_sessions', ['sdk-protect-mcp', 'another path, a query, a session or a task is nothing here'], {
-    file: `${protect}/mcp-surface.ts`,
-    from: "head.headers['mcp-session-id'] !== undefined)",
-    to: "head.headers['mcp-session-id'] === '')",
+  control('callee.mcp_answers', [mcp, 'modern era: lists are filtered, calls decided, and tools know who calls'], {
+    file: `${protect}/mcp-message.ts`,
+    from: '    this.#answer = answer\n',
+    to: '    answer.give()\n    this.#answer = answer\n',
   }),
+  control('callee.mcp_effects', [mcp, 'a tool is called by its effect: who may read calls what only reads'], {
+    file: `${protect}/mcp-surface.ts`,
+    from: 'effectOf: toolEffects(declared),',
+    to: "effectOf: () => 'read',",
+  }),
+  control('callee.mcp_sessions', [mcp, ownSession], {
+    file: 'packages/enforcement/src/mcp/session.ts',
+    from: ' || session.owner !== owner) return null',
+    to: ') return null',
+  }),
+  control('callee.mcp_session_names', [mcp, ownSession], {
+    file: `${protect}/mcp-message.ts`,
+    from: 'session.version !== null ? session.id : null',
+    to: 'session.version !== null ? (this.#parts.state.names.get(session) ?? null) : null',
+  }),
+  control(
+    'callee.mcp_session_limits',
+    [mcp, 'options of an MCP server that cannot be enforced are refused at the start'],
+    {
+      file: `${protect}/mcp-surface.ts`,
+      from: '  requireLimits(Object.fromEntries(',
+      to: '  void (Object.fromEntries(',
+    },
+  ),
+  control('callee.mcp_tasks', [mcp, 'a task is its caller’s alone, in both eras, and in no list of others'], {
+    file: `${protect}/mcp-surface.ts`,
+    from: '    tasks: traffic.tasks,\n',
+    to: '    tasks: null,\n',
+  }),
+  control('callee.mcp_task_lists', [mcp, 'a task is its caller’s alone, in both eras, and in no list of others'], {
+    file: 'packages/enforcement/src/mcp/server-traffic.ts',
+    from: "return typeof taskId === 'string' && isOwnTask(taskId, scope, options)",
+    to: "return typeof taskId === 'string'",
+  }),
+  control(
+    'callee.mcp_asks',
+    [mcp, 'what a server asks that its client has not declared goes to nobody, and the server hears so'],
+    {
+      file: `${protect}/mcp-message.ts`,
+      from: 'refuseToServer: (told) => answering.tell(told, this.#ownHeaders()),',
+      to: 'refuseToServer: () => undefined,',
+    },
+  ),
+  control(
+    'callee.mcp_forbidden',
+    [
+      mcp,
+      'who loses the role in the middle of a call hears nothing of it later, and the handler hears that nobody waits',
+    ],
+    {
+      file: `${protect}/mcp-message.ts`,
+      from: '    session.withhold(this.#pending)\n',
+      to: '',
+    },
+  ),
+  control(
+    'callee.mcp_compressed',
+    [mcp, 'an answer that is too large, compressed or a demand for credentials is refused, and its caller hears so'],
+    {
+      file: `${protect}/mcp-answer.ts`,
+      from: "if (coding !== 'identity') return",
+      to: "if (coding === '') return",
+    },
+  ),
   control('callee.a2a_tasks', ['sdk-protect-a2a', 'a task of another caller does not exist, whatever it is called'], {
     file: `${protect}/a2a-surface.ts`,
     from: 'const owner = ownerOf(identified.principal)',

@@ -98,7 +98,7 @@ export const modernControls: readonly Control[] = [
     scenarios,
     'MC-8: an error of the server passes with its status and id, one without its id does not',
     {
-      file: `${transports}/upstream-http-answer.ts`,
+      file: 'packages/enforcement/src/wire/mcp-answer.ts',
       from: 'const MUST_NAME_ID = new Set([400, 404, 405])',
       to: 'const MUST_NAME_ID = new Set([499])',
     },

@@ -201,7 +201,7 @@ const own: readonly ProbedControl[] = [
         to: 'if (denial !== undefined) continue',
       },
       {
-        file: 'packages/server/src/apps/gateway-listeners.ts',
+        file: 'packages/enforcement/src/mcp/session.ts',
         from: 'return personalWithdrawal(openedBy, view) !== null || personalWithdrawal(identified, view) !== null',
         to: 'return view.roles.size < 0 && openedBy === identified',
       },

@@ -69,8 +69,8 @@ export const upstreamControls: readonly Control[] = [
       to: 'if (request === null) return pass(bytes, message)',
     },
     {
-      file: answer,
-      from: 'traffic.message.id !== this.#requestId()',
+      file: 'packages/enforcement/src/wire/mcp-answer.ts',
+      from: 'traffic.message.id !== requestId(reading)',
       to: 'traffic.message.id === undefined',
     },
   ),

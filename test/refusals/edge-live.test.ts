@@ -12,7 +12,7 @@ import { modern } from '../fixtures/modern-server.ts'
 import { talk } from '../fixtures/raw-http.ts'
 import type { RawAnswer } from '../fixtures/raw-http.ts'
 import { CedarEngine } from '../../packages/server/src/policy/cedar-engine.ts'
-import { sessionMustEnd } from '../../packages/server/src/apps/gateway-listeners.ts'
+import { sessionMustEnd } from '@doorward/enforcement'
 
 const call = () => modern('tools/call', { params: { name: 'write_note', arguments: { text: 'x' } } })
 const initialize = {

@@ -23,7 +23,7 @@ function judged(version: string, method: string) {
   const headers = { 'content-type': 'application/json', 'a2a-version': version }
   const head: RequestHead = { method: 'POST', path: '/a2a', query: '', headers }
   const body = utf8(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: saying('word') }))
-  const call = surface.classify(head, body, identified)
+  const call = surface.classify({ head, body, identified, onRefused: () => undefined })
   return isDenial(call) ? null : call
 }
 
@@ -42,7 +42,7 @@ async function outcomeOf(gone: boolean): Promise<unknown> {
   const outcomes: unknown[] = []
   const written: unknown[] = []
   const head: RequestHead = { method: 'GET', path: cardPath, query: '', headers: {} }
-  const call = surface.classify(head, new Uint8Array(), identified)
+  const call = surface.classify({ head, body: new Uint8Array(), identified, onRefused: () => undefined })
   const permit = {
     entry: { index: 1, toString: () => 'log#1' },
     use: () => ({ authorized: { classified: { call, identified, body: new Uint8Array() } }, hold: null }),

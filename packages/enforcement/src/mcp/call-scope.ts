@@ -3,7 +3,7 @@
  * session. Whoever judges them need not know which of the two it is.
  */
 
-import type { JsonValue, RequestId, Revision } from '@doorward/core'
+import type { ClassifiedRequest, JsonValue, RequestId, Revision } from '@doorward/core'
 import type { Identified } from '../identify.ts'
 import type { EventNames } from './event-names.ts'
 
@@ -20,6 +20,14 @@ export interface PendingRequest {
   state: 'waiting' | 'cancelled' | 'answered' | 'withheld'
   /** The exchange that it came in is over: an answer can only come on another stream of the session. */
   left: boolean
+}
+
+/** Of a request that its server is about to have. */
+export function pendingRequest(
+  { id, method, subject, progressToken }: ClassifiedRequest,
+  identified: Identified,
+): PendingRequest {
+  return { id, method, subject: subject.name, progressToken, identified, state: 'waiting', left: false }
 }
 
 export interface CallScope {

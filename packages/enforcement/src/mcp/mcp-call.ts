@@ -2,6 +2,7 @@
 
 import { LEGACY_VERSIONS, mcpAction, partAction } from '@doorward/core'
 import type { Classified, ClassifiedRequest, JsonValue, ToolEffect } from '@doorward/core'
+import type { TaskOwners } from '../agents/task-owners.ts'
 import { deny } from '../denial.ts'
 import { contentProblem, isModern, parameterProblem, readMcpMessage, rpcIdOf } from '../mcp-message.ts'
 import { ownerOf } from '../owner.ts'
@@ -14,6 +15,7 @@ import type { CallScope } from './call-scope.ts'
 import type { CallTrace } from '../call-trace.ts'
 import { exactMessage } from '../exact-call.ts'
 import type { Handles } from './handles.ts'
+import { LoneMessage } from './lone-message.ts'
 import { ModernRequest } from './modern-request.ts'
 import { restoreNames } from './restored-handles.ts'
 import type { RestoredRequest } from './restored-handles.ts'
@@ -23,7 +25,7 @@ import type { McpSession, SessionTable } from './session.ts'
 /** What the forwarder needs of a judged message. */
 export interface McpCall {
   readonly scope: CallScope
-  /** The legacy session; null for a request of the modern era, which has none. */
+  /** The legacy session; null for a request of the modern era, which has none, and for what is served outside of sessions. */
   readonly session: McpSession | null
   readonly message: Classified
   /** What leaves instead of the body that was judged: the same, with the server's own names. */
@@ -47,10 +49,14 @@ export interface McpCallOptions {
   readonly taskless: () => boolean
   /** True when the server has no sessions, and so no GET or DELETE; `named` when the request names one. */
   readonly sessionless: (named: boolean) => boolean
+  /** True when messages of the legacy era are served outside of sessions, each by itself; never by default. */
+  readonly alone?: () => boolean
   readonly head: RequestHead
   /** None by default. */
   readonly trace?: CallTrace | null
   readonly bodyBytes: number
+  /** Whose the tasks of sessions are, as far as that was seen; their server keeps them apart by default. */
+  readonly tasks?: TaskOwners | null | undefined
   /** Called with a session that was opened before the decision, so that a refusal can take it back. */
   readonly onOpened: (session: McpSession) => void
 }
@@ -78,7 +84,9 @@ export function mcpClassifier(options: McpCallOptions): Classifier<McpCall> {
       return deny('session_unknown', 'no such session of this caller', rpcIdOf(message))
     if (message.kind === 'request' && message.era === 'modern')
       return modernCallOf({ message, body, value, identified }, options)
-    return callOf({ message, session, body, value, identified }, options)
+    const understood = { message, session, body, value, identified }
+    const lone = session === null && options.alone?.() === true ? loneCallOf(understood, options) : null
+    return lone ?? callOf(understood, options)
   }
 }
 
@@ -94,7 +102,10 @@ function callOf(understood: Understood, options: McpCallOptions): Call<McpCall> 
   const { message, identified } = understood
   const session = sessionOf(understood, options)
   if ('denied' in session) return session
-  const problem = pendingProblem(message, session) ?? resumptionProblem(options.head, session)
+  const problem =
+    pendingProblem(message, session) ??
+    resumptionProblem(options.head, session) ??
+    taskProblem(message, session, options)
   if (problem !== null) return problem
   session.identified = identified
   const { head, server, effectOf, trace = null } = options
@@ -107,6 +118,39 @@ function callOf(understood: Understood, options: McpCallOptions): Call<McpCall> 
     detail: { scope: session, session, message, restored: null, opens: session.version === null, head, trace },
     objection: options.definitions?.objection(message) ?? null,
   }
+}
+
+/** Null for what is nothing outside of a session, or opens one. */
+function loneCallOf(
+  { message, body, value, identified }: Understood,
+  options: McpCallOptions,
+): Call<McpCall> | Denial | null {
+  if (message.kind === 'response') return deny('response_unexpected', 'nothing is asked outside of a session')
+  if (message.kind === 'session-operation') return null
+  if (message.kind === 'request' && message.method === 'initialize') return null
+  const { server, effectOf, head, trace = null } = options
+  const problem = loneTaskProblem(message) ?? (message.kind === 'request' ? parameterProblem(head, message) : null)
+  if (problem !== null) return problem
+  const { kind, name } = message.subject
+  const scope = new LoneMessage({ server, identified, message })
+  return {
+    action: mcpAction(message, server, (_server, tool) => effectOf(tool)),
+    resource: { server, kind, name },
+    args: message.kind === 'request' ? message.args : undefined,
+    exact: () => exactMessage(body, value),
+    ...rpcIdOf(message),
+    detail: { scope, session: null, message, restored: null, opens: false, head, trace },
+    objection: options.definitions?.objection(message) ?? null,
+  }
+}
+
+/** The id of a task would say to whoever names it that it is theirs. */
+function loneTaskProblem(message: Classified): Denial | null {
+  if (message.kind !== 'request') return null
+  const rpcId = rpcIdOf(message)
+  if (message.method.startsWith('tasks/'))
+    return deny('method_unknown', 'no tasks outside of a session', { ...rpcId, http: 200 })
+  return message.asTask ? deny('request_invalid', 'no tasks outside of a session', rpcId) : null
 }
 
 interface UnderstoodRequest {
@@ -182,6 +226,13 @@ function pendingProblem(message: Classified, session: McpSession): Denial | null
     return deny('stream_limit', 'the session has as many streams open as it may')
   }
   return null
+}
+
+/** To whoever has not begun it there is no such task. */
+function taskProblem(message: Classified, { owner }: McpSession, { tasks = null }: McpCallOptions): Denial | null {
+  if (tasks === null || message.kind !== 'request' || message.subject.kind !== 'task') return null
+  if (tasks.ownerOf('task', message.subject.name) === owner) return null
+  return deny('handle_unknown', 'a task that this caller has not begun', rpcIdOf(message))
 }
 
 /** Which answer an event id belongs to only the server knows. */

@@ -3,6 +3,7 @@
 import { REVISIONS } from '@doorward/core'
 import type { ClassifiedRequest, JsonObject, RequestId, Revision } from '@doorward/core'
 import type { Identified } from '../identify.ts'
+import { pendingRequest } from './call-scope.ts'
 import type { CallScope, PendingRequest, ScopedHandles } from './call-scope.ts'
 import { ownerOf } from '../owner.ts'
 
@@ -25,7 +26,7 @@ export class ModernRequest implements CallScope {
   readonly events = null
 
   constructor({ server, identified, message, handles }: ModernRequestParts) {
-    const { id, method, subject, progressToken, revision, capabilities } = message
+    const { revision, capabilities } = message
     const known = REVISIONS.get(revision)
     if (known === undefined) throw new TypeError(`expected a revision that is known, got ${revision}`)
     this.server = server
@@ -34,7 +35,7 @@ export class ModernRequest implements CallScope {
     this.revision = known
     this.clientCapabilities = capabilities
     this.handles = handles
-    this.pending = { id, method, subject: subject.name, progressToken, identified, state: 'waiting', left: false }
+    this.pending = pendingRequest(message, identified)
   }
 
   waits(id: RequestId): boolean {

@@ -109,7 +109,7 @@ function isComplete(result: JsonObject): boolean {
 }
 
 /** The task that stands for the result: of the newer era by its type, of 2025-11-25 by the member that it has. */
-function taskBegun(result: JsonObject): string | null {
+export function taskBegun(result: JsonObject): string | null {
   const task = member(result, 'task')
   const named = member(result, 'resultType') === 'task' ? result : isJsonObject(task) ? task : {}
   const taskId = member(named, 'taskId')

@@ -3,6 +3,7 @@
  * that a call would meet, requests only of kinds that the client has declared. Bytes that pass are not changed.
  */
 
+import type { TaskOwners } from '../agents/task-owners.ts'
 import {
   classifyServerMessage,
   errorBody,
@@ -10,6 +11,7 @@ import {
   isJsonObject,
   LEGACY_VERSIONS,
   LIST_LIMITS,
+  member,
   negotiatedVersion,
   REVISIONS,
   scanJson,
@@ -26,7 +28,7 @@ import type { DecisionPort, TrustSource } from '../ports.ts'
 import type { CallScope, PendingRequest } from './call-scope.ts'
 import { withoutDeniedCapabilities } from './denied-capabilities.ts'
 import { judgeModernAnswer, withTaskHandles } from './modern-answer.ts'
-import { isTooLarge, structureProblem, toldTaskProblem, toolFailure } from './output-obligations.ts'
+import { isTooLarge, structureProblem, taskBegun, toldTaskProblem, toolFailure } from './output-obligations.ts'
 import type { OutputObligations } from './output-obligations.ts'
 
 export interface TrafficOptions {
@@ -39,6 +41,8 @@ export interface TrafficOptions {
   readonly definitions?: DefinitionGate | null
   /** What is demanded of its answers; nothing by default. */
   readonly output?: OutputObligations | null
+  /** Whose the tasks of sessions are, as far as that was seen; their server keeps them apart by default. */
+  readonly tasks?: TaskOwners | null
   /** Bytes of one message; 4 MiB by default. */
   readonly messageBytes?: number
   /** What was dropped, for the operator. */
@@ -153,6 +157,7 @@ function judgeNotification(
   options.definitions?.notified(message.method)
   if (message.subject.kind === 'task') {
     const { output = null, definitions = null } = options
+    if (!isOwnTask(message.subject.name, scope, options)) return dropped(scope, options, 'of a task of somebody else')
     const of = { definitions, owner: scope.owner, taskId: message.subject.name }
     const problem = toldTaskProblem(output, of, isJsonObject(value) ? value['params'] : undefined)
     if (problem !== null) return dropped(scope, options, `of a task: ${problem}`)
@@ -210,13 +215,45 @@ function judgeResponse(
     options.onDropped(scope, `an answer of ${JSON.stringify(request.subject.slice(0, 128))}: ${problem}`)
     return obliged(message, request, 'output_invalid', scope)
   }
+  if (!taskNoted(resultOf(value), scope, options)) {
+    options.onDropped(scope, 'a task that is somebody else’s already')
+    return failed(message, request, 'upstream_invalid')
+  }
   if (request.method === 'initialize') return settle(bytes, message, request, { scope, options, value })
   const judge = (result: Uint8Array) => judgeResult(result, message, request, { scope, options, value })
   if (!listMethods.has(request.method)) return judge(bytes)
-  const approved = options.definitions?.see(request.method, resultOf(value)) ?? null
+  const seen = options.definitions?.see(request.method, resultOf(value)) ?? null
+  const own = request.method === 'tasks/list' ? ownTasks(resultOf(value), scope, options) : null
+  const approved = own ?? seen
   return filterList(bytes, request, { scope, options, approved }).then((filtered) =>
     filtered === null ? failed(message, request, 'upstream_invalid') : judge(filtered),
   )
+}
+
+/** Tasks of the modern era have names with a proof: those of sessions are kept apart here. */
+function isOwnTask(taskId: string, { revision, owner }: CallScope, { tasks = null }: TrafficOptions): boolean {
+  return tasks === null || revision.era === 'modern' || tasks.ownerOf('task', taskId) === owner
+}
+
+/** False for a task that is another caller's. */
+function taskNoted(result: JsonValue | undefined, scope: CallScope, { tasks = null }: TrafficOptions): boolean {
+  if (tasks === null || scope.revision.era === 'modern' || !isJsonObject(result)) return true
+  const taskId = taskBegun(result)
+  if (taskId === null) return true
+  if ((tasks.ownerOf('task', taskId) ?? scope.owner) !== scope.owner) return false
+  tasks.note('task', taskId, scope.owner)
+  return true
+}
+
+/** By item of a list of tasks, whether it is its reader's; null where their server keeps them apart. */
+function ownTasks(result: JsonValue | undefined, scope: CallScope, options: TrafficOptions): readonly boolean[] | null {
+  if ((options.tasks ?? null) === null) return null
+  const listed = isJsonObject(result) ? member(result, 'tasks') : undefined
+  if (!Array.isArray(listed)) return []
+  return listed.map((one: JsonValue) => {
+    const taskId = isJsonObject(one) ? member(one, 'taskId') : undefined
+    return typeof taskId === 'string' && isOwnTask(taskId, scope, options)
+  })
 }
 
 /** Of the modern era, where a result says more than its value. */

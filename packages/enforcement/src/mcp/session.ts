@@ -6,6 +6,8 @@
 import { LEGACY_VERSIONS, REVISIONS, toBase64url } from '@doorward/core'
 import type { JsonValue, RandomBytes, RequestId, Revision } from '@doorward/core'
 import { ownerOf } from '../owner.ts'
+import type { TrustView } from '../ports.ts'
+import { personalWithdrawal } from '../withdrawal.ts'
 import type { Identified } from '../identify.ts'
 import { EventNames } from './event-names.ts'
 import type { CallScope, PendingRequest } from './call-scope.ts'
@@ -301,4 +303,12 @@ export class SessionTable {
     if (idlest !== null) this.remove(idlest)
     return idlest !== null
   }
+}
+
+/**
+ * True when the session's owner may not go on. Neither expiry nor the replaced keys of an authority end it: the owner comes
+ * back with the next certificate, and every request is judged by what it shows.
+ */
+export function sessionMustEnd({ openedBy, identified }: McpSession, view: TrustView): boolean {
+  return personalWithdrawal(openedBy, view) !== null || personalWithdrawal(identified, view) !== null
 }

@@ -16,6 +16,7 @@ import {
   TaskOwners,
 } from '@doorward/enforcement'
 import type { AgentRequest, Call, Denial, Identified, RequestHead } from '@doorward/enforcement'
+import { filterAnswer } from './filtered-answer.ts'
 import type { Asked, AskedMessage, Surface } from './surface.ts'
 
 export interface A2aOptions {
@@ -43,7 +44,7 @@ export function a2aSurface({ path = '/a2a', card: given }: A2aOptions): (parts: 
     const agent: Agent = { service, path, card, names: new AgentNames(nameKey), owners: new TaskOwners() }
     const shown = shownCard(card, new URL(path, audience).href)
     return {
-      classify: (head, body, identified) =>
+      classify: ({ head, body, identified }) =>
         headProblem(head, path) ??
         (head.path === cardPath ? cardCall(service, shown) : messageCall(agent, { head, body, identified })),
       form: (_denial, { method }) => (method === 'POST' ? { rpc: true } : {}),
@@ -71,7 +72,7 @@ function cardCall(service: string, shown: JsonObject): Call<Asked> {
     resource: { server: service, kind: 'server', name: '' },
     args: undefined,
     rpcId: undefined,
-    detail: { route: `GET ${cardPath}`, judge: null, identity: null, own: shown },
+    detail: { route: `GET ${cardPath}`, identity: null, own: shown },
   }
 }
 
@@ -102,7 +103,7 @@ function messageCall(agent: Agent, { head, body, identified }: AskedAgent): Call
     resource,
     args: undefined,
     rpcId: message.id,
-    detail: { route: `POST ${path}`, judge: null, identity: null, message: deliveredOf(request) },
+    detail: { route: `POST ${path}`, identity: null, message: deliveredOf(request) },
     objection: problem === null ? null : async () => problem,
   }
 }
@@ -113,7 +114,13 @@ function deliveredOf(request: AgentRequest): AskedMessage {
     body,
     headers: agentHeaders(request),
     alone: true,
-    permitted: () => answers.permitted(),
-    filter: (type) => openAgentFilter(type, answers, maxEventBytes),
+    permitted: () => {
+      answers.permitted()
+      return null
+    },
+    guard: (response, { fails }) => {
+      const open = (type: string) => openAgentFilter(type, answers, maxEventBytes)
+      return filterAnswer(response, open, (problem) => fails('upstream_invalid', problem))
+    },
   }
 }

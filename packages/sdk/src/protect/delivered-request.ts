@@ -16,6 +16,8 @@ export interface DeliveredMessage {
   readonly body: Uint8Array
   /** In the place of those that came under these names. */
   readonly headers: Readonly<Record<string, string>>
+  /** Names, in lower case, of those that came and are not delivered; nothing more by default. */
+  readonly withheld?: readonly string[]
   /** Of those that came nothing else is delivered, but `Host`. */
   readonly alone: boolean
 }
@@ -30,7 +32,7 @@ export function deliveredRequest(
   message: DeliveredMessage | null = null,
 ): IncomingMessage {
   const { body } = message ?? { body: came }
-  const own = message === null ? {} : { ...message.headers, 'content-length': String(body.length) }
+  const own = message === null ? {} : ownHeaders(message)
   const passes = passing(own, message)
   const delivered = new IncomingMessage(request.socket)
   delivered.httpVersion = request.httpVersion
@@ -50,11 +52,16 @@ export function deliveredRequest(
   return delivered
 }
 
+function ownHeaders({ headers, body }: DeliveredMessage): Record<string, string> {
+  return body.length === 0 ? { ...headers } : { ...headers, 'content-length': String(body.length) }
+}
+
 /** A message is as long as it is delivered, and comes in one piece. */
 function passing(own: object, message: DeliveredMessage | null): Passes {
   if (message === null) return (name) => !WITHHELD.test(name)
   if (message.alone) return (name) => name === 'host'
-  return (name) => !WITHHELD.test(name) && !(name in own) && name !== 'transfer-encoding'
+  const withheld = new Set(['transfer-encoding', 'content-length', ...Object.keys(own), ...(message.withheld ?? [])])
+  return (name) => !WITHHELD.test(name) && !withheld.has(name)
 }
 
 /** Asked with names in lower case. */

@@ -118,14 +118,15 @@ export async function protect(handler: ProtectedListener, options: ProtectOption
   const opened = 'log' in place ? place : stack.use(await openRecordOf(identity, place))
   const { log: record } = opened
   const pipeline = pipelineOf(identity, { opened, decisions, rates })
-  const surface = await surfaceOn({ pipeline, opened, bodyBytes: calls.bodyBytes })
+  const surface = await surfaceOn({ pipeline, opened, bodyBytes: calls.bodyBytes, onProblem })
   const serving = { pipeline, surface, audience, ...calls, handler, onProblem }
   await record.append({ kind: 'lifecycle', body: { event: 'callee.start', name: service, audience } })
   const listener = await listen(options, serving, { authority, limits: listenerLimits })
-  const unfollow = follow(identity, pipeline, listener)
+  const unfollow = follow(identity, { pipeline, surface }, listener)
   const kept = stack.move()
   let closed: Promise<void> | null = null
   const close = async (graceMilliseconds: number) => {
+    surface.lasting?.endStreams()
     await listener.close(graceMilliseconds)
     unfollow()
     await record.append({ kind: 'lifecycle', body: { event: 'callee.stop', name: service } }).catch(onProblem)
@@ -135,7 +136,7 @@ export async function protect(handler: ProtectedListener, options: ProtectOption
   return { address: listener.address, log: record.stats().origin, close: once, [Symbol.asyncDispose]: () => once() }
 }
 
-interface SurfaceParts extends Pick<ProtectedServing, 'pipeline' | 'bodyBytes'> {
+interface SurfaceParts extends Pick<ProtectedServing, 'pipeline' | 'bodyBytes' | 'onProblem'> {
   readonly opened: OpenRecord
 }
 
@@ -159,9 +160,9 @@ function surfaceOf(options: ProtectOptions): (parts: SurfaceParts) => Surface | 
     return () => surface
   }
   const judging = mcpSurface(mcp)
-  return ({ pipeline, bodyBytes }) => {
+  return async ({ pipeline, opened, bodyBytes, onProblem }) => {
     const { decisions, trust } = pipeline.dependencies
-    return judging({ service, bodyBytes, decisions, trust })
+    return judging({ service, bodyBytes, decisions, trust, nameKey: await opened.nameKey(), onProblem })
   }
 }
 
@@ -247,16 +248,22 @@ function listen(
 }
 
 /** New certificates and anchors reach the listener, and a new trust state whoever is connected; without news nobody stays. */
-function follow({ identity }: CalleeIdentity, pipeline: Pipeline, listener: Listener): () => void {
+function follow(
+  { identity }: CalleeIdentity,
+  { pipeline, surface }: Pick<ProtectedServing, 'pipeline' | 'surface'>,
+  listener: Listener,
+): () => void {
   const { trust } = identity
   const stops = [
     identity.onMaterial(() => listener.update(identity.material())),
     trust.onApply((view) => {
       listener.closeConnections((connection: Connection) => connectionProblem(connection, view, pipeline) !== null)
       void pipeline.review()
+      surface.lasting?.review(view)
     }),
   ]
   const look = () => {
+    surface.lasting?.sweep()
     if (trust.ageSeconds() <= staleness.reducedSeconds) return
     pipeline.open.endAll(deny('trust_stale', 'the trust state was not confirmed for too long'))
     listener.closeConnections(() => true)

@@ -15,9 +15,8 @@ import {
 import type { Denial, DenialCode, Exchange, Inbound, OpenCall, Outcome, Permit, Pipeline } from '@doorward/enforcement'
 import type { CallsUnderWay, Place } from './calls-under-way.ts'
 import { deliveredRequest, tellIdentity } from './delivered-request.ts'
-import { filterAnswer } from './filtered-answer.ts'
-import { holdAnswer } from './held-answer.ts'
-import type { Asked, Surface } from './surface.ts'
+import { ownRequest, unheard } from './own-message.ts'
+import type { Answering, Asked, Surface } from './surface.ts'
 import { mute } from './written-answer.ts'
 
 /** What a handler knows of a call that it may answer. */
@@ -111,7 +110,8 @@ export async function serveProtected(exchange: Exchange, serving: ProtectedServi
     const refusal = await pipeline.refuseHead(inbound, exchange.problem)
     return sendRefusal(exchange, refusal, surface.form(refusal.denial, head))
   }
-  const held: { place: Place | null } = { place: null }
+  const held: { place: Place | null; undo: () => void } = { place: null, undo: () => undefined }
+  const onRefused = (undo: () => void) => void (held.undo = undo)
   try {
     const permit = await pipeline.enforce<Asked>(inbound, {
       credential: 'token',
@@ -122,10 +122,12 @@ export async function serveProtected(exchange: Exchange, serving: ProtectedServi
         held.place = entered
         return exchange.readBody(bodyBytes)
       },
-      classifier: (body, identified) => surface.classify(head, body, identified),
+      classifier: (body, identified) => surface.classify({ head, body, identified, onRefused }),
     })
-    if (isRefusal(permit)) sendRefusal(exchange, permit, surface.form(permit.denial, head))
-    else await answer(exchange, permit, { ...serving, place: held.place })
+    if (isRefusal(permit)) {
+      held.undo()
+      sendRefusal(exchange, permit, surface.form(permit.denial, head))
+    } else await answer(exchange, permit, { ...serving, place: held.place })
   } finally {
     held.place?.leave()
   }
@@ -140,8 +142,8 @@ async function answer(
   const started = performance.now()
   const admitted = permit.use()
   const { body, call, identified } = admitted.authorized.classified
-  const overtaken = pipeline.overtaken(admitted)
-  const { own } = call.detail
+  const { own, message } = call.detail
+  const overtaken = pipeline.overtaken(admitted) ?? (hasGone(exchange) ? null : (message?.permitted() ?? null))
   const sent =
     overtaken !== null
       ? refused(exchange, { permit, serving }, { ...overtaken, caller: identified.principal })
@@ -150,6 +152,7 @@ async function answer(
         : own === undefined
           ? await handled(exchange, serving, { permit, body, asked: call.detail })
           : told(exchange, permit, own)
+  message?.ended?.()
   serving.place?.leave()
   admitted.hold?.release()
   const outcome = { ...sent, milliseconds: Math.round(performance.now() - started) }
@@ -163,12 +166,12 @@ function hasGone({ response, request }: Exchange): boolean {
 
 type Sent = Omit<Outcome, 'milliseconds'>
 
-interface Answering {
+interface Refusing {
   readonly permit: Permit<Asked>
   readonly serving: ProtectedServing
 }
 
-function refused(exchange: Exchange, { permit: { entry }, serving }: Answering, denial: Denial): Sent {
+function refused(exchange: Exchange, { permit: { entry }, serving }: Refusing, denial: Denial): Sent {
   sendRefusal(exchange, { refused: true, denial, entry }, serving.surface.form(denial, exchange.head))
   const { code, explanation } = denial
   return { status: 'failed', http: exchange.response.statusCode, bytes: 0, code, explanation }
@@ -186,6 +189,18 @@ interface Handled {
   readonly asked: Asked
 }
 
+function knownCall({ head }: Exchange, { permit, asked }: Handled, ending: Ending): ProtectedCall {
+  return {
+    principal: permit.admitted.authorized.classified.identified.principal,
+    decision: permit.entry.toString(),
+    route: asked.route,
+    token: new Secret((head.headers['authorization'] ?? '').slice('Bearer '.length)),
+    get signal() {
+      return ending.signal
+    },
+  }
+}
+
 /** Resolves when the answer has ended, however that was. */
 async function handled(exchange: Exchange, serving: ProtectedServing, { permit, body, asked }: Handled): Promise<Sent> {
   const { pipeline, handler, onProblem } = serving
@@ -199,23 +214,25 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
     // Half an answer is no answer: the connection goes with it. An answer whose turn has not come has none of its own.
     request.socket.destroy()
   }
-  const open: OpenCall = { authorized, withdraw: end, forbid: end }
+  let noted: DenialCode | null = null
+  const answering: Answering = {
+    fails: (code, explanation) => fails(new CallFailed(code, explanation)),
+    note: (code) => void (noted ??= code),
+    end,
+    tell: (message, headers) => tell(serving, { asked, known, head: exchange.head, message, headers }),
+  }
+  const forbid = (denial: Denial): void => {
+    asked.message?.forbidden?.(answering)
+    end(denial)
+  }
+  const open: OpenCall = { authorized, withdraw: end, forbid }
   const before = request.socket.bytesWritten
   const { promise: ended, resolve: settle } = Promise.withResolvers<void>()
   response.once('close', settle)
   response.setHeader('Doorward-Decision', permit.entry.toString())
   response.setHeader('Doorward-Code', 'allowed')
-  asked.message?.permitted()
   const delivered = deliveredRequest(exchange, body, asked.message)
-  const known: ProtectedCall = {
-    principal: authorized.classified.identified.principal,
-    decision: permit.entry.toString(),
-    route: asked.route,
-    token: new Secret((exchange.head.headers['authorization'] ?? '').slice('Bearer '.length)),
-    get signal() {
-      return ending.signal
-    },
-  }
+  const known = knownCall(exchange, { permit, body, asked }, ending)
   calls.set(delivered, known)
   if (asked.identity !== null) calls.set(tellIdentity(delivered, asked.identity), known)
   // The request that came, with its credentials, is not to be had by way of the answer.
@@ -235,30 +252,32 @@ async function handled(exchange: Exchange, serving: ProtectedServing, { permit, 
       mute(response)
     }
   }
-  release = guard(response, asked, { fails, onProblem })
+  release = asked.message?.guard(response, answering) ?? release
   run(() => handler(delivered, response, known), fails, onProblem)
   await ended
   ending.end()
   pipeline.open.remove(open)
   const [http, bytes] = [response.statusCode, request.socket.bytesWritten - before]
-  return sentOf({ held, failed, finished: response.writableFinished, http, bytes })
+  return sentOf({ held, failed, noted, finished: response.writableFinished, http, bytes })
 }
 
-interface Guarded {
-  readonly fails: (why: CallFailed) => void
-  readonly onProblem: (error: unknown) => void
+interface Told {
+  readonly asked: Asked
+  readonly known: ProtectedCall
+  readonly head: Exchange['head']
+  readonly message: Uint8Array
+  readonly headers: Readonly<Record<string, string>>
 }
 
-/** Nobody has what has to be looked at before it was. What is returned takes the guard off. */
-function guard(response: ServerResponse, { judge, message }: Asked, { fails, onProblem }: Guarded): () => void {
-  if (judge !== null)
-    return holdAnswer(response, judge, (error) => {
-      fails(new CallFailed('internal', 'the answer of the handler was not accepted'))
-      onProblem(error)
-    })
-  const open = message?.filter ?? null
-  if (open === null) return () => undefined
-  return filterAnswer(response, open, (problem) => fails(new CallFailed('upstream_invalid', problem)))
+/** A message of our own, in the name of the call that it is about. */
+function tell(
+  { handler, audience, onProblem }: ProtectedServing,
+  { asked, known, head, message: body, headers }: Told,
+): void {
+  const request = ownRequest({ url: head.path, host: new URL(audience).host, headers, body })
+  calls.set(request, known)
+  if (asked.identity !== null) calls.set(tellIdentity(request, asked.identity), known)
+  run(() => handler(request, unheard(request), known), onProblem, onProblem)
 }
 
 /** Tells why it could not answer. A handler that is no promise makes none. */
@@ -291,7 +310,7 @@ function failureOf(error: unknown, onProblem: (error: unknown) => void): CallFai
 /** What a handler throws is nobody's business outside. An answer that has begun is broken off. */
 function fail(
   exchange: Exchange,
-  { permit: { entry, admitted }, serving }: Answering,
+  { permit: { entry, admitted }, serving }: Refusing,
   { code, message }: CallFailed,
 ): void {
   const { response } = exchange
@@ -308,11 +327,14 @@ function fail(
 interface Ended extends Pick<Outcome, 'http' | 'bytes'> {
   readonly held: Denial | null
   readonly failed: CallFailed | null
+  /** The answer itself tells of a failure. */
+  readonly noted: DenialCode | null
   readonly finished: boolean
 }
 
-function sentOf({ held, failed, finished, http, bytes }: Ended): Sent {
+function sentOf({ held, failed, noted, finished, http, bytes }: Ended): Sent {
   if (held !== null) return { status: 'failed', http, bytes, code: held.code, explanation: held.explanation }
   if (failed !== null) return { status: 'failed', http, bytes, code: failed.code, explanation: failed.message }
+  if (noted !== null && finished) return { status: 'failed', http, bytes, code: noted }
   return { status: finished ? 'completed' : 'cancelled', http, bytes }
 }

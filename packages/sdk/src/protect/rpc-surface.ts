@@ -21,7 +21,7 @@ export function rpcSurface({ path = '/rpc', methods }: JsonRpcOptions): (service
     throw new DoorwardError('rpc_path', 'no path of an endpoint', { got: path.slice(0, 200), expected: '/rpc' })
   const declared = requireMethods(methods)
   return (service) => ({
-    classify: (head, body) =>
+    classify: ({ head, body }) =>
       messageProblem(head, head.path === path) ?? rpcCall(head, body, { service, path, declared }),
     form: () => ({ rpc: true }),
   })
@@ -52,14 +52,14 @@ function rpcCall(head: RequestHead, body: Uint8Array, { service, path, declared 
     body,
     headers: { 'content-type': jsonType },
     alone: false,
-    permitted: () => undefined,
-    filter: null,
+    permitted: () => null,
+    guard: () => null,
   }
   return {
     action,
     resource,
     args: undefined,
     rpcId: id,
-    detail: { route: `POST ${path}`, judge: null, identity: null, message },
+    detail: { route: `POST ${path}`, identity: null, message },
   }
 }

@@ -1,12 +1,11 @@
 /** What outlives a request, looked at again whenever trust changes, and now and then. */
 
 import { toSeconds } from '@doorward/core'
-import { connectionProblem, deny } from '@doorward/enforcement'
+import { connectionProblem, deny, sessionMustEnd } from '@doorward/enforcement'
 import type { ApprovalDesk, Pipeline, SessionTable } from '@doorward/enforcement'
 import { timerSleep } from '@doorward/sdk'
 import type { StreamableHttp } from '../transports/streamable-http.ts'
 import type { GatewayDoors } from './gateway-doors.ts'
-import { sessionMustEnd } from './gateway-listeners.ts'
 import type { GatewayListeners } from './gateway-listeners.ts'
 import { trustNow } from './gateway-status.ts'
 import type { GatewayFacts } from './gateway-status.ts'

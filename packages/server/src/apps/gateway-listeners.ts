@@ -1,16 +1,7 @@
 /** The three listeners of a gateway and what each of them serves. */
 
-import { deny, openListener, personalWithdrawal, sendRefusal } from '@doorward/enforcement'
-import type {
-  ApprovalDesk,
-  Exchange,
-  Listener,
-  ListenerOptions,
-  Pipeline,
-  TlsMaterial,
-  TrustView,
-  McpSession,
-} from '@doorward/enforcement'
+import { deny, openListener, sendRefusal } from '@doorward/enforcement'
+import type { ApprovalDesk, Exchange, Listener, ListenerOptions, Pipeline, TlsMaterial } from '@doorward/enforcement'
 import { isApprovalLink, serveApprovalLink } from '../transports/approval-links.ts'
 import type { ApprovalLinks } from '../transports/approval-links.ts'
 import { isBackendPath } from '../transports/backend-call.ts'
@@ -134,12 +125,4 @@ async function failLink(
   onProblem(error)
   const inbound = { connection: exchange.connection, head: exchange.head, audience: '' }
   sendRefusal(exchange, await pipeline.refuse(inbound, deny('record_unavailable', String(error))))
-}
-
-/**
- * True when the session's owner may not go on. Neither expiry nor the replaced keys of an authority end it: the owner comes
- * back with the next certificate, and every request is judged by what it shows.
- */
-export function sessionMustEnd({ openedBy, identified }: McpSession, view: TrustView): boolean {
-  return personalWithdrawal(openedBy, view) !== null || personalWithdrawal(identified, view) !== null
 }

@@ -5,11 +5,10 @@
 
 import { errorBody } from '@doorward/core'
 import type { JsonObject, Principal, RequestId, ServerMessage } from '@doorward/core'
-import { denialRow, messageEvent, judgeTraffic, refersTo, idKey } from '@doorward/enforcement'
+import { cancellation, denialRow, idKey, judgeTraffic, messageEvent, refersTo } from '@doorward/enforcement'
 import type { DenialCode, Permit, McpCall, ServerTraffic, TrafficOptions, McpSession } from '@doorward/enforcement'
 import { Backlog } from './backlog.ts'
 import { isOfCredential } from './server-credential.ts'
-import { cancellation } from './upstream.ts'
 import type { Reply, UpstreamLimits, UpstreamSession } from './upstream.ts'
 
 /** The way to one session's server and back. */

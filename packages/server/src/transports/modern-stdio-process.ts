@@ -10,8 +10,7 @@ import { Backlog } from './backlog.ts'
 import { failWaiter } from './duplex-session.ts'
 import type { Channel, ChannelEvents } from './duplex-session.ts'
 import { isOfCredential } from './server-credential.ts'
-import { messageEvent, judgeTraffic, looksLikeObject, idKey } from '@doorward/enforcement'
-import { cancellation } from './upstream.ts'
+import { cancellation, idKey, judgeTraffic, looksLikeObject, messageEvent } from '@doorward/enforcement'
 import type { Reply } from './upstream.ts'
 
 export interface ModernProcessOptions {

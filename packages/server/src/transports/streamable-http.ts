@@ -1,16 +1,18 @@
 /** The MCP endpoint: one path per server, POST, GET and DELETE, each request decided and recorded on its own. */
 
 import {
+  beginIn,
   deny,
   isModern,
   isRefusal,
+  lasts,
+  mcpClassifier,
+  ModernRequest,
+  pendingRequest,
   recordOutcome,
   sendRefusal,
   StageTimes,
   whenGone,
-  lasts,
-  mcpClassifier,
-  ModernRequest,
 } from '@doorward/enforcement'
 import type {
   DefinitionGate,
@@ -22,7 +24,6 @@ import type {
   Pipeline,
   RefusalForm,
   RequiredCredential,
-  Identified,
   PendingRequest,
   BeginTrace,
   CallTrace,
@@ -32,7 +33,7 @@ import type {
   SessionTable,
 } from '@doorward/enforcement'
 import { LEGACY_VERSIONS, MODERN_VERSIONS } from '@doorward/core'
-import type { ClassifiedRequest, EpochSeconds, Principal, ToolEffect } from '@doorward/core'
+import type { EpochSeconds, Principal, ToolEffect } from '@doorward/core'
 import { allowedReport, refusedReport } from './call-report.ts'
 import type { CallReport } from './call-report.ts'
 import { StreamableReply } from './streamable-http-reply.ts'
@@ -244,20 +245,11 @@ export class StreamableHttp {
 
   #forwardIn(session: McpSession, { permit, reply, request, server }: InSession): void {
     const { message } = permit.admitted.authorized.classified.call.detail
-    if (session.ended) return reply.fail('session_unknown', 'the session ended while the request was judged')
-    // Others may have begun since this one was judged.
-    if (message.kind === 'session-operation' && message.operation === 'stream' && !session.mayStream())
-      return reply.fail('stream_limit', 'the session has as many streams open as it may')
+    const begun = beginIn(session, message, request)
+    if (typeof begun === 'object') return reply.refuse(begun)
     if (message.kind === 'session-operation') this.#keepStream(session, reply, permit)
     this.#options.sessions.touch(session)
-    if (request !== null && !session.expect(request)) {
-      return reply.fail('request_invalid', 'too many requests wait, or one with this id')
-    }
-    if (message.kind === 'notification' && message.method === 'notifications/cancelled') {
-      // Its server has not heard of a call that waits for a human.
-      if (message.refersTo !== undefined && session.cancelHeld(message.refersTo)) return reply.status(202)
-      if (message.refersTo !== undefined) session.cancel(message.refersTo)
-    }
+    if (begun === 'done') return reply.status(202)
     this.#upstreamOf(session, server).forward(permit, reply)
   }
 
@@ -332,13 +324,6 @@ interface Forwarding {
   readonly server: McpServer
   readonly times: StageTimes
   readonly trace: CallTrace | null
-}
-
-function pendingRequest(
-  { id, method, subject, progressToken }: ClassifiedRequest,
-  identified: Identified,
-): PendingRequest {
-  return { id, method, subject: subject.name, progressToken, identified, state: 'waiting', left: false }
 }
 
 /** That the answer did not come is no failure when nobody waited for it. */

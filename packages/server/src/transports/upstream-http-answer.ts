@@ -1,22 +1,18 @@
 /** One request to an HTTP server and its answer: JSON or an event stream, each message judged before it goes on. */
 
 import type { Dispatcher } from 'undici'
-import { errorBody, parseMessage, scanJson, textWithoutSecrets } from '@doorward/core'
-import type { McpMessage } from '@doorward/core'
+import { textWithoutSecrets } from '@doorward/core'
 import {
-  denialRow,
   deny,
   GrowingBytes,
-  messageEvent,
-  SseParser,
-  withData,
-  withFields,
-  withoutData,
   isEventName,
-  obligedError,
-  judgeTraffic,
+  judgedEvent,
+  lastEvent,
+  SseParser,
+  wholeAnswer,
+  withFields,
 } from '@doorward/enforcement'
-import type { DenialCode, SseEvent, CallScope, McpCall, ServerTraffic, TrafficOptions } from '@doorward/enforcement'
+import type { AnswerReading, CallScope, DenialCode, McpCall, SseEvent, TrafficOptions } from '@doorward/enforcement'
 import { insufficientScopes } from './protected-resource.ts'
 import type { CredentialedAnswer, UpstreamFailure } from './server-credential.ts'
 import { failureOf } from './upstream-failure.ts'
@@ -44,11 +40,8 @@ export interface HttpAnswerParts {
   readonly onEnd: () => void
 }
 
-/** Statuses whose meaning is between us and the server: credentials and redirects are never the caller's business. */
 const UNAUTHORIZED = 401
 const FORBIDDEN = 403
-const NOT_RELAYED = new Set([UNAUTHORIZED, 407])
-const MUST_NAME_ID = new Set([400, 404, 405])
 const UNSUPPORTED_VERSION = -32022
 const ERROR_BODY_BYTES = 64 * 1024
 /** Informational answers (1xx) to one request. */
@@ -185,7 +178,7 @@ export class HttpAnswer implements CredentialedAnswer {
     const redacts = this.#parts.traffic.output?.redact === true
     for (const one of events) {
       const event = redacts ? this.#withoutSecretFields(one) : one
-      const bytes = event.data === null || event.data.length === 0 ? event.raw : await this.#judged(event, event.data)
+      const bytes = await judgedEvent(event, this.#reading)
       if (bytes !== null) await this.#parts.reply.send(bytes)
     }
   }
@@ -211,19 +204,11 @@ export class HttpAnswer implements CredentialedAnswer {
     return told
   }
 
-  async #judged(event: SseEvent, data: Uint8Array): Promise<Uint8Array | null> {
-    const traffic = await this.#judge(data)
-    if (traffic.kind === 'drop') return withoutData(event)
-    return traffic.bytes === data ? event.raw : withData(event, traffic.bytes)
-  }
-
-  async #judge(data: Uint8Array): Promise<ServerTraffic> {
-    const { scope, traffic: options, reply, refuseToServer } = this.#parts
-    const traffic = await judgeTraffic(data, scope, options)
-    if (traffic.kind === 'drop' && traffic.reply !== null) refuseToServer(traffic.reply)
-    if (traffic.kind === 'pass' && traffic.failure !== null) reply.note(traffic.failure)
-    if (traffic.kind === 'pass' && traffic.redacted > 0) reply.redacted(traffic.redacted)
-    return traffic
+  get #reading(): AnswerReading {
+    const { call, scope, traffic, reply, refuseToServer } = this.#parts
+    const note = (code: DenialCode) => reply.note(code)
+    const redacted = (count: number) => reply.redacted(count)
+    return { call, scope, traffic, eraKnown: true, note, redacted, refuseToServer }
   }
 
   onResponseEnd(): void {
@@ -235,10 +220,8 @@ export class HttpAnswer implements CredentialedAnswer {
   async #complete(): Promise<void> {
     if (this.#ended || this.#renews() || (await this.#isWidened())) return
     const { call, onGone } = this.#parts
-    if (this.#parser !== null) this.#endStream()
-    else if (this.#status === 200 && call.message.kind === 'request') await this.#answerJson()
-    else if (this.#status >= 200 && this.#status < 300) this.#answerStatus(call.message.kind === 'request')
-    else this.#relayError()
+    if (this.#parser === null) await this.#answerWhole()
+    else this.#endStream()
     this.#end()
     // What the server has forgotten we forget, and the caller starts again.
     const forgotten = this.#status === 404 && !call.opens
@@ -273,64 +256,26 @@ export class HttpAnswer implements CredentialedAnswer {
     return true
   }
 
-  /** A legacy stream may be taken up again; a modern one is all that its caller gets, and may not end in silence. */
   #endStream(): void {
-    const { reply, scope, call } = this.#parts
-    const { message } = call
-    const lasts = message.kind === 'request' && message.method === 'subscriptions/listen'
-    if (scope.revision.era === 'modern' && !lasts && message.kind === 'request' && scope.waits(message.id)) {
-      const { rpc, text } = denialRow('upstream_invalid')
-      reply.note('upstream_invalid')
-      reply.write(messageEvent(errorBody(message.id, rpc, text, { code: 'upstream_invalid' })))
-    }
+    const { reply } = this.#parts
+    const last = lastEvent(this.#reading)
+    if (last !== null) reply.write(last)
     reply.end()
   }
 
-  async #answerJson(): Promise<void> {
-    const { reply } = this.#parts
-    const body = this.#bytes()
-    const traffic = this.#isJson ? await this.#judge(body) : null
-    if (traffic?.kind !== 'pass' || traffic.message.kind === 'request' || traffic.message.kind === 'notification') {
-      return reply.fail('upstream_invalid', 'the server answered with something else than the answer')
-    }
-    if (traffic.message.kind === 'response' && traffic.message.id !== this.#requestId()) {
-      return reply.fail('upstream_invalid', 'the server answered another request')
-    }
-    reply.json(200, traffic.bytes)
-  }
-
-  #requestId(): string | number | null {
-    const { message } = this.#parts.call
-    return message.kind === 'request' ? message.id : null
-  }
-
-  #answerStatus(isRequest: boolean): void {
-    const { reply, call } = this.#parts
-    if (isRequest || call.head.method === 'GET')
-      return reply.fail('upstream_invalid', `the server answered ${this.#status} without an answer`)
-    reply.status(call.head.method === 'DELETE' ? 200 : 202)
-  }
-
-  /** An error of the server's is its own affair, and the caller's: status and JSON-RPC error, none of the headers. */
-  #relayError(): void {
-    const { reply, scope, call } = this.#parts
-    if (call.message.kind === 'request') scope.answered(call.message.id)
-    if (this.#status === UNAUTHORIZED && this.#parts.renew !== null)
+  async #answerWhole(): Promise<void> {
+    const { reply, scope, call, renew } = this.#parts
+    if (this.#status === UNAUTHORIZED && renew !== null) {
+      if (call.message.kind === 'request') scope.answered(call.message.id)
       return reply.fail('credential_refused', 'the server answered 401 to its credential')
-    if (this.#status < 400 || NOT_RELAYED.has(this.#status)) {
-      return reply.fail('upstream_invalid', `the server answered ${this.#status}`)
     }
-    const headers = this.#retryAfter === null ? {} : { 'Retry-After': this.#retryAfter }
-    const body = this.#bytes()
-    const error = this.#isJson ? rpcErrorOf(body) : null
-    if (error?.rpcCode === UNSUPPORTED_VERSION) this.#parts.onContradicted?.()
-    // A modern client takes an error without its id for a sign of the legacy era (reference mcp.md §3).
-    if (scope.revision.era === 'modern' && error?.id !== this.#requestId() && MUST_NAME_ID.has(this.#status))
-      return reply.fail('upstream_invalid', `the server answered ${this.#status} without an answer`)
-    if (error === null) return reply.status(this.#status, headers)
-    const { bytes, count } = obligedError(body, this.#parts.traffic.output ?? null)
-    if (count > 0) reply.redacted(count)
-    reply.json(this.#status, bytes, headers)
+    const whole = { status: this.#status, isJson: this.#isJson, body: this.#bytes() }
+    const told = await wholeAnswer(whole, this.#reading)
+    if (told.kind === 'failed') return reply.fail(told.code, told.explanation)
+    const headers = told.status < 400 || this.#retryAfter === null ? {} : { 'Retry-After': this.#retryAfter }
+    if (told.kind === 'status') return reply.status(told.status, headers)
+    if (told.error === UNSUPPORTED_VERSION) this.#parts.onContradicted?.()
+    reply.json(told.status, told.body, headers)
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
@@ -380,10 +325,4 @@ export class HttpAnswer implements CredentialedAnswer {
     clearTimeout(this.#deadline)
     this.#parts.onEnd()
   }
-}
-
-function rpcErrorOf(body: Uint8Array): Extract<McpMessage, { kind: 'error' }> | null {
-  const scan = scanJson(body)
-  const message = scan.ok ? parseMessage(scan.value) : null
-  return message?.kind === 'error' ? message : null
 }

@@ -1,6 +1,5 @@
 /** The way to servers. `forward` accepts nothing but a permit: what has not been decided and recorded does not leave. */
 
-import { utf8 } from '@doorward/core'
 import type { JsonObject, RequestId } from '@doorward/core'
 import type { Denial, DenialCode, Outcome, Permit, McpCall, McpSession } from '@doorward/enforcement'
 import type { ServerVersions } from './server-versions.ts'
@@ -53,12 +52,6 @@ export interface UpstreamSession {
   cancel(id: RequestId): void
   /** Lets the server go; pending replies end. */
   end(): void
-}
-
-/** Our own `notifications/cancelled`. */
-export function cancellation(requestId: RequestId): Uint8Array {
-  const params = { requestId, reason: 'the call is not allowed any more' }
-  return utf8(JSON.stringify({ jsonrpc: '2.0', method: 'notifications/cancelled', params }))
 }
 
 /** The modern era at a server, where each request stands alone. */

@@ -2,8 +2,8 @@
 
 import type { ServerResponse } from 'node:http'
 import { DoorwardError, LIST_LIMITS } from '@doorward/core'
-import { bytesOf, callBack, keepHead, takeOff } from './written-answer.ts'
-import type { Standing, Written } from './written-answer.ts'
+import { bytesOf, callBack, keepHead, takeOff } from '../protect/written-answer.ts'
+import type { Standing, Written } from '../protect/written-answer.ts'
 
 export interface HeldAnswer {
   readonly status: number
