@@ -16,6 +16,7 @@ import type { Clock, PeerCertificate, SpiffeId } from '@doorward/core'
 import { ClientContexts } from './client-context.ts'
 import { connectionError } from './connection-error.ts'
 import { connectMutualTls } from './mutual-tls.ts'
+import { DialTurns } from './dial-turns.ts'
 import { redialled } from './redial.ts'
 import { systemRuntime } from './runtime.ts'
 import type { ServerProblem } from './server-identity.ts'
@@ -117,20 +118,23 @@ export class ConnectionPool {
     const keep = agent.keepSocketAlive.bind(agent)
     // A socket that is not to be kept is destroyed by the agent.
     agent.keepSocketAlive = (socket) => (this.#draining.has(socket) ? undefined : keep(socket))
+    const turns = new DialTurns(agent)
     // Asynchronous on purpose: the request is given the socket only after the server has been judged.
     agent.createConnection = (_options, callback) => {
-      void this.#hand({ agent, target, svid }, callback)
+      turns.begins()
+      void this.#hand({ agent, target, svid }, callback).then((problem) => turns.ended(problem))
       return undefined
     }
     return agent
   }
 
-  async #hand(order: Order, give: ((error: Error | null, stream: Duplex) => void) | undefined): Promise<void> {
+  async #hand(order: Order, give: ((error: Error | null, stream: Duplex) => void) | undefined): Promise<Error | null> {
     const { host, port } = order.target
     const outcome = await this.#connect(order).catch((error: unknown) => connectionError(error, `${host}:${port}`))
     // The types ask for a stream beside the error; the agent looks at the error first.
     if (outcome instanceof Error) give?.(outcome, new PassThrough())
     else give?.(null, outcome)
+    return outcome instanceof Error ? outcome : null
   }
 
   async #connect({ agent, target, svid }: Order): Promise<TLSSocket> {
