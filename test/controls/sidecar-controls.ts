@@ -16,6 +16,7 @@ function control(name: string, [file, test]: readonly [string, string], edit: Ed
   return { name, edits: [edit], test: { file, name: test } }
 }
 
+const program = 'test/unit/server/sidecar-program.test.ts'
 const messages = 'test/refusals/sidecar-messages.test.ts'
 
 export const sidecarControls: readonly Control[] = [
@@ -59,6 +60,29 @@ export const sidecarControls: readonly Control[] = [
       from: "if (settings.inbound?.asked.kind === 'a2a') await",
       to: "if (settings.inbound?.asked.kind === 'a2a' && path === '') await",
     },
+  ),
+  control('sidecar.kept_whole', [program, 'a connection is not used again after more than the answer in one piece'], {
+    file: `${apps}/program-connections.ts`,
+    from: ' || !this.#seen.endWith(bodyBytes)',
+    to: '',
+  }),
+  control('sidecar.kept_place', [program, 'a program that is started again is dialled anew, and judged anew'], {
+    file: `${apps}/program-connections.ts`,
+    from: 'kept.place === place && ',
+    to: '',
+  }),
+  control('sidecar.sent_once', [program, 'a request that may have arrived is not sent again'], {
+    file: `${transports}/program-call.ts`,
+    from: 'if (!connection.isReused || !wasNotTaken(error, what)) return',
+    to: 'if (!connection.isReused) return',
+  }),
+  control(
+    'sidecar.dial_turns',
+    [
+      'test/unit/sdk/dial-turns.test.ts',
+      'calls at once dial few connections at a time, take what is free before their turn, and are all answered',
+    ],
+    { file: 'packages/sdk/src/dial-turns.ts', from: 'if (this.#mayGo()) this.#add', to: 'if (true) this.#add' },
   ),
   control('sidecar.callers', [refusals, 'a caller is known by its program too, and nobody else of its user is one'], {
     file: `${apps}/local-callers.ts`,

@@ -411,8 +411,13 @@ test('RV-4: a callee that is removed in the middle of an answer is not believed 
   assert.equal(gone.status, 200)
   await ended
   admin.close()
+  // Whichever side heard of it first has ended the answer: it is the caller's that has to know.
+  const { trustStore } = stage.caller.identity.identity
+  await until(() => trustStore.view()?.deniedIdentities.has(idOf(calleeName)) || undefined, 'the denial at the caller')
   const before = stage.tap.reached.length
   const answer = await right()
-  assert.ok([502, 503].includes(answer.status), answer.text)
+  assert.deepEqual([answer.status, answer.headers['doorward-code']], [502, 'upstream_identity'], answer.text)
+  assert.ok(answer.text.includes('server_revoked'), answer.text)
   assert.equal(stage.tap.reached.length, before)
+  await onRecord('upstream_identity server_revoked')
 })

@@ -1,7 +1,7 @@
 /** Parts of a sidecar by themselves: the way to the program, local connections, the file of keys, and headers. */
 
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { chmod, lstat, mkdir, mkdtemp, readdir, realpath, rm } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
@@ -33,6 +33,9 @@ async function listening(name: string, accept: (socket: Socket) => void): Promis
   return path
 }
 
+/** A caller that stays. */
+const waiting = Object.assign(new EventEmitter(), { destroyed: false })
+
 test('a connection whose owner cannot be asked for is closed', async () => {
   const { promise, resolve } = Promise.withResolvers<void>()
   const path = await listening('program.sock', (socket) => {
@@ -45,7 +48,7 @@ test('a connection whose owner cannot be asked for is closed', async () => {
     },
   }
   const program = programAt({ socket: path }, process.getuid?.() ?? 0, failing)
-  await assert.rejects(program.connect(new AbortController().signal), /EMFILE/)
+  await assert.rejects(program.connect(waiting), /EMFILE/)
   await promise
 })
 

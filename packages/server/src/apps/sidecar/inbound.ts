@@ -84,12 +84,14 @@ class Forward {
     const [method, target] = [request.method ?? '', request.url ?? '']
     const body = await bodyOf(request)
     const assertion = await assertions.of({ call, method, target, body })
-    const socket = await program.connect(call.signal)
-    if (typeof socket === 'string') throw new CallFailed('upstream_unavailable', socket)
     const own = { [assertionHeader]: assertion }
     const what = { method, target, headers: request.headers, own, body }
-    const { signal } = call
-    const failure = await callProgram(socket, what, response, { limits: { ...limits, bytes }, signal })
+    const connect = async () => {
+      const connection = await program.connect(response)
+      if (typeof connection === 'string') throw new CallFailed('upstream_unavailable', connection)
+      return connection
+    }
+    const failure = await callProgram(connect, what, response, { ...limits, bytes })
     if (failure !== null) throw new CallFailed(failure.code, failure.reason)
   }
 }

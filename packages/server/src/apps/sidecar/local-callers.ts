@@ -56,15 +56,16 @@ function ofProcess(socket: Socket, peers: PeerSource | null, entries: readonly S
   const credentials = peers?.of(socket) ?? null
   if (credentials === null) return nobody('local unknown', 'the kernel does not say who this is')
   const peer = new Peer(credentials)
+  const byGroup = entries.some(({ systemd_unit: unit, cgroup }) => unit !== undefined || cgroup !== undefined)
   const { uid, pid } = credentials
   return {
     name: `uid ${uid}, pid ${pid}`,
     source: `local uid ${uid}`,
     problem: async () => {
-      const facts = await peer.facts()
+      const facts = await peer.facts({ names: byGroup })
       if (typeof facts === 'string') return facts
       for (const entry of entries) if ((await failingSelector(entry, facts)) === null) return null
-      return `no caller is listed that ${facts.program ?? 'a program'} of uid ${uid} could be`
+      return `no caller is listed that ${peer.program() ?? 'a program'} of uid ${uid} could be`
     },
     close: () => peer.close(),
   }

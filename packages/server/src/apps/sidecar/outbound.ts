@@ -106,6 +106,7 @@ interface Failure {
 const stale: Failure = { code: 'trust_stale', reason: `no news of the authority for ${staleSeconds} s` }
 /** Why a call was ended. One of each for all calls: an error is dear to make. */
 const staleness = new Error('the trust state was not confirmed for too long')
+const lateness = new Error('no answer in time')
 const goneAway = new Error('nobody waits for the answer any more')
 
 class Outbound {
@@ -144,6 +145,8 @@ class Outbound {
     socket.once('close', () => caller.close())
     if (socket.destroyed) return caller.close()
     const problem = await caller.problem()
+    // Whoever has gone meanwhile was refused nothing, and what is gone cannot be looked at.
+    if (socket.destroyed) return
     if (problem !== null) {
       this.#refused(caller, { code: 'local_caller_refused', reason: problem })
       return this.#turnAway(socket)
@@ -171,6 +174,7 @@ class Outbound {
     const caller = this.#callers.get(request.socket)
     if (caller === undefined) return void request.socket.destroy()
     const problem = await caller.problem()
+    if (request.socket.destroyed) return
     const failure =
       problem === null
         ? await this.#bounded(request, response)
@@ -234,8 +238,7 @@ class Outbound {
     }: { method: string; request: IncomingMessage; body: Uint8Array; end: AbortController },
   ): Promise<CallResponse | Failure> {
     const { signed, settings } = this.#parts
-    const late = new AbortController()
-    const timer = setTimeout(() => late.abort(), settings.limits.answerMilliseconds).unref()
+    const timer = setTimeout(() => end.abort(lateness), settings.limits.answerMilliseconds).unref()
     const bodiless = body.length === 0 && request.headers['content-length'] === undefined
     try {
       return await signed.call(url, {
@@ -244,10 +247,10 @@ class Outbound {
         ...(bodiless ? {} : { body }),
         audience: settings.audience,
         expectedId: this.#id,
-        signal: AbortSignal.any([end.signal, late.signal]),
+        signal: end.signal,
       })
     } catch (error) {
-      if (late.signal.aborted) return { code: 'upstream_timeout', reason: 'no answer in time' }
+      if (end.signal.reason === lateness) return { code: 'upstream_timeout', reason: 'no answer in time' }
       return failureOf(error)
     } finally {
       clearTimeout(timer)
@@ -256,14 +259,12 @@ class Outbound {
 
   async #give({ status, headers, body }: CallResponse, response: ServerResponse): Promise<Failure | null> {
     const { limits } = this.#parts.settings
-    const length = headers['content-length']
-    response.writeHead(status, {
-      ...headersOfPeer(headers),
-      ...(length === undefined ? {} : { 'content-length': length }),
-    })
-    response.flushHeaders()
-    const end = await relay(body, response, { ...limits, bytes: Number.MAX_SAFE_INTEGER })
-    if (end === 'whole') response.end()
+    const { 'content-length': length } = headers
+    const head = {
+      status,
+      headers: { ...headersOfPeer(headers), ...(length === undefined ? {} : { 'content-length': length }) },
+    }
+    const end = await relay(body, response, head, { ...limits, bytes: Number.MAX_SAFE_INTEGER })
     if (end === 'whole' || end === 'unread') return null
     return { code: 'upstream_invalid', cause: `answer_${end}`, reason: 'the answer broke off' }
   }

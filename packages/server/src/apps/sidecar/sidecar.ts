@@ -193,7 +193,7 @@ async function openIn(
   if (jwksFile !== null) await assertions.write(jwksFile)
   const program = programAt(settings.forward.place, settings.forward.uid ?? opened.ownUid, opened.peers)
   const inbound = await openInbound({ settings, identity, record, assertions, program, onProblem })
-  ends.push(() => inbound.close())
+  ends.push(() => inbound.close().finally(() => program.close()))
   return { inbound, assertions }
 }
 

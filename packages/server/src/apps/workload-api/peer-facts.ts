@@ -59,17 +59,21 @@ export class Peer {
     return `${this.#places.proc}/${this.credentials.pid}`
   }
 
-  /** Facts as of now, or why there are none: a process that is gone, has another user or program by now, or is another one. */
-  async facts(): Promise<PeerFacts | string> {
+  /**
+   * Facts as of now, or why there are none: a process that is gone, has another user or program by now, or is another one. With
+   * `names` false neither path nor control group are read, for whoever goes by the rest.
+   */
+  async facts({ names = true }: { readonly names?: boolean } = {}): Promise<PeerFacts | string> {
     const { pid, uid, gid } = this.credentials
     const home = this.#home
     const file = this.#program
-    if (!this.#lives()) return 'the process that connected is gone'
     const owner = ownerOf(home)
-    const program = read(() => readlinkSync(`${home}/exe`))
-    const cgroup = cgroupOf(home)
+    const program = names ? this.program() : null
+    const cgroup = names ? cgroupOf(home) : null
+    const runsTheSame = this.#runsTheSame()
+    // The last of all: whoever lives now had this number all the time that it was looked at.
     if (!this.#lives()) return 'the process that connected is gone'
-    if (!this.#runsTheSame()) return 'the process has become another program than when it connected'
+    if (!runsTheSame) return 'the process has become another program than when it connected'
     if (owner?.uid !== uid || owner.gid !== gid) return 'the process has another user than when it connected'
     return {
       pid,
@@ -84,6 +88,11 @@ export class Peer {
       cgroup,
       unit: unitOf(cgroup),
     }
+  }
+
+  /** For people. */
+  program(): string | null {
+    return read(() => readlinkSync(`${this.#home}/exe`))
   }
 
   close(): void {

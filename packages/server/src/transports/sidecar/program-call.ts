@@ -1,7 +1,7 @@
 /** One request to the program behind a sidecar, over a connection that somebody else has made and looked at. */
 
 import { request as send } from 'node:http'
-import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { Agent, IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { DenialCode } from '@doorward/enforcement'
 import { headersOfProgram, requestHeaders } from './passing-headers.ts'
@@ -24,49 +24,100 @@ export interface ProgramFailure {
   readonly reason: string
 }
 
+/** A connection that this call alone uses. */
+export interface ProgramConnection {
+  readonly socket: Socket
+  /** Gives requests the connection. */
+  readonly agent: Agent
+  /** Whether there was a call before on it. */
+  readonly isReused: boolean
+  /** After an answer that was whole, with the bytes of its body if it told them: may be used again. Otherwise it has to be destroyed. */
+  release(bodyBytes: number | null): void
+}
+
 const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'DELETE'])
 const HEADER_BYTES = 16_384
 
-/** Sends it and gives the answer on. Null when all of it was; what of it has been given on when it fails is for the caller to break off. */
+/**
+ * Sends it and gives the answer on. Null when all of it was; what of it has been given on when it fails is for the caller to break off.
+ * Throws what `connect` does.
+ */
 export async function callProgram(
-  socket: Socket,
+  connect: () => Promise<ProgramConnection>,
   what: ProgramRequest,
   response: ServerResponse,
-  options: { readonly limits: RelayLimits; readonly signal: AbortSignal },
+  limits: RelayLimits,
 ): Promise<ProgramFailure | null> {
-  const { limits, signal } = options
+  const connection = await connect()
   try {
-    const answer = await head(socket, what, { milliseconds: limits.answerMilliseconds, signal })
-    if ('reason' in answer) return answer
-    const status = answer.statusCode ?? 0
-    if (status < 200 || status > 599) return invalid(`a status of ${status}`)
-    const announced = Number(answer.headers['content-length'] ?? 0)
-    if (announced > limits.bytes && what.method !== 'HEAD') return failureOf('large', limits)
-    response.writeHead(status, {
-      ...headersOfProgram(answer.headers),
-      ...(answer.headers['content-length'] === undefined ? {} : { 'content-length': announced }),
-    })
-    response.flushHeaders()
-    const end = await relay(answer, response, limits)
-    if (end !== 'whole') return failureOf(end, limits)
-    response.end()
-    return null
+    return await called(connection, what, response, limits)
   } catch (error) {
-    return errorOf(error)
+    // The program has closed a connection that was kept, and nothing was taken of this call: it is made on a new one.
+    if (!connection.isReused || !wasNotTaken(error, what)) return errorOf(error)
+  }
+  return callProgram(connect, what, response, limits)
+}
+
+/** The kernel refuses to write where nobody can read any more. A head alone it takes as a whole or not at all. */
+function wasNotTaken(error: unknown, { body }: ProgramRequest): boolean {
+  return body.length === 0 && error instanceof Error && 'code' in error && error.code === 'EPIPE'
+}
+
+async function called(
+  connection: ProgramConnection,
+  what: ProgramRequest,
+  response: ServerResponse,
+  limits: RelayLimits,
+): Promise<ProgramFailure | null> {
+  let kept: { readonly bodyBytes: number | null } | null = null
+  const gone = () => connection.socket.destroy()
+  response.once('close', gone)
+  try {
+    const answer = await head(connection, what, limits.answerMilliseconds)
+    if ('code' in answer) return answer
+    const { source, isEarly } = answer
+    const status = source.statusCode ?? 0
+    if (status < 200 || status > 599) return invalid(`a status of ${status}`)
+    const { 'content-length': length } = source.headers
+    const announced = Number(length ?? 0)
+    if (announced > limits.bytes && what.method !== 'HEAD') return failureOf('large', limits)
+    const told = length === undefined ? {} : { 'content-length': announced }
+    const end = await relay(
+      source,
+      response,
+      { status, headers: { ...headersOfProgram(source.headers), ...told } },
+      limits,
+    )
+    if (end !== 'whole') return failureOf(end, limits)
+    if (!isEarly && hasBody(what.method, status)) kept = { bodyBytes: length === undefined ? null : announced }
+    return null
   } finally {
-    socket.destroy()
+    response.off('close', gone)
+    if (kept === null) connection.socket.destroy()
+    else connection.release(kept.bodyBytes)
   }
 }
 
+/** What some programs send after an answer that has none would be taken for the next answer. */
+function hasBody(method: string, status: number): boolean {
+  return method !== 'HEAD' && status !== 204 && status !== 304
+}
+
+interface Answer {
+  readonly source: IncomingMessage
+  /** It came before the request was sent: what is left of that would be the beginning of the next one. */
+  readonly isEarly: boolean
+}
+
 function head(
-  socket: Socket,
+  { agent, socket }: ProgramConnection,
   { method, target, headers, own, body }: ProgramRequest,
-  { milliseconds, signal }: { readonly milliseconds: number; readonly signal: AbortSignal },
-): Promise<IncomingMessage | ProgramFailure> {
+  milliseconds: number,
+): Promise<Answer | ProgramFailure> {
   return new Promise((resolve, reject) => {
     const length = body.length === 0 && BODILESS.has(method) ? {} : { 'content-length': body.length }
     const outgoing = send({
-      createConnection: () => socket,
+      agent,
       method,
       path: target,
       headers: {
@@ -74,32 +125,32 @@ function head(
         host: headers['host'] ?? 'localhost',
         ...own,
         ...length,
-        connection: 'close',
       },
       setHost: false,
       maxHeaderSize: HEADER_BYTES,
-      signal,
     })
     const timer = setTimeout(() => {
       resolve({ code: 'upstream_timeout', reason: `no answer of the program within ${milliseconds} ms` })
-      outgoing.destroy()
+      socket.destroy()
     }, milliseconds).unref()
-    outgoing.once('response', (answer) => {
+    outgoing.once('response', (source) => {
       clearTimeout(timer)
       // What breaks later is for the reader of the body.
       outgoing.on('error', () => undefined)
-      answer.on('error', () => undefined)
-      resolve(answer)
+      source.on('error', () => undefined)
+      resolve({ source, isEarly: !outgoing.writableFinished })
     })
     outgoing.once('upgrade', () => {
       resolve(invalid('another protocol, which nobody asked for'))
-      outgoing.destroy()
+      socket.destroy()
     })
     outgoing.on('error', (error) => {
       clearTimeout(timer)
       reject(error)
     })
-    outgoing.end(body)
+    // An empty part would be a second one to write.
+    if (body.length === 0) outgoing.end()
+    else outgoing.end(body)
   })
 }
 
