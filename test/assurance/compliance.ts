@@ -23,7 +23,7 @@ const soc2: AssuranceList = {
     row(
       'partial',
       ['CC6.3', 'access is changed and removed'],
-      'Evidence: entries of revocation, acknowledged by every instance. Missing: periodical review of who has which role.',
+      'Evidence: entries of revocation, acknowledged by every instance. Missing: that the periodical review of the audit calendar is done.',
       ['server/authority/revoke.ts docs/revocation.md', 'RV-2 RV-4 RV-5'],
     ),
     row(
@@ -65,8 +65,8 @@ const soc2: AssuranceList = {
     row(
       'partial',
       ['CC7.4', 'response to incidents'],
-      'Evidence: ceremonies with a report that anybody can verify. Missing: the plan and people of the organisation.',
-      ['server/authority/ceremony-report.ts docs/recovery.md', 'RV-6 TM-30'],
+      'Evidence: runbooks that a test carries out, ceremonies with a report that anybody can verify. Missing: the people of the organisation.',
+      ['server/authority/ceremony-report.ts docs/runbooks/README.md docs/recovery.md', 'RV-6 TM-30'],
     ),
     row(
       'partial',
@@ -118,10 +118,12 @@ const iso: AssuranceList = {
       'Evidence: join strings once, keys that never leave, no passwords.',
       ['docs/adr/0092-what-a-new-workload-is-given.md', 'BS-3 BS-5 CA-6'],
     ),
-    row('partial', ['A.5.18', 'Access rights'], 'Evidence: entries of each grant and removal. Missing: the review.', [
-      'server/authority/revocations.ts',
-      'RV-4 RV-5',
-    ]),
+    row(
+      'partial',
+      ['A.5.18', 'Access rights'],
+      'Evidence: entries of each grant and removal, a calendar for the review with its commands. Missing: that it is done.',
+      ['server/authority/revocations.ts', 'RV-4 RV-5'],
+    ),
     row(
       'partial',
       ['A.5.25', 'Assessment and decision on information security events'],
@@ -131,8 +133,8 @@ const iso: AssuranceList = {
     row(
       'partial',
       ['A.5.26', 'Response to information security incidents'],
-      'Evidence: revocation and recovery with reports. Missing: the organisation’s procedure.',
-      ['docs/recovery.md docs/revocation.md', 'RV-4 RV-6'],
+      'Evidence: runbooks for six incidents, revocation and recovery with reports. Missing: who carries them out, and whom the organisation has to tell.',
+      ['docs/runbooks/README.md docs/recovery.md docs/revocation.md', 'RV-4 RV-6'],
     ),
     row('full', ['A.5.28', 'Collection of evidence'], 'Evidence: entries with proofs that anybody verifies offline.', [
       'server/audit/prove.ts docs/record.md',
@@ -227,13 +229,13 @@ const pci: AssuranceList = {
     row(
       'partial',
       ['6', 'secure software'],
-      'Evidence: pinned packages, advisories, times for mending. Missing: training and review of whoever deploys.',
+      'Evidence: pinned packages, advisories, times for mending. Missing: that whoever deploys was trained by the exercises, and reviews.',
       ['SECURITY.md DEPENDENCIES.md', 'AT-37 TM-16'],
     ),
     row(
       'partial',
       ['7', 'access by need to know'],
-      'Evidence: roles with deny as the default, decisions. Missing: the review every six months.',
+      'Evidence: roles with deny as the default, decisions. Missing: that the review of the audit calendar is done.',
       ['path/authorize.ts', 'ADR11-CFG-rbac.default_policy ADR11-DEC-5'],
     ),
     row(
@@ -251,8 +253,8 @@ const pci: AssuranceList = {
     row(
       'partial',
       ['11', 'test security regularly'],
-      'Evidence: `doorward probe` and `doorward authority drill`, with reports. Missing: penetration tests by others.',
-      ['docs/probe.md docs/recovery.md', 'AT-2 RV-6'],
+      'Evidence: `doorward probe` and `doorward authority drill`, with reports; a guide for testers. Missing: penetration tests by others.',
+      ['docs/probe.md docs/penetration-test.md docs/recovery.md', 'AT-2 RV-6'],
     ),
   ],
 }

@@ -1,10 +1,10 @@
 /**
- * docs/runbooks, carried out as they stand there on one deployment that runs: what each page promises is seen by its commands, and here
- * from outside, by whoever has what was stolen. Those that destroy come last.
+ * Pages for those who operate, carried out as they stand there on one deployment that runs: exercises, audits, a penetration test and the
+ * runbooks. What each page promises is seen by its commands, and here from outside, by whoever has what was stolen. Those that destroy come last.
  */
 
 import { deepEqual, equal, ok } from 'node:assert/strict'
-import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { ConnectionOptions } from 'node:tls'
@@ -40,21 +40,25 @@ const pages = [
   'lost-recovery-key',
 ] as const
 
-const yaml = (url: string) => `secrets: { notes: { servers: [notes] } }
+/** What training starts as a process answers here over HTTP: most of what its exercises cost would be starting it. */
+const yaml = (url: string, filesUrl: string) => `secrets: { notes: { servers: [notes] } }
 servers:
+  files: { url: "${filesUrl}", insecure_upstream: true, effects: { read: [read_*, list_*] } }
   notes: { url: "${url}", insecure_upstream: true, credential: { secret: notes }, effects: { read: [read_*] } }
-roles: { reader: ["read:notes/*"] }
+roles: { reader: ["read:notes/*", "read:files/*"] }
 policy: { files: [policies] }
 audit: { second_sink: { dir: sink } }
 ${wideLimits}`
 
 let notes: ScriptedServer
+let files: ScriptedServer
 let system: TestDeployment
 let walk: PageWalk
 
 before(async () => {
-  notes = await openNotes()
-  system = await TestDeployment.prepare({ yaml: yaml(notes.url), trustDomain: 'acme.example' })
+  notes = await openServer(['read_note', 'write_note'])
+  files = await openServer(['read_text_file', 'list_directory', 'write_file'])
+  system = await TestDeployment.prepare({ yaml: yaml(notes.url, files.url), trustDomain: 'acme.example' })
   for (const folder of ['sink', 'policies']) await mkdir(join(system.folder, folder))
   for (const name of ['notes', 'notes-new'])
     await writeFile(join(system.folder, `${name}.token`), `secret-of-${name}\n`, { mode: 0o600 })
@@ -64,15 +68,16 @@ before(async () => {
 after(async () => {
   await system.remove()
   await notes.close()
+  await files.close()
 })
 
 /** What answers is not asked who calls: that is the gateway's. */
-function openNotes(): Promise<ScriptedServer> {
+function openServer(tools: readonly string[]): Promise<ScriptedServer> {
   return scriptedServer(({ body }, response) => {
     if (body === '') return void response.writeHead(405).end()
     const { id, method } = JSON.parse(body) as { readonly id: number; readonly method: string }
     const results: Readonly<Record<string, object>> = {
-      'tools/list': { tools: ['read_note', 'write_note'].map((name) => ({ name, inputSchema: { type: 'object' } })) },
+      'tools/list': { tools: tools.map((name) => ({ name, inputSchema: { type: 'object' } })) },
       'tools/call': { content: [{ type: 'text', text: 'the door is shut' }] },
       'prompts/list': { prompts: [] },
       'resources/list': { resources: [] },
@@ -147,6 +152,22 @@ describe('docs/runbooks', () => {
     await done('laptop', 'call notes read_note')
     equal(calls(), 1)
   })
+
+  test('docs/training: every exercise of developers and operators shows what its page says', async () => {
+    await walk.page('training/developers.md')
+    await walk.page('training/operators.md')
+  })
+
+  test('docs/audit-calendar.md: every audit makes its evidence', async () => {
+    await walk.page('audit-calendar.md')
+    const page = await readFile(join(repository, 'docs', 'audit-calendar.md'), 'utf8')
+    const files = [...page.matchAll(/ audit\/([\w.]+)/g)].map(([, name = '']) => name)
+    ok(files.length > 15)
+    for (const name of files.filter((one) => !/^(?:drill|probe)\./.test(one)))
+      ok((await stat(join(system.folder, 'audit', name))).isFile(), name)
+  })
+
+  test('docs/penetration-test.md: what a tester begins and ends with is there', () => walk.page('penetration-test.md'))
 
   test('a stolen token is refused with another’s certificate, and after its denial with its own, and nothing reaches the server', async () => {
     const [planner, clerk] = [await identityOf('laptop', 'agent/planner'), await identityOf('clerk', 'agent/clerk')]
