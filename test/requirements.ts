@@ -257,18 +257,6 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
       name: 'no canary is in an output, a log, an entry, an export or any file of the state',
     },
   ),
-  'ADR11-CHK-8': partial(
-    { file: 'test/architecture/recovery-doc.test.ts', name: 'names the stages of a recovery, in their order' },
-    recoveredWhole,
-    {
-      file: 'test/scenarios/runbooks.test.ts',
-      name: 'a stolen agent is refused with all that it held, its successor calls, and others were never touched',
-    },
-    {
-      file: 'test/scenarios/runbooks.test.ts',
-      name: 'a compromised server hears nothing until it is trusted again, and then has another credential',
-    },
-  ),
   'ADR11-POS-3': done('record.before_permit', waysIn, unrecorded, everyDecision),
   'ADR11-POS-5': done('certificate.denial', forgedCertificate, forgedToken, deniedSerial, recoveredWhole, {
     file: 'test/scenarios/gateway-findings.test.ts',
