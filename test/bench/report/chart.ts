@@ -107,8 +107,13 @@ function barOf(bar: Bar, { y, x, chart }: Place, theme: Theme): readonly string[
     text(LEFT - 10, middle + 4, bar.label, `fill="${theme.text}" text-anchor="end"`),
     ...rectangles,
     ...(bar.range === undefined ? [] : whisker(bar.range, { x, middle }, theme)),
-    text(round(x(beyond)) + 8, middle + 4, numberText(bar, chart), `fill="${theme.text}"`),
+    text(round(x(beyond)) + 8, middle + 4, numberText(bar, chart), `fill="${theme.text}" ${clearOf(theme)}`),
   ]
+}
+
+/** Numbers stand before the lines of the grid. */
+function clearOf({ background }: Theme): string {
+  return `stroke="${background}" stroke-width="4" paint-order="stroke"`
 }
 
 function numberText({ parts }: Bar, { digits, numbers }: Chart): string {

@@ -1,6 +1,6 @@
 /** The charts of the page, from its numbers. */
 
-import { median } from '../statistics.ts'
+import { median, quantile } from '../statistics.ts'
 import type { Measured } from '../statistics.ts'
 import type { VariantName } from '../system.ts'
 import { svgOf, themes } from './chart.ts'
@@ -12,6 +12,12 @@ import type { MeasuredTable, ReportNumbers } from './numbers.ts'
 /** Microseconds of CPU per call: the median of the rounds, since others may have been at work in some of them. */
 export function cpuOf(measured: Measured | undefined): number | null {
   return measured === undefined || measured.cpuOfRounds.length === 0 ? null : median(measured.cpuOfRounds)
+}
+
+/** The middle half of the rounds: a quarter of them was below, a quarter above. */
+export function halfOf(measured: Measured | undefined): readonly [number, number] | null {
+  const sorted = Float64Array.from(measured?.cpuOfRounds ?? []).toSorted()
+  return sorted.length === 0 ? null : [quantile(sorted, 0.25), quantile(sorted, 0.75)]
 }
 
 /** What a control has added to the one before it, in the units of the rounds: the median of what it was in each. */
@@ -31,7 +37,7 @@ export function chartsOf({ tables }: ReportNumbers): Readonly<Record<string, Cha
   return {
     controls: {
       title: 'CPU of one call, controls one by one (16 kept connections)',
-      axis: 'CPU per call, µs; the line is from the lowest to the highest round',
+      axis: 'CPU per call, µs; the line is the middle half of the rounds',
       legend: ['without what is added', 'what is added'],
       bars: [...stepBars(kept), ...cpuBars(kept, ['nginx', 'haproxy'])],
       digits: 0,
@@ -47,7 +53,7 @@ export function chartsOf({ tables }: ReportNumbers): Readonly<Record<string, Cha
     },
     connecting: {
       title: 'CPU of one call on a connection of its own, handshake included',
-      axis: 'CPU per connection and call, µs; the line is from the lowest to the highest round',
+      axis: 'CPU per connection and call, µs; the line is the middle half of the rounds',
       legend: [],
       bars: cpuBars(fresh, [...stepNames, 'nginx', 'haproxy']),
       digits: 0,
@@ -55,7 +61,7 @@ export function chartsOf({ tables }: ReportNumbers): Readonly<Record<string, Cha
     },
     stdio: {
       title: 'CPU of one call to a stdio server (16 kept connections)',
-      axis: 'CPU per call without that of the server, µs; the line is from the lowest to the highest round',
+      axis: 'CPU per call without that of the server, µs; the line is the middle half of the rounds',
       legend: [],
       bars: cpuBars(kept, ['stdio', 'mcp-proxy', 'supergateway']),
       digits: 0,
@@ -72,8 +78,9 @@ export function drawn(charts: Readonly<Record<string, Chart>>): Readonly<Record<
   return Object.fromEntries(files)
 }
 
-function rangeOf({ cpuOfRounds }: Measured): Pick<Bar, 'range'> {
-  return cpuOfRounds.length < 2 ? {} : { range: [Math.min(...cpuOfRounds), Math.max(...cpuOfRounds)] }
+function rangeOf(measured: Measured): Pick<Bar, 'range'> {
+  const range = halfOf(measured)
+  return range === null || measured.cpuOfRounds.length < 2 ? {} : { range }
 }
 
 function stepBars(table: MeasuredTable): readonly Bar[] {

@@ -3,7 +3,7 @@
 import { median } from '../statistics.ts'
 import type { Measured } from '../statistics.ts'
 import type { VariantName } from '../system.ts'
-import { addedOver, chartsOf, cpuOf, drawn } from './charts.ts'
+import { addedOver, chartsOf, cpuOf, drawn, halfOf } from './charts.ts'
 import type { Chart } from './chart.ts'
 import { addedBy, nameOf } from './names.ts'
 import { numbersText, stepNames } from './numbers.ts'
@@ -119,8 +119,8 @@ function stepTable({ tables: { kept }, residentMebibytes }: ReportNumbers): stri
   const head = ['step', 'CPU µs', 'rounds', 'added µs', 'times mutual TLS', 'calls/s', 'p50 ms', 'p99 ms', 'MiB']
   return `${tableText(head, rows)}
 
-CPU: the median of the rounds, and then the lowest and the highest. \`added\` and \`times\`: the median of what they were in each round; where
-it is below what one round differs from the next, it says nothing. \`MiB\`: memory of the process at the end.`
+CPU: the median of the rounds; \`rounds\`: a quarter of them was below, a quarter above. \`added\` and \`times\`: the median of what they were in each round; where
+it is below what rounds differ by, it says nothing. \`MiB\`: memory of the process at the end.`
 }
 
 function whatIsAdded(): string {
@@ -202,13 +202,13 @@ function methodText({ tables, rounds }: ReportNumbers): string {
 - Before anything was measured, each step was called without a certificate, without a token, with the token of a workload that has no
   role, and as it should be. It refused what it has to refuse, by the code for it, and nothing else, or there would be no page. Limits are wide
   enough not to refuse; what they count is counted.
-- Each process is warmed up with 15,000 calls or for ten seconds. Then come rounds (here ${rounds}): in each of them every variant has its turn under
-  every load, another one first each time. Measured calls: ${all[0]} with 16 kept connections, ${all[1]} with one, ${all[2]} on connections of their own.
+- Each process is warmed up with 15,000 calls or for eight seconds. Then come rounds (here ${rounds}): in each of them every variant has its turn under
+  every load, another one first each time; turns are short, so that whatever else runs hits neighbours alike. Measured calls: ${all[0]} with 16 kept connections, ${all[1]} with one, ${all[2]} on connections of their own.
 - The CPU is that of the process under test with all its threads, as the kernel counts it. Towards the server everything keeps its connections, over
   mutual TLS; nginx does not check the server's chain there, since it cannot without a name.
 - Callers and server want the same cores as what is measured: calls in a second are those of the whole machine, and not what a
   gateway with cores of its own would do. CPU per call does not depend on that, but for caches and clock frequency.
-- A ratio is the median of the ratios of the rounds. What one round differs from the next is in every table; a difference below that is noise.`
+- A ratio is the median of the ratios of the rounds. What rounds differ by is in every table; a difference below that is noise.`
 }
 
 /** The median of the ratios of rounds. */
@@ -225,8 +225,11 @@ function cpuText(measured: Measured | undefined): string {
 }
 
 function spread(measured: Measured | undefined): string {
-  const rounds = measured?.cpuOfRounds ?? []
-  return rounds.length === 0 ? '' : `${Math.min(...rounds).toFixed(0)}–${Math.max(...rounds).toFixed(0)}`
+  return (
+    halfOf(measured)
+      ?.map((cpu) => cpu.toFixed(0))
+      .join('–') ?? ''
+  )
 }
 
 function speed(measured: Measured | undefined): readonly string[] {

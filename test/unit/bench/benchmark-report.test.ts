@@ -1,7 +1,10 @@
 /** The page of `npm run bench -- report`: what its numbers say, and nothing else. */
 
 import { deepEqual, doesNotMatch, equal, match, ok } from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { repositoryRoot } from '../../../scripts/source-files.ts'
 import { themes } from '../../bench/report/chart.ts'
 import { numbersText } from '../../bench/report/numbers.ts'
 import type { MeasuredTable, ReportNumbers } from '../../bench/report/numbers.ts'
@@ -131,5 +134,16 @@ describe('the page of the benchmark', () => {
     const kept = JSON.parse(files['benchmark-report/numbers.json'] ?? '') as ReportNumbers
     equal(numbersText(kept), files['benchmark-report/numbers.json'])
     deepEqual(pageFiles(kept), files)
+  })
+
+  test('the page that is committed, its charts and its numbers are what the command writes of those numbers', () => {
+    const docs = join(repositoryRoot, 'docs')
+    const read = (path: string) => readFileSync(join(docs, path), 'utf8')
+    const kept = JSON.parse(read('benchmark-report/numbers.json')) as ReportNumbers
+    const written = pageFiles(kept)
+    const names = readdirSync(join(docs, 'benchmark-report')).map((name) => `benchmark-report/${name}`)
+    deepEqual([...names, 'benchmark-report.md'].toSorted(), Object.keys(written).toSorted())
+    for (const [path, text] of Object.entries(written)) equal(read(path), text, path)
+    equal(kept.quick, false)
   })
 })
