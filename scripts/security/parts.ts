@@ -31,7 +31,7 @@ export function checkPart(root: string, { name, program, words }: LongPart): Che
   return partResult(name, { status, stdout })
 }
 
-/** Nothing but 0 with no finding is passed, nothing but 1 with findings is failed: all else has not been run. */
+/** Nothing but 0 with no finding is passed, nothing but 1 with findings is failed: all else has not been run, at 3 by what it says. */
 export function partResult(
   name: string,
   ended: { readonly status: number | null; readonly stdout: string },
@@ -41,6 +41,7 @@ export function partResult(
     return { name, verdict: 'passed', summary: told.summary, findings: [] }
   if (told !== null && ended.status === 1 && told.findings.length > 0)
     return { name, verdict: 'failed', summary: `${told.findings.length} found`, findings: told.findings }
+  if (told !== null && ended.status === 3) return { name, verdict: 'not_run', ...told }
   const summary = `it ended with ${ended.status ?? 'a signal'} and does not say what it found: run npm run security -- ${name}`
   return { name, verdict: 'not_run', summary, findings: [] }
 }

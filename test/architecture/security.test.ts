@@ -262,6 +262,7 @@ test('a part that runs long is passed or failed only where it says so itself', (
     [0, told('a finding')],
     [1, told()],
     [2, told()],
+    [3, told('a source that nobody has measured')],
     [null, told()],
     [0, 'null'],
     [0, '{}'],

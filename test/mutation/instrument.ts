@@ -1,6 +1,6 @@
 /** Sources with every mutant written into them, each behind a switch. */
 
-import { globSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Instrumenter } from '@stryker-mutator/instrumenter'
@@ -21,6 +21,7 @@ export interface Mutant {
 
 export interface Plan {
   readonly tests: readonly string[]
+  readonly slow: readonly string[]
   /** Text by URL. */
   readonly sources: Readonly<Record<string, string>>
   readonly mutants: readonly Mutant[]
@@ -48,18 +49,28 @@ const messages: ReadonlyMap<string, readonly number[]> = new Map([
 ])
 
 interface Path {
-  readonly node: { readonly type: string; readonly callee?: { readonly name?: string } }
+  readonly node: {
+    readonly type: string
+    readonly callee?: { readonly name?: string }
+    /** Of a string. */
+    readonly value?: string
+    /** Of a template. */
+    readonly quasis?: readonly { readonly value: { readonly raw: string } }[]
+  }
   readonly parentPath: Path | null
   /** Where it stands in its parent: `arguments` of a call, and which of them. */
   readonly listKey?: string
   readonly key: string | number | null
 }
 
-/** A text inside of a message, wherever in it. */
-const ignorer = {
+/** A text inside of a message, wherever in it; and where no text is read as a language, every text with a space. */
+const ignorerOf = (isProse: boolean) => ({
   shouldIgnore(given: object): string | undefined {
     const path = given as Path
     if (!['StringLiteral', 'TemplateLiteral'].includes(path.node.type)) return undefined
+    const { value, quasis = [] } = path.node
+    const text = value ?? quasis.map((one) => one.value.raw).join('')
+    if (isProse && text.includes(' ')) return 'prose'
     for (let at = path; at.parentPath !== null; at = at.parentPath) {
       const called = at.parentPath.node.callee?.name
       if (called === undefined || at.listKey !== 'arguments') continue
@@ -67,19 +78,20 @@ const ignorer = {
     }
     return undefined
   },
-}
+})
 
 const silent = new Proxy({}, { get: () => () => false })
 
-export async function planOf({ sources, tests }: Target): Promise<Plan> {
-  const paths = globSync([...sources], { cwd: root }).toSorted()
+/** Of some sources of the target. */
+export async function planOf({ tests, prose = false, slow = [] }: Target, paths: readonly string[]): Promise<Plan> {
   const files = paths.map((path) => ({ name: path, content: readFileSync(join(root, path), 'utf8'), mutate: true }))
   const instrumenter = new Instrumenter(silent as never)
-  const options = { plugins: null, excludedMutations: [], ignorers: [ignorer] }
+  const options = { plugins: null, excludedMutations: [], ignorers: [ignorerOf(prose)] }
   const result = await instrumenter.instrument(files, options)
   const texts = new Map(files.map(({ name, content }) => [name, content]))
   return {
     tests: tests.map((path) => pathToFileURL(join(root, path)).href),
+    slow,
     sources: Object.fromEntries(
       result.files.map(({ name, content }) => [pathToFileURL(join(root, name)).href, content]),
     ),

@@ -1,63 +1,68 @@
-/** The report, as it is committed. */
+/** The report, as it is committed; a later run reads in it what has been measured. */
 
-import type { Mutant } from './instrument.ts'
-import type { Target } from './targets.ts'
-import type { Status } from './worker.ts'
+import { decisionOn } from './decided.ts'
+import { scoreOf } from './measured.ts'
+import type { Measure, Measures } from './measured.ts'
 
-export interface Judged {
-  readonly mutant: Mutant
-  /** `stopped`: the process ended, or did not answer in time. */
-  readonly status: Status | 'stopped'
+/** Sources of a target, and those of them that nobody has measured as they are. */
+export interface Area {
+  readonly name: string
+  readonly paths: readonly string[]
+  readonly unmeasured: readonly string[]
 }
 
-export interface TargetReport {
-  readonly target: Target
-  readonly judged: readonly Judged[]
-  readonly seconds: number
+export function measuredOf(paths: readonly string[], measures: Measures): readonly Measure[] {
+  return paths.map((path) => measures.get(path)).filter((one) => one !== undefined)
 }
 
-const unnoticed: ReadonlySet<Judged['status']> = new Set(['survived', 'uncovered'])
-
-/** The noticed share; 1 of nothing. */
-export function scoreOf(judged: readonly Judged[]): number {
-  if (judged.length === 0) return 1
-  return 1 - judged.filter(({ status }) => unnoticed.has(status)).length / judged.length
-}
-
-export function reportText(reports: readonly TargetReport[]): string {
+export function reportText(areas: readonly Area[], measures: Measures): string {
+  const all = areas.flatMap(({ paths }) => paths).filter((path) => measures.has(path))
   return [
     '# Mutation',
     '',
     'Written by `npm run mutation`: every change that Stryker knows, made to the sources one at a time. A change is noticed',
-    'when a test fails, or does not end. Texts of messages are not changed.',
+    'when a test fails, or does not end. Texts for people are not changed. A source with a digest was measured as it was then: the',
+    'next run measures what has changed since, and goes on where this one ended. docs/campaign.md says more.',
     '',
-    '| source | mutants | noticed | survived | not covered | score |',
+    `All that was measured: ${mutantsOf(all, measures).toLocaleString('en')} changes, ${percent(all, measures)} noticed.`,
+    '',
+    '| area | sources | measured | as they are | changes | score |',
     '|---|---:|---:|---:|---:|---:|',
-    ...reports.flatMap(({ judged }) => rowsOf(judged)),
+    ...areas.map((area) => areaRow(area, measures)),
     '',
-    ...reports.flatMap(({ judged }) => survivorsOf(judged)),
+    '| source | mutants | noticed | survived | not covered | score | digest |',
+    '|---|---:|---:|---:|---:|---:|---|',
+    ...all.map((path) => sourceRow(path, measures)),
+    '',
+    '## What no test noticed',
+    '',
+    ...all.flatMap((path) => measures.get(path)?.survivors ?? []).map(decided),
     '',
   ].join('\n')
 }
 
-function rowsOf(judged: readonly Judged[]): readonly string[] {
-  return Array.from(
-    Map.groupBy(judged, ({ mutant }) => mutant.path),
-    ([path, of]) => {
-      const count = (status: Judged['status']) => of.filter((one) => one.status === status).length
-      const [survived, uncovered] = [count('survived'), count('uncovered')]
-      const noticed = of.length - survived - uncovered
-      return `| ${path} | ${of.length} | ${noticed} | ${survived} | ${uncovered} | ${(scoreOf(of) * 100).toFixed(1)} % |`
-    },
-  )
+function mutantsOf(paths: readonly string[], measures: Measures): number {
+  return measuredOf(paths, measures).reduce((sum, { mutants }) => sum + mutants, 0)
 }
 
-function survivorsOf(judged: readonly Judged[]): readonly string[] {
-  const code = (text: string) => `\`${text.replaceAll(/\s+/g, ' ').replaceAll('`', "'").slice(0, 100)}\``
-  return judged
-    .filter(({ status }) => unnoticed.has(status))
-    .map(({ mutant: { path, line, original, replacement }, status }) => {
-      const where = `${path.replace('packages/', '')}:${line}`
-      return `- ${where} (${status}): ${code(original)} → ${code(replacement)}`
-    })
+function percent(paths: readonly string[], measures: Measures): string {
+  return `${(scoreOf(measuredOf(paths, measures)) * 100).toFixed(1)} %`
+}
+
+function areaRow({ name, paths, unmeasured }: Area, measures: Measures): string {
+  const measured = measuredOf(paths, measures).length
+  const score = measured === 0 ? '' : percent(paths, measures)
+  const cells = [name, paths.length, measured, paths.length - unmeasured.length, mutantsOf(paths, measures), score]
+  return `| ${cells.join(' | ')} |`
+}
+
+function sourceRow(path: string, measures: Measures): string {
+  const { mutants = 0, survived = 0, uncovered = 0, digest = '' } = measures.get(path) ?? {}
+  const cells = [path, mutants, mutants - survived - uncovered, survived, uncovered, percent([path], measures), digest]
+  return `| ${cells.join(' | ')} |`
+}
+
+function decided(line: string): string {
+  const why = decisionOn(line)
+  return why === null ? line : `${line} — ${why}`
 }

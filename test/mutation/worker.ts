@@ -1,9 +1,11 @@
 /** Runs the tests of one target against one mutant after the other, all in this process. */
 
 import { readFileSync } from 'node:fs'
-import { createRequire, registerHooks } from 'node:module'
-import { pathToFileURL } from 'node:url'
-import type { Collected } from './collected.ts'
+import { createRequire, registerHooks, stripTypeScriptTypes } from 'node:module'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { configureGlobal } from 'fast-check'
+import { fileScope } from './collected.ts'
+import type { Collected, Collection } from './collected.ts'
 import { root } from './instrument.ts'
 import type { Plan } from './instrument.ts'
 
@@ -28,11 +30,14 @@ interface Switches {
   hitLimit?: number | undefined
 }
 
-const global = globalThis as typeof globalThis & { __stryker__?: Switches; collectedTests?: Collected[] }
+const global = globalThis as typeof globalThis & { __stryker__?: Switches; collectedTests?: Collection }
 const switches: Switches = (global.__stryker__ = {})
 const plan = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as Plan
 const repository = pathToFileURL(`${root}/`).href
 const own = [`${repository}packages/`, `${repository}test/`]
+
+/** Sources without types, which is much of what another generation costs. */
+const stripped = new Map<string, string>()
 
 /** Every generation of modules is loaded anew: for what is decided while a module is loaded. */
 let generation = 0
@@ -46,9 +51,12 @@ registerHooks({
     return { ...resolved, url: `${resolved.url}?generation=${generation}` }
   },
   load(url, context, next) {
-    const source = plan.sources[url.split('?')[0] ?? '']
-    if (source === undefined) return next(url, context)
-    return { format: 'module-typescript', source, shortCircuit: true }
+    const [file = '', query] = url.split('?')
+    if (query === undefined || !file.endsWith('.ts')) return next(url, context)
+    const source =
+      stripped.get(file) ?? stripTypeScriptTypes(plan.sources[file] ?? readFileSync(fileURLToPath(file), 'utf8'))
+    stripped.set(file, source)
+    return { format: 'module', source, shortCircuit: true }
   },
 })
 
@@ -88,9 +96,13 @@ interface Loaded extends Collected {
 }
 
 async function load(): Promise<readonly Collected[]> {
-  const collected: Collected[] = (global.collectedTests = [])
-  for (const url of plan.tests) await import(url)
-  return collected
+  const collection: Collection = (global.collectedTests = { tests: [], before: [], scopes: [] })
+  for (const url of plan.tests) {
+    collection.scopes = fileScope()
+    await import(url)
+  }
+  for (const hook of collection.before) await hook()
+  return collection.tests.filter(({ name }) => !plan.slow.some((begin) => name.startsWith(begin)))
 }
 
 /** Null where it passes. */
@@ -149,6 +161,8 @@ async function judge(id: string, tests: readonly Loaded[], { static: early, perT
   }
 }
 
+// What a test draws by chance is the same for every mutant.
+configureGlobal({ seed: 20_261_122 })
 remember()
 const tests = await rehearse()
 const coverage = switches.mutantCoverage ?? { static: {}, perTest: {} }
