@@ -53,7 +53,8 @@ interface Books {
 async function main(args: readonly string[]): Promise<number> {
   const asked = readArguments(args)
   if (typeof asked === 'string') {
-    console.error(asked)
+    const options = `usage: npm run mutation [-- --only NAME,NAME] [--file PATH] [--all] [--minutes N] [--workers N] [--report FILE] [--json]`
+    console.error(`${asked}\n${options}`)
     return 2
   }
   const before = await readFile(asked.report, 'utf8').catch(() => '')
