@@ -29,6 +29,15 @@ export const sidecarControls: readonly Control[] = [
       to: 'if (user !== null) return true',
     },
   ),
+  control(
+    'sidecar.mcp',
+    [messages, 'behind a sidecar an MCP server holds sessions with the official client, each its caller’s alone'],
+    {
+      file: 'packages/server/src/apps/sidecar/inbound.ts',
+      from: 'return { mcp: { path: asked.path, effects: asked.effects } }',
+      to: "return { routes: ['POST /mcp', 'GET /mcp', 'DELETE /mcp'] }",
+    },
+  ),
   control('sidecar.a2a', [messages, 'behind a sidecar a task of another caller does not exist'], {
     file: `${apps}/inbound.ts`,
     from: 'return { a2a: { path: asked.path, card: await readCardFile(asked.card) } }',

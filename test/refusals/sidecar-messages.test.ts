@@ -1,4 +1,4 @@
-/** Programs behind sidecars that are asked by messages: an agent over A2A, and one of plain JSON-RPC. What is refused reaches neither. */
+/** Programs behind sidecars that are asked by messages: an agent over A2A, an MCP server, and one of plain JSON-RPC. What is refused reaches neither. */
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -13,6 +13,8 @@ import { ClientFactory, DefaultAgentCardResolver, JsonRpcTransportFactory } from
 import { openAssertionVerifier } from '@doorward/sdk'
 import { card, officialAgent, saying } from '../fixtures/agent-stage.ts'
 import { idOf } from '../fixtures/sdk-stage.ts'
+import { openV1 } from '../fixtures/official-peers.ts'
+import { statefulMcp } from '../fixtures/stateful-mcp.ts'
 import { askLocally, openSidecarStage, openTap, outboundOf, until } from '../fixtures/sidecar-stage.ts'
 import type { Asked, LocalAsk, SidecarStage, Tap } from '../fixtures/sidecar-stage.ts'
 
@@ -22,7 +24,7 @@ interface Reached {
   readonly body: string
 }
 
-const names = { agent: 'service/agent', ledger: 'service/ledger' } as const
+const names = { agent: 'service/agent', ledger: 'service/ledger', notes: 'service/notes' } as const
 const bodyBytes = 4096
 const answer = '{"jsonrpc":"2.0","id":1,"result":1e400}'
 /** What has reached the agent. */
@@ -35,6 +37,10 @@ let ledger: Tap
 let lead: string
 let other: string
 let toLedger: string
+const mcp = statefulMcp()
+let mcpProgram: Server
+let toNotes: string
+let toNotesToo: string
 let ownSocket: string
 
 before(async () => {
@@ -63,6 +69,15 @@ before(async () => {
 `
   await stage.sidecar(names.agent, `socket: ${ownSocket}\n${inbound(2, 'agent')}${asked}`)
   await stage.sidecar(names.ledger, inbound(3, 'ledger') + methods)
+  const tools = `  mcp: { effects: { read: ["read_*"] } }
+  roles: { lead: ["tools/call:notes/read_*"] }
+`
+  mcpProgram = createServer((request, response) => void mcp.program(request, response, undefined as never))
+  mcpProgram.listen({ path: place('notes-program.sock') })
+  await once(mcpProgram, 'listening')
+  await stage.sidecar(names.notes, inbound(1, 'notes') + tools)
+  toNotes = await caller('reader', place('reader.sock'), origin(1), names.notes)
+  toNotesToo = await caller('second', place('second.sock'), origin(1), names.notes)
   lead = await caller('lead', place('lead.sock'), origin(2), names.agent)
   other = await caller('other', place('other.sock'), origin(2), names.agent)
   toLedger = await caller('teller', place('teller.sock'), origin(3), names.ledger)
@@ -71,8 +86,10 @@ before(async () => {
 after(async () => {
   await stage.close()
   await ledger.close()
-  program.closeAllConnections()
-  program.close()
+  for (const one of [program, mcpProgram]) {
+    one.closeAllConnections()
+    one.close()
+  }
 })
 
 /** The official server at a socket; what reaches it is kept. */
@@ -110,6 +127,8 @@ const through =
     const { pathname: path } = new URL(String(input instanceof Request ? input.url : input))
     const headers = { ...Object.fromEntries(new Headers(init.headers)), host: 'agent.local' }
     const outgoing = send({ socketPath, path, method: init.method ?? 'GET', headers })
+    outgoing.on('error', () => undefined)
+    init.signal?.addEventListener('abort', () => outgoing.destroy())
     outgoing.end(typeof init.body === 'string' ? init.body : undefined)
     const [answered] = (await once(outgoing, 'response')) as [IncomingMessage]
     answered.on('error', () => undefined)
@@ -245,6 +264,48 @@ test('behind a sidecar a stream of a task ends when its caller loses the role', 
   await stage.authority.running.registerWorkload({ id: idOf('agent/other'), roles: ['reader'] }, 'test')
   await ended
   await refused('policy_denied', () => post(other, '/a2a', rpc('SendMessage', { message: said })))
+})
+
+const toMcp = (socket: string, body: string, { method = 'POST', headers = {} }: LocalAsk = {}) =>
+  askLocally(socket, '/mcp', {
+    method,
+    headers: { ...(method === 'POST' ? json : {}), accept: 'application/json, text/event-stream', ...headers },
+    ...(method === 'POST' ? { body } : {}),
+  })
+
+test('behind a sidecar an MCP server holds sessions with the official client, each its caller’s alone', async () => {
+  const url = new URL('https://notes.local/mcp')
+  const peer = await openV1({ url, fetch: through(toNotes) })
+  assert.deepEqual(
+    (await peer.client.listTools()).tools.map(({ name }) => name),
+    ['read_one', 'read_asked', 'read_slow'],
+  )
+  await peer.call('read_one')
+  assert.match(JSON.stringify(await peer.call('read_asked')), /Ada/)
+  const made = mcp.calls.length
+  assert.ok(JSON.stringify(await peer.call('write_note')).includes('policy_denied'))
+  assert.equal(mcp.calls.length, made)
+  await until(() => mcp.heard.some(({ method }) => method === 'GET') || undefined, 'the stream of the session')
+  await [...mcp.sessions.values()][0]?.server.sendLoggingMessage({ level: 'info', data: 'said' })
+  await peer.heard('notifications/message')
+  await peer.close()
+  assert.equal(mcp.sessions.size, 0)
+  const clientInfo = { name: 'raw', version: '1' }
+  const begin = rpc('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo })
+  const id = String((await toMcp(toNotes, begin)).headers['mcp-session-id'])
+  assert.match(id, /^[\w-]{22}$/)
+  const headers = { 'mcp-session-id': id, 'mcp-protocol-version': '2025-11-25' }
+  const ask = rpc('tools/call', { name: 'read_one', arguments: {} })
+  const before = mcp.heard.length
+  const refusedMcp = (code: string, asking: () => Promise<Asked>) => refused(code, asking, names.notes)
+  for (const method of ['POST', 'GET', 'DELETE'])
+    assert.equal((await refusedMcp('session_unknown', () => toMcp(toNotesToo, ask, { method, headers }))).status, 404)
+  await refusedMcp('session_unknown', () =>
+    toMcp(toNotes, ask, { headers: { ...headers, 'mcp-session-id': [...mcp.sessions.keys()][0] ?? '' } }),
+  )
+  await refusedMcp('policy_denied', () => toMcp(toNotes, ask.replace('read_one', 'write_note'), { headers }))
+  assert.equal(mcp.heard.length, before)
+  assert.equal((await toMcp(toNotes, ask, { headers })).status, 200)
 })
 
 const call = (method: string, more = '') => `{"jsonrpc":"2.0","id":1,"method":"${method}","params":[1]${more}}`

@@ -115,8 +115,17 @@ test('a program is asked in one way, and by messages as they can be judged', asy
   assert.deepEqual(read('a2a: { card: card.json }'), { kind: 'a2a', path: '/a2a', card: '/etc/orders/card.json' })
   const methods = { 'orders.get': 'read' }
   assert.deepEqual(read('json_rpc: { methods: { orders.get: read } }'), { kind: 'json-rpc', path: '/rpc', methods })
+  assert.deepEqual(read('mcp: { effects: { read: ["get_*"] } }'), {
+    kind: 'mcp',
+    path: '/mcp',
+    effects: { read: ['get_*'], write: [], admin: [] },
+  })
+  assert.deepEqual(wrong(by('mcp: { effects: { read: ["a", "b "] } }')), ['inbound.mcp.effects.read[1]'])
+  assert.deepEqual(wrong(by('mcp: { effects: { reads: ["a"] } }')), ['inbound.mcp.effects.reads'])
+  assert.deepEqual(wrong(by('mcp: { path: /mcp/ }')), ['inbound.mcp.path'])
   for (const text of [
     '',
+    'mcp: {}\n  a2a: { card: c }',
     'routes: ["GET /x"]\n  a2a: { card: c }',
     'a2a: { card: c }\n  json_rpc: { methods: { a: read } }',
   ])

@@ -269,15 +269,16 @@ interface Told {
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** A message of our own, in the name of the call that it is about. */
+/** A message of our own, in the name of the call that it is about, and past its end. */
 function tell(
   { handler, audience, onProblem }: ProtectedServing,
   { asked, known, head, message: body, headers }: Told,
 ): void {
+  const own: ProtectedCall = { ...known, signal: new AbortController().signal }
   const request = ownRequest({ url: head.path, host: new URL(audience).host, headers, body })
-  calls.set(request, known)
-  if (asked.identity !== null) calls.set(tellIdentity(request, asked.identity), known)
-  run(() => handler(request, unheard(request), known), onProblem, onProblem)
+  calls.set(request, own)
+  if (asked.identity !== null) calls.set(tellIdentity(request, asked.identity), own)
+  run(() => handler(request, unheard(request), own), onProblem, onProblem)
 }
 
 /** Tells why it could not answer. A handler that is no promise makes none. */

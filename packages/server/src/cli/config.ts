@@ -55,13 +55,15 @@ async function checkSidecar(context: CliContext): Promise<void> {
 function askedDocument(asked: AskedSettings): object {
   if (asked.kind === 'routes') return { routes: asked.routes }
   const { kind, ...rest } = asked
-  return kind === 'a2a' ? { a2a: rest } : { json_rpc: rest }
+  return kind === 'json-rpc' ? { json_rpc: rest } : { [kind]: rest }
 }
 
 function askedText(asked: AskedSettings): string {
   switch (asked.kind) {
     case 'routes':
       return `${asked.routes.length} routes`
+    case 'mcp':
+      return `an MCP server at ${asked.path}`
     case 'a2a':
       return `an agent at ${asked.path}`
     case 'json-rpc':

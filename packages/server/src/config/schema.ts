@@ -48,7 +48,8 @@ const serverName = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, {
 
 const toolPattern = z.string().min(1).max(256)
 
-const effects = section({
+/** What tools do. */
+export const effects = section({
   read: z.array(toolPattern).default([]),
   write: z.array(toolPattern).default([]),
   admin: z.array(toolPattern).default([]),

@@ -1,7 +1,7 @@
 /** Mistakes in `sidecar.yaml` that only show when several keys are read together. */
 
 import { resolve } from 'node:path'
-import { compilePolicy, DoorwardError, parseSpiffeId, parseTrustDomain } from '@doorward/core'
+import { compilePolicy, DoorwardError, parseSpiffeId, parseTrustDomain, readNamePattern } from '@doorward/core'
 import type { TrustDomain } from '@doorward/core'
 import { bindingSource, keysOf } from './cross-check.ts'
 import type { CrossProblem } from './problem.ts'
@@ -29,6 +29,7 @@ export function sidecarProblems(file: SidecarFile, folder: string): readonly Cro
   return [
     ...(nothing ? [problem([], 'the sidecar has nothing to do', 'inbound, outbound, or both', null)] : []),
     ...policyProblems(file, domain),
+    ...effectProblems(file),
     ...placeProblems(file, folder),
     ...file.outbound.flatMap((entry, i) => [
       ...peerProblems(entry, domain, ['outbound', i]),
@@ -50,6 +51,17 @@ function policyProblems({ inbound }: SidecarFile, trustDomain: TrustDomain): rea
   if (result.ok) return []
   return result.problems.map((error) =>
     problem(['inbound', ...keysOf(error.where ?? '')], error.message, error.expected ?? null, error.got ?? null),
+  )
+}
+
+/** An effect of a name that nothing has would protect nothing. */
+function effectProblems({ inbound }: SidecarFile): readonly CrossProblem[] {
+  return Object.entries(inbound?.mcp?.effects ?? {}).flatMap(([effect, names]) =>
+    names.flatMap((name, i) => {
+      const pattern = readNamePattern(name)
+      if (!('problem' in pattern)) return []
+      return [problem(['inbound', 'mcp', 'effects', effect, i], pattern.problem, 'the name of a tool, * in it', name)]
+    }),
   )
 }
 

@@ -45,9 +45,17 @@ export interface InboundSettings {
   readonly rates: { readonly global?: Rate; readonly perAddress?: Rate; readonly perCaller?: Rate }
 }
 
+/** What tools do, by name with `*` for any characters. */
+export interface DeclaredEffects {
+  readonly read: readonly string[]
+  readonly write: readonly string[]
+  readonly admin: readonly string[]
+}
+
 /** What a program is asked by. */
 export type AskedSettings =
   | { readonly kind: 'routes'; readonly routes: readonly string[] }
+  | { readonly kind: 'mcp'; readonly path: string; readonly effects: DeclaredEffects }
   /** `card` is a file. */
   | { readonly kind: 'a2a'; readonly path: string; readonly card: string }
   | {
@@ -172,7 +180,8 @@ function inboundOf(section: SidecarInbound, from: From): InboundSettings {
 }
 
 /** The schema lets exactly one through. */
-function askedOf({ routes = [], a2a, json_rpc: rpc }: SidecarInbound, from: From): AskedSettings {
+function askedOf({ routes = [], mcp, a2a, json_rpc: rpc }: SidecarInbound, from: From): AskedSettings {
+  if (mcp !== undefined) return { kind: 'mcp', ...mcp }
   if (a2a !== undefined) return { kind: 'a2a', path: a2a.path, card: from(a2a.card) }
   return rpc === undefined ? { kind: 'routes', routes } : { kind: 'json-rpc', ...rpc }
 }

@@ -4,7 +4,7 @@ import { cardPath, isEndpointPath } from '@doorward/core'
 import { z } from 'zod'
 import { rpcMethods } from './backend-schema.ts'
 import { binding, path } from './policy-schema.ts'
-import { address } from './schema.ts'
+import { address, effects } from './schema.ts'
 import { section } from './section.ts'
 import { environmentName } from './secrets-schema.ts'
 import { rate } from './security-schema.ts'
@@ -77,7 +77,7 @@ const endpoint = z.string().refine((given) => isEndpointPath(given) && given !==
   error: 'not a path of an endpoint; expected one such as /a2a',
 })
 
-const asked = ['routes', 'a2a', 'json_rpc'] as const
+const asked = ['routes', 'mcp', 'a2a', 'json_rpc'] as const
 
 const inbound = section({
   listen: address,
@@ -86,6 +86,8 @@ const inbound = section({
     error: 'not the name of a service; expected lowercase letters, digits, - and _',
   }),
   routes: z.array(text(2048)).min(1).max(1000).optional(),
+  /** The program is an MCP server: what each of its tools does, by name. */
+  mcp: section({ path: endpoint.default('/mcp'), effects }).optional(),
   /** The program is an agent. Its card is a file. */
   a2a: section({ path: endpoint.default('/a2a'), card: path }).optional(),
   /** The program is asked by plain JSON-RPC: what each method that it has counts as. */

@@ -46,10 +46,12 @@ export async function openInbound(parts: InboundParts): Promise<ProtectedServer>
 }
 
 /** Messages are judged before the program has them, wherever it is. */
-async function askedBy(asked: AskedSettings): Promise<Pick<ProtectOptions, 'routes' | 'a2a' | 'jsonRpc'>> {
+async function askedBy(asked: AskedSettings): Promise<Pick<ProtectOptions, 'routes' | 'mcp' | 'a2a' | 'jsonRpc'>> {
   switch (asked.kind) {
     case 'routes':
       return { routes: asked.routes }
+    case 'mcp':
+      return { mcp: { path: asked.path, effects: asked.effects } }
     case 'a2a':
       return { a2a: { path: asked.path, card: await readCardFile(asked.card) } }
     case 'json-rpc':
