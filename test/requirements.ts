@@ -185,7 +185,8 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
       name: 'an older host, with bearer tokens: the same, and on record as weaker',
     },
   ),
-  'ADR11-CON-4': partial(
+  'ADR11-CON-4': done(
+    'approvals.stage',
     { file: first, name: 'shows one allowed call and three refusals, each with its entry in the record' },
     approvedOnce,
     grantedOnce,
@@ -347,34 +348,6 @@ const proofs: Partial<Record<RequirementId, Proof>> = {
       name: 'RP-2: a token admits once, also when its signature is written in another way',
     },
     jobsOfCi,
-  ),
-  'OS25-QST-2': done('rotation.schedule', onTheirDays, noFailures, {
-    file: 'test/scenarios/authority-excluded.test.ts',
-    name: 'CA-1: each authority is an anchor of its own, signed by itself and no other, for seven days',
-  }),
-  'OS25-QST-3': done(
-    'join.once',
-    {
-      file: 'test/refusals/attestation-platform.test.ts',
-      name: 'RP-2: a token admits once, also when its signature is written in another way',
-    },
-    jobsOfCi,
-    {
-      file: 'test/refusals/attestation-key.test.ts',
-      name: 'BS-2: a registered machine key joins without any secret, and no other key does',
-    },
-    {
-      file: 'test/scenarios/join-token-raced.test.ts',
-      name: 'BS-3: of two hundred concurrent joins with one token over four processes exactly one succeeds',
-    },
-    {
-      file: 'test/unit/sdk/join-state.test.ts',
-      name: 'BS-4: a platform’s token is not even read before the server is proven',
-    },
-    {
-      file: 'test/scenarios/attested-joins.test.ts',
-      name: 'BS-5: a join string is taken from no argument, and evidence only from files',
-    },
   ),
 }
 

@@ -35,7 +35,7 @@ const soc2: AssuranceList = {
     row(
       'partial',
       ['CC6.7', 'information in transit'],
-      'Evidence: `doorward doctor` and `doorward probe` try each listener with what is older than TLS 1.3. Missing: a server on the own machine may be plain HTTP and a database a local socket, by configuration; receivers and servers outside may speak TLS 1.2.',
+      'Evidence: `doorward doctor` and `doorward probe` try each listener with what is older than TLS 1.3. Missing: a server on the own machine may be plain HTTP and a database a local socket, by configuration; receivers and servers outside may speak TLS 1.2, with forward secrecy.',
       ['path/wire/tls-context.ts docs/doctor.md', 'ADR11-CFG-tls.min_version ADR11-CFG-tls.client_auth'],
     ),
     row(
@@ -223,7 +223,7 @@ const pci: AssuranceList = {
     row(
       'partial',
       ['4', 'strong cryptography in transit'],
-      'Evidence: TLS 1.3, named suites, certificates of an hour. Missing: a server on the own machine may be plain HTTP, by configuration; receivers and servers outside may speak TLS 1.2.',
+      'Evidence: TLS 1.3, named suites, certificates of an hour. Missing: a server on the own machine may be plain HTTP, by configuration; receivers and servers outside may speak TLS 1.2, with forward secrecy.',
       ['path/wire/tls-context.ts', 'ADR11-CFG-tls.min_version ADR11-CFG-tls.cipher_suites[0]'],
     ),
     row(

@@ -140,6 +140,7 @@ export const connections: readonly ConnectionRow[] = [
       'server/src/transports/sidecar/program-call.ts',
       'server/src/apps/sidecar/outbound.ts',
       'server/src/apps/sidecar/program.ts',
+      'server/src/apps/sidecar/program-connections.ts',
     ],
     protection: 'local',
     tests: [

@@ -31,7 +31,7 @@ const web: AssuranceList = {
     row(
       'partial',
       ['A04', 'Cryptographic Failures'],
-      'At listeners and between our parts TLS 1.3 with named suites and groups; sealed keys, one algorithm for each key. Missing: a server on the own machine may be plain HTTP, by configuration; receivers and servers outside may speak TLS 1.2.',
+      'At listeners and between our parts TLS 1.3 with named suites and groups; sealed keys, one algorithm for each key. Missing: a server on the own machine may be plain HTTP, by configuration; receivers and servers outside may speak TLS 1.2, with forward secrecy.',
       [
         'path/wire/tls-context.ts server/secrets/sealed-file.ts core/token/compact-jws.ts',
         'ADR11-CFG-tls.min_version ADR11-CFG-tls.cipher_suites[0] TM-2 TM-22 TR-9',

@@ -135,7 +135,7 @@ export const beyondReference: readonly Threat[] = [
   ),
   beyond(
     missing(
-      'a server on the own machine may be plain HTTP (`insecure_upstream: true`) and a database a local socket; servers outside may speak TLS 1.2',
+      'a server on the own machine may be plain HTTP (`insecure_upstream: true`) and a database a local socket; servers outside may speak TLS 1.2, with forward secrecy',
       threat(
         ['TA-13', 'TI', 'What passes between the parts is read or changed'],
         ['control', 'administration', 'beside', 'upstream'],

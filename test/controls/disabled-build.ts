@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const repository = join(import.meta.dirname, '..', '..')
-const copied = ['packages', 'test', 'examples', 'package.json', 'tsconfig.json', 'doorward.yaml']
+const copied = ['packages', 'test', 'examples', 'scripts', 'package.json', 'tsconfig.json', 'doorward.yaml']
 const ours = new Set(['@doorward', 'doorward', '.bin', '.package-lock.json'])
 const TEST_MILLISECONDS = 180_000
 /** A command that was built before is not the one that is edited here. */

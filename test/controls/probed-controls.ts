@@ -375,8 +375,8 @@ export const unseenControls: readonly { readonly why: string; readonly controls:
     ],
   },
   {
-    why: 'it is about connections that the deployment opens, to servers and receivers; the probe opens those to it',
-    controls: ['tls.outward', 'exports'],
+    why: 'it is about connections that the deployment opens, or about what it is built of; the probe opens connections to it',
+    controls: ['tls.outward', 'exports', 'security.advisories'],
   },
   {
     why: 'it needs a person who signs in at a provider; the probe is a workload',

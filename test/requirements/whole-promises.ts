@@ -9,6 +9,9 @@ import {
   jobsOfCi,
   lockedInstance,
   noCertificate,
+  noFailures,
+  onTheirDays,
+  recovered,
   recoveredWhole,
   sockets,
   token,
@@ -23,7 +26,8 @@ const assessed: TestReference = {
 }
 /** A measurement, no test: it says what it costs, and bounds nothing. */
 const measured: TestReference = { file: 'test/bench/run.ts', name: 'what a call costs' }
-const scanned: readonly TestReference[] = [
+const scanned = (): readonly TestReference[] => [
+  seeded,
   {
     file: 'test/architecture/security.test.ts',
     name: 'a dependency with a known hole is found, until an exception with reason and end says otherwise',
@@ -33,6 +37,18 @@ const scanned: readonly TestReference[] = [
     name: 'what is committed passes every check but that of the registry, which may not have answered',
   },
 ]
+const seeded: TestReference = {
+  file: 'test/architecture/security.test.ts',
+  name: 'a repository with a vulnerable dependency, a secret and an unsafe pattern fails for each of them',
+}
+const installed: TestReference = {
+  file: 'test/packaging/packages.test.ts',
+  name: 'types resolve for a program that imports or requires them, its libraries checked too',
+}
+const confined: TestReference = {
+  file: 'test/packaging/systemd.test.ts',
+  name: 'its exposure is low, and without its confinement it would not pass',
+}
 const firstCall: TestReference = {
   file: first,
   name: 'shows one allowed call and three refusals, each with its entry in the record',
@@ -73,7 +89,9 @@ export const wholePromises: Readonly<Record<string, Proof>> = {
   'ADR11-NEU-3': partial(audited),
   'ADR11-CHK-9': partial(audited),
   'ADR11-CHK-6': partial(probed, pageWalked('docs/penetration-test.md: what a tester begins and ends with is there')),
-  'ADR11-CHK-8': partial(
+  'ADR11-CHK-8': done(
+    'ceremony.denies',
+    recovered,
     { file: 'test/architecture/recovery-doc.test.ts', name: 'names the stages of a recovery, in their order' },
     recoveredWhole,
     pageWalked('a stolen agent is refused with all that it held, its successor calls, and others were never touched'),
@@ -82,7 +100,10 @@ export const wholePromises: Readonly<Record<string, Proof>> = {
   'ADR11-REQ-6': partial(assessed),
   'ADR11-POS-2': partial(assessed),
   'ADR11-CON-1': partial(measured),
-  'ADR11-CON-3': partial(
+  'ADR11-CON-3': done(
+    'sidecar.port_callers',
+    installed,
+    confined,
     firstCall,
     jobsOfCi,
     {
@@ -94,8 +115,8 @@ export const wholePromises: Readonly<Record<string, Proof>> = {
       name: 'another user of the machine does not borrow the sidecar, by socket or by port',
     },
   ),
-  'ADR11-DEC-6': partial(...scanned),
-  'ADR11-CHK-3': partial(...scanned),
+  'ADR11-DEC-6': done('security.advisories', ...scanned()),
+  'ADR11-CHK-3': done('security.advisories', ...scanned()),
   'ADR11-POS-1': nowhereTrusted,
   'ADR11-POS-4': done('rbac.default_policy', unlisted, sockets, {
     file: 'test/refusals/routes-api.test.ts',
@@ -121,5 +142,33 @@ export const wholePromises: Readonly<Record<string, Proof>> = {
     { file: token, name: 'an expired token' },
     { file: 'test/unit/core/token-verify.test.ts', name: 'what an accepted token says' },
     { file: 'test/unit/core/token-forged.test.ts', name: 'a token with one thing wrong is refused' },
+  ),
+  'OS25-QST-2': done('rotation.schedule', onTheirDays, noFailures, {
+    file: 'test/scenarios/authority-excluded.test.ts',
+    name: 'CA-1: each authority is an anchor of its own, signed by itself and no other, for seven days',
+  }),
+  'OS25-QST-3': done(
+    'join.once',
+    {
+      file: 'test/refusals/attestation-platform.test.ts',
+      name: 'RP-2: a token admits once, also when its signature is written in another way',
+    },
+    jobsOfCi,
+    {
+      file: 'test/refusals/attestation-key.test.ts',
+      name: 'BS-2: a registered machine key joins without any secret, and no other key does',
+    },
+    {
+      file: 'test/scenarios/join-token-raced.test.ts',
+      name: 'BS-3: of two hundred concurrent joins with one token over four processes exactly one succeeds',
+    },
+    {
+      file: 'test/unit/sdk/join-state.test.ts',
+      name: 'BS-4: a platform’s token is not even read before the server is proven',
+    },
+    {
+      file: 'test/scenarios/attested-joins.test.ts',
+      name: 'BS-5: a join string is taken from no argument, and evidence only from files',
+    },
   ),
 }
