@@ -51,7 +51,7 @@ ${warning}
 | begun | ${at.replace('T', ' ').replace('Z', '')} UTC, ${seconds} seconds, rounds: ${rounds} |
 | revision | ${revision}${changed ? ', with changes that are not committed' : ''} |
 | machine | ${machine.processor}, ${machine.cores} cores, ${machine.memoryGigabytes} GiB, ${machine.system} |
-| load before the first process was started | ${machine.loadBefore.toFixed(1)} on ${machine.cores} cores: ${machine.loadBefore < 0.5 ? 'the machine had nothing else to do' : 'others were at work'} |
+| load before the first process was started | ${machine.loadBefore.toFixed(1)} on ${machine.cores} cores: ${machine.loadBefore < 0.5 ? 'the machine had nothing else to do' : '**others were at work: everything costs and waits more than on a free machine, and not all of it alike**'} |
 | load at the end, our own processes among it | ${machine.loadAfter.toFixed(1)} |
 | versions | ${known.join(', ')} |
 | not measured | ${missing.length === 0 ? 'nothing: all of it was' : missing.join('; ')} |
@@ -207,7 +207,8 @@ function methodText({ tables, rounds }: ReportNumbers): string {
 - The CPU is that of the process under test with all its threads, as the kernel counts it. Towards the server everything keeps its connections, over
   mutual TLS; nginx does not check the server's chain there, since it cannot without a name.
 - Callers and server want the same cores as what is measured: calls in a second are those of the whole machine, and not what a
-  gateway with cores of its own would do. CPU per call does not depend on that, but for caches and clock frequency.
+  gateway with cores of its own would do. CPU per call depends on that less, but it does: by caches and clock frequency, and by what is done
+  at a fixed rate or for several calls together, such as syncs and checkpoints of the record, of which each call has more where there are fewer.
 - A ratio is the median of the ratios of the rounds. What rounds differ by is in every table; a difference below that is noise.`
 }
 
