@@ -3,7 +3,7 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, describe, test } from 'node:test'
@@ -12,6 +12,9 @@ import { compiledPolicy } from '../../packages/server/src/config/policy-source.t
 import { isPlainSetting, secretWord } from '../../packages/server/src/config/secret-words.ts'
 import { deploymentOf } from '../../packages/server/src/config/settings.ts'
 import { repository, TestDeployment, wideLimits } from '../fixtures/deployment.ts'
+import { fences } from '../fixtures/guide.ts'
+import { openV2 } from '../fixtures/official-peers.ts'
+import { PageWalk } from '../fixtures/page-walk.ts'
 
 const documents = join(repository, 'examples', 'first-call', 'documents')
 const files = {
@@ -50,6 +53,10 @@ const hosts: Readonly<Record<string, string>> = {
   },
 }`,
   'settings.json': JSON.stringify({ mcp: { servers: { files } } }),
+}
+
+interface HostFile {
+  readonly mcpServers: Readonly<Record<string, { readonly command: string; readonly args: readonly string[] }>>
 }
 
 interface Told {
@@ -143,7 +150,7 @@ describe('init', () => {
     )
   })
 
-  test('the result starts, and denies everything to an agent without a role', async () => {
+  test('a variable that the result names and nobody has set is told at the start', async () => {
     const written = await readFile(join(system.folder, '.mcp.json.yaml'), 'utf8')
     const servers = written.replace(/^trust_domain:.*$/m, '')
     await system.configure(`${servers}${wideLimits}`)
@@ -151,16 +158,36 @@ describe('init', () => {
     const missing = await system.run(['up', '--json'])
     equal((JSON.parse(missing.stdout.trim().split('\n').at(-1) ?? '') as Told).error?.code, 'environment_missing')
     await rm(join(system.folder, '.doorward'), { recursive: true, force: true })
-    await system.configure(
-      `${servers.replace(/^ *env_from:\n( +- .*\n)+/gm, '').replace(/^ *env_from: .*\n/gm, '')}${wideLimits}`,
-    )
+  })
+
+  test('docs/quick-start.md: its result allows nobody anything, then what its roles say, to the host that starts its entry', async () => {
+    await mkdir(join(system.folder, 'notes'))
+    await writeFile(join(system.folder, 'notes', 'hello.md'), 'hello\n')
+    const blocks = fences(await readFile(join(repository, 'docs', 'quick-start.md'), 'utf8'))
+    const block = (wanted: string) => blocks.find(({ kind }) => kind === wanted)?.text ?? ''
+    await writeFile(join(system.folder, '.mcp.json'), block('json'))
+    const ports = (await readFile(system.configFile, 'utf8')).split('\n').slice(1, 5).join('\n')
+    await rm(system.configFile)
+    const walk = new PageWalk(system)
+    await walk.page('quick-start.md', { before: '2. Start' })
+    const written = `${await readFile(system.configFile, 'utf8')}\n${ports}\n${wideLimits}`
+    await writeFile(system.configFile, written)
     await system.up()
     ;(await system.identity('agent/a')).close()
-    const call = await system.run(['call', 'files', 'read_text_file', 'path=welcome.md', '--as', 'agent/a', '--json'])
-    equal(call.code, 1)
+    const call = await system.run(['call', 'notes', 'list_allowed_directories', '--as', 'agent/a', '--json'])
     equal((JSON.parse(call.stdout) as Told).error?.code, 'policy_denied')
-    const tools = await system.run(['tools', 'files', '--as', 'agent/a', '--json'])
-    equal(tools.code, 1, tools.stdout)
+    equal((await system.run(['tools', 'notes', '--as', 'agent/a', '--json'])).code, 1)
+
+    const roles = block('yaml').split('\n').slice(2).join('\n')
+    await writeFile(system.configFile, `${written.replace(/^(?:roles: {}|bindings: \[\])$/gm, '')}\n${roles}`)
+    equal((await system.run(['policy', 'reload'])).code, 0)
+    await walk.page('quick-start.md', { from: '3. Connect your host' })
+    const { mcpServers } = JSON.parse(await readFile(join(system.folder, '.mcp.json'), 'utf8')) as HostFile
+    const { command = '', args = [] } = mcpServers['notes'] ?? {}
+    const host = await openV2({ command, args: [...args], env: { ...system.env } })
+    const listed = (await host.client.listTools()).tools.map(({ name }) => name).join()
+    ok(listed.includes('read_text_file') && !listed.includes('write_file'), listed)
+    await host.close()
     equal(await system.interrupt(), 0)
   })
 })

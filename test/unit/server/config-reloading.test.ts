@@ -115,6 +115,19 @@ audit: { retention: { max_days: 40 } }
     ])
   })
 
+  test('nobody what is of the policy: roles, bindings and own files are taken up with it', async () => {
+    const plain = 'trust_domain: acme.example\nroles: { reader: ["read"] }\n'
+    const changed = `trust_domain: acme.example
+roles: { reader: ["read"], writer: ["write"] }
+bindings: [{ role: reader, workloads: ["spiffe://acme.example/agent/*"] }]
+policy: { time_zone: Europe/Berlin }
+${traced}`
+    deepEqual(
+      [await named(isAuthorityKey, plain, changed), await named(isGatewayKey, plain, changed)],
+      [[], ['tracing']],
+    )
+  })
+
   test('an authority what its front goes by at the edge', () => {
     const { configuration } = of(front(false))
     const keys = ['bearer', 'servers', 'request_scopes', 'certificate'].map((key) => ['edge', key])

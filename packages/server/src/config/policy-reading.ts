@@ -102,5 +102,5 @@ export function isPolicy([first = '', second, third, ...rest]: readonly string[]
   if (first === 'servers') return third === 'tools' && rest.length === 0
   if (first === 'security') return second === 'rbac'
   if (first === 'approvals') return second === 'rules'
-  return second === undefined && ['roles', 'bindings', 'policy'].includes(first)
+  return ['roles', 'bindings', 'policy'].includes(first)
 }
