@@ -36,6 +36,10 @@ export async function benchReport(args: readonly string[]): Promise<number> {
     return 2
   }
   const numbers = options.from === undefined ? await measured(options) : await recorded(options.from)
+  if (typeof numbers === 'string') {
+    console.error(`--from ${options.from}: ${numbers}\n${usage}`)
+    return 2
+  }
   const folder = await folderOf(options)
   for (const [name, text] of Object.entries(pageFiles(numbers))) {
     const file = join(folder, name)
@@ -64,10 +68,14 @@ async function folderOf({ quick, out }: Options): Promise<string> {
   return quick ? mkdtemp(join(tmpdir(), 'doorward-benchmark-report-')) : join(repositoryRoot, 'docs')
 }
 
-async function recorded(file: string): Promise<ReportNumbers> {
-  const numbers = JSON.parse(await readFile(file, 'utf8')) as ReportNumbers
-  if (numbers.format === 1) return numbers
-  throw new TypeError(`${file}: expected numbers of format 1, got ${String(numbers.format)}`)
+/** What is wrong with the file, where it is none of ours. */
+async function recorded(file: string): Promise<ReportNumbers | string> {
+  try {
+    const numbers = JSON.parse(await readFile(file, 'utf8')) as ReportNumbers
+    return numbers.format === 1 ? numbers : `expected numbers of format 1, got ${String(numbers.format)}`
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
 }
 
 async function measured({ quick }: Options): Promise<ReportNumbers> {
