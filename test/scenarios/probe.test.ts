@@ -2,7 +2,7 @@
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { createHash, createPublicKey, generateKeyPairSync, randomBytes, verify } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { forgedTokens } from '../../packages/server/src/apps/probe/forged-tokens.ts'
@@ -64,7 +64,35 @@ test('everything is refused as it must be, is on the record, and leaves nobody b
     new RegExp(`tests="${report.attempts.length}" failures="0" skipped="${report.not_run}"`),
   )
   await signedByTheOperator(file)
+  await provenByTheCommand(file)
 })
+
+async function provenByTheCommand(file: string): Promise<void> {
+  const answer = await system.run(['probe', '--verify', file, '--json'])
+  equal(answer.code, 0, answer.stdout)
+  const told = JSON.parse(answer.stdout) as Readonly<Record<string, unknown>>
+  equal(told['ok'], true)
+  match(String(told['by']), /^spiffe:\/\/test\.example\/operator\//)
+  const [text, signed] = [await readFile(file, 'utf8'), await readFile(`${file}.jws`, 'utf8')]
+  const [head = '', payload = '', signature = ''] = signed.split('.')
+  const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as object
+  const changed = Buffer.from(JSON.stringify({ ...claims, by: 'spiffe://test.example/agent/x' })).toString('base64url')
+  const wrong = [
+    [text.replace('"passed"', '"failed"'), signed],
+    [text, `${head}.${changed}.${signature}`],
+    [text, 'no signature'],
+  ] as const
+  const other = join(system.folder, 'other.json')
+  for (const [report, proof] of wrong) {
+    await writeFile(other, report)
+    await writeFile(`${other}.jws`, proof)
+    const { code, stdout } = await system.run(['probe', '--verify', other, '--json'])
+    equal(code, 1, stdout)
+    match(stdout, /report_unproven/)
+  }
+  equal((await system.run(['probe', '--verify', join(system.folder, 'nowhere.json'), '--json'])).code, 2)
+  equal((await system.run(['probe', '--verify', file, '--only', 'token', '--json'])).code, 2)
+}
 
 /** The digest in the signature is that of the file, and the key is that of the certificate which the signature names. */
 async function signedByTheOperator(file: string): Promise<void> {
@@ -87,6 +115,28 @@ async function signedByTheOperator(file: string): Promise<void> {
     identity.close()
   }
 }
+
+test('a promise that is not kept ends with exit code 1, and is named with its requirement wherever it is told', async () => {
+  const text = await readFile(system.configFile, 'utf8')
+  // What runs lets in more than this configuration says.
+  await writeFile(system.configFile, text.replace('connections_per_ip: 100', 'connections_per_ip: 20'))
+  const [file, junit] = [join(system.folder, 'failed.json'), join(system.folder, 'failed.xml')]
+  try {
+    const words = ['probe', '--only', 'limits-connections', '--junit', junit, '--report', file]
+    const { code, stdout, stderr } = await system.run(words)
+    equal(code, 1, stderr)
+    match(stdout, /limits-connections .*ADR11-DEC-8/)
+    match(stderr, /a promise is not kept/)
+    const report = JSON.parse(await readFile(file, 'utf8')) as Report
+    deepEqual([report.ok, report.failed], [false, 1])
+    match(
+      await readFile(junit, 'utf8'),
+      /failures="1"[^]*limits-connections: [^]*\[ADR11-DEC-8\]"[^]*<failure message=/,
+    )
+  } finally {
+    await writeFile(system.configFile, text)
+  }
+})
 
 test('where nobody is let in no refusal proves anything, and that is said', async () => {
   const { code, stdout } = await system.run(['probe', '--role', 'admin', '--server', 'none', '--json'])

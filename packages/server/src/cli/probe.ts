@@ -1,8 +1,8 @@
 /** `doorward probe`: tries a running deployment as an attacker would, and reports what was refused. */
 
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { DoorwardError } from '@doorward/core'
+import { DoorwardError, toSeconds } from '@doorward/core'
 import type { ProbeOptions } from '../apps/probe/probe.ts'
 import type { ProbeReport, Tried } from '../apps/probe/report.ts'
 import type { Deployment } from '../config/settings.ts'
@@ -22,6 +22,7 @@ interface ProbeWords {
   readonly authorityUp?: string
   readonly junit?: string
   readonly report?: string
+  readonly verify?: string
 }
 
 const EXAMPLES = `
@@ -33,7 +34,8 @@ Examples:
   doorward probe https://mcp.acme.example:8443 --server notes --role reader
   doorward probe --only standing,limits-rate
   doorward probe --patient --authority-down 'systemctl stop doorward-authority' --authority-up 'systemctl start doorward-authority'
-  doorward probe --json --junit probe.xml --report probe.json`
+  doorward probe --json --junit probe.xml --report probe.json
+  doorward probe --verify probe.json`
 
 export function register(program: Command, context: CliContext): void {
   program
@@ -49,8 +51,11 @@ export function register(program: Command, context: CliContext): void {
     .option('--authority-up <command>', 'starts it again; each goes to /bin/sh')
     .option('--junit <file>', 'write the result for continuous integration')
     .option('--report <file>', 'write the result, and beside it its digest, signed: <file>.jws')
+    .option('--verify <file>', 'try nothing: say whether a report that was kept is what its workload has signed')
     .addHelpText('after', EXAMPLES)
-    .action((url: string | undefined, words: ProbeWords) => run(context, url, words))
+    .action((url: string | undefined, words: ProbeWords) =>
+      words.verify === undefined ? run(context, url, words) : verify(context, url, words),
+    )
 }
 
 async function run(context: CliContext, url: string | undefined, words: ProbeWords): Promise<void> {
@@ -73,6 +78,43 @@ async function run(context: CliContext, url: string | undefined, words: ProbeWor
     else for (const line of shown(report, context.color)) context.out(line)
     conclude(context, report)
   })
+}
+
+/** The trust state of the identity says who signs here. */
+async function verify(context: CliContext, url: string | undefined, words: ProbeWords): Promise<void> {
+  const { as, verify: file = '', json: _, ...others } = { json: context.json, ...words }
+  if (url !== undefined || Object.values(others).some((value) => value !== undefined && value !== false))
+    throw new DoorwardError('options_contradict', '--verify tries nothing', {
+      expected: '--verify, with --as or alone',
+    })
+  const { proveReport } = await import('../apps/probe/report-proof.ts')
+  const [text, signed] = [await readText(file), await readText(`${file}.jws`)]
+  await asIdentity(context, as, async ({ trust, trustDomain, trustStore }) => {
+    const anchors = trustStore.view()?.anchors ?? []
+    const proof = proveReport(text, signed, { trustDomain, anchors, now: toSeconds(trust.now()) })
+    if (!proof.ok)
+      throw new CheckFailed('report_unproven', 'the report is not proven', {
+        where: file,
+        expected: 'what a workload of this trust domain has signed',
+        got: proof.problem,
+        next: 'keep the report and its signature as they were written',
+      })
+    const { by, certificate, endedAt } = proof
+    if (context.json) context.out(JSON.stringify({ ok: true, by, certificate, ended_at: endedAt }))
+    else context.out(`${file}: signed by ${by} with the certificate ${certificate}, as it was at ${endedAt}`)
+  })
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    throw new DoorwardError('file_unreadable', 'a file cannot be read', {
+      where: file,
+      expected: 'a readable file',
+      got: error instanceof Error ? error.message : String(error),
+    })
+  }
 }
 
 function targetOf(deployment: Deployment, url: string | undefined, { server, role }: ProbeWords) {

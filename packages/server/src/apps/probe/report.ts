@@ -76,11 +76,13 @@ function escaped(text: string): string {
 export const reportType = 'doorward-probe-report+jwt'
 
 /**
- * The digest of the report as a compact JWS by the key of who tried, whose certificate `x5t#S256` names: it is on the issuance
- * record. The report itself is beside it, since it is larger than a token may be.
+ * The digest of the report as a compact JWS by the key of who tried, with the certificate of that key, whose fingerprint is on the
+ * issuance record. The report itself is beside it, since it is larger than a token may be. `proveReport` verifies both.
  */
 export function signReport(text: string, { id, credentials }: Pick<Identity, 'id' | 'credentials'>): Promise<string> {
-  const { privateKey, fingerprint } = credentials.current()
-  const claims = { by: id.uri, 'x5t#S256': fingerprint, sha256: toBase64url(sha256(Buffer.from(text))) }
+  const { privateKey, fingerprint, chain } = credentials.current()
+  const digest = toBase64url(sha256(Buffer.from(text)))
+  const certificate = toBase64url(chain[0] ?? new Uint8Array())
+  const claims = { by: id.uri, 'x5t#S256': fingerprint, certificate, sha256: digest }
   return signCompactJws(reportType, claims, { kid: fingerprint, signKey: signKeyOf(privateKey) })
 }
