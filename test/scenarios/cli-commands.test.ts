@@ -1,7 +1,7 @@
 /** Exit codes and answers of the commands against a running deployment: done 0, denied or failed 1, misused 2. */
 
 import { deepEqual, equal, match, ok, partialDeepStrictEqual } from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -159,6 +159,32 @@ ${wideLimits}`,
     })
     const exchanges = (await system.record('authority')).filter(({ entry }) => 'shown' in entry.body)
     ok(exchanges.some(({ entry }) => JSON.stringify(entry).includes(String(worker)) && 'token' in entry.body))
+  })
+
+  test('commands in a process of their own end by themselves, and say nothing beside their answer', async () => {
+    const expected: readonly (readonly [words: string, code: number])[] = [
+      ['audit verify', 0],
+      ['call files read_text_file path=welcome.md --as agent/a', 0],
+      ['call files write_file path=x content=y --as agent/a', 1],
+    ]
+    for (const [words, code] of expected) {
+      const { command, args, env } = system.launch([...words.split(' '), '--json'])
+      // Whatever is still open holds a process up: then it is killed, and has no code.
+      const answer = spawnSync(command, args, { cwd: system.folder, env, encoding: 'utf8', timeout: 60_000 })
+      deepEqual([answer.status, answer.stderr], [code, ''], words)
+      ok(answer.stdout.endsWith('}\n'), answer.stdout)
+    }
+  })
+
+  test('a command of a deployment of another build is run by that build', async () => {
+    const program = join(system.folder, 'another.cjs')
+    await writeFile(program, "console.log('another build')\n")
+    const other = await TestDeployment.prepare({ yaml: wideLimits, program })
+    try {
+      equal((await other.run(['--version'])).stdout, 'another build\n')
+    } finally {
+      await other.remove()
+    }
   })
 
   test('a reader who stops reading ends the command quietly', async () => {
