@@ -24,6 +24,7 @@ import { reportText } from './report.ts'
 import type { FinishedPart } from './report.ts'
 import { requestHeads } from './request-heads.ts'
 import { rollingRestart } from './rolling-restart.ts'
+import { shippedProbed } from './shipped.ts'
 import { gathered, isInShare, namesDone, shareAsked } from './share.ts'
 import type { Share } from './share.ts'
 import { tokens } from './tokens.ts'
@@ -43,6 +44,7 @@ const parts: readonly Part[] = [
   rollingRestart,
   disabledControls,
   probedBuilds,
+  shippedProbed,
 ]
 const usualReport = join(import.meta.dirname, '../../docs/reports/campaign.md')
 const usualSeed = 20_261_122
