@@ -131,5 +131,5 @@ function placed(value: unknown, house: House, key = ''): unknown {
   return Object.fromEntries(kept.map(([name, inner]) => [name, placed(inner, house, name)]))
 }
 
-/** Of a server: lists of definitions that an operator has approved, and where its program begins. */
-const leftOut: ReadonlySet<string> = new Set(['tools', 'approval', 'cwd', 'card_keys'])
+/** Of a server: lists of definitions that an operator has approved, where its program begins, and what that needs. */
+const leftOut: ReadonlySet<string> = new Set(['tools', 'approval', 'cwd', 'env_from', 'card_keys'])

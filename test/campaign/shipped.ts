@@ -16,7 +16,7 @@ const hosts = ['mcp.acme.example', 'edge.acme.example', 'sign-in.acme.example']
 const secretFiles = ['consent.secret', 'front.secret', 'crm', 'tool', 'approle']
 const folders = ['policies', 'doorward-checkpoints', 'audit']
 const policyFiles = ['policies/none.cedar', 'extra.cedar']
-const policy = 'forbid (principal, action == Action::"none", resource);\n'
+const policy = 'forbid (principal, action, resource) when { false };\n'
 
 /** What a configuration may name, in the folder of the deployment. */
 async function furnished({ system }: ProbeStage, one: ShippedConfiguration): Promise<Housed> {

@@ -6,8 +6,10 @@ import { test } from 'node:test'
 import type { RecordEntry } from '../../packages/enforcement/src/record/record.ts'
 import type { Exchange } from '../../packages/enforcement/src/wire/exchange.ts'
 import { forgedTokens } from '../../packages/server/src/apps/probe/forged-tokens.ts'
+import { limitsOf } from '../../packages/server/src/apps/probe/options.ts'
 import { standsAlone } from '../../packages/server/src/apps/probe/record.ts'
 import type { ProbeReport } from '../../packages/server/src/apps/probe/report.ts'
+import { parseConfiguration } from '../../packages/server/src/config/load.ts'
 import { ProbedGateway } from '../fixtures/probed-gateway.ts'
 import type { ProbedOptions } from '../fixtures/probed-gateway.ts'
 
@@ -150,4 +152,13 @@ test('tokens that are keyed by the public key verify where its bytes are taken f
     taken.map(({ name }) => name),
     ['alg HS256, keyed by the public key as PEM'],
   )
+})
+
+test('where named networks have limits of their own, the widest are demanded, and the narrowest may be met', () => {
+  const networks = 'limits: { networks: [{ cidr: 127.0.0.0/8, per_ip: 6000/min, connections_per_ip: 1000 }] }'
+  const of = (more: string) =>
+    limitsOf({ configuration: parseConfiguration(`trust_domain: a.example\n${more}\n`, 'a') })
+  const [plain, wider] = [of(''), of(networks)]
+  deepEqual([plain.connections, plain.leastPerIp], [200, plain.calls.limit_ip])
+  deepEqual([wider.connections, wider.calls.limit_ip.count, wider.leastPerIp], [1000, 6000, plain.leastPerIp])
 })

@@ -4,7 +4,7 @@ import { AdminClient, authorityAdminUrls } from '@doorward/sdk'
 import type { Identity } from '@doorward/sdk'
 import { gatewayAdminAudience, gateSettings } from '../../config/settings.ts'
 import type { Deployment } from '../../config/settings.ts'
-import type { ProbeLimits } from './configured-limits.ts'
+import type { ProbeLimits, ProbeRate } from './configured-limits.ts'
 import type { ProbeOptions } from './probe.ts'
 import { joinedByInvitation } from './scene.ts'
 
@@ -38,13 +38,24 @@ export function probeOptions(
   }
 }
 
-/** The general ones: whether this address lies in a named network is known where it arrives. */
-function limitsOf({ configuration }: Deployment): ProbeLimits {
+/** Whether this address lies in a named network is known where it arrives: of their limits and the general ones, the widest. */
+export function limitsOf({ configuration }: Pick<Deployment, 'configuration'>): ProbeLimits {
   const { global, per_ip, per_user } = configuration.security.rate_limiting
-  const { handshakes, connectionsPerAddress } = gateSettings(configuration)
+  const { networks } = configuration.limits
+  const gate = gateSettings(configuration)
+  const gates = [gate, ...networks.map(({ cidr }) => gate.ofAddress(cidr.slice(0, cidr.indexOf('/'))))]
+  const rates = [per_ip, ...networks.flatMap((network) => network.per_ip ?? [])].toSorted(
+    (a, b) => perSecond(a) - perSecond(b),
+  )
+  const handshakes = gates.flatMap((one) => one.handshakes ?? []).toSorted((a, b) => perSecond(a) - perSecond(b))
   return {
-    calls: { limit_ip: per_ip, limit_user: per_user, limit_global: global },
-    handshakes,
-    connections: connectionsPerAddress,
+    calls: { limit_ip: rates.at(-1) ?? per_ip, limit_user: per_user, limit_global: global },
+    leastPerIp: rates[0] ?? per_ip,
+    handshakes: handshakes.at(-1) ?? gate.handshakes,
+    connections: Math.max(...gates.flatMap((one) => one.connectionsPerAddress ?? [])),
   }
+}
+
+function perSecond({ count, periodSeconds }: ProbeRate): number {
+  return count / periodSeconds
 }

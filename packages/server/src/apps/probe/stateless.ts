@@ -5,6 +5,7 @@ import type { Attempt, Judged } from './attempt.ts'
 import { requestOf } from './request.ts'
 import type { Changes } from './request.ts'
 import type { Member, Scene } from './scene.ts'
+import type { WireOutcome } from './wire.ts'
 
 const modernVersion = '2026-07-28'
 
@@ -29,6 +30,16 @@ export function statelessCall({ method, params = {}, version = modernVersion, he
   }
 }
 
+const mostTimes = 5
+const againMilliseconds = 1000
+
+/** The server does not say anything now, which may have changed when this returns. */
+async function isPassing(code: string): Promise<boolean> {
+  if (!code.startsWith('upstream_')) return false
+  await new Promise((resolve) => setTimeout(resolve, againMilliseconds))
+  return true
+}
+
 interface StatelessRefusal {
   readonly who: Member
   readonly call: StatelessCall
@@ -51,11 +62,16 @@ export class Stateless {
       requirement: 'OS25-D4',
       run: async () => {
         const bytes = requestOf(scene, await caller.token(), statelessCall({ method: 'tools/list' }))
-        const outcome = await scene.send(caller.material(), bytes)
-        const got = toldBy(outcome)
+        const outcomes: WireOutcome[] = []
+        let got = ''
+        do {
+          const outcome = await scene.send(caller.material(), bytes)
+          outcomes.push(outcome)
+          got = toldBy(outcome)
+        } while (outcomes.length < mostTimes && (await isPassing(got)))
         this.#why = got === 'allowed' ? null : got
         // That the server knows no such calls is found out with the first of them.
-        const decisions = decisionsIn(outcome).map((told) => ({ ...told, mayEnd: true }))
+        const decisions = outcomes.flatMap(decisionsIn).map((told) => ({ ...told, mayEnd: true }))
         return { verdict: this.#why === null ? 'passed' : 'not_run', expected: 'allowed', got, decisions }
       },
     }
