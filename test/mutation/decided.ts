@@ -5,6 +5,10 @@ const decided: Readonly<Record<string, readonly (readonly [string, string])[]>> 
   'packages/core/src/token/act-chain.ts': [
     ["`'problem'` → ", 'equivalent: what is no id has no trust domain either, and is refused by the next condition'],
   ],
+  'packages/core/src/token/compact-jws.ts': [
+    ['`first <= 0` → ', 'equivalent: an empty header is no JSON, and is refused with the same code'],
+    ['`!scan.ok` → `false`', 'equivalent: without a value it is no object, and is refused with the same code'],
+  ],
 }
 
 /** Null where nobody has read it. */

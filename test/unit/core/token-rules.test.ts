@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { chainClaim, epochClaim, epochSeconds, heldLinks, userClaim } from '@doorward/core'
+import { chainClaim, epochClaim, epochSeconds, heldLinks, toBase64url, userClaim, utf8 } from '@doorward/core'
 import type { AccessTokenClaims, ChainLink, JsonValue } from '@doorward/core'
 import { actorsOf, partiesProblem } from '../../../packages/core/src/token/act-chain.ts'
+import { openCompactJws, splitCompactJws } from '../../../packages/core/src/token/compact-jws.ts'
 import { judgeClaims, judgeSubjectClaims } from '../../../packages/core/src/token/judge-claims.ts'
 import { boundToCertificate } from '../../../packages/core/src/token/proof-of-possession.ts'
 import { readClaims } from '../../../packages/core/src/token/read-claims.ts'
@@ -305,5 +306,59 @@ describe('the shape of the claims is exact', () => {
       assert.equal(readScopeText(scope), null, String(scope).slice(0, 20))
       assert.match(read({ scope }) ?? '', /scope/)
     }
+  })
+})
+
+describe('the form of a token', () => {
+  const part = (value: unknown) => toBase64url(utf8(JSON.stringify(value)))
+  const signature = (length: number) => toBase64url(new Uint8Array(length))
+  /** With a key that believes everything: what is left is the form. */
+  const open = (header: unknown, typ: string | null = 'at+jwt', bytes = 64) => {
+    const keys = new Map([['k', { verify: () => true }]])
+    const opened = openCompactJws(`${part(header)}.${part({})}.${signature(bytes)}`, { typ, keys })
+    return 'ok' in opened ? opened.code : opened.keyId
+  }
+  const header = { alg: 'ES256', typ: 'at+jwt', kid: 'k' }
+
+  test('the header is algorithm, type and key, and without a type where none may be', () => {
+    const rows: readonly (readonly [unknown, string | null, string])[] = [
+      [header, 'at+jwt', 'k'],
+      [{ alg: 'ES256', kid: 'k' }, null, 'k'],
+      [header, null, 'token_type'],
+      [{ alg: 'ES256', kid: 'k' }, 'at+jwt', 'token_type'],
+      [{ ...header, more: 1 }, 'at+jwt', 'token_header'],
+      [{ alg: 'ES256', kid: 'k', more: 1 }, null, 'token_header'],
+      [{ alg: 'ES256' }, null, 'token_header'],
+      [{ ...header, kid: 'other' }, 'at+jwt', 'token_key_unknown'],
+      [{ ...header, kid: 'x'.repeat(128) }, 'at+jwt', 'token_key_unknown'],
+      [{ ...header, kid: 'x'.repeat(129) }, 'at+jwt', 'token_header'],
+      [{ ...header, kid: 'x'.repeat(500) }, 'at+jwt', 'token_malformed'],
+      [{ ...header, kid: [[1]] }, 'at+jwt', 'token_malformed'],
+      [Object.fromEntries(Array.from({ length: 9 }, (_, i) => [`k${i}`, 1])), 'at+jwt', 'token_malformed'],
+      [{ kid: 'k', typ: 'at+jwt' }, 'at+jwt', 'token_algorithm'],
+      [[], 'at+jwt', 'token_malformed'],
+    ]
+    for (const [given, typ, answer] of rows) assert.equal(open(given, typ), answer, JSON.stringify(given).slice(0, 60))
+  })
+
+  test('a signature of another length is none, whatever the key says of it', () => {
+    for (const [bytes, answer] of [
+      [64, 'k'],
+      [63, 'token_signature'],
+      [65, 'token_signature'],
+    ] as const)
+      assert.equal(open(header, 'at+jwt', bytes), answer)
+  })
+
+  test('three parts of base64url that re-encode to themselves, up to the limit', () => {
+    const code = (text: string, limit = 100) => {
+      const parts = splitCompactJws(text, limit)
+      return 'ok' in parts ? parts.code : 'split'
+    }
+    assert.deepEqual([code('YQ.YQ.YQ', 8), code('YQ.YQ.YQ', 7)], ['split', 'token_too_large'])
+    const malformed = ['', '.', '..', 'YQ', 'YQ.YQ', '.YQ.YQ', 'YQ..YQ', 'YQ.YQ.', 'YQ.YQ.YQ.', 'YQ.YQ.YQ.YQ']
+    for (const at of [0, 1, 2])
+      for (const bad of ['YR', 'Y*', 'YQ=', 'Y', ' YQ']) malformed.push(['YQ', 'YQ', 'YQ'].with(at, bad).join('.'))
+    for (const text of malformed) assert.equal(code(text), 'token_malformed', text)
   })
 })
