@@ -11,7 +11,10 @@ export interface LongPart {
   readonly words: readonly string[]
 }
 
-export const longParts: readonly LongPart[] = [{ name: 'fuzz', program: 'test/fuzz/run.ts', words: [] }]
+export const longParts: readonly LongPart[] = [
+  { name: 'fuzz', program: 'test/fuzz/run.ts', words: [] },
+  { name: 'mutation', program: 'test/mutation/run.ts', words: ['--minutes', '20'] },
+]
 
 /** On their own with the words given; what they say is shown as they say it. */
 export function runPart(root: string, { program }: LongPart, words: readonly string[]): number {
