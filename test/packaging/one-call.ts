@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { TestDeployment } from '../fixtures/deployment.ts'
 
-const server = `
+export const notesServer = `
 let rest = ''
 const say = (message) => process.stdout.write(JSON.stringify({ jsonrpc: '2.0', ...message }) + '\\n')
 const result = { protocolVersion: '2025-11-25', capabilities: { tools: {} }, serverInfo: { name: 's', version: '1' } }
@@ -38,7 +38,7 @@ export async function callsThrough({ command, path }: Installed): Promise<void> 
   const system = await TestDeployment.prepare({ yaml: '', command })
   try {
     const file = join(system.folder, 'server.mjs')
-    await writeFile(file, server)
+    await writeFile(file, notesServer)
     await writeFile(join(system.folder, 'rules.cedar'), rules)
     await system.configure(`servers:
   notes:
