@@ -58,7 +58,7 @@ export function shareAsked(
   if (part === undefined) return null
   const share = readShare(part)
   if (share === null || chosen.length !== 1 || chosen[0]?.names === undefined)
-    return '--part: expected a share as 3/8, of --only controls or --only probe'
+    return '--part: expected a share as 3/8, of --only controls, --only probe or --only shipped'
   // A share that was cut short would be told as one that came to its end.
   return count === undefined ? share : '--part: expected no --count beside it, a share is run whole'
 }

@@ -7,7 +7,8 @@ import type { RecordEntry } from '../../packages/enforcement/src/record/record.t
 import type { Exchange } from '../../packages/enforcement/src/wire/exchange.ts'
 import { forgedTokens } from '../../packages/server/src/apps/probe/forged-tokens.ts'
 import { limitsOf } from '../../packages/server/src/apps/probe/options.ts'
-import { standsAlone } from '../../packages/server/src/apps/probe/record.ts'
+import { recordJudged, standsAlone } from '../../packages/server/src/apps/probe/record.ts'
+import type { ToldDecision } from '../../packages/server/src/apps/probe/attempt.ts'
 import type { ProbeReport } from '../../packages/server/src/apps/probe/report.ts'
 import { parseConfiguration } from '../../packages/server/src/config/load.ts'
 import { ProbedGateway } from '../fixtures/probed-gateway.ts'
@@ -161,4 +162,19 @@ test('where named networks have limits of their own, the widest are demanded, an
   const [plain, wider] = [of(''), of(networks)]
   deepEqual([plain.connections, plain.leastPerIp], [200, plain.calls.limit_ip])
   deepEqual([wider.connections, wider.calls.limit_ip.count, wider.leastPerIp], [1000, 6000, plain.leastPerIp])
+})
+
+test('a call that was cut when its caller was denied may have been let in, and no other', async () => {
+  const body = { decision: 'allow', code: 'allowed', caller: 'spiffe://a.example/x' }
+  const lines = [0, 1].map((index) => ({ origin: 'o', index, kind: 'decision', document: { body } }))
+  const admin = {
+    record: async function* () {
+      yield* lines
+    },
+  }
+  const question = { admin, from: 0, members: ['spiffe://a.example/x'], allowed: 1 }
+  const named = { entry: 'o#0', code: 'allowed' }
+  const verdictOf = async (told: readonly ToldDecision[]) => (await recordJudged({ ...question, told })).letIn.verdict
+  equal(await verdictOf([named, { entry: null, code: 'cut' }]), 'passed')
+  equal(await verdictOf([named]), 'failed')
 })

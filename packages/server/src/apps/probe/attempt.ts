@@ -54,6 +54,9 @@ export function toldBy({ answers, ended }: WireOutcome): string {
   return first.headers.get('doorward-code') ?? `status_${first.status}`
 }
 
+/** In place of the code of a call of which the connection ended before its answer: it may have been let in. */
+export const cutCode = 'cut'
+
 export function decisionsIn({ answers }: WireOutcome): Judged['decisions'] {
   return answers.flatMap(({ headers }) => {
     const code = headers.get('doorward-code')

@@ -2,7 +2,7 @@
 
 import { judged } from './attempt.ts'
 import type { Attempt, Judged } from './attempt.ts'
-import { decisionsIn, toldBy } from './attempt.ts'
+import { cutCode, decisionsIn, toldBy } from './attempt.ts'
 import { endSession } from './authorization.ts'
 import { HeldConnection } from './held.ts'
 import { requestOf } from './request.ts'
@@ -72,7 +72,7 @@ function denied(scene: Scene, { id, title, code, deny }: Denying): Attempt {
       if (toldBy(before) !== 'allowed') return judged(false, 'allowed at first', toldBy(before), before)
       await deny(member, shown)
       const after = await untilRefused(scene, ask, shown)
-      const decisions = [before, ...after].flatMap(decisionsIn)
+      const decisions = [...[before, ...after].flatMap(decisionsIn), ...after.flatMap(cutIn)]
       const got = toldBy(after.at(-1)!)
       return { verdict: got === code ? 'passed' : 'failed', expected: `allowed, then ${code}`, got, decisions }
     },
@@ -86,10 +86,16 @@ async function untilRefused(scene: Scene, ask: () => Promise<WireOutcome>, shown
   for (;;) {
     const outcome = await ask()
     outcomes.push(outcome)
-    if (toldBy(outcome) !== 'allowed' || performance.now() > deadline) return outcomes
+    const goesOn = toldBy(outcome) === 'allowed' || cutIn(outcome).length > 0
+    if (!goesOn || performance.now() > deadline) return outcomes
     await endSession(scene, outcome, shown)
     await new Promise((resolve) => setTimeout(resolve, againMilliseconds))
   }
+}
+
+/** A call that was under way when its caller was denied: its connection ended before the answer. */
+function cutIn({ answers, ended }: WireOutcome): Judged['decisions'] {
+  return answers.length === 0 && ended === 'closed' ? [{ entry: null, code: cutCode }] : []
 }
 
 function idOf(token: string): string {
