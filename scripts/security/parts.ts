@@ -13,6 +13,7 @@ export interface LongPart {
 
 export const longParts: readonly LongPart[] = [
   { name: 'fuzz', program: 'test/fuzz/run.ts', words: [] },
+  { name: 'coverage', program: 'test/coverage/run.ts', words: [] },
   { name: 'mutation', program: 'test/mutation/run.ts', words: ['--minutes', '20'] },
 ]
 

@@ -17,7 +17,7 @@ V1.3.2 F | no eval | Policies are compiled to closures, nothing is evaluated as 
 V1.3.3 F | cut and restrict before a dangerous use | Names that others choose are bounded and made printable before logs and terminals. | server/observability/log.ts server/cli/output.ts | TM-32
 V1.3.4 - | SVG of users | No SVG is taken or shown. | |
 V1.3.5 - | scriptable content of users | No Markdown, style or template of users is rendered. | |
-V1.3.6 F | server side request forgery | Own fetches go to configured or public https addresses alone, without redirects. | server/transports/fetch-document.ts core/identity/ip-address.ts | AT-10 AS-11
+V1.3.6 F | server side request forgery | Own fetches go to configured or public https addresses alone, without redirects. | server/transports/fetch-document.ts | AT-10 AS-11
 V1.3.7 F | no templates from input | Pages are fixed; values are put in escaped. | server/transports/consent-pages.ts | MS-6
 V1.3.8 - | JNDI | There is no Java. | |
 V1.3.9 - | memcache | There is none. | |

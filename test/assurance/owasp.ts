@@ -123,7 +123,7 @@ const api: AssuranceList = {
       'partial',
       ['API7', 'Server Side Request Forgery'],
       'Our own fetches: https, from nowhere private, no redirects. Missing: what a server fetches for an argument that policy allows.',
-      ['server/transports/fetch-document.ts core/identity/ip-address.ts', 'AT-10 AS-11 AG-8'],
+      ['server/transports/fetch-document.ts', 'AT-10 AS-11 AG-8'],
     ),
     row(
       'full',

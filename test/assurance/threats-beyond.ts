@@ -33,7 +33,7 @@ export const beyondReference: readonly Threat[] = [
       ['TA-3', 'ID', 'A document of a stranger is fetched'],
       ['authority', 'providers'],
       'https alone, from nowhere private, no redirects, bounded size, time and number',
-      [`${server}/transports/fetch-document.ts`, `${core}/identity/ip-address.ts`],
+      [`${server}/transports/fetch-document.ts`],
     ),
     'AS-11',
     'AT-10',

@@ -5,6 +5,16 @@ const decided: Readonly<Record<string, readonly (readonly [string, string])[]>> 
   'packages/core/src/token/act-chain.ts': [
     ["`'problem'` → ", 'equivalent: what is no id has no trust domain either, and is refused by the next condition'],
   ],
+  'packages/core/src/token/key-set.ts': [
+    ['`{ where: kid }` → `{}`', 'a place in a message: the key set is refused with the same code'],
+  ],
+  'packages/core/src/token/verify.ts': [
+    [
+      'maxKeys: 64 }` → `{}`',
+      'a bound made twice: 4 KiB bound the text, and the claims have an exact shape, refused with the same code',
+    ],
+    ['`!payload.ok` → `false`', 'equivalent: without a value there are no claims, refused with the same code'],
+  ],
   'packages/core/src/token/compact-jws.ts': [
     ['`first <= 0` → ', 'equivalent: an empty header is no JSON, and is refused with the same code'],
     ['`!scan.ok` → `false`', 'equivalent: without a value it is no object, and is refused with the same code'],

@@ -2,7 +2,16 @@
 
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { chainClaim, epochClaim, epochSeconds, heldLinks, toBase64url, userClaim, utf8 } from '@doorward/core'
+import {
+  chainClaim,
+  epochClaim,
+  epochSeconds,
+  heldLinks,
+  toBase64url,
+  userClaim,
+  utf8,
+  verifySubjectToken,
+} from '@doorward/core'
 import type { AccessTokenClaims, ChainLink, JsonValue } from '@doorward/core'
 import { actorsOf, partiesProblem } from '../../../packages/core/src/token/act-chain.ts'
 import { openCompactJws, splitCompactJws } from '../../../packages/core/src/token/compact-jws.ts'
@@ -10,7 +19,7 @@ import { judgeClaims, judgeSubjectClaims } from '../../../packages/core/src/toke
 import { boundToCertificate } from '../../../packages/core/src/token/proof-of-possession.ts'
 import { readClaims } from '../../../packages/core/src/token/read-claims.ts'
 import { readScopeText } from '../../../packages/core/src/token/read-delegation.ts'
-import { actChain, fingerprint, goodClaims, now } from './token-fixture.ts'
+import { actChain, fingerprint, forge, goodClaims, goodHeader, makeSigner, now } from './token-fixture.ts'
 
 const domain = 'example.org'
 const planner = 'spiffe://example.org/agent/planner'
@@ -236,7 +245,13 @@ describe('the shape of the claims is exact', () => {
   })
 
   test('the binding is a fingerprint alone', () => {
-    for (const cnf of [{}, { 'x5t#S256': text(42) }, { 'x5t#S256': text(44) }, { 'x5t#S256': `${text(42)}=` }])
+    for (const cnf of [
+      {},
+      { 'x5t#S256': text(42) },
+      { 'x5t#S256': text(44) },
+      { 'x5t#S256': `${text(42)}=` },
+      { 'x5t#S256': [text(43)] },
+    ])
       assert.match(read({ cnf }) ?? '', /cnf/)
     assert.match(read({ cnf: { 'x5t#S256': text(43), jkt: 'x' } }) ?? '', /cnf/)
     assert.equal(read({ cnf: { 'x5t#S256': text(43) } }), null)
@@ -361,4 +376,23 @@ describe('the form of a token', () => {
       for (const bad of ['YR', 'Y*', 'YQ=', 'Y', ' YQ']) malformed.push(['YQ', 'YQ', 'YQ'].with(at, bad).join('.'))
     for (const text of malformed) assert.equal(code(text), 'token_malformed', text)
   })
+})
+
+test('what somebody else was given is judged as ours, with its claims, and without audience and binding', async () => {
+  const { key, check } = await makeSigner()
+  const { key: stranger } = await makeSigner()
+  const { issuer, trustDomain, epoch } = check.expect
+  const judged = (change: Change, by = key, seconds = 0) => {
+    const text = forge(goodHeader, { ...goodClaims, ...change }, by.privateKey)
+    const asked = { expect: { issuer, trustDomain, epoch }, keys: check.keys, now: epochSeconds(now + seconds) }
+    const verdict = verifySubjectToken(text, asked)
+    return verdict.ok ? verdict.claims.aud : verdict.code
+  }
+  assert.equal(judged({ aud: 'elsewhere' }), 'elsewhere')
+  assert.equal(judged({}, stranger), 'token_signature')
+  assert.equal(judged({}, key, 300), 'token_expired')
+  assert.equal(judged({}, key, -31), 'token_not_yet_valid')
+  assert.equal(judged({ [epochClaim]: 6 }), 'token_epoch')
+  assert.equal(judged({ client_id: other }), 'token_subject')
+  assert.equal(judged({ roles: ['admin'] }), 'token_claims')
 })
