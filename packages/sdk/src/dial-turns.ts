@@ -28,7 +28,7 @@ export class DialTurns {
     this.#add = (Reflect.get(agent, 'addRequest') as AddRequest).bind(agent)
     const addRequest: AddRequest = (request, options) => {
       if (this.#mayGo()) this.#add(request, options)
-      else this.#waiting.push({ request, options })
+      else this.#wait({ request, options })
     }
     Object.assign(agent, { addRequest })
     // After the agent itself, which has put the connection with the free ones.
@@ -39,13 +39,35 @@ export class DialTurns {
     this.#dialling++
   }
 
-  /** Where nobody is connected, the others would hear the same one after the other. */
+  /**
+   * Where nobody is connected, the others would hear the same one after the other: once no dial is under way any more that could
+   * still succeed. Until then one that failed says nothing about them, and is followed by no other.
+   */
   ended(error: Error | null): void {
     this.#dialling--
-    const { sockets, freeSockets } = this.#agent
-    const alone = [sockets, freeSockets].every((open) => Object.values(open).every((some) => (some ?? []).length === 0))
-    if (error !== null && alone) for (const { request } of this.#waiting.splice(0)) failed(request, error)
+    if (error !== null && this.#isAlone()) {
+      if (this.#dialling > 0) return
+      for (const waiting of this.#waiting.splice(0)) failed(taken(waiting), error)
+    }
     this.#next()
+  }
+
+  #isAlone(): boolean {
+    const { sockets, freeSockets } = this.#agent
+    return [sockets, freeSockets].every((open) => Object.values(open).every((some) => (some ?? []).length === 0))
+  }
+
+  /** Whoever gives up hears of it at once, and waits no longer: a request without a connection would hear at its turn. */
+  #wait(waiting: Waiting): void {
+    const { request } = waiting
+    this.#waiting.push(waiting)
+    request.destroy = (error?: Error) => {
+      const at = this.#waiting.indexOf(waiting)
+      if (at >= 0) this.#waiting.splice(at, 1)
+      taken(waiting).destroy(error)
+      failed(request)
+      return request
+    }
   }
 
   #mayGo(): boolean {
@@ -54,11 +76,16 @@ export class DialTurns {
 
   #next(): void {
     while (this.#waiting.length > 0 && this.#mayGo()) {
-      const { request, options } = this.#waiting.shift()!
-      if (request.destroyed) failed(request)
-      else this.#add(request, options)
+      const waiting = this.#waiting.shift()!
+      this.#add(taken(waiting), waiting.options)
     }
   }
+}
+
+/** As it was before it waited. */
+function taken({ request }: Waiting): ClientRequest {
+  Reflect.deleteProperty(request, 'destroy')
+  return request
 }
 
 /** A request that has no connection yet hears of an error when it would be given one, and before of none: by default its own. */

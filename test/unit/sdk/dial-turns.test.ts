@@ -14,11 +14,12 @@ import { DialTurns } from '../../../packages/sdk/src/dial-turns.ts'
 type Give = (error: Error | null, stream: Duplex) => void
 
 /** An agent whose dials are seen, and wait until they are let go on. */
-function watched(port: number, problem: Error | null = null) {
+function watched(port: number, how: Error | null | (() => Error | null) = null) {
   const agent = new Agent({ keepAlive: true })
   const turns = new DialTurns(agent as HttpsAgent)
   const seen = { now: 0, most: 0, all: 0 }
   const dial = async (give: Give) => {
+    const problem = typeof how === 'function' ? how() : how
     seen.all++
     seen.most = Math.max(seen.most, ++seen.now)
     // As long as a handshake takes: others come meanwhile.
@@ -65,6 +66,31 @@ test('where nobody can be reached the calls that wait hear it with those that tr
   const reasons = answers.map((one) => (one.status === 'rejected' ? String(one.reason) : one.status))
   assert.deepEqual([...new Set(reasons)], ['Error: nobody is there'])
   assert.equal(seen.all, 8)
+})
+
+test('where one dial fails and others succeed, calls that wait go with those that did', async () => {
+  const server = createServer((_request, response) => response.end('answer')).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  let dials = 0
+  const { agent } = watched(port, () => (++dials === 1 ? new Error('nobody is there') : null))
+  const answers = await Promise.allSettled(Array.from({ length: 40 }, () => ask(agent, port)))
+  assert.equal(answers.filter((one) => one.status === 'fulfilled').length, 39)
+  agent.destroy()
+  server.close()
+})
+
+test('a call that is given up while it waits hears it before any dial has ended', async () => {
+  const { agent, seen } = watched(1, new Error('nobody is there'))
+  const calls = Array.from({ length: 8 }, () => ask(agent, 1))
+  const over = Promise.allSettled(calls)
+  const given = send({ host: '127.0.0.1', port: 1, agent }).end()
+  const heard = once(given, 'error')
+  given.destroy(new Error('given up'))
+  const [error] = (await heard) as [Error]
+  assert.equal(error.message, 'given up')
+  assert.equal(seen.now, 8)
+  await over
 })
 
 test('a call that is given up while it waits is not made', async () => {

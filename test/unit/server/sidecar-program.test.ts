@@ -39,6 +39,11 @@ before(async () => {
       const body = await buffer(request)
       const { method = '', url: target = '', headers } = request
       const connect = async () => {
+        if (target === '/gone') {
+          // As when a denial arrives while the assertion is signed.
+          response.destroy()
+          await once(response, 'close')
+        }
         const connection = await program.connect(response)
         if (typeof connection === 'string') throw new TypeError(connection)
         return connection
@@ -276,4 +281,18 @@ test('a connection that nobody uses is closed after a moment, and at the end', a
   const closed = once(second, 'close')
   program.close()
   await closed
+})
+
+test('whoever went before a kept connection was taken makes no call on it', async () => {
+  await runs(rightly)
+  await ask('/first')
+  await settled()
+  await assert.rejects(ask('/gone', 'POST', 'written'))
+  await settled()
+  await ask('/last')
+  assert.deepEqual(
+    reached.map(([, line]) => line),
+    ['GET /first', 'GET /last'],
+  )
+  assert.equal(failures.length, 1)
 })

@@ -73,6 +73,8 @@ async function called(
   const gone = () => connection.socket.destroy()
   response.once('close', gone)
   try {
+    // Whoever went, or was denied, while a connection was looked for makes no call: its end is told once, and was.
+    if (response.destroyed) return failureOf('unread', limits)
     const answer = await head(connection, what, limits.answerMilliseconds)
     if ('code' in answer) return answer
     const { source, isEarly } = answer

@@ -54,6 +54,7 @@ export async function relay(
   source.once('close', () => resolve(source.complete ? 'whole' : 'broken'))
   response.once('close', () => resolve('unread'))
   if (source.destroyed) resolve('broken')
+  if (response.destroyed) resolve('unread')
   const end = await promise
   clearTimeout(whole)
   clearTimeout(next)
