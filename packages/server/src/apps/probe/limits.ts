@@ -133,6 +133,8 @@ const together = 4
 /** A limit that is so much wider than the narrowest is not met before it. */
 const widerBy = 4
 
+const closedPause = 1000
+
 async function callsWithoutEnd(scene: Scene): Promise<Judged> {
   const { calls, leastPerIp } = scene.options.limits
   const codes = [...new Set([...metFirst(calls), ...metFirst({ ...calls, limit_ip: leastPerIp })])]
@@ -144,7 +146,13 @@ async function callsWithoutEnd(scene: Scene): Promise<Judged> {
   while (answered < mostCalls && performance.now() - started < mostMilliseconds) {
     scene.options.signal.throwIfAborted()
     const all = Array.from({ length: together }, () => scene.sendAtOnce(scene.stranger.material(), request))
-    const answers = (await Promise.all(all)).flatMap((outcome) => outcome.answers)
+    const outcomes = await Promise.all(all)
+    const answers = outcomes.flatMap((outcome) => outcome.answers)
+    // The limit of handshakes has just been met.
+    if (outcomes.every((outcome) => outcome.answers.length === 0 && outcome.ended === 'closed')) {
+      await new Promise((resolve) => setTimeout(resolve, closedPause))
+      continue
+    }
     const limited = answers.find(({ headers }) => headers.get('doorward-code')?.startsWith('limit_') === true)
     answered += answers.length
     if (answers.length === 0) return judged(false, expected, 'no answer')

@@ -9,6 +9,7 @@ import type { TrustState, WorkloadDocument } from '@doorward/core'
 import { aesGcmSealer, join as joinDomain, openIdentity } from '@doorward/sdk'
 import type { AdminClient, Identity, RevocationSubject, Svid } from '@doorward/sdk'
 import type { ProbeLimits } from './configured-limits.ts'
+import { HandshakePace } from './handshake-pace.ts'
 import type { WireBytes, WireMaterial, WireOptions, WireOutcome, WirePlace } from './wire.ts'
 import { say } from './wire.ts'
 
@@ -172,6 +173,11 @@ type Cast = Pick<Scene, 'caller' | 'other' | 'stranger' | 'removed' | 'admit' | 
 function sceneOf(options: SceneOptions, cast: Cast): Scene {
   const url = new URL(options.url)
   const place = placeOf(options.url)
+  const pace = new HandshakePace(options.limits.handshakes)
+  const paced: Scene['send'] = async (material, bytes, wire) => {
+    await pace.take()
+    return say(place, material, bytes, wire)
+  }
   return {
     options,
     place,
@@ -179,8 +185,8 @@ function sceneOf(options: SceneOptions, cast: Cast): Scene {
     path: `${url.pathname.replace(/\/$/, '')}/mcp/${options.server}`,
     audience: audienceOf(options),
     ...cast,
-    sendAtOnce: (material, bytes) => say(place, material, bytes),
-    send: (material, bytes, wire) => patient(() => say(place, material, bytes, wire), options.signal),
+    sendAtOnce: (material, bytes) => paced(material, bytes),
+    send: (material, bytes, wire) => patient(() => paced(material, bytes, wire), options.signal),
   }
 }
 
