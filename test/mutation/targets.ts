@@ -141,7 +141,7 @@ export const targets: readonly Target[] = [
   {
     name: 'stages',
     sources: enforcement('authorize', 'classify', 'limit', 'permit'),
-    tests: stage('stages'),
+    tests: stage('stages', 'narrowed'),
   },
   {
     name: 'identify',
