@@ -86,3 +86,17 @@ test('what policy denies no part of the scope allows, and every part of a call i
   assert.notEqual(await answer(undefined, parts, noWrite), 'allowed')
   assert.equal(await answer(['tools/call:files/read'], parts), 'scope_insufficient')
 })
+
+test('what policy denies as a whole, or cannot say, is not there to be listed', async () => {
+  const asked = { action, server: 'files', kind: 'tool' } as const
+  const by = (some: DecisionPort['some']) => couldCallSome(narrowedTo(undefined), asked, { ...decisions(), some }, now)
+  assert.equal(await by(async () => 'allow'), true)
+  assert.equal(await by(async () => 'deny'), false)
+  assert.equal(await by(() => Promise.reject(new Error('gone'))), false)
+})
+
+test('a call whose whole is denied is denied, whatever its parts are', async () => {
+  const part = { action, resource: { ...resource, name: 'other' } } as const
+  const noWhole = decisions((asked) => asked.resource.name === 'read')
+  assert.notEqual(await answer(undefined, [part], noWhole), 'allowed')
+})
