@@ -12,5 +12,7 @@ export interface ProbeLimits {
   /** The narrowest of any address. */
   readonly leastPerIp: ProbeRate
   readonly handshakes: ProbeRate & { readonly burst: number }
+  /** The narrowest of any address. */
+  readonly leastHandshakes: ProbeRate & { readonly burst: number }
   readonly connections: number
 }

@@ -11,7 +11,7 @@ export class HandshakePace {
   #left: number
   #at = performance.now()
 
-  constructor({ count, periodSeconds, burst }: ProbeLimits['handshakes']) {
+  constructor({ count, periodSeconds, burst }: ProbeLimits['leastHandshakes']) {
     this.#perMillisecond = (share * count) / periodSeconds / 1000
     this.#most = Math.max(1, burst / 2)
     this.#left = this.#most

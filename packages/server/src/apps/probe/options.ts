@@ -52,6 +52,7 @@ export function limitsOf({ configuration }: Pick<Deployment, 'configuration'>): 
     calls: { limit_ip: rates.at(-1) ?? per_ip, limit_user: per_user, limit_global: global },
     leastPerIp: rates[0] ?? per_ip,
     handshakes: handshakes.at(-1) ?? gate.handshakes,
+    leastHandshakes: handshakes[0] ?? gate.handshakes,
     connections: Math.max(...gates.flatMap((one) => one.connectionsPerAddress ?? [])),
   }
 }

@@ -173,7 +173,7 @@ type Cast = Pick<Scene, 'caller' | 'other' | 'stranger' | 'removed' | 'admit' | 
 function sceneOf(options: SceneOptions, cast: Cast): Scene {
   const url = new URL(options.url)
   const place = placeOf(options.url)
-  const pace = new HandshakePace(options.limits.handshakes)
+  const pace = new HandshakePace(options.limits.leastHandshakes)
   const paced: Scene['send'] = async (material, bytes, wire) => {
     await pace.take()
     return say(place, material, bytes, wire)
