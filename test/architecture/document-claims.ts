@@ -64,7 +64,7 @@ const options: Claim = ({ spans, blockLines }, { program }) => {
 
 const suffixes = { counter: ['_total'], info: ['_info'], gauge: [''], summary: ['', '_sum', '_count'] }
 const metricNames = new Set(
-  [...rowsOf.gateway, ...rowsOf.authority].flatMap(({ name, kind }) =>
+  [...rowsOf.gateway, ...rowsOf.authority, ...rowsOf.sidecar].flatMap(({ name, kind }) =>
     (kind === 'histogram' ? ['', '_bucket', '_sum', '_count'] : suffixes[kind]).map((suffix) => `${name}${suffix}`),
   ),
 )

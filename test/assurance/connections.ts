@@ -151,6 +151,18 @@ export const connections: readonly ConnectionRow[] = [
     record: 'docs/adr/0082-a-sidecar-beside-a-program.md',
   },
   {
+    what: 'how a sidecar is, for whoever may enter the folder of its socket, and its numbers, for whoever is on the machine: reads alone',
+    files: ['server/src/apps/sidecar/own-socket.ts', 'server/src/apps/sidecar/ask-status.ts'],
+    protection: 'local',
+    tests: [
+      ref(
+        'scenarios/sidecar-operated',
+        'a sidecar tells what it has let through and refused, as status and as metrics, and names no caller in those',
+      ),
+    ],
+    record: 'docs/adr/0082-a-sidecar-beside-a-program.md',
+  },
+  {
     what: 'programs of the machine to the SPIFFE Workload API',
     files: ['server/src/transports/workload-api/open-socket.ts'],
     protection: 'local',

@@ -90,7 +90,7 @@ export function collectListeners(metrics: Metrics, listeners: Readonly<Record<st
   })
 }
 
-async function collectProcess(metrics: Metrics): Promise<void> {
+export async function collectProcess(metrics: Metrics): Promise<void> {
   const { user, system } = process.cpuUsage()
   metrics.set(ownRows.cpu, (user + system) / 1e6)
   metrics.set(ownRows.memory, process.memoryUsage.rss())

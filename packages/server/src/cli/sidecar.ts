@@ -1,8 +1,9 @@
 /** `doorward sidecar`: an identity beside one program in any language, both directions. */
 
 import type { Command } from 'commander'
-import { isDoorwardError } from '@doorward/core'
+import { DoorwardError, isDoorwardError } from '@doorward/core'
 import type { SidecarEvent } from '../apps/sidecar/events.ts'
+import type { SidecarStatus, Way } from '../apps/sidecar/sidecar-numbers.ts'
 import type { CliContext } from './context.ts'
 import { painter, printable } from './output.ts'
 
@@ -23,6 +24,40 @@ Example:
   doorward sidecar run --config /etc/orders/sidecar.yaml --json`,
     )
     .action(() => run(context))
+  sidecar
+    .command('status')
+    .description('show how the sidecar of --config is: identity, trust, listeners, calls and refusals')
+    .addHelpText('after', '\nExample:\n  doorward sidecar status --config /etc/orders/sidecar.yaml --json')
+    .action(() => status(context))
+}
+
+async function status(context: CliContext): Promise<void> {
+  const { loadSidecar } = await import('../config/sidecar-file.ts')
+  const { askStatus } = await import('../apps/sidecar/ask-status.ts')
+  const { socket, file } = await loadSidecar(context.configurationFile)
+  if (socket === null)
+    throw new DoorwardError('sidecar_unreachable', 'this sidecar says nowhere how it is', {
+      where: file,
+      expected: 'the key socket',
+    })
+  const answer = await askStatus(socket)
+  if (context.json) context.out(JSON.stringify(answer))
+  else for (const line of statusLines(answer)) context.out(printable(line))
+  if (!answer.ready) context.fail()
+}
+
+function statusLines(answer: SidecarStatus): readonly string[] {
+  const { id, ready, certificate_seconds: left, trust_age_seconds: age, record, inbound, outbound, refusals } = answer
+  const way = ({ calls, under_way: open }: Way) => `${calls} calls, ${open} under way`
+  return [
+    `${id}, ${ready ? 'serves' : 'does not serve'}`,
+    `certificate  ends in ${left} s`,
+    `trust state  ${age === null ? 'not confirmed yet' : `confirmed ${age} s ago`}`,
+    `record       ${record.origin}, ${record.state}, ${record.entries} entries`,
+    ...(inbound === null ? [] : [`in           ${inbound.at}: ${way(inbound)}`]),
+    ...outbound.map((one) => `out          ${one.at} to ${one.to}: ${way(one)}`),
+    ...refusals.map(({ direction, code, count }) => `refused      ${direction}: ${count} ${code}`),
+  ]
 }
 
 async function run(context: CliContext): Promise<void> {

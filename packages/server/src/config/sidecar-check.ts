@@ -67,7 +67,7 @@ function effectProblems({ inbound }: SidecarFile): readonly CrossProblem[] {
 
 /** One place is one listener's. Where the program's were ours, whoever calls in would call out as this identity. */
 function placeProblems(
-  { outbound, socket, inbound, workload_api: given }: SidecarFile,
+  { outbound, socket, metrics, inbound, workload_api: given }: SidecarFile,
   folder: string,
 ): readonly CrossProblem[] {
   const used = new Set<string>()
@@ -76,6 +76,7 @@ function placeProblems(
   const { forward } = inbound ?? {}
   const places: readonly (readonly [CrossProblem['keys'], string | undefined])[] = [
     [['socket'], placeOf({ socket })],
+    [['metrics', 'port'], placeOf(metrics)],
     [['workload_api', 'socket'], placeOf(given)],
     [['inbound', 'forward', forward?.port === undefined ? 'socket' : 'port'], placeOf(forward)],
     ...outbound.map(({ listen }, i) => [['outbound', i, 'listen'], placeOf(listen)] as const),

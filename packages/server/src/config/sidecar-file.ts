@@ -98,6 +98,8 @@ export interface SidecarSettings {
   }
   readonly record: { readonly folder: string; readonly checkpoints: string }
   readonly socket: string | null
+  /** Of 127.0.0.1. */
+  readonly metricsPort: number | null
   readonly inbound: InboundSettings | null
   readonly outbound: readonly OutboundSettings[]
   readonly workloadApi: WorkloadApiSettings | null
@@ -128,13 +130,14 @@ export function readSidecar(text: string, file: string): SidecarSettings {
     whole: (value) => sidecarProblems(value, dirname(file)),
   })
   const from = (path: string) => resolve(dirname(file), path)
-  const { identity, record, socket, inbound, outbound, workload_api: given } = configuration
+  const { identity, record, socket, metrics, inbound, outbound, workload_api: given } = configuration
   return {
     file,
     trustDomain: parseTrustDomain(configuration.trust_domain),
     identity: { folder: from(identity.folder), key: from(identity.key), join: joinOf(identity.join, from) },
     record: { folder: from(record.folder), checkpoints: from(record.checkpoints) },
     socket: socket === undefined ? null : from(socket),
+    metricsPort: metrics?.port ?? null,
     inbound: inbound === undefined ? null : inboundOf(inbound, from),
     outbound: outbound.map((entry) => outboundOf(entry, from)),
     workloadApi: given === undefined ? null : { socket: from(given.socket), entries: given.entries },

@@ -133,6 +133,8 @@ export const sidecar = section({
   record,
   /** Where the sidecar says how it is, and with which keys it asserts. */
   socket: path.optional(),
+  /** Port of 127.0.0.1 at which Prometheus reads its numbers. */
+  metrics: section({ port }).optional(),
   inbound: inbound.optional(),
   outbound: z.array(outbound).max(64).default([]),
   /** Programs that speak SPIFFE are given the sidecar's own identity there. */

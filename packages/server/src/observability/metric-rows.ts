@@ -1,4 +1,4 @@
-/** Every metric of gateway and authority: docs/monitoring.md says the same. */
+/** Every metric of gateway, authority and sidecar: docs/monitoring.md says the same. */
 
 import type { MetricKind, MetricRow } from './metrics.ts'
 
@@ -212,7 +212,33 @@ export const authorityRows = {
   ),
 } as const satisfies Readonly<Record<string, MetricRow>>
 
-export const rowsOf: Readonly<Record<'gateway' | 'authority', readonly MetricRow[]>> = {
+/** Of a sidecar, which has no API: told at a port of its own machine. */
+export const sidecarRows = {
+  calls: row(
+    'counter',
+    'doorward_sidecar_calls',
+    'Calls that have ended, into the program and out of it.',
+    'direction',
+  ),
+  underWay: row('gauge', 'doorward_sidecar_calls_open', 'Calls that are under way.', 'direction'),
+  refusals: row('counter', 'doorward_sidecar_refusals', 'Refused requests and connections.', 'direction', 'code'),
+} as const satisfies Readonly<Record<string, MetricRow>>
+
+const { build, ready, certificateSeconds, trustAge, recordEntries, cpu, memory, files, started } = ownRows
+
+export const rowsOf: Readonly<Record<'gateway' | 'authority' | 'sidecar', readonly MetricRow[]>> = {
   gateway: [...Object.values(ownRows), ...Object.values(gatewayRows)],
   authority: [...Object.values(ownRows), ...Object.values(authorityRows)],
+  sidecar: [
+    build,
+    ready,
+    certificateSeconds,
+    trustAge,
+    recordEntries,
+    cpu,
+    memory,
+    files,
+    started,
+    ...Object.values(sidecarRows),
+  ],
 }

@@ -19,6 +19,8 @@ export interface InboundParts {
   readonly record: OpenRecord
   readonly assertions: Assertions
   readonly program: Program
+  /** Hears of each call of the program, and by what that gives, of its end. */
+  readonly enters: () => () => void
   readonly onProblem: (error: unknown) => void
 }
 
@@ -81,6 +83,11 @@ class Forward {
 
   /** Throws `CallFailed`. */
   async serve(request: IncomingMessage, response: ServerResponse, call: ProtectedCall): Promise<void> {
+    const leaves = this.#parts.enters()
+    await this.#forward(request, response, call).finally(leaves)
+  }
+
+  async #forward(request: IncomingMessage, response: ServerResponse, call: ProtectedCall): Promise<void> {
     const { settings, assertions, program } = this.#parts
     const { limits, answerBytes: bytes } = settings.forward
     const [method, target] = [request.method ?? '', request.url ?? '']

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:net'
 import type { Socket } from 'node:net'
-import { DoorwardError, isDoorwardError, parseSpiffeId } from '@doorward/core'
+import { isDoorwardError, parseSpiffeId } from '@doorward/core'
 import type { SpiffeId } from '@doorward/core'
 import type { DenialCode, RefusalCounter, TrustSource } from '@doorward/enforcement'
 import { ServerRefused } from '@doorward/sdk'
@@ -20,6 +20,7 @@ import { headersOfPeer, requestHeaders } from '../../transports/sidecar/passing-
 import { relay } from '../../transports/sidecar/relay.ts'
 import { listenForAll } from '../../transports/workload-api/open-socket.ts'
 import type { RefusedCall } from './events.ts'
+import { listenAtPort } from './listen-at-port.ts'
 import type { JudgeCaller, LocalCaller } from './local-callers.ts'
 
 export interface OutboundParts {
@@ -36,6 +37,8 @@ export interface OutboundParts {
 export interface OutboundListener {
   /** `unix:/run/planner/orders.sock`, `127.0.0.1:7001`. */
   readonly at: string
+  /** Since it was opened: what was answered, whatever the answer. */
+  numbers(): { readonly calls: number; readonly underWay: number }
   close(): Promise<void>
 }
 
@@ -57,15 +60,16 @@ export async function openOutbound(parts: OutboundParts): Promise<OutboundListen
       socket.destroy()
       onProblem(error)
     })
+  const numbers = () => outbound.numbers()
   const { place } = settings
   if ('socket' in place) {
     const listening = await listenForAll({ path: place.socket, connections: MAX_CONNECTIONS, accept, onProblem })
     outbound.watch()
-    return { at: `unix:${listening.path}`, close: () => outbound.closedWith(listening.close()) }
+    return { at: `unix:${listening.path}`, numbers, close: () => outbound.closedWith(listening.close()) }
   }
   const close = await atPort(place.port, { accept, outbound, onProblem })
   outbound.watch()
-  return { at: `127.0.0.1:${place.port}`, close }
+  return { at: `127.0.0.1:${place.port}`, numbers, close }
 }
 
 async function atPort(
@@ -78,21 +82,7 @@ async function atPort(
 ): Promise<() => Promise<void>> {
   const server = createServer({ pauseOnConnect: true }, accept)
   server.maxConnections = MAX_CONNECTIONS
-  await new Promise<void>((resolve, reject) => {
-    const failed = (error: Error) =>
-      reject(
-        new DoorwardError('port_in_use', 'the port of a sidecar cannot be listened at', {
-          where: `127.0.0.1:${port}`,
-          got: error.message,
-          next: 'name another one as outbound[].listen.port',
-        }),
-      )
-    server.once('error', failed)
-    server.listen({ host: '127.0.0.1', port }, () => {
-      server.off('error', failed)
-      resolve()
-    })
-  })
+  await listenAtPort(server, port, 'outbound[].listen.port')
   server.on('error', onProblem)
   return () => outbound.closedWith(new Promise((resolve) => server.close(() => resolve())))
 }
@@ -118,6 +108,7 @@ class Outbound {
   readonly #underWay = new Set<AbortController>()
   #look: NodeJS.Timeout | undefined
   #turnedAway = 0
+  #answered = 0
 
   constructor(parts: OutboundParts) {
     this.#parts = parts
@@ -164,6 +155,10 @@ class Outbound {
     refuseConnection(socket, { code: 'local_caller_refused' })
   }
 
+  numbers(): { readonly calls: number; readonly underWay: number } {
+    return { calls: this.#answered, underWay: this.#underWay.size }
+  }
+
   async closedWith(listening: Promise<void>): Promise<void> {
     this.#http.close(GRACE_MILLISECONDS)
     await listening
@@ -179,7 +174,7 @@ class Outbound {
       problem === null
         ? await this.#bounded(request, response)
         : { code: 'local_caller_refused' as const, reason: problem }
-    if (failure === null) return
+    if (failure === null) return void this.#answered++
     this.#refused(caller, failure)
     refuseLocal(response, failure)
   }

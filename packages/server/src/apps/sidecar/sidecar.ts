@@ -13,11 +13,14 @@ import { Assertions } from './assertions.ts'
 import type { RefusedCall, SidecarEvent } from './events.ts'
 import { giveIdentity } from './given-identity.ts'
 import { openInbound } from './inbound.ts'
+import type { InboundParts } from './inbound.ts'
 import { callerJudge } from './local-callers.ts'
 import { openOutbound, staleSeconds } from './outbound.ts'
 import type { OutboundListener } from './outbound.ts'
-import { openOwnSocket } from './own-socket.ts'
+import { openMetricsPort, openOwnSocket } from './own-socket.ts'
+import type { OwnAnswers } from './own-socket.ts'
 import { programAt } from './program.ts'
+import { SidecarNumbers } from './sidecar-numbers.ts'
 import { timeThatGoesOn } from './time-that-goes-on.ts'
 import { ToldQuietly } from '../told-quietly.ts'
 
@@ -40,6 +43,7 @@ interface Opened {
   readonly ownUid: number
   readonly onProblem: (error: unknown) => void
   readonly quiet: ToldQuietly<RefusedCall>
+  readonly enters: InboundParts['enters']
   /** What ends both directions at once: takes nothing more, and lets what is under way end for a while. */
   readonly ends: (() => Promise<void>)[]
 }
@@ -90,8 +94,11 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     report: (event, count) => report({ ...event, count }),
   })
   stack.defer(() => quiet.close())
+  let stopping = false
+  const ready = () => !stopping && identity.identity.isUsable() && identity.identity.trust.ageSeconds() <= staleSeconds
+  const numbers = new SidecarNumbers({ identity, record, runtime: options.runtime ?? systemRuntime, ready })
   const ends: (() => Promise<void>)[] = []
-  const opened: Opened = { options, identity, record, peers, ownUid, onProblem, quiet, ends }
+  const opened: Opened = { options, identity, record, peers, ownUid, onProblem, quiet, enters: numbers.enters, ends }
   const note = (event: string) => record.log.append({ kind: 'lifecycle', body: { event, id: identity.id.uri } })
   await note('sidecar.start')
   stack.defer(async () => void (await note('sidecar.stop').catch(onProblem)))
@@ -106,12 +113,11 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     ends.push(() => giving.close())
   }
   const { inbound, assertions } = await openIn(opened)
-  let stopping = false
-  if (settings.socket !== null) {
-    const ready = () =>
-      !stopping && identity.identity.isUsable() && identity.identity.trust.ageSeconds() <= staleSeconds
-    ownSocket = await openOwnSocket(settings.socket, { ready, jwks: () => assertions?.jwks ?? null }, onProblem)
-  }
+  numbers.serves(
+    inbound?.address ?? null,
+    outbound.map((one, i) => ({ ...one, ...peerOf(settings.outbound[i]) })),
+  )
+  ownSocket = await openOwn(opened, numbers, { ready, jwks: () => assertions?.jwks ?? null })
   report({
     type: 'ready',
     id: identity.id.uri,
@@ -125,6 +131,21 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     await kept.disposeAsync()
   }
   return { identity, stop, [Symbol.asyncDispose]: stop }
+}
+
+/** What it says of itself, where it says so. */
+async function openOwn(
+  { options: { settings }, ends, onProblem }: Opened,
+  numbers: SidecarNumbers,
+  answers: Pick<OwnAnswers, 'ready' | 'jwks'>,
+): Promise<{ close(): Promise<void> } | null> {
+  const { socket, metricsPort } = settings
+  if (metricsPort !== null) {
+    const open = await openMetricsPort(metricsPort, () => numbers.metrics(), onProblem)
+    ends.push(() => open.close())
+  }
+  if (socket === null) return null
+  return openOwnSocket(socket, { ...answers, status: () => JSON.stringify(numbers.status()) }, onProblem)
 }
 
 /** One that fails to end does not keep the others from it. */
@@ -184,7 +205,7 @@ async function openOwnIdentity(
 async function openIn(
   opened: Opened,
 ): Promise<{ readonly inbound: ProtectedServer | null; readonly assertions: Assertions | null }> {
-  const { options, identity, record, onProblem, ends } = opened
+  const { options, identity, record, enters, onProblem, ends } = opened
   const settings: InboundSettings | null = options.settings.inbound
   if (settings === null) return { inbound: null, assertions: null }
   const clock = timeThatGoesOn(options.runtime ?? systemRuntime, (ahead) => options.report(assertsAhead(ahead)))
@@ -192,7 +213,7 @@ async function openIn(
   const assertions = await Assertions.open({ issuer: identity.id, audience, clock })
   if (jwksFile !== null) await assertions.write(jwksFile)
   const program = programAt(settings.forward.place, settings.forward.uid ?? opened.ownUid, opened.peers)
-  const inbound = await openInbound({ settings, identity, record, assertions, program, onProblem })
+  const inbound = await openInbound({ settings, identity, record, assertions, program, enters, onProblem })
   ends.push(() => inbound.close().finally(() => program.close()))
   return { inbound, assertions }
 }
