@@ -9,9 +9,14 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, describe, test } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
+import type { Identity } from '@doorward/sdk'
+import { serverAudience } from '../../packages/server/src/config/settings.ts'
 import { repositoryRoot } from '../../scripts/source-files.ts'
 import { program as present } from '../fixtures/deployment.ts'
 import type { TestDeployment } from '../fixtures/deployment.ts'
+import { complete, dial, parseAnswer, talk } from '../fixtures/raw-http.ts'
+import { until } from '../fixtures/sidecar-stage.ts'
+import { pemOf } from '../fixtures/trust-fixture.ts'
 import { keptProgram, openKept, versionsFolder } from './kept-version.ts'
 
 const versions = readdirSync(versionsFolder, { withFileTypes: true })
@@ -87,10 +92,26 @@ describe(`parts of ${before} and of this version`, { skip }, () => {
         parts.push(await part(system, programs[authority], 'authority'))
         parts.push(await part(system, programs[gateway], 'gateway'))
         await callsAndDenies(system)
+        const identity = await system.identity('agent/planner')
+        const token = (await identity.token(serverAudience(await system.deployment(), 'notes'))).reveal()
+        equal((await asked(system, identity, token)).code, 'allowed')
+        const recorded = (await system.record()).length
         const revoked = await system.run(['revoke', 'workload', 'agent/planner', '--reason', 'lost', '--json'])
         equal(revoked.code, 0, revoked.stderr + revoked.stdout)
         const refused = await system.run(['call', 'notes', 'read_note', '--as', 'agent/planner', '--json'])
         equal(refused.code, 1, refused.stdout)
+        match(refused.stdout, /"code":"certificate_denied"/)
+        // Whoever has a token already asks no authority.
+        const { code } = await until(async () => {
+          const answer = await asked(system, identity, token)
+          return answer.code === 'allowed' ? undefined : answer
+        }, 'a refusal of the gateway')
+        equal(code, 'certificate_denied')
+        identity.close()
+        await Promise.all(parts.splice(0).map(ended))
+        const now = (await system.record()).slice(recorded)
+        const of = now.filter(({ entry }) => JSON.stringify(entry.body).includes('certificate_denied'))
+        ok(of.length > 0, JSON.stringify(now.map(({ entry }) => entry)))
       } finally {
         await Promise.all(parts.map(ended))
         await system.remove()
@@ -98,6 +119,26 @@ describe(`parts of ${before} and of this version`, { skip }, () => {
     })
   }
 })
+
+/** What the gateway says to whoever has this identity and a token already. */
+async function asked(system: TestDeployment, identity: Identity, token: string): Promise<{ readonly code: string }> {
+  const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'kept', version: '1' } }
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params })
+  const { gateway } = await system.deployment()
+  const { chain, privateKey } = identity.credentials.current()
+  const tls = {
+    ...gateway.listeners.main,
+    ca: identity.material().anchors.map(pemOf),
+    cert: chain.map(pemOf).join(''),
+    key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
+  }
+  const head = `POST /mcp/notes HTTP/1.1\r\nHost: ${tls.host}:${tls.port}\r\nAuthorization: Bearer ${token}\r\n`
+  const rest = `Accept: application/json, text/event-stream\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`
+  const socket = await dial(tls)
+  const { headers } = parseAnswer(await talk(socket, `${head}${rest}${body}`, complete))
+  socket.destroy()
+  return { code: headers['doorward-code'] ?? 'none' }
+}
 
 /** Runs one part by itself until it is ready. */
 async function part(system: TestDeployment, main: string, name: 'authority' | 'gateway'): Promise<ChildProcess> {
