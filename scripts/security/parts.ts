@@ -30,12 +30,17 @@ export function checkPart(root: string, { name, program, words }: LongPart): Che
   const { status, stdout } = spawnSync(process.execPath, ['--conditions=source', program, ...words, '--json'], {
     cwd: root,
     encoding: 'utf8',
+    maxBuffer: 256 * 1024 * 1024,
+    timeout: 2 * 3_600_000,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   return partResult(name, { status, stdout })
 }
 
-/** Nothing but 0 with no finding is passed, nothing but 1 with findings is failed: all else has not been run, at 3 by what it says. */
+/**
+ * Nothing but 0 with no finding is passed; at 3 it has not been run, by what it says. All else is failed: a part that is broken is not
+ * one that waits.
+ */
 export function partResult(
   name: string,
   ended: { readonly status: number | null; readonly stdout: string },
@@ -47,7 +52,7 @@ export function partResult(
     return { name, verdict: 'failed', summary: `${told.findings.length} found`, findings: told.findings }
   if (told !== null && ended.status === 3) return { name, verdict: 'not_run', ...told }
   const summary = `it ended with ${ended.status ?? 'a signal'} and does not say what it found: run npm run security -- ${name}`
-  return { name, verdict: 'not_run', summary, findings: [] }
+  return { name, verdict: 'failed', summary, findings: [summary] }
 }
 
 interface Told {

@@ -35,13 +35,13 @@ export const secretControls: readonly Control[] = [
     edits: [
       {
         file: 'packages/server/src/config/credentials-directory.ts',
-        from: 'return (mode & 0o077) !== 0 && (uid !== 0 ||',
-        to: 'return mode < 0 && (uid !== 0 ||',
+        from: 'return (mode & 0o077) !== 0 && !isHandedOver',
+        to: 'return mode < 0 && !isHandedOver',
       },
     ],
     test: {
       file: 'test/unit/server/config-credentials.test.ts',
-      name: 'a credential of root with mode 0440 is read as systemd hands it over, and one of somebody else is not',
+      name: 'the group may read what belongs to root and nobody can change; all else is for the owner alone',
     },
   },
   control('secrets.servers', 'a secret of another server is not sent, whatever the server asks for', {

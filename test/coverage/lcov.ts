@@ -33,7 +33,7 @@ export function sumOf(files: readonly Coverage[]): Coverage {
 }
 
 export function percentOf({ covered, of }: Share): number {
-  return of === 0 ? 100 : (covered / of) * 100
+  return of === 0 ? 0 : (covered / of) * 100
 }
 
 /** One line for each kind that is below its floor, and for an area that has none. */

@@ -48,7 +48,8 @@ async function main(args: readonly string[]): Promise<number> {
     const line = `${target}: ${done.toLocaleString('en')} inputs, ${verdicts.length} answers, ${found === null ? 'nothing found' : 'FOUND'}`
     lines.push(line)
     if (!json) console.log(line)
-    if (found !== null) findings.push(`${target}: ${found.what}; kept as ${keep(target, found)}`)
+    if (done === 0) findings.push(`${target}: no input was judged${found === null ? '' : `: ${found.what}`}`)
+    else if (found !== null) findings.push(`${target}: ${found.what}; kept as ${keep(target, found)}`)
   }
   if (json) console.log(JSON.stringify({ findings, summary: lines.join('; ') }))
   else for (const finding of findings) console.log(`  ${finding}`)

@@ -37,6 +37,8 @@ export interface WatchedAnswer {
 }
 
 const POLL_MILLISECONDS = 50
+/** For loading what it reads with. */
+const START_SECONDS = 120
 
 export async function runWatched(run: WatchedRun): Promise<WatchedResult> {
   const folder = mkdtempSync(join(tmpdir(), 'doorward-fuzz-'))
@@ -57,8 +59,8 @@ export async function runWatched(run: WatchedRun): Promise<WatchedResult> {
   const watch = setInterval(() => {
     const { done } = inputAt(current, '')
     if (done !== seen) [seen, since] = [done, performance.now()]
-    else if (done > 0 && performance.now() - since > run.inputSeconds * 1000)
-      found(`an input that takes more than ${run.inputSeconds} s`)
+    else if (performance.now() - since > (done > 0 ? run.inputSeconds : START_SECONDS) * 1000)
+      found(done > 0 ? `an input that takes more than ${run.inputSeconds} s` : `no input within ${START_SECONDS} s`)
   }, POLL_MILLISECONDS)
   try {
     return await ended.promise

@@ -49,11 +49,11 @@ function code(text: string): string {
   return `\`${text.replaceAll(/\s+/g, ' ').replaceAll('`', "'").slice(0, 100)}\``
 }
 
-/** The noticed share of all that was changed; 1 of nothing. */
+/** The noticed share of all that was changed; 0 of nothing: an area without sources is no good one. */
 export function scoreOf(measures: readonly Measure[]): number {
   const sum = (of: (one: Measure) => number) => measures.reduce((total, one) => total + of(one), 0)
   const all = sum(({ mutants }) => mutants)
-  return all === 0 ? 1 : 1 - sum(({ survived, uncovered }) => survived + uncovered) / all
+  return all === 0 ? 0 : 1 - sum(({ survived, uncovered }) => survived + uncovered) / all
 }
 
 const row = /^\| (packages\/\S+) \| (\d+) \| \d+ \| (\d+) \| (\d+) \| [\d.]+ % \| ([0-9a-f]{12}) \|$/gm

@@ -45,6 +45,18 @@ describe('the command line', () => {
   }
   const run = (words: string) => system.runProcess(words === '' ? [] : words.split(' '))
 
+  test('an id of a token that begins as an option does is an id', async () => {
+    for (const words of [
+      '-CpnMz9QQ0nZJ4W3lWAPjN',
+      '--pnMz9QQ0nZJ4W3lWAPjN --reason x',
+      '--reason x -hpnMz9QQ0nZJ4W3lWAPjN',
+    ]) {
+      const { stdout } = await system.run(['revoke', 'token', ...words.split(' '), '--json'])
+      // There is nobody yet who could revoke: the words were understood.
+      equal((JSON.parse(stdout) as Told).error.code, 'identity_missing', stdout)
+    }
+  })
+
   test('every command has help with an example', async () => {
     const { stdout, stderr } = await run('audit verify --help')
     equal(stderr, '')

@@ -58,7 +58,7 @@ test('only whole names in keys of files are replaced', () => {
 })
 
 test('the group may read what belongs to root and nobody can change; all else is for the owner alone', () => {
-  const open = (mode: number, uid: number) => openToOthers({ mode: 0o100000 | mode, uid })
+  const open = (mode: number, uid: number, gid = 0) => openToOthers({ mode: 0o100000 | mode, uid, gid }, [10])
   deepEqual(
     [0o400, 0o600, 0o440].map((mode) => open(mode, 0)),
     [false, false, false],
@@ -70,6 +70,11 @@ test('the group may read what belongs to root and nobody can change; all else is
   deepEqual(
     [0o400, 0o600, 0o440, 0o404].map((mode) => open(mode, 1000)),
     [false, false, true, true],
+  )
+  // Of a group that is neither root's nor ours are others.
+  deepEqual(
+    [0, 10, 11].map((gid) => open(0o440, 0, gid)),
+    [false, false, true],
   )
 })
 

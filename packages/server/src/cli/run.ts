@@ -109,12 +109,23 @@ export async function runCommand(argv: readonly string[], surroundings: Surround
   const written = keepHelp(program, context, name === null)
   inheritExits(program)
   try {
-    await program.parseAsync(argv, { from: 'user' })
+    await program.parseAsync(withTokenId(argv), { from: 'user' })
     return context.exitCode
   } catch (error) {
     if (!(error instanceof CommanderError)) return reportFailure(error, context)
     return endWithout(error, { context, help: written(), command: name, known: wanted !== undefined })
   }
+}
+
+const TOKEN_ID = /^-[A-Za-z0-9_-]{21}$/
+const VALUED: ReadonlySet<string> = new Set(['-c', '--config', '--reason', '--wait', '--as'])
+
+/** Ids of tokens are base64url: one in 64 begins as an option does, and must be revoked like any other. */
+function withTokenId(argv: readonly string[]): readonly string[] {
+  const from = argv.findIndex((word, i) => word === 'token' && argv[i - 1] === 'revoke')
+  if (from < 0 || argv.includes('--')) return argv
+  const at = argv.findIndex((word, i) => i > from && TOKEN_ID.test(word) && !VALUED.has(argv[i - 1] ?? ''))
+  return at < 0 ? argv : [...argv.slice(0, at), ...argv.slice(at + 1), '--', argv[at] ?? '']
 }
 
 /** Sub-commands refuse excess words, suggest and throw as the program does. */

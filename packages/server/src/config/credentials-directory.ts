@@ -22,11 +22,22 @@ export function withCredentials(document: unknown, folder: string | undefined): 
 }
 
 /**
- * Whether others can read the file or change it. Mode 0440 of root is accepted, which is how systemd and Kubernetes hand a secret to a
- * service that is not root.
+ * Whether others can read the file or change it. Mode 0440 of root is accepted where its group is root's or one of ours, which is how
+ * systemd and Kubernetes hand a secret to a service that is not root.
  */
-export function openToOthers({ mode, uid }: { readonly mode: number; readonly uid: number }): boolean {
+export function openToOthers({ mode, uid, gid }: FileOwner, groups: readonly number[] = ownGroups()): boolean {
   // Windows has no such modes.
   if (process.platform === 'win32') return false
-  return (mode & 0o077) !== 0 && (uid !== 0 || (mode & 0o777) !== 0o440)
+  const isHandedOver = uid === 0 && (mode & 0o777) === 0o440 && (gid === 0 || groups.includes(gid))
+  return (mode & 0o077) !== 0 && !isHandedOver
+}
+
+interface FileOwner {
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+}
+
+function ownGroups(): readonly number[] {
+  return [...(process.getgroups?.() ?? []), process.getgid?.() ?? 0]
 }
