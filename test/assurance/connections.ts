@@ -176,7 +176,7 @@ export const connections: readonly ConnectionRow[] = [
     record: 'docs/adr/0080-who-gets-which-identity.md',
   },
   {
-    what: 'local HTTP clients to the bridge; a browser back from a sign-in; one process of a machine to another for a join string',
+    what: 'local HTTP clients to the bridge (of its own user alone on Linux; elsewhere it says that it cannot know); a browser back from a sign-in; one process of a machine to another for a join string',
     files: [
       'server/src/apps/bridge-listen.ts',
       'server/src/transports/loopback-redirect.ts',
@@ -187,6 +187,7 @@ export const connections: readonly ConnectionRow[] = [
       ref('scenarios/bridge-listen', 'another user of the machine does not call by this identity'),
       ref('scenarios/bridge-listen', 'a foreign host or origin is passed on for the gateway to refuse'),
     ],
+    record: 'docs/adr/0011-origin.md',
   },
   {
     what: 'a drill: servers of its own on this machine, which hold nothing',

@@ -220,6 +220,38 @@ export const surfaces: readonly Surface[] = [
     recorded: ref('sidecar', 'another user of the machine does not borrow the sidecar, by socket or by port'),
   },
   {
+    name: 'bridge: local HTTP clients (`connect --listen`)',
+    peer: {
+      file: 'test/scenarios/bridge-listen.test.ts',
+      name: 'another user of the machine does not call by this identity',
+    },
+    token: instead(
+      'the kernel says on Linux whose a connection is; elsewhere the command says that it is open to all users',
+      '0011-origin',
+    ),
+    permission: {
+      file: 'test/scenarios/bridge-listen.test.ts',
+      name: 'a refusal of the gateway keeps status, headers and body',
+    },
+    recorded: instead(
+      'the gateway records each call; whom the bridge refuses it tells its user, and has no record',
+      '0011-origin',
+    ),
+  },
+  {
+    name: 'sidecar: its state and its numbers',
+    peer: instead(
+      'whoever may enter the folder of the socket; the port of metrics is for all of the machine, and names nobody',
+      '0082-a-sidecar-beside-a-program',
+    ),
+    token: instead('reads that change nothing, for whoever is on the machine', '0082-a-sidecar-beside-a-program'),
+    permission: {
+      file: 'test/scenarios/sidecar.test.ts',
+      name: 'the socket of a sidecar says that it lives and serves, and nothing else',
+    },
+    recorded: instead('reads that change nothing, for whoever is on the machine', '0082-a-sidecar-beside-a-program'),
+  },
+  {
     name: 'SPIFFE Workload API',
     peer: {
       file: 'test/scenarios/workload-api.test.ts',

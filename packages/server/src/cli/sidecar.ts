@@ -5,6 +5,7 @@ import { DoorwardError, isDoorwardError } from '@doorward/core'
 import type { SidecarEvent } from '../apps/sidecar/events.ts'
 import type { SidecarStatus, Way } from '../apps/sidecar/sidecar-numbers.ts'
 import type { CliContext } from './context.ts'
+import { CheckFailed } from './failure.ts'
 import { painter, printable } from './output.ts'
 
 export function register(program: Command, context: CliContext): void {
@@ -40,7 +41,12 @@ async function status(context: CliContext): Promise<void> {
       where: file,
       expected: 'the key socket',
     })
-  const answer = await askStatus(socket)
+  const answer = await askStatus(socket).catch((error: unknown) => {
+    if (!isDoorwardError(error, 'sidecar_unreachable')) throw error
+    // Whoever watches it asks for its state: that it gives no answer is one.
+    const { code, message, where = socket, got = '', next = '' } = error
+    throw new CheckFailed(code, message, { where, got, next })
+  })
   if (context.json) context.out(JSON.stringify(answer))
   else for (const line of statusLines(answer)) context.out(printable(line))
   if (!answer.ready) context.fail()

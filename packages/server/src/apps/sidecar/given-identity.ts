@@ -54,7 +54,7 @@ export async function giveIdentity({
       peers,
       report: (event) => {
         if (event.type === 'served') return report({ ...event, type: 'identity_given' })
-        record.refusals.count({ source: `uid ${event.uid}`, reason: 'identity_refused' })
+        record.refusals.count({ source: `local uid ${event.uid}`, reason: 'identity_refused' })
         refusals.add(event)
       },
       onProblem,
